@@ -1,0 +1,1 @@
+"""The bench: stations, the engine that runs protocols on them, and the command line."""

@@ -1,0 +1,101 @@
+"""What an instrument measured: channels, quality bits, single readings and blocks of samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntFlag
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+QualityArray = npt.NDArray[np.uint16]
+
+PressureReference = Literal["gauge", "absolute", "differential"]
+
+
+class Quality(IntFlag):
+    """Why a sample may not be used; ``GOOD`` is zero.  The values are stored, so they never change meaning."""
+
+    GOOD = 0
+    UNSTABLE = 1  # the instrument itself says that the value is still moving; usable
+    SATURATED = 2  # at the end of the instrument's range
+    OVERLOAD = 4
+    UNDERLOAD = 8
+    FROZEN = 16  # the same raw reply for longer than physics allows
+    OUT_OF_BAND = 32  # a condition of the step (temperature, humidity) was not met
+    DISTURBED = 64  # tied to a logged tare, vessel change or door event
+    DEVICE_ERROR = 128  # the instrument reported an internal error with the value
+    AIR = 256  # air in the line of a flow sensor
+    CLOCK_STEP = 512  # the computer's clock stepped while the sample was taken
+    INTERPOLATED = 1024  # set by analysis only: an instrument never invents a value
+
+
+UNUSABLE = (
+    Quality.SATURATED
+    | Quality.OVERLOAD
+    | Quality.UNDERLOAD
+    | Quality.FROZEN
+    | Quality.DISTURBED
+    | Quality.DEVICE_ERROR
+    | Quality.AIR
+)
+"""A sample with any of these bits is not used by an evaluation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One measured quantity of an instrument.
+
+    ``unit`` is one of ours: s, uL, uL/h, mg, kPa, degC, N, g/mL, %, V, A, or "1" for counts, codes and flags.
+    ``height_mm`` is the height of a pressure channel above the outlet of the pump under test.
+    """
+
+    name: str
+    unit: str
+    reference: PressureReference | None = None
+    height_mm: float = 0.0
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Channels that share their time stamps.
+
+    ``interval_s`` is the nominal spacing of a hardware-timed stream, None for a polled one.
+    """
+
+    name: str
+    instrument: str
+    channels: tuple[Channel, ...]
+    interval_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One polled sample: its time on the run's clock in seconds, one value and one quality a channel."""
+
+    t: float
+    values: tuple[float, ...]
+    quality: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Consecutive samples of one stream.
+
+    Attributes
+    ----------
+    stream : name of the stream.
+    first : index of the first sample in the stream; a lost sample leaves a hole in the indices.
+    t : (samples,) seconds on the run's clock.
+    values : (samples, channels) in the channels' units.
+    quality : (samples, channels) bit masks of `Quality`.
+    """
+
+    stream: str
+    first: int
+    t: FloatArray
+    values: FloatArray
+    quality: QualityArray

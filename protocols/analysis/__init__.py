@@ -1,0 +1,1 @@
+"""Pure analysis of recorded data: one formula, its source, its shapes, no state."""
