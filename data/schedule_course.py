@@ -1,0 +1,145 @@
+"""A schedule worked out on the run's clock: edges, constant rates between them, volume delivered up to each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from data.samples import FloatArray
+from data.schedule_modes import DAY_S, HOUR_S, Basal, Bolus, BolusKind, Continuous, Flex, PeriodicBolus
+
+IntArray = npt.NDArray[np.int64]
+
+BASAL = 0
+PERIODIC: BolusKind = "periodic"
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """Piecewise constant delivery from the start of delivery to ``horizon_s`` on the run's clock.
+
+    Attributes
+    ----------
+    edges_s : (n + 1,) rising; edges_s[0] = 0, edges_s[n] = horizon_s.
+    rates_ul_per_h : (n,) rate from edges_s[i] (included) to edges_s[i + 1].
+    volumes_ul : (n + 1,) volume delivered up to each edge.
+    labels : (n,) 0 for basal delivery, else the number of the bolus that began last.
+    boluses : every bolus that begins before the horizon, in order, times on the pump's clock.
+    """
+
+    horizon_s: float
+    edges_s: FloatArray
+    rates_ul_per_h: FloatArray
+    volumes_ul: FloatArray
+    labels: IntArray
+    boluses: tuple[Bolus, ...]
+
+    def rate(self, t: FloatArray) -> FloatArray:
+        """Rate at each time, continuous from the right; 0 before the start of delivery."""
+        index = np.clip(np.searchsorted(self.edges_s, t, side="right") - 1, 0, len(self.rates_ul_per_h) - 1)
+        return np.where(t < 0.0, 0.0, self.rates_ul_per_h[index])
+
+    def volume(self, t: FloatArray) -> FloatArray:
+        """Volume delivered from the start of delivery to each time; linear between edges, so exact."""
+        t = np.maximum(t, 0.0)
+        index = np.clip(np.searchsorted(self.edges_s, t, side="right") - 1, 0, len(self.rates_ul_per_h) - 1)
+        reached = self.volumes_ul[index] + self.rates_ul_per_h[index] * (t - self.edges_s[index]) / HOUR_S
+        return np.minimum(reached, self.volumes_ul[index + 1])  # the last bit must not pass the next edge
+
+
+def work_out(
+    basal: Basal,
+    boluses: Sequence[Bolus],
+    periodic: PeriodicBolus | None,
+    day_offset_s: float,
+    clock_gain: float,
+    horizon_s: float,
+) -> Course:
+    """Lay a schedule out on the run's clock.
+
+    Parameters
+    ----------
+    boluses : planned boluses in order of their beginning.
+    day_offset_s : what the pump's clock shows at the start of delivery, in seconds after its midnight.
+    clock_gain : seconds of the pump's clock in one second of the run's clock.
+
+    Notes
+    -----
+    Edges are laid out on the pump's clock, where those that people mean to coincide do to the microsecond, then moved to
+    the run's clock.  A basal rate is what was programmed, in uL per true hour; a bolus keeps its volume, so its rate
+    follows its true duration.
+    """
+    end = horizon_s * clock_gain
+    basal_edges, basal_rates = _basal_steps(basal, day_offset_s, end)
+    starts = _periodic_starts(periodic, end)
+    ends = starts + (periodic.duration_s if periodic else 0.0)
+    pulses = [bolus for bolus in boluses if bolus.at_s < end]
+    planned_edges = [edge for bolus in pulses for edge in (bolus.at_s, bolus.end_s)]
+    edges = np.round(np.concatenate([basal_edges, starts, ends, planned_edges]), 6)
+    edges = np.unique(np.append(edges[(edges > 0.0) & (edges < end)], [0.0, end]))
+    middles = 0.5 * (edges[:-1] + edges[1:])
+
+    rates = basal_rates[np.searchsorted(basal_edges, middles, side="right") - 1]
+    labels = np.zeros(len(middles), dtype=np.int64)
+    began = np.full(len(middles), -np.inf)
+    ordered = _in_order(pulses, starts, periodic)
+    for bolus in pulses:
+        if bolus.kind == "bridge":
+            rates[(middles >= bolus.at_s) & (middles < bolus.end_s)] = 0.0
+    if periodic is not None and len(starts):
+        turn = np.searchsorted(starts, middles, side="right") - 1
+        on = (turn >= 0) & (middles < ends[np.maximum(turn, 0)])
+        rates = rates + np.where(on, periodic.volume_ul / periodic.duration_s * HOUR_S * clock_gain, 0.0)
+        numbers = np.array([i for i, bolus in enumerate(ordered, 1) if bolus.kind == PERIODIC], dtype=np.int64)
+        labels[on] = numbers[turn[on]]
+        began[on] = starts[turn[on]]
+    for number, bolus in enumerate(ordered, 1):
+        if bolus.kind == PERIODIC:
+            continue
+        first, last = np.searchsorted(middles, (bolus.at_s, bolus.end_s))
+        within = slice(int(first), int(last))
+        rates[within] += bolus.rate_ul_per_h * clock_gain
+        later = began[within] <= bolus.at_s
+        labels[within][later] = number
+        began[within][later] = bolus.at_s
+    return _course(edges / clock_gain, rates, labels, ordered, horizon_s)
+
+
+def _course(
+    edges_s: FloatArray, rates: FloatArray, labels: IntArray, boluses: tuple[Bolus, ...], horizon_s: float
+) -> Course:
+    """Merge neighbours that do not differ and sum the volumes."""
+    keep = np.ones(len(rates), dtype=np.bool_)
+    keep[1:] = (rates[1:] != rates[:-1]) | (labels[1:] != labels[:-1])
+    edges_s = np.append(edges_s[:-1][keep], horizon_s)
+    rates, labels = rates[keep], labels[keep]
+    volumes = np.concatenate([[0.0], np.cumsum(rates * np.diff(edges_s) / HOUR_S)])
+    return Course(horizon_s, edges_s, rates, volumes, labels, boluses)
+
+
+def _basal_steps(basal: Basal, day_offset_s: float, end: float) -> tuple[FloatArray, FloatArray]:
+    """Times on the pump's clock since the start of delivery at which a basal rate begins, and those rates."""
+    if isinstance(basal, Flex):
+        days = np.arange(0.0, np.ceil((end + day_offset_s) / DAY_S) + 1.0)
+        times = np.array([time_s for time_s, _ in basal.steps])
+        edges = (days[:, None] * DAY_S + times[None, :] - day_offset_s).ravel()
+        return edges, np.tile([rate for _, rate in basal.steps], len(days))
+    rate = basal.rate_ul_per_h if isinstance(basal, Continuous) else 0.0
+    return np.array([0.0]), np.array([rate])
+
+
+def _periodic_starts(periodic: PeriodicBolus | None, end: float) -> FloatArray:
+    if periodic is None or periodic.first_s >= end:
+        return np.empty(0)
+    count = int(np.ceil((end - periodic.first_s) / periodic.interval_s))
+    return np.round(periodic.first_s + periodic.interval_s * np.arange(count), 6)
+
+
+def _in_order(planned: Sequence[Bolus], starts: FloatArray, periodic: PeriodicBolus | None) -> tuple[Bolus, ...]:
+    if periodic is None:
+        return tuple(planned)
+    repeated = [Bolus(float(at), periodic.volume_ul, periodic.duration_s, PERIODIC) for at in starts]
+    return tuple(sorted([*planned, *repeated], key=lambda bolus: bolus.at_s))
