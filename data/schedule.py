@@ -1,8 +1,8 @@
 """What a pump is programmed to deliver: exact rates and volumes at any time, in words, as JSON and as text.
 
-Times are seconds from the start of delivery on the run's clock.  Delivery is piecewise constant, so rates, volumes and
-moments are exact sums, never quadrature.  The times of day of a flex schedule, and all times of boluses, are those of the
-pump's own free-running clock: no daylight saving, an offset and a few parts per million away from the run's clock.
+Times are seconds from the start of delivery on the run's clock.  Delivery is piecewise constant, so rates, volumes
+and moments are exact sums, never quadrature.  The times of day of a flex schedule, and all times of boluses, are those
+of the pump's own free-running clock: no daylight saving, an offset and a few parts per million off the run's clock.
 """
 
 from __future__ import annotations
@@ -175,9 +175,9 @@ class Schedule:
     def decide(self, requests_s: Iterable[float]) -> tuple[Decision, ...]:
         """Which of a patient's requests, given in order of time, the pump grants.
 
-        A request is refused before delivery starts ("stopped"), less than the lockout after the last granted bolus began
-        ("lockout"), or when the day has had its maximum ("daily-maximum"); refused requests do not prolong a lockout.
-        Granted boluses already among ``boluses`` count.
+        A request is refused before delivery starts ("stopped"), less than the lockout after the last granted bolus
+        began ("lockout"), or when the day has had its maximum ("daily-maximum").  A refused request does not prolong a
+        lockout.  Patient boluses already among ``boluses`` count.
         """
         if self.patient is None:
             raise ScheduleError("this schedule allows no patient bolus")
@@ -328,8 +328,8 @@ def rate_of_dose(dose_ug_per_day: float, concentration_ug_per_ml: float) -> floa
 def bridge_bolus(path_volume_ul: float, old_rate_ul_per_h: float, at_s: float = 0.0) -> Bolus:
     """The bridge after a change of concentration.
 
-    The pump's internal path and the catheter still hold the old drug, so the pump goes on at the old rate (old dose over
-    old concentration) until their volume has left the tip; only then does the new rate give the new dose.
+    The pump's internal path and the catheter still hold the old drug, so the pump goes on at the old rate (old dose
+    over old concentration) until their volume has left the tip; only then does the new rate give the new dose.
     """
     if not old_rate_ul_per_h > 0.0:
         raise ScheduleError("a bridge bolus goes on at the old rate, which must be above 0 uL/h")

@@ -68,9 +68,9 @@ def work_out(
 
     Notes
     -----
-    Edges are laid out on the pump's clock, where those that people mean to coincide do to the microsecond, then moved to
-    the run's clock.  A basal rate is what was programmed, in uL per true hour; a bolus keeps its volume, so its rate
-    follows its true duration.
+    Edges are laid out on the pump's clock, where those that people mean to coincide do to the microsecond, then moved
+    to the run's clock.  A basal rate is what was programmed, in uL per true hour; a bolus keeps its volume, so its
+    rate follows its true duration.
     """
     end = horizon_s * clock_gain
     basal_edges, basal_rates = _basal_steps(basal, day_offset_s, end)

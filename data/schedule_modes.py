@@ -68,8 +68,8 @@ Basal = Continuous | Stopped | Flex
 class Bolus:
     """One bolus that begins ``at_s`` after the start of delivery.
 
-    It adds to the basal rate over its duration, except a ``bridge`` bolus, which replaces the basal rate: it carries the
-    old drug out of the path at the old dose before the new rate begins.
+    It adds to the basal rate over its duration, except a ``bridge`` bolus, which replaces the basal rate: it carries
+    the old drug out of the path at the old dose before the new rate begins.
     """
 
     at_s: float
@@ -133,7 +133,8 @@ class PatientBolus:
         object.__setattr__(self, "lockout_s", _microseconds(_not_negative("a lockout", self.lockout_s, "s")))
         if self.lockout_s < self.duration_s:
             raise ScheduleError(
-                f"a lockout of {self.lockout_s:g} s ends before its bolus of {self.duration_s:g} s; lengthen the lockout"
+                f"a lockout of {self.lockout_s:g} s ends before its bolus of {self.duration_s:g} s;"
+                " lengthen the lockout"
             )
         if self.max_per_day != int(self.max_per_day) or self.max_per_day < 0:
             raise ScheduleError(f"the daily maximum of a patient bolus is a whole number, not {self.max_per_day}")
