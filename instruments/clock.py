@@ -65,6 +65,17 @@ class Clock(ABC):
 
     start: datetime
 
+    record_every_s: float = 0.25
+    """How often the record is written: well within one wall second on a wall clock, in large pieces on a virtual one."""
+
+    block_s: float = WALL_HORIZON_S
+    """Longest block of samples that is taken in one piece."""
+
+    @staticmethod
+    def wall() -> float:
+        """Seconds of real time, from any zero: for what counts wall time on every clock, such as syncing a file."""
+        return time.monotonic()
+
     @abstractmethod
     def now(self) -> float:
         """Seconds since the clock's start; callable from any thread."""
@@ -301,6 +312,9 @@ class _Flag:
 class VirtualClock(Clock):
     """Time that jumps to the next wake-up.  Workers are greenlets of one thread; see the module docstring."""
 
+    record_every_s = 60.0
+    block_s = 60.0
+
     def __init__(self, start: datetime = VIRTUAL_START) -> None:
         self.start = start
         self._now = 0.0
@@ -460,6 +474,8 @@ class PacedClock(VirtualClock):
         if not pace > 0:
             raise ValueError(f"pace {pace} is not a positive number")
         self.pace = pace
+        self.record_every_s = min(VirtualClock.record_every_s, 0.25 * pace)
+        self.block_s = min(VirtualClock.block_s, WALL_HORIZON_S * pace)
         self._wall_zero = time.monotonic()
         self._knock = threading.Event()
 

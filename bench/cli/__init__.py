@@ -1,0 +1,77 @@
+"""The command line.  Each command imports what it needs when it is called, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+# command -> (module, attribute, help); the modules are imported when a command is called.
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "demo": ("bench.cli.run", "demo", "Run a complete flow-accuracy test of a simulated pump."),
+    "run": ("bench.cli.run", "run", "Run a protocol on a station."),
+    "protocols": ("bench.cli.listing", "protocols", "List the protocols and their parameters."),
+    "stations": ("bench.cli.listing", "stations", "List or check station files."),
+    "duts": ("bench.cli.listing", "duts", "List or check files of devices under test, catheters and fluids."),
+    "faults": ("bench.cli.listing", "faults", "List the faults that a simulated station can have."),
+    "analyse": ("bench.cli.analyse", "analyse", "Analyse a log that another program recorded."),
+    "evaluate": ("bench.cli.review", "evaluate", "Judge a run file again and compare with what it says."),
+    "verify": ("bench.cli.review", "verify", "Tell whether a run file is intact."),
+    "recover": ("bench.cli.review", "recover", "Make the run file of a run that was cut off."),
+    "snapshot": ("bench.cli.review", "snapshot", "Make a readable file of a run that is still going on."),
+    "replay": ("bench.cli.run", "replay", "Play a recorded flow log through a simulated sensor into a run file."),
+}
+
+EXIT_BAD_INPUT = 2
+EXIT_RUN_ERROR = 3
+
+
+class _Commands(click.Group):
+    """Commands that are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[name]
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, _, text) in COMMANDS.items()])
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        from difflib import get_close_matches
+
+        if args and args[0] not in COMMANDS:
+            near = get_close_matches(args[0], COMMANDS, 1)
+            hint = f'did you mean "{near[0]}"?' if near else "see pumpbench --help"
+            raise click.UsageError(f'there is no command "{args[0]}"; {hint}')
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="pumpbench", prog_name="pumpbench")
+def cli() -> None:
+    """Test bench for implantable drug pumps and their catheters."""
+
+
+def main(args: list[str] | None = None) -> Any:
+    """Entry point.  Bad input is one plain sentence on stderr and exit code 2, never a traceback."""
+    try:
+        code = cli.main(args=args, prog_name="pumpbench", standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("stopped", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        click.echo(f"pumpbench: {error.format_message()}", err=True)
+        sys.exit(EXIT_BAD_INPUT)
+    except (ValueError, OSError) as error:
+        click.echo(f"pumpbench: {error}", err=True)
+        sys.exit(EXIT_BAD_INPUT)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,102 @@
+"""From the engine to the journal: a queue that never makes anyone wait, and the one worker that writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from data.journal import JournalFull, JournalWriter
+from data.samples import Block, Stream
+from instruments.clock import Clock, Queue, Worker
+
+SYNC_WALL_S = 0.5
+"""The record is synced at least twice each wall second, so that no more than one second can be lost."""
+
+RETRY_S = 5.0
+
+Entry = Callable[[JournalWriter], None]
+
+
+class Recorder:
+    """Takes blocks and records from any worker, and writes them in the order in which they came.
+
+    Acquisition acts first and records then; it never waits for the disk.  A full disk keeps the entries in memory,
+    tells the engine once, and goes on when there is room again.
+    """
+
+    def __init__(self, journal: JournalWriter, clock: Clock, on_trouble: Callable[[str], None]) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._queue = cast("Queue[Entry]", clock.queue())
+        self._urgent = clock.event()
+        self._closing = False
+        self._waiting: list[Entry] = []
+        self._synced_wall = clock.wall()
+        self._on_trouble = on_trouble
+        self._full = False
+        self._worker: Worker = clock.worker("~recorder", self._work)
+
+    def stream(self, stream: Stream) -> None:
+        """Declare a stream."""
+        self._queue.put(lambda journal: journal.stream(stream))
+
+    def block(self, block: Block) -> None:
+        """Record a block."""
+        self._queue.put(lambda journal: journal.block(block))
+
+    def anchor(self, stream: str, host_t: float, samples: int) -> None:
+        """Record a pair of clock time and sample count."""
+        self._queue.put(lambda journal: journal.anchor(stream, host_t, samples))
+
+    def record(self, kind: str, t: float, fields: Mapping[str, Any], *, urgent: bool = False) -> None:
+        """Record an event; an urgent one is written and synced at once, not at the next turn."""
+        kept = dict(fields)
+        self._queue.put(lambda journal: journal.record(kind, t, kept))
+        if urgent:
+            self._urgent.set()
+
+    @property
+    def pending(self) -> int:
+        """Entries that are not written yet."""
+        return len(self._queue) + len(self._waiting)
+
+    def close(self) -> None:
+        """Write and sync everything, then let go of the file; raises what ended the writer."""
+        self._closing = True
+        self._urgent.set()
+        self._worker.join()
+        if self._worker.error is not None:
+            raise self._worker.error
+
+    def _work(self) -> None:
+        while True:
+            urgent = self._clock.wait(self._urgent, self._clock.now() + self._clock.record_every_s)
+            self._urgent.clear()
+            closing = self._closing
+            self._waiting.extend(self._queue.drain())
+            written = self._write()
+            if written and (urgent or closing or self._clock.wall() - self._synced_wall >= SYNC_WALL_S):
+                self._journal.sync()
+                self._synced_wall = self._clock.wall()
+            if closing:
+                if not written:
+                    raise JournalFull(f"{self._journal.path}: the disk is full; {len(self._waiting)} entries are lost")
+                self._journal.close()
+                return
+
+    def _write(self) -> bool:
+        """Write what waits; False when the disk is full."""
+        done = 0
+        try:
+            for entry in self._waiting:
+                entry(self._journal)
+                done += 1
+        except JournalFull as error:
+            if not self._full:
+                self._full = True
+                self._on_trouble(str(error))
+            return False
+        finally:
+            del self._waiting[:done]
+        self._full = False
+        return True

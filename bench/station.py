@@ -1,0 +1,292 @@
+"""A station: the file that describes one bench, validated, and the instruments it opens.
+
+The only module of ours that knows that a station may be simulated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from data import quantities
+from data.samples import Channel
+from data.tomlfile import FileError, explain, read_toml
+from instruments.clock import Clock
+from instruments.instrument import Buffered, Connection, DriverError, Instrument, Polled, load_driver, quantity
+from protocols.interlock import Interlock
+
+if TYPE_CHECKING:
+    from instruments.simulation.rig import Rig
+
+SHIPPED = Path(__file__).parent / "stations"
+
+
+Seconds = Annotated[float, quantity("time")]
+Milligrams = Annotated[float, quantity("mass")]
+MilligramsPerHour = Annotated[float, quantity("mass rate")]
+Microlitres = Annotated[float, quantity("volume")]
+Millimetres = Annotated[float, quantity("length")]
+Percent = Annotated[float, quantity("ratio")]
+
+
+class Table(BaseModel):
+    """A table of a station file: no key that nobody reads."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, frozen=True)
+
+
+class Calibration(Table):
+    """What a certificate says of a channel: true value = gain · (indication + offset).
+
+    ``offset`` and ``u`` are in the channel's unit; ``u_percent`` is relative to the value.
+    """
+
+    certificate: str
+    due: date
+    gain: float = 1.0
+    offset: float = 0.0
+    u: float = 0.0
+    u_percent: Percent = Field(0.0, alias="u_relative")
+
+
+class BalanceUncertainty(Table):
+    """What the maker or the lab's own record says of a balance; half-widths are rectangular."""
+
+    readability_mg: Milligrams = Field(alias="readability")
+    repeatability_mg: Milligrams = Field(alias="repeatability")
+    linearity_mg: Milligrams = Field(alias="linearity")
+    drift_mg_per_day: Milligrams = Field(alias="drift_per_day")
+    capacity_mg: Milligrams = Field(alias="capacity")
+
+
+class Collection(Table):
+    """How the delivered fluid is collected."""
+
+    topology: Literal["immersed", "weir", "pressurised-vessel", "source-weighing", "height-shifted"]
+    vessel_diameter_mm: Millimetres = Field(alias="vessel_diameter")
+    tube_diameter_mm: Millimetres = Field(alias="tube_diameter")
+    vessel_capacity_ul: Microlitres = Field(alias="vessel_capacity")
+    meniscus_mg: Milligrams = Field(alias="meniscus")
+    dead_volume_ul: Microlitres = Field(alias="dead_volume")
+    evaporation_mg_per_h: MilligramsPerHour = Field(alias="evaporation")
+    evaporation_half_width_mg_per_h: MilligramsPerHour = Field(alias="evaporation_half_width")
+
+
+class InstrumentTable(BaseModel):
+    """One instrument: its driver, its calibrations and uncertainty; the other keys are the driver's own."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    driver: str
+    calibration: dict[str, Calibration] = {}
+    uncertainty: BalanceUncertainty | None = None
+
+
+class InterlockTable(Table):
+    """One interlock; quantities are in the unit of the channel that it watches."""
+
+    channel: str
+    low: str | None = None
+    high: str | None = None
+    action: Literal["log", "flag-gap", "stop"] = "stop"
+    slew: str | None = None  # "50 kPa/min"
+    reaction_s: Seconds = Field(0.15, alias="reaction")
+    max_outage_s: Seconds | None = Field(None, alias="max_outage")
+
+
+class SafeStep(Table):
+    """One step of the ordered safe state."""
+
+    valve: str
+    on: bool
+
+
+class Station(Table):
+    """A station file."""
+
+    name: str
+    title: str = ""
+    visa: str = ""  # "" the vendor's library, "@py" pyvisa-py, "simulated"
+    daq: str = "local"  # "local" NI driver, "host:port" of an NI gRPC device server, "simulated"
+    procedures: dict[str, dict[str, Any]] = {}
+    instruments: dict[str, InstrumentTable]
+    roles: dict[str, str]
+    interlocks: dict[str, InterlockTable] = {}
+    safe_state: list[SafeStep] = []
+    collection: Collection | None = None
+    simulation: dict[str, Any] = {}
+
+    @property
+    def simulated(self) -> bool:
+        """Whether every instrument of the station is simulated."""
+        return self.visa == "simulated" and self.daq == "simulated"
+
+
+def station_path(name: str) -> Path:
+    """File of a station given by path or by the name of a shipped one; raises FileError."""
+    path = Path(name)
+    if path.suffix == ".toml":
+        return path
+    shipped = sorted(item.stem for item in SHIPPED.glob("*.toml"))
+    if name in shipped:
+        return SHIPPED / f"{name}.toml"
+    near = get_close_matches(name, shipped, 1)
+    hint = f'did you mean "{near[0]}"?' if near else f"shipped ones are {', '.join(shipped)}"
+    raise FileError(f'there is no station "{name}"; give a file that ends in .toml, or {hint}')
+
+
+def load_station(name: str) -> Station:
+    """Read and check a station file; raises FileError naming the file, the key and the remedy."""
+    path = station_path(name)
+    station = read_toml(path, Station)
+    if (station.visa == "simulated") != (station.daq == "simulated"):
+        raise FileError(f'{path}: "visa" and "daq": either both are "simulated" or none; one plant serves both')
+    if station.simulated and not station.simulation:
+        raise FileError(f"{path}: a simulated station needs a [simulation] table; see stations/sim.toml")
+    for role, target in station.roles.items():
+        _known_instrument(path, f"roles.{role}", target, station)
+    for step in station.safe_state:
+        _known_instrument(path, "safe_state", step.valve, station)
+    return station
+
+
+def _known_instrument(path: Path, key: str, target: str, station: Station) -> None:
+    instrument = target.split(".")[0]
+    if instrument not in station.instruments:
+        near = get_close_matches(instrument, station.instruments, 1)
+        hint = f'; did you mean "{near[0]}"?' if near else f"; it has {', '.join(station.instruments)}"
+        raise FileError(f'{path}: key "{key}": there is no instrument "{instrument}"{hint}')
+
+
+@dataclass
+class OpenStation:
+    """A station with its instruments, made but not yet opened on the wire."""
+
+    station: Station
+    path: Path
+    clock: Clock
+    instruments: dict[str, Instrument]
+    rig: Rig | None = None
+    interlocks: list[Interlock] = field(default_factory=list)
+
+    def channel(self, target: str) -> tuple[Instrument, Channel]:
+        """Instrument and channel of "instrument.channel"; raises FileError."""
+        name, _, channel_name = target.partition(".")
+        instrument = self.instruments[name]
+        for channel in instrument.channels:
+            if channel.name == channel_name:
+                return instrument, channel
+        names = [channel.name for channel in instrument.channels]
+        raise FileError(
+            f'{self.path}: instrument "{name}" has no channel "{channel_name}"; it has {", ".join(names) or "none"}'
+        )
+
+    def calibration(self, target: str) -> Calibration | None:
+        """Calibration of "instrument.channel", None where the station file gives none."""
+        name, _, channel_name = target.partition(".")
+        return self.station.instruments[name].calibration.get(channel_name)
+
+
+@contextmanager
+def open_station(
+    station: Station,
+    path: Path,
+    clock: Clock,
+    *,
+    seed: int = 0,
+    faults: tuple[object, ...] = (),
+    dut: Mapping[str, Any] | None = None,
+    fluid: Mapping[str, Any] | None = None,
+    replay: Mapping[str, object] | None = None,
+) -> Iterator[OpenStation]:
+    """Make every instrument of a station, with the simulated rig behind it where the file says so.
+
+    Nothing is sent on a wire before an engine opens the instruments.
+    """
+    rig: Rig | None = None
+    if station.simulated:
+        from instruments.simulation.rig import Rig
+
+        rig = Rig(station.simulation, clock, seed=seed, faults=faults, dut=dut, fluid=fluid, replay=replay)  # type: ignore[arg-type]  # checked by the rig
+    try:
+        connection = Connection.through(
+            rig.visa if rig else station.visa,
+            rig.daq_target if rig else (None if station.daq == "local" else station.daq),
+        )
+        instruments = {
+            name: _instrument(path, name, table, clock, connection) for name, table in station.instruments.items()
+        }
+        opened = OpenStation(station, path, clock, instruments, rig)
+        opened.interlocks = [_interlock(opened, name, table) for name, table in station.interlocks.items()]
+        _check_targets(opened)
+        yield opened
+    finally:
+        if rig is not None:
+            rig.close()
+
+
+def _instrument(path: Path, name: str, table: InstrumentTable, clock: Clock, connection: Connection) -> Instrument:
+    try:
+        driver = load_driver(table.driver)
+    except DriverError as error:
+        raise FileError(f'{path}: key "instruments.{name}.driver": {error}') from None
+    try:
+        settings = driver.settings_type.model_validate(table.model_extra or {})
+    except ValidationError as error:
+        raise FileError(explain(path, error, prefix=f"instruments.{name}")) from None
+    return driver(name, settings, clock, connection)
+
+
+def _interlock(opened: OpenStation, name: str, table: InterlockTable) -> Interlock:
+    _, channel = opened.channel(table.channel)
+    where = f'{opened.path}: key "interlocks.{name}"'
+    try:
+        low, high = (
+            None if text is None else quantities.parse(text, quantities.dimension_of(channel.unit))
+            for text in (table.low, table.high)
+        )
+        slew = None if table.slew is None else _slew(table.slew, channel.unit)
+        return Interlock(
+            name, table.channel, low, high, table.action, slew, table.reaction_s, table.max_outage_s
+        )
+    except ValueError as error:
+        raise FileError(f"{where}: {error}") from None
+
+
+def _slew(text: str, unit: str) -> float:
+    """ "50 kPa/min" in the channel's unit a second."""
+    amount, slash, per = text.rpartition("/")
+    if not slash:
+        raise ValueError(f'"{text}" is no rate of change; write it like "50 kPa/min"')
+    return quantities.parse(amount, quantities.dimension_of(unit)) / quantities.parse(f"1 {per}", "time")
+
+
+def _check_targets(opened: OpenStation) -> None:
+    """Every role and calibration names a channel or instrument that exists."""
+    for target in opened.station.roles.values():
+        if "." in target and not _is_valve(opened, target):
+            opened.channel(target)
+    for name, table in opened.station.instruments.items():
+        for channel in table.calibration:
+            opened.channel(f"{name}.{channel}")
+
+
+def _is_valve(opened: OpenStation, target: str) -> bool:
+    name, _, line = target.partition(".")
+    valve_names = getattr(opened.instruments[name], "valve_names", ())
+    return line in valve_names
+
+
+def sampled(opened: OpenStation) -> dict[str, Polled | Buffered]:
+    """The instruments that measure."""
+    return {
+        name: instrument
+        for name, instrument in opened.instruments.items()
+        if isinstance(instrument, Polled | Buffered) and instrument.channels
+    }

@@ -1,0 +1,224 @@
+"""What a test protocol is: parameters, roles, steps, and how to judge the run file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.metadata import entry_points
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
+
+from data import quantities
+from data.schedule import Schedule
+from protocols.interlock import Interlock
+from protocols.steps import Step
+
+if TYPE_CHECKING:
+    from data.checks import Evaluation
+    from data.run import Run
+
+# The unit in a parameter's name says its dimension.
+_DIMENSIONS = {
+    "_ul_per_h": "flow",
+    "_mg_per_h": "mass rate",
+    "_g_per_ml": "density",
+    "_percent": "ratio",
+    "_degc": "temperature",
+    "_kpa": "pressure",
+    "_ul": "volume",
+    "_mg": "mass",
+    "_s": "time",
+}
+
+NOT_PROTOCOLS = {"procedure", "steps", "interlock", "analysis"}
+
+
+class ParamError(ValueError):
+    """A parameter of a procedure is unknown, unreadable or out of range."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """A role that is met by any channel of the unit's dimension."""
+
+    role: str
+    unit: str
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """A role that is met by an instrument with a capability."""
+
+    role: str
+    capability: type
+    optional: bool = False
+
+
+Role = Measures | Controls
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """One parameter: what the form asks, what the command line takes, what the file stores."""
+
+    help: str
+    default: str | float | int | bool | None
+    low: str | None = None
+    high: str | None = None
+    choices: tuple[str, ...] = ()
+    name: str = ""
+    kind: type = float
+    dimension: str | None = None
+
+    @property
+    def short_name(self) -> str:
+        """The name without its unit, as people type it."""
+        for suffix in _DIMENSIONS:
+            if self.dimension is not None and self.name.endswith(suffix):
+                return self.name.removesuffix(suffix)
+        return self.name
+
+    def read(self, value: object) -> Any:
+        """Value in our unit from what a person typed or a file holds; raises ParamError."""
+        try:
+            return self._in_range(self._convert(value), value)
+        except ValueError as error:
+            raise ParamError(f"parameter {self.short_name!r}: {error}") from None
+
+    def _convert(self, value: object) -> Any:
+        if self.kind is Schedule:
+            if isinstance(value, Schedule):
+                return value
+            return Schedule.from_json(value) if isinstance(value, Mapping) else Schedule.parse(str(value))
+        if self.dimension is not None:
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                return float(value)
+            return quantities.parse(str(value), self.dimension)
+        if self.kind is bool:
+            words = {"true": True, "yes": True, "false": False, "no": False}
+            if str(value).lower() not in words:
+                raise ValueError(f"{value!r} is neither yes nor no")
+            return words[str(value).lower()]
+        if self.kind is str:
+            text = str(value)
+            if self.choices and text not in self.choices:
+                raise ValueError(f"{text!r} is not one of {', '.join(self.choices)}")
+            return text
+        try:
+            return self.kind(str(value))
+        except ValueError:
+            raise ValueError(f"{value!r} is not a number; write it like {self.default}") from None
+
+    def _in_range(self, value: Any, given: object) -> Any:
+        for bound, outside in ((self.low, "below"), (self.high, "above")):
+            if bound is None:
+                continue
+            limit = quantities.parse(bound, self.dimension) if self.dimension else self.kind(bound)
+            if (value < limit) if outside == "below" else (value > limit):
+                raise ValueError(f"{given} is {outside} {bound}; choose a value from {self.low} to {self.high}")
+        return value
+
+
+def param(
+    help: str,  # noqa: A002  # the word that forms and command lines use
+    default: str | float | bool | None = None,
+    low: str | None = None,
+    high: str | None = None,
+    choices: Sequence[str] = (),
+) -> Any:
+    """Declare a parameter; its dimension follows from the unit in the attribute's name."""
+    return Param(help, default, low, high, tuple(choices))
+
+
+class Procedure:
+    """A test protocol.  A subclass declares parameters with `param` and reads as its specification."""
+
+    name: ClassVar[str]
+    title: ClassVar[str] = ""
+    method: ClassVar[int]
+    roles: ClassVar[tuple[Role, ...]] = ()
+    params: ClassVar[dict[str, Param]] = {}
+
+    def __init_subclass__(cls) -> None:
+        hints = get_type_hints(cls)
+        declared = {name: value for name, value in vars(cls).items() if isinstance(value, Param)}
+        cls.params = dict(cls.params)
+        for name, item in declared.items():
+            dimension = next((d for suffix, d in _DIMENSIONS.items() if name.endswith(suffix)), None)
+            kind = hints.get(name, float)
+            cls.params[name] = replace(item, name=name, kind=kind, dimension=dimension if kind is float else None)
+        cls.title = cls.title or (cls.__doc__ or cls.name).strip().splitlines()[0].rstrip(".")
+
+    def __init__(self, **values: object) -> None:
+        chosen = {self.param_name(name): value for name, value in values.items()}
+        for name, item in self.params.items():
+            value = chosen.get(name, item.default)
+            if value is None:
+                raise ParamError(f"parameter {item.short_name!r} of {self.name} is missing: {item.help}")
+            setattr(self, name, item.read(value))
+
+    @classmethod
+    def param_name(cls, name: str) -> str:
+        """Full name of a parameter given with or without its unit; raises ParamError with the nearest name."""
+        wanted = name.replace("-", "_")
+        for full, item in cls.params.items():
+            if wanted in (full, item.short_name):
+                return full
+        names = [item.short_name for item in cls.params.values()]
+        near = get_close_matches(wanted, names, 1)
+        hint = f'; did you mean "{near[0]}"?' if near else f"; it has {', '.join(names)}"
+        raise ParamError(f"{cls.name} has no parameter {name!r}{hint}")
+
+    def values(self) -> dict[str, Any]:
+        """Parameters in our units; a schedule as its JSON."""
+        found = {name: getattr(self, name) for name in self.params}
+        return {name: value.to_json() if isinstance(value, Schedule) else value for name, value in found.items()}
+
+    def steps(self) -> Iterator[Step]:
+        """What to do; equal parameters give equal steps."""
+        raise NotImplementedError
+
+    def teardown(self) -> Iterator[Step]:
+        """What to do after a normal end or an operator's stop, but never after an interlock."""
+        yield from ()
+
+    def interlocks(self) -> Sequence[Interlock]:
+        """Limits that the procedure adds to the station's own."""
+        return ()
+
+    @staticmethod
+    def evaluate(run: Run) -> Evaluation:
+        """Judge the run file; reads the file alone."""
+        raise NotImplementedError
+
+
+def procedure_names() -> list[str]:
+    """Names of every protocol that is installed."""
+    package = import_module("protocols")
+    own = {item.name.replace("_", "-") for item in iter_modules(package.__path__) if item.name not in NOT_PROTOCOLS}
+    return sorted(own | {point.name for point in entry_points(group="pumpbench.protocols")})
+
+
+def load_procedure(name: str) -> type[Procedure]:
+    """Class of a protocol: ``flow-accuracy`` is in protocols/flow_accuracy.py.
+
+    Raises
+    ------
+    ParamError
+        When there is no such protocol; names the nearest one.
+    """
+    for point in entry_points(group="pumpbench.protocols"):
+        if point.name == name:
+            load: Callable[[], type[Procedure]] = point.load
+            return load()
+    if name not in procedure_names() or not re.fullmatch(r"[a-z][a-z0-9-]*", name):
+        near = get_close_matches(name, procedure_names(), 1)
+        hint = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(procedure_names())}"
+        raise ParamError(f"there is no protocol {name!r}; {hint}")
+    module = import_module(f"protocols.{name.replace('-', '_')}")
+    found: type[Procedure] = module.PROCEDURE
+    return found
