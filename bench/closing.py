@@ -50,6 +50,51 @@ def evaluate(path: Path) -> Evaluation:
             return Evaluation((_broken(error),))
 
 
+@dataclass(frozen=True, slots=True)
+class Again:
+    """A second evaluation beside the stored one."""
+
+    evaluation: Evaluation
+    identical: bool
+    why: str
+
+
+def reevaluate(path: Path) -> Again:
+    """Judge a run file again and compare with what it says; reads only."""
+    evaluation = evaluate(path)
+    with Run.open(path) as run:
+        stored, method = run.evaluation, run.method
+        kind = load_procedure(run.procedure)
+        code = run.evaluated_by
+    if stored is None:
+        return Again(evaluation, False, "the file holds no evaluation (it was not closed)")
+    whose = "the same code" if code == code_hash() else "other code than the file's"
+    different = _differences(stored, evaluation)
+    if not different:
+        return Again(evaluation, True, f"every check agrees to the last digit, by {whose}")
+    methods = "" if kind.method == method else f"; the file was judged by method {method}, this is method {kind.method}"
+    return Again(evaluation, False, f"{'; '.join(different)} (by {whose}{methods})")
+
+
+def _differences(stored: Evaluation, again: Evaluation) -> list[str]:
+    """What two evaluations disagree on, one clause a check."""
+    before = {check.name: check for check in stored.checks}
+    after = {check.name: check for check in again.checks}
+    said = [f"check {name} is new" for name in after if name not in before]
+    said += [f"check {name} is gone" for name in before if name not in after]
+    for name, check in after.items():
+        old = before.get(name)
+        if old is None or old == check:
+            continue
+        if old.verdict != check.verdict:
+            said.append(f"{name}: {old.verdict} became {check.verdict}")
+        elif old.value != check.value:
+            said.append(f"{name}: {old.value} became {check.value} {check.unit}")
+        else:
+            said.append(f"{name}: uncertainty, limits or notes differ")
+    return said
+
+
 def _broken(error: Exception) -> Check:
     return Check(
         name="evaluation",

@@ -76,7 +76,7 @@ class Engine:
         self._samplers: dict[str, Sampler] = {}
         self._workers: list[Worker] = []
         self._stop_sampling = self._clock.event()
-        self._steps = plan(procedure)
+        self.steps = plan(procedure)
         self._tallies: dict[tuple[str, str], Tally] = {}
         self.phase: str = ""
 
@@ -111,7 +111,7 @@ class Engine:
         try:
             self._open()
             self._start_sampling()
-            self._execute(self._steps)
+            self._execute(self.steps)
             self._finish(End(Status.COMPLETED, "all steps done"))
         except (Halted, SafeStateLatchedError):
             pass
@@ -311,7 +311,7 @@ class Engine:
     def _begin_tallies(self, phase: str) -> Callable[[], None]:
         """Take the means that a later step compares with; returns what ends it."""
         begun: list[tuple[Sampler, Tally]] = []
-        for step in self._steps:
+        for step in self.steps:
             level = step.until if isinstance(step, Phase) else None
             if level is not None and level.relative_to == phase:
                 instrument, channel = self._opened.channel(self._roles.get(level.role, level.role))

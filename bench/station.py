@@ -5,6 +5,7 @@ The only module of ours that knows that a station may be simulated.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,12 +18,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from data import quantities
 from data.samples import Channel
+from data.units import DimensionName, dimensions_of
 from data.tomlfile import FileError, explain, read_toml
 from instruments.clock import Clock
 from instruments.instrument import Buffered, Connection, DriverError, Instrument, Polled, load_driver, quantity
 from protocols.interlock import Interlock
 
 if TYPE_CHECKING:
+    from instruments.simulation.faults import FaultSpec
     from instruments.simulation.rig import Rig
 
 SHIPPED = Path(__file__).parent / "stations"
@@ -30,10 +33,10 @@ SHIPPED = Path(__file__).parent / "stations"
 
 Seconds = Annotated[float, quantity("time")]
 Milligrams = Annotated[float, quantity("mass")]
-MilligramsPerHour = Annotated[float, quantity("mass rate")]
+MilligramsPerHour = Annotated[float, quantity("mass-rate")]
 Microlitres = Annotated[float, quantity("volume")]
 Millimetres = Annotated[float, quantity("length")]
-Percent = Annotated[float, quantity("ratio")]
+Percent = Annotated[float, quantity("percent")]
 
 
 class Table(BaseModel):
@@ -112,6 +115,9 @@ class Station(Table):
 
     name: str
     title: str = ""
+    dut: str | None = None  # defaults of a run: files, or names of shipped ones
+    catheter: str | None = None
+    fluid: str | None = None
     visa: str = ""  # "" the vendor's library, "@py" pyvisa-py, "simulated"
     daq: str = "local"  # "local" NI driver, "host:port" of an NI gRPC device server, "simulated"
     procedures: dict[str, dict[str, Any]] = {}
@@ -139,6 +145,32 @@ def station_path(name: str) -> Path:
     near = get_close_matches(name, shipped, 1)
     hint = f'did you mean "{near[0]}"?' if near else f"shipped ones are {', '.join(shipped)}"
     raise FileError(f'there is no station "{name}"; give a file that ends in .toml, or {hint}')
+
+
+def parse_fault(text: str) -> FaultSpec:
+    """Read "over-delivery:1.25@2 h": a fault's name, severity and moment after the start of the run.
+
+    Raises
+    ------
+    FileError
+        The text is malformed or there is no such fault; says what to write.
+    """
+    from instruments.simulation.faults import FAULTS, FaultSpec
+
+    match = re.fullmatch(r"(?P<name>[a-z-]+)(:(?P<severity>[^@]+))?(@(?P<at>.+))?", text.strip())
+    if match is None:
+        raise FileError(f'fault "{text}" is malformed; write NAME:SEVERITY@TIME, such as over-delivery:1.25@2h')
+    name = match["name"]
+    if name not in FAULTS:
+        near = get_close_matches(name, FAULTS, 1)
+        hint = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(sorted(FAULTS))}"
+        raise FileError(f'there is no fault "{name}"; {hint}')
+    try:
+        severity = FAULTS[name].default if match["severity"] is None else float(match["severity"])
+    except ValueError:
+        raise FileError(f'fault "{text}": severity "{match["severity"]}" is not a number') from None
+    at_s = quantities.parse(match["at"], "time") if match["at"] else 0.0
+    return FaultSpec(name, severity, at_s)
 
 
 def load_station(name: str) -> Station:
@@ -200,7 +232,7 @@ def open_station(
     clock: Clock,
     *,
     seed: int = 0,
-    faults: tuple[object, ...] = (),
+    faults: tuple[FaultSpec, ...] = (),
     dut: Mapping[str, Any] | None = None,
     fluid: Mapping[str, Any] | None = None,
     replay: Mapping[str, object] | None = None,
@@ -213,7 +245,7 @@ def open_station(
     if station.simulated:
         from instruments.simulation.rig import Rig
 
-        rig = Rig(station.simulation, clock, seed=seed, faults=faults, dut=dut, fluid=fluid, replay=replay)  # type: ignore[arg-type]  # checked by the rig
+        rig = Rig(station.simulation, clock, seed=seed, faults=faults, dut=dut, fluid=fluid, replay=replay)
     try:
         connection = Connection.through(
             rig.visa if rig else station.visa,
@@ -248,7 +280,7 @@ def _interlock(opened: OpenStation, name: str, table: InterlockTable) -> Interlo
     where = f'{opened.path}: key "interlocks.{name}"'
     try:
         low, high = (
-            None if text is None else quantities.parse(text, quantities.dimension_of(channel.unit))
+            None if text is None else quantities.parse(text, _dimension(channel.unit))
             for text in (table.low, table.high)
         )
         slew = None if table.slew is None else _slew(table.slew, channel.unit)
@@ -264,7 +296,15 @@ def _slew(text: str, unit: str) -> float:
     amount, slash, per = text.rpartition("/")
     if not slash:
         raise ValueError(f'"{text}" is no rate of change; write it like "50 kPa/min"')
-    return quantities.parse(amount, quantities.dimension_of(unit)) / quantities.parse(f"1 {per}", "time")
+    return quantities.parse(amount, _dimension(unit)) / quantities.parse(f"1 {per}", "time")
+
+
+def _dimension(unit: str) -> DimensionName:
+    """Dimension of which a channel's unit is our unit."""
+    for dimension in dimensions_of(unit):
+        if dimension.unit == unit:
+            return dimension.name
+    raise ValueError(f'a channel in "{unit}" cannot have limits')
 
 
 def _check_targets(opened: OpenStation) -> None:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 # The unit in a parameter's name says its dimension.
 _DIMENSIONS = {
     "_ul_per_h": "flow",
-    "_mg_per_h": "mass rate",
+    "_mg_per_h": "mass-rate",
     "_g_per_ml": "density",
-    "_percent": "ratio",
+    "_percent": "percent",
     "_degc": "temperature",
     "_kpa": "pressure",
     "_ul": "volume",

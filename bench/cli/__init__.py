@@ -21,7 +21,6 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "verify": ("bench.cli.review", "verify", "Tell whether a run file is intact."),
     "recover": ("bench.cli.review", "recover", "Make the run file of a run that was cut off."),
     "snapshot": ("bench.cli.review", "snapshot", "Make a readable file of a run that is still going on."),
-    "replay": ("bench.cli.run", "replay", "Play a recorded flow log through a simulated sensor into a run file."),
 }
 
 EXIT_BAD_INPUT = 2

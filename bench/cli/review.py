@@ -1,0 +1,93 @@
+"""Commands on records: ``evaluate``, ``verify``, ``recover`` and ``snapshot``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from bench.cli.show import check_rows, check_table
+
+VERDICT_EXIT = {"pass": 0, "conditional-pass": 0, "fail": 1, "conditional-fail": 1}
+
+
+@click.command()
+@click.argument("run_file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def evaluate(run_file: Path, as_json: bool) -> int:
+    """Judge RUN_FILE again with the installed code and compare with what it says."""
+    from bench.closing import reevaluate
+
+    again = reevaluate(run_file)
+    if as_json:
+        said = {
+            "verdict": str(again.evaluation.verdict),
+            "identical": again.identical,
+            "why": again.why,
+            "checks": check_rows(again.evaluation),
+        }
+        click.echo(json.dumps(said, indent=1, allow_nan=False))
+    else:
+        check_table(again.evaluation)
+        click.echo()
+        click.echo(f"verdict    {again.evaluation.verdict}")
+        click.echo(f"identical  {'yes' if again.identical else 'NO'}: {again.why}")
+    return VERDICT_EXIT.get(str(again.evaluation.verdict), 4)
+
+
+@click.command()
+@click.argument("run_file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def verify(run_file: Path, as_json: bool) -> int:
+    """Tell whether RUN_FILE is intact."""
+    from data.seal import verify as verify_file
+
+    found = verify_file(run_file)
+    if as_json:
+        said = {"intact": found.intact, "state": found.state, "problems": list(found.problems), "digest": found.digest}
+        click.echo(json.dumps(said, indent=1))
+    else:
+        click.echo(f"{run_file}: {found.state}")
+        for problem in found.problems:
+            click.echo(f"  {problem}")
+        if found.digest:
+            click.echo(f"  content digest {found.digest}")
+    return {"intact": 0, "rewritten": 1, "altered": 1}.get(found.state, 2)
+
+
+@click.command()
+@click.argument("journal", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Run file to make; beside the journal without it.")
+def recover(journal: Path, out: Path | None) -> int:
+    """Make the run file of a run that was cut off, from its JOURNAL; the journal is only read."""
+    from bench.closing import close_run
+
+    made = close_run(journal, _free(out or journal.with_suffix(".h5"), out is None))
+    click.echo(f"recovered {made.run_file}: verdict {made.evaluation.verdict}, record {made.verification.state}")
+    return VERDICT_EXIT.get(str(made.evaluation.verdict), 4)
+
+
+@click.command()
+@click.argument("journal", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="File to make; beside the journal without it.")
+def snapshot(journal: Path, out: Path | None) -> int:
+    """Make a readable file, marked incomplete, of what a run that is still going on has recorded so far."""
+    from data.fold import fold
+
+    path = out or _free(journal.with_name(f"{journal.stem}_snapshot.h5"), True)
+    fold(journal, path, incomplete=True)
+    click.echo(f"snapshot {path}")
+    return 0
+
+
+def _free(path: Path, choose: bool) -> Path:
+    """The path itself, or one beside it that is free; never write over a record."""
+    if not path.exists():
+        return path
+    if not choose:
+        raise click.UsageError(f"{path} exists; choose another --out, a record is never written over")
+    number = 1
+    while (free := path.with_name(f"{path.stem}_{number}{path.suffix}")).exists():
+        number += 1
+    return free

@@ -1,0 +1,144 @@
+"""Commands that make runs: ``demo``, ``run`` and ``replay``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bench.cli.show import check_rows, result_table
+
+if TYPE_CHECKING:
+    from bench.session import Request, Result
+
+DEMO_SEED = 7
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), help="Folder of the run file.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def demo(out: Path, as_json: bool) -> int:
+    """Run a complete flow-accuracy test of a simulated pump.
+
+    Real pyvisa and real nidaqmx drive a simulated station through 24 h of stabilisation and 25 h of analysis at
+    1 mL/day; the run is recorded, evaluated and verified as it would be in the lab.
+    """
+    from bench.session import Request
+
+    return _conduct(Request("flow-accuracy", "sim", seed=DEMO_SEED, out=out), as_json)
+
+
+@click.command()
+@click.argument("procedure")
+@click.option("--station", required=True, help="Station file, or the name of a shipped one (see: pumpbench stations).")
+@click.option("--dut", help="File of the device under test, or the name of a shipped one.")
+@click.option("--serial", default="", help="Serial number of the device under test.")
+@click.option("--catheter", help="File of the catheter.")
+@click.option("--fluid", help="File of the fluid.")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help='A parameter, such as analysis="25 h".')
+@click.option("--fault", "faults", multiple=True, metavar="NAME:SEVERITY@TIME", help="A fault of a simulated station.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of a simulated station.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), help="Folder of the run file.")
+@click.option("--pace", type=float, help="Simulated seconds a real second; as fast as possible without it.")
+@click.option("--person", default="", help="Who runs this; the OS account without it.")
+@click.option("--override", "overrides", multiple=True, metavar="FINDING", help="Start although a finding blocks.")
+@click.option("--reason", default="", help="Why the finding is overridden.")
+@click.option("--longest-block", metavar="TIME", help='Longest piece in which hardware-timed streams are read ("30 s").')
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def run(
+    procedure: str,
+    station: str,
+    dut: str | None,
+    serial: str,
+    catheter: str | None,
+    fluid: str | None,
+    settings: Sequence[str],
+    faults: Sequence[str],
+    seed: int,
+    out: Path,
+    pace: float | None,
+    person: str,
+    overrides: Sequence[str],
+    reason: str,
+    longest_block: str | None,
+    as_json: bool,
+) -> int:
+    """Run PROCEDURE on a station and record it."""
+    from bench.session import Override, Request
+    from data import quantities
+
+    if overrides and not (person and reason):
+        raise click.UsageError("--override needs a named --person and a --reason")
+    if pace is not None and not pace > 0:
+        raise click.UsageError(f"--pace {pace:g} is not a positive number")
+    request = Request(
+        procedure,
+        station,
+        settings=dict(_pair(text) for text in settings),
+        dut=dut,
+        serial=serial,
+        catheter=catheter,
+        fluid=fluid,
+        faults=faults,
+        seed=seed,
+        out=out,
+        pace=pace,
+        person=person,
+        overrides=[Override(name, person, reason) for name in overrides],
+        longest_block_s=None if longest_block is None else quantities.parse(longest_block, "time"),
+    )
+    return _conduct(request, as_json)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip() or not value.strip():
+        raise click.UsageError(f'--set "{text}" is malformed; write NAME=VALUE, such as --set analysis="25 h"')
+    return name.strip(), value.strip()
+
+
+def _conduct(request: Request, as_json: bool) -> int:
+    from bench.session import conduct, exit_code
+
+    with _progress_bar(as_json) as progress:
+        result = conduct(request, progress)
+    if as_json:
+        click.echo(json.dumps(_as_json(result), indent=1, allow_nan=False))
+    else:
+        for finding in result.findings:
+            click.echo(f"note: {finding.text}", err=True)
+        result_table(result)
+    return exit_code(result)
+
+
+def _as_json(result: Result) -> dict[str, Any]:
+    return {
+        "run_file": str(result.run_file),
+        "status": str(result.end.status),
+        "verdict": str(result.evaluation.verdict),
+        "origin": str(result.origin),
+        "checks": check_rows(result.evaluation),
+        "simulated_s": result.simulated_s,
+        "wall_s": round(result.wall_s, 3),
+    }
+
+
+@contextmanager
+def _progress_bar(quiet: bool) -> Iterator[Callable[[float, str], None] | None]:
+    """Progress on a terminal; nothing where nobody watches."""
+    import sys
+
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description:<16}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=1.0)
+        yield lambda share, phase: bar.update(task, completed=share, description=phase or "running")

@@ -1,0 +1,116 @@
+"""How results look on a terminal and in JSON."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from data.checks import Check, Evaluation, Verdict
+
+if TYPE_CHECKING:
+    from bench.session import Result
+
+MARKS = {
+    Verdict.PASS: "✓",
+    Verdict.CONDITIONAL_PASS: "✓",
+    Verdict.FAIL: "✗",
+    Verdict.CONDITIONAL_FAIL: "✗",
+    Verdict.INVALID: "!",
+    Verdict.NOT_MEASURED: "–",
+    Verdict.NOT_CAPABLE: "?",
+}
+
+STYLES = {
+    Verdict.FAIL: "bold red",
+    Verdict.CONDITIONAL_FAIL: "red",
+    Verdict.INVALID: "bold yellow",
+    Verdict.NOT_CAPABLE: "yellow",
+}
+
+
+def check_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """Checks as plain data; what is not finite is null."""
+    return [
+        {
+            "name": check.name,
+            "value": _finite(check.value),
+            "unit": check.unit,
+            "expanded_uncertainty": _finite(check.expanded_uncertainty),
+            "coverage_factor": _finite(check.coverage_factor),
+            "limit_low": _finite(check.limit_low),
+            "limit_high": _finite(check.limit_high),
+            "conformity_probability": _finite(check.conformity_probability),
+            "verdict": str(check.verdict),
+            "title": check.title,
+            "standard_uncertainty": _finite(check.standard_uncertainty),
+            "degrees_of_freedom": _finite(check.degrees_of_freedom),
+            "owner": check.owner,
+            "suitability": check.suitability,
+            "optional": check.optional,
+            "note": check.note,
+        }
+        for check in evaluation.checks
+    ]
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def check_table(evaluation: Evaluation) -> None:
+    """Print the checks as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for heading, align in (("Check", "left"), ("Value ± U", "right"), ("Limits", "left"), ("Verdict", "left")):
+        table.add_column(heading, justify=align)  # type: ignore[arg-type]  # rich's own literal type
+    for check in evaluation.checks:
+        word = f"{MARKS[check.verdict]} {check.verdict}"
+        if check.optional and check.verdict is Verdict.NOT_MEASURED and check.value is not None:
+            word = "– no limit"
+        table.add_row(check.title, _value(check), _limits(check), f"[{STYLES.get(check.verdict, 'default')}]{word}[/]")
+    Console(width=None if click.get_text_stream("stdout").isatty() else 110).print(table)
+    for check in evaluation.checks:
+        if check.note:
+            click.echo(f"  {check.title}: {check.note}")
+    for gap in evaluation.excluded:
+        click.echo(f"  not used: {gap.from_s:.0f} s to {gap.to_s:.0f} s, {gap.reason}")
+
+
+def result_table(result: Result) -> None:
+    """Print what became of a run."""
+    check_table(result.evaluation)
+    click.echo()
+    click.echo(f"status    {result.end.status}{'' if str(result.end.status) == 'completed' else ': ' + result.end.reason}")
+    click.echo(f"verdict   {result.evaluation.verdict}")
+    click.echo(f"origin    {result.origin}")
+    click.echo(f"record    {result.verification.state}, digest {result.verification.digest[:16]}…")
+    click.echo(f"time      {result.simulated_s / 3600:.1f} h of bench time in {result.wall_s:.1f} s")
+    click.echo(f"run file  {result.run_file}")
+
+
+def _value(check: Check) -> str:
+    if check.value is None:
+        return "–"
+    if check.expanded_uncertainty:
+        digits = max(0, 1 - math.floor(math.log10(check.expanded_uncertainty)))
+        text = f"{check.value:+.{digits}f} ± {check.expanded_uncertainty:.{digits}f}"
+    else:
+        text = f"{check.value:.5g}"
+    return f"{text} {'' if check.unit == '1' else check.unit}".rstrip()
+
+
+def _limits(check: Check) -> str:
+    low, high = check.limit_low, check.limit_high
+    if low is not None and high is not None:
+        text = f"±{high:g}" if low == -high else f"{low:g} to {high:g}"
+    elif high is not None:
+        text = f"≤ {high:g}"
+    elif low is not None:
+        text = f"≥ {low:g}"
+    else:
+        return ""
+    return f"{text} {'' if check.unit == '1' else check.unit}".rstrip()

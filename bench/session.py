@@ -1,0 +1,359 @@
+"""One run, from what a person asked for to the sealed run file."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from bench import preflight
+from bench.closing import close_run
+from bench.engine import End, Engine, plan
+from bench.recorder import Recorder
+from bench.station import OpenStation, Station, load_station, open_station, parse_fault, station_path
+from data.checks import Evaluation, Origin, Status
+from data.dut import load_catheter, load_dut, load_fluid
+from data.journal import JournalWriter
+from data.seal import Verification
+from instruments.clock import Clock, PacedClock, VirtualClock, WallClock
+from instruments.instrument import InstrumentError
+from protocols.procedure import Controls, Procedure, load_procedure
+
+SCHEMA = 1
+SOFTWARE = ("pumpbench", "numpy", "scipy", "h5py", "pyvisa", "pyvisa-py", "nidaqmx", "grpcio")
+
+SHIPPED = Path(__file__).parent
+
+
+class RequestError(ValueError):
+    """Something that was asked for cannot be done; the message says what and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A person lets a run start although a preflight finding blocks it."""
+
+    finding: str
+    person: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asked for."""
+
+    procedure: str
+    station: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+    dut: str | None = None
+    serial: str = ""
+    catheter: str | None = None
+    fluid: str | None = None
+    faults: Sequence[str] = ()
+    seed: int = 1
+    out: Path = Path("runs")
+    pace: float | None = None
+    person: str = ""
+    overrides: Sequence[Override] = ()
+    longest_block_s: float | None = None
+    replay: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of it."""
+
+    run_file: Path
+    journal: Path
+    end: End
+    origin: Origin
+    evaluation: Evaluation
+    verification: Verification
+    findings: Sequence[preflight.Finding]
+    simulated_s: float
+    wall_s: float
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request that was read and checked; nothing has moved yet."""
+
+    request: Request
+    station: Station
+    path: Path
+    procedure: Procedure
+    roles: dict[str, str]
+    articles: dict[str, dict[str, Any]]  # "dut", "catheter", "fluid" as JSON
+    origin: Origin
+
+
+def prepare(request: Request) -> Prepared:
+    """Read every file and parameter that a request names; raises a ValueError with one clear sentence."""
+    path = station_path(request.station)
+    station = load_station(request.station)
+    kind = load_procedure(request.procedure)
+    defaults = station.procedures.get(kind.name, {})
+    settings = {kind.param_name(name): value for name, value in defaults.items()}
+    settings.update({kind.param_name(name): value for name, value in request.settings.items()})
+    procedure = kind(**settings)
+    if request.faults and not station.simulated:
+        raise RequestError(f'--fault: station "{station.name}" has real instruments; only a simulated one can have faults')
+    articles = _articles(request, station)
+    origin = Origin.MEASURED
+    if station.simulated:
+        origin = Origin.REPLAYED if request.replay else Origin.SIMULATED
+    return Prepared(request, station, path, procedure, _roles(path, station, procedure), articles, origin)
+
+
+def _articles(request: Request, station: Station) -> dict[str, dict[str, Any]]:
+    """Device under test, catheter and fluid, from the request or from the station's own defaults."""
+    loaders = {"dut": load_dut, "catheter": load_catheter, "fluid": load_fluid}
+    found = {}
+    for what, load in loaders.items():
+        name = getattr(request, what) or getattr(station, what)
+        if name is None:
+            raise RequestError(f'--{what}: station "{station.name}" has no default; give a file, such as --{what} my.toml')
+        folder = "catheters" if what == "catheter" else f"{what}s"
+        article = load(_shipped(name, folder)).model_dump(mode="json")
+        if what == "dut":
+            article["serial"] = request.serial or ("SIMULATED" if station.simulated else "")
+            if not article["serial"]:
+                raise RequestError("--serial: the serial number of the device under test is missing")
+        found[what] = article
+    return found
+
+
+def _shipped(name: str, folder: str) -> Path:
+    """Path of a file given by path or by the name of a shipped one."""
+    path = Path(name)
+    if path.suffix == ".toml":
+        return path
+    shipped = SHIPPED / folder / f"{name}.toml"
+    if not shipped.exists():
+        names = ", ".join(sorted(item.stem for item in (SHIPPED / folder).glob("*.toml")))
+        raise RequestError(f'there is no shipped file "{name}" in {folder} (there are {names}); or give a path to a .toml file')
+    return shipped
+
+
+def _roles(path: Path, station: Station, procedure: Procedure) -> dict[str, str]:
+    """The station's channels and instruments for the procedure's roles; raises RequestError for a missing one."""
+    roles = {}
+    for role in procedure.roles:
+        target = station.roles.get(role.role)
+        if target is not None:
+            roles[role.role] = target
+        elif not role.optional and not (role.role == "diverter"):
+            what = role.capability.__name__ if isinstance(role, Controls) else f"channel in {role.unit}"
+            raise RequestError(
+                f'{path}: table [roles] has no "{role.role}", which {procedure.name} needs ({what}); add the line'
+            )
+    return roles
+
+
+def conduct(request: Request, progress: Callable[[float, str], None] | None = None) -> Result:
+    """Run the request to its end and close the record.
+
+    Parameters
+    ----------
+    progress : called now and then with the share of the planned time that is done and the present phase.
+
+    Raises
+    ------
+    ValueError
+        Bad input, or a preflight finding that blocks and was not overridden; nothing has moved.
+    """
+    prepared = prepare(request)
+    seed = request.seed
+    clock = _clock(prepared, request.pace)
+    begun = clock.wall()
+    faults = tuple(parse_fault(text) for text in request.faults)
+    with open_station(
+        prepared.station,
+        prepared.path,
+        clock,
+        seed=seed,
+        faults=faults,
+        dut=prepared.articles["dut"],
+        fluid=prepared.articles["fluid"],
+        replay=request.replay,
+    ) as opened:
+        findings = preflight.findings(prepared.procedure, opened, prepared.roles, prepared.articles, request.out, clock)
+        preflight.insist(findings, [override.finding for override in request.overrides])
+        run_file = _new_name(request.out, prepared)
+        journal = run_file.with_suffix(".journal")
+        header = _header(prepared, opened, run_file, clock, findings)
+        writer = JournalWriter(journal, header)
+        end = clock.run(lambda: _record(prepared, opened, writer, clock, progress))
+        simulated_s = clock.now()
+    closed = close_run(journal, run_file)
+    return Result(
+        run_file,
+        journal,
+        end,
+        prepared.origin,
+        closed.evaluation,
+        closed.verification,
+        findings,
+        simulated_s,
+        clock.wall() - begun,
+    )
+
+
+def _record(
+    prepared: Prepared,
+    opened: OpenStation,
+    writer: JournalWriter,
+    clock: Clock,
+    progress: Callable[[float, str], None] | None,
+) -> End:
+    """Body of the main worker."""
+    trouble: list[str] = []
+    recorder = Recorder(writer, clock, trouble.append)
+    engine = Engine(
+        opened,
+        prepared.procedure,
+        prepared.roles,
+        recorder,
+        longest_block_s=prepared.request.longest_block_s or clock.block_s,
+        person=_person(prepared.request),
+    )
+    for override in prepared.request.overrides:
+        fields = {"finding": override.finding, "person": override.person, "reason": override.reason}
+        recorder.record("override", clock.now(), fields)
+    done = clock.event()
+    if progress is not None:
+        clock.worker("~progress", lambda: _report(engine, clock, done, progress))
+    try:
+        with _stopped_by_signals(clock, engine, _person(prepared.request)):
+            return engine.run()
+    finally:
+        done.set()
+        recorder.close()
+
+
+def _report(engine: Engine, clock: Clock, done: Any, progress: Callable[[float, str], None]) -> None:
+    total = max(1.0, sum(step.most_s for step in engine.steps))
+    while not clock.wait(done, clock.now() + max(1.0, total / 400)):
+        progress(min(1.0, clock.now() / total), engine.phase)
+
+
+@contextmanager
+def _stopped_by_signals(clock: Clock, engine: Engine, person: str) -> Iterator[None]:
+    """Ctrl-C and a termination stop the run in order, with teardown and safe state."""
+    names = [name for name in ("SIGINT", "SIGTERM") if hasattr(signal, name)]
+    before: dict[int, Any] = {}
+
+    def stop(number: int, _: object) -> None:
+        clock.post(lambda: engine.stop(person, f"stopped by {signal.Signals(number).name}"))
+
+    try:
+        for name in names:
+            number = getattr(signal, name)
+            before[number] = signal.signal(number, stop)
+    except ValueError:  # not the main thread of the process: signals are somebody else's business
+        before = {}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _clock(prepared: Prepared, pace: float | None) -> Clock:
+    if not prepared.station.simulated:
+        if pace not in (None, 1.0):
+            raise RequestError(f'--pace: station "{prepared.station.name}" has real instruments and runs in real time')
+        return WallClock()
+    return VirtualClock() if pace is None else PacedClock(pace)
+
+
+def _person(request: Request) -> str:
+    return request.person or getpass.getuser()
+
+
+def _header(
+    prepared: Prepared, opened: OpenStation, run_file: Path, clock: Clock, findings: Sequence[preflight.Finding]
+) -> dict[str, Any]:
+    procedure = prepared.procedure
+    steps = plan(procedure)
+    return {
+        "schema": SCHEMA,
+        "origin": str(prepared.origin),
+        "title": f"{procedure.title} of {prepared.articles['dut']['model']}, station {prepared.station.name}",
+        "procedure": procedure.name,
+        "method": procedure.method,
+        "params": procedure.values(),
+        "seed": prepared.request.seed if prepared.station.simulated else None,
+        "faults": list(prepared.request.faults),
+        "start_utc": clock.start.isoformat(),
+        "station": prepared.station.model_dump(mode="json", by_alias=False),
+        "roles": prepared.roles,
+        **prepared.articles,
+        "schedule": procedure.values().get("schedule"),
+        "steps": [step.to_json() for step in steps],
+        "findings": [finding.to_json() for finding in findings],
+        "software": {name: _version(name) for name in SOFTWARE} | {"python": platform.python_version()},
+        "session": {
+            "run_id": str(uuid4()),
+            "host": platform.node(),
+            "platform": platform.platform(),
+            "user": _person(prepared.request),
+            "os_account": getpass.getuser(),
+            "wall_start": WallClock().start.isoformat(),
+            "run_file": str(run_file.resolve()),
+            "station_file": str(prepared.path.resolve()),
+            "pid": os.getpid(),
+            "argv": list(sys.argv),
+        },
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _new_name(folder: Path, prepared: Prepared) -> Path:
+    """A name that no run has yet; raises RequestError when the folder cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(f"--out {folder}: {error.strerror}; choose a folder that can be written") from None
+    if not os.access(folder, os.W_OK):
+        raise RequestError(f"--out {folder}: the folder cannot be written; choose another one")
+    stem = f"{prepared.procedure.name}_{prepared.station.name}_{prepared.articles['dut']['serial']}"
+    number = 1
+    while any((folder / f"{stem}_{number:04d}{suffix}").exists() for suffix in (".h5", ".journal")):
+        number += 1
+    return folder / f"{stem}_{number:04d}.h5"
+
+
+def run_error(error: InstrumentError) -> str:
+    """What to tell a person when an instrument ended the run."""
+    return str(error)
+
+
+def exit_code(result: Result) -> int:
+    """Exit code of a run: the hardware first, then the verdict (see `data.checks.Verdict`)."""
+    from data.checks import Verdict
+
+    if result.end.status is Status.ERROR:
+        return 3
+    codes = {
+        Verdict.PASS: 0,
+        Verdict.CONDITIONAL_PASS: 0,
+        Verdict.FAIL: 1,
+        Verdict.CONDITIONAL_FAIL: 1,
+    }
+    return codes.get(result.evaluation.verdict, 4)

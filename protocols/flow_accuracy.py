@@ -1,0 +1,99 @@
+"""Gravimetric flow accuracy: what the pump delivers onto a balance, against what it was programmed to deliver."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from data.checks import Evaluation
+from data.run import Run
+from data.schedule import Schedule
+from instruments.capabilities import PumpLink, Tareable, Valve
+from protocols.interlock import Interlock
+from protocols.procedure import Controls, Measures, Procedure, param
+from protocols.steps import (
+    Phase,
+    Program,
+    ReadPump,
+    SetValve,
+    StartDelivery,
+    Step,
+    StopDelivery,
+    Tare,
+)
+
+SETTLE_S = 1800.0
+"""After a blank the tubing and the flow settle for this long before anything is judged."""
+
+
+class FlowAccuracy(Procedure):
+    """Gravimetric flow accuracy over a programmed delivery schedule."""
+
+    name, method = "flow-accuracy", 1
+    roles = (
+        Measures("reference_mass", "mg"),
+        Controls("balance", Tareable),
+        Controls("pump", PumpLink),
+        Controls("diverter", Valve, optional=True),
+        Measures("twin_mass", "mg", optional=True),
+        Measures("flow", "uL/h", optional=True),
+        Measures("outlet_pressure", "kPa", optional=True),
+        Measures("bath_temperature", "degC", optional=True),
+        Measures("room_temperature", "degC", optional=True),
+        Measures("ambient_pressure", "kPa", optional=True),
+        Measures("humidity", "%", optional=True),
+    )
+    schedule: Schedule = param("what the pump is programmed to deliver", default="1 mL/day")
+    stabilisation_s: float = param("stabilisation period", default="24 h", low="0 h", high="60 day")
+    analysis_s: float = param("analysis period", default="25 h", low="1 h", high="60 day")
+    blank: str = param(
+        "how evaporation is measured: the flow diverted, the pump stopped, or a twin vessel on a second balance",
+        default="stopped",
+        choices=("diverter", "stopped", "twin"),
+    )
+    blank_s: float = param("length of each evaporation blank", default="4 h", low="30 min", high="2 day")
+
+    def steps(self) -> Iterator[Step]:
+        if self.blank == "diverter":
+            yield SetValve("diverter", False)
+        yield Tare("balance")
+        yield Program("pump", self.schedule)
+        if self.blank == "stopped":
+            yield StopDelivery("pump")
+            yield Phase("blank-before", for_s=self.blank_s)
+        yield ReadPump("pump", "before")
+        yield StartDelivery("pump")
+        if self.blank == "diverter":
+            # The pump stabilises while its flow is diverted, so the blank costs no time of its own.
+            yield Phase("stabilisation", for_s=max(0.0, self.stabilisation_s - self.blank_s - SETTLE_S))
+            yield from self._diverted("blank-before")
+            yield Phase("settling", for_s=SETTLE_S)
+        else:
+            yield Phase("stabilisation", for_s=self.stabilisation_s)
+        yield Phase("analysis", for_s=self.analysis_s)
+        yield ReadPump("pump", "after")
+        if self.blank == "diverter":
+            yield from self._diverted("blank-after")
+        elif self.blank == "stopped":
+            yield StopDelivery("pump")
+            yield Phase("blank-after", for_s=self.blank_s)
+
+    def _diverted(self, phase: str) -> Iterator[Step]:
+        yield SetValve("diverter", True)
+        yield Phase(phase, for_s=self.blank_s)
+        yield SetValve("diverter", False)
+
+    def teardown(self) -> Iterator[Step]:
+        yield StopDelivery("pump")
+
+    def interlocks(self) -> Sequence[Interlock]:
+        """None of its own: the limits of pressure, mass and temperature belong to the station."""
+        return ()
+
+    @staticmethod
+    def evaluate(run: Run) -> Evaluation:
+        from protocols.flow_evaluation import evaluate
+
+        return evaluate(run)
+
+
+PROCEDURE = FlowAccuracy
