@@ -93,6 +93,7 @@ class StreamSession(_Session):
         self._ends = self._serial
         self._scrambled = False
         self._match_line()
+        device.read_ready(clock.now())  # what came while nobody had the port open is gone
 
     def set_attribute(self, attribute: int, value: Any) -> None:
         """Take over an attribute; those of the serial port must match the device."""

@@ -132,16 +132,19 @@ class ByteDevice(ABC):
         self._plugged_at = max(self._plugged_at, now + away_s)
         self._out.clear()
         if self.bus_powered:
-            self.reboot(self._plugged_at)
+            self._start(now, self._plugged_at)
 
     def reboot(self, now: float) -> None:
-        """Lose power at ``now`` and come back: state is lost, commands are not understood for `boot_s`."""
+        """Lose power and come back at once: state is lost, commands are not understood for `boot_s`."""
         self._out.clear()
-        self._ready_at = now + self.boot_s
-        self.on_reboot(now)
+        self._start(now, now)
+
+    def _start(self, lost_at: float, back_at: float) -> None:
+        self._ready_at = back_at + self.boot_s
+        self.on_reboot(lost_at)
         text = self.boot_text()
         if text:
-            self.emit(text, self._ready_at)
+            self._push(self._ready_at, text)
 
     # -- what a model implements
 
