@@ -1,0 +1,285 @@
+"""Virtual channels: one table says for every Create...Chan call what it makes and where its parameters go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from nidaqmx.constants import (
+    ADCTimingMode,
+    BridgePhysicalUnits,
+    ChannelType,
+    CountDirection,
+    Coupling,
+    Edge,
+    LineGrouping,
+    ScaleType,
+    TerminalConfiguration,
+    UsageTypeAO,
+    UsageTypeCI,
+)
+from nidaqmx.constants import UsageTypeAI as Measures
+from nidaqmx.error_codes import DAQmxErrors
+
+from instruments.simulation.daqserver.faults import BAD_VALUE, DaqFault
+from instruments.simulation.daqserver.hardware import Device, Hardware, expand
+
+
+@dataclass
+class Channel:
+    """A virtual channel of a task.
+
+    ``lines`` are the digital lines of a digital channel, lowest bit first.
+    """
+
+    name: str
+    physical: str
+    device: Device
+    kind: ChannelType
+    attributes: dict[str, Any] = field(default_factory=dict)
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a Create...Chan call makes.
+
+    Attributes
+    ----------
+    units : the attribute that takes the ``units`` parameter.
+    fixed : attributes that follow from the call itself.
+    """
+
+    kind: ChannelType
+    measures: int
+    units: str = ""
+    fixed: tuple[tuple[str, Any], ...] = ()
+
+
+def _bridge(measures: Measures, units: str, scale: ScaleType) -> Recipe:
+    return Recipe(ChannelType.ANALOG_INPUT, measures.value, units, (("AI_BRIDGE_SCALE_TYPE", scale.value),))
+
+
+def _ai(measures: Measures, units: str) -> Recipe:
+    return Recipe(ChannelType.ANALOG_INPUT, measures.value, units)
+
+
+RECIPES: dict[str, Recipe] = {
+    "CreateAIVoltageChan": _ai(Measures.VOLTAGE, "AI_VOLTAGE_UNITS"),
+    "CreateAIVoltageChanWithExcit": _ai(Measures.VOLTAGE_CUSTOM_WITH_EXCITATION, "AI_VOLTAGE_UNITS"),
+    "CreateAICurrentChan": _ai(Measures.CURRENT, "AI_CURRENT_UNITS"),
+    "CreateAIResistanceChan": _ai(Measures.RESISTANCE, "AI_RESISTANCE_UNITS"),
+    "CreateAIBridgeChan": _bridge(Measures.BRIDGE, "AI_BRIDGE_UNITS", ScaleType.NONE),
+    "CreateAIStrainGageChan": _ai(Measures.STRAIN_STRAIN_GAGE, "AI_STRAIN_UNITS"),
+    "CreateAIThrmcplChan": _ai(Measures.TEMPERATURE_THERMOCOUPLE, "AI_TEMP_UNITS"),
+    "CreateAIRTDChan": _ai(Measures.TEMPERATURE_RTD, "AI_TEMP_UNITS"),
+    "CreateAITempBuiltInSensorChan": _ai(Measures.TEMPERATURE_BUILT_IN_SENSOR, "AI_TEMP_UNITS"),
+    "CreateAOVoltageChan": Recipe(ChannelType.ANALOG_OUTPUT, UsageTypeAO.VOLTAGE.value, "AO_VOLTAGE_UNITS"),
+    "CreateAOCurrentChan": Recipe(ChannelType.ANALOG_OUTPUT, UsageTypeAO.CURRENT.value, "AO_CURRENT_UNITS"),
+    "CreateDIChan": Recipe(ChannelType.DIGITAL_INPUT, 0),
+    "CreateDOChan": Recipe(ChannelType.DIGITAL_OUTPUT, 0),
+    "CreateCICountEdgesChan": Recipe(ChannelType.COUNTER_INPUT, UsageTypeCI.COUNT_EDGES.value),
+} | {
+    f"CreateAI{sensor}Bridge{shape}Chan": _bridge(measures, units, scale)
+    for sensor, measures, units in (
+        ("Pressure", Measures.PRESSURE_BRIDGE, "AI_PRESSURE_UNITS"),
+        ("Force", Measures.FORCE_BRIDGE, "AI_FORCE_UNITS"),
+    )
+    for shape, scale in (
+        ("TwoPointLin", ScaleType.TWO_POINT_LINEAR),
+        ("Table", ScaleType.TABLE),
+        ("Polynomial", ScaleType.POLYNOMIAL),
+    )
+}
+
+_PARAMETERS: dict[str, str] = {
+    "terminal_config_raw": "AI_TERM_CFG",
+    "min_val": "AI_MIN",
+    "max_val": "AI_MAX",
+    "custom_scale_name": "AI_CUSTOM_SCALE_NAME",
+    "bridge_config_raw": "AI_BRIDGE_CFG",
+    "voltage_excit_source_raw": "AI_EXCIT_SRC",
+    "voltage_excit_val": "AI_EXCIT_VAL",
+    "current_excit_source_raw": "AI_EXCIT_SRC",
+    "current_excit_val": "AI_EXCIT_VAL",
+    "use_excit_for_scaling": "AI_EXCIT_USE_FOR_SCALING",
+    "nominal_bridge_resistance": "AI_BRIDGE_NOM_RESISTANCE",
+    "first_electrical_val": "AI_BRIDGE_TWO_POINT_LIN_FIRST_ELECTRICAL_VAL",
+    "second_electrical_val": "AI_BRIDGE_TWO_POINT_LIN_SECOND_ELECTRICAL_VAL",
+    "first_physical_val": "AI_BRIDGE_TWO_POINT_LIN_FIRST_PHYSICAL_VAL",
+    "second_physical_val": "AI_BRIDGE_TWO_POINT_LIN_SECOND_PHYSICAL_VAL",
+    "electrical_vals": "AI_BRIDGE_TABLE_ELECTRICAL_VALS",
+    "physical_vals": "AI_BRIDGE_TABLE_PHYSICAL_VALS",
+    "forward_coeffs": "AI_BRIDGE_POLY_FORWARD_COEFF",
+    "reverse_coeffs": "AI_BRIDGE_POLY_REVERSE_COEFF",
+    "electrical_units_raw": "AI_BRIDGE_ELECTRICAL_UNITS",
+    "physical_units_raw": "AI_BRIDGE_PHYSICAL_UNITS",
+    "shunt_resistor_loc_raw": "AI_CURRENT_SHUNT_LOC",
+    "ext_shunt_resistor_val": "AI_CURRENT_SHUNT_RESISTANCE",
+    "strain_config_raw": "AI_STRAIN_GAGE_CFG",
+    "gage_factor": "AI_STRAIN_GAGE_GAGE_FACTOR",
+    "initial_bridge_voltage": "AI_BRIDGE_INITIAL_VOLTAGE",
+    "nominal_gage_resistance": "AI_BRIDGE_NOM_RESISTANCE",
+    "poisson_ratio": "AI_STRAIN_GAGE_POISSON_RATIO",
+    "lead_wire_resistance": "AI_LEAD_WIRE_RESISTANCE",
+    "thermocouple_type_raw": "AI_THRMCPL_TYPE",
+    "cjc_source_raw": "AI_THRMCPL_CJC_SRC",
+    "cjc_val": "AI_THRMCPL_CJC_VAL",
+    "cjc_channel": "AI_THRMCPL_CJC_CHAN",
+    "rtd_type_raw": "AI_RTD_TYPE",
+    "resistance_config_raw": "AI_RESISTANCE_CFG",
+    "r0": "AI_RTD_R0",
+    "edge_raw": "CI_COUNT_EDGES_ACTIVE_EDGE",
+    "initial_count": "CI_COUNT_EDGES_INITIAL_CNT",
+    "count_direction_raw": "CI_COUNT_EDGES_DIR",
+}
+"""Parameter of a Create...Chan call to the attribute that keeps it."""
+
+_DEFAULTS: dict[ChannelType, dict[str, Any]] = {
+    ChannelType.ANALOG_INPUT: {
+        "AI_COUPLING": Coupling.DC.value,
+        "AI_TERM_CFG": TerminalConfiguration.DIFF.value,
+        "AI_ADC_TIMING_MODE": ADCTimingMode.AUTOMATIC.value,
+        "AI_CUSTOM_SCALE_NAME": "",
+        "AI_LOWPASS_ENABLE": False,
+        "AI_OPEN_THRMCPL_DETECT_ENABLE": True,
+    },
+    ChannelType.ANALOG_OUTPUT: {"AO_CUSTOM_SCALE_NAME": ""},
+    ChannelType.DIGITAL_INPUT: {"DI_INVERT_LINES": False},
+    ChannelType.DIGITAL_OUTPUT: {"DO_INVERT_LINES": False, "DO_TRISTATE": False},
+    ChannelType.COUNTER_INPUT: {
+        "CI_COUNT_EDGES_ACTIVE_EDGE": Edge.RISING.value,
+        "CI_COUNT_EDGES_DIR": CountDirection.COUNT_UP.value,
+    },
+}
+_BRIDGE_DEFAULTS: dict[str, Any] = {"AI_BRIDGE_INITIAL_RATIO": 0.0, "AI_BRIDGE_SHUNT_CAL_GAIN_ADJUST": 1.0}
+_EXTRA: dict[int, dict[str, Any]] = {
+    Measures.BRIDGE.value: _BRIDGE_DEFAULTS,
+    Measures.PRESSURE_BRIDGE.value: _BRIDGE_DEFAULTS,
+    Measures.FORCE_BRIDGE.value: _BRIDGE_DEFAULTS,
+    Measures.STRAIN_STRAIN_GAGE.value: _BRIDGE_DEFAULTS,
+    Measures.TEMPERATURE_THERMOCOUPLE.value: {"AI_THRMCPL_LEAD_OFFSET_VOLTAGE": 0.0},
+    Measures.TEMPERATURE_RTD.value: {"AI_RTD_A": 3.9083e-3, "AI_RTD_B": -5.775e-7, "AI_RTD_C": -4.183e-12},
+    Measures.TEMPERATURE_BUILT_IN_SENSOR.value: {"AI_MIN": -50.0, "AI_MAX": 120.0},
+}
+
+
+def create(call: str, parameters: Iterable[tuple[str, Any]], hardware: Hardware) -> list[Channel]:
+    """Make the channels of a Create...Chan call.
+
+    Raises
+    ------
+    DaqFault
+        A device, terminal, measurement type or limit that does not exist.
+    """
+    recipe = RECIPES[call]
+    given = dict(parameters)
+    if recipe.kind in (ChannelType.DIGITAL_INPUT, ChannelType.DIGITAL_OUTPUT):
+        return _digital(recipe.kind, given, hardware)
+    terminals = list(expand(given.get("physical_channel") or given["counter"]))
+    names = _names(given["name_to_assign_to_channel"], terminals)
+    attributes = _attributes(recipe, given)
+    prefix = "AO" if recipe.kind is ChannelType.ANALOG_OUTPUT else "AI"
+    if not attributes.get(f"{prefix}_MIN", 0.0) < attributes.get(f"{prefix}_MAX", 1.0):
+        raise DaqFault(DAQmxErrors.MIN_NOT_LESS_THAN_MAX, f"Channel Name: {names[0]}")
+    channels = []
+    for name, terminal in zip(names, terminals, strict=True):
+        device = hardware.check_terminal(terminal)
+        _check_type(recipe, terminal, device)
+        own = {**attributes, "CHAN_TYPE": recipe.kind.value, "PHYSICAL_CHAN_NAME": terminal, "CHAN_DESCR": ""}
+        channels.append(Channel(name, terminal, device, recipe.kind, own))
+    return channels
+
+
+def _attributes(recipe: Recipe, given: dict[str, Any]) -> dict[str, Any]:
+    attributes = {**_DEFAULTS[recipe.kind], **_EXTRA.get(recipe.measures, {}), **dict(recipe.fixed)}
+    for name, value in given.items():
+        target = recipe.units if name == "units_raw" else _PARAMETERS.get(name)
+        if target is None:
+            continue
+        if recipe.kind is ChannelType.ANALOG_OUTPUT:
+            target = target.replace("AI_", "AO_")
+        attributes[target] = value
+    if attributes.get("AI_TERM_CFG") == TerminalConfiguration.DEFAULT.value:
+        attributes["AI_TERM_CFG"] = TerminalConfiguration.DIFF.value
+    measured = {
+        ChannelType.ANALOG_INPUT: "AI_MEAS_TYPE",
+        ChannelType.ANALOG_OUTPUT: "AO_OUTPUT_TYPE",
+        ChannelType.COUNTER_INPUT: "CI_MEAS_TYPE",
+    }[recipe.kind]
+    attributes[measured] = recipe.measures
+    pascals = BridgePhysicalUnits.PASCALS.value
+    if attributes.get("AI_BRIDGE_PHYSICAL_UNITS", pascals) == 0:
+        raise DaqFault(BAD_VALUE, "Property: AI.Bridge.PhysicalUnits")
+    return attributes
+
+
+def _check_type(recipe: Recipe, terminal: str, device: Device) -> None:
+    wanted = {
+        ChannelType.ANALOG_INPUT: ("ai", "_cj"),
+        ChannelType.ANALOG_OUTPUT: ("ao",),
+        ChannelType.COUNTER_INPUT: ("ctr",),
+    }[recipe.kind]
+    fits = terminal.partition("/")[2].lower().startswith(wanted)
+    if recipe.kind is ChannelType.ANALOG_INPUT:
+        fits = fits and Measures(recipe.measures) in device.product.measures
+    if recipe.kind is ChannelType.ANALOG_OUTPUT:
+        current = recipe.measures == UsageTypeAO.CURRENT.value
+        fits = fits and (device.product.ao_quantity == "A") == current
+    if not fits:
+        raise DaqFault(DAQmxErrors.PHYS_CHAN_MEAS_TYPE, f"Device: {device.name}\nPhysical Channel Name: {terminal}")
+
+
+def _names(given: str, terminals: list[str]) -> list[str]:
+    """Names as the client expects them: the terminals', the one given, or the one given with a number."""
+    if not given:
+        return terminals
+    if len(terminals) == 1:
+        return [given]
+    listed = [name.strip() for name in given.split(",")]
+    return listed if len(listed) == len(terminals) else [f"{given}{index}" for index in range(len(terminals))]
+
+
+def _digital(kind: ChannelType, given: dict[str, Any], hardware: Hardware) -> list[Channel]:
+    prefix = "DI" if kind is ChannelType.DIGITAL_INPUT else "DO"
+    groups = [_lines_of(item, hardware) for item in expand(given["lines"])]
+    allowed = ("in", "both") if prefix == "DI" else ("out", "both")
+    for line in (line for group in groups for line in group):
+        if hardware.port(line).direction not in allowed:
+            code = DAQmxErrors.DIGITAL_OUTPUT_NOT_SUPPORTED if prefix == "DO" else DAQmxErrors.PHYS_CHAN_MEAS_TYPE
+            raise DaqFault(code, f"Physical Channel Name: {line}")
+    name = given["name_to_assign_to_lines"]
+    if given["line_grouping_raw"] == LineGrouping.CHAN_FOR_ALL_LINES.value:
+        lines = tuple(line for group in groups for line in group)
+        single = given["lines"] if len(groups) == 1 else f"{lines[0]}..."
+        named = [(name or single, lines)]
+    else:
+        lines = tuple(line for group in groups for line in group)
+        names = _names(name, list(lines))
+        named = [(each, (line,)) for each, line in zip(names, lines, strict=True)]
+    return [
+        Channel(
+            name,
+            ", ".join(lines),
+            hardware.check_terminal(lines[0]),
+            kind,
+            {
+                **_DEFAULTS[kind],
+                "CHAN_TYPE": kind.value,
+                "CHAN_DESCR": "",
+                "PHYSICAL_CHAN_NAME": ", ".join(lines),
+                f"{prefix}_NUM_LINES": len(lines),
+            },
+            lines,
+        )
+        for name, lines in named
+    ]
+
+
+def _lines_of(item: str, hardware: Hardware) -> tuple[str, ...]:
+    """A line, or all lines of a port, lowest first."""
+    port = hardware.port(item)
+    if "/line" in item.lower():
+        return (item,)
+    return tuple(f"{item}/line{line}" for line in range(port.lines))

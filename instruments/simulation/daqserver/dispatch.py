@@ -1,0 +1,97 @@
+"""From a gRPC call to its handler and back: names by the descriptor, errors as NI's server sends them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import grpc
+
+from instruments.simulation.daqserver import attributes, messages
+from instruments.simulation.daqserver.faults import DaqFault, SessionFault
+from instruments.simulation.daqserver.system import System
+
+
+class Call:
+    """One request with its reply to be filled.
+
+    ``body`` is sent instead of the reply where a handler has serialised it itself.
+    """
+
+    __slots__ = ("body", "context", "reply", "request", "trailing")
+
+    def __init__(self, request: messages.Message, reply: messages.Message, context: Any) -> None:
+        self.request = request
+        self.reply = reply
+        self.context = context
+        self.body: bytes | None = None
+        self.trailing: tuple[tuple[str, str], ...] = ()
+
+
+Handler = Callable[[System, Call], None]
+
+
+class Dispatcher(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types
+    """Serves the service's methods for which there is a handler; counts every call, the unknown ones apart."""
+
+    def __init__(self, system: System, handlers: Mapping[str, Handler]) -> None:
+        self._system = system
+        self._handlers = handlers
+        self._made: dict[str, Any] = {}
+        self.calls: Counter[str] = Counter()
+
+    def service(self, handler_call_details: Any) -> Any:
+        """Find the method of a call; gRPC answers UNIMPLEMENTED when there is none."""
+        path: str = handler_call_details.method
+        made = self._made.get(path)
+        if made is None:
+            service, _, name = path.lstrip("/").rpartition("/")
+            if service != messages.SERVICE:
+                return None
+            made = self._made[path] = self._make(name)
+        return made
+
+    def _make(self, name: str) -> Any:
+        method = messages.method(name)
+        handler = self._handlers.get(name)
+        if method is None or (handler is None and not method.action):
+
+            def refuse(_: bytes, context: Any) -> bytes:
+                self._system.unknown[name] += 1
+                context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{name} is not simulated")
+                raise AssertionError("abort raises")
+
+            return grpc.unary_unary_rpc_method_handler(refuse)
+
+        def serve(data: bytes, context: Any) -> bytes:
+            return self._serve(method, handler, data, context)
+
+        return grpc.unary_unary_rpc_method_handler(serve)
+
+    def _serve(self, method: messages.Method, handler: Handler | None, data: bytes, context: Any) -> bytes:
+        self.calls[method.name] += 1
+        call = Call(method.request.FromString(data), method.reply(), context)
+        try:
+            with self._system.lock:
+                if handler is not None:
+                    handler(self._system, call)
+                else:
+                    attributes.answer(self._system, method, call.request, call.reply)
+        except DaqFault as fault:
+            context.set_trailing_metadata(_trailing(fault))
+            context.abort(grpc.StatusCode.UNKNOWN, str(fault))
+        except SessionFault as fault:
+            context.abort(getattr(grpc.StatusCode, fault.status), str(fault))
+        if call.trailing:
+            context.set_trailing_metadata(call.trailing)
+        return call.body if call.body is not None else call.reply.SerializeToString()
+
+
+def _trailing(fault: DaqFault) -> tuple[tuple[str, str], ...]:
+    pairs = [("ni-error", str(fault.code))]
+    if fault.read is not None:
+        pairs.append(("ni-samps-per-chan-read", str(fault.read)))
+    if fault.written is not None:
+        pairs.append(("ni-samps-per-chan-written", str(fault.written)))
+    return tuple(pairs)

@@ -1,0 +1,70 @@
+"""How the simulated driver says no: DAQmx status codes and what they mean, in our own words."""
+
+from __future__ import annotations
+
+from nidaqmx.error_codes import DAQmxErrors
+
+DEVICE_GONE = DAQmxErrors.DEV_CANNOT_BE_ACCESSED  # -201003
+MODULE_GONE = DAQmxErrors.RESOURCE_NOT_IN_POOL_ROUTING  # -88708
+ABORTED = DAQmxErrors.RUNTIME_ABORTED_ROUTING  # -88709
+RESERVED = DAQmxErrors.PAL_RESOURCE_RESERVED  # -50103
+OVERRUN = DAQmxErrors.SAMPLES_NO_LONGER_AVAILABLE  # -200279
+NOT_YET = DAQmxErrors.SAMPLES_NOT_YET_AVAILABLE  # -200284
+NEVER = DAQmxErrors.SAMPLES_WILL_NEVER_BE_AVAILABLE  # -200278
+NOT_APPLICABLE = DAQmxErrors.ATTRIBUTE_NOT_SUPPORTED_IN_TASK_CONTEXT  # -200452
+BAD_VALUE = DAQmxErrors.INVALID_ATTRIBUTE_VALUE  # -200077
+NO_TASK = DAQmxErrors.INVALID_TASK  # -200088
+
+TEXTS: dict[int, str] = {
+    DEVICE_GONE: "Device cannot be accessed: it is not connected, not powered, or not ready.",
+    MODULE_GONE: "The resource is not there: the module was removed from its chassis.",
+    ABORTED: "The operation was aborted because the device was reset.",
+    RESERVED: "The specified resource is reserved by another task.",
+    OVERRUN: "The application did not keep up with the acquisition: samples were overwritten before they were read.",
+    NOT_YET: "Some or all of the samples requested have not yet been acquired.",
+    NEVER: "The samples requested will never be acquired: the acquisition has stopped.",
+    NOT_APPLICABLE: "The property is not supported by the channels, the device or the state of the task.",
+    BAD_VALUE: "The requested value is not a supported value for this property.",
+    NO_TASK: "The task is invalid or does not exist.",
+    DAQmxErrors.INVALID_DEVICE_ID: "The device identifier is invalid.",
+    DAQmxErrors.PHYSICAL_CHAN_DOES_NOT_EXIST: "The physical channel does not exist on this device.",
+    DAQmxErrors.PHYS_CHAN_MEAS_TYPE: "The measurement type is not supported by this physical channel.",
+    DAQmxErrors.CAN_NOT_PERFORM_OP_WHEN_NO_CHANS_IN_TASK: "The operation needs a channel, and the task has none.",
+    DAQmxErrors.CAN_NOT_PERFORM_OP_WHILE_TASK_RUNNING: "The operation is not possible while the task is running.",
+    DAQmxErrors.WAIT_UNTIL_DONE_DOES_NOT_INDICATE_DONE: "The task was not done within the time to wait.",
+    DAQmxErrors.INVALID_AO_DATA_WRITE: "The value to write is outside the range of the output.",
+    DAQmxErrors.READ_CHAN_TYPE_MISMATCH: "This kind of read does not fit the channels of the task.",
+    DAQmxErrors.CHAN_NOT_IN_TASK: "The channel is not in the task.",
+    DAQmxErrors.CHAN_ALREADY_IN_TASK: "A channel of this name is in the task already.",
+    DAQmxErrors.MIN_NOT_LESS_THAN_MAX: "The minimum is not less than the maximum.",
+    DAQmxErrors.RESOURCE_ALREADY_RESERVED: "No timing engine of the chassis is free for this task.",
+    DAQmxErrors.SAMPLES_CAN_NOT_YET_BE_WRITTEN: "The samples cannot be written yet.",
+}
+
+
+class DaqFault(Exception):  # noqa: N818  # a status of the simulated driver, not an error of this program
+    """A DAQmx error status; the dispatcher sends it as NI's server does.
+
+    Parameters
+    ----------
+    code : DAQmx error code, negative.
+    detail : what is added to the code's own text.
+    read, written : samples per channel of a failed read or write; None for other calls.
+    """
+
+    def __init__(self, code: int, detail: str = "", read: int | None = None, written: int | None = None) -> None:
+        text = TEXTS.get(code, "The operation failed.")
+        super().__init__(
+            f"{text}\n{detail}\n\nStatus Code: {int(code)}" if detail else f"{text}\n\nStatus Code: {int(code)}"
+        )
+        self.code = int(code)
+        self.read = read
+        self.written = written
+
+
+class SessionFault(Exception):  # noqa: N818  # as DaqFault
+    """A failure of the session layer, which carries a gRPC status instead of a DAQmx code."""
+
+    def __init__(self, status: str, text: str) -> None:
+        super().__init__(text)
+        self.status = status  # name of a grpc.StatusCode

@@ -1,0 +1,188 @@
+"""One analog input: from the signal at its terminals through wiring, range and converter to the scaled value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from nidaqmx.constants import CJCSource, CurrentShuntResistorLocation, ExcitationSource, ResistanceConfiguration
+from nidaqmx.constants import UsageTypeAI as Measures
+
+from instruments.simulation.daqserver.channels import Channel
+from instruments.simulation.daqserver.customscale import CustomScale
+from instruments.simulation.daqserver.faults import BAD_VALUE, DaqFault
+from instruments.simulation.daqserver.hardware import DIRECT, Hardware, Wiring
+from instruments.simulation.daqserver.scaling import SUPPORTED, Conversion, bridge_share, conversion
+from instruments.simulation.signal import Signal
+
+FloatArray = npt.NDArray[np.float64]
+
+UNBOUND_CJC_DEGC = 25.0
+_BRIDGES = (Measures.BRIDGE, Measures.PRESSURE_BRIDGE, Measures.FORCE_BRIDGE, Measures.STRAIN_STRAIN_GAGE)
+_OPEN_WHEN_UNBOUND = (*_BRIDGES, Measures.TEMPERATURE_THERMOCOUPLE, Measures.TEMPERATURE_RTD, Measures.RESISTANCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Which samples are meant: ``first`` ... ``first + n - 1`` of a clock that started at ``t0`` with period ``dt``.
+
+    ``dt`` 0 is an on-demand reading of ``n`` equal values at ``t0``.
+    """
+
+    t0: float
+    dt: float
+    first: int
+    n: int
+
+
+class AnalogInput:
+    """One channel of a committed task.
+
+    Raises
+    ------
+    DaqFault
+        The channel's range, bridge or shunt is not one that the device has.
+    """
+
+    def __init__(self, channel: Channel, hardware: Hardware, scales: dict[str, CustomScale], sharing: int) -> None:
+        self.channel = channel
+        self.measures = Measures(channel.attributes["AI_MEAS_TYPE"])
+        assert self.measures in SUPPORTED
+        product = channel.device.product
+        key = channel.physical.lower()
+        self.signal: Signal | None = hardware.signals.get(key)
+        self.wiring: Wiring = hardware.wiring.get(key, DIRECT)
+        self.conversion: Conversion = conversion(channel.attributes)
+        self.scale = scales.get(channel.attributes.get("AI_CUSTOM_SCALE_NAME", ""))
+        self.cold: Signal | None = hardware.signals.get(f"{channel.device.name.lower()}/_cjtemp")
+        self.factor = self._wiring_factor()
+        self.low, self.high, self.lsb = self._range()
+        self.period_s = (sharing if product.shared else 1) / product.max_rate_hz
+        self.holds = product.holds
+        self.was_open = self.was_overloaded = False
+        self._check_excitation()
+
+    def read(self, wanted: Samples, cold_degc: FloatArray | float | None = None) -> FloatArray:
+        """Values of some samples in the channel's unit, shape (n,)."""
+        electrical = self.electrical(wanted)
+        opened = np.isnan(electrical)
+        if opened.any():
+            self.was_open = True
+            electrical = np.where(opened, np.inf, electrical)  # a pull-up takes an open input to the end of its range
+        if self.conversion.quantity != "degC":
+            electrical = np.clip(np.rint(electrical / self.lsb) * self.lsb, self.low, self.high)
+            if bool((electrical >= self.high).any() or (electrical <= self.low).any()) and self.low < 0.0:
+                self.was_overloaded = True
+        electrical = electrical / self._read_factor()
+        cold = cold_degc if cold_degc is not None else self._cold_degc(wanted)
+        values = self.conversion.forward(electrical, cold)
+        return values if self.scale is None else self.scale.forward(values)
+
+    # -- electrical side
+
+    def electrical(self, wanted: Samples) -> FloatArray:
+        """What stands at the terminals, in the unit of the signal; an open input is not a number."""
+        if self.signal is None:
+            open_input = self.measures in _OPEN_WHEN_UNBOUND
+            if self.measures is Measures.TEMPERATURE_BUILT_IN_SENSOR:
+                return np.full(wanted.n, UNBOUND_CJC_DEGC)
+            return np.full(wanted.n, np.nan if open_input else 0.0)
+        terminals = _sampled(self.signal, wanted, self.period_s if self.holds else 0.0)
+        return np.asarray(terminals * self.factor + self._lead_offset())
+
+    def _lead_offset(self) -> float:
+        """Lead resistance that the resistance configuration leaves in the reading."""
+        if self.conversion.quantity != "ohm":
+            return 0.0
+        two_wire = self.channel.attributes["AI_RESISTANCE_CFG"] == ResistanceConfiguration.TWO_WIRE.value
+        return 2.0 * self.wiring.lead_ohm if two_wire else 0.0
+
+    def _wiring_factor(self) -> float:
+        attributes = self.channel.attributes
+        if self.measures in _BRIDGES:
+            if attributes["AI_EXCIT_SRC"] == ExcitationSource.NONE.value:
+                return 0.0  # a bridge without excitation gives nothing
+            return bridge_share(attributes["AI_BRIDGE_CFG"]) if "AI_BRIDGE_CFG" in attributes else 1.0
+        if self._input_quantity() != "V":
+            return 1.0
+        if self.wiring.shunt_ohm is None and self.measures is Measures.CURRENT:
+            return float(attributes["AI_CURRENT_SHUNT_RESISTANCE"])  # no resistor stated: the one that the task names
+        return 1.0 if self.wiring.shunt_ohm is None else self.wiring.shunt_ohm
+
+    def _read_factor(self) -> float:
+        """What the driver divides by: the shunt that the task names, where the input is a voltage."""
+        if self.measures is Measures.CURRENT and self._input_quantity() == "V":
+            return float(self.channel.attributes["AI_CURRENT_SHUNT_RESISTANCE"])
+        return 1.0
+
+    def _input_quantity(self) -> str:
+        if self.conversion.quantity == "A" and "A" not in self.channel.device.product.ranges:
+            return "V"
+        return self.conversion.quantity
+
+    def _range(self) -> tuple[float, float, float]:
+        """Narrowest input range that holds the channel's limits: its clipping ends and one step of the converter."""
+        if self.conversion.quantity == "degC":
+            return -np.inf, np.inf, 1.0
+        product = self.channel.device.product
+        ranges = product.ranges[self._input_quantity()]  # type: ignore[index]  # a Quantity of this product
+        attributes = self.channel.attributes
+        limits = [attributes["AI_MIN"], attributes["AI_MAX"]]
+        if self.scale is not None:
+            limits = [self.scale.backward(limit) for limit in limits]
+        ends = sorted(self.conversion.electrical(limit) * self._read_factor() for limit in limits)
+        for low, high in ranges:
+            slack = 1e-9 * (high - low)
+            if low - slack <= ends[0] and ends[1] <= high + slack:
+                break
+        else:
+            low, high = ranges[-1]
+            unit = self._input_quantity()
+            raise DaqFault(
+                BAD_VALUE,
+                f"Property: AI.Max, AI.Min\nRequested: {ends[0]:g} to {ends[1]:g} {unit}\n"
+                f"Supported: {low:g} to {high:g} {unit}\nChannel Name: {self.channel.name}",
+            )
+        attributes.update({"AI_RNG_LOW": low, "AI_RNG_HIGH": high, "AI_RESOLUTION": float(product.bits)})
+        return low * product.over, high * product.over, (high - low) / 2.0**product.bits
+
+    def _check_excitation(self) -> None:
+        attributes, product = self.channel.attributes, self.channel.device.product
+        internal = attributes.get("AI_EXCIT_SRC") == ExcitationSource.INTERNAL.value
+        if self.measures in _BRIDGES and internal and attributes["AI_EXCIT_VAL"] not in product.excitations_v:
+            raise DaqFault(
+                BAD_VALUE,
+                f"Property: AI.Excit.Val\nRequested Value: {attributes['AI_EXCIT_VAL']:g}\n"
+                f"Possible Values: {', '.join(f'{value:g}' for value in product.excitations_v)}\n"
+                f"Channel Name: {self.channel.name}",
+            )
+        wires = attributes.get("AI_RESISTANCE_CFG")
+        if wires is not None and wires not in product.wires:
+            raise DaqFault(BAD_VALUE, f"Property: AI.ResistanceCfg\nRequested Value: {wires}-wire")
+        outside = attributes.get("AI_CURRENT_SHUNT_LOC") == CurrentShuntResistorLocation.EXTERNAL.value
+        if self.measures is Measures.CURRENT and outside and "A" in product.ranges:
+            raise DaqFault(BAD_VALUE, "Property: AI.CurrentShunt.Loc\nThis module has its own shunt: Internal")
+
+    # -- cold junction
+
+    def _cold_degc(self, wanted: Samples) -> FloatArray | float:
+        if self.measures is not Measures.TEMPERATURE_THERMOCOUPLE:
+            return 0.0
+        if self.channel.attributes["AI_THRMCPL_CJC_SRC"] == CJCSource.CONSTANT_USER_VALUE.value:
+            return float(self.channel.attributes["AI_THRMCPL_CJC_VAL"])
+        if self.cold is None:
+            return UNBOUND_CJC_DEGC
+        return _sampled(self.cold, wanted, self.period_s if self.holds else 0.0)
+
+
+def _sampled(signal: Signal, wanted: Samples, period_s: float) -> FloatArray:
+    """Samples of a signal by a converter that makes one conversion in ``period_s`` (0: as fast as asked)."""
+    if wanted.dt == 0.0:
+        return np.full(wanted.n, signal.at(wanted.t0))
+    if period_s <= wanted.dt * (1.0 + 1e-6):
+        return np.asarray(signal.samples(wanted.t0, wanted.dt, wanted.first, wanted.n))
+    last = wanted.first + wanted.n - 1
+    index = np.floor(np.arange(wanted.first, last + 1) * (wanted.dt / period_s) + 1e-9).astype(np.int64)
+    slow = np.asarray(signal.samples(wanted.t0, period_s, int(index[0]), int(index[-1] - index[0]) + 1))
+    return np.asarray(slow[index - index[0]])

@@ -1,0 +1,217 @@
+"""Calls that make, configure and run tasks, and those about devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from nidaqmx.constants import AcquisitionType, TaskMode
+from nidaqmx.error_codes import DAQmxErrors
+
+from instruments.simulation.daqserver import channels, customscale
+from instruments.simulation.daqserver.channels import RECIPES
+from instruments.simulation.daqserver.dispatch import Call, Handler
+from instruments.simulation.daqserver.faults import BAD_VALUE, TEXTS, DaqFault
+from instruments.simulation.daqserver.frontend import Samples
+from instruments.simulation.daqserver.messages import fields
+from instruments.simulation.daqserver.system import LONGEST_NAP_S, System
+from instruments.simulation.daqserver.task import Task
+
+_NULLING_SAMPLES = 10
+
+
+def _create_task(system: System, call: Call) -> None:
+    task, new = system.create(call.request.session_name, call.request.initialization_behavior)
+    call.reply.task.name = task.name
+    call.reply.new_session_initialized = new
+
+
+def _clear_task(system: System, call: Call) -> None:
+    system.clear(system.task(call.request.task.name))
+
+
+def _start_task(system: System, call: Call) -> None:
+    system.start(system.task(call.request.task.name))
+
+
+def _stop_task(system: System, call: Call) -> None:
+    system.task(call.request.task.name).stop()
+
+
+def _task_control(system: System, call: Call) -> None:
+    task = system.task(call.request.task.name)
+    action = TaskMode(call.request.action_raw)
+    if action is TaskMode.TASK_START:
+        system.start(task)
+    elif action in (TaskMode.TASK_STOP, TaskMode.TASK_ABORT):
+        task.stop()
+    elif action in (TaskMode.TASK_COMMIT, TaskMode.TASK_RESERVE, TaskMode.TASK_VERIFY):
+        task.commit()
+        system.check_free(task)
+
+
+def _is_done(system: System, call: Call) -> None:
+    task = system.task(call.request.task.name)
+    task.check_alive()
+    call.reply.is_task_done = task.done
+
+
+def _wait_until_done(system: System, call: Call) -> None:
+    task = system.task(call.request.task.name)
+    if not wait(
+        system, call, task, lambda: task.done, lambda: task.moment_of(task.timing.samples), call.request.time_to_wait
+    ):
+        raise DaqFault(DAQmxErrors.WAIT_UNTIL_DONE_DOES_NOT_INDICATE_DONE, f"Task Name: {task.name}")
+
+
+def wait(
+    system: System,
+    call: Call,
+    task: Task,
+    ready: Callable[[], bool],
+    moment: Callable[[], float],
+    timeout_s: float,
+) -> bool:
+    """Wait in wall time until ``ready``, at most ``timeout_s`` (below 0: for ever); in virtual time never wait.
+
+    ``moment`` is when it will be ready if nothing else happens.  Ends early when the task is stopped or the caller
+    goes away.  The server's lock is let go meanwhile.
+    """
+    clock = system.clock
+    deadline = clock.now() + timeout_s if timeout_s >= 0.0 else float("inf")
+    while not ready() and task.running:
+        now = clock.now()
+        if not system.waits or now >= deadline or not call.context.is_active():
+            break
+        task.check_alive()
+        system.lock.release()
+        try:
+            clock.wait(task.changed, min(deadline, max(moment(), now + 1e-3), now + LONGEST_NAP_S))
+        finally:
+            system.lock.acquire()
+    return ready()
+
+
+def _error_string(_: System, call: Call) -> None:
+    code = call.request.error_code
+    call.reply.error_string = TEXTS.get(code, f"Error {code} occurred.")
+
+
+def _nth_channel(system: System, call: Call) -> None:
+    task = system.task(call.request.task.name)
+    call.reply.buffer = task.channels[call.request.index - 1].name
+
+
+def _nth_device(system: System, call: Call) -> None:
+    task = system.task(call.request.task.name)
+    call.reply.buffer = task.devices[call.request.index - 1].name
+
+
+def _reset_device(system: System, call: Call) -> None:
+    device = system.hardware.device(call.request.device_name)
+    system.hardware.check_present(device)
+    system.reset(device)
+
+
+def _self_test(system: System, call: Call) -> None:
+    system.hardware.check_present(system.hardware.device(call.request.device_name))
+
+
+# -------------------------------------------------------------------------------------------- configuration
+
+
+def _creator(name: str) -> Handler:
+    def create(system: System, call: Call) -> None:
+        task = system.task(call.request.task.name)
+        task.add(channels.create(name, fields(call.request), system.hardware))
+
+    return create
+
+
+def _sample_clock(system: System, call: Call) -> None:
+    task, request = system.task(call.request.task.name), call.request
+    task.check_channels()
+    task.check_idle()
+    if not request.rate > 0.0:
+        raise DaqFault(BAD_VALUE, f"Property: SampClk.Rate\nRequested Value: {request.rate:g}\nTask Name: {task.name}")
+    task.timing.rate_hz = request.rate
+    task.timing.mode = AcquisitionType(request.sample_mode_raw)
+    task.timing.samples = int(request.samps_per_chan)
+    task.timing.source = request.source
+    task.timing.edge = request.active_edge_raw
+    task.committed = False
+
+
+def _input_buffer(system: System, call: Call) -> None:
+    task = system.task(call.request.task.name)
+    task.check_idle()
+    task.input_buffer = int(call.request.num_samps_per_chan)
+
+
+def _output_buffer(system: System, call: Call) -> None:
+    system.task(call.request.task.name).check_idle()
+
+
+def _disable_start_trigger(system: System, call: Call) -> None:
+    system.task(call.request.task.name).attributes.pop("TRIGGER", None)
+
+
+def _lin_scale(system: System, call: Call) -> None:
+    request = call.request
+    system.scales[request.name] = customscale.linear(request.name, request.slope, request.y_intercept)
+
+
+def _map_scale(system: System, call: Call) -> None:
+    r = call.request
+    system.scales[r.name] = customscale.mapped(r.name, r.prescaled_min, r.prescaled_max, r.scaled_min, r.scaled_max)
+
+
+def _poly_scale(system: System, call: Call) -> None:
+    r = call.request
+    system.scales[r.name] = customscale.by_polynomial(r.name, list(r.forward_coeffs), list(r.reverse_coeffs))
+
+
+def _table_scale(system: System, call: Call) -> None:
+    r = call.request
+    system.scales[r.name] = customscale.by_table(r.name, list(r.prescaled_vals), list(r.scaled_vals))
+
+
+def _null_bridges(system: System, call: Call) -> None:
+    """Take the present ratio of every bridge channel as its zero."""
+    task = system.task(call.request.task.name)
+    task.check_idle()
+    task.commit()
+    for each in task.inputs:
+        attributes = each.channel.attributes
+        if "AI_BRIDGE_INITIAL_RATIO" not in attributes or call.request.channel not in ("", each.channel.name):
+            continue
+        wanted = Samples(system.clock.now(), 0.0, 0, _NULLING_SAMPLES)
+        ratio = np.clip(each.electrical(wanted), each.low, each.high)
+        attributes["AI_BRIDGE_INITIAL_RATIO"] = float(np.mean(ratio))
+    task.committed = False
+
+
+HANDLERS: dict[str, Handler] = {
+    "CreateTask": _create_task,
+    "ClearTask": _clear_task,
+    "StartTask": _start_task,
+    "StopTask": _stop_task,
+    "TaskControl": _task_control,
+    "IsTaskDone": _is_done,
+    "WaitUntilTaskDone": _wait_until_done,
+    "GetErrorString": _error_string,
+    "GetNthTaskChannel": _nth_channel,
+    "GetNthTaskReadChannel": _nth_channel,
+    "GetNthTaskDevice": _nth_device,
+    "ResetDevice": _reset_device,
+    "SelfTestDevice": _self_test,
+    "CfgSampClkTiming": _sample_clock,
+    "CfgInputBuffer": _input_buffer,
+    "CfgOutputBuffer": _output_buffer,
+    "DisableStartTrig": _disable_start_trigger,
+    "CreateLinScale": _lin_scale,
+    "CreateMapScale": _map_scale,
+    "CreatePolynomialScale": _poly_scale,
+    "CreateTableScale": _table_scale,
+    "PerformBridgeOffsetNullingCalEx": _null_bridges,
+} | {name: _creator(name) for name in RECIPES}

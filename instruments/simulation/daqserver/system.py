@@ -1,0 +1,160 @@
+"""Everything one server knows: devices, tasks, scales, who has reserved what, and what it was asked in vain."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+
+from nidaqmx.constants import ChannelType
+from nidaqmx.error_codes import DAQmxErrors
+
+from instruments.clock import Clock, VirtualClock
+from instruments.simulation.daqserver.catalogue import CHASSIS_ENGINES
+from instruments.simulation.daqserver.customscale import CustomScale
+from instruments.simulation.daqserver.faults import NO_TASK, RESERVED, DaqFault, SessionFault
+from instruments.simulation.daqserver.hardware import Device, Hardware
+from instruments.simulation.daqserver.task import Task
+
+AUTO, INITIALIZE_NEW, ATTACH = 0, 1, 2
+
+LONGEST_NAP_S = 0.1
+"""A waiting handler looks this often whether its caller is still there."""
+
+
+@dataclass
+class System:
+    """State of a server; handlers change it under ``lock``, which is never held over a wait."""
+
+    hardware: Hardware
+    tasks: dict[str, Task] = field(default_factory=dict)
+    scales: dict[str, CustomScale] = field(default_factory=dict)
+    unknown: Counter[str] = field(default_factory=Counter)
+    # A lock of the clock is for the clock's workers; handlers run on gRPC's own threads and never wait inside.
+    lock: threading.RLock = field(default_factory=threading.RLock)  # noqa: TID251  # see above
+    _invented: int = 0
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of the run."""
+        return self.hardware.clock
+
+    @property
+    def waits(self) -> bool:
+        """Whether a handler may wait: never in virtual time, which would stand still meanwhile."""
+        return not isinstance(self.clock, VirtualClock)
+
+    # -- sessions
+
+    def create(self, name: str, behaviour: int) -> tuple[Task, bool]:
+        """Open a session: the task, and whether it is new."""
+        if not name:
+            self._invented += 1
+            name = f"_unnamedTask<{self._invented - 1:X}>"
+        if name in self.tasks:
+            if behaviour == INITIALIZE_NEW:
+                raise SessionFault("ALREADY_EXISTS", f"Cannot initialize '{name}' when a session already exists.")
+            return self.tasks[name], False
+        if behaviour == ATTACH:
+            raise SessionFault(
+                "FAILED_PRECONDITION", f"Cannot attach to '{name}' because a session has not been initialized."
+            )
+        task = Task(name, self.hardware, self.scales, self.clock.event())
+        self.tasks[name] = task
+        return task, True
+
+    def task(self, name: str) -> Task:
+        """Find a task by its session; a closed one is DAQmx error -200088."""
+        found = self.tasks.get(name)
+        if found is None:
+            raise DaqFault(NO_TASK, f"Task Name: {name}")
+        return found
+
+    def clear(self, task: Task) -> None:
+        """Forget a task; what it drives stays as it is."""
+        task.stop()
+        self.tasks.pop(task.name, None)
+
+    def start(self, task: Task) -> None:
+        """Reserve what a task needs and start it."""
+        if task.running:
+            return
+        task.commit()
+        self.check_free(task)
+        task.start()
+        if any(device.name.lower() in self.hardware.stalled for device in task.devices):
+            task.frozen = 0
+
+    def check_free(self, task: Task) -> None:
+        """Raise the error of a resource that another task holds."""
+        others = [other for other in self.tasks.values() if other is not task and other.running]
+        for other in others:
+            if other.kind is task.kind and _overlap(task, other):
+                raise DaqFault(RESERVED, f"Task Name: {task.name}\nReserved by: {other.name}")
+        if task.kind is not ChannelType.ANALOG_INPUT or not task.hardware_timed:
+            return
+        for chassis in {device.chassis for device in task.devices if device.chassis}:
+            timed = [other for other in others if other.kind is task.kind and other.hardware_timed]
+            engines = sum(1 for other in timed if any(device.chassis == chassis for device in other.devices))
+            if engines >= CHASSIS_ENGINES:
+                raise DaqFault(DAQmxErrors.RESOURCE_ALREADY_RESERVED, f"Device: {chassis}\nTask Name: {task.name}")
+
+    # -- what happens to devices
+
+    def reset(self, device: Device) -> None:
+        """Abort the tasks of a device and take its outputs to their power-up state."""
+        affected = [device, *self.hardware.modules(device)]
+        for task in self.tasks.values():
+            if any(own in affected for own in task.devices):
+                task.abort()
+        for each in affected:
+            self.hardware.release(each)
+
+    def unplug(self, device: Device) -> None:
+        """Take a device away; a module pulled from its chassis and a device fed by USB lose their outputs."""
+        self.hardware.unplugged.add(device.name.lower())
+        if not device.product.slots:
+            self.hardware.release(device)
+        affected = [device, *self.hardware.modules(device)]
+        for task in self.tasks.values():
+            if any(own in affected for own in task.devices):
+                task.freeze()
+                task.committed = False
+                task.changed.set()
+
+    def plug(self, device: Device) -> None:
+        """Put a device back; tasks that ran on it stay dead until they are made anew."""
+        self.hardware.unplugged.discard(device.name.lower())
+        affected = [device, *self.hardware.modules(device)]
+        for task in self.tasks.values():
+            if task.frozen is not None and any(own in affected for own in task.devices):
+                task.abort()
+
+    def stall(self, device: Device) -> None:
+        """Stop the sample clocks of a device, as one that hangs: it answers, but nothing more is acquired."""
+        affected = [device, *self.hardware.modules(device)]
+        for own in affected:
+            self.hardware.stalled.add(own.name.lower())
+        for task in self.tasks.values():
+            if any(own in affected for own in task.devices):
+                task.freeze()
+
+    def release(self, device: Device) -> None:
+        """End a stall; tasks go on when they are started anew."""
+        for own in (device, *self.hardware.modules(device)):
+            self.hardware.stalled.discard(own.name.lower())
+
+
+def _overlap(task: Task, other: Task) -> bool:
+    """Whether two tasks of one type need the same module (analog input), or the same line, output or counter."""
+    if task.kind is ChannelType.ANALOG_INPUT:
+        if not (task.hardware_timed or other.hardware_timed):
+            return False
+        return any(device in other.devices for device in task.devices)
+    if task.kind is ChannelType.DIGITAL_INPUT:
+        return False
+    return bool(_terminals(task) & _terminals(other))
+
+
+def _terminals(task: Task) -> set[str]:
+    return {terminal.lower() for channel in task.channels for terminal in (channel.lines or (channel.physical,))}
