@@ -271,7 +271,7 @@ def _instrument(path: Path, name: str, table: InstrumentTable, clock: Clock, con
     try:
         settings = driver.settings_type.model_validate(table.model_extra or {})
     except ValidationError as error:
-        raise FileError(explain(path, error, prefix=f"instruments.{name}")) from None
+        raise FileError(explain(path, error, model=driver.settings_type, prefix=f"instruments.{name}")) from None
     return driver(name, settings, clock, connection)
 
 
