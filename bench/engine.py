@@ -155,7 +155,9 @@ class Engine:
             begun = self._clock.now()
             self._record("step", {"index": index, "name": str(step), "state": "begin"})
             self._do(step)
-            self._record("step", {"index": index, "name": str(step), "state": "end", "took_s": self._clock.now() - begun})
+            self._record(
+                "step", {"index": index, "name": str(step), "state": "end", "took_s": self._clock.now() - begun}
+            )
 
     def _leave(self) -> None:
         """Teardown after a normal end or a person's stop; then everything safe; then let go of the instruments."""
@@ -271,7 +273,9 @@ class Engine:
 
     # -- guards
 
-    def _guard(self, interlock: Interlock, on_crossing: Callable[[Interlock, float, float], None]) -> tuple[Sampler, Guard]:
+    def _guard(
+        self, interlock: Interlock, on_crossing: Callable[[Interlock, float, float], None]
+    ) -> tuple[Sampler, Guard]:
         target = self._roles.get(interlock.channel, interlock.channel)
         instrument, channel = self._opened.channel(target)
         calibration = self._opened.calibration(target)

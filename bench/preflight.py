@@ -75,9 +75,7 @@ def findings(
     return found
 
 
-def _calibrations(
-    opened: OpenStation, roles: Mapping[str, str], clock: Clock, duration_s: float
-) -> Iterator[Finding]:
+def _calibrations(opened: OpenStation, roles: Mapping[str, str], clock: Clock, duration_s: float) -> Iterator[Finding]:
     """Every calibrated channel is due after the run's expected END."""
     end = (clock.utc(clock.now()) + timedelta(seconds=duration_s)).date()
     for name, table in opened.station.instruments.items():
@@ -179,9 +177,7 @@ def _pump(schedule: Schedule, dut: Mapping[str, Any], duration_s: float) -> Iter
         )
 
 
-def _vessel(
-    schedule: Schedule, opened: OpenStation, fluid: Mapping[str, Any], duration_s: float
-) -> Iterator[Finding]:
+def _vessel(schedule: Schedule, opened: OpenStation, fluid: Mapping[str, Any], duration_s: float) -> Iterator[Finding]:
     collection = opened.station.collection
     needed = schedule.expected_volume_ul(0.0, duration_s) * HEADROOM
     if collection is not None and needed > collection.vessel_capacity_ul:

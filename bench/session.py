@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from data.journal import JournalWriter
+from data.seal import Verification
+
 from bench import preflight
 from bench.closing import close_run
 from bench.engine import End, Engine, plan
@@ -22,8 +25,6 @@ from bench.recorder import Recorder
 from bench.station import OpenStation, Station, load_station, open_station, parse_fault, station_path
 from data.checks import Evaluation, Origin, Status
 from data.dut import load_catheter, load_dut, load_fluid
-from data.journal import JournalWriter
-from data.seal import Verification
 from instruments.clock import Clock, PacedClock, VirtualClock, WallClock
 from instruments.instrument import InstrumentError
 from protocols.procedure import Controls, Procedure, load_procedure
@@ -106,7 +107,9 @@ def prepare(request: Request) -> Prepared:
     settings.update({kind.param_name(name): value for name, value in request.settings.items()})
     procedure = kind(**settings)
     if request.faults and not station.simulated:
-        raise RequestError(f'--fault: station "{station.name}" has real instruments; only a simulated one can have faults')
+        raise RequestError(
+            f'--fault: station "{station.name}" has real instruments; only a simulated one can have faults'
+        )
     articles = _articles(request, station)
     origin = Origin.MEASURED
     if station.simulated:
@@ -121,7 +124,9 @@ def _articles(request: Request, station: Station) -> dict[str, dict[str, Any]]:
     for what, load in loaders.items():
         name = getattr(request, what) or getattr(station, what)
         if name is None:
-            raise RequestError(f'--{what}: station "{station.name}" has no default; give a file, such as --{what} my.toml')
+            raise RequestError(
+                f'--{what}: station "{station.name}" has no default; give a file, such as --{what} my.toml'
+            )
         folder = "catheters" if what == "catheter" else f"{what}s"
         article = load(_shipped(name, folder)).model_dump(mode="json")
         if what == "dut":
@@ -140,7 +145,9 @@ def _shipped(name: str, folder: str) -> Path:
     shipped = SHIPPED / folder / f"{name}.toml"
     if not shipped.exists():
         names = ", ".join(sorted(item.stem for item in (SHIPPED / folder).glob("*.toml")))
-        raise RequestError(f'there is no shipped file "{name}" in {folder} (there are {names}); or give a path to a .toml file')
+        raise RequestError(
+            f'there is no shipped file "{name}" in {folder} (there are {names}); or give a path to a .toml file'
+        )
     return shipped
 
 

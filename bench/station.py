@@ -17,35 +17,29 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from data import quantities
-from data.samples import Channel
-from data.units import DimensionName, dimensions_of
+from data.quantity_fields import LengthMm, Percent, Stated, TimeS, VolumeUl, reads
+from data.samples import Channel, FloatArray
 from data.tomlfile import FileError, explain, read_toml
+from data.units import DimensionName, dimensions_of
 from instruments.clock import Clock
-from instruments.instrument import Buffered, Connection, DriverError, Instrument, Polled, load_driver, quantity
+from instruments.instrument import Buffered, Connection, DriverError, Instrument, Polled, load_driver
 from protocols.interlock import Interlock
 
 if TYPE_CHECKING:
     from instruments.simulation.faults import FaultSpec
     from instruments.simulation.rig import Rig
 
+ROLLERS = 2
+"""Rollers of the simulated peristaltic pump: strokes in one revolution."""
+
 SHIPPED = Path(__file__).parent / "stations"
 
 
-Seconds = Annotated[float, quantity("time")]
-Milligrams = Annotated[float, quantity("mass")]
-MilligramsPerHour = Annotated[float, quantity("mass-rate")]
-Microlitres = Annotated[float, quantity("volume")]
-Millimetres = Annotated[float, quantity("length")]
-Percent = Annotated[float, quantity("percent")]
+MassMg = Annotated[float, reads("mass")]
+MassMgPerH = Annotated[float, reads("mass-rate")]
 
 
-class Table(BaseModel):
-    """A table of a station file: no key that nobody reads."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True, frozen=True)
-
-
-class Calibration(Table):
+class Calibration(Stated):
     """What a certificate says of a channel: true value = gain · (indication + offset).
 
     ``offset`` and ``u`` are in the channel's unit; ``u_percent`` is relative to the value.
@@ -56,30 +50,35 @@ class Calibration(Table):
     gain: float = 1.0
     offset: float = 0.0
     u: float = 0.0
-    u_percent: Percent = Field(0.0, alias="u_relative")
+    u_percent: Percent = Field(0.0, alias="u_relative", examples=["1 %"])
 
 
-class BalanceUncertainty(Table):
-    """What the maker or the lab's own record says of a balance; half-widths are rectangular."""
+class BalanceUncertainty(Stated):
+    """What the maker or the lab's own record says of a balance.
 
-    readability_mg: Milligrams = Field(alias="readability")
-    repeatability_mg: Milligrams = Field(alias="repeatability")
-    linearity_mg: Milligrams = Field(alias="linearity")
-    drift_mg_per_day: Milligrams = Field(alias="drift_per_day")
-    capacity_mg: Milligrams = Field(alias="capacity")
+    ``repeatability`` is a standard deviation, ``linearity`` and ``drift_per_day`` are half-widths of a rectangle,
+    ``zero_walk`` is the standard deviation of a random walk of the zero after one hour.
+    """
+
+    readability_mg: MassMg = Field(alias="readability")
+    repeatability_mg: MassMg = Field(alias="repeatability")
+    linearity_mg: MassMg = Field(alias="linearity")
+    drift_mg_per_day: MassMg = Field(alias="drift_per_day")
+    zero_walk_mg: MassMg = Field(alias="zero_walk")
+    capacity_mg: MassMg = Field(alias="capacity")
 
 
-class Collection(Table):
+class Collection(Stated):
     """How the delivered fluid is collected."""
 
     topology: Literal["immersed", "weir", "pressurised-vessel", "source-weighing", "height-shifted"]
-    vessel_diameter_mm: Millimetres = Field(alias="vessel_diameter")
-    tube_diameter_mm: Millimetres = Field(alias="tube_diameter")
-    vessel_capacity_ul: Microlitres = Field(alias="vessel_capacity")
-    meniscus_mg: Milligrams = Field(alias="meniscus")
-    dead_volume_ul: Microlitres = Field(alias="dead_volume")
-    evaporation_mg_per_h: MilligramsPerHour = Field(alias="evaporation")
-    evaporation_half_width_mg_per_h: MilligramsPerHour = Field(alias="evaporation_half_width")
+    vessel_diameter_mm: LengthMm = Field(alias="vessel_diameter")
+    tube_diameter_mm: LengthMm = Field(alias="tube_diameter")
+    vessel_capacity_ul: VolumeUl = Field(alias="vessel_capacity")
+    meniscus_mg: MassMg = Field(alias="meniscus")
+    dead_volume_ul: VolumeUl = Field(alias="dead_volume")
+    evaporation_mg_per_h: MassMgPerH = Field(alias="evaporation")
+    evaporation_half_width_mg_per_h: MassMgPerH = Field(alias="evaporation_half_width")
 
 
 class InstrumentTable(BaseModel):
@@ -91,7 +90,7 @@ class InstrumentTable(BaseModel):
     uncertainty: BalanceUncertainty | None = None
 
 
-class InterlockTable(Table):
+class InterlockTable(Stated):
     """One interlock; quantities are in the unit of the channel that it watches."""
 
     channel: str
@@ -99,18 +98,18 @@ class InterlockTable(Table):
     high: str | None = None
     action: Literal["log", "flag-gap", "stop"] = "stop"
     slew: str | None = None  # "50 kPa/min"
-    reaction_s: Seconds = Field(0.15, alias="reaction")
-    max_outage_s: Seconds | None = Field(None, alias="max_outage")
+    reaction_s: TimeS = Field(0.15, alias="reaction")
+    max_outage_s: TimeS | None = Field(None, alias="max_outage")
 
 
-class SafeStep(Table):
+class SafeStep(Stated):
     """One step of the ordered safe state."""
 
     valve: str
     on: bool
 
 
-class Station(Table):
+class Station(Stated):
     """A station file."""
 
     name: str
@@ -155,22 +154,33 @@ def parse_fault(text: str) -> FaultSpec:
     FileError
         The text is malformed or there is no such fault; says what to write.
     """
-    from instruments.simulation.faults import FAULTS, FaultSpec
+    from instruments.simulation.faults import fault
 
     match = re.fullmatch(r"(?P<name>[a-z-]+)(:(?P<severity>[^@]+))?(@(?P<at>.+))?", text.strip())
     if match is None:
         raise FileError(f'fault "{text}" is malformed; write NAME:SEVERITY@TIME, such as over-delivery:1.25@2h')
-    name = match["name"]
-    if name not in FAULTS:
-        near = get_close_matches(name, FAULTS, 1)
-        hint = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(sorted(FAULTS))}"
-        raise FileError(f'there is no fault "{name}"; {hint}')
     try:
-        severity = FAULTS[name].default if match["severity"] is None else float(match["severity"])
+        severity = None if match["severity"] is None else float(match["severity"])
     except ValueError:
-        raise FileError(f'fault "{text}": severity "{match["severity"]}" is not a number') from None
-    at_s = quantities.parse(match["at"], "time") if match["at"] else 0.0
-    return FaultSpec(name, severity, at_s)
+        raise FileError(f'fault "{text}": severity "{match["severity"]}" is not a number; write it like 1.25') from None
+    return fault(match["name"], severity, quantities.parse(match["at"], "time") if match["at"] else 0.0)
+
+
+def fault_rows() -> list[dict[str, Any]]:
+    """Every fault that a simulated station can have, as plain data."""
+    from instruments.simulation.faults import FAULTS
+
+    return [
+        {
+            "name": kind.name,
+            "owner": kind.owner,
+            "severity": f"{kind.severity:g}" + ("" if kind.unit == "1" else f" {kind.unit}"),
+            "from": kind.low,
+            "to": kind.high,
+            "what happens": kind.description,
+        }
+        for kind in FAULTS.values()
+    ]
 
 
 def load_station(name: str) -> Station:
@@ -235,7 +245,7 @@ def open_station(
     faults: tuple[FaultSpec, ...] = (),
     dut: Mapping[str, Any] | None = None,
     fluid: Mapping[str, Any] | None = None,
-    replay: Mapping[str, object] | None = None,
+    replay: Mapping[str, tuple[FloatArray, FloatArray]] | None = None,
 ) -> Iterator[OpenStation]:
     """Make every instrument of a station, with the simulated rig behind it where the file says so.
 
@@ -245,7 +255,11 @@ def open_station(
     if station.simulated:
         from instruments.simulation.rig import Rig
 
-        rig = Rig(station.simulation, clock, seed=seed, faults=faults, dut=dut, fluid=fluid, replay=replay)
+        plant = _as_plant(dut or {}, fluid or {})
+        try:
+            rig = Rig(station.simulation, clock, seed=seed, faults=faults, plant=plant, replay=replay)
+        except ValueError as error:
+            raise FileError(f"{path}: {error}") from None
     try:
         connection = Connection.through(
             rig.visa if rig else station.visa,
@@ -261,6 +275,34 @@ def open_station(
     finally:
         if rig is not None:
             rig.close()
+
+
+def _as_plant(dut: Mapping[str, Any], fluid: Mapping[str, Any]) -> dict[str, dict[str, object]]:
+    """What the files of device and fluid say, as parameters of the simulated plant."""
+    plant: dict[str, dict[str, object]] = {}
+    if dut:
+        low, high = dut["rate_range_ul_per_h"]
+        plant["pump"] = {
+            "kind": dut["kind"],
+            "maker": dut["maker"],
+            "model": dut["model"],
+            "serial": dut["serial"],
+            "minimum_rate_ul_per_h": low,
+            "maximum_rate_ul_per_h": high,
+        }
+        plant["reservoir"] = {"capacity_ul": dut["reservoir_ul"]}
+        if dut["kind"] == "peristaltic":
+            plant["pump"]["revolution_volume_ul"] = dut["stroke_ul"] * ROLLERS
+        if dut["minimum_rate_ul_per_h"] is not None:
+            plant["pump"]["reset_rate_ul_per_h"] = dut["minimum_rate_ul_per_h"]
+        if dut["low_reservoir_ul"] is not None:
+            plant["reservoir"]["alarm_volume_ul"] = dut["low_reservoir_ul"]
+    if fluid and fluid["density_g_per_ml"] is not None:
+        plant["fluid"] = {
+            "density_kg_per_m3": fluid["density_g_per_ml"] * 1000.0,
+            "density_temperature_degc": fluid["density_temperature_c"],
+        }
+    return plant
 
 
 def _instrument(path: Path, name: str, table: InstrumentTable, clock: Clock, connection: Connection) -> Instrument:
@@ -284,9 +326,7 @@ def _interlock(opened: OpenStation, name: str, table: InterlockTable) -> Interlo
             for text in (table.low, table.high)
         )
         slew = None if table.slew is None else _slew(table.slew, channel.unit)
-        return Interlock(
-            name, table.channel, low, high, table.action, slew, table.reaction_s, table.max_outage_s
-        )
+        return Interlock(name, table.channel, low, high, table.action, slew, table.reaction_s, table.max_outage_s)
     except ValueError as error:
         raise FileError(f"{where}: {error}") from None
 

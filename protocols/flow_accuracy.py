@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from data.checks import Evaluation
 from data.run import Run
+
+from data.checks import Evaluation
 from data.schedule import Schedule
 from instruments.capabilities import PumpLink, Tareable, Valve
 from protocols.interlock import Interlock

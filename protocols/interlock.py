@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from data.samples import UNUSABLE, FloatArray, QualityArray, Quality
+from data.samples import UNUSABLE, FloatArray, Quality, QualityArray
 
 Action = Literal["log", "flag-gap", "stop"]
 

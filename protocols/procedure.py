@@ -17,8 +17,9 @@ from protocols.interlock import Interlock
 from protocols.steps import Step
 
 if TYPE_CHECKING:
-    from data.checks import Evaluation
     from data.run import Run
+
+    from data.checks import Evaluation
 
 # The unit in a parameter's name says its dimension.
 _DIMENSIONS = {

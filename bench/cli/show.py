@@ -84,7 +84,9 @@ def result_table(result: Result) -> None:
     """Print what became of a run."""
     check_table(result.evaluation)
     click.echo()
-    click.echo(f"status    {result.end.status}{'' if str(result.end.status) == 'completed' else ': ' + result.end.reason}")
+    click.echo(
+        f"status    {result.end.status}{'' if str(result.end.status) == 'completed' else ': ' + result.end.reason}"
+    )
     click.echo(f"verdict   {result.evaluation.verdict}")
     click.echo(f"origin    {result.origin}")
     click.echo(f"record    {result.verification.state}, digest {result.verification.digest[:16]}…")

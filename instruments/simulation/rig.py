@@ -1,0 +1,204 @@
+"""A simulated rig: one plant, the devices that see it, and the wires that they speak on, from a station's description.
+
+The description is the ``[simulation]`` table of a station file::
+
+    [simulation.plant]                      # overrides of parameters.toml
+    [simulation.visa."ASRL1::INSTR"]        # a device behind a VISA resource, and what it is made with
+    device = "mt-sics"
+    signal = "reference_load_mg"
+    [simulation.daq]                        # NI devices by DAQmx name, and what their terminals see and drive
+    devices = { cDAQ1 = "cDAQ-9178", cDAQ1Mod1 = "NI 9219" }
+    signals = { "cDAQ1Mod1/ai0" = "outlet_pressure_v_per_v" }
+    actuators = { "cDAQ1Mod4/port0/line0" = "diverter_valve" }
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from instruments.clock import Clock
+from instruments.simulation.daqserver.hardware import Wiring
+from instruments.simulation.daqserver.server import DaqServer
+from instruments.simulation.devices.mt_sics import MtSicsBalance
+from instruments.simulation.devices.pump_link import PumpLinkDevice
+from instruments.simulation.devices.shdlc import ShdlcFlowSensor
+from instruments.simulation.faults import FAULTS, FaultSpec
+from instruments.simulation.misbehaviour import Misbehaviour, named_fault
+from instruments.simulation.noise import Noise
+from instruments.simulation.parameters import PlantParameters
+from instruments.simulation.plant import Plant
+from instruments.simulation.replay import ReplaySignal
+from instruments.simulation.signal import Actuator, FloatArray, Signal
+from instruments.simulation.visalib import SimulatedVisa
+from instruments.simulation.wire import ByteDevice
+
+Log = tuple[FloatArray, FloatArray]
+
+DAQ_CRYSTAL_PPM = 50.0
+"""Half-width of the error of the NI devices' sample clock."""
+
+
+class RigError(ValueError):
+    """The description of the rig is wrong; the message names the key and the remedy."""
+
+
+class Rig:
+    """Everything behind the wires of a simulated station.
+
+    Parameters
+    ----------
+    description : the station's ``[simulation]`` table.
+    seed : every draw and every noise of the rig follows from it.
+    plant : further overrides of the plant's parameters, such as those of the device under test.
+    replay : signal name -> (times in s, values) of a recorded log that takes the plant's place.
+    """
+
+    def __init__(
+        self,
+        description: Mapping[str, Any],
+        clock: Clock,
+        *,
+        seed: int,
+        faults: Sequence[FaultSpec] = (),
+        plant: Mapping[str, object] | None = None,
+        replay: Mapping[str, Log] | None = None,
+    ) -> None:
+        _known("simulation", description, ("plant", "visa", "daq"))
+        overrides = _merged(description.get("plant", {}), plant or {})
+        in_plant = [fault for fault in faults if FAULTS[fault.name].where == "plant"]
+        self.plant = Plant(PlantParameters.load(overrides), clock, seed, in_plant)
+        self._signals: dict[str, Signal] = dict(self.plant.signals)
+        for name, (times, values) in (replay or {}).items():
+            self._lookup("replay", name, self._signals)
+            self._signals[name] = ReplaySignal.from_log(times, values, start_s=0.0)
+        on_wire = [fault for fault in faults if FAULTS[fault.name].where == "wire"]
+        self._misbehaviours: list[Misbehaviour] = []
+        devices = {
+            resource: self._device(resource, table, clock, seed, on_wire)
+            for resource, table in description.get("visa", {}).items()
+        }
+        self.devices = devices
+        self.visa = SimulatedVisa(clock, devices)
+        self.daq = self._daq_server(description.get("daq", {}), clock, seed)
+        clock.foresee(self._next_onset(clock))
+
+    @property
+    def daq_target(self) -> str:
+        """Address of the simulated NI device server."""
+        return self.daq.target
+
+    def close(self) -> None:
+        """Stop the device server."""
+        self.daq.close()
+
+    # -- devices behind VISA resources
+
+    def _device(
+        self, resource: str, table: Mapping[str, Any], clock: Clock, seed: int, faults: Sequence[FaultSpec]
+    ) -> ByteDevice:
+        where = f'simulation.visa."{resource}"'
+        settings = dict(table)
+        kind = settings.pop("device", None)
+        makers: dict[str, Callable[..., ByteDevice]] = {
+            "mt-sics": self._balance,
+            "sensirion-shdlc": self._flow_sensor,
+            "pump-link": self._pump_link,
+        }
+        maker: Callable[..., ByteDevice] = self._lookup(f"{where}.device", kind, makers)
+        struck = settings.pop("faults", True)
+        try:
+            device = maker(where, settings, seed)
+        except (TypeError, ValueError) as error:
+            raise RigError(f"{where}: {error}") from None
+        wire = [named_fault(fault.name, fault.severity, fault.at_s) for fault in faults if struck]
+        if wire:
+            misbehaviour = Misbehaviour(resource, wire, seed=seed)
+            misbehaviour.attach(device)
+            self._misbehaviours.append(misbehaviour)
+        return device
+
+    def _balance(self, where: str, settings: dict[str, Any], seed: int) -> ByteDevice:
+        signal = self._lookup(f"{where}.signal", settings.pop("signal", None), self._signals)
+        _known(where, settings, _keywords(MtSicsBalance))
+        return MtSicsBalance(signal, **settings)
+
+    def _flow_sensor(self, where: str, settings: dict[str, Any], seed: int) -> ByteDevice:
+        signals = {
+            name: self._lookup(f"{where}.{name}", settings.pop(name), self._signals)
+            for name in ("flow", "temperature", "air")
+            if name in settings
+        }
+        if "flow" not in signals:
+            raise RigError(f'{where}: "flow" is missing; name a signal of the plant')
+        _known(where, settings, _keywords(ShdlcFlowSensor))
+        return ShdlcFlowSensor(**signals, **{"seed": seed, **settings})
+
+    def _pump_link(self, where: str, settings: dict[str, Any], seed: int) -> ByteDevice:
+        _known(where, settings, _keywords(PumpLinkDevice))
+        return PumpLinkDevice(self.plant.pump, **settings)
+
+    # -- NI devices
+
+    def _daq_server(self, table: Mapping[str, Any], clock: Clock, seed: int) -> DaqServer:
+        _known("simulation.daq", table, ("devices", "signals", "actuators", "wiring", "clock_ppm"))
+        signals = {
+            terminal: self._lookup(f'simulation.daq.signals."{terminal}"', name, self._signals)
+            for terminal, name in table.get("signals", {}).items()
+        }
+        actuators: dict[str, Actuator] = {
+            terminal: self._lookup(f'simulation.daq.actuators."{terminal}"', name, self.plant.actuators)
+            for terminal, name in table.get("actuators", {}).items()
+        }
+        drawn_ppm = float(Noise(seed).generator("daq crystal").uniform(-DAQ_CRYSTAL_PPM, DAQ_CRYSTAL_PPM))
+        try:
+            wiring = {terminal: Wiring(**entry) for terminal, entry in table.get("wiring", {}).items()}
+            ppm = float(table.get("clock_ppm", drawn_ppm))
+            return DaqServer(clock, table.get("devices", {}), signals, actuators, wiring, ppm).start()
+        except (TypeError, ValueError) as error:
+            raise RigError(f"simulation.daq: {error}") from None
+
+    # -- small parts
+
+    def _next_onset(self, clock: Clock) -> Callable[[], float]:
+        """Earliest moment still to come at which a wire begins to misbehave."""
+        onsets = sorted(misbehaviour.onset() for misbehaviour in self._misbehaviours)
+
+        def next_onset() -> float:
+            now = clock.now()
+            return min((onset for onset in onsets if onset > now), default=float("inf"))
+
+        return next_onset
+
+    @staticmethod
+    def _lookup(where: str, name: object, known: Mapping[str, Any]) -> Any:
+        if not isinstance(name, str) or name not in known:
+            near = difflib.get_close_matches(str(name), known, 1)
+            hint = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(known)}"
+            raise RigError(f'{where}: there is no "{name}"; {hint}')
+        return known[name]
+
+
+def _keywords(kind: type) -> tuple[str, ...]:
+    return tuple(name for name in inspect.signature(kind).parameters if name not in ("signal", "flow", "pump"))
+
+
+def _known(where: str, table: Mapping[str, Any], keys: Iterable[str]) -> None:
+    """Refuse a key that nobody reads."""
+    names = tuple(keys)
+    for key in table:
+        if key not in names:
+            near = difflib.get_close_matches(key, names, 1)
+            hint = f'did you mean "{near[0]}"?' if near else f"it may hold {', '.join(names)}"
+            raise RigError(f'{where}: key "{key}" is unknown; {hint}')
+
+
+def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Two nested tables in one; the first wins, since the station's file is the more special."""
+    merged = {**second, **first}
+    for key in first.keys() & second.keys():
+        if isinstance(first[key], Mapping) and isinstance(second[key], Mapping):
+            merged[key] = {**second[key], **first[key]}
+    return merged
