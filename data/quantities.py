@@ -24,6 +24,7 @@ __all__ = [
     "in_unit",
     "internal_unit",
     "parse",
+    "plain_number",
     "quantity",
     "same_dimension",
 ]
@@ -101,7 +102,7 @@ def quantity(text: str, dimension: DimensionName) -> Quantity:
 def echo(text: str, dimension: DimensionName) -> str:
     """What was read, with the same in our unit: ``1.5 mL/day = 62.5 uL/h``; raises `QuantityError`."""
     read = quantity(text, dimension)
-    return read.text if read.text.endswith(f" {read.unit}") else f"{read.text} = {_plain(read.value)} {read.unit}"
+    return read.text if read.text.endswith(f" {read.unit}") else f"{read.text} = {plain_number(read.value)} {read.unit}"
 
 
 def format_quantity(value: float, dimension: DimensionName, unit: str | None = None) -> str:
@@ -247,7 +248,7 @@ def _shortest(value: float) -> str:
     return repr(value).removesuffix(".0")
 
 
-def _plain(value: float) -> str:
+def plain_number(value: float) -> str:
     """Six significant digits, without an exponent where people can read it."""
     if value != 0.0 and not 1e-4 <= abs(value) < 1e9:
         return f"{value:.6g}"

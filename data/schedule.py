@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, overload
 
 import numpy as np
 
+from data.quantities import plain_number
 from data.samples import FloatArray
 from data.schedule_course import Course, work_out
 from data.schedule_modes import (
@@ -31,6 +33,7 @@ from data.schedule_modes import (
     ScheduleError,
     Segment,
     Stopped,
+    rate_of_dose,
 )
 
 __all__ = [
@@ -92,6 +95,8 @@ class Schedule:
         bridges = [bolus for bolus in self.boluses if bolus.kind == "bridge"]
         if any(later.at_s < earlier.end_s for earlier, later in itertools.pairwise(bridges)):
             raise ScheduleError("two bridge boluses overlap; the second begins when the first has ended")
+        if re.search(r"[;\r\n]", self.drug) or self.drug != self.drug.strip():
+            raise ScheduleError(f'"{self.drug}" is no name of a drug; leave out semicolons, line ends and outer blanks')
         concentration = self.concentration_ug_per_ml
         if concentration is not None and not (math.isfinite(concentration) and concentration > 0.0):
             raise ScheduleError(f"a concentration must be above 0 ug/mL, not {concentration:g} ug/mL")
@@ -171,6 +176,14 @@ class Schedule:
         if self.concentration_ug_per_ml is None:
             raise ScheduleError('a dose needs a concentration; add for example "at 2000 ug/mL" to the schedule')
         return self.daily_volume_ul(patient_boluses) * self.concentration_ug_per_ml / 1000.0
+
+    def describe(self) -> str:
+        """One day's delivery in words: volume, and with a concentration the dose, the drug and the concentration."""
+        volume = f"{plain_number(self.daily_volume_ul() / 1000.0)} mL/day"
+        if self.concentration_ug_per_ml is None:
+            return f"{self.drug}: {volume}" if self.drug else volume
+        dose, concentration = plain_number(self.daily_dose_ug()), plain_number(self.concentration_ug_per_ml)
+        return f"{dose} ug/day of {self.drug or 'drug'} at {concentration} ug/mL = {volume}"
 
     def decide(self, requests_s: Iterable[float]) -> tuple[Decision, ...]:
         """Which of a patient's requests, given in order of time, the pump grants.
@@ -288,7 +301,16 @@ class Schedule:
     def __str__(self) -> str:
         from data.schedule_text import write_schedule
 
-        return write_schedule(self.to_json())
+        return write_schedule(
+            self.basal,
+            self.boluses,
+            self.periodic,
+            self.patient,
+            self.drug,
+            self.concentration_ug_per_ml,
+            self.pump_day_offset_s,
+            self.pump_clock_ppm,
+        )
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
@@ -318,11 +340,6 @@ class RefillForecast:
 
     alarm_s: float
     refill_by_s: float
-
-
-def rate_of_dose(dose_ug_per_day: float, concentration_ug_per_ml: float) -> float:
-    """Rate in uL/h that carries a daily dose at a concentration."""
-    return dose_ug_per_day / concentration_ug_per_ml * 1000.0 / 24.0
 
 
 def bridge_bolus(path_volume_ul: float, old_rate_ul_per_h: float, at_s: float = 0.0) -> Bolus:

@@ -181,6 +181,11 @@ class Decision:
         return self.outcome == "ok"
 
 
+def rate_of_dose(dose_ug_per_day: float, concentration_ug_per_ml: float) -> float:
+    """Rate in uL/h that carries a daily dose at a concentration."""
+    return dose_ug_per_day / concentration_ug_per_ml * 1000.0 / 24.0
+
+
 def _check_bolus(bolus: Bolus | PeriodicBolus | PatientBolus, what: str) -> None:
     object.__setattr__(bolus, "volume_ul", _positive(f"the volume of {what}", bolus.volume_ul, "uL"))
     duration_s = _microseconds(_positive(f"the duration of {what}", bolus.duration_s, "s"))
