@@ -1,4 +1,7 @@
-"""From a journal to a sealed run file: fold, evaluate, write the evaluation, seal, verify.  Closing and recovering are the same."""
+"""From a journal to a sealed run file: fold, evaluate, write the evaluation, seal, verify.
+
+Closing a run and recovering one are the same call.
+"""
 
 from __future__ import annotations
 

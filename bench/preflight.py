@@ -163,8 +163,8 @@ def _pump(schedule: Schedule, dut: Mapping[str, Any], duration_s: float) -> Iter
             yield Finding(
                 "unusual-rate",
                 "blocks",
-                f"{rate * 0.024:.4g} mL/day is more than {UNUSUAL:g} times outside the usual rates of {model}; if it is "
-                f'meant, start with --override unusual-rate --reason "..."',
+                f"{rate * 0.024:.4g} mL/day is more than {UNUSUAL:g} times outside the usual rates of {model}; if it "
+                f'is meant, start with --override unusual-rate --reason "..."',
             )
     needed = schedule.expected_volume_ul(0.0, duration_s)
     available = dut["reservoir_ul"] - dut["residual_ul"]

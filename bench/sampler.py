@@ -166,9 +166,8 @@ class Sampler:
             horizon = self.clock.horizon()
             if horizon > read_until:
                 span = min(span, horizon - read_until)
-        shortest = max(
-            interval, min(self.clock.block_s, self.longest_block_s) if self.clock.block_s < 1.0 else interval
-        )
+        # In real time nothing can be read more often than the horizon; on a virtual clock one sample is a block.
+        shortest = self.longest_block_s if self.longest_block_s <= WALL_HORIZON_S else interval
         samples = max(1, math.floor(max(span, shortest) / interval + 1e-6))
         return read_until + samples * interval
 

@@ -24,9 +24,10 @@ from bench.engine import End, Engine, plan
 from bench.recorder import Recorder
 from bench.station import OpenStation, Station, load_station, open_station, parse_fault, station_path
 from data.checks import Evaluation, Origin, Status
-from data.dut import load_catheter, load_dut, load_fluid
+from data.dut import DutModel, load_catheter, load_dut, load_fluid
+from data.quantity_fields import Stated
+from data.samples import FloatArray
 from instruments.clock import Clock, PacedClock, VirtualClock, WallClock
-from instruments.instrument import InstrumentError
 from protocols.procedure import Controls, Procedure, load_procedure
 
 SCHEMA = 1
@@ -66,7 +67,7 @@ class Request:
     person: str = ""
     overrides: Sequence[Override] = ()
     longest_block_s: float | None = None
-    replay: Mapping[str, object] | None = None
+    replay: Mapping[str, tuple[FloatArray, FloatArray]] | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def prepare(request: Request) -> Prepared:
 
 def _articles(request: Request, station: Station) -> dict[str, dict[str, Any]]:
     """Device under test, catheter and fluid, from the request or from the station's own defaults."""
-    loaders = {"dut": load_dut, "catheter": load_catheter, "fluid": load_fluid}
+    loaders: dict[str, Callable[[Path], Stated]] = {"dut": load_dut, "catheter": load_catheter, "fluid": load_fluid}
     found = {}
     for what, load in loaders.items():
         name = getattr(request, what) or getattr(station, what)
@@ -128,12 +129,13 @@ def _articles(request: Request, station: Station) -> dict[str, dict[str, Any]]:
                 f'--{what}: station "{station.name}" has no default; give a file, such as --{what} my.toml'
             )
         folder = "catheters" if what == "catheter" else f"{what}s"
-        article = load(_shipped(name, folder)).model_dump(mode="json")
-        if what == "dut":
-            article["serial"] = request.serial or ("SIMULATED" if station.simulated else "")
-            if not article["serial"]:
+        article = load(_shipped(name, folder))
+        if isinstance(article, DutModel):
+            serial = request.serial or ("SIMULATED" if station.simulated else "")
+            if not serial:
                 raise RequestError("--serial: the serial number of the device under test is missing")
-        found[what] = article
+            article = article.item(serial)
+        found[what] = article.model_dump(mode="json")
     return found
 
 
@@ -158,7 +160,7 @@ def _roles(path: Path, station: Station, procedure: Procedure) -> dict[str, str]
         target = station.roles.get(role.role)
         if target is not None:
             roles[role.role] = target
-        elif not role.optional and not (role.role == "diverter"):
+        elif not role.optional:
             what = role.capability.__name__ if isinstance(role, Controls) else f"channel in {role.unit}"
             raise RequestError(
                 f'{path}: table [roles] has no "{role.role}", which {procedure.name} needs ({what}); add the line'
@@ -344,11 +346,6 @@ def _new_name(folder: Path, prepared: Prepared) -> Path:
     while any((folder / f"{stem}_{number:04d}{suffix}").exists() for suffix in (".h5", ".journal")):
         number += 1
     return folder / f"{stem}_{number:04d}.h5"
-
-
-def run_error(error: InstrumentError) -> str:
-    """What to tell a person when an instrument ended the run."""
-    return str(error)
 
 
 def exit_code(result: Result) -> int:

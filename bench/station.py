@@ -119,13 +119,13 @@ class Station(Stated):
     fluid: str | None = None
     visa: str = ""  # "" the vendor's library, "@py" pyvisa-py, "simulated"
     daq: str = "local"  # "local" NI driver, "host:port" of an NI gRPC device server, "simulated"
-    procedures: dict[str, dict[str, Any]] = {}
+    procedures: dict[str, dict[str, Any]] = Field({})
     instruments: dict[str, InstrumentTable]
     roles: dict[str, str]
-    interlocks: dict[str, InterlockTable] = {}
-    safe_state: list[SafeStep] = []
+    interlocks: dict[str, InterlockTable] = Field({})
+    safe_state: list[SafeStep] = Field([])
     collection: Collection | None = None
-    simulation: dict[str, Any] = {}
+    simulation: dict[str, Any] = Field({})
 
     @property
     def simulated(self) -> bool:
@@ -332,7 +332,7 @@ def _interlock(opened: OpenStation, name: str, table: InterlockTable) -> Interlo
 
 
 def _slew(text: str, unit: str) -> float:
-    """ "50 kPa/min" in the channel's unit a second."""
+    """Read such a text as "50 kPa/min", in the channel's unit a second."""
     amount, slash, per = text.rpartition("/")
     if not slash:
         raise ValueError(f'"{text}" is no rate of change; write it like "50 kPa/min"')

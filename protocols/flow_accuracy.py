@@ -54,6 +54,7 @@ class FlowAccuracy(Procedure):
     blank_s: float = param("length of each evaporation blank", default="4 h", low="30 min", high="2 day")
 
     def steps(self) -> Iterator[Step]:
+        """Blank, stabilisation, analysis, blank; the order depends on how the blank is taken."""
         if self.blank == "diverter":
             yield SetValve("diverter", False)
         yield Tare("balance")
@@ -84,6 +85,7 @@ class FlowAccuracy(Procedure):
         yield SetValve("diverter", False)
 
     def teardown(self) -> Iterator[Step]:
+        """Leave the pump stopped."""
         yield StopDelivery("pump")
 
     def interlocks(self) -> Sequence[Interlock]:
@@ -92,6 +94,7 @@ class FlowAccuracy(Procedure):
 
     @staticmethod
     def evaluate(run: Run) -> Evaluation:
+        """Judge what the balance saw; see docs/explanation/verdict.md."""
         from protocols.flow_evaluation import evaluate
 
         return evaluate(run)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
 
 from data import quantities
 from data.schedule import Schedule
+from data.units import DimensionName
 from protocols.interlock import Interlock
 from protocols.steps import Step
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from data.checks import Evaluation
 
 # The unit in a parameter's name says its dimension.
-_DIMENSIONS = {
+_DIMENSIONS: dict[str, DimensionName] = {
     "_ul_per_h": "flow",
     "_mg_per_h": "mass-rate",
     "_g_per_ml": "density",
@@ -73,7 +74,7 @@ class Param:
     choices: tuple[str, ...] = ()
     name: str = ""
     kind: type = float
-    dimension: str | None = None
+    dimension: DimensionName | None = None
 
     @property
     def short_name(self) -> str:

@@ -127,8 +127,10 @@ class Phase(Step):
 
     @property
     def least_s(self) -> float:
+        """Its duration; a condition may be met at once."""
         return self.for_s or 0.0
 
     @property
     def most_s(self) -> float:
+        """Its duration, or the longest wait for its condition."""
         return self.for_s if self.for_s is not None else self.at_most_s or 0.0

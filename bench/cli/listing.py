@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from data.quantity_fields import Stated
 
 
 def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
@@ -21,7 +25,8 @@ def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
         table.add_column(heading)
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row.values()))
-    Console(width=None if click.get_text_stream("stdout").isatty() else 120).print(table)
+    console = Console(width=None if click.get_text_stream("stdout").isatty() else 120)
+    console.print(table)
 
 
 @click.command()
@@ -78,7 +83,7 @@ def duts(check: tuple[Path, ...], as_json: bool) -> int:
     from bench.session import SHIPPED
     from data.dut import load_catheter, load_dut, load_fluid
 
-    loaders = {"duts": load_dut, "catheters": load_catheter, "fluids": load_fluid}
+    loaders: dict[str, Callable[[Path], Stated]] = {"duts": load_dut, "catheters": load_catheter, "fluids": load_fluid}
     paths = check or [path for folder in loaders for path in sorted((SHIPPED / folder).glob("*.toml"))]
     rows = []
     for path in paths:

@@ -47,9 +47,7 @@ def demo(out: Path, as_json: bool) -> int:
 @click.option("--person", default="", help="Who runs this; the OS account without it.")
 @click.option("--override", "overrides", multiple=True, metavar="FINDING", help="Start although a finding blocks.")
 @click.option("--reason", default="", help="Why the finding is overridden.")
-@click.option(
-    "--longest-block", metavar="TIME", help='Longest piece in which hardware-timed streams are read ("30 s").'
-)
+@click.option("--longest-block", metavar="TIME", help='Longest piece of a hardware-timed stream ("30 s").')
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def run(
     procedure: str,

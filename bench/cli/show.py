@@ -72,7 +72,8 @@ def check_table(evaluation: Evaluation) -> None:
         if check.optional and check.verdict is Verdict.NOT_MEASURED and check.value is not None:
             word = "– no limit"
         table.add_row(check.title, _value(check), _limits(check), f"[{STYLES.get(check.verdict, 'default')}]{word}[/]")
-    Console(width=None if click.get_text_stream("stdout").isatty() else 110).print(table)
+    console = Console(width=None if click.get_text_stream("stdout").isatty() else 110)
+    console.print(table)
     for check in evaluation.checks:
         if check.note:
             click.echo(f"  {check.title}: {check.note}")
