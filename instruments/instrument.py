@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pyvisa import ResourceManager
     from pyvisa.highlevel import VisaLibraryBase
 
+    from data.units import DimensionName
+
 DRIVER_GROUP = "pumpbench.drivers"
 
 
@@ -46,7 +48,11 @@ class InstrumentTimeout(InstrumentError):  # noqa: N818  # the field says timeou
 
 
 class InstrumentReplyError(InstrumentError):
-    """A reply that is damaged, that answers another question, or by which the instrument refuses."""
+    """A reply that is damaged, that answers another question, or that does not say what it should."""
+
+
+class InstrumentRefusal(InstrumentReplyError):  # noqa: N818  # it is no error that an instrument says no
+    """A good reply by which the instrument says that it will not: busy, out of range, not allowed now."""
 
 
 class InstrumentDisconnected(InstrumentError):  # noqa: N818  # the field says timeout, not timeout error
@@ -78,12 +84,14 @@ class Identity:
     firmware: str = ""
 
 
-def quantity(dimension: str) -> BeforeValidator:
+def quantity(dimension: DimensionName) -> BeforeValidator:
     """Validator of a setting that is written as a string with its unit; gives a float in the bench's unit."""
 
     def read(value: object) -> float:
         if not isinstance(value, str):
-            raise ValueError(f"write the {dimension} as a string with its unit, such as {_EXAMPLES[dimension]!r}")
+            example = _EXAMPLES.get(dimension)
+            hint = f", such as {example!r}" if example else ""
+            raise ValueError(f"write the {dimension} as a string with its unit{hint}")
         from data import quantities  # pint behind it is heavy
 
         return quantities.parse(value, dimension)
