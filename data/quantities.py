@@ -30,7 +30,6 @@ __all__ = [
 ]
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
-_BLANKS = str.maketrans({"\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2212": "-"})
 _LONGEST = 60  # characters; longer is no quantity
 
 _OFTEN_MEANT = {
@@ -126,8 +125,8 @@ def format_quantity(value: float, dimension: DimensionName, unit: str | None = N
 
 def _exact_number(value: float, dimension: DimensionName, unit: str) -> str | None:
     """The shortest number that in ``unit`` is exactly ``value``; None if there is none."""
-    scale, offset = scale_and_offset(dimension, unit)
     there = in_unit(value, dimension, unit)
+    scale, offset = scale_and_offset(dimension, unit)
     for digits in (6, 9, 12, 15, 16, 17):
         number = _shortest(float(f"{there:.{digits}g}"))
         if _as_float(Fraction(number) * scale + offset) == value:
@@ -158,7 +157,7 @@ def _split(text: str, wanted: Dimension) -> tuple[str, str]:
     """Number and unit (in our spelling) of a text; the unit may be one that nobody knows."""
     if not isinstance(text, str):
         raise QuantityError(f'{text} is a bare number; write {wanted.noun} as text, for example "{wanted.example}"')
-    plain = text.translate(_BLANKS).strip()
+    plain = "".join(letter if letter.isprintable() else " " for letter in text.replace("\u2212", "-")).strip()
     if not plain:
         raise QuantityError(f"{wanted.noun} is missing; write for example {wanted.example}")
     if len(plain) > _LONGEST:
@@ -232,7 +231,8 @@ def _meant(unit: str, wanted: Dimension) -> str | None:
 
 def _error(text: str, why: str, wanted: Dimension, write: str | None = None) -> QuantityError:
     remedy = write or f"for example {wanted.example}"
-    return QuantityError(f'"{text.strip()}" is not {wanted.noun}: {why}; write {remedy}')
+    shown = "".join(letter if letter.isprintable() else " " for letter in text).strip()
+    return QuantityError(f'"{shown}" is not {wanted.noun}: {why}; write {remedy}')
 
 
 def _as_float(value: Fraction) -> float:
