@@ -178,9 +178,7 @@ class VisaInstrument(Instrument):
         with self._lock:
             while True:
                 try:
-                    port = self._port
-                    if port is None or not self._in_step:
-                        port = self._recover()
+                    port = self._ready()
                     if (stray := self._peek(port)) and self._dropped(stray):
                         port = self._recover()
                     if self._until is not None or within_s is not None:
@@ -203,6 +201,11 @@ class VisaInstrument(Instrument):
                 finally:
                     if within_s is not None:
                         self._limit_as_usual()
+
+    def _ready(self) -> MessageBasedResource:
+        """The port, connected and in step; to be called with the lock held."""
+        port = self._port
+        return port if port is not None and self._in_step else self._recover()
 
     def _left_over(self) -> bytes:
         """Take what has arrived beside the reply that is being interpreted."""
