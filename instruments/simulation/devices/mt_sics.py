@@ -82,7 +82,7 @@ class MtSicsBalance(ByteDevice):
         places = -math.log10(readability_mg)
         if abs(places - round(places)) > 1e-9:
             raise ValueError(
-                f"readability {readability_mg} mg of balance {serial} is no power of ten; take 0.01 or 0.1"
+                f"balance {serial}: readability {readability_mg} mg is no power of ten; take 0.01 or 0.1"
             )
         self.signal = signal
         self.serial, self.model = serial, model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -55,7 +56,7 @@ class _Run:
     def produced(self, now: float) -> int:
         """Index of the sample that comes next."""
         t = now if self.stopped_at is None else self.stopped_at
-        return max(self.first, int((t - self.zero_s) / self.dt_s + _EPS) + 1)
+        return max(self.first, math.floor((t - self.zero_s) / self.dt_s + _EPS) + 1)
 
 
 class SampleRing:
