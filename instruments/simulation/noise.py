@@ -1,0 +1,83 @@
+"""Random numbers that belong to their place: keyed by (seed, name, block), never by the order of asking.
+
+Philox is a counter generator, so each block of each name has a stream of its own; to compute a block again, or
+without the blocks before it, gives the same numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from instruments.simulation.signal import FloatArray
+
+SAMPLES_BLOCK = 4096
+"""Samples of a device's own clock that share one stream."""
+
+
+class Noise:
+    """All random numbers of one seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self._keys: dict[str, npt.NDArray[np.uint64]] = {}
+
+    def generator(self, name: str, block: int = 0) -> np.random.Generator:
+        """The stream of one block of one name."""
+        key = self._keys.get(name)
+        if key is None:
+            digest = hashlib.blake2b(f"{self.seed}/{name}".encode(), digest_size=16).digest()
+            key = self._keys[name] = np.frombuffer(digest, dtype="<u8").astype(np.uint64)
+        return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, block, 0]))
+
+    def normals(self, name: str, block: int, n: int) -> FloatArray:
+        """The first ``n`` standard normal numbers of a block."""
+        return self.generator(name, block).standard_normal(n)
+
+    def run_of_normals(self, name: str, first: int, n: int) -> FloatArray:
+        """Standard normal numbers of the sample indices first … first+n-1, however they are cut into calls."""
+        values = np.empty(n)
+        done = 0
+        while done < n:
+            block, offset = divmod(first + done, SAMPLES_BLOCK)
+            take = min(n - done, SAMPLES_BLOCK - offset)
+            values[done : done + take] = self.normals(name, block, SAMPLES_BLOCK)[offset : offset + take]
+            done += take
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class Wander:
+    """A slow random process, drawn at the ends of chunks and linear between them.
+
+    With a finite ``tau_s`` an Ornstein-Uhlenbeck process of standard deviation ``sd``; without one a random walk
+    whose standard deviation grows by ``sd`` in the square root of an hour.
+    """
+
+    name: str
+    sd: float
+    tau_s: float | None
+    step_s: float
+
+    def start(self, noise: Noise) -> float:
+        """Value at time zero: from the stationary law, zero for a walk."""
+        if self.tau_s is None:
+            return 0.0
+        return self.sd * float(noise.normals(f"{self.name} start", 0, 1)[0])
+
+    def after(self, value: float, noise: Noise, chunk: int) -> float:
+        """Value at the end of a chunk that began with ``value``."""
+        z = float(noise.normals(self.name, chunk, 1)[0])
+        if self.tau_s is None:
+            return value + self.sd * math.sqrt(self.step_s / 3600.0) * z
+        kept = math.exp(-self.step_s / self.tau_s)
+        return value * kept + self.sd * math.sqrt(1.0 - kept * kept) * z
+
+
+def ramp(start: float, end: float, n: int) -> FloatArray:
+    """``n`` + 1 values from ``start`` to ``end`` in equal steps."""
+    return start + (end - start) * (np.arange(n + 1, dtype=np.float64) / n)

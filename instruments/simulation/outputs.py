@@ -1,0 +1,165 @@
+"""The plant's signals: what each one is, its unit, and the noise at its terminals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from instruments.simulation.model import Columns, Model
+from instruments.simulation.properties import pt100_ohm, thermocouple_v
+from instruments.simulation.signal import FloatArray
+
+Smooth = Callable[[Columns, int], FloatArray]
+"""A signal without its white noise at the n + 1 grid points of a chunk that begins at a grid index."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One signal.
+
+    ``noise`` is the standard deviation of a sample at any rate, ``noise_sqrt_s`` that of the mean over 1 s of a
+    sensor that averages between its samples; ``held`` says that values are held, not interpolated.
+    """
+
+    name: str
+    unit: str
+    description: str
+    smooth: Smooth
+    noise: float = 0.0
+    noise_sqrt_s: float = 0.0
+    held: bool = False
+
+
+def outputs(model: Model) -> Iterator[Output]:
+    """All signals of a plant; the names of those that no instrument sees begin with ``truth_``."""
+    yield from _weighing(model)
+    yield from _flow(model)
+    yield from _pressures(model)
+    yield from _temperatures(model)
+    yield from _truth()
+
+
+def _column(name: str) -> Smooth:
+    return lambda columns, _: columns[name]
+
+
+def _weighing(model: Model) -> Iterator[Output]:
+    d = model.draws
+    noise = float(np.hypot(d["balance.noise_mg"], d["balance.vibration_mg"]))
+    yield Output(
+        "reference_load_mg", "mg", "reference balance before tare and rounding", _column("reference_mg"), noise
+    )
+    yield Output("twin_load_mg", "mg", "balance of the twin vessel before tare and rounding", _column("twin_mg"), noise)
+
+
+def _flow(model: Model) -> Iterator[Output]:
+    d = model.draws
+    yield Output(
+        "flow_nl_per_min",
+        "nL/min",
+        "flow sensor before rounding and saturation",
+        _column("flow"),
+        noise_sqrt_s=d["flow_sensor.noise_nl_per_min_sqrt_s"],
+    )
+    yield Output("flow_air", "1", "1 while air is in the flow sensor", _column("air"), held=True)
+    yield Output("flow_temperature_degc", "degC", "temperature of the flow sensor", _column("lab_degc"))
+
+
+def _pressures(model: Model) -> Iterator[Output]:
+    names = {
+        "outlet_transducer": ("outlet_pressure_v_per_v", "V/V", "bridge ratio of the pump's outlet pressure"),
+        "reservoir_transducer": ("reservoir_pressure_v", "V", "reservoir pressure"),
+        "back_pressure_transducer": ("back_pressure_a", "A", "pressure at the outlet, 4-20 mA"),
+    }
+    for section, (name, unit, description) in names.items():
+        transducer = model.transducers[section]
+
+        def smooth(columns: Columns, k0: int, section: str = section, transducer: object = transducer) -> FloatArray:
+            return model.transducers[section].output(columns[section], columns["lab_degc"], k0)
+
+        yield Output(name, unit, description, smooth, transducer.noise)
+    low, span = model.draws["barometer.low_hpa"], model.draws["barometer.high_hpa"] - model.draws["barometer.low_hpa"]
+    error = model.draws["barometer.error_hpa"]
+    yield Output(
+        "barometer_v",
+        "V",
+        "ambient pressure, 0-5 V",
+        lambda columns, _: (columns["pressure_hpa"] + error - low) * (5.0 / span),
+        model.draws["barometer.noise_hpa"] * 5.0 / span,
+    )
+
+
+def _temperatures(model: Model) -> Iterator[Output]:
+    d, kind = model.draws, model.thermocouple
+
+    def junction(columns: Columns) -> FloatArray:
+        return columns["lab_degc"] + d["thermocouple.terminal_rise_k"]
+
+    def thermocouple(columns: Columns, _: int) -> FloatArray:
+        hot = columns["bath_degc"] + d["thermocouple.error_k"]
+        return thermocouple_v(kind, hot) - thermocouple_v(kind, junction(columns))
+
+    yield Output(
+        "bath_thermocouple_v",
+        "V",
+        "thermocouple in the bath",
+        thermocouple,
+        d["thermocouple.noise_v"],
+    )
+    yield Output(
+        "cold_junction_degc",
+        "degC",
+        "what the sensor at the terminals says",
+        lambda columns, _: junction(columns) + d["thermocouple.cold_junction_error_k"],
+    )
+    yield Output(
+        "vessel_rtd_ohm",
+        "ohm",
+        "Pt100 at the vessel",
+        lambda columns, _: pt100_ohm(columns["vessel_degc"] + d["rtd.error_k"]),
+        d["rtd.noise_ohm"],
+    )
+    yield Output(
+        "lab_temperature_v",
+        "V",
+        "hygrometer, 0-5 V for 0-50 degC",
+        lambda columns, _: (columns["lab_degc"] + d["hygrometer.temperature_error_k"]) * 0.1,
+    )
+    yield Output(
+        "humidity_v",
+        "V",
+        "hygrometer, 0-5 V for 0-100 % relative humidity",
+        lambda columns, _: (columns["humidity_percent"] + d["hygrometer.humidity_error_percent"]) * 0.05,
+    )
+
+
+_TRUTH = (
+    ("programmed_volume_ul", "uL", "programmed_ul", "volume that the program has commanded"),
+    ("pump_volume_ul", "uL", "pump_ul", "volume that has left the pump, at its temperature"),
+    ("line_volume_ul", "uL", "line_ul", "volume that has passed the flow sensor, at the pump's temperature"),
+    ("tip_volume_ul", "uL", "tip_ul", "liquid that has left the tip, at the pump's temperature"),
+    ("tip_mass_mg", "mg", "tip_mg", "mass that has left the tip"),
+    ("vessel_volume_ul", "uL", "vessel_ul", "volume that the vessel has caught"),
+    ("vessel_mass_mg", "mg", "vessel_mg", "mass that the vessel has caught"),
+    ("evaporated_mg", "mg", "evaporated_mg", "mass that the vessel has lost"),
+    ("twin_evaporated_mg", "mg", "twin_evaporated_mg", "mass that the twin vessel has lost"),
+    ("lost_volume_ul", "uL", "lost_ul", "volume that left by vent or connector"),
+    ("added_volume_ul", "uL", "added_ul", "volume from thermal expansion and the outlet valve"),
+    ("reservoir_volume_ul", "uL", "reservoir_ul", "volume in the reservoir"),
+    ("outlet_pressure_kpa", "kPa", "p1_kpa", "gauge pressure at the pump's outlet"),
+    ("distal_pressure_kpa", "kPa", "p2_kpa", "gauge pressure at the catheter's distal end"),
+    ("reservoir_pressure_kpa", "kPa", "reservoir_kpa", "gauge pressure in the reservoir"),
+    ("back_pressure_kpa", "kPa", "back_kpa", "gauge pressure applied to the outlet"),
+    ("bath_temperature_degc", "degC", "bath_degc", "temperature of pump and bath"),
+    ("lab_temperature_degc", "degC", "lab_degc", "temperature of the laboratory"),
+    ("vessel_temperature_degc", "degC", "vessel_degc", "temperature of the vessel"),
+    ("barometer_hpa", "hPa", "pressure_hpa", "ambient pressure"),
+    ("humidity_percent", "%", "humidity_percent", "relative humidity"),
+)
+
+
+def _truth() -> Iterator[Output]:
+    for name, unit, column, description in _TRUTH:
+        yield Output(f"truth_{name}", unit, description, _column(column))

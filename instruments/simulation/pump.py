@@ -1,0 +1,342 @@
+"""The pump under test as its programmer knows it: program, commands, own counts, alarms and log.
+
+What its mechanism then delivers is in `drive`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from instruments.simulation import delivery
+from instruments.simulation.grid import (
+    RATE_HZ,
+    Timeline,
+    index_of_command,
+    index_of_onset,
+    time_of,
+    times,
+)
+from instruments.simulation.parameters import Draws, PlantParameters
+from instruments.simulation.signal import (
+    DAY_S,
+    BolusKind,
+    DeliveryProgram,
+    FloatArray,
+    PatientRule,
+    ProgramError,
+    ProgrammedBolus,
+    PumpState,
+)
+
+LONG_STOP_S = 48 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Command:
+    """Something that changed the pump: acts from grid index ``k``, was given at ``t``."""
+
+    k: int
+    t: float
+    what: str  # "load", "start", "stop", "bolus", "reset"
+    program: DeliveryProgram | None = None
+    bolus: ProgrammedBolus | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Era:
+    """A stretch of time with one program; ``base_ul`` was commanded before ``start_k``, from which its times count."""
+
+    k: int
+    t: float
+    running: bool
+    program: DeliveryProgram | None
+    start_k: int
+    base_ul: float
+
+
+class Pump:
+    """A programmable pump; meets `instruments.simulation.signal.PumpUnderTest`.
+
+    Parameters
+    ----------
+    stalled : 1 from the moment at which the motor stalls.
+    reset_at : grid index at which the pump falls back to its reset rate, None if it never does.
+    changed : called with the first grid index that a command changes.
+    now : the run's clock.
+    """
+
+    def __init__(
+        self,
+        parameters: PlantParameters,
+        draws: Draws,
+        stalled: Timeline,
+        reset_at: int | None,
+        changed: Callable[[int], None],
+        now: Callable[[], float],
+    ) -> None:
+        self.maker = parameters.text("pump.maker")
+        self.model = parameters.text("pump.model")
+        self.serial = parameters.text("pump.serial")
+        self.firmware = parameters.text("pump.firmware")
+        self.kind = parameters.text("pump.kind")
+        self._d = draws
+        self._ppm = 1.0 + draws["pump.clock_error_ppm"] * 1e-6
+        self._quantum_ul, self._stroke_ul = self._counting()
+        self._stalled = stalled
+        self._changed = changed
+        self._now = now
+        self._commands: list[_Command] = []
+        self._grants: list[float] = []  # times of the pump's clock at which a patient bolus was granted
+        self._spoken: list[tuple[float, str]] = []
+        if reset_at is not None:
+            self._commands.append(_Command(reset_at, time_of(reset_at), "reset"))
+        self._eras = self._replay()
+
+    # -- what a programmer does
+
+    def load(self, program: DeliveryProgram, t: float) -> None:
+        """Store a program; a running pump goes on with it, its times counting from here.  Raises `ProgramError`."""
+        if self.kind == "gas-driven":
+            raise ProgramError("a gas-driven pump has one rate and no program", 3)
+        delivery.check(program, self._d["pump.minimum_rate_ul_per_h"], self._d["pump.maximum_rate_ul_per_h"])
+        self._command(_Command(index_of_command(t), t, "load", program), f"program: {program.mode}")
+
+    def start(self, t: float) -> None:
+        """Start delivery: program times count from here.  Raises `ProgramError` without a program."""
+        if self._era(t).program is None:
+            raise ProgramError("there is no program to start", 3)
+        self._command(_Command(index_of_command(t), t, "start"), "delivery started")
+
+    def stop(self, t: float) -> None:
+        """Stop the motor; a gas-driven pump has none and flows on."""
+        self._command(_Command(index_of_command(t), t, "stop"), "delivery stopped")
+
+    def bolus(self, volume_ul: float, duration_s: float, kind: BolusKind, t: float) -> str:
+        """Request a bolus; "ok" or "refused:" and the reason."""
+        era = self._era(t)
+        answer = self._bolus_answer(era, volume_ul, duration_s, kind, t)
+        if answer != "ok":
+            self._spoken.append((t, f"{kind} bolus {answer}"))
+            return answer
+        assert era.program is not None
+        rule = era.program.patient
+        if kind == "patient" and rule is not None:
+            volume_ul, duration_s = rule.volume_ul, rule.duration_s
+            self._grants.append(self.clock_s(t))
+        k = index_of_command(t)
+        bolus = ProgrammedBolus(self._tau_s(era, time_of(k)), volume_ul, duration_s, kind)
+        self._command(_Command(k, t, "bolus", bolus=bolus), f"{kind} bolus of {volume_ul:g} uL over {duration_s:g} s")
+        return "ok"
+
+    def state(self, t: float) -> PumpState:
+        """What the pump would tell a programmer at ``t``."""
+        era = self._era(t)
+        delivered = math.floor(self._commanded_ul(t) / self._quantum_ul + 1e-9) * self._quantum_ul
+        return PumpState(
+            running=era.running,
+            mode="stopped" if era.program is None else era.program.mode,
+            delivered_ul=delivered,
+            reservoir_ul=max(0.0, self._d["reservoir.fill_ul"] - delivered),
+            alarms=self._alarms(t),
+            clock_s=self.clock_s(t),
+            stroke_ul=self._stroke_ul,
+        )
+
+    def program(self, t: float) -> DeliveryProgram | None:
+        """The stored program without boluses that were requested since, None before the first one."""
+        stored: DeliveryProgram | None = None
+        for command in sorted(self._commands, key=lambda c: c.k):
+            if command.t <= t and command.what == "load":
+                stored = command.program
+            elif command.t <= t and command.what == "reset":
+                stored = self._reset_program()
+        return stored
+
+    def log(self) -> list[tuple[float, str]]:
+        """The pump's log until now, oldest first."""
+        now = self._now()
+        told = self._spoken + [(t, text) for t, text in self._noticed(now) if t <= now]
+        return sorted(told, key=lambda entry: entry[0])
+
+    def clock_s(self, t: float) -> float:
+        """Time of the pump's own clock, since its midnight of day 0."""
+        return self._d["pump.clock_offset_s"] + t * self._ppm
+
+    # -- what the mechanism and the horizon ask
+
+    def commanded_ul(self, k0: int, k1: int) -> FloatArray:
+        """Volume that the program has commanded since the start of the run, at the indices k0 … k1."""
+        values = np.empty(k1 - k0 + 1)
+        for i, era in enumerate(self._eras):
+            end = self._eras[i + 1].k if i + 1 < len(self._eras) else k1
+            a, b = max(era.k, k0), min(end, k1)
+            if a <= b:
+                values[a - k0 : b - k0 + 1] = self._era_volume_ul(era, times(a, b + 1))
+        return values
+
+    def rates_ul_per_s(self, k0: int, k1: int) -> list[tuple[int, float]]:
+        """Commanded rate over [k0, k1), as (first index, rate) of each stretch."""
+        pieces: list[tuple[int, float]] = []
+        for i, era in enumerate(self._eras):
+            end = self._eras[i + 1].k if i + 1 < len(self._eras) else k1
+            k = max(era.k, k0)
+            while k < min(end, k1):
+                pieces.append((k, self._rate_ul_per_h(era, k) / 3600.0))
+                edge = self._edge_t(era, time_of(k))
+                k = end if math.isinf(edge) else max(index_of_onset(edge), k + 1)
+        return pieces
+
+    def next_change_s(self, t: float) -> float:
+        """First moment after ``t`` at which a command acts or the commanded rate changes, infinity if none is known."""
+        k = int(t * RATE_HZ + 1e-6)
+        acting = [e for e in self._eras if e.k <= k][-1]
+        coming = min((time_of(e.k) for e in self._eras if time_of(e.k) > t), default=math.inf)
+        return min(coming, self._edge_t(acting, t))
+
+    # -- eras
+
+    def _command(self, command: _Command, text: str) -> None:
+        self._commands.append(command)
+        self._spoken.append((command.t, text))
+        self._eras = self._replay()
+        self._changed(command.k)
+
+    def _replay(self) -> list[_Era]:
+        """All eras from the commands in the order in which they act."""
+        gas = self.kind == "gas-driven"
+        fixed = DeliveryProgram("continuous", self._d["pump.gas_flow_ul_per_h"]) if gas else None
+        eras = [_Era(0, -math.inf, gas, fixed, 0, 0.0)]
+        for command in sorted(self._commands, key=lambda c: c.k):
+            era = eras[-1]
+            done_ul = float(self._era_volume_ul(era, times(command.k, command.k + 1))[0])
+            fresh = replace(era, k=command.k, t=command.t, start_k=command.k, base_ul=done_ul)
+            if command.what == "bolus":
+                assert era.program is not None
+                assert command.bolus is not None
+                program = replace(era.program, boluses=(*era.program.boluses, command.bolus))
+                eras.append(replace(era, k=command.k, t=command.t, program=program))
+            elif command.what == "load":
+                eras.append(replace(fresh, program=command.program))
+            elif command.what == "reset":
+                eras.append(replace(fresh, program=self._reset_program()))
+            elif not gas:
+                eras.append(replace(fresh, program=self._as_loaded(era), running=command.what == "start"))
+        return eras
+
+    def _as_loaded(self, era: _Era) -> DeliveryProgram | None:
+        """The era's program without the boluses that were requested while it ran."""
+        loads = [c for c in sorted(self._commands, key=lambda c: c.k) if c.what in ("load", "reset") and c.k <= era.k]
+        return loads[-1].program or self._reset_program() if loads else era.program
+
+    def _reset_program(self) -> DeliveryProgram:
+        return DeliveryProgram("continuous", self._d["pump.reset_rate_ul_per_h"])
+
+    def _era(self, t: float) -> _Era:
+        """The era of the last command that was given at or before ``t``."""
+        return [era for era in self._eras if era.t <= t + 1e-9][-1]
+
+    def _tau_s(self, era: _Era, t: float) -> float:
+        return (t - time_of(era.start_k)) * self._ppm
+
+    def _era_volume_ul(self, era: _Era, t: FloatArray) -> FloatArray:
+        if not era.running or era.program is None:
+            return np.full(len(t), era.base_ul)
+        start = time_of(era.start_k)
+        tau = np.maximum(t - start, 0.0) * self._ppm
+        return era.base_ul + delivery.volume_ul(era.program, tau, self.clock_s(start))
+
+    def _commanded_ul(self, t: float) -> float:
+        acting = [era for era in self._eras if time_of(era.k) <= t or era.k == 0][-1]
+        return float(self._era_volume_ul(acting, np.array([t]))[0])
+
+    def _rate_ul_per_h(self, era: _Era, k: int) -> float:
+        if not era.running or era.program is None:
+            return 0.0
+        start = self.clock_s(time_of(era.start_k))
+        return delivery.rate_ul_per_h(era.program, self._tau_s(era, time_of(k)) + 1e-6, start)
+
+    def _edge_t(self, era: _Era, t: float) -> float:
+        """First change of the era's commanded rate after ``t``, on the run's clock."""
+        if not era.running or era.program is None:
+            return math.inf
+        start = time_of(era.start_k)
+        tau = max(self._tau_s(era, t), 0.0) + 1e-6
+        return start + delivery.next_edge_s(era.program, tau, self.clock_s(start)) / self._ppm
+
+    # -- what it knows of itself
+
+    def _counting(self) -> tuple[float, float]:
+        """Smallest volume that the pump counts, and the volume of one stroke."""
+        if self.kind == "peristaltic":
+            revolution = self._d["pump.revolution_volume_ul"]
+            return revolution / self._d["pump.steps_per_revolution"], revolution / self._d["pump.rollers"]
+        return self._d["pump.shot_volume_ul"], self._d["pump.shot_volume_ul"]
+
+    def _bolus_answer(self, era: _Era, volume_ul: float, duration_s: float, kind: BolusKind, t: float) -> str:
+        if era.program is None or (kind == "patient" and era.program.patient is None):
+            return "refused:no-program"
+        if not era.running or self.kind == "gas-driven":
+            return "refused:stopped"
+        if self._stall_noticed_s() <= t:
+            return "refused:stalled"
+        if kind == "patient":
+            assert era.program.patient is not None
+            return self._patient_answer(era.program.patient, self.clock_s(t))
+        try:
+            extra = ProgrammedBolus(0.0, volume_ul, duration_s, kind)
+            low = min(self._d["pump.minimum_rate_ul_per_h"], era.program.rate_ul_per_h)
+            delivery.check(
+                replace(era.program, boluses=(extra,), periodic=None), low, self._d["pump.maximum_rate_ul_per_h"]
+            )
+        except ProgramError:
+            return "refused:range"
+        return "ok"
+
+    def _patient_answer(self, rule: PatientRule, clock_s: float) -> str:
+        if self._grants and clock_s < self._grants[-1] + rule.lockout_s:
+            return "refused:lockout"
+        since = clock_s - DAY_S if rule.day == "rolling" else math.floor(clock_s / DAY_S) * DAY_S
+        today = [at for at in self._grants if at > since or (rule.day == "calendar" and at == since)]
+        return "ok" if len(today) < rule.max_per_day else "refused:daily-maximum"
+
+    def _alarms(self, t: float) -> tuple[str, ...]:
+        alarms = {text.split(":")[0].removeprefix("alarm ") for at, text in self._noticed(t) if at <= t}
+        if self._era(t).running:
+            alarms.discard("stopped")
+        told = [c.what for c in self._commands if c.t <= t and c.what in ("load", "reset")]
+        if told and told[-1] == "load":
+            alarms.discard("reset")
+        return tuple(sorted(alarms))
+
+    def _noticed(self, t: float) -> list[tuple[float, str]]:
+        """What the pump notices by itself until ``t``."""
+        fill = self._d["reservoir.fill_ul"]
+        noticed = [
+            (self._reached_s(fill - self._d["reservoir.alarm_volume_ul"], t), "alarm low-reservoir: calculated"),
+            (self._reached_s(fill, t), "alarm empty-reservoir: calculated"),
+            (self._stall_noticed_s(), "alarm motor-stall: rotor does not turn"),
+        ]
+        for i, era in enumerate(self._eras):
+            end = self._eras[i + 1].t if i + 1 < len(self._eras) else math.inf
+            if i and era.program is not None and not era.running and end > era.t + LONG_STOP_S:
+                noticed.append((era.t + LONG_STOP_S, "alarm stopped: for more than 48 h"))
+        noticed += [(c.t, "alarm reset: pump runs at its minimum rate") for c in self._commands if c.what == "reset"]
+        return noticed
+
+    def _stall_noticed_s(self) -> float:
+        k = self._stalled.first(1.0)
+        return math.inf if k is None else time_of(k) + self._d["pump.stall_detection_s"]
+
+    def _reached_s(self, volume_ul: float, t: float) -> float:
+        """When the commanded volume reached a value, infinity if it has not by ``t``."""
+        low, high = 0.0, t
+        if not t > 0.0 or self._commanded_ul(t) < volume_ul:
+            return math.inf
+        for _ in range(60):
+            middle = 0.5 * (low + high)
+            low, high = (middle, high) if self._commanded_ul(middle) < volume_ul else (low, middle)
+        return high

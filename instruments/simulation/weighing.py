@@ -1,0 +1,261 @@
+"""Mass: what the vessel holds, what it loses, and what a balance makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from instruments.simulation.environment import EnvironmentChunk
+from instruments.simulation.grid import CHUNK, DT_S, RATE_HZ, Timeline, times
+from instruments.simulation.noise import Noise, Wander, ramp
+from instruments.simulation.parameters import Draws
+from instruments.simulation.properties import air_density, saturation_pressure, water_density
+from instruments.simulation.signal import DAY_S, FloatArray
+from instruments.simulation.stepping import lag, running_sum
+
+HOUR_S = 3600.0
+AS_DRAWN = -1.0
+"""Value of the evaporation setting that leaves the drawn rate in place."""
+
+
+class Fluid:
+    """Density of the fluid: the declared one, expanding like water, off by what the seed drew."""
+
+    def __init__(self, draws: Draws) -> None:
+        at = np.array([draws["fluid.density_temperature_degc"]])
+        self._over_water = draws["fluid.density_kg_per_m3"] / float(water_density(at)[0])
+        self._deviation = draws["fluid.density_deviation_kg_per_m3"]
+
+    def density_kg_per_m3(self, temperature_degc: FloatArray) -> FloatArray:
+        """True density."""
+        return water_density(temperature_degc) * self._over_water + self._deviation
+
+
+class Vapour:
+    """Evaporation of a vessel: its rate at reference conditions, scaled with temperature and humidity."""
+
+    def __init__(self, draws: Draws) -> None:
+        at = np.array([draws["evaporation.reference_temperature_degc"]])
+        dryness = 1.0 - draws["evaporation.reference_humidity_percent"] / 100.0
+        self._reference = float(saturation_pressure(at)[0]) * dryness
+
+    def scale(self, environment: EnvironmentChunk) -> FloatArray:
+        """Rate over its reference value in each interval (n,)."""
+        dryness = 1.0 - environment.humidity_percent / 100.0
+        scale = saturation_pressure(environment.vessel_degc) * dryness / self._reference
+        mean: FloatArray = 0.5 * (scale[1:] + scale[:-1])
+        return mean
+
+
+@dataclass(frozen=True, slots=True)
+class MeniscusState:
+    """The wetting line: its force now, the next slip's volume, slips so far, and the highest volume reached."""
+
+    force_mg: float = 0.0
+    slip_at_ul: float = 0.0
+    slips: int = 0
+    peak_ul: float = 0.0
+
+
+class Meniscus:
+    """Stick-slip at the immersed tube: the force holds until the level has risen far enough, then takes a new value."""
+
+    def __init__(self, draws: Draws, noise: Noise) -> None:
+        self._amplitude_mg = draws["meniscus.amplitude_mg"]
+        self._mean_ul = draws["meniscus.slip_volume_ul"]
+        self._noise = noise
+
+    def advance(self, state: MeniscusState, vessel_ul: FloatArray) -> tuple[FloatArray, MeniscusState]:
+        """Force at the n + 1 grid points of a chunk."""
+        peak = np.maximum.accumulate(np.maximum(vessel_ul, state.peak_ul))
+        force = np.empty(len(peak))
+        done, value, slip_at, slips = 0, state.force_mg, state.slip_at_ul, state.slips
+        if slips == 0:
+            value, slip_at, slips = self._force_mg(0), self._wait_ul(0), 1
+        while peak[-1] > slip_at:
+            k = int(np.searchsorted(peak, slip_at, side="right"))
+            force[done:k] = value
+            done, value, slip_at, slips = k, self._force_mg(slips), slip_at + self._wait_ul(slips), slips + 1
+        force[done:] = value
+        return force, MeniscusState(value, slip_at, slips, float(peak[-1]))
+
+    def _force_mg(self, slip: int) -> float:
+        return self._amplitude_mg * float(self._noise.generator("meniscus force", slip).uniform(-1.0, 1.0))
+
+    def _wait_ul(self, slip: int) -> float:
+        return self._mean_ul * float(self._noise.generator("meniscus wait", slip).standard_exponential())
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceState:
+    """Carried from chunk to chunk: the walk of the zero, and the filter (None before the first chunk)."""
+
+    walk_mg: float = 0.0
+    filter_mg: float | None = None
+
+
+class Balance:
+    """A balance cell with a vessel on it.
+
+    Parameters
+    ----------
+    name : of the balance, to which its noise belongs.
+    drift : mg/h that a fault adds.
+    extra : mg that somebody puts on the pan.
+    """
+
+    def __init__(
+        self, name: str, draws: Draws, noise: Noise, drift_mg_per_day: float, drift: Timeline, extra: Timeline
+    ) -> None:
+        self._d = draws
+        self._noise = noise
+        self._name = name
+        self._drift_mg_per_s = drift_mg_per_day / DAY_S
+        self._drift = drift
+        self._extra = extra
+        self._walk = Wander(f"{name} zero", draws["balance.zero_walk_mg_per_sqrt_h"], None, CHUNK * DT_S)
+
+    def load_mg(
+        self, liquid_mg: FloatArray, liquid_density: FloatArray, air: FloatArray, temperature_degc: FloatArray
+    ) -> FloatArray:
+        """Load that the cell feels in air of density ``air``, in mg of its own weights."""
+        d = self._d
+        start = d["vessel.liquid_mg"]
+        # As the level rises the tube displaces more liquid, whose buoyancy the balance carries.
+        immersed = 1.0 / (1.0 - (d["vessel.tube_diameter_mm"] / d["vessel.inner_diameter_mm"]) ** 2)
+        glass = d["vessel.glass_mass_mg"] - d["vessel.glass_volume_ul"] * 1e-3 * air
+        liquid = (start + immersed * (liquid_mg - start)) * (1.0 - air / liquid_density)
+        load: FloatArray = (glass + liquid) / (1.0 - air / d["balance.weights_density_kg_per_m3"])
+        wave = d["balance.linearity_mg"] * np.sin(2.0 * np.pi * load / d["balance.linearity_period_mg"])
+        warm = d["balance.temperature_coefficient_per_k"] * (temperature_degc - d["laboratory.temperature_degc"])
+        return load * (1.0 + warm) + wave
+
+    def advance(self, state: BalanceState, chunk: int, load_mg: FloatArray) -> tuple[FloatArray, BalanceState]:
+        """Indication without noise at the n + 1 grid points of a chunk."""
+        k0 = chunk * CHUNK
+        walk_end = self._walk.after(state.walk_mg, self._noise, chunk)
+        drift = self._drift_mg_per_s * times(k0, k0 + CHUNK + 1) + self._drift.integral(k0, k0 + CHUNK) / HOUR_S
+        felt = load_mg + drift + ramp(state.walk_mg, walk_end, CHUNK) + self._extra.over(k0 - 1, k0 + CHUNK)
+        felt = felt + self._drafts(chunk)
+        start = float(felt[0]) if state.filter_mg is None else state.filter_mg
+        shown = lag(felt, start, self._d["balance.filter_s"])
+        return shown, BalanceState(walk_end, float(shown[-1]))
+
+    def _drafts(self, chunk: int) -> FloatArray | float:
+        """Spikes of doors and drafts, off by default; one that would outlast the chunk ends with it."""
+        per_day = self._d["balance.drafts_per_day"]
+        if not per_day:
+            return 0.0
+        generator = self._noise.generator(f"{self._name} drafts", chunk)
+        force = np.zeros(CHUNK + 1)
+        for _ in range(int(generator.poisson(per_day * CHUNK * DT_S / DAY_S))):
+            first = int(generator.integers(1, CHUNK))
+            length = int(generator.uniform(10.0, 60.0) * RATE_HZ)
+            force[first : first + length] += generator.uniform(0.5, 5.0) * generator.choice((-1.0, 1.0))
+        force[-1] = 0.0
+        return force
+
+
+@dataclass(frozen=True, slots=True)
+class WeighingState:
+    """What stands on both balances, in mg and µL since the start of the run."""
+
+    tip_ul: float = 0.0
+    tip_mg: float = 0.0
+    vessel_ul: float = 0.0
+    vessel_mg: float = 0.0
+    evaporated_mg: float = 0.0
+    twin_evaporated_mg: float = 0.0
+    meniscus: MeniscusState = MeniscusState()
+    reference: BalanceState = BalanceState()
+    twin: BalanceState = BalanceState()
+
+
+@dataclass(frozen=True, slots=True)
+class WeighingSettings:
+    """What can change at the vessel; ``is_diverted`` is 1 while the flow goes to waste."""
+
+    is_diverted: Timeline
+    leak_fraction: Timeline
+    evaporation_mg_per_h: Timeline
+    drift_mg_per_h: Timeline
+    pan_mg: Timeline
+    twin_pan_mg: Timeline
+
+
+@dataclass(frozen=True, slots=True)
+class WeighingChunk:
+    """Both balances at the n + 1 grid points of a chunk; volumes and masses since the start of the run."""
+
+    tip_ul: FloatArray
+    tip_mg: FloatArray
+    vessel_ul: FloatArray
+    vessel_mg: FloatArray
+    evaporated_mg: FloatArray
+    twin_evaporated_mg: FloatArray
+    reference_mg: FloatArray
+    twin_mg: FloatArray
+
+
+class Weighing:
+    """The vessel under the tip and its twin, each on a balance."""
+
+    def __init__(self, draws: Draws, noise: Noise, settings: WeighingSettings) -> None:
+        self._d = draws
+        self._settings = settings
+        self._fluid = Fluid(draws)
+        self._vapour = Vapour(draws)
+        self._meniscus = Meniscus(draws, noise)
+        self._reference = Balance(
+            "reference balance",
+            draws,
+            noise,
+            draws["balance.drift_mg_per_day"],
+            settings.drift_mg_per_h,
+            settings.pan_mg,
+        )
+        self._twin = Balance(
+            "twin balance", draws, noise, draws["twin_balance.drift_mg_per_day"], Timeline(0.0), settings.twin_pan_mg
+        )
+
+    def advance(
+        self, state: WeighingState, chunk: int, line_step_ul: FloatArray, tip_air: FloatArray, env: EnvironmentChunk
+    ) -> tuple[WeighingChunk, WeighingState]:
+        """Compute one chunk from what passed the flow sensor (n,) and where air left the tip (n,)."""
+        k0 = chunk * CHUNK
+        tip_step = line_step_ul * (1.0 - self._settings.leak_fraction.over(k0, k0 + CHUNK)) * (1.0 - tip_air)
+        caught = tip_step * (1.0 - self._settings.is_diverted.over(k0, k0 + CHUNK))
+        # The pump meters at its own temperature, so that is where the volume has its density.
+        mg_per_ul = self._fluid.density_kg_per_m3(env.bath_degc[1:]) * 1e-3
+        vessel_ul = running_sum(caught, state.vessel_ul)
+        vessel_mg = running_sum(caught * mg_per_ul, state.vessel_mg)
+        evaporated, twin_evaporated = self._evaporated(state, k0, env)
+        density = self._fluid.density_kg_per_m3(env.vessel_degc)
+        air = air_density(env.pressure_hpa, env.humidity_percent, env.lab_degc)
+        force, meniscus = self._meniscus.advance(state.meniscus, vessel_ul)
+        liquid = self._d["vessel.liquid_mg"] + vessel_mg - evaporated
+        load = self._reference.load_mg(liquid, density, air, env.lab_degc) + force
+        reference_mg, reference = self._reference.advance(state.reference, chunk, load)
+        twin_load = self._twin.load_mg(self._d["vessel.liquid_mg"] - twin_evaporated, density, air, env.lab_degc)
+        twin_mg, twin = self._twin.advance(state.twin, chunk, twin_load)
+        columns = (
+            running_sum(tip_step, state.tip_ul),
+            running_sum(tip_step * mg_per_ul, state.tip_mg),
+            vessel_ul,
+            vessel_mg,
+            evaporated,
+            twin_evaporated,
+        )
+        tip, tip_mg, caught_ul, caught_mg, gone, twin_gone = (float(column[-1]) for column in columns)
+        end = WeighingState(tip, tip_mg, caught_ul, caught_mg, gone, twin_gone, meniscus, reference, twin)
+        return WeighingChunk(*columns, reference_mg, twin_mg), end
+
+    def _evaporated(self, state: WeighingState, k0: int, env: EnvironmentChunk) -> tuple[FloatArray, FloatArray]:
+        """Mass that each vessel has lost."""
+        scale = self._vapour.scale(env) * (DT_S / HOUR_S)
+        drawn = self._d["evaporation.rate_mg_per_h"]
+        setting = self._settings.evaporation_mg_per_h.over(k0, k0 + CHUNK)
+        rate = np.where(setting == AS_DRAWN, drawn, setting)
+        twin_rate = (rate if self._d["evaporation.trap_is_shared"] else drawn) * self._d["evaporation.twin_ratio"]
+        return running_sum(rate * scale, state.evaporated_mg), running_sum(twin_rate * scale, state.twin_evaporated_mg)
