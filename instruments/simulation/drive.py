@@ -181,10 +181,6 @@ DRIVES: dict[str, type[Rollers] | type[Shots] | type[Gas]] = {
     "valve-gated": Shots,
     "gas-driven": Gas,
 }
-    "peristaltic": Rollers,
-    "valve-gated": Shots,
-    "gas-driven": Gas,
-}
 
 
 def stroke_curve(phase: FloatArray, ripple: float, dip: float, span: float) -> FloatArray:
