@@ -56,7 +56,7 @@ class AnalogInput:
         self.conversion: Conversion = conversion(channel.attributes)
         self.scale = scales.get(channel.attributes.get("AI_CUSTOM_SCALE_NAME", ""))
         self.cold: Signal | None = hardware.signals.get(f"{channel.device.name.lower()}/_cjtemp")
-        self.factor = self._wiring_factor()
+        self.factor, self.offset, self.divisor = self._wiring_factor(), self._lead_offset(), self._read_factor()
         self.low, self.high, self.lsb = self._range()
         self.period_s = (sharing if product.shared else 1) / product.max_rate_hz
         self.holds = product.holds
@@ -66,18 +66,27 @@ class AnalogInput:
     def read(self, wanted: Samples, cold_degc: FloatArray | float | None = None) -> FloatArray:
         """Values of some samples in the channel's unit, shape (n,)."""
         electrical = self.electrical(wanted)
-        opened = np.isnan(electrical)
-        if opened.any():
-            self.was_open = True
-            electrical = np.where(opened, np.inf, electrical)  # a pull-up takes an open input to the end of its range
-        if self.conversion.quantity != "degC":
-            electrical = np.clip(np.rint(electrical / self.lsb) * self.lsb, self.low, self.high)
-            if bool((electrical >= self.high).any() or (electrical <= self.low).any()) and self.low < 0.0:
-                self.was_overloaded = True
-        electrical = electrical / self._read_factor()
-        cold = cold_degc if cold_degc is not None else self._cold_degc(wanted)
-        values = self.conversion.forward(electrical, cold)
+        if self.conversion.quantity != "degC" and electrical.size:
+            electrical = self._convert(electrical)
+        if self.divisor != 1.0:
+            electrical = electrical / self.divisor
+        values = self.conversion.forward(electrical, self._cold_degc(wanted) if cold_degc is None else cold_degc)
         return values if self.scale is None else self.scale.forward(values)
+
+    def _convert(self, electrical: FloatArray) -> FloatArray:
+        """What the converter makes of the terminals: steps, clipped at the ends of the range."""
+        top, bottom = float(electrical.max()), float(electrical.min())
+        if top != top:  # not a number: open, and a pull-up takes an open input to the end of its range
+            self.was_open = True
+            electrical = np.where(np.isnan(electrical), np.inf, electrical)
+            top = np.inf
+        codes = electrical * (1.0 / self.lsb)
+        np.rint(codes, out=codes)
+        codes *= self.lsb
+        if top >= self.high or bottom <= self.low:
+            np.clip(codes, self.low, self.high, out=codes)
+            self.was_overloaded = self.was_overloaded or top >= self.high or self.low < 0.0
+        return codes
 
     # -- electrical side
 
@@ -89,7 +98,9 @@ class AnalogInput:
                 return np.full(wanted.n, UNBOUND_CJC_DEGC)
             return np.full(wanted.n, np.nan if open_input else 0.0)
         terminals = _sampled(self.signal, wanted, self.period_s if self.holds else 0.0)
-        return np.asarray(terminals * self.factor + self._lead_offset())
+        if self.factor == 1.0 and self.offset == 0.0:
+            return terminals
+        return np.asarray(terminals * self.factor + self.offset)
 
     def _lead_offset(self) -> float:
         """Lead resistance that the resistance configuration leaves in the reading."""
@@ -131,7 +142,7 @@ class AnalogInput:
         limits = [attributes["AI_MIN"], attributes["AI_MAX"]]
         if self.scale is not None:
             limits = [self.scale.backward(limit) for limit in limits]
-        ends = sorted(self.conversion.electrical(limit) * self._read_factor() for limit in limits)
+        ends = sorted(self.conversion.electrical(limit) * self.divisor for limit in limits)
         for low, high in ranges:
             slack = 1e-9 * (high - low)
             if low - slack <= ends[0] and ends[1] <= high + slack:

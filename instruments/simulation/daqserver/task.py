@@ -287,7 +287,10 @@ class Task:
             wanted = Samples(self.hardware.clock.now(), 0.0, 0, n)
         self.position += n
         if self.kind is ChannelType.ANALOG_INPUT:
-            return np.stack([self._scaled(each, wanted) for each in self.inputs])
+            values = np.empty((len(self.inputs), n))
+            for row, each in zip(values, self.inputs, strict=True):
+                row[:] = self._scaled(each, wanted)
+            return values
         return np.stack([self._digital(channel, wanted) for channel in self.channels])
 
     def _scaled(self, each: AnalogInput, wanted: Samples) -> FloatArray:

@@ -163,7 +163,7 @@ def _raw_codes(system: System, call: Call, kinds: tuple[ChannelType, ...], wante
     task = system.task(call.request.task.name)
     values = _samples(system, call, kinds, wanted, timeout_s)
     codes = [
-        np.rint([each.conversion.electrical(float(value)) / each.lsb for value in row])
+        np.rint([each.conversion.electrical(float(value)) * each.divisor / each.lsb for value in row])
         for each, row in zip(task.inputs, values, strict=True)
     ]
     return np.array(codes).reshape(values.shape)

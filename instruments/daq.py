@@ -1,0 +1,178 @@
+"""NI-DAQmx instruments: hardware-timed analog inputs of one task, and valves on digital lines in a task of their own.
+
+A task may span the modules of a chassis, so all its channels share one sample clock and one block.  Reads never wait:
+whoever samples sleeps until a block is due and then takes what is there (DAQmx's timeout with a partial read is a
+short block).  What is lost leaves a hole in the sample indices, sized by time; nothing is ever shifted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from data.samples import Block
+from instruments.clock import Clock
+from instruments.daq_acquisition import Acquisition
+from instruments.daq_inputs import Columns
+from instruments.daq_lines import Lines
+from instruments.daq_session import DAQ_ERRORS, DaqSession, mapped
+from instruments.daq_settings import NiDaqmxSettings
+from instruments.instrument import (
+    Buffered,
+    Connection,
+    Identity,
+    InstrumentDisconnected,
+    InstrumentReplyError,
+    Settings,
+)
+
+
+class NiDaqmx(Buffered):
+    """Analog inputs and valves on NI hardware, through the local driver or an NI gRPC device server."""
+
+    settings_type: ClassVar[type[Settings]] = NiDaqmxSettings
+    settings: NiDaqmxSettings
+
+    def __init__(self, name: str, settings: Settings, clock: Clock, connection: Connection) -> None:
+        super().__init__(name, settings, clock, connection)
+        columns = Columns(self.settings.channels)
+        self.channels = columns.channels
+        self.interval_s = 1.0 / self.settings.rate_hz
+        self.read_period_s = self.settings.buffer_s / 2.0
+        self._acquisition = Acquisition(name, self.settings, columns, clock, self._new_session, self.note)
+        self._lines = Lines(name, self.settings.valves, clock, self._new_session)
+
+    @property
+    def valve_names(self) -> tuple[str, ...]:
+        """Names of the valves."""
+        return tuple(self.settings.valves)
+
+    # -- instrument
+
+    def open(self) -> None:
+        """Make the tasks; raises InstrumentError when the device is not there or cannot do what is asked."""
+        identity = self.identify()
+        wanted = self.settings.serial
+        if wanted is not None and wanted.lower() != identity.serial.lower():
+            raise InstrumentReplyError(
+                self.name, f"has serial number {identity.serial}, not {wanted}; correct the station or the cabling"
+            )
+        self._acquisition.configure()
+        self._lines.states()
+
+    def identify(self) -> Identity:
+        """Who the first device is: its chassis where it has one, and the modules in use."""
+        with self._session() as session:
+            system = session.system()
+            names = self._device_names()
+            devices = {device.name.lower(): device for device in system.devices}
+            missing = [name for name in names if name.lower() not in devices]
+            if missing:
+                raise InstrumentDisconnected(
+                    self.name, f'there is no device "{missing[0]}"; there are {", ".join(sorted(devices)) or "none"}'
+                )
+            used = [devices[name.lower()] for name in names]
+            modules = ", ".join(device.product_type for device in used)
+            chassis = used[0].compact_daq_chassis_device if "mod" in used[0].name.lower() else None
+            head = chassis or used[0]
+            model = f"{chassis.product_type} ({modules})" if chassis else modules
+            version = ".".join(str(part) for part in system.driver_version)
+            return Identity("NI", model, f"{head.serial_num:08X}", f"NI-DAQmx {version}")
+
+    def probe(self) -> list[str]:
+        """Say which terminals and lines do not exist."""
+        with self._session() as session:
+            devices = {device.name.lower(): device for device in session.system().devices}
+            problems = []
+            for each in self.settings.channels:
+                problems += self._missing(f'channel "{each.name}"', each.physical, devices, "ai_physical_chans")
+            for name, valve in self.settings.valves.items():
+                problems += self._missing(f'valve "{name}"', valve.line, devices, "do_lines")
+            return problems
+
+    def make_safe(self) -> str:
+        """Bring every valve to its safe state; raises InstrumentError when that cannot be confirmed."""
+        valves = self.settings.valves
+        if not valves:
+            return "drives nothing"
+        wanted = {name: valve.safe == "energised" for name, valve in valves.items()}
+        self._lines.drive(wanted)
+        found = self._lines.states()
+        wrong = [name for name, on in wanted.items() if found[name] != on]
+        if wrong:
+            raise InstrumentReplyError(
+                self.name, f"valve {wrong[0]} reads back {_word(found[wrong[0]])} after make_safe"
+            )
+        return "valves " + ", ".join(f"{name} {_word(on)}" for name, on in found.items()) + ", read back"
+
+    def close(self) -> None:
+        """Close both tasks; the valves stay as they are."""
+        self._acquisition.stop()
+        self._lines.close()
+
+    # -- acquisition
+
+    def start(self) -> None:
+        """Start acquisition; while it runs, or after it broke off, it only goes on."""
+        self._acquisition.start()
+
+    def read(self, most: int) -> Block:
+        """Take what is there, at most ``most`` samples."""
+        return self._acquisition.read(most)
+
+    def anchor(self) -> tuple[float, int]:
+        """Latest (clock time, samples acquired by then): taken from the last short block, which emptied the buffer."""
+        return self._acquisition.anchor()
+
+    def stop(self) -> None:
+        """Stop acquisition and forget its task; the next start begins at sample 0."""
+        self._acquisition.stop()
+
+    # -- valves
+
+    def set_valve(self, name: str, on: bool) -> None:
+        """Energise or release one valve; raises KeyError for an unknown name."""
+        if name not in self.settings.valves:
+            raise KeyError(f'instrument "{self.name}" has no valve "{name}"; it has {", ".join(self.valve_names)}')
+        self._lines.drive({name: on})
+
+    def valves(self) -> dict[str, bool]:
+        """State of every valve as the device reads it back."""
+        return self._lines.states()
+
+    # -- small parts
+
+    @contextlib.contextmanager
+    def _session(self) -> Iterator[DaqSession]:
+        """A connection for a few questions; what goes wrong becomes an error of the bench."""
+        session = self._new_session()
+        try:
+            yield session
+        except DAQ_ERRORS as error:
+            raise mapped(self.name, error) from error
+        finally:
+            session.close()
+
+    def _new_session(self) -> DaqSession:
+        """A new connection; a fresh one after a failure, since gRPC would wait before it tried an old one again."""
+        return DaqSession(self.connection.daq, self.settings.deadline_s)
+
+    def _device_names(self) -> list[str]:
+        physical = [each.physical for each in self.settings.channels]
+        lines = [valve.line for valve in self.settings.valves.values()]
+        return list(dict.fromkeys(terminal.partition("/")[0] for terminal in physical + lines))
+
+    def _missing(self, what: str, terminal: str, devices: dict[str, Any], having: str) -> list[str]:
+        name = terminal.partition("/")[0]
+        device = devices.get(name.lower())
+        if device is None:
+            return [f'{what}: there is no device "{name}"; there are {", ".join(sorted(devices)) or "none"}']
+        there = [each.name for each in getattr(device, having)]
+        if terminal.lower() in (each.lower() for each in there):
+            return []
+        return [f'{what}: {device.product_type} "{name}" has no "{terminal}"; correct the station']
+
+
+def _word(on: bool) -> str:
+    return "energised" if on else "released"

@@ -1,0 +1,170 @@
+"""The one door to nidaqmx: tasks on a gRPC device server or the local driver, and its errors in the bench's words."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import nidaqmx
+from nidaqmx.error_codes import DAQmxErrors
+from nidaqmx.errors import DaqError, DaqNotFoundError, Error, RpcError
+from nidaqmx.grpc_session_options import GrpcSessionOptions, SessionInitializationBehavior
+from nidaqmx.system import System
+
+from instruments.instrument import (
+    DaqTarget,
+    InstrumentDisconnected,
+    InstrumentError,
+    InstrumentRefusal,
+    InstrumentReplyError,
+    InstrumentTimeout,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DAQ_ERRORS = (Error, grpc.RpcError, ValueError, TypeError, OSError)
+"""What nidaqmx and gRPC raise: a closed gRPC channel is a ValueError, a wrong array a TypeError."""
+
+NOT_YET = DAQmxErrors.SAMPLES_NOT_YET_AVAILABLE.value
+
+OVERRUNS = frozenset(
+    code.value
+    for code in (
+        DAQmxErrors.SAMPLES_NO_LONGER_AVAILABLE,
+        DAQmxErrors.ACQ_STOPPED_TO_PREVENT_INTERMEDIATE_BUFFER_OVERFLOW,
+        DAQmxErrors.DATA_OVERWRITTEN_IN_DEVICE_MEMORY,
+        DAQmxErrors.INPUT_FIFO_OVERFLOW,
+        DAQmxErrors.INPUT_FIFO_OVERFLOW_2,
+        DAQmxErrors.INPUT_FIFO_OVERFLOW_3,
+    )
+)
+"""Samples were lost because nobody fetched them in time."""
+
+GONE = frozenset(
+    code.value
+    for code in (
+        DAQmxErrors.DEV_CANNOT_BE_ACCESSED,
+        DAQmxErrors.DEV_ABSENT_OR_UNAVAILABLE,
+        DAQmxErrors.DEVICE_REMOVED,
+        DAQmxErrors.HARDWARE_NOT_RESPONDING,
+        DAQmxErrors.NETWORK_STATUS_CONNECTION_LOST,
+        DAQmxErrors.NETWORK_TARGET_UNREACHABLE,
+        DAQmxErrors.CHASSIS_COMMUNICATION_INTERRUPTED,
+        DAQmxErrors.RESOURCE_NOT_IN_POOL_ROUTING,
+        DAQmxErrors.DRIVER_DEVICE_GUID_NOT_FOUND_ROUTING,
+        DAQmxErrors.RUNTIME_ABORTED_ROUTING,
+        DAQmxErrors.RUNTIME_ABORTING_ROUTING,
+        DAQmxErrors.PAL_TRANSFER_ABORTED,
+        DAQmxErrors.INVALID_TASK,  # the server was started anew and knows our task no more
+        DAQmxErrors.INVALID_DEVICE_ID,
+    )
+)
+"""The device, or what we had made on it, is not there any more."""
+
+LATE = frozenset({NOT_YET, DAQmxErrors.OPERATION_TIMED_OUT.value})
+
+_TIMEOUTS = (grpc.StatusCode.DEADLINE_EXCEEDED,)
+_LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+
+
+class DaqSession:
+    """A connection to NI-DAQmx: everything that is made of nidaqmx is made here.
+
+    Parameters
+    ----------
+    target : NI gRPC device server, or None for the local driver.
+    deadline_s : longest wait for an answer of the server, in wall seconds.
+    """
+
+    def __init__(self, target: DaqTarget | None, deadline_s: float) -> None:
+        self._channel: Any = None
+        self._target = target
+        if target is not None:
+            options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+            self._channel = _DeadlineChannel(grpc.insecure_channel(target.address, options=options), deadline_s)
+
+    def task(self) -> nidaqmx.Task:
+        """A new task without a name of its own, so that it can never be mistaken for another one."""
+        return nidaqmx.Task(**self._options())
+
+    def system(self) -> System:
+        """The devices that the driver knows."""
+        return System.remote(**self._options()) if self._target is not None else System.local()
+
+    def close(self) -> None:
+        """Close the connection; tasks must be closed before."""
+        if self._channel is not None:
+            self._channel.close()
+
+    def _options(self) -> dict[str, Any]:
+        if self._channel is None:
+            return {}
+        # The default would attach to whatever task of the same name is there.
+        behaviour = SessionInitializationBehavior.INITIALIZE_SERVER_SESSION
+        return {"grpc_options": GrpcSessionOptions(self._channel, "", initialization_behavior=behaviour)}
+
+
+class _DeadlineChannel(grpc.Channel):  # type: ignore[misc]  # grpc has no types
+    """A channel whose calls end after a time: nidaqmx sets no deadline, so a hung server would hang us for ever."""
+
+    def __init__(self, channel: Any, deadline_s: float) -> None:
+        self._channel = channel
+        self._deadline_s = deadline_s
+
+    def unary_unary(self, *args: Any, **kwargs: Any) -> Callable[..., Any]:
+        return functools.partial(self._channel.unary_unary(*args, **kwargs), timeout=self._deadline_s)
+
+    def unary_stream(self, *args: Any, **kwargs: Any) -> Any:
+        return self._channel.unary_stream(*args, **kwargs)
+
+    def stream_unary(self, *args: Any, **kwargs: Any) -> Any:
+        return self._channel.stream_unary(*args, **kwargs)
+
+    def stream_stream(self, *args: Any, **kwargs: Any) -> Any:
+        return self._channel.stream_stream(*args, **kwargs)
+
+    def subscribe(self, callback: Any, try_to_connect: bool = False) -> None:
+        self._channel.subscribe(callback, try_to_connect)
+
+    def unsubscribe(self, callback: Any) -> None:
+        self._channel.unsubscribe(callback)
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def __enter__(self) -> _DeadlineChannel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def mapped(instrument: str, error: Exception) -> InstrumentError:
+    """Say what nidaqmx or gRPC raised in one of the bench's errors."""
+    if isinstance(error, DaqNotFoundError):
+        return InstrumentDisconnected(
+            instrument, "NI-DAQmx is not installed on this computer; install it, or name a device server in the station"
+        )
+    text = " ".join(str(error).split())
+    if isinstance(error, DaqError):
+        code = error.error_code
+        if code in GONE:
+            return InstrumentDisconnected(instrument, f"the device is gone: {text}")
+        if code in LATE:
+            return InstrumentTimeout(instrument, text)
+        return InstrumentRefusal(instrument, text)
+    status = error.rpc_code if isinstance(error, RpcError) else None
+    if status in _TIMEOUTS:
+        return InstrumentTimeout(instrument, "the device server did not answer in time")
+    if status in _LOST:
+        return InstrumentDisconnected(instrument, "the device server cannot be reached")
+    if isinstance(error, ValueError | OSError) and not isinstance(error, Error):
+        return InstrumentDisconnected(instrument, text)  # a gRPC channel that was closed under way
+    return InstrumentReplyError(instrument, text)
+
+
+def is_overrun(error: Exception) -> bool:
+    """Whether samples were lost in a buffer."""
+    return isinstance(error, DaqError) and error.error_code in OVERRUNS
