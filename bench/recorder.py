@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from data.journal import JournalFull, JournalWriter
-
 from data.samples import Block, Stream
 from instruments.clock import Clock, Queue, Worker
 

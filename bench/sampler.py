@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.recorder import Recorder
 from data.samples import UNUSABLE, Block, FloatArray, QualityArray
-from instruments.clock import Clock, Event
+from instruments.clock import WALL_HORIZON_S, Clock, Event
 from instruments.instrument import (
     Buffered,
     Instrument,

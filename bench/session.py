@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from data.journal import JournalWriter
 from data.seal import Verification
 
 from bench import preflight
@@ -25,6 +24,7 @@ from bench.recorder import Recorder
 from bench.station import OpenStation, Station, load_station, open_station, parse_fault, station_path
 from data.checks import Evaluation, Origin, Status
 from data.dut import DutModel, load_catheter, load_dut, load_fluid
+from data.journal import JournalWriter
 from data.quantity_fields import Stated
 from data.samples import FloatArray
 from instruments.clock import Clock, PacedClock, VirtualClock, WallClock

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from data import quantities
-from data.quantity_fields import LengthMm, Percent, Stated, TimeS, VolumeUl, reads
+from data.quantity_fields import LengthMm, Percent, Stated, TemperatureC, TimeS, VolumeUl, reads
 from data.samples import Channel, FloatArray
 from data.tomlfile import FileError, explain, read_toml
 from data.units import DimensionName, dimensions_of
@@ -35,6 +35,7 @@ ROLLERS = 2
 SHIPPED = Path(__file__).parent / "stations"
 
 
+TemperatureDifferenceK = Annotated[float, reads("temperature-difference")]
 MassMg = Annotated[float, reads("mass")]
 MassMgPerH = Annotated[float, reads("mass-rate")]
 
@@ -69,7 +70,12 @@ class BalanceUncertainty(Stated):
 
 
 class Collection(Stated):
-    """How the delivered fluid is collected."""
+    """How the delivered fluid is collected.
+
+    ``dead_volume`` is that of the line between pump and tip, ``buoyant_volume`` that of vessel and contents beyond the
+    steel which balanced them, ``evaporation`` what the station usually loses and ``evaporation_spread`` the standard
+    deviation of that between set-ups; the pump is at ``pump_temperature``, give or take ``pump_temperature_band``.
+    """
 
     topology: Literal["immersed", "weir", "pressurised-vessel", "source-weighing", "height-shifted"]
     vessel_diameter_mm: LengthMm = Field(alias="vessel_diameter")
@@ -77,8 +83,11 @@ class Collection(Stated):
     vessel_capacity_ul: VolumeUl = Field(alias="vessel_capacity")
     meniscus_mg: MassMg = Field(alias="meniscus")
     dead_volume_ul: VolumeUl = Field(alias="dead_volume")
+    buoyant_volume_ul: VolumeUl = Field(alias="buoyant_volume")
+    pump_temperature_degc: TemperatureC = Field(alias="pump_temperature")
+    pump_temperature_band_k: TemperatureDifferenceK = Field(alias="pump_temperature_band")
     evaporation_mg_per_h: MassMgPerH = Field(alias="evaporation")
-    evaporation_half_width_mg_per_h: MassMgPerH = Field(alias="evaporation_half_width")
+    evaporation_spread_mg_per_h: MassMgPerH = Field(alias="evaporation_spread")
 
 
 class InstrumentTable(BaseModel):

@@ -95,7 +95,7 @@ class FlowAccuracy(Procedure):
     @staticmethod
     def evaluate(run: Run) -> Evaluation:
         """Judge what the balance saw; see docs/explanation/verdict.md."""
-        from protocols.flow_evaluation import evaluate
+        from protocols.analysis.flow_verdict import evaluate
 
         return evaluate(run)
 

@@ -1,0 +1,262 @@
+"""What a flow-accuracy run recorded, read once from its file: corrected balance record, blanks, flow, schedule."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from data.run import Run
+
+from data.checks import Exclusion
+from data.samples import FloatArray
+from data.schedule import Schedule
+from protocols.analysis import gravimetry
+from protocols.analysis.collection import Collection, blanks_of, corrected_mass_mg
+from protocols.analysis.evaporation import HOUR_S, Blank, Evaporation
+from protocols.analysis.flow_budget import Weighing
+from protocols.analysis.suitability import Minutes, minutes_of
+
+BLANK_SETTLE_S = 600.0
+"""Left out at the start of a blank: line, vessel and balance come to rest."""
+
+STANDARD_AIR = (20.0, 1013.25, 50.0)  # degC, hPa, %RH, where the station does not measure them
+AIR_GRID_S = 300.0
+
+
+class FlowRecordError(ValueError):
+    """The run holds too little to be judged; the sentence says what is missing."""
+
+
+@dataclass(frozen=True)
+class FlowRecord:
+    """One run, ready to be judged.
+
+    Attributes
+    ----------
+    started_s : start of delivery on the run's clock.
+    analysis : begin and end of the analysis, as far as it was recorded.
+    complete : whether the analysis ran to its planned end.
+    collected : the corrected balance record.
+    shown_t_s, shown_mg : (n,) what the balance sent, uncorrected.
+    blanked : whether evaporation was measured, not taken from the station file.
+    spread_mg_per_h : standard deviation of the station's rate of loss between set-ups, steady drift included.
+    collecting : delivery without the stretches in which the flow did not go into the vessel.
+    flow : the flow sensor in minutes, None without one.
+    """
+
+    run: Run
+    schedule: Schedule
+    started_s: float
+    analysis: tuple[float, float]
+    complete: bool
+    collected: Collection
+    shown_t_s: FloatArray
+    shown_mg: FloatArray
+    blanked: bool
+    spread_mg_per_h: float
+    away: tuple[Exclusion, ...]
+    flow: Minutes | None
+
+    @property
+    def dut(self) -> dict[str, Any]:
+        """Model file of the device under test, with its serial number."""
+        return dict(self.run.dut)
+
+    @property
+    def stroke_ul(self) -> float:
+        """Volume of a stroke; a pump that has none delivers in drops of nothing."""
+        return float(self.run.dut.get("stroke_ul") or 0.0)
+
+    @property
+    def expected_evaporation_mg_per_h(self) -> float:
+        """Rate of loss that the station file states."""
+        return float(self.run.station["collection"]["evaporation_mg_per_h"])
+
+    @property
+    def set_rate_ul_per_h(self) -> float:
+        """Mean programmed rate of the analysis."""
+        from_s, to_s = self.analysis
+        return self.expected_ul(from_s, to_s) / (to_s - from_s) * HOUR_S
+
+    def expected_ul(self, from_s: float, to_s: float) -> float:
+        """Programmed volume in an interval of the run's clock."""
+        return float(self.schedule.expected_volume_ul(from_s - self.started_s, to_s - self.started_s))
+
+    def programmed_ul(self, t_s: FloatArray) -> FloatArray:
+        """Cumulative programmed volume from the start of delivery, at times of the run's clock."""
+        since = np.maximum(np.asarray(t_s, dtype=np.float64) - self.started_s, 0.0)
+        return np.asarray(self.schedule.expected_volume_ul(0.0, since), dtype=np.float64)
+
+    def calibration(self, role: str) -> dict[str, Any]:
+        """Certificate of the channel in a role; empty without one."""
+        instrument, _, channel = self.run.roles[role].partition(".")
+        return dict(self.run.station["instruments"][instrument].get("calibration", {}).get(channel, {}))
+
+
+def read_record(run: Run) -> FlowRecord:
+    """Read a run.
+
+    Raises
+    ------
+    FlowRecordError
+        When delivery never started, or the balance gave nothing.
+    """
+    phases = run.phases
+    started_s = _started(run)
+    planned_s = float(run.params["analysis_s"])
+    if "analysis" in phases:
+        analysis = phases["analysis"]
+        complete = analysis[1] - analysis[0] >= planned_s - 1.0
+    else:
+        last = run.series("reference_mass").t
+        analysis = (started_s, float(last[-1]) if last.size else started_s)
+        complete = False
+    mass = run.series("reference_mass").good()
+    if mass.t.size < 2:
+        raise FlowRecordError("the reference balance gave no good samples; check its connection and repeat the run")
+    station = run.station
+    balance = station["instruments"][run.roles["reference_mass"].partition(".")[0]]
+    collection = station["collection"]
+    uncertainty = balance["uncertainty"]
+    calibration = balance.get("calibration", {}).get("mass", {})
+    air = _air(run, mass.t)
+    corrected = corrected_mass_mg(
+        mass.values,
+        air,
+        collection["buoyant_volume_ul"],
+        calibration.get("gain", 1.0),
+        calibration.get("offset", 0.0),
+    )
+    rates, blanked = _blanks(run, mass.t, corrected, uncertainty["readability_mg"], collection)
+    weighing = _weighing(run, uncertainty, collection, calibration, air)
+    drift = uncertainty["drift_mg_per_day_mg"] / math.sqrt(3.0) / 24.0
+    return FlowRecord(
+        run,
+        _schedule(run),
+        started_s,
+        analysis,
+        complete,
+        Collection(mass.t, corrected, air, Evaporation(rates), weighing, uncertainty["zero_walk_mg"]),
+        mass.t,
+        mass.values,
+        blanked,
+        math.hypot(collection["evaporation_spread_mg_per_h"], drift),
+        _away(phases),
+        _flow(run),
+    )
+
+
+def _started(run: Run) -> float:
+    for event in run.events:
+        if event["kind"] == "pump-command" and event["command"] == "RUN":
+            return float(event["confirmed_s"])
+    raise FlowRecordError("delivery never started; the run ended before the pump was told to run")
+
+
+def _schedule(run: Run) -> Schedule:
+    schedule = run.schedule
+    if schedule is None:
+        raise FlowRecordError("the file holds no schedule; without one nothing can be compared")
+    return schedule
+
+
+def _air(run: Run, t_s: FloatArray) -> FloatArray:
+    """Density of the air at each sample, from what the station measures of it, on a coarse grid."""
+    grid = np.arange(t_s[0], t_s[-1] + AIR_GRID_S, AIR_GRID_S)
+    room, pressure, humidity = (
+        _on_grid(run, role, grid, usual)
+        for role, usual in zip(("room_temperature", "ambient_pressure", "humidity"), STANDARD_AIR, strict=True)
+    )
+    hpa = pressure * (10.0 if run.has("ambient_pressure") else 1.0)
+    density = [
+        gravimetry.air_density_mg_per_ul(*point)
+        for point in zip(room.tolist(), hpa.tolist(), humidity.tolist(), strict=True)
+    ]
+    return np.asarray(np.interp(t_s, grid, density), dtype=np.float64)
+
+
+def _on_grid(run: Run, role: str, grid: FloatArray, usual: float) -> FloatArray:
+    """Means of a slow channel around each grid point; its usual value without the channel."""
+    if not run.has(role):
+        return np.full(grid.size, usual)
+    series = run.series(role).good()
+    if series.t.size == 0:
+        return np.full(grid.size, usual)
+    edges = np.searchsorted(series.t, np.concatenate([grid - AIR_GRID_S / 2.0, [grid[-1] + AIR_GRID_S / 2.0]]))
+    sums = np.concatenate([[0.0], np.cumsum(series.values)])
+    count = np.diff(edges)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = (sums[edges[1:]] - sums[edges[:-1]]) / count
+    known = count > 0
+    return np.asarray(np.interp(grid, grid[known], means[known]), dtype=np.float64)
+
+
+def _blanks(
+    run: Run, t_s: FloatArray, mass_mg: FloatArray, readability_mg: float, collection: dict[str, Any]
+) -> tuple[tuple[Blank, ...], bool]:
+    """Blanks of the run; without any, what the station file states, and False."""
+    if run.params["blank"] == "twin" and run.has("twin_mass"):
+        twin = run.series("twin_mass").good()
+        middle = (twin.t[0] + twin.t[-1]) / 2.0
+        halves = [(float(twin.t[0]), float(middle)), (float(middle), float(twin.t[-1]))]
+        return blanks_of(twin.t, twin.values, halves, readability_mg, 0.0), True
+    found = [run.phases[name] for name in ("blank-before", "blank-after") if name in run.phases]
+    long_enough = [(a, b) for a, b in found if b - a >= BLANK_SETTLE_S + 1200.0]
+    if long_enough:
+        return blanks_of(t_s, mass_mg, long_enough, readability_mg, BLANK_SETTLE_S), True
+    stated = Blank(
+        float(t_s[0]),
+        float(t_s[-1]),
+        collection["evaporation_mg_per_h"],
+        collection["evaporation_spread_mg_per_h"],
+        math.inf,
+    )
+    return (stated,), False
+
+
+def _weighing(
+    run: Run, uncertainty: dict[str, Any], collection: dict[str, Any], calibration: dict[str, Any], air: FloatArray
+) -> Weighing:
+    density, u_density = _density(run.fluid)
+    return Weighing(
+        readability_mg=uncertainty["readability_mg"],
+        repeatability_mg=uncertainty["repeatability_mg"],
+        linearity_half_width_mg=uncertainty["linearity_mg"],
+        buoyant_volume_ul=collection["buoyant_volume_ul"],
+        meniscus_half_width_mg=collection["meniscus_mg"],
+        fluid_mg_per_ul=density,
+        u_fluid_temperature_k=0.0,  # the volume is stated at the temperature of the density
+        density_half_width_mg_per_ul=math.sqrt(3.0) * u_density,
+        air_mg_per_ul=math.fsum(air.tolist()) / air.size,
+        tube_diameter_mm=collection["tube_diameter_mm"],
+        vessel_diameter_mm=collection["vessel_diameter_mm"],
+        line_volume_ul=collection["dead_volume_ul"],
+    )
+
+
+def _density(fluid: dict[str, Any]) -> tuple[float, float]:
+    """Density of the fluid at 20 degC in mg/uL, and its standard uncertainty.
+
+    A density stated at another temperature is carried to 20 degC with the expansion of water.
+    """
+    u = float(fluid["density_u_g_per_ml"])
+    if fluid["density_basis"] == "water-table":
+        return gravimetry.water_density_mg_per_ul(gravimetry.REFERENCE_TEMPERATURE_DEGC), u
+    water = gravimetry.water_density_mg_per_ul
+    ratio = water(gravimetry.REFERENCE_TEMPERATURE_DEGC) / water(float(fluid["density_temperature_c"]))
+    return float(fluid["density_g_per_ml"]) * ratio, u
+
+
+def _away(phases: dict[str, tuple[float, float]]) -> tuple[Exclusion, ...]:
+    """Stretches in which the flow did not go into the vessel, or the line was settling after them."""
+    names = {"blank-before": "blank", "settling": "settling after the blank", "blank-after": "blank"}
+    return tuple(Exclusion(*phases[name], why) for name, why in names.items() if name in phases)
+
+
+def _flow(run: Run) -> Minutes | None:
+    if not run.has("flow"):
+        return None
+    series = run.series("flow").good()
+    return minutes_of(series.t, series.values)

@@ -1,0 +1,476 @@
+"""The verdict of a flow-accuracy run: suitability of the rig first, then what the pump delivered, with uncertainty."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+from data.run import Run
+
+from data.checks import Axis, Check, Curve, Evaluation, Exclusion, Limits, Verdict
+from data.samples import FloatArray
+from protocols.analysis import delivery, gravimetry, suitability
+from protocols.analysis.budget import Budget
+from protocols.analysis.decision import judge
+from protocols.analysis.evaporation import HOUR_S
+from protocols.analysis.flow_record import FlowRecord, FlowRecordError, read_record
+from protocols.analysis.grid import Grid, RecordError, gaps, resample
+from protocols.analysis.mass_steps import exclusion_share, negative_steps, unexpected_deliveries
+from protocols.analysis.no_flow import no_flow
+from protocols.analysis.trumpet import TrumpetPoint, default_windows_s, extremes_of_a_perfect_pump, trumpet_of_grid
+
+USUAL_INTERVAL_S = 900.0
+"""The trumpet's sample interval is the whole number of strokes nearest to this."""
+
+STROKES_FOR_A_MEAN = 20
+LONGEST_GAP_S = 600.0
+LARGEST_EXCLUDED = 0.05
+RATIO_STRETCH_S = 4 * HOUR_S
+EDGE_S = 30.0  # the pump's clock against ours, within a run
+
+
+def evaluate(run: Run) -> Evaluation:
+    """Judge a flow-accuracy run."""
+    try:
+        record = read_record(run)
+    except FlowRecordError as error:
+        return Evaluation((_nothing(str(error)),))
+    excluded = _exclusions(record)
+    fit = tuple(_suitability(record, excluded))
+    bad = {check.name for check in fit if check.verdict is Verdict.INVALID}
+    judged = [_on_suitability(check, bad) for check in _delivery_checks(record, excluded)]
+    values = {
+        "set_rate_ul_per_h": record.set_rate_ul_per_h,
+        "ul_per_mg": record.collected.ul_per_mg,
+        "fluid_density_mg_per_ul": record.collected.weighing.fluid_mg_per_ul,
+        "air_density_mg_per_ul": record.collected.weighing.air_mg_per_ul,
+    }
+    return Evaluation((*judged, *fit), tuple(_curves(record, excluded)), excluded, values)
+
+
+def _nothing(note: str) -> Check:
+    return Check(
+        name="mean-flow-error",
+        title="Mean flow error",
+        value=None,
+        unit="%",
+        verdict=Verdict.NOT_MEASURED,
+        owner="dut",
+        note=note,
+    )
+
+
+def _on_suitability(check: Check, bad: set[str]) -> Check:
+    """A number that stands on an unfit rig is kept, and says nothing of the pump."""
+    blamed = sorted(bad & set(check.depends_on))
+    if not blamed:
+        return check
+    note = f"{check.note}; " if check.note else ""
+    return replace(check, verdict=Verdict.INVALID, note=f"{note}the rig was not fit: {', '.join(blamed)}")
+
+
+def _exclusions(record: FlowRecord) -> tuple[Exclusion, ...]:
+    """What may not be used: falls of the mass, and what a named person took out with a reason."""
+    from_s, to_s = record.started_s, record.analysis[1]
+    inside = (record.shown_t_s >= from_s) & (record.shown_t_s <= to_s)
+    t_s, shown = record.shown_t_s[inside], record.shown_mg[inside]
+    found = list(negative_steps(t_s, shown)) if t_s.size > 10 else []
+    found = [gap for gap in found if not any(gap.from_s < a.to_s and gap.to_s > a.from_s for a in record.away)]
+    for event in record.run.events:
+        if event["kind"] == "exclusion":
+            found.append(Exclusion(event["from_s"], event["to_s"], event["reason"], event["person"]))
+    return tuple(found)
+
+
+# ------------------------------------------------------------------------------------------------ the rig
+
+
+def _suitability(record: FlowRecord, excluded: Sequence[Exclusion]) -> Iterator[Check]:
+    collected = record.collected
+    from_s, to_s = record.analysis
+    yield suitability.data_complete(collected.t_s, from_s, to_s)
+    share = 100.0 * exclusion_share(excluded, from_s, to_s) if to_s > from_s else 0.0
+    yield suitability.excluded_share(share, 100.0 * LARGEST_EXCLUDED)
+    loss = collected.evaporation.component(from_s, max(to_s, from_s + 1.0))
+    if record.blanked:
+        yield suitability.evaporation_in_band(
+            collected.evaporation, loss, record.expected_evaporation_mg_per_h, record.spread_mg_per_h
+        )
+        yield suitability.blanks_agree(collected.evaporation)
+    inside = (record.shown_t_s >= from_s) & (record.shown_t_s <= to_s)
+    yield suitability.balance_alive(
+        record.shown_t_s[inside],
+        record.shown_mg[inside],
+        record.set_rate_ul_per_h if to_s > from_s else 0.0,
+        collected.ul_per_mg,
+        collected.weighing.readability_mg,
+        record.flow,
+    )
+    if record.flow is not None and to_s > from_s:
+        yield from _against_sensor(record)
+    if record.run.has("bath_temperature"):
+        band = record.run.station["collection"]
+        middle, half = band["pump_temperature_degc"], band["pump_temperature_band_k"]
+        bath = record.run.series("bath_temperature").within(from_s, to_s).good().values
+        u = record.calibration("bath_temperature").get("u", 0.0)
+        yield suitability.in_band("bath-temperature", "Pump temperature", "degC", bath, middle - half, middle + half, u)
+
+
+def _against_sensor(record: FlowRecord) -> Iterator[Check]:
+    flow, (from_s, to_s) = record.flow, record.analysis
+    assert flow is not None
+    certificate = record.calibration("flow")
+    u_gain, u_zero = certificate.get("u_percent", 5.0), certificate.get("u", 0.0)
+    volume, _ = record.collected.delivered(from_s, to_s)
+    yield suitability.sensor_ratio(flow, volume, from_s, to_s, u_gain, u_zero)
+    stretches = []
+    edges = np.arange(from_s, to_s - RATIO_STRETCH_S / 2.0, RATIO_STRETCH_S).tolist()
+    for begin in edges:
+        end = min(begin + RATIO_STRETCH_S, to_s)
+        part, _ = record.collected.delivered(begin, end)
+        stretches.append((begin, end, part / (end - begin) * HOUR_S))
+    yield suitability.ratio_steady(flow, stretches, u_zero, _noise_of_stretch_percent(record))
+    yield suitability.no_air(flow, record.started_s, to_s)
+
+
+def _noise_of_stretch_percent(record: FlowRecord) -> float:
+    """Standard uncertainty of a stretch's mean flow by the balance, in percent of the set rate."""
+    begin = record.analysis[0]
+    end = min(begin + RATIO_STRETCH_S, record.analysis[1])
+    _, budget = record.collected.delivered(begin, end)
+    return 100.0 * budget.u / max(record.expected_ul(begin, end), 1e-9)
+
+
+# ----------------------------------------------------------------------------------------------- the pump
+
+
+def _delivery_checks(record: FlowRecord, excluded: Sequence[Exclusion]) -> Iterator[Check]:
+    from_s, to_s = record.analysis
+    if "analysis" in record.run.phases and to_s > from_s:
+        yield from _means(record, excluded)
+        yield from _trumpet_checks(record, excluded)
+        yield from _segment_checks(record, excluded)
+    else:
+        yield _nothing("the run ended before the analysis began")
+    yield _start_up(record)
+    yield from _interruptions(record, excluded)
+
+
+_BALANCE = ("data-complete", "excluded", "evaporation", "blanks-agree", "balance-alive", "no-air", "bath-temperature")
+_ALL = (*_BALANCE, "sensor-balance-ratio", "ratio-steady")
+
+
+def _means(record: FlowRecord, excluded: Sequence[Exclusion]) -> Iterator[Check]:
+    """The mean over the interval, which is judged; and the estimate of the pump's mean rate, over whole strokes."""
+    from_s, to_s = record.analysis
+    limits = _limits(record, "mean")
+    volume, budget = record.collected.delivered(from_s, to_s)
+    overall = _overall(record, excluded, volume)
+    expected = record.expected_ul(from_s, to_s)
+    if expected <= 0.0:
+        yield _nothing("nothing was programmed in the analysis")
+        return
+    in_percent = budget.scaled("mean flow error", "%", 100.0 / expected)
+    fields = judge(overall, in_percent.u, in_percent.dof, limits)
+    note = ""
+    if not record.complete:
+        # A limit that is clearly broken is broken; anything else would have needed the whole analysis.
+        note = f"the run ended after {(to_s - from_s) / HOUR_S:.2f} h of analysis"
+        if fields["verdict"] is not Verdict.FAIL:
+            fields["verdict"] = Verdict.NOT_MEASURED
+    yield Check(
+        name="mean-flow-error",
+        title="Mean flow error",
+        unit="%",
+        owner="dut",
+        depends_on=_ALL,
+        budget=in_percent.rows(),
+        note=note,
+        **fields,
+    )
+    yield from _mean_at_body_temperature(record, volume, expected)
+    yield from _mean_rate(record, in_percent)
+
+
+def _overall(record: FlowRecord, excluded: Sequence[Exclusion], volume: float) -> float:
+    """A = 100 (sum dV_used / sum expected_used - 1)."""
+    from_s, to_s = record.analysis
+    if not excluded:
+        return 100.0 * (volume / record.expected_ul(from_s, to_s) - 1.0)
+    t_s, volumes = _volumes(record, from_s, to_s)
+    found = delivery.overall(t_s, volumes, from_s, to_s, record.programmed_ul, excluded).error_percent
+    assert found is not None  # something was programmed
+    return found
+
+
+def _mean_at_body_temperature(record: FlowRecord, volume: float, expected: float) -> Iterator[Check]:
+    """The same mean as a volume at 37 degC: water takes 0.5 % more room there."""
+    if record.run.fluid["density_basis"] != "water-table":
+        return
+    water = gravimetry.water_density_mg_per_ul
+    warm = volume * water(gravimetry.REFERENCE_TEMPERATURE_DEGC) / water(37.0)
+    fields = judge(100.0 * (warm / expected - 1.0), None, math.inf, None)
+    yield Check(
+        name="mean-flow-error-37",
+        title="Mean flow error, volume at 37 °C",
+        unit="%",
+        owner="dut",
+        optional=True,
+        depends_on=_ALL,
+        **fields,
+    )
+
+
+def _mean_rate(record: FlowRecord, mean: Budget) -> Iterator[Check]:
+    """Error of the pump's mean rate, over as many whole strokes as the analysis holds."""
+    from_s, to_s = record.analysis
+    stroke = record.stroke_ul
+    if stroke <= 0.0:
+        return
+    t_s, volumes = _volumes(record, from_s, to_s)
+    strokes = math.floor(float(volumes[-1]) / stroke)
+    if strokes < 1:
+        return
+    end_s = float(np.interp(strokes * stroke, np.maximum.accumulate(volumes), t_s))
+    rate = strokes * stroke / (end_s - from_s) * HOUR_S
+    error = 100.0 * (rate / record.set_rate_ul_per_h - 1.0)
+    u = mean.u * (to_s - from_s) / (end_s - from_s)
+    note = ""
+    if strokes < STROKES_FOR_A_MEAN:
+        hours = STROKES_FOR_A_MEAN * stroke / record.set_rate_ul_per_h
+        note = f"{strokes} strokes; {STROKES_FOR_A_MEAN} would take {hours:.0f} h"
+    yield Check(
+        name="mean-rate-error",
+        title="Mean rate error, whole strokes",
+        unit="%",
+        owner="dut",
+        optional=True,
+        depends_on=_ALL,
+        note=note,
+        **judge(error, u, mean.dof, None),
+    )
+
+
+def _trumpet(record: FlowRecord, excluded: Sequence[Exclusion]) -> tuple[Grid, tuple[TrumpetPoint, ...]]:
+    """Trumpet of the analysis on a grid of whole strokes; nothing for a rate that varies."""
+    from_s, to_s = record.analysis
+    interval = _interval_s(record)
+    t_s, volumes = _volumes(record, from_s, to_s)
+    no_window = (*excluded, *gaps(record.collected.t_s, LONGEST_GAP_S))
+    grid = resample(t_s, volumes, interval, from_s, to_s, no_window)
+    windows = [window for window in default_windows_s(interval) if window <= grid.length_s]
+    rate = record.set_rate_ul_per_h
+    return grid, trumpet_of_grid(grid, rate, windows) if rate > 0.0 else ()
+
+
+def _interval_s(record: FlowRecord) -> float:
+    """Sample interval: the whole number of strokes nearest to a quarter of an hour, at least one."""
+    stroke = record.stroke_ul
+    rate = record.set_rate_ul_per_h
+    if stroke <= 0.0 or rate <= 0.0:
+        return USUAL_INTERVAL_S
+    stroke_s = stroke / rate * HOUR_S
+    return max(1, round(USUAL_INTERVAL_S / stroke_s)) * stroke_s
+
+
+def _constant(record: FlowRecord) -> bool:
+    from_s, to_s = (t - record.started_s for t in record.analysis)
+    return len(record.schedule.segments(from_s, to_s)) == 1
+
+
+def _trumpet_checks(record: FlowRecord, excluded: Sequence[Exclusion]) -> Iterator[Check]:
+    if not _constant(record):
+        return
+    try:
+        grid, points = _trumpet(record, excluded)
+    except RecordError:
+        return  # shorter than one interval
+    declared = {float(one["window_s"]): one for one in record.dut["limits"]["trumpet"]}
+    noise = math.sqrt(2.0) * record.collected.weighing.repeatability_mg * record.collected.ul_per_mg
+    windows = [point.window_s for point in points]
+    perfect = extremes_of_a_perfect_pump(
+        grid.values.size - 1, grid.interval_s, record.set_rate_ul_per_h, windows, noise / math.sqrt(2.0)
+    )
+    for point, (chance, _) in zip(points, perfect, strict=True):
+        if point.ep_max_percent is None or point.ep_min_percent is None:
+            continue
+        near = min(declared, key=lambda window: abs(window - point.window_s), default=None)
+        one = declared[near] if near is not None and abs(near - point.window_s) < 0.1 * point.window_s else None
+        u = 100.0 * noise / (record.set_rate_ul_per_h * point.window_s / HOUR_S)
+        for side, value in (("max", point.ep_max_percent), ("min", point.ep_min_percent)):
+            limits = _as_limits(one)
+            yield Check(
+                name=f"trumpet-{point.window_s / 60.0:.4g}min-{side}",
+                title=f"Trumpet {point.window_s / 60.0:.4g} min, {side}",
+                unit="%",
+                owner="dut",
+                optional=limits is None,
+                depends_on=_BALANCE,
+                note=f"balance noise alone shows ±{chance:.2g} %" if chance > abs(value) / 3.0 else "",
+                **judge(value, u, math.inf, limits),
+            )
+
+
+def _segment_checks(record: FlowRecord, excluded: Sequence[Exclusion]) -> Iterator[Check]:
+    """Delivery in each segment and bolus of a schedule that varies."""
+    if _constant(record):
+        return
+    from_s, to_s = record.analysis
+    t_s, volumes = _volumes(record, from_s, to_s)
+    _, budget = record.collected.delivered(from_s, to_s)
+    reading = math.sqrt(math.fsum(c.u**2 for c in budget.components if c.source in ("readability", "repeatability")))
+    since = record.started_s
+    segments = [
+        (max(s.t0 + since, from_s), min(s.t1 + since, to_s), s.kind)
+        for s in record.schedule.segments(from_s - since, to_s - since)
+        if s.kind == "basal"
+    ]
+    parts = delivery.segment_delivery(t_s, volumes, segments, record.programmed_ul, reading, EDGE_S, excluded)
+    yield from _part_checks(record, parts, reading, "segment", "Segment")
+    boluses = [
+        (bolus.at_s + since, bolus.end_s + since, bolus.volume_ul, bolus.kind)
+        for _, bolus in record.schedule.boluses_between(from_s - since, to_s - since)
+    ]
+    found = delivery.bolus_delivery(t_s, volumes, boluses, reading, EDGE_S, exclusions=excluded) if boluses else ()
+    yield from _part_checks(record, found, reading, "bolus", "Bolus")
+
+
+def _part_checks(
+    record: FlowRecord, parts: Sequence[delivery.Part], u_ul: float, quantity: str, title: str
+) -> Iterator[Check]:
+    limits = _limits(record, quantity)
+    for number, part in enumerate(parts, 1):
+        u = 100.0 * u_ul / part.expected_ul if part.expected_ul > 0.0 else None
+        fields = judge(part.error_percent, u, math.inf, limits)
+        yield Check(
+            name=f"{quantity}-{number}",
+            title=f"{title} {number}, delivered against programmed",
+            unit="%",
+            owner="dut",
+            optional=limits is None or part.error_percent is None,
+            depends_on=_ALL,
+            note=part.left_out,
+            **fields,
+        )
+
+
+def _start_up(record: FlowRecord) -> Check:
+    """Time until the flow first reached 95 % of the set rate and stayed for a stroke."""
+    declared = record.dut["limits"]["start_up"]
+    limits = Limits(None, declared["at_most_s"], _source(declared)) if declared else None
+    common = {"name": "start-up", "title": "Start-up time", "unit": "s", "owner": "dut", "optional": limits is None}
+    phases = record.run.phases
+    if "stabilisation" not in phases or record.set_rate_ul_per_h <= 0.0:
+        return Check(value=None, verdict=Verdict.NOT_MEASURED, **common)  # type: ignore[arg-type]  # literals above
+    from_s, to_s = record.started_s, phases["stabilisation"][1]
+    interval = _interval_s(record)
+    try:
+        t_s, volumes = _volumes(record, from_s, to_s)
+        grid = resample(t_s - from_s, volumes, interval, 0.0, to_s - from_s)
+    except RecordError:
+        return Check(value=None, verdict=Verdict.NOT_MEASURED, **common)  # type: ignore[arg-type]  # literals above
+    first = record.schedule.segments(0.0, interval)[0].rate_ul_per_h
+    started = delivery.startup_s(grid, first or record.set_rate_ul_per_h)
+    u = interval / math.sqrt(12.0)
+    return Check(depends_on=_BALANCE, **common, **judge(started, u, math.inf, limits))  # type: ignore[arg-type]  # literals above
+
+
+def _interruptions(record: FlowRecord, excluded: Sequence[Exclusion]) -> Iterator[Check]:
+    """Stretches without delivery, and deliveries that nobody programmed, over the whole time of delivery."""
+    from_s, to_s = record.started_s, record.analysis[1]
+    if to_s <= from_s:
+        return
+    t_s, volumes = _volumes(record, from_s, to_s)
+    density = record.collected.weighing.fluid_mg_per_ul
+    skip = (*excluded, *record.away)
+    stopped = no_flow(t_s, volumes, record.programmed_ul, record.stroke_ul, density, skip)
+    lost_s = math.fsum(one.to_s - one.from_s for one in stopped)
+    note = f"under 20 % of what was programmed, from {stopped[0].from_s:.0f} s" if stopped else ""
+    yield _event_check("no-flow", "Time without flow", "s", lost_s, bool(stopped), note)
+    sudden = unexpected_deliveries(t_s, volumes, record.programmed_ul, record.stroke_ul, density, exclusions=skip)
+    surplus = math.fsum(one.excess_ul for one in sudden)
+    note = f"{surplus:.3g} uL more than programmed from {sudden[0].from_s:.0f} s" if sudden else ""
+    yield _event_check("unexpected-delivery", "Unexpected delivery", "uL", surplus, bool(sudden), note)
+
+
+def _event_check(name: str, title: str, unit: str, value: float, happened: bool, note: str) -> Check:
+    """Something that may not happen at all."""
+    return Check(
+        name=name,
+        title=title,
+        value=value,
+        unit=unit,
+        verdict=Verdict.FAIL if happened else Verdict.PASS,
+        owner="dut",
+        limit_high=0.0,
+        limit_source="protocol",
+        depends_on=_ALL,
+        note=note,
+    )
+
+
+# ------------------------------------------------------------------------------------------------- curves
+
+
+def _curves(record: FlowRecord, excluded: Sequence[Exclusion]) -> Iterator[Curve]:
+    from_s, to_s = record.started_s, record.analysis[1]
+    if to_s - from_s < 2.0 * USUAL_INTERVAL_S:
+        return
+    t_s, volumes = _volumes(record, from_s, to_s)
+    try:
+        whole = resample(t_s, volumes, _interval_s(record), from_s, to_s, (*excluded, *record.away))
+    except RecordError:
+        return
+    hours = (whole.t_s - from_s) / HOUR_S
+    programmed = record.programmed_ul(whole.t_s)
+    balance = delivery.flow_ul_per_h(whole)
+    scheduled = np.diff(programmed) / whole.interval_s * HOUR_S
+    flows = [Axis("balance", "uL/h", balance), Axis("schedule", "uL/h", scheduled)]
+    if record.flow is not None:
+        known = np.isfinite(record.flow.flow_ul_per_h)
+        middles = (whole.t_s[1:] + whole.t_s[:-1]) / 2.0
+        flows.append(
+            Axis("sensor", "uL/h", np.interp(middles, record.flow.t_s[known], record.flow.flow_ul_per_h[known]))
+        )
+    yield Curve("flow", "Flow", Axis("time", "h", (hours[1:] + hours[:-1]) / 2.0), tuple(flows))
+    volume_axes = (Axis("delivered", "uL", whole.values), Axis("programmed", "uL", programmed))
+    yield Curve("volume", "Cumulative volume", Axis("time", "h", hours), volume_axes)
+    if "analysis" in record.run.phases and _constant(record):
+        try:
+            _, points = _trumpet(record, excluded)
+        except RecordError:
+            return
+        used = [point for point in points if point.ep_max_percent is not None and point.ep_min_percent is not None]
+        windows = Axis("window", "min", np.array([point.window_s / 60.0 for point in used]))
+        sides = (
+            Axis("ep_max", "%", np.array([point.ep_max_percent for point in used], dtype=np.float64)),
+            Axis("ep_min", "%", np.array([point.ep_min_percent for point in used], dtype=np.float64)),
+        )
+        yield Curve("trumpet", "Trumpet curve", windows, sides)
+
+
+# -------------------------------------------------------------------------------------------- small parts
+
+
+def _volumes(record: FlowRecord, from_s: float, to_s: float) -> tuple[FloatArray, FloatArray]:
+    """Delivered volume since ``from_s`` at the ends and at every good sample between them."""
+    t_s = record.collected.t_s
+    inside = t_s[(t_s > from_s) & (t_s < to_s)]
+    times = np.concatenate([[from_s], inside, [to_s]])
+    return times, record.collected.volume_ul(from_s, times)
+
+
+def _limits(record: FlowRecord, quantity: str) -> Limits | None:
+    return _as_limits(record.dut["limits"][quantity])
+
+
+def _as_limits(declared: object) -> Limits | None:
+    if not isinstance(declared, dict):
+        return None
+    return Limits(declared["low_percent"], declared["high_percent"], _source(declared))
+
+
+def _source(declared: dict[str, object]) -> str:
+    return f"{declared['source']}, revision {declared['revision']}"
