@@ -1,0 +1,180 @@
+"""Steps in a mass record: what may be excluded without asking anybody, and what may not.
+
+Only a negative step (a vessel emptied or changed, a tare) is excluded of itself.  A positive step without a logged
+event may be the pump: it stays in the result and is reported as an unexpected delivery.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from data.checks import Exclusion
+from data.samples import FloatArray
+from protocols.analysis.grid import kept
+
+Expected = Callable[[FloatArray], FloatArray]
+"""Volume in uL that was programmed from the start of delivery until each time, as a cumulative function."""
+
+SETTLING_S = 120.0
+"""A disturbance of the balance that is over after this long, with the old mass back, is a spike and no step."""
+
+SMALLEST_STEP_MG = 0.05
+NOISE_FACTOR = 8.0
+DIGITS = 5.0
+LEAST_FALLS = 5
+JITTER_SHARE = 0.05
+ROBUST = 1.4826  # from a median absolute deviation to a standard deviation
+
+LEAST_UNEXPECTED_MG = 0.3
+STROKES_UNEXPECTED = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A stretch in which more was delivered than programmed."""
+
+    from_s: float
+    to_s: float
+    delivered_ul: float
+    expected_ul: float
+
+    @property
+    def excess_ul(self) -> float:
+        """Beyond what was programmed."""
+        return self.delivered_ul - self.expected_ul
+
+    @property
+    def rate_ul_per_h(self) -> float:
+        """Mean flow over the stretch."""
+        return self.delivered_ul / (self.to_s - self.from_s) * 3600.0
+
+
+def step_threshold_mg(mass_mg: FloatArray) -> float:
+    """Smallest change between neighbours that is neither noise nor rounding.
+
+    The largest of 8 robust standard deviations of the changes, 5 digits of the balance and 0.05 mg.  The digit is the
+    smallest fall, where falls are so many (5 %) that they are the jitter of the last digit.
+    """
+    changes = np.diff(mass_mg)
+    noise = ROBUST * float(np.median(np.abs(changes - np.median(changes))))
+    falls = -changes[changes < 0.0]
+    jitters = falls.size >= max(LEAST_FALLS, JITTER_SHARE * changes.size)
+    return max(NOISE_FACTOR * noise, DIGITS * float(falls.min()) if jitters else 0.0, SMALLEST_STEP_MG)
+
+
+def negative_steps(t_s: FloatArray, mass_mg: FloatArray, settling_s: float = SETTLING_S) -> tuple[Exclusion, ...]:
+    """Stretches in which the mass fell and did not come back.
+
+    Parameters
+    ----------
+    t_s, mass_mg : (n,) times, rising, and mass.
+    settling_s : how long a spike may last; a fall from which the mass returns by half within it is no step.
+
+    Returns
+    -------
+    tuple
+        Each from the last sample before the fall to the first after it and after the handling that follows at once.
+    """
+    threshold = step_threshold_mg(mass_mg)
+    changes = np.diff(mass_mg)
+    flow = float(np.median(changes / np.diff(t_s)))
+    found: list[Exclusion] = []
+    passed = -1
+    for index in np.flatnonzero(changes < -threshold).tolist():
+        if index <= passed:
+            continue
+        fallen = index + 1
+        while fallen < mass_mg.size - 1 and changes[fallen] < -threshold:
+            fallen += 1
+        drop = float(mass_mg[index] - mass_mg[fallen])
+        horizon = max(int(np.searchsorted(t_s, t_s[fallen] + settling_s, side="right")), fallen + 2)
+        after = mass_mg[fallen + 1 : horizon] - flow * (t_s[fallen + 1 : horizon] - t_s[index])
+        back = np.flatnonzero(after >= mass_mg[index] - 0.5 * drop)
+        if back.size:
+            passed = fallen + int(back[-1])
+            continue
+        handled = np.flatnonzero(np.abs(changes[fallen : horizon - 1]) > max(threshold, 0.1 * drop))
+        last = fallen + (int(handled[-1]) + 1 if handled.size else 0)
+        change = mass_mg[last] - mass_mg[index]
+        found.append(Exclusion(float(t_s[index]), float(t_s[last]), f"mass fell by {-change:.4g} mg"))
+        passed = last - 1
+    return tuple(found)
+
+
+def unexpected_deliveries(
+    t_s: FloatArray,
+    volume_ul: FloatArray,
+    expected: Expected,
+    stroke_ul: float,
+    density_mg_per_ul: float,
+    *,
+    within_s: float = SETTLING_S,
+    exclusions: Iterable[Exclusion] = (),
+) -> tuple[Delivery, ...]:
+    """Stretches in which far more was delivered than programmed: a free flow, a dump, or a touched vessel.
+
+    Parameters
+    ----------
+    t_s, volume_ul : (n,) times, rising, and cumulative delivered volume.
+    expected : the schedule's cumulative volume.
+    stroke_ul : volume of a stroke of the pump; what arrives at once is whole strokes.
+    within_s : the time over which an excess counts as sudden.
+    exclusions : stretches tied to logged events; nothing is looked for across them.
+
+    Notes
+    -----
+    Over every lag of ``within_s`` (at least one sample) the excess over the programmed volume must be below the
+    largest of 1.5 strokes, 0.3 mg, 8 robust standard deviations of the sample-to-sample noise and the programmed
+    volume itself.
+    """
+    found: list[Delivery] = []
+    for begin, end in kept(float(t_s[0]), float(t_s[-1]), exclusions):
+        part = (t_s >= begin) & (t_s <= end)
+        if part.sum() >= 2:
+            found += _unexpected(t_s[part], volume_ul[part], expected, stroke_ul, density_mg_per_ul, within_s)
+    return tuple(found)
+
+
+def _unexpected(
+    t_s: FloatArray, volume_ul: FloatArray, expected: Expected, stroke_ul: float, density: float, within_s: float
+) -> list[Delivery]:
+    programmed = expected(t_s)
+    earlier = np.minimum(np.searchsorted(t_s, t_s - within_s, side="left"), np.maximum(np.arange(t_s.size) - 1, 0))
+    delivered = volume_ul - volume_ul[earlier]
+    wanted = programmed - programmed[earlier]
+    changes = np.diff(volume_ul - programmed)
+    noise = ROBUST * float(np.median(np.abs(changes - np.median(changes))))
+    least = max(STROKES_UNEXPECTED * stroke_ul, LEAST_UNEXPECTED_MG / density, NOISE_FACTOR * noise)
+    late = np.flatnonzero(delivered - wanted > np.maximum(least, wanted))
+    stretches: list[tuple[int, int]] = []
+    for index in late.tolist():
+        first = int(earlier[index])
+        if stretches and first <= stretches[-1][1]:
+            stretches[-1] = (stretches[-1][0], index)
+        else:
+            stretches.append((first, index))
+    return [_trimmed(t_s, volume_ul, programmed, first, last) for first, last in stretches]
+
+
+def _trimmed(t_s: FloatArray, volume_ul: FloatArray, programmed: FloatArray, first: int, last: int) -> Delivery:
+    """The part of a stretch in which the excess rose: from its least to its greatest."""
+    excess = volume_ul[first : last + 1] - programmed[first : last + 1]
+    top = int(np.argmax(excess))
+    bottom = int(np.argmin(excess[: top + 1]))
+    at, to = first + bottom, first + max(top, bottom + 1)
+    return Delivery(
+        float(t_s[at]),
+        float(t_s[to]),
+        float(volume_ul[to] - volume_ul[at]),
+        float(programmed[to] - programmed[at]),
+    )
+
+
+def exclusion_share(exclusions: Iterable[Exclusion], from_s: float, to_s: float) -> float:
+    """Part of an interval, 0 to 1, that exclusions take; over 5 % of an analysis makes it invalid."""
+    left = math.fsum(end - begin for begin, end in kept(from_s, to_s, exclusions))
+    return 1.0 - left / (to_s - from_s)
