@@ -25,6 +25,7 @@ class _Session:
         self.name = name
         self.device = device
         self.kind = kind
+        self.serial = kind[0] == constants.InterfaceType.asrl
         self.attributes: dict[int, Any] = {
             ResourceAttribute.resource_name: name,
             ResourceAttribute.interface_type: kind[0],
@@ -87,10 +88,9 @@ class StreamSession(_Session):
 
     def __init__(self, name: str, device: ByteDevice, clock: Clock, kind: tuple[constants.InterfaceType, str]) -> None:
         super().__init__(name, device, clock, kind)
-        self._serial = kind[0] == constants.InterfaceType.asrl
         self._end_in = SerialTermination.termination_char
         self._suppress_end = True
-        self._ends = self._serial
+        self._ends = self.serial
         self._scrambled = False
         self._match_line()
         device.read_ready(clock.now())  # what came while nobody had the port open is gone
@@ -102,9 +102,9 @@ class StreamSession(_Session):
             self._end_in = value
         elif attribute == ResourceAttribute.suppress_end_enabled:
             self._suppress_end = bool(value)
-        elif self._serial:
+        elif self.serial:
             self._match_line()
-        ends_in = self._serial and self._end_in == SerialTermination.termination_char
+        ends_in = self.serial and self._end_in == SerialTermination.termination_char
         self._ends = self._ends_on_termchar or ends_in
 
     def write(self, data: bytes) -> None:
@@ -128,7 +128,7 @@ class StreamSession(_Session):
                     return self._take(end), StatusCode.success_termination_character_read
                 if len(buffer) >= count:
                     return self._take(count), StatusCode.success_max_count_read
-                if not self._serial and not self._suppress_end:
+                if not self.serial and not self._suppress_end:
                     return self._take(len(buffer)), StatusCode.success
                 searched = len(buffer)
             data = self.device.read_ready(self._clock.now())
@@ -148,7 +148,8 @@ class StreamSession(_Session):
         """Bytes that a read would find at once."""
         self._check()
         data = self.device.read_ready(self._clock.now())
-        self._buffer += _scramble(data) if self._scrambled else data
+        if data:
+            self._buffer += _scramble(data) if self._scrambled else data
         return len(self._buffer)
 
     def clear(self) -> None:
@@ -162,7 +163,7 @@ class StreamSession(_Session):
 
     def _match_line(self) -> None:
         """Compare the host's port settings with the device's: characters survive only when they agree."""
-        if not self._serial:
+        if not self.serial:
             return
         line: SerialLine = self.device.line
         get = self.attributes.get

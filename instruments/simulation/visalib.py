@@ -26,6 +26,7 @@ _instances = itertools.count(1)
 _published: WeakValueDictionary[str, SimulatedVisa] = WeakValueDictionary()
 
 _MANAGER = 1
+_BYTES_WAITING = ResourceAttribute.asrl_avalaible_number  # the spelling is pyvisa's
 _IDENTITY = {
     ResourceAttribute.resource_manufacturer_name: "pumpbench",
     ResourceAttribute.resource_manager_session: _MANAGER,
@@ -177,7 +178,7 @@ class SimulatedVisa(VisaLibraryBase):
     def clear(self, session: Any) -> StatusCode:
         """Device clear; a serial line has none."""
         port = self._port(session)
-        if port.kind[0] == constants.InterfaceType.asrl:
+        if port.serial:
             return self._fail(session, StatusCode.error_nonsupported_operation)
         try:
             port.clear()
@@ -208,13 +209,13 @@ class SimulatedVisa(VisaLibraryBase):
         if session == _MANAGER:
             return _IDENTITY.get(attribute, 0), self._ok(session)
         port = self._port(session)
-        if not self._known(port, attribute):
-            return None, self._fail(session, StatusCode.error_nonsupported_attribute)
-        if attribute == ResourceAttribute.asrl_avalaible_number:
+        if attribute == _BYTES_WAITING and port.serial:  # first, since drivers ask it before every question
             try:
                 return port.available(), self._ok(session)
             except ConnectionLostError:
                 self._lost(session, port, "[Errno 5] Input/output error")
+        if not self._known(port, attribute):
+            return None, self._fail(session, StatusCode.error_nonsupported_attribute)
         value = port.attributes.get(attribute, _IDENTITY.get(attribute))
         if value is None:
             value = attributes.AttributesByID[attribute].default
@@ -289,7 +290,7 @@ class SimulatedVisa(VisaLibraryBase):
         return known is not None and known.in_resource(port.kind)
 
     def _lost(self, session: int, port: Session, raw: str) -> None:
-        if self.raw_errors and port.kind[0] == constants.InterfaceType.asrl:
+        if self.raw_errors and port.serial:
             import serial  # type: ignore[import-untyped]  # pyserial ships no types
 
             raise serial.SerialException(raw)

@@ -188,13 +188,9 @@ class ByteDevice(ABC):
             event = self.next_event()
 
     def _push(self, at: float, data: bytes) -> None:
-        out = self._out
-        if out:
-            if len(out) >= UNREAD_MESSAGES:
-                return
-            at = max(at, out[-1][0])
-        if data:
-            out.append((at, data))
+        """Queue a message; the one before it is read first, whatever their moments."""
+        if data and len(self._out) < UNREAD_MESSAGES:
+            self._out.append((at, data))
 
 
 class LineAssembler:

@@ -81,9 +81,7 @@ class MtSicsBalance(ByteDevice):
         super().__init__()
         places = -math.log10(readability_mg)
         if abs(places - round(places)) > 1e-9:
-            raise ValueError(
-                f"balance {serial}: readability {readability_mg} mg is no power of ten; take 0.01 or 0.1"
-            )
+            raise ValueError(f"balance {serial}: readability {readability_mg} mg is no power of ten; take 0.01 or 0.1")
         self.signal = signal
         self.serial, self.model = serial, model
         self.capacity_mg = capacity_g * 1e3

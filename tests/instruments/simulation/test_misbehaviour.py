@@ -55,6 +55,14 @@ def test_a_late_reply_comes_after_the_host_has_given_up():
     assert balance.read_ready(13.1) == WEIGHT
 
 
+def test_a_late_reply_is_not_overtaken_by_the_next_one():
+    balance, _ = struck("late", until_s=10.5, late_s=3.0)
+    assert reply(balance, 10.0) == b""
+    balance.write(b"I4\r\n", 11.5)
+    assert balance.read_ready(13.0) == b""
+    assert balance.read_ready(13.1) == WEIGHT + b'I4 A "B021002593"\r\n'
+
+
 def test_a_truncated_reply_is_a_beginning():
     for k in range(20):
         damaged = reply(struck("truncate", seed=k)[0])

@@ -117,6 +117,9 @@ def test_a_command_sent_ahead_of_the_reply_is_ignored():
     balance = MtSicsBalance(Load(1.0))
     balance.write(b"SI\r\nI4\r\n", 0.0)
     assert balance.read_ready(10.0) == b"S S    0.00100 g\r\n"
+    balance.write(b"SI\r\n", 20.0)
+    balance.write(b"SI\r\n", 20.01)
+    assert balance.read_ready(30.0) == b"S S    0.00100 g\r\n"
 
 
 def test_tare_makes_the_display_zero_and_is_reported_cleared_and_preset():
@@ -140,6 +143,14 @@ def test_zero_is_accepted_within_two_percent_of_the_capacity(mg, reply):
     assert say(balance, "Z", 1.0) == reply
     zeroed = say(balance, "SI", 3.0) == b"S S    0.00000 g\r\n"
     assert zeroed == (reply == b"Z A\r\n")
+
+
+def test_zeroing_clears_the_tare():
+    balance = MtSicsBalance(Load(1000.0))
+    say(balance, "T", 1.0)
+    say(balance, "Z", 3.0)
+    assert say(balance, "TA", 5.0) == b"TA A    0.00000 g\r\n"
+    assert say(balance, "SI", 7.0) == b"S S    0.00000 g\r\n"
 
 
 def test_reset_clears_the_tare_and_keeps_the_zero():
@@ -225,6 +236,7 @@ def test_automatic_zero_is_read_and_set_and_eats_a_slow_flow_but_not_a_fast_one(
     for load, eaten in ((slow, True), (fast, False)):
         balance = MtSicsBalance(load, auto_zero=True)
         assert say(balance, "M03", 0.0) == b"M03 A 1\r\n"
+        assert say(balance, "Z", 1.0) == b"Z A\r\n"
         weights = [float(say(balance, "SI", 2.0 + k)[4:14]) for k in range(100)]
         assert (weights[-1] < 1e-5 + 1e-9) == eaten
     assert say(balance, "M03 0", 200.0) == b"M03 A\r\n"

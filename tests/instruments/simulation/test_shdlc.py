@@ -301,6 +301,13 @@ def test_a_frame_may_come_in_pieces_and_share_its_flags():
     assert len(raw(sensor, b"\x7e" + whole[1:], 2.0)) == 2 * 14
 
 
+def test_an_escape_before_what_looks_like_the_rest_of_one_is_data():
+    sensor = slf()
+    block = bytes.fromhex("7D 5E 7D 5D 7D 31 7E 11 13 7D 33") + bytes(9)
+    assert ask(sensor, 0x21, b"\x00" + block) == (b"", 0)
+    assert ask(sensor, 0x21, b"\x00", 2.0)[0] == b"\x00" + block
+
+
 def test_a_reset_answers_first_and_then_is_away_for_the_boot():
     sensor = slf()
     ask(sensor, 0x33, bytes.fromhex("0064 3608"))

@@ -14,7 +14,7 @@ ASRL, SOCKET, GPIB = "ASRL1::INSTR", "TCPIP0::10.0.0.7::5025::SOCKET", "GPIB0::9
 
 
 class Echo(ByteDevice):
-    """Answers each line with itself after 50 ms; ``two`` answers twice, ``mute`` not at all, ``half`` in pieces."""
+    """Answers each line with itself after 50 ms; ``two`` twice, ``mute`` not at all, ``split`` and ``half`` in pieces."""
 
     def __init__(self):
         super().__init__()
@@ -35,6 +35,9 @@ class Echo(ByteDevice):
         if line == b"two":
             self.emit(b"one\r\n", now + 0.05)
             self.emit(b"two\r\n", now + 0.05)
+        elif line == b"split":
+            self.emit(b"split\r", now + 0.05)
+            self.emit(b"\n", now + 0.06)
         elif line == b"half":
             self.emit(b"1234", now + 0.05)
             self.emit(b"56 g\r\n", now + 5.0)
@@ -136,6 +139,19 @@ def test_half_a_line_is_lost_with_the_timeout_and_its_tail_answers_the_next_quer
     assert port.query("hello") == "56 g"
 
 
+def test_a_line_end_that_comes_alone_ends_the_line():
+    assert Bench().open(read_termination="\r\n").query("split") == "split"
+
+
+def test_what_came_while_the_port_was_closed_is_gone():
+    bench = Bench()
+    port = bench.open(timeout=500)
+    port.write("hello")
+    port.close()
+    bench.clock.sleep(1.0)
+    assert error_of(bench.open(timeout=500).read) == "VI_ERROR_TMO"
+
+
 def test_flush_discards_what_has_arrived():
     bench = Bench()
     port = bench.open(timeout=500, read_termination="\r\n")
@@ -211,6 +227,15 @@ def test_a_serial_port_opens_once():
     assert error_of(bench.open) == "VI_ERROR_RSRC_BUSY"
     first.close()
     bench.open()
+
+
+def test_a_port_that_came_back_opens_although_the_dead_session_was_never_closed():
+    bench = Bench()
+    dead = bench.open()
+    bench.device.unplug(0.0, 1.0)
+    bench.clock.sleep(2.0)
+    assert bench.open(read_termination="\r\n").query("hello") == "hello"
+    assert error_of(dead.read) == "VI_ERROR_CONN_LOST"
 
 
 def test_a_closed_resource_is_an_invalid_session():
