@@ -34,11 +34,12 @@ def sensor(**changes):
 
 @pytest.fixture(params=["tcp"] if sys.platform == "win32" else ["tcp", "pty"])
 def connection(request):
+    """A connection of the client, patient enough for a busy computer."""
     with WireServer(WallClock()) as server:
         if request.param == "tcp":
-            port = ShdlcTcpPort(*server.tcp(sensor()), socket_timeout=0.05)
+            port = ShdlcTcpPort(*server.tcp(sensor()))
         else:
-            port = ShdlcSerialPort(server.pty(sensor()), 115200)
+            port = ShdlcSerialPort(server.pty(sensor()), 115200, additional_response_time=5.0)
         yield ShdlcConnection(port)
         port.close()
 
@@ -93,6 +94,9 @@ def test_the_client_reads_and_clears_the_error_state(connection):
     assert cable.get_error_state(clear=False)[1] == 0
 
 
-def test_another_address_gets_no_answer(connection):
-    with pytest.raises(ShdlcTimeoutError):
-        Scc1ShdlcDevice(connection, 5)
+def test_another_address_gets_no_answer():
+    with WireServer(WallClock()) as server:
+        port = ShdlcTcpPort(*server.tcp(sensor()), socket_timeout=0.01)
+        with pytest.raises(ShdlcTimeoutError):
+            ShdlcConnection(port).transceive(5, 0xD1, b"", 0.05)
+        port.close()

@@ -14,7 +14,7 @@ ASRL, SOCKET, GPIB = "ASRL1::INSTR", "TCPIP0::10.0.0.7::5025::SOCKET", "GPIB0::9
 
 
 class Echo(ByteDevice):
-    """Answers each line with itself after 50 ms; ``two`` twice, ``mute`` not at all, ``split`` and ``half`` in pieces."""
+    """Answers each line with itself after 50 ms; two twice, mute not at all, split and half in pieces."""
 
     def __init__(self):
         super().__init__()
