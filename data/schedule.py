@@ -18,7 +18,7 @@ import numpy as np
 
 from data.quantities import plain_number
 from data.samples import FloatArray
-from data.schedule_course import Course, work_out
+from data.schedule_course import BASAL, REPEATED, Course, work_out
 from data.schedule_modes import (
     DAY_S,
     HOUR_S,
@@ -141,20 +141,23 @@ class Schedule:
         for begin, end in itertools.pairwise(cuts):
             if end <= begin:
                 continue
-            index = int(np.searchsorted(course.edges_s, begin, side="right")) - 1
-            number = int(course.labels[index])
-            kind = course.boluses[number - 1].kind if number else "basal"
-            segments.append(Segment(begin, end, float(course.rates_ul_per_h[index]), kind, number or None))
+            index = int(course.index(np.asarray(begin)))
+            number, rate = int(course.labels[index]), float(course.rates_ul_per_h[index])
+            if number == BASAL:
+                segments.append(Segment(begin, end, rate, "basal"))
+            else:
+                segments.append(Segment(begin, end, rate, self._numbered(course, number).kind, number))
         return tuple(segments)
 
     def boluses_between(self, t0: float, t1: float) -> tuple[tuple[int, Bolus], ...]:
         """Number and bolus of every bolus, repeated ones too, that begins from ``t0`` to before ``t1``, in run time."""
-        gain = self._clock_gain
-        found = []
-        for number, bolus in enumerate(self._until(t1).boluses, 1):
-            if t0 <= bolus.at_s / gain < t1:
-                found.append((number, Bolus(bolus.at_s / gain, bolus.volume_ul, bolus.duration_s / gain, bolus.kind)))
-        return tuple(found)
+        course, gain = self._until(t1), self._clock_gain
+        first, last = np.searchsorted(course.starts_s / gain, (t0, t1))
+        found = ((number, self._numbered(course, number)) for number in range(int(first) + 1, int(last) + 1))
+        return tuple(
+            (number, Bolus(bolus.at_s / gain, bolus.volume_ul, bolus.duration_s / gain, bolus.kind))
+            for number, bolus in found
+        )
 
     # -- the pump's day ------------------------------------------------------------------------------------------------
 
@@ -234,17 +237,20 @@ class Schedule:
         if patient_boluses_per_day and self.patient is None:
             raise ScheduleError("this schedule allows no patient bolus")
         asked = patient_boluses_per_day * (self.patient.volume_ul if self.patient else 0.0) / DAY_S  # uL/s
-        horizon = DAY_S
+        daily = self.daily_volume_ul() + asked * DAY_S
+        horizon = max((bolus.end_s for bolus in self.boluses), default=0.0) + 2 * DAY_S
+        horizon += volume_ul / daily * DAY_S if daily > 0.0 else 0.0
         while True:
-            horizon = min(2.0 * horizon, LONGEST_S)
+            horizon = min(horizon, LONGEST_S)
             course = self._until(horizon)
             reached = course.volumes_ul + asked * course.edges_s
             index = int(np.searchsorted(reached, volume_ul, side="left"))
             if index < len(reached):
                 slope = course.rates_ul_per_h[index - 1] / HOUR_S + asked
                 return float(course.edges_s[index - 1] + (volume_ul - reached[index - 1]) / slope)
-            if horizon >= LONGEST_S:
+            if horizon >= LONGEST_S or daily == 0.0:
                 return math.inf
+            horizon *= 2.0
 
     def refill_forecast(
         self, filled_ul: float, alarm_ul: float, patient_boluses_per_day: float = 0.0
@@ -317,6 +323,14 @@ class Schedule:
     @property
     def _clock_gain(self) -> float:
         return 1.0 + self.pump_clock_ppm * 1e-6
+
+    def _numbered(self, course: Course, number: int) -> Bolus:
+        """Bolus ``number`` of a course, times on the pump's clock."""
+        source = int(course.sources[number - 1])
+        if source != REPEATED:
+            return self.boluses[source]
+        assert self.periodic is not None, "only a periodic bolus repeats"
+        return Bolus(float(course.starts_s[number - 1]), self.periodic.volume_ul, self.periodic.duration_s, "periodic")
 
     def _until(self, t: float) -> Course:
         """The schedule worked out to beyond ``t``; kept, and worked out anew for twice as long when asked for more."""

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from data.samples import FloatArray
-from data.schedule_modes import DAY_S, HOUR_S, Basal, Bolus, BolusKind, Continuous, Flex, PeriodicBolus
+from data.schedule_modes import DAY_S, HOUR_S, Basal, Bolus, Continuous, Flex, PeriodicBolus
 
 IntArray = npt.NDArray[np.int64]
 
-BASAL = 0
-PERIODIC: BolusKind = "periodic"
+BASAL = 0  # label of basal delivery; boluses are numbered from 1
+REPEATED = -1  # source of a bolus that is a turn of the periodic one
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,9 @@ class Course:
     edges_s : (n + 1,) rising; edges_s[0] = 0, edges_s[n] = horizon_s.
     rates_ul_per_h : (n,) rate from edges_s[i] (included) to edges_s[i + 1].
     volumes_ul : (n + 1,) volume delivered up to each edge.
-    labels : (n,) 0 for basal delivery, else the number of the bolus that began last.
-    boluses : every bolus that begins before the horizon, in order, times on the pump's clock.
+    labels : (n,) `BASAL`, or the number of the bolus that began last.
+    starts_s : (m,) beginning of bolus 1 to m on the pump's clock, in order.
+    sources : (m,) index of each of them among the planned boluses, or `REPEATED`.
     """
 
     horizon_s: float
@@ -35,24 +36,28 @@ class Course:
     rates_ul_per_h: FloatArray
     volumes_ul: FloatArray
     labels: IntArray
-    boluses: tuple[Bolus, ...]
+    starts_s: FloatArray
+    sources: IntArray
+
+    def index(self, t: FloatArray) -> IntArray:
+        """Index of the stretch in which each time lies."""
+        return np.clip(np.searchsorted(self.edges_s, t, side="right") - 1, 0, len(self.rates_ul_per_h) - 1)
 
     def rate(self, t: FloatArray) -> FloatArray:
         """Rate at each time, continuous from the right; 0 before the start of delivery."""
-        index = np.clip(np.searchsorted(self.edges_s, t, side="right") - 1, 0, len(self.rates_ul_per_h) - 1)
-        return np.where(t < 0.0, 0.0, self.rates_ul_per_h[index])
+        return np.where(t < 0.0, 0.0, self.rates_ul_per_h[self.index(t)])
 
     def volume(self, t: FloatArray) -> FloatArray:
         """Volume delivered from the start of delivery to each time; linear between edges, so exact."""
         t = np.maximum(t, 0.0)
-        index = np.clip(np.searchsorted(self.edges_s, t, side="right") - 1, 0, len(self.rates_ul_per_h) - 1)
+        index = self.index(t)
         reached = self.volumes_ul[index] + self.rates_ul_per_h[index] * (t - self.edges_s[index]) / HOUR_S
         return np.minimum(reached, self.volumes_ul[index + 1])  # the last bit must not pass the next edge
 
 
 def work_out(
     basal: Basal,
-    boluses: Sequence[Bolus],
+    planned: Sequence[Bolus],
     periodic: PeriodicBolus | None,
     day_offset_s: float,
     clock_gain: float,
@@ -62,7 +67,7 @@ def work_out(
 
     Parameters
     ----------
-    boluses : planned boluses in order of their beginning.
+    planned : boluses that come once, in order of their beginning.
     day_offset_s : what the pump's clock shows at the start of delivery, in seconds after its midnight.
     clock_gain : seconds of the pump's clock in one second of the run's clock.
 
@@ -74,50 +79,52 @@ def work_out(
     """
     end = horizon_s * clock_gain
     basal_edges, basal_rates = _basal_steps(basal, day_offset_s, end)
-    starts = _periodic_starts(periodic, end)
-    ends = starts + (periodic.duration_s if periodic else 0.0)
-    pulses = [bolus for bolus in boluses if bolus.at_s < end]
-    planned_edges = [edge for bolus in pulses for edge in (bolus.at_s, bolus.end_s)]
-    edges = np.round(np.concatenate([basal_edges, starts, ends, planned_edges]), 6)
+    turns = _turns(periodic, end)
+    turn_ends = turns + (periodic.duration_s if periodic else 0.0)
+    planned = [bolus for bolus in planned if bolus.at_s < end]
+    planned_edges = [edge for bolus in planned for edge in (bolus.at_s, bolus.end_s)]
+    edges = np.round(np.concatenate([basal_edges, turns, turn_ends, planned_edges]), 6)
     edges = np.unique(np.append(edges[(edges > 0.0) & (edges < end)], [0.0, end]))
     middles = 0.5 * (edges[:-1] + edges[1:])
 
+    starts = np.concatenate([[bolus.at_s for bolus in planned], turns])
+    sources = np.concatenate([np.arange(len(planned)), np.full(len(turns), REPEATED)]).astype(np.int64)
+    order = np.argsort(starts, kind="stable")
+    numbers = np.empty(len(order), dtype=np.int64)
+    numbers[order] = np.arange(1, len(order) + 1)
+
     rates = basal_rates[np.searchsorted(basal_edges, middles, side="right") - 1]
-    labels = np.zeros(len(middles), dtype=np.int64)
-    began = np.full(len(middles), -np.inf)
-    ordered = _in_order(pulses, starts, periodic)
-    for bolus in pulses:
+    for bolus in planned:
         if bolus.kind == "bridge":
             rates[(middles >= bolus.at_s) & (middles < bolus.end_s)] = 0.0
-    if periodic is not None and len(starts):
-        turn = np.searchsorted(starts, middles, side="right") - 1
-        on = (turn >= 0) & (middles < ends[np.maximum(turn, 0)])
+    labels = np.full(len(middles), BASAL, dtype=np.int64)
+    began = np.full(len(middles), -np.inf)
+    if periodic is not None and len(turns):
+        turn = np.searchsorted(turns, middles, side="right") - 1
+        on = (turn >= 0) & (middles < turn_ends[np.maximum(turn, 0)])
         rates = rates + np.where(on, periodic.volume_ul / periodic.duration_s * HOUR_S * clock_gain, 0.0)
-        numbers = np.array([i for i, bolus in enumerate(ordered, 1) if bolus.kind == PERIODIC], dtype=np.int64)
-        labels[on] = numbers[turn[on]]
-        began[on] = starts[turn[on]]
-    for number, bolus in enumerate(ordered, 1):
-        if bolus.kind == PERIODIC:
-            continue
+        labels[on] = numbers[len(planned) + turn[on]]
+        began[on] = turns[turn[on]]
+    for number, bolus in zip(numbers, planned, strict=False):
         first, last = np.searchsorted(middles, (bolus.at_s, bolus.end_s))
         within = slice(int(first), int(last))
         rates[within] += bolus.rate_ul_per_h * clock_gain
         later = began[within] <= bolus.at_s
         labels[within][later] = number
         began[within][later] = bolus.at_s
-    return _course(edges / clock_gain, rates, labels, ordered, horizon_s)
+    return _merged(edges / clock_gain, rates, labels, starts[order], sources[order], horizon_s)
 
 
-def _course(
-    edges_s: FloatArray, rates: FloatArray, labels: IntArray, boluses: tuple[Bolus, ...], horizon_s: float
+def _merged(
+    edges_s: FloatArray, rates: FloatArray, labels: IntArray, starts_s: FloatArray, sources: IntArray, horizon_s: float
 ) -> Course:
-    """Merge neighbours that do not differ and sum the volumes."""
+    """Join neighbours that do not differ and sum the volumes."""
     keep = np.ones(len(rates), dtype=np.bool_)
     keep[1:] = (rates[1:] != rates[:-1]) | (labels[1:] != labels[:-1])
     edges_s = np.append(edges_s[:-1][keep], horizon_s)
     rates, labels = rates[keep], labels[keep]
     volumes = np.concatenate([[0.0], np.cumsum(rates * np.diff(edges_s) / HOUR_S)])
-    return Course(horizon_s, edges_s, rates, volumes, labels, boluses)
+    return Course(horizon_s, edges_s, rates, volumes, labels, starts_s, sources)
 
 
 def _basal_steps(basal: Basal, day_offset_s: float, end: float) -> tuple[FloatArray, FloatArray]:
@@ -131,15 +138,9 @@ def _basal_steps(basal: Basal, day_offset_s: float, end: float) -> tuple[FloatAr
     return np.array([0.0]), np.array([rate])
 
 
-def _periodic_starts(periodic: PeriodicBolus | None, end: float) -> FloatArray:
+def _turns(periodic: PeriodicBolus | None, end: float) -> FloatArray:
+    """Beginnings of the periodic bolus before ``end``."""
     if periodic is None or periodic.first_s >= end:
         return np.empty(0)
     count = int(np.ceil((end - periodic.first_s) / periodic.interval_s))
     return np.round(periodic.first_s + periodic.interval_s * np.arange(count), 6)
-
-
-def _in_order(planned: Sequence[Bolus], starts: FloatArray, periodic: PeriodicBolus | None) -> tuple[Bolus, ...]:
-    if periodic is None:
-        return tuple(planned)
-    repeated = [Bolus(float(at), periodic.volume_ul, periodic.duration_s, PERIODIC) for at in starts]
-    return tuple(sorted([*planned, *repeated], key=lambda bolus: bolus.at_s))
