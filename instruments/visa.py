@@ -148,8 +148,8 @@ class VisaInstrument(Instrument):
         """Connect, get in step and check the serial number."""
         with self._lock:
             if self._port is None:
-                self._opened = True
-                self._connect()
+                self._opened, self._retry_at = True, float("-inf")
+                self._connected()
 
     def close(self) -> None:
         """Close the port; the instrument stays as it is."""
@@ -176,36 +176,61 @@ class VisaInstrument(Instrument):
         `InstrumentRefusal` for one by which the instrument says no.
         """
         with self._lock:
-            while True:
-                try:
-                    port = self._ready()
-                    if (stray := self._peek(port)) and self._dropped(stray):
-                        port = self._recover()
-                    if self._until is not None or within_s is not None:
-                        self._limit(port, within_s or self.settings.timeout_s)
-                    self.sent_s = self.clock.now()
-                    port.write_raw(request)
-                    return interpret(self._receive(port))
-                except InstrumentRefusal:
-                    raise
-                except (InstrumentTimeout, InstrumentReplyError):
-                    self._in_step = False
-                    attempts -= 1
-                    if attempts <= 0:
+            outermost = self._until is None
+            try:
+                while True:
+                    try:
+                        port = self._ready()
+                        if (stray := self._peek(port)) and self._dropped(stray):
+                            port = self._ready()
+                        if within_s is not None or self._until is not None:
+                            self._limit(port, within_s or self.settings.timeout_s)
+                        self.sent_s = self.clock.now()
+                        port.write_raw(request)
+                        return interpret(self._receive(port))
+                    except InstrumentRefusal:
                         raise
-                except WIRE_ERRORS as error:
-                    failure = self._mapped(error, request)
-                    attempts -= 1
-                    if attempts <= 0 or isinstance(failure, InstrumentDisconnected):
-                        raise failure from error
-                finally:
-                    if within_s is not None:
-                        self._limit_as_usual()
+                    except (InstrumentTimeout, InstrumentReplyError):
+                        self._in_step = False
+                        attempts -= 1
+                        if attempts <= 0:
+                            raise
+                    except WIRE_ERRORS as error:
+                        failure = self._mapped(error, request)
+                        attempts -= 1
+                        if attempts <= 0 or isinstance(failure, InstrumentDisconnected):
+                            raise failure from error
+                    self._allow(self.clock.now() - self.settings.timeout_s)
+            finally:
+                if (outermost and self._until is not None) or within_s is not None:
+                    self._end_call()
 
     def _ready(self) -> MessageBasedResource:
-        """The port, connected and in step; to be called with the lock held."""
+        """The port, connected and in step."""
         port = self._port
-        return port if port is not None and self._in_step else self._recover()
+        if port is not None and self._in_step:
+            return port
+        self._allow(self.clock.now())
+        return self._recover()
+
+    def _connected(self) -> None:
+        """Connect and get in step now if that is needed, so that the next exchange is one and nothing else."""
+        with self._lock:
+            try:
+                self._ready()
+            finally:
+                self._end_call()
+
+    def _allow(self, start_s: float) -> None:
+        """Let the present call take `DEADLINES` timeouts from its start, whatever it is made of."""
+        if self._until is None:
+            self._until = start_s + DEADLINES * self.settings.timeout_s
+
+    def _end_call(self) -> None:
+        self._until = None
+        if self._port is not None:
+            with contextlib.suppress(*WIRE_ERRORS):  # a port that is gone shows itself at the next exchange
+                self._port.timeout = max(1.0, 1000.0 * self.settings.timeout_s)
 
     def _left_over(self) -> bytes:
         """Take what has arrived beside the reply that is being interpreted."""
@@ -247,10 +272,9 @@ class VisaInstrument(Instrument):
     def _get_in_step(self) -> None:
         self._lost_steps += 1
         self._synchronise()
-        self._in_step = True
+        self._in_step, self._lost_steps = True, 0
         if self._recognised:
             self._put_back()
-        self._lost_steps = 0
 
     def _put_back(self) -> None:
         try:
@@ -265,7 +289,7 @@ class VisaInstrument(Instrument):
         assert port is not None
         try:
             self._stray(self._peek(port))
-            if port.interface_type not in (constants.InterfaceType.asrl, constants.InterfaceType.tcpip):
+            if self._peek is _nothing:
                 port.clear()
             if marker is None:
                 return
@@ -279,8 +303,6 @@ class VisaInstrument(Instrument):
                 self._stray(reply)
         except WIRE_ERRORS as error:
             raise self._mapped(error, marker or b"") from error
-        finally:
-            self._limit_as_usual()
 
     def _limit(self, port: MessageBasedResource, seconds: float) -> None:
         """Set how long the next read may take; raises InstrumentTimeout when the whole call has had its time."""
@@ -289,11 +311,6 @@ class VisaInstrument(Instrument):
         if seconds <= 0.0:
             raise InstrumentTimeout(self.name, "no whole reply in time")
         port.timeout = max(1.0, 1000.0 * seconds)
-
-    def _limit_as_usual(self) -> None:
-        if self._port is not None:
-            with contextlib.suppress(*WIRE_ERRORS):  # a port that is gone shows itself at the next exchange
-                self._port.timeout = max(1.0, 1000.0 * self.settings.timeout_s)
 
     # -- connecting
 
@@ -309,7 +326,7 @@ class VisaInstrument(Instrument):
 
     def _connect(self) -> None:
         """Open the port and make sure that the right instrument is behind it; else try again later."""
-        self._until = self.clock.now() + DEADLINES * self.settings.timeout_s
+        self._retry_after_s = min(2.0 * self._retry_after_s, LAST_RETRY_S)  # should this attempt fail
         try:
             self._open_port()
             self._get_in_step()
@@ -323,9 +340,6 @@ class VisaInstrument(Instrument):
             raise InstrumentDisconnected(
                 self.name, f"{self.settings.resource} is open but does not answer as it should: {error}"
             ) from error
-        finally:
-            self._until = None
-            self._limit_as_usual()
         self._retry_after_s = FIRST_RETRY_S
 
     def _open_port(self) -> None:
@@ -351,7 +365,6 @@ class VisaInstrument(Instrument):
             self._cannot_open(error)
 
     def _cannot_open(self, error: Exception) -> NoReturn:
-        self._shut()
         raise InstrumentDisconnected(
             self.name, f"cannot open {self.settings.resource}: {error}; check its name, the cable and the power"
         ) from error
@@ -381,7 +394,6 @@ class VisaInstrument(Instrument):
         port, self._port = self._port, None
         self._in_step = self._recognised = False
         self._retry_at = self.clock.now() + self._retry_after_s
-        self._retry_after_s = min(2.0 * self._retry_after_s, LAST_RETRY_S)
         if port is not None:
             with contextlib.suppress(*WIRE_ERRORS):  # a port whose cable is gone may not even close
                 port.close()

@@ -37,13 +37,13 @@ _TARE = re.compile(rb"(?:TI ([SD])|TA (A)) (?=.{10} )( *-?\d+(?:\.\d+)?) (g|mg|k
 _ERROR = re.compile(rb"S S +Error (\d+)[bt]\r?\n")
 _CAPACITY = re.compile(r"^(.*?)\s*(\d+(?:\.\d+)?) (g|kg)$")
 _TO_MG = {b"g": b"e3", b"mg": b"e0", b"kg": b"e6"}  # as exponents: the decimal number that was sent, rounded once
-_STATUS = {b"S": (83.0, Quality.GOOD), b"D": (68.0, Quality.UNSTABLE)}
-_OUT_OF_RANGE = {b"S +": Quality.OVERLOAD, b"S -": Quality.UNDERLOAD}
+_STATUS = {b"S": (83.0, 0), b"D": (68.0, int(Quality.UNSTABLE))}
+_OUT_OF_RANGE = {b"S +": int(Quality.OVERLOAD), b"S -": int(Quality.UNDERLOAD)}
 _REFUSED = {b"I": "is busy", b"L": "does not accept the value", b"+": "is overloaded", b"-": "is underloaded"}
 _ERRORS = {b"ES": "does not know the command", b"ET": "received it damaged"}
 _SERIAL_NUMBER = b'I4 A "'
 
-RESETS_AFTER = 2
+RESETS_AFTER = 4
 """A balance that failed so often to get in step is reset with ``@``, which ends whatever it was waiting for."""
 
 
@@ -70,7 +70,8 @@ class MtSicsBalance(VisaInstrument, Polled):
     def __init__(self, name: str, settings: Settings, clock: Clock, connection: Connection) -> None:
         super().__init__(name, settings, clock, connection)
         self.capacity_mg: float | None = self.settings.capacity_mg
-        self._tare: bytes | None = None  # as the balance wrote it, "   12.3456 g"
+        self._tare: bytes | None = None  # as the balance wrote it, "12.3456 g"
+        self._was_reset = False
 
     @property
     def period_s(self) -> float:
@@ -141,10 +142,10 @@ class MtSicsBalance(VisaInstrument, Polled):
             code, quality = _STATUS[letter]
             return Reading(self.sent_s, (float(value + _TO_MG[unit]), code), (quality, 0))
         line = reply.rstrip(b"\r\n")
-        if (quality := _OUT_OF_RANGE.get(line, Quality.GOOD)) is not Quality.GOOD:
-            return Reading(self.sent_s, (math.nan, float(line[2])), (quality, 0))
+        if outside := _OUT_OF_RANGE.get(line):
+            return Reading(self.sent_s, (math.nan, float(line[2])), (outside, 0))
         if _ERROR.fullmatch(reply):
-            return Reading(self.sent_s, (math.nan, float(ord("E"))), (Quality.DEVICE_ERROR, 0))
+            return Reading(self.sent_s, (math.nan, float(ord("E"))), (int(Quality.DEVICE_ERROR), 0))
         raise self._unexpected(b"S", reply)
 
     def _tared(self, reply: bytes) -> bool:
@@ -198,7 +199,8 @@ class MtSicsBalance(VisaInstrument, Polled):
 
     def _marker(self) -> bytes:
         """``I4``; or ``@``, which also ends whatever the balance waits for, where no tare can be lost by it."""
-        return b"I4\r\n" if self._tare is not None and self._lost_steps <= RESETS_AFTER else b"@\r\n"
+        self._was_reset = self._tare is None or self._lost_steps > RESETS_AFTER
+        return b"@\r\n" if self._was_reset else b"I4\r\n"
 
     def _is_marked(self, reply: bytes) -> bool:
         return reply.startswith(_SERIAL_NUMBER)
@@ -218,11 +220,17 @@ class MtSicsBalance(VisaInstrument, Polled):
         restored = self._command(b"TA " + self._tare + b"\r\n", self._tare_held)
         if _in_mg(restored) != _in_mg(self._tare):
             raise InstrumentReplyError(self.name, f"its tare is {restored!r} where {self._tare!r} was set")
-        self.note(
-            "warning",
-            f'balance "{self.name}" was restarted: its tare of {self._tare.decode()} was gone and is set again; '
-            "its zero point may have moved",
-        )
+        amount = self._tare.decode()
+        if self._was_reset:
+            self.note(
+                "warning", f'balance "{self.name}" was reset to make it answer; its tare of {amount} is set again'
+            )
+        else:
+            self.note(
+                "warning",
+                f'balance "{self.name}" was restarted: its tare of {amount} was gone and is set again; '
+                "its zero point may have moved",
+            )
 
 
 def _amount(found: re.Match[bytes]) -> bytes:

@@ -180,7 +180,7 @@ class PumpLinkHead(VisaInstrument, Polled):
             raise AssertionError("the last attempt returns or raises")
 
     def _next_frame(self, text: str) -> bytes:
-        self._ready()  # connecting takes numbers of its own
+        self._connected()  # connecting takes numbers of its own
         self._sequence = self._sequence % _LAST_SEQUENCE + 1
         self._awaited = b"<%d " % self._sequence
         return _framed(f"{self._sequence} {text}")

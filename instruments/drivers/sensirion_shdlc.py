@@ -346,17 +346,17 @@ class ShdlcFlowSensor(VisaInstrument, Buffered):
         quality = np.zeros(values.shape, dtype=np.uint16)
         values[:, 0] = flow * self._ul_per_h_a_count
         values[:, 1] = flow
-        quality[np.abs(flow) >= self._saturated_at, 0] |= Quality.SATURATED
+        quality[np.abs(flow) >= self._saturated_at, 0] |= int(Quality.SATURATED)
         if signals > 1:
             flags = counts[:, 2]
             values[:, 2] = counts[:, 1] / _TEMPERATURE_COUNTS_PER_DEGC
             values[:, 3] = flags
-            quality[flags & _HIGH_FLOW != 0, 0] |= Quality.SATURATED
-            quality[flags & _AIR_IN_LINE != 0, 0] |= Quality.AIR
+            quality[flags & _HIGH_FLOW != 0, 0] |= int(Quality.SATURATED)
+            quality[flags & _AIR_IN_LINE != 0, 0] |= int(Quality.AIR)
         at = 0
         for piece in pieces:
             if piece.device_error:
-                quality[at : at + len(piece.counts), 0] |= Quality.DEVICE_ERROR
+                quality[at : at + len(piece.counts), 0] |= int(Quality.DEVICE_ERROR)
             at += len(piece.counts)
         t: FloatArray = self._index.zero_s + np.arange(first, first + len(counts), dtype=np.float64) * self.interval_s
         return Block(self.name, first, t, values, quality)
