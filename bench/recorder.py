@@ -12,8 +12,6 @@ from instruments.clock import Clock, Queue, Worker
 SYNC_WALL_S = 0.5
 """The record is synced at least twice each wall second, so that no more than one second can be lost."""
 
-RETRY_S = 5.0
-
 Entry = Callable[[JournalWriter], None]
 
 
@@ -21,7 +19,7 @@ class Recorder:
     """Takes blocks and records from any worker, and writes them in the order in which they came.
 
     Acquisition acts first and records then; it never waits for the disk.  A full disk keeps the entries in memory,
-    tells the engine once, and goes on when there is room again.
+    is told once, and writing goes on when there is room again.
     """
 
     def __init__(self, journal: JournalWriter, clock: Clock, on_trouble: Callable[[str], None]) -> None:
@@ -30,7 +28,6 @@ class Recorder:
         self._queue = cast("Queue[Entry]", clock.queue())
         self._urgent = clock.event()
         self._closing = False
-        self._waiting: list[Entry] = []
         self._synced_wall = clock.wall()
         self._on_trouble = on_trouble
         self._full = False
@@ -57,8 +54,8 @@ class Recorder:
 
     @property
     def pending(self) -> int:
-        """Entries that are not written yet."""
-        return len(self._queue) + len(self._waiting)
+        """Entries that the writer has not taken yet."""
+        return len(self._queue)
 
     def close(self) -> None:
         """Write and sync everything, then let go of the file; raises what ended the writer."""
@@ -73,30 +70,25 @@ class Recorder:
             urgent = self._clock.wait(self._urgent, self._clock.now() + self._clock.record_every_s)
             self._urgent.clear()
             closing = self._closing
-            self._waiting.extend(self._queue.drain())
-            written = self._write()
-            if written and (urgent or closing or self._clock.wall() - self._synced_wall >= SYNC_WALL_S):
-                self._journal.sync()
-                self._synced_wall = self._clock.wall()
+            for entry in self._queue.drain():
+                entry(self._journal)
+            due = self._clock.wall() - self._synced_wall >= SYNC_WALL_S
+            self._to_disk(sync=urgent or closing or due)
             if closing:
-                if not written:
-                    raise JournalFull(f"{self._journal.path}: the disk is full; {len(self._waiting)} entries are lost")
                 self._journal.close()
                 return
 
-    def _write(self) -> bool:
-        """Write what waits; False when the disk is full."""
-        done = 0
+    def _to_disk(self, *, sync: bool) -> None:
+        """Write what waits, and have the disk confirm it; a full disk is told once and tried again next time."""
         try:
-            for entry in self._waiting:
-                entry(self._journal)
-                done += 1
+            if sync:
+                self._journal.sync()
+                self._synced_wall = self._clock.wall()
+            else:
+                self._journal.write()
         except JournalFull as error:
             if not self._full:
                 self._full = True
                 self._on_trouble(str(error))
-            return False
-        finally:
-            del self._waiting[:done]
-        self._full = False
-        return True
+        else:
+            self._full = False

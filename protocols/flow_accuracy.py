@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from data.run import Run
-
-from data.checks import Evaluation
 from data.schedule import Schedule
 from instruments.capabilities import PumpLink, Tareable, Valve
 from protocols.interlock import Interlock
@@ -21,6 +19,11 @@ from protocols.steps import (
     StopDelivery,
     Tare,
 )
+
+if TYPE_CHECKING:
+    from data.run import Run
+
+    from data.checks import Evaluation
 
 SETTLE_S = 1800.0
 """After a blank the tubing and the flow settle for this long before anything is judged."""
