@@ -28,6 +28,8 @@ ANCHOR_S = 600.0
 """How often host time and sample count of a hardware-timed stream are compared; also a bound of its blocks, so that
 the comparison does not depend on how long blocks may be."""
 
+_UNUSABLE = int(UNUSABLE)
+
 SLACK = 8
 """Samples beyond the expected number that a read asks for, so that a fast crystal cannot fill a buffer."""
 
@@ -47,14 +49,25 @@ class Guard:
         """Look at every sample of the column, act on the first one outside the band."""
         at = self.interlock.crossing(values, quality)
         self.last = float(values[-1])
-        good = np.flatnonzero((quality & int(UNUSABLE)) == 0)
+        good = np.flatnonzero((quality & _UNUSABLE) == 0)
         if good.size:
             self.last_good_s = float(t[good[-1]])
-        if at is None:
-            self.outside = False
-        elif not self.outside:
+        self._act(at is not None, float(t[at or 0]), float(values[at or 0]))
+
+    def judge_one(self, t: float, value: float, quality: int) -> None:
+        """The same for one sample, without the cost of arrays."""
+        self.last = value
+        if not quality & _UNUSABLE:
+            self.last_good_s = t
+        self._act(self.interlock.outside(value, quality), t, value)
+
+    def _act(self, outside: bool, t: float, value: float) -> None:
+        """Act when the band is left, not again while the channel stays outside."""
+        if outside and not self.outside:
             self.outside = True
-            self.on_crossing(self.interlock, float(t[at]), float(values[at]))
+            self.on_crossing(self.interlock, t, value)
+        else:
+            self.outside = outside
 
     def headroom_s(self) -> float:
         """How long the channel needs at least to reach a limit."""
@@ -121,9 +134,10 @@ class Sampler:
                 if self._lost_since is not None:
                     self._found()
                 batch.add(index, reading.t, reading.values, reading.quality)
-                if self.guards or self.tallies:
-                    last = batch.last()
-                    self._judge(*last)
+                for guard in self.guards:
+                    guard.judge_one(reading.t, reading.values[guard.column], reading.quality[guard.column])
+                if self.tallies:
+                    self._count(*batch.last())
                 if batch.count == BATCH or reading.t - batch.first_t >= oldest_s:
                     self.recorder.block(batch.take())
             self._notes(instrument)
@@ -186,6 +200,10 @@ class Sampler:
     def _judge(self, t: FloatArray, values: FloatArray, quality: QualityArray) -> None:
         for guard in self.guards:
             guard.judge(t, values[:, guard.column], quality[:, guard.column])
+        if self.tallies:
+            self._count(values, quality)
+
+    def _count(self, values: FloatArray, quality: QualityArray) -> None:
         for tally in self.tallies:
             tally.add(values[:, tally.column], quality[:, tally.column])
 
@@ -262,9 +280,9 @@ class _Batch:
     def first_t(self) -> float:
         return float(self._t[0])
 
-    def last(self) -> tuple[FloatArray, FloatArray, QualityArray]:
+    def last(self) -> tuple[FloatArray, QualityArray]:
         at = slice(self.count - 1, self.count)
-        return self._t[at], self._values[at], self._quality[at]
+        return self._values[at], self._quality[at]
 
     def take(self) -> Block:
         n, self.count = self.count, 0

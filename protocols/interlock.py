@@ -58,6 +58,12 @@ class Interlock:
         outside &= (quality & _NO_EVIDENCE) == 0
         return int(np.argmax(outside)) if outside.any() else None
 
+    def outside(self, value: float, quality: int) -> bool:
+        """Whether one sample is outside the band."""
+        if quality & _NO_EVIDENCE:
+            return False
+        return (self.high is not None and value > self.high) or (self.low is not None and value < self.low)
+
     def headroom_s(self, value: float) -> float:
         """Shortest time in which the channel could reach a limit from ``value``."""
         if not self.slew_per_s:
