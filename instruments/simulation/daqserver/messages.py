@@ -20,7 +20,7 @@ SERVICE = "nidaqmx_grpc.NiDAQmx"
 
 _SERVICE = nidaqmx_pb2.DESCRIPTOR.services_by_name["NiDAQmx"]
 _ATTRIBUTE_RPC = re.compile(r"(Get|Set|Reset)([A-Za-z]+?)Attribute(Ex)?([A-Z][A-Za-z0-9]*)?$")
-_UNSCOPED = re.compile(r"^[A-Z]+_ATTRIBUTE_(PHYSICAL_CHAN_)?")
+_UNSCOPED = re.compile(r"^(PHYSICALCHANNEL_ATTRIBUTE_PHYSICAL_CHAN_|[A-Z]+_ATTRIBUTE_)")
 
 Message = Any  # the classes are generated at import time; there is nothing that a type checker could see
 

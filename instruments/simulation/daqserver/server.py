@@ -11,7 +11,9 @@ import grpc
 
 from instruments.clock import Clock
 from instruments.simulation.daqserver import sessions, transfer
+from instruments.simulation.daqserver.catalogue import CatalogueError
 from instruments.simulation.daqserver.dispatch import Dispatcher
+from instruments.simulation.daqserver.faults import DaqFault
 from instruments.simulation.daqserver.hardware import Hardware, Wiring, lower_keys, name_devices
 from instruments.simulation.daqserver.system import System
 from instruments.simulation.signal import Actuator, Signal
@@ -38,6 +40,11 @@ class DaqServer:
     actuators : digital line or analog output to what it drives.
     wiring : physical channel to shunt and leads.
     clock_ppm : how fast the devices' crystal runs.
+
+    Raises
+    ------
+    CatalogueError
+        A device type that is not in the catalogue, or a terminal that no device has.
     """
 
     def __init__(
@@ -58,7 +65,11 @@ class DaqServer:
             clock_ppm,
         )
         for physical in (*signals, *(actuators or {}), *(wiring or {})):
-            hardware.check_terminal(physical)
+            try:
+                hardware.check_terminal(physical)
+            except DaqFault:
+                there = ", ".join(f"{device.name} ({device.product.name})" for device in hardware.devices.values())
+                raise CatalogueError(f'there is no terminal "{physical}" on the devices {there or "(none)"}') from None
         self.system = System(hardware)
         self._dispatcher = Dispatcher(self.system, {**sessions.HANDLERS, **transfer.HANDLERS})
         self._server: Any = None

@@ -232,6 +232,8 @@ class Task:
             return self.position
         if self.frozen is not None:
             return self.frozen
+        if not self.running:
+            return 0
         elapsed = self.hardware.clock.now() - self.t0
         count = int(np.floor(elapsed / self.dt + EPSILON)) + 1
         if self.timing.mode is AcquisitionType.FINITE:
