@@ -175,6 +175,19 @@ def parse_fault(text: str) -> FaultSpec:
     return fault(match["name"], severity, quantities.parse(match["at"], "time") if match["at"] else 0.0)
 
 
+def read_flow_log(path: Path, interval: str, unit: str) -> tuple[FloatArray, FloatArray]:
+    """Times in s and flows in nL/min of a recorded log; raises ValueError naming the line, OSError for the file."""
+    from instruments.simulation.replay import read_log
+
+    if not path.is_file():
+        raise FileError(f"{path}: there is no such file; check the path")
+    times, values = read_log(path, quantities.parse(interval, "time"))
+    if times.size < 2:
+        raise FileError(f"{path}: the log holds {times.size} values; it needs at least two")
+    per_unit = quantities.parse(f"1 {unit}", "flow") / quantities.parse("1 nL/min", "flow")
+    return times, values * per_unit
+
+
 def fault_rows() -> list[dict[str, Any]]:
     """Every fault that a simulated station can have, as plain data."""
     from instruments.simulation.faults import FAULTS

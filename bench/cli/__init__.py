@@ -12,6 +12,7 @@ import click
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "demo": ("bench.cli.run", "demo", "Run a complete flow-accuracy test of a simulated pump."),
     "run": ("bench.cli.run", "run", "Run a protocol on a station."),
+    "replay": ("bench.cli.run", "replay", "Play a recorded flow log through a simulated sensor into a run file."),
     "protocols": ("bench.cli.listing", "protocols", "List the protocols and their parameters."),
     "stations": ("bench.cli.listing", "stations", "List or check station files."),
     "duts": ("bench.cli.listing", "duts", "List or check files of devices under test, catheters and fluids."),

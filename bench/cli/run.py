@@ -94,6 +94,30 @@ def run(
     return _conduct(request, as_json)
 
 
+@click.command()
+@click.argument("log", type=click.Path(path_type=Path))
+@click.option("--interval", default="1 s", show_default=True, help="Spacing of the values of a log without times.")
+@click.option("--unit", default="nL/min", show_default=True, help="Unit of the values.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), help="Folder of the run file.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def replay(log: Path, interval: str, unit: str, out: Path, as_json: bool) -> int:
+    """Play LOG, a recorded flow, through the wire of a simulated flow sensor into a run file.
+
+    A line of LOG holds one value, or a time in seconds and a value.  The real driver and pyvisa read it as they would
+    read the sensor; the run's origin is "replayed".
+    """
+    from bench.session import Request
+    from bench.station import read_flow_log
+
+    times, values = read_flow_log(log, interval, unit)
+    length = f"{max(600.0, float(times[-1] - times[0])):.3f} s"
+    settings = {"recording": length}
+    return _conduct(
+        Request("flow-record", "replay", settings=settings, out=out, replay={"flow_nl_per_min": (times, values)}),
+        as_json,
+    )
+
+
 def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name.strip() or not value.strip():

@@ -15,7 +15,7 @@ from protocols.analysis import delivery, gravimetry, suitability
 from protocols.analysis.budget import Budget
 from protocols.analysis.decision import judge
 from protocols.analysis.evaporation import HOUR_S
-from protocols.analysis.flow_record import FlowRecord, FlowRecordError, read_record
+from protocols.analysis.gravimetric_record import GravimetricRecord, GravimetricRecordError, read_record
 from protocols.analysis.grid import Grid, RecordError, gaps, resample
 from protocols.analysis.mass_steps import exclusion_share, negative_steps, unexpected_deliveries
 from protocols.analysis.no_flow import no_flow
@@ -35,7 +35,7 @@ def evaluate(run: Run) -> Evaluation:
     """Judge a flow-accuracy run."""
     try:
         record = read_record(run)
-    except FlowRecordError as error:
+    except GravimetricRecordError as error:
         return Evaluation((_nothing(str(error)),))
     excluded = _exclusions(record)
     fit = tuple(_suitability(record, excluded))
@@ -71,7 +71,7 @@ def _on_suitability(check: Check, bad: set[str]) -> Check:
     return replace(check, verdict=Verdict.INVALID, note=f"{note}the rig was not fit: {', '.join(blamed)}")
 
 
-def _exclusions(record: FlowRecord) -> tuple[Exclusion, ...]:
+def _exclusions(record: GravimetricRecord) -> tuple[Exclusion, ...]:
     """What may not be used: falls of the mass, and what a named person took out with a reason."""
     from_s, to_s = record.started_s, record.analysis[1]
     inside = (record.shown_t_s >= from_s) & (record.shown_t_s <= to_s)
@@ -87,7 +87,7 @@ def _exclusions(record: FlowRecord) -> tuple[Exclusion, ...]:
 # ------------------------------------------------------------------------------------------------ the rig
 
 
-def _suitability(record: FlowRecord, excluded: Sequence[Exclusion]) -> Iterator[Check]:
+def _suitability(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterator[Check]:
     collected = record.collected
     from_s, to_s = record.analysis
     yield suitability.data_complete(collected.t_s, from_s, to_s)
@@ -118,7 +118,7 @@ def _suitability(record: FlowRecord, excluded: Sequence[Exclusion]) -> Iterator[
         yield suitability.in_band("bath-temperature", "Pump temperature", "degC", bath, middle - half, middle + half, u)
 
 
-def _against_sensor(record: FlowRecord) -> Iterator[Check]:
+def _against_sensor(record: GravimetricRecord) -> Iterator[Check]:
     flow, (from_s, to_s) = record.flow, record.analysis
     assert flow is not None
     certificate = record.calibration("flow")
@@ -135,7 +135,7 @@ def _against_sensor(record: FlowRecord) -> Iterator[Check]:
     yield suitability.no_air(flow, record.started_s, to_s)
 
 
-def _noise_of_stretch_percent(record: FlowRecord) -> float:
+def _noise_of_stretch_percent(record: GravimetricRecord) -> float:
     """Standard uncertainty of a stretch's mean flow by the balance, in percent of the set rate."""
     begin = record.analysis[0]
     end = min(begin + RATIO_STRETCH_S, record.analysis[1])
@@ -146,7 +146,7 @@ def _noise_of_stretch_percent(record: FlowRecord) -> float:
 # ----------------------------------------------------------------------------------------------- the pump
 
 
-def _delivery_checks(record: FlowRecord, excluded: Sequence[Exclusion]) -> Iterator[Check]:
+def _delivery_checks(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterator[Check]:
     from_s, to_s = record.analysis
     if "analysis" in record.run.phases and to_s > from_s:
         yield from _means(record, excluded)
@@ -162,7 +162,7 @@ _BALANCE = ("data-complete", "excluded", "evaporation", "blanks-agree", "balance
 _ALL = (*_BALANCE, "sensor-balance-ratio", "ratio-steady")
 
 
-def _means(record: FlowRecord, excluded: Sequence[Exclusion]) -> Iterator[Check]:
+def _means(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterator[Check]:
     """The mean over the interval, which is judged; and the estimate of the pump's mean rate, over whole strokes."""
     from_s, to_s = record.analysis
     limits = _limits(record, "mean")
@@ -194,7 +194,7 @@ def _means(record: FlowRecord, excluded: Sequence[Exclusion]) -> Iterator[Check]
     yield from _mean_rate(record, in_percent)
 
 
-def _overall(record: FlowRecord, excluded: Sequence[Exclusion], volume: float) -> float:
+def _overall(record: GravimetricRecord, excluded: Sequence[Exclusion], volume: float) -> float:
     """A = 100 (sum dV_used / sum expected_used - 1)."""
     from_s, to_s = record.analysis
     if not excluded:
@@ -205,7 +205,7 @@ def _overall(record: FlowRecord, excluded: Sequence[Exclusion], volume: float) -
     return found
 
 
-def _mean_at_body_temperature(record: FlowRecord, volume: float, expected: float) -> Iterator[Check]:
+def _mean_at_body_temperature(record: GravimetricRecord, volume: float, expected: float) -> Iterator[Check]:
     """The same mean as a volume at 37 degC: water takes 0.5 % more room there."""
     if record.run.fluid["density_basis"] != "water-table":
         return
@@ -223,7 +223,7 @@ def _mean_at_body_temperature(record: FlowRecord, volume: float, expected: float
     )
 
 
-def _mean_rate(record: FlowRecord, mean: Budget) -> Iterator[Check]:
+def _mean_rate(record: GravimetricRecord, mean: Budget) -> Iterator[Check]:
     """Error of the pump's mean rate, over as many whole strokes as the analysis holds."""
     from_s, to_s = record.analysis
     stroke = record.stroke_ul
@@ -253,7 +253,7 @@ def _mean_rate(record: FlowRecord, mean: Budget) -> Iterator[Check]:
     )
 
 
-def _trumpet(record: FlowRecord, excluded: Sequence[Exclusion]) -> tuple[Grid, tuple[TrumpetPoint, ...]]:
+def _trumpet(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> tuple[Grid, tuple[TrumpetPoint, ...]]:
     """Trumpet of the analysis on a grid of whole strokes; nothing for a rate that varies."""
     from_s, to_s = record.analysis
     interval = _interval_s(record)
@@ -265,7 +265,7 @@ def _trumpet(record: FlowRecord, excluded: Sequence[Exclusion]) -> tuple[Grid, t
     return grid, trumpet_of_grid(grid, rate, windows) if rate > 0.0 else ()
 
 
-def _interval_s(record: FlowRecord) -> float:
+def _interval_s(record: GravimetricRecord) -> float:
     """Sample interval: the whole number of strokes nearest to a quarter of an hour, at least one."""
     stroke = record.stroke_ul
     rate = record.set_rate_ul_per_h
@@ -275,12 +275,12 @@ def _interval_s(record: FlowRecord) -> float:
     return max(1, round(USUAL_INTERVAL_S / stroke_s)) * stroke_s
 
 
-def _constant(record: FlowRecord) -> bool:
+def _constant(record: GravimetricRecord) -> bool:
     from_s, to_s = (t - record.started_s for t in record.analysis)
     return len(record.schedule.segments(from_s, to_s)) == 1
 
 
-def _trumpet_checks(record: FlowRecord, excluded: Sequence[Exclusion]) -> Iterator[Check]:
+def _trumpet_checks(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterator[Check]:
     if not _constant(record):
         return
     try:
@@ -313,7 +313,7 @@ def _trumpet_checks(record: FlowRecord, excluded: Sequence[Exclusion]) -> Iterat
             )
 
 
-def _segment_checks(record: FlowRecord, excluded: Sequence[Exclusion]) -> Iterator[Check]:
+def _segment_checks(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterator[Check]:
     """Delivery in each segment and bolus of a schedule that varies."""
     if _constant(record):
         return
@@ -338,7 +338,7 @@ def _segment_checks(record: FlowRecord, excluded: Sequence[Exclusion]) -> Iterat
 
 
 def _part_checks(
-    record: FlowRecord, parts: Sequence[delivery.Part], u_ul: float, quantity: str, title: str
+    record: GravimetricRecord, parts: Sequence[delivery.Part], u_ul: float, quantity: str, title: str
 ) -> Iterator[Check]:
     limits = _limits(record, quantity)
     for number, part in enumerate(parts, 1):
@@ -356,7 +356,7 @@ def _part_checks(
         )
 
 
-def _start_up(record: FlowRecord) -> Check:
+def _start_up(record: GravimetricRecord) -> Check:
     """Time until the flow first reached 95 % of the set rate and stayed for a stroke."""
     declared = record.dut["limits"]["start_up"]
     limits = Limits(None, declared["at_most_s"], _source(declared)) if declared else None
@@ -377,7 +377,7 @@ def _start_up(record: FlowRecord) -> Check:
     return Check(depends_on=_BALANCE, **common, **judge(started, u, math.inf, limits))  # type: ignore[arg-type]  # literals above
 
 
-def _interruptions(record: FlowRecord, excluded: Sequence[Exclusion]) -> Iterator[Check]:
+def _interruptions(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterator[Check]:
     """Stretches without delivery, and deliveries that nobody programmed, over the whole time of delivery."""
     from_s, to_s = record.started_s, record.analysis[1]
     if to_s <= from_s:
@@ -414,7 +414,7 @@ def _event_check(name: str, title: str, unit: str, value: float, happened: bool,
 # ------------------------------------------------------------------------------------------------- curves
 
 
-def _curves(record: FlowRecord, excluded: Sequence[Exclusion]) -> Iterator[Curve]:
+def _curves(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterator[Curve]:
     from_s, to_s = record.started_s, record.analysis[1]
     if to_s - from_s < 2.0 * USUAL_INTERVAL_S:
         return
@@ -454,7 +454,7 @@ def _curves(record: FlowRecord, excluded: Sequence[Exclusion]) -> Iterator[Curve
 # -------------------------------------------------------------------------------------------- small parts
 
 
-def _volumes(record: FlowRecord, from_s: float, to_s: float) -> tuple[FloatArray, FloatArray]:
+def _volumes(record: GravimetricRecord, from_s: float, to_s: float) -> tuple[FloatArray, FloatArray]:
     """Delivered volume since ``from_s`` at the ends and at every good sample between them."""
     t_s = record.collected.t_s
     inside = t_s[(t_s > from_s) & (t_s < to_s)]
@@ -462,7 +462,7 @@ def _volumes(record: FlowRecord, from_s: float, to_s: float) -> tuple[FloatArray
     return times, record.collected.volume_ul(from_s, times)
 
 
-def _limits(record: FlowRecord, quantity: str) -> Limits | None:
+def _limits(record: GravimetricRecord, quantity: str) -> Limits | None:
     return _as_limits(record.dut["limits"][quantity])
 
 

@@ -25,12 +25,12 @@ STANDARD_AIR = (20.0, 1013.25, 50.0)  # degC, hPa, %RH, where the station does n
 AIR_GRID_S = 300.0
 
 
-class FlowRecordError(ValueError):
+class GravimetricRecordError(ValueError):
     """The run holds too little to be judged; the sentence says what is missing."""
 
 
 @dataclass(frozen=True)
-class FlowRecord:
+class GravimetricRecord:
     """One run, ready to be judged.
 
     Attributes
@@ -95,12 +95,12 @@ class FlowRecord:
         return dict(self.run.station["instruments"][instrument].get("calibration", {}).get(channel, {}))
 
 
-def read_record(run: Run) -> FlowRecord:
+def read_record(run: Run) -> GravimetricRecord:
     """Read a run.
 
     Raises
     ------
-    FlowRecordError
+    GravimetricRecordError
         When delivery never started, or the balance gave nothing.
     """
     phases = run.phases
@@ -115,7 +115,9 @@ def read_record(run: Run) -> FlowRecord:
         complete = False
     mass = run.series("reference_mass").good()
     if mass.t.size < 2:
-        raise FlowRecordError("the reference balance gave no good samples; check its connection and repeat the run")
+        raise GravimetricRecordError(
+            "the reference balance gave no good samples; check its connection and repeat the run"
+        )
     station = run.station
     balance = station["instruments"][run.roles["reference_mass"].partition(".")[0]]
     collection = station["collection"]
@@ -132,7 +134,7 @@ def read_record(run: Run) -> FlowRecord:
     rates, blanked = _blanks(run, mass.t, corrected, uncertainty["readability_mg"], collection)
     weighing = _weighing(run, uncertainty, collection, calibration, air)
     drift = uncertainty["drift_mg_per_day_mg"] / math.sqrt(3.0) / 24.0
-    return FlowRecord(
+    return GravimetricRecord(
         run,
         _schedule(run),
         started_s,
@@ -152,13 +154,13 @@ def _started(run: Run) -> float:
     for event in run.events:
         if event["kind"] == "pump-command" and event["command"] == "RUN":
             return float(event["confirmed_s"])
-    raise FlowRecordError("delivery never started; the run ended before the pump was told to run")
+    raise GravimetricRecordError("delivery never started; the run ended before the pump was told to run")
 
 
 def _schedule(run: Run) -> Schedule:
     schedule = run.schedule
     if schedule is None:
-        raise FlowRecordError("the file holds no schedule; without one nothing can be compared")
+        raise GravimetricRecordError("the file holds no schedule; without one nothing can be compared")
     return schedule
 
 
