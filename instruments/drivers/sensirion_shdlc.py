@@ -10,6 +10,7 @@ cable restarted) it follows from the time that has passed, good to one sample; w
 
 from __future__ import annotations
 
+import math
 import struct
 from collections import deque
 from collections.abc import Sequence
@@ -64,8 +65,11 @@ _SF04_SHORTEST_S = 0.08  # one measurement at the 16 bit that it starts with
 CRYSTAL = 1e-3
 """No crystal is further off than this."""
 
-CALIBRATED_AFTER = 20_000
-"""After so many samples the cable's true interval is known better than its crystal is specified."""
+LINE_GAIN = 0.02
+"""How much of its distance to the count the line of a `SampleIndex` makes good at each read."""
+
+SETTLING = 1000
+"""Samples after which the cable's true interval begins to show in their count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,8 +238,7 @@ class ShdlcFlowSensor(VisaInstrument, Buffered):
         """Return what the ring holds, up to ``most`` samples and up to the next hole."""
         if not self._started:
             raise InstrumentReplyError(self.name, "is not measuring; start it first")
-        if sum(len(piece.counts) for piece in self._held) < most:
-            self._drain()
+        self._drain()  # always, so that a ring that is read often enough never runs over
         return self._block(most)
 
     def anchor(self) -> tuple[float, int]:
@@ -417,6 +420,10 @@ class ShdlcFlowSensor(VisaInstrument, Buffered):
 class SampleIndex:
     """Numbers samples that come in order but without time stamps.
 
+    It keeps a line of sample count against clock time.  While counting is sure the line follows the count, slowly;
+    where it is not, the count follows the line.  So what a wrong guess shifts is pulled back, and guesses never add up
+    to a drift.
+
     Attributes
     ----------
     next : index of the next sample.
@@ -430,34 +437,37 @@ class SampleIndex:
         self.anchor = (0.0, 0)
         self.zero_s = 0.0
         self.begun = False
-        self._nominal_s = self._interval_s = interval_s
-        self._base = (0.0, 0)
+        self._interval_s = interval_s
+        self._at_s, self._age = 0.0, 0.0  # at this time the line has this value: 0 when sample 0 is acquired
+        self._first = 0
 
     def begin(self, t: float) -> None:
         """Start, or start again: the index then goes on by the time that has passed."""
         if self.begun:
-            self.next = max(self.next, self._expected(t))
+            self.next = max(self.next, self._acquired(t))
         else:
-            self.zero_s = t + self._nominal_s
+            self.zero_s = t + self._interval_s
         self.begun = True
-        self.anchor = self._base = (t, self.next)
+        self.anchor = (t, self.next)
+        self._first = self.next
+        self._at_s, self._age = t, self.next - 1.0  # the first sample is complete one interval from now
 
     def emptied(self, t: float) -> None:
         """Everything acquired until ``t`` has been numbered."""
+        age = self._age_at(t)
+        error = self.next - 1.0 - age if age < self.next - 1.0 else min(0.0, self.next - age)
+        count = max(self.next - self._first, SETTLING)
+        self._at_s, self._age = t, age + LINE_GAIN * error
+        self._interval_s *= 1.0 - LINE_GAIN * error / count
         self.anchor = (t, self.next)
-        base_s, base = self._base
-        if self.next - base > CALIBRATED_AFTER:
-            interval = (t - base_s) / (self.next - base)
-            if abs(interval / self._nominal_s - 1.0) < CRYSTAL:
-                self._interval_s = interval
 
     def missing(self, t: float, arrived: int, doubtful: bool) -> int:
         """Samples acquired by ``t`` that are neither numbered nor among ``arrived``.
 
-        The clock knows that to one sample; a count that nothing casts doubt on may be off by its crystal as well.
+        A count that nothing casts doubt on may be off by what the crystal and the line are.
         """
-        missing = self._expected(t) - self.next - arrived
-        slack = 1.5 if doubtful else 2.0 + CRYSTAL * (t - self.anchor[0]) / self._nominal_s
+        missing = self._acquired(t) - self.next - arrived
+        slack = 0.0 if doubtful else 2.0 + CRYSTAL * (t - self.anchor[0]) / self._interval_s
         return missing if missing > slack else 0
 
     def nearest(self, missing: int, counted: tuple[int, ...]) -> int:
@@ -467,9 +477,11 @@ class SampleIndex:
         """
         return min(counted, key=lambda count: abs(count - missing))
 
-    def _expected(self, t: float) -> int:
-        since, count = self.anchor
-        return count + round((t - since) / self._interval_s)
+    def _age_at(self, t: float) -> float:
+        return self._age + (t - self._at_s) / self._interval_s
+
+    def _acquired(self, t: float) -> int:
+        return math.floor(self._age_at(t) + 1e-6) + 1
 
 
 def _framed(address: int, command: int, data: bytes) -> bytes:
