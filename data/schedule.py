@@ -11,8 +11,8 @@ import itertools
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, overload
+from dataclasses import asdict, dataclass, replace
+from typing import Any, ClassVar, overload
 
 import numpy as np
 
@@ -83,7 +83,7 @@ class Schedule:
     concentration_ug_per_ml: float | None = None
     pump_day_offset_s: float = 0.0
     pump_clock_ppm: float = 0.0
-    _course: Course | None = field(default=None, init=False, repr=False, compare=False)
+    _course: ClassVar[Course | None] = None  # worked out when first asked, kept on the instance, no part of its value
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "boluses", tuple(sorted(self.boluses, key=lambda bolus: bolus.at_s)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -237,3 +238,10 @@ def test_a_value_that_a_unit_cannot_hold_exactly_is_not_written_in_it():
 def test_pint_is_not_imported_before_a_unit_has_to_be_converted():
     code = "import sys; from data.quantities import parse; parse('5 uL', 'volume'); sys.exit('pint' in sys.modules)"
     assert subprocess.run([sys.executable, "-P", "-c", code], check=False).returncode == 0
+
+
+def test_the_documentation_lists_every_unit():
+    text = (Path(__file__).parents[2] / "docs/reference/quantities.md").read_text("utf-8")
+    for dimension in DIMENSIONS.values():
+        units = ", ".join(f"`{unit}`" for unit in dimension.units)
+        assert f"| {dimension.name} | `{dimension.unit}` | {units} | `{dimension.example}` |" in text

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -509,3 +511,13 @@ def test_values_beyond_ten_times_the_usual_ask_for_a_second_entry():
     assert all("enter it a second time" in finding.text for finding in found)
     (dose,) = unusual(Schedule.parse("10.1 mg/day at 2000 ug/mL"), **usual)
     assert dose.quantity == "dose"
+
+
+def test_every_schedule_in_the_documentation_is_read():
+    text = (Path(__file__).parents[2] / "docs/reference/schedule.md").read_text("utf-8")
+    examples = text.split("```schedule\n")[1].split("```")[0].splitlines()
+    assert len(examples) > 10
+    for example in examples:
+        assert Schedule.parse(str(Schedule.parse(example))) == Schedule.parse(example)
+    table = tomllib.loads(text.split("```toml\n")[1].split("```")[0])
+    assert Schedule.from_table(table["schedule"]).drug == "baclofen"
