@@ -81,7 +81,7 @@ class PumpLinkHead(VisaInstrument, Polled):
 
     def identify(self) -> Identity:
         """Who the pump is."""
-        # ID alone is taken under any number, so it also makes the head's count follow ours.
+        # ID alone is taken under any number: after it the head's count follows ours.
         told = self._question("ID", dict)
         return Identity(*(unquote(told.get(key, "")) for key in ("maker", "model", "serial", "fw")))
 
@@ -181,7 +181,10 @@ class PumpLinkHead(VisaInstrument, Polled):
 
     def _next_frame(self, text: str) -> bytes:
         self._connected()  # connecting takes numbers of its own
-        self._sequence = self._sequence % _LAST_SEQUENCE + 1
+        if self._sequence >= _LAST_SEQUENCE:
+            self._sequence = 0
+            self.identify()
+        self._sequence += 1
         self._awaited = b"<%d " % self._sequence
         return _framed(f"{self._sequence} {text}")
 
