@@ -94,25 +94,38 @@ def work_out(
     numbers[order] = np.arange(1, len(order) + 1)
 
     rates = basal_rates[np.searchsorted(basal_edges, middles, side="right") - 1]
+    labels = np.full(len(middles), BASAL, dtype=np.int64)
+    began = np.full(len(middles), -np.inf)
     for bolus in planned:
         if bolus.kind == "bridge":
             rates[(middles >= bolus.at_s) & (middles < bolus.end_s)] = 0.0
-    labels = np.full(len(middles), BASAL, dtype=np.int64)
-    began = np.full(len(middles), -np.inf)
     if periodic is not None and len(turns):
         turn = np.searchsorted(turns, middles, side="right") - 1
         on = (turn >= 0) & (middles < turn_ends[np.maximum(turn, 0)])
-        rates = rates + np.where(on, periodic.volume_ul / periodic.duration_s * HOUR_S * clock_gain, 0.0)
+        rates[on] += periodic.volume_ul / periodic.duration_s * HOUR_S * clock_gain
         labels[on] = numbers[len(planned) + turn[on]]
         began[on] = turns[turn[on]]
     for number, bolus in zip(numbers, planned, strict=False):
-        first, last = np.searchsorted(middles, (bolus.at_s, bolus.end_s))
-        within = slice(int(first), int(last))
-        rates[within] += bolus.rate_ul_per_h * clock_gain
-        later = began[within] <= bolus.at_s
-        labels[within][later] = number
-        began[within][later] = bolus.at_s
+        _lay_over(bolus, int(number), clock_gain, middles, rates, labels, began)
     return _merged(edges / clock_gain, rates, labels, starts[order], sources[order], horizon_s)
+
+
+def _lay_over(
+    bolus: Bolus,
+    number: int,
+    clock_gain: float,
+    middles: FloatArray,
+    rates: FloatArray,
+    labels: IntArray,
+    began: FloatArray,
+) -> None:
+    """Add one planned bolus to the rates, and its number where no later bolus runs; the arrays are changed."""
+    first, last = np.searchsorted(middles, (bolus.at_s, bolus.end_s))
+    within = slice(int(first), int(last))
+    rates[within] += bolus.rate_ul_per_h * clock_gain
+    later = began[within] <= bolus.at_s
+    labels[within][later] = number
+    began[within][later] = bolus.at_s
 
 
 def _merged(
