@@ -16,7 +16,7 @@ from data.tomlfile import FileError
 SHIPPED = Path(bench.__file__).parent
 PUMPS = sorted((SHIPPED / "duts").glob("*.toml"))
 FLUIDS = sorted((SHIPPED / "fluids").glob("*.toml"))
-CATHETER = SHIPPED / "catheters" / "sim-catheter.toml"
+CATHETER = SHIPPED / "catheters" / "sim.toml"
 ROLLER = SHIPPED / "duts" / "sim-peristaltic.toml"
 WATER = SHIPPED / "fluids" / "water.toml"
 SALINE = SHIPPED / "fluids" / "baclofen-saline-template.toml"
