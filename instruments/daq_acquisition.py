@@ -36,8 +36,13 @@ FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 30.0
 """After a failure the task is made anew first after this, then after twice the time, at most this."""
 
-LONG_ENOUGH = 1000
-"""From this many samples on, the crystal's own interval is taken from what was counted instead of the settings."""
+LONG_ENOUGH = 5000
+"""From this many samples on, the crystal's own interval is taken from what was counted instead of the settings:
+before, half a sample of doubt is more than the 100 ppm that a crystal may be off."""
+
+CRYSTAL = 1e-3
+STANDSTILL, STANDSTILL_S = 3, 0.2
+"""A count that lacks more samples than these together, and than any crystal explains, is not believed."""
 
 RATE_TOLERANCE = 1e-6
 
@@ -114,11 +119,12 @@ class Acquisition:
                 raise InstrumentReplyError(self._name, "acquisition was not started; call start first")
             if self._task is None:
                 self._resume()
+            before = self._clock.now()
             try:
                 n = self._fetch(most)
             except DAQ_ERRORS as error:
                 self._failed(error)
-            return self._taken(n, most)
+            return self._taken(n, most, (before + self._clock.now()) / 2.0)
 
     def anchor(self) -> tuple[float, int]:
         """Clock time and number of samples acquired by then; asks the device only after a full block."""
@@ -153,8 +159,7 @@ class Acquisition:
                 raise
             return int(error.samps_per_chan_read)
 
-    def _taken(self, n: int, most: int) -> Block:
-        now = self._clock.now()
+    def _taken(self, n: int, most: int, now: float) -> Block:
         if n:
             self._heard_s = now
             self._recovered()
@@ -163,9 +168,22 @@ class Acquisition:
         block = self._block(n)
         self._position += n
         self._anchored = n < most
-        if self._anchored:  # the buffer is empty: what was read is what was acquired
-            self._anchor = (now, self._base + self._position)
+        if n and self._anchored:  # the buffer is empty: what was read is what was acquired
+            self._compare(now, self._base + self._position)
         return block
+
+    def _compare(self, now: float, acquired: int) -> None:
+        """Keep a pair of clock and count, unless so many samples are missing that the sample clock stands still."""
+        _, index = self._anchor
+        missing = self._reached(now) - acquired
+        if missing <= STANDSTILL + STANDSTILL_S / self._interval_s + CRYSTAL * (acquired - index):
+            self._anchor = (now, acquired)
+
+    def _reached(self, t: float) -> int:
+        """Index that the stream has reached by a clock time, by the interval of the crystal as far as it is known."""
+        then, index = self._anchor
+        interval = self._interval_s if index < LONG_ENOUGH else (then - self._started_s) / (index - 0.5)
+        return round((t - self._started_s) / interval)
 
     def _check_silence(self, silent_s: float) -> None:
         """Raise when the sample clock is silent for longer than it may."""
@@ -239,15 +257,8 @@ class Acquisition:
 
     def _follow_on(self) -> None:
         """Start the new task and give its first sample the index that the stream has reached by now."""
-        expected = self._base + self._position
-        then, index = self._anchor
-        interval = self._interval_s
-        if index > LONG_ENOUGH:
-            interval = (then - self._started_s) / (index - 0.5)
         started = self._run()
-        # Sample number ``index`` comes half an interval after the anchor, give or take one half.
-        reached = index + round((started - then) / interval - 0.5)
-        self._base, self._position = max(expected, reached), 0
+        self._base, self._position = max(self._base + self._position, self._reached(started)), 0
         self._heard_s = started
         self._anchor, self._anchored = (started, self._base + 1), True
 
