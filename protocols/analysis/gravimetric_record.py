@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from data.run import Run
 
 from data.checks import Exclusion
+from data.run import Run
 from data.samples import FloatArray
 from data.schedule import Schedule
 from protocols.analysis import gravimetry
@@ -47,6 +48,7 @@ class GravimetricRecord:
     """
 
     run: Run
+    phases: Mapping[str, tuple[float, float]]
     schedule: Schedule
     started_s: float
     analysis: tuple[float, float]
@@ -68,6 +70,11 @@ class GravimetricRecord:
     def stroke_ul(self) -> float:
         """Volume of a stroke; a pump that has none delivers in drops of nothing."""
         return float(self.run.dut.get("stroke_ul") or 0.0)
+
+    @property
+    def line_volume_ul(self) -> float:
+        """Volume of the line between pump and tip."""
+        return float(self.run.station["collection"]["dead_volume_ul"])
 
     @property
     def expected_evaporation_mg_per_h(self) -> float:
@@ -103,7 +110,7 @@ def read_record(run: Run) -> GravimetricRecord:
     GravimetricRecordError
         When delivery never started, or the balance gave nothing.
     """
-    phases = run.phases
+    phases = {phase.name: (phase.t0, phase.t1) for phase in run.phases}
     started_s = _started(run)
     planned_s = float(run.params["analysis_s"])
     if "analysis" in phases:
@@ -115,9 +122,7 @@ def read_record(run: Run) -> GravimetricRecord:
         complete = False
     mass = run.series("reference_mass").good()
     if mass.t.size < 2:
-        raise GravimetricRecordError(
-            "the reference balance gave no good samples; check its connection and repeat the run"
-        )
+        raise GravimetricRecordError("the reference balance gave no good samples; check its connection and repeat")
     station = run.station
     balance = station["instruments"][run.roles["reference_mass"].partition(".")[0]]
     collection = station["collection"]
@@ -131,12 +136,13 @@ def read_record(run: Run) -> GravimetricRecord:
         calibration.get("gain", 1.0),
         calibration.get("offset", 0.0),
     )
-    rates, blanked = _blanks(run, mass.t, corrected, uncertainty["readability_mg"], collection)
+    rates, blanked = _blanks(run, phases, mass.t, corrected, uncertainty["readability_mg"], collection)
     weighing = _weighing(run, uncertainty, collection, calibration, air)
     drift = uncertainty["drift_mg_per_day_mg"] / math.sqrt(3.0) / 24.0
     return GravimetricRecord(
         run,
-        _schedule(run),
+        phases,
+        run.schedule,
         started_s,
         analysis,
         complete,
@@ -151,17 +157,10 @@ def read_record(run: Run) -> GravimetricRecord:
 
 
 def _started(run: Run) -> float:
-    for event in run.events:
-        if event["kind"] == "pump-command" and event["command"] == "RUN":
-            return float(event["confirmed_s"])
+    for event in run.records("pump-command"):
+        if str(event.fields["command"]).startswith("RUN"):
+            return float(event.fields["confirmed_s"])
     raise GravimetricRecordError("delivery never started; the run ended before the pump was told to run")
-
-
-def _schedule(run: Run) -> Schedule:
-    schedule = run.schedule
-    if schedule is None:
-        raise GravimetricRecordError("the file holds no schedule; without one nothing can be compared")
-    return schedule
 
 
 def _air(run: Run, t_s: FloatArray) -> FloatArray:
@@ -196,7 +195,12 @@ def _on_grid(run: Run, role: str, grid: FloatArray, usual: float) -> FloatArray:
 
 
 def _blanks(
-    run: Run, t_s: FloatArray, mass_mg: FloatArray, readability_mg: float, collection: dict[str, Any]
+    run: Run,
+    phases: Mapping[str, tuple[float, float]],
+    t_s: FloatArray,
+    mass_mg: FloatArray,
+    readability_mg: float,
+    collection: dict[str, Any],
 ) -> tuple[tuple[Blank, ...], bool]:
     """Blanks of the run; without any, what the station file states, and False."""
     if run.params["blank"] == "twin" and run.has("twin_mass"):
@@ -204,7 +208,7 @@ def _blanks(
         middle = (twin.t[0] + twin.t[-1]) / 2.0
         halves = [(float(twin.t[0]), float(middle)), (float(middle), float(twin.t[-1]))]
         return blanks_of(twin.t, twin.values, halves, readability_mg, 0.0), True
-    found = [run.phases[name] for name in ("blank-before", "blank-after") if name in run.phases]
+    found = [phases[name] for name in ("blank-before", "blank-after") if name in phases]
     long_enough = [(a, b) for a, b in found if b - a >= BLANK_SETTLE_S + 1200.0]
     if long_enough:
         return blanks_of(t_s, mass_mg, long_enough, readability_mg, BLANK_SETTLE_S), True
@@ -234,7 +238,7 @@ def _weighing(
         air_mg_per_ul=math.fsum(air.tolist()) / air.size,
         tube_diameter_mm=collection["tube_diameter_mm"],
         vessel_diameter_mm=collection["vessel_diameter_mm"],
-        line_volume_ul=collection["dead_volume_ul"],
+        line_half_width_k=0.0,  # what a warming line pushes out does leave the tip: no error of the delivered volume
     )
 
 
@@ -251,7 +255,7 @@ def _density(fluid: dict[str, Any]) -> tuple[float, float]:
     return float(fluid["density_g_per_ml"]) * ratio, u
 
 
-def _away(phases: dict[str, tuple[float, float]]) -> tuple[Exclusion, ...]:
+def _away(phases: Mapping[str, tuple[float, float]]) -> tuple[Exclusion, ...]:
     """Stretches in which the flow did not go into the vessel, or the line was settling after them."""
     names = {"blank-before": "blank", "settling": "settling after the blank", "blank-after": "blank"}
     return tuple(Exclusion(*phases[name], why) for name, why in names.items() if name in phases)
