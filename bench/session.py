@@ -295,6 +295,7 @@ def _header(
     procedure = prepared.procedure
     steps = plan(procedure)
     return {
+        "run_id": str(uuid4()),
         "schema": SCHEMA,
         "origin": str(prepared.origin),
         "title": f"{procedure.title} of {prepared.articles['dut']['model']}, station {prepared.station.name}",
@@ -312,7 +313,6 @@ def _header(
         "findings": [finding.to_json() for finding in findings],
         "software": {name: _version(name) for name in SOFTWARE} | {"python": platform.python_version()},
         "session": {
-            "run_id": str(uuid4()),
             "host": platform.node(),
             "platform": platform.platform(),
             "user": _person(prepared.request),

@@ -54,7 +54,7 @@ class FlowAccuracy(Procedure):
         default="stopped",
         choices=("diverter", "stopped", "twin"),
     )
-    blank_s: float = param("length of each evaporation blank", default="4 h", low="30 min", high="2 day")
+    blank_length_s: float = param("length of each evaporation blank", default="4 h", low="30 min", high="2 day")
 
     def steps(self) -> Iterator[Step]:
         """Blank, stabilisation, analysis, blank; the order depends on how the blank is taken."""
@@ -64,12 +64,12 @@ class FlowAccuracy(Procedure):
         yield Program("pump", self.schedule)
         if self.blank == "stopped":
             yield StopDelivery("pump")
-            yield Phase("blank-before", for_s=self.blank_s)
+            yield Phase("blank-before", for_s=self.blank_length_s)
         yield ReadPump("pump", "before")
         yield StartDelivery("pump")
         if self.blank == "diverter":
             # The pump stabilises while its flow is diverted, so the blank costs no time of its own.
-            yield Phase("stabilisation", for_s=max(0.0, self.stabilisation_s - self.blank_s - SETTLE_S))
+            yield Phase("stabilisation", for_s=max(0.0, self.stabilisation_s - self.blank_length_s - SETTLE_S))
             yield from self._diverted("blank-before")
             yield Phase("settling", for_s=SETTLE_S)
         else:
@@ -80,11 +80,11 @@ class FlowAccuracy(Procedure):
             yield from self._diverted("blank-after")
         elif self.blank == "stopped":
             yield StopDelivery("pump")
-            yield Phase("blank-after", for_s=self.blank_s)
+            yield Phase("blank-after", for_s=self.blank_length_s)
 
     def _diverted(self, phase: str) -> Iterator[Step]:
         yield SetValve("diverter", True)
-        yield Phase(phase, for_s=self.blank_s)
+        yield Phase(phase, for_s=self.blank_length_s)
         yield SetValve("diverter", False)
 
     def teardown(self) -> Iterator[Step]:

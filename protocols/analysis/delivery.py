@@ -208,9 +208,7 @@ def bolus_delivery(
         basal_volume, basal_s = change(t_s, volume_ul, half)
         reason = ""
         if end < to_s:
-            reason = (
-                "its end was not recorded before the next one began" if next_from < to_s else "its end was not recorded"
-            )
+            reason = "the next one began before its end" if end == next_from < t_s[-1] else "its end was not recorded"
         elif begin < t_s[0] or basal_s <= 0.0:
             reason = "no basal flow was recorded before it"
         elif kept(begin, end, exclusions) != [(begin, end)]:

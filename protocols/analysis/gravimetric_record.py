@@ -138,7 +138,7 @@ def read_record(run: Run) -> GravimetricRecord:
     )
     rates, blanked = _blanks(run, phases, mass.t, corrected, uncertainty["readability_mg"], collection)
     weighing = _weighing(run, uncertainty, collection, calibration, air)
-    drift = uncertainty["drift_mg_per_day_mg"] / math.sqrt(3.0) / 24.0
+    drift = uncertainty["drift_mg_per_day"] / math.sqrt(3.0) / 24.0
     return GravimetricRecord(
         run,
         phases,

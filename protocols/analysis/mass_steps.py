@@ -72,37 +72,48 @@ def negative_steps(t_s: FloatArray, mass_mg: FloatArray, settling_s: float = SET
     Parameters
     ----------
     t_s, mass_mg : (n,) times, rising, and mass.
-    settling_s : how long a spike may last; a fall from which the mass returns by half within it is no step.
+    settling_s : all handling within so long of a fall belongs to it (at least one sample on each side); a fall that is
+        part of a spike, up or down, is no step.
 
     Returns
     -------
     tuple
-        Each from the last sample before the fall to the first after it and after the handling that follows at once.
+        Each from the last sample before the handling to the first after it.
     """
     threshold = step_threshold_mg(mass_mg)
     changes = np.diff(mass_mg)
     flow = float(np.median(changes / np.diff(t_s)))
+    # A jump is larger than the strokes, drops and boluses that the record has all along.
+    jump = max(threshold, 2.0 * float(np.quantile(np.abs(changes), 0.95)))
     found: list[Exclusion] = []
     passed = -1
     for index in np.flatnonzero(changes < -threshold).tolist():
-        if index <= passed:
+        if index < passed:
             continue
-        fallen = index + 1
-        while fallen < mass_mg.size - 1 and changes[fallen] < -threshold:
-            fallen += 1
-        drop = float(mass_mg[index] - mass_mg[fallen])
-        horizon = max(int(np.searchsorted(t_s, t_s[fallen] + settling_s, side="right")), fallen + 2)
-        after = mass_mg[fallen + 1 : horizon] - flow * (t_s[fallen + 1 : horizon] - t_s[index])
-        back = np.flatnonzero(after >= mass_mg[index] - 0.5 * drop)
-        if back.size:
-            passed = fallen + int(back[-1])
-            continue
-        handled = np.flatnonzero(np.abs(changes[fallen : horizon - 1]) > max(threshold, 0.1 * drop))
-        last = fallen + (int(handled[-1]) + 1 if handled.size else 0)
-        change = mass_mg[last] - mass_mg[index]
-        found.append(Exclusion(float(t_s[index]), float(t_s[last]), f"mass fell by {-change:.4g} mg"))
-        passed = last - 1
+        first, last = _handling(t_s, changes, index, threshold, jump, settling_s)
+        net = float(mass_mg[last] - mass_mg[first]) - flow * float(t_s[last] - t_s[first])
+        if net < -threshold:
+            fall = float(mass_mg[first] - mass_mg[last])
+            found.append(Exclusion(float(t_s[first]), float(t_s[last]), f"mass fell by {fall:.4g} mg"))
+        passed = last
     return tuple(found)
+
+
+def _handling(
+    t_s: FloatArray, changes: FloatArray, index: int, threshold: float, jump: float, settling_s: float
+) -> tuple[int, int]:
+    """First and last sample of the handling of which the fall after sample ``index`` is part."""
+    fallen = index + 1
+    while fallen < changes.size and changes[fallen] < -threshold:
+        fallen += 1
+    large = max(jump, 0.1 * -math.fsum(changes[index:fallen].tolist()))
+    begin = min(int(np.searchsorted(t_s, t_s[index] - settling_s, side="left")), max(index - 1, 0))
+    end = max(int(np.searchsorted(t_s, t_s[fallen] + settling_s, side="right")) - 1, min(fallen + 1, changes.size))
+    rises = np.flatnonzero(changes[begin:index] > large)
+    moves = np.flatnonzero((changes[fallen:end] > large) | (changes[fallen:end] < -max(threshold, 0.1 * large)))
+    first = begin + int(rises[0]) if rises.size else index
+    last = fallen + int(moves[-1]) + 1 if moves.size else fallen
+    return first, last
 
 
 def unexpected_deliveries(
@@ -157,15 +168,18 @@ def _unexpected(
             stretches[-1] = (stretches[-1][0], index)
         else:
             stretches.append((first, index))
-    return [_trimmed(t_s, volume_ul, programmed, first, last) for first, last in stretches]
+    return [_trimmed(t_s, volume_ul, programmed, first, last, 3.0 * noise) for first, last in stretches]
 
 
-def _trimmed(t_s: FloatArray, volume_ul: FloatArray, programmed: FloatArray, first: int, last: int) -> Delivery:
-    """The part of a stretch in which the excess rose: from its least to its greatest."""
+def _trimmed(
+    t_s: FloatArray, volume_ul: FloatArray, programmed: FloatArray, first: int, last: int, tolerance: float
+) -> Delivery:
+    """The part of a stretch in which the excess rose: from when it left its least to when it reached its greatest."""
     excess = volume_ul[first : last + 1] - programmed[first : last + 1]
-    top = int(np.argmax(excess))
-    bottom = int(np.argmin(excess[: top + 1]))
-    at, to = first + bottom, first + max(top, bottom + 1)
+    top = int(np.flatnonzero(excess >= excess.max() - tolerance)[0])
+    low = np.flatnonzero(excess[:top] <= excess[: top + 1].min() + tolerance)
+    at = first + (int(low[-1]) if low.size else 0)
+    to = max(first + top, at + 1)
     return Delivery(
         float(t_s[at]),
         float(t_s[to]),
