@@ -163,6 +163,7 @@ def test_events_go_into_the_log_once(link, pump):
     link.clock.sleep(10.0)
     link.sample()
     link.sample()
+    link._stray(2 * _framed("1 EVT alarm=motor-stall").replace(b">", b"!"))
     (note,) = link.take_notes()
     assert note.text.endswith("event 1 EVT alarm=motor-stall")
 

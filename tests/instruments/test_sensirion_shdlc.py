@@ -1,5 +1,7 @@
 """The flow sensor driver in front of the simulated cable, on a good wire and on a bad one."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -315,6 +317,36 @@ def test_a_lost_count_in_bytes_is_recognised_by_the_time_that_has_passed():
     missing = index.missing(60.0, 200, doubtful=False)
     assert index.nearest(missing, (300, 300 // 6)) == 300
     assert index.nearest(missing, (1800, 1800 // 6)) == 300
+
+
+def test_from_the_start_the_index_knows_what_was_acquired():
+    index = SampleIndex(0.1)
+    index.begin(3.0)
+    assert index.zero_s == 3.1
+    for t, acquired in ((3.05, 0), (3.1, 1), (3.15, 1), (4.05, 10)):
+        assert index.missing(t, 0, doubtful=True) == acquired
+        assert index.missing(t, acquired, doubtful=True) == 0
+
+
+@pytest.mark.parametrize("ppm", [-80.0, 5.0, 80.0])
+def test_an_outage_of_hours_is_bridged_to_the_sample_once_the_crystal_is_known(ppm):
+    interval = 0.1 * (1 + ppm * 1e-6)
+    index = SampleIndex(0.1)
+    index.begin(0.0)
+    for k in range(1, 20_000):
+        index.next = math.floor(4.0 * k / interval)
+        index.emptied(4.0 * k)
+    t = 4.0 * 20_000 + 2 * 3600.0
+    assert index.missing(t, 0, doubtful=True) + index.next == pytest.approx(t / interval, abs=1.1)
+
+
+def test_a_wrong_guess_is_made_good_by_the_next_one():
+    index = SampleIndex(0.1)
+    index.begin(0.0)
+    for k in range(1, 200):
+        index.next = 40 * k + (k > 190)  # one sample was guessed that never was
+        index.emptied(4.0 * k + 0.05)
+    assert index.missing(804.05, 40, doubtful=True) == 8040 - 40 - index.next
 
 
 def test_a_lost_reply_takes_its_samples_with_it_and_shifts_nothing(flowing, damaged):

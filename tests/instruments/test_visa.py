@@ -298,6 +298,18 @@ def test_no_call_takes_longer_than_three_timeouts(reader, device, damaged):
     assert min(misbehaviour.struck[kind] for kind in ("drop", "late", "truncate", "unplug", "reboot")) >= 5
 
 
+def test_answers_that_come_at_the_last_moment_do_not_add_up(reader, device):
+    reader._restore = lambda: reader._command(b"ID\r\n", bytes)
+    drop_first(device, 1)
+    device.latency_s = 0.29
+    start = reader.clock.now()
+    with pytest.raises(InstrumentTimeout):
+        reader.sample()
+    assert reader.clock.now() - start <= DEADLINES * TIMEOUT_S + 1e-9
+    reader.clock.sleep(1.0)
+    assert reader.sample().values[0] == len(device.asked)
+
+
 # -- connections
 
 
@@ -375,14 +387,15 @@ def test_a_port_behind_which_nobody_answers_is_closed_again(wired, device, damag
     assert reader.clock.now() <= DEADLINES * TIMEOUT_S
 
 
-def test_what_cannot_be_brought_back_keeps_the_instrument_out_of_use(reader, device):
+@pytest.mark.parametrize("error", [InstrumentReplyError, InstrumentRefusal])
+def test_what_cannot_be_brought_back_keeps_the_instrument_out_of_use(reader, device, error):
     def fail():
-        raise InstrumentReplyError("it", "lost its tare")
+        raise error("it", "lost its tare")
 
     reader._restore = fail
     drop_first(device, 1)
     for _ in range(3):
-        with pytest.raises(InstrumentReplyError, match="lost its tare"):
+        with pytest.raises(error, match="lost its tare"):
             reader.sample()
     del reader._restore
     reader.sample()
