@@ -1,0 +1,218 @@
+"""Reading a journal: its longest intact prefix, and what was lost behind it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from isal import isal_zlib
+
+from data.frames import (
+    CHAIN_BYTES,
+    CHAIN_START,
+    HEAD,
+    LONGEST_PAYLOAD,
+    MAGIC,
+    MARKER,
+    NEEDED,
+    PREAMBLE,
+    VERSION,
+    Anchor,
+    Content,
+    Frame,
+    FrameKind,
+    JournalError,
+    Record,
+    SessionNote,
+    decode_anchor,
+    decode_block,
+    decode_json,
+    decode_stream,
+)
+from data.samples import Block, Stream
+
+READ_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """What of a journal could not be used: bytes after the last intact frame, and intact frames among them."""
+
+    bytes: int
+    frames: int
+    reason: str
+
+
+class JournalReader:
+    """The verified frames of a journal, in order, as an iterator.
+
+    It stops before the first frame that is cut off or damaged; `tail` says what is behind it.  When the journal is
+    still being written, iterating again gives the frames that have come since.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.streams: list[Stream] = []
+        """Streams declared so far; a block names its stream by its place in this list."""
+        self.chain = CHAIN_START
+        """Hash of the last frame given: it fixes everything before it."""
+        self.frames = 0
+        self._reason = ""
+        self._offset = 0  # of the next frame in the file
+        self._buffer = b""
+        self._at = 0
+        try:
+            self._file = path.open("rb")
+        except OSError as error:
+            raise JournalError(f"{path}: cannot be read ({error.strerror}); give the path of a journal") from None
+        try:
+            self._check_preamble()
+            first = self._frame()
+            if first is None or first.kind != FrameKind.HEADER:
+                raise JournalError(f"{path}: holds no whole header, so nothing was recorded; the run had not begun")
+            self.header: dict[str, Any] = decode_json(first.payload)
+            missing = [key for key in NEEDED if key not in self.header]
+            if missing:
+                raise JournalError(f"{path}: the header lacks {', '.join(missing)}; another program wrote it")
+        except JournalError:
+            self._file.close()
+            raise
+        self._first: Frame | None = first
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self
+
+    def __next__(self) -> Frame:
+        frame, self._first = self._first or self._frame(), None
+        if frame is None:
+            raise StopIteration
+        if frame.kind == FrameKind.STREAM:
+            self.streams.append(decode_stream(frame.payload))
+        return frame
+
+    def decode(self, frame: Frame) -> Content:
+        """What a frame says; arrays of a block are copies."""
+        payload = frame.payload
+        if frame.kind == FrameKind.BLOCK:
+            view = decode_block(payload)
+            quality = np.broadcast_to(view.quality, view.values.shape).astype(np.uint16)
+            return Block(self.streams[view.number].name, view.first, view.t.copy(), view.values.copy(), quality)
+        if frame.kind == FrameKind.ANCHOR:
+            number, host_t, samples = decode_anchor(payload)
+            return Anchor(self.streams[number].name, host_t, samples)
+        if frame.kind == FrameKind.STREAM:
+            return decode_stream(payload)
+        said = decode_json(payload)
+        if frame.kind == FrameKind.RECORD:
+            return Record(said["kind"], said["t"], said["fields"])
+        return SessionNote(said) if frame.kind == FrameKind.SESSION else said
+
+    def tail(self) -> Tail:
+        """What is behind the frames that were given; looks through all of it."""
+        self._file.seek(self._offset)
+        rest = self._file.read()
+        self._buffer, self._at = b"", 0
+        self._file.seek(self._offset)
+        return Tail(len(rest), _intact_frames(rest), self._reason if rest else "")
+
+    # -- bytes
+
+    def _check_preamble(self) -> None:
+        start = self._file.read(PREAMBLE.size)
+        if start[: len(MAGIC)] != MAGIC[: len(start)]:
+            raise JournalError(f"{self.path}: is not a journal of pumpbench; give a RUN.journal file")
+        if len(start) < PREAMBLE.size:
+            raise JournalError(f"{self.path}: holds no whole header, so nothing was recorded; the run had not begun")
+        version = PREAMBLE.unpack(start)[1]
+        if version != VERSION:
+            raise JournalError(f"{self.path}: has format {version}, this program reads format {VERSION}; use its own")
+        self._offset = PREAMBLE.size
+
+    def _frame(self) -> Frame | None:
+        """The next intact frame, or None; then ``_reason`` says why not."""
+        if not self._have(HEAD.size):
+            return self._stop("the last frame is cut off")
+        head = self._buffer[self._at : self._at + HEAD.size]
+        marker, kind, _, length, seq, crc = HEAD.unpack(head)
+        if marker != MARKER or length > LONGEST_PAYLOAD:
+            return self._stop("a frame's head is damaged")
+        size = HEAD.size + length + CHAIN_BYTES
+        if not self._have(size):
+            return self._stop("the last frame is cut off")
+        view = memoryview(self._buffer)[self._at : self._at + size]
+        payload = view[HEAD.size : HEAD.size + length]
+        if isal_zlib.crc32(payload, isal_zlib.crc32(head[:-4])) != crc:
+            return self._stop("a frame's checksum is wrong")
+        hashed = hashlib.sha256(self.chain)
+        hashed.update(view[: HEAD.size + length])
+        chain = hashed.digest()
+        if seq != self.frames or chain != view[-CHAIN_BYTES:]:
+            return self._stop("a frame does not continue the one before it")
+        frame = Frame(kind, seq, payload, self._offset)
+        self.chain = chain
+        self.frames += 1
+        self._at += size
+        self._offset += size
+        return frame
+
+    def _stop(self, reason: str) -> Frame | None:
+        self._reason = f"{reason} (byte {self._offset})"
+        # A frame that is being written may be whole next time: forget its bytes.
+        self._buffer, self._at = b"", 0
+        self._file.seek(self._offset)
+        return None
+
+    def _have(self, size: int) -> bool:
+        """Read on until ``size`` bytes of the present frame are in memory; False when the file has fewer."""
+        if len(self._buffer) - self._at >= size:
+            return True
+        if os.fstat(self._file.fileno()).st_size - self._offset < size:
+            return False
+        rest = self._buffer[self._at :]
+        self._buffer, self._at = rest + self._file.read(max(READ_BYTES, size - len(rest))), 0
+        return len(self._buffer) >= size
+
+
+def read_journal(path: Path) -> JournalReader:
+    """Open a journal for reading.
+
+    Raises
+    ------
+    JournalError
+        It is missing, foreign, of another version, or ends before its header does.
+    """
+    return JournalReader(path)
+
+
+def _intact_frames(data: bytes) -> int:
+    """How many frames behind a damaged place are intact in themselves; the broken chain makes them unusable."""
+    found, at = 0, 0
+    while (at := data.find(MARKER, at)) >= 0 and len(data) - at >= HEAD.size:
+        _, _, _, length, _, crc = HEAD.unpack_from(data, at)
+        end = at + HEAD.size + length
+        if end + CHAIN_BYTES <= len(data):
+            head = isal_zlib.crc32(data[at : at + HEAD.size - 4])
+            if isal_zlib.crc32(memoryview(data)[at + HEAD.size : end], head) == crc:
+                found += 1
+                at = end + CHAIN_BYTES
+                continue
+        at += 1
+    return found

@@ -1,0 +1,236 @@
+"""The seal of a run file: its digests in the first 1024 bytes, and what they say of the file later.
+
+``python -P -m data.seal FILE`` prints what it finds as JSON: a damaged HDF5 file can crash or hang the library, so
+`verify` looks at it in a process of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import h5py
+
+from data.digest import combined, object_digests
+from data.hdf5 import LIBVER, RecordError, read_scalar, read_table, write_table, writing
+from data.layout import DEFINITION, ENTRY, OUTSIDE, SEAL, SESSION, USER_BLOCK, add_group
+
+MAGIC = b"pumpbench seal 1\n"
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+State = Literal["intact", "rewritten", "altered", "unreadable"]
+
+PATIENCE_S = 60.0
+SLOWEST_BYTES_PER_S = 5e6
+"""A file that takes longer than this to read is damaged."""
+
+NO_RUN = "is no run of pumpbench; give a run file (.h5)"
+RECOVER = "make it again from its journal with recover"
+
+NAMED = 20
+"""At most so many changed objects are named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What became of a sealed file.
+
+    ``state`` is "intact"; "rewritten" when the bytes differ but say the same; "altered" when what they say differs or
+    the seal is gone; "unreadable".  ``digest`` is the content digest as computed now, empty when unreadable.
+    """
+
+    intact: bool
+    state: State
+    problems: tuple[str, ...] = ()
+    digest: str = ""
+
+
+def seal(path: Path) -> str:
+    """Seal a run file; returns its content digest.
+
+    Raises
+    ------
+    RecordError
+        The file is sealed already, is no run of ours, or cannot be written.
+    """
+    block = _user_block(path)
+    if block.startswith(MAGIC):
+        raise RecordError(f"{path}: is sealed already; a record is never written over")
+    if block != bytes(USER_BLOCK):
+        raise RecordError(f"{path}: {NO_RUN}")
+    with writing(path):
+        with h5py.File(path, "r+", libver=LIBVER) as file:
+            if not _is_run(file):
+                raise RecordError(f"{path}: {NO_RUN}")
+            digests = object_digests(file, OUTSIDE)
+            group = add_group(file, SEAL, "NXcollection")
+            write_table(group, "object", {"object": list(digests), "digest": list(digests.values())})
+            said: dict[str, Any] = {
+                "run_id": _run_id(file),
+                "content": combined(digests),
+                "session": combined(object_digests(file[SESSION])),
+                "objects": combined(object_digests(group)),
+            }
+        with path.open("r+b") as whole:
+            said["bytes"], said["size"] = _bytes_digest(path), path.stat().st_size - USER_BLOCK
+            block = MAGIC + json.dumps(said, indent=0).encode()
+            whole.write(block.ljust(USER_BLOCK - 1) + b"\n")
+            whole.flush()
+            os.fsync(whole.fileno())
+    return str(said["content"])
+
+
+def read_seal(path: Path) -> dict[str, Any] | None:
+    """What the seal says (run_id, content, session, objects, bytes, size), None where there is none.
+
+    Raises
+    ------
+    RecordError
+        The file cannot be read, or its seal is damaged.
+    """
+    block = _user_block(path)
+    if not block.startswith(MAGIC):
+        return None
+    try:
+        said = json.loads(block[len(MAGIC) :])
+        if not isinstance(said, dict) or not {"run_id", "content", "session", "objects", "bytes", "size"} <= set(said):
+            raise ValueError
+    except ValueError:
+        raise RecordError(f"{path}: the seal is damaged") from None
+    return said
+
+
+def verify(path: Path, *, patience_s: float | None = None) -> Verification:
+    """Tell whether a file is as it was sealed.  Looks in a process of its own, which is ended when it hangs.
+
+    Parameters
+    ----------
+    patience_s : how long the file may take; by default a minute and what its size needs.
+    """
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        return _unreadable(f"{path}: cannot be read ({error.strerror}); give the path of a run file (.h5)")
+    patience_s = patience_s if patience_s is not None else PATIENCE_S + size / SLOWEST_BYTES_PER_S
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "data.seal", str(path.resolve())],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=patience_s,
+            check=False,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )
+    except subprocess.TimeoutExpired:
+        return _unreadable(f"{path}: is damaged: reading it did not end within {patience_s:g} s; {RECOVER}")
+    try:
+        said = json.loads(done.stdout)
+    except ValueError:
+        return _unreadable(f"{path}: is damaged: reading it ended the process with {done.returncode}; {RECOVER}")
+    return Verification(said["intact"], said["state"], tuple(said["problems"]), said["digest"])
+
+
+def examine(path: Path) -> Verification:
+    """The work of `verify`, in this process."""
+    try:
+        sealed = read_seal(path)
+        problem = "" if sealed else f"{path}: carries no seal: it was never sealed, or its seal was removed"
+    except OSError as error:
+        return _unreadable(f"{path}: cannot be read ({error.strerror}); give the path of a run file (.h5)")
+    except RecordError as error:
+        sealed, problem = None, str(error)
+    try:
+        with h5py.File(path, "r") as file:
+            if not _is_run(file):
+                return _unreadable(f"{path}: {NO_RUN}")
+            digests = object_digests(file, OUTSIDE)
+            problems = [problem] if sealed is None else _differences(file, digests, sealed)
+    except Exception as error:  # noqa: BLE001  # damaged bytes raise whatever they like; all of it means unreadable
+        return _unreadable(f"{path}: {_damage(path, error)}")
+    digest = combined(digests)
+    if problems or sealed is None:
+        return Verification(False, "altered", tuple(problems), digest)
+    if path.stat().st_size - USER_BLOCK != sealed["size"] or _bytes_digest(path) != sealed["bytes"]:
+        rewritten = (
+            f"{path}: says what it said when it was sealed, but its bytes were written anew (copied or repacked)"
+        )
+        return Verification(False, "rewritten", (rewritten,), digest)
+    return Verification(True, "intact", (), digest)
+
+
+def _differences(file: h5py.File, digests: Mapping[str, str], sealed: Mapping[str, Any]) -> list[str]:
+    """What differs from the seal, one sentence each."""
+    problems = []
+    listed = SEAL in file and combined(object_digests(file[SEAL])) == sealed["objects"]
+    if not listed:
+        problems.append(f"/{SEAL}: the list of digests was changed or removed")
+    if combined(digests) != sealed["content"]:
+        problems += _changes(digests, file) if listed else ["the content was changed; which object cannot be told"]
+    if SESSION not in file or combined(object_digests(file[SESSION])) != sealed["session"]:
+        problems.append(f"/{SESSION}: was changed or removed")
+    elif _run_id(file) != sealed["run_id"]:
+        problems.append(f"the seal is of run {sealed['run_id']}, the file is run {_run_id(file)}")
+    return problems
+
+
+def _changes(digests: Mapping[str, str], file: h5py.File) -> list[str]:
+    """The objects that differ from the list made when the file was sealed."""
+    table = read_table(file[SEAL])
+    before = dict(zip(table["object"], table["digest"], strict=True))
+    said = [f"{path}: was changed" for path in sorted(digests) if path in before and before[path] != digests[path]]
+    said += [f"{path}: was added" for path in sorted(digests) if path not in before]
+    said += [f"{path}: was removed" for path in sorted(before) if path not in digests]
+    if not said:
+        return ["the seal's content digest was changed"]
+    return said if len(said) <= NAMED else [*said[:NAMED], f"and {len(said) - NAMED} more objects differ"]
+
+
+def _is_run(file: h5py.File) -> bool:
+    entry = file.get(ENTRY)
+    return isinstance(entry, h5py.Group) and "definition" in entry and read_scalar(entry["definition"]) == DEFINITION
+
+
+def _run_id(file: h5py.File) -> str:
+    session = file[SESSION]
+    return str(read_scalar(session["run_id"])) if "run_id" in session else ""
+
+
+def _user_block(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(USER_BLOCK)
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read ({error.strerror}); give the path of a run file (.h5)") from None
+
+
+def _bytes_digest(path: Path) -> str:
+    """SHA-256 of all bytes after the user block."""
+    with path.open("rb") as file:
+        file.seek(USER_BLOCK)
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _unreadable(problem: str) -> Verification:
+    return Verification(False, "unreadable", (problem,))
+
+
+def _damage(path: Path, error: Exception) -> str:
+    """Why a file could not be read as HDF5."""
+    said = str(error).splitlines()
+    with path.open("rb") as file:
+        start = file.read(USER_BLOCK + len(HDF5_SIGNATURE))
+    ours = start.startswith(MAGIC) or HDF5_SIGNATURE in (start[: len(HDF5_SIGNATURE)], start[USER_BLOCK:])
+    if not ours:
+        return "is not HDF5; give the path of a run file (.h5)"
+    return f"is cut off or damaged ({said[0] if said else type(error).__name__}); {RECOVER}"
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(examine(Path(sys.argv[1])))))
