@@ -195,9 +195,9 @@ class Acquisition:
     def _block(self, n: int) -> Block:
         raw = self._buffer[: len(self._columns) * n].reshape(len(self._columns), n)
         first = self._base + self._position
-        t = np.asarray(self._started_s + np.arange(first, first + n) * self._interval_s, np.float64)
+        t = np.arange(first, first + n, dtype=np.float64) * self._interval_s + self._started_s
         quality = self._columns.quality(raw)
-        if n and self._columns.at_upper_end(raw):
+        if self._columns.may_be_open(quality):
             self._mark_open(quality)
         return Block(self._name, first, t, self._columns.values(raw), quality)
 

@@ -79,7 +79,7 @@ class Columns:
     def __init__(self, inputs: tuple[Input, ...]) -> None:
         self.columns = tuple(_MAKERS[type(each)](each) for each in inputs)
         self.channels = tuple(column.channel for column in self.columns)
-        self.has_thermocouples = any(column.thermocouple for column in self.columns)
+        self._thermocouples = [index for index, column in enumerate(self.columns) if column.thermocouple]
         self._gain = np.array([[column.gain] for column in self.columns])
         self._offset = np.array([[column.offset] for column in self.columns])
         self._curves = [(index, column.curve) for index, column in enumerate(self.columns) if column.curve is not None]
@@ -106,8 +106,9 @@ class Columns:
         quality = np.zeros(raw.shape[::-1], np.uint16)
         if not raw.size:
             return quality
-        suspect = (raw.min(axis=1) <= self._low) | (raw.max(axis=1) >= self._high) | ~np.isfinite(raw).all(axis=1)
-        for index in np.flatnonzero(suspect):
+        # False where something is not a number, too.
+        good = (raw.min(axis=1) > self._low) & (raw.max(axis=1) < self._high)
+        for index in np.flatnonzero(~good):
             row = raw[index]
             at_end = ~((row > self._low[index]) & (row < self._high[index]))
             quality[at_end, index] |= int(Quality.SATURATED)
@@ -115,13 +116,9 @@ class Columns:
             quality[faulty, index] |= int(Quality.DEVICE_ERROR)
         return quality
 
-    def at_upper_end(self, raw: FloatArray) -> bool:
-        """Whether a thermocouple is at the upper end of its range, as an open one is."""
-        return any(
-            bool((raw[index] >= column.ends[1]).any())
-            for index, column in enumerate(self.columns)
-            if column.thermocouple
-        )
+    def may_be_open(self, quality: QualityArray) -> bool:
+        """Whether a thermocouple is at an end of its range, as an open one is."""
+        return bool(quality[:, self._thermocouples].any()) if self._thermocouples else False
 
 
 def _channel(each: Input, unit: str) -> Channel:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from nidaqmx.constants import CJCSource, CurrentShuntResistorLocation, ExcitationSource, ResistanceConfiguration
 from nidaqmx.constants import UsageTypeAI as Measures
+from nidaqmx.error_codes import DAQmxErrors
 
 from instruments.simulation.daqserver.channels import Channel
 from instruments.simulation.daqserver.customscale import CustomScale
@@ -63,30 +64,12 @@ class AnalogInput:
         self.was_open = self.was_overloaded = False
         self._check_excitation()
 
-    def read(self, wanted: Samples, cold_degc: FloatArray | float | None = None) -> FloatArray:
-        """Values of some samples in the channel's unit, shape (n,)."""
-        electrical = self.electrical(wanted)
-        if self.conversion.quantity != "degC" and electrical.size:
-            electrical = self._convert(electrical)
+    def scaled(self, converted: FloatArray, cold_degc: FloatArray | float) -> FloatArray:
+        """What the converter gave, in the channel's unit; (n,) to (n,)."""
         if self.divisor != 1.0:
-            electrical = electrical / self.divisor
-        values = self.conversion.forward(electrical, self._cold_degc(wanted) if cold_degc is None else cold_degc)
+            converted = converted / self.divisor
+        values = self.conversion.forward(converted, cold_degc)
         return values if self.scale is None else self.scale.forward(values)
-
-    def _convert(self, electrical: FloatArray) -> FloatArray:
-        """What the converter makes of the terminals: steps, clipped at the ends of the range."""
-        top, bottom = float(electrical.max()), float(electrical.min())
-        if top != top:  # not a number: open, and a pull-up takes an open input to the end of its range
-            self.was_open = True
-            electrical = np.where(np.isnan(electrical), np.inf, electrical)
-            top = np.inf
-        codes = electrical * (1.0 / self.lsb)
-        np.rint(codes, out=codes)
-        codes *= self.lsb
-        if top >= self.high or bottom <= self.low:
-            np.clip(codes, self.low, self.high, out=codes)
-            self.was_overloaded = self.was_overloaded or top >= self.high or self.low < 0.0
-        return codes
 
     # -- electrical side
 
@@ -135,7 +118,7 @@ class AnalogInput:
     def _range(self) -> tuple[float, float, float]:
         """Narrowest input range that holds the channel's limits: its clipping ends and one step of the converter."""
         if self.conversion.quantity == "degC":
-            return -np.inf, np.inf, 1.0
+            return -np.inf, np.inf, 2.0**-20
         product = self.channel.device.product
         ranges = product.ranges[self._input_quantity()]  # type: ignore[index]  # a Quantity of this product
         attributes = self.channel.attributes
@@ -177,7 +160,8 @@ class AnalogInput:
 
     # -- cold junction
 
-    def _cold_degc(self, wanted: Samples) -> FloatArray | float:
+    def cold_degc(self, wanted: Samples) -> FloatArray | float:
+        """Temperature of a thermocouple's cold junction as the driver knows it, where no channel measures it."""
         if self.measures is not Measures.TEMPERATURE_THERMOCOUPLE:
             return 0.0
         if self.channel.attributes["AI_THRMCPL_CJC_SRC"] == CJCSource.CONSTANT_USER_VALUE.value:
@@ -185,6 +169,75 @@ class AnalogInput:
         if self.cold is None:
             return UNBOUND_CJC_DEGC
         return _sampled(self.cold, wanted, self.period_s if self.holds else 0.0)
+
+
+class InputBank:
+    """All analog inputs of a committed task, read together.
+
+    Raises
+    ------
+    DaqFault
+        A thermocouple takes its cold junction from a channel that is not in the task.
+    """
+
+    def __init__(self, inputs: list[AnalogInput]) -> None:
+        self.inputs = inputs
+        self._lsb, self._low, self._high = (
+            np.array([[getattr(each, what)] for each in inputs]) for what in ("lsb", "low", "high")
+        )
+        self._per_lsb = 1.0 / self._lsb
+        self._junctions = {row: self._junction(each) for row, each in enumerate(inputs) if _is_scannable(each)}
+
+    def read(self, wanted: Samples) -> FloatArray:
+        """Values of some samples in the channels' units, shape (channels, n)."""
+        if not wanted.n:
+            return np.empty((len(self.inputs), 0))
+        converted = self.converted(wanted)
+        values = np.empty_like(converted)
+        for row, each in enumerate(self.inputs):
+            if row not in self._junctions:
+                values[row] = each.scaled(converted[row], each.cold_degc(wanted))
+        for row, other in self._junctions.items():
+            values[row] = self.inputs[row].scaled(converted[row], values[other])
+        return values
+
+    def codes(self, wanted: Samples) -> FloatArray:
+        """Codes of the converters, shape (channels, n)."""
+        return np.asarray(np.rint(self.converted(wanted) * self._per_lsb))
+
+    def converted(self, wanted: Samples) -> FloatArray:
+        """What the converters make of the terminals: steps, clipped at the ends of the ranges."""
+        electrical = np.empty((len(self.inputs), wanted.n))
+        for row, each in enumerate(self.inputs):
+            electrical[row] = each.electrical(wanted)
+        top, bottom = electrical.max(axis=1, keepdims=True), electrical.min(axis=1, keepdims=True)
+        inside = (top < self._high) & (bottom > self._low)  # false where something is not a number, too
+        if not inside.all():
+            self._notice(electrical)
+        electrical *= self._per_lsb
+        np.rint(electrical, out=electrical)
+        electrical *= self._lsb
+        return electrical if inside.all() else np.clip(electrical, self._low, self._high)
+
+    def _notice(self, electrical: FloatArray) -> None:
+        """Remember what is open or overloaded; a pull-up takes an open input to the end of its range."""
+        opened = np.isnan(electrical)
+        electrical[opened] = np.inf
+        over = (electrical >= self._high) | ((electrical <= self._low) & (self._low < 0.0))
+        for row, each in enumerate(self.inputs):
+            each.was_open = each.was_open or bool(opened[row].any())
+            each.was_overloaded = each.was_overloaded or bool(over[row].any())
+
+    def _junction(self, thermocouple: AnalogInput) -> int:
+        name = thermocouple.channel.attributes["AI_THRMCPL_CJC_CHAN"].lower()
+        for row, other in enumerate(self.inputs):
+            if name in (other.channel.name.lower(), other.channel.physical.lower()) and not _is_scannable(other):
+                return row
+        raise DaqFault(DAQmxErrors.CHAN_NOT_IN_TASK, f"CJC Channel: {name}")
+
+
+def _is_scannable(each: AnalogInput) -> bool:
+    return bool(each.channel.attributes.get("AI_THRMCPL_CJC_SRC") == CJCSource.SCANNABLE_CHANNEL.value)
 
 
 def _sampled(signal: Signal, wanted: Samples, period_s: float) -> FloatArray:

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from nidaqmx.constants import (
     AcquisitionType,
     ChannelType,
-    CJCSource,
     Edge,
     OverwriteMode,
     ReadRelativeTo,
@@ -27,7 +26,7 @@ from instruments.simulation.daqserver.catalogue import DIVISORS
 from instruments.simulation.daqserver.channels import Channel
 from instruments.simulation.daqserver.customscale import CustomScale
 from instruments.simulation.daqserver.faults import ABORTED, BAD_VALUE, OVERRUN, DaqFault
-from instruments.simulation.daqserver.frontend import AnalogInput, Samples
+from instruments.simulation.daqserver.frontend import AnalogInput, InputBank, Samples
 from instruments.simulation.daqserver.hardware import Device, Hardware
 
 FloatArray = npt.NDArray[np.float64]
@@ -56,9 +55,10 @@ class Task:
     scales: dict[str, CustomScale]
     changed: Event
     channels: list[Channel] = field(default_factory=list)
+    devices: list[Device] = field(default_factory=list)  # in the order of the channels
     timing: Timing = field(default_factory=Timing)
     attributes: dict[str, Any] = field(default_factory=dict)
-    inputs: list[AnalogInput] = field(default_factory=list)
+    bank: InputBank | None = None
     committed: bool = False
     running: bool = False
     aborted: bool = False
@@ -81,6 +81,10 @@ class Task:
             if self.channels and self.channels[0].kind is not channel.kind:
                 raise DaqFault(DAQmxErrors.PHYS_CHAN_MEAS_TYPE, "All channels of a task must be of one type.")
             self.channels.append(channel)
+            for physical in channel.lines or (channel.physical,):
+                device = self.hardware.device(physical.partition("/")[0])
+                if device not in self.devices:
+                    self.devices.append(device)
         self.committed = False
 
     @property
@@ -89,14 +93,9 @@ class Task:
         return self.channels[0].kind if self.channels else None
 
     @property
-    def devices(self) -> list[Device]:
-        """Devices of the task, in the order of its channels."""
-        found: dict[str, Device] = {}
-        for channel in self.channels:
-            for physical in channel.lines or (channel.physical,):
-                device = self.hardware.device(physical.partition("/")[0])
-                found.setdefault(device.name, device)
-        return list(found.values())
+    def inputs(self) -> list[AnalogInput]:
+        """Analog inputs of a committed task."""
+        return self.bank.inputs if self.bank is not None else []
 
     def channel(self, name: str) -> Channel:
         """Find a channel by its name."""
@@ -179,10 +178,12 @@ class Task:
             sharing: dict[str, int] = {}
             for channel in self.channels:
                 sharing[channel.device.name] = sharing.get(channel.device.name, 0) + 1
-            self.inputs = [
-                AnalogInput(channel, self.hardware, self.scales, sharing[channel.device.name])
-                for channel in self.channels
-            ]
+            self.bank = InputBank(
+                [
+                    AnalogInput(channel, self.hardware, self.scales, sharing[channel.device.name])
+                    for channel in self.channels
+                ]
+            )
         self.committed = True
 
     def start(self) -> None:
@@ -281,29 +282,21 @@ class Task:
             )
         return unread
 
-    def take(self, n: int) -> FloatArray:
-        """Read ``n`` samples from the read position on; shape (channels, n)."""
+    def next_samples(self, n: int) -> Samples:
+        """The next ``n`` samples, which are thereby read."""
         if self.hardware_timed:
             wanted = Samples(self.t0, self.dt, self.position, n)
         else:
             wanted = Samples(self.hardware.clock.now(), 0.0, 0, n)
         self.position += n
-        if self.kind is ChannelType.ANALOG_INPUT:
-            values = np.empty((len(self.inputs), n))
-            for row, each in zip(values, self.inputs, strict=True):
-                row[:] = self._scaled(each, wanted)
-            return values
-        return np.stack([self._digital(channel, wanted) for channel in self.channels])
+        return wanted
 
-    def _scaled(self, each: AnalogInput, wanted: Samples) -> FloatArray:
-        attributes = each.channel.attributes
-        if attributes.get("AI_THRMCPL_CJC_SRC") != CJCSource.SCANNABLE_CHANNEL.value:
-            return each.read(wanted)
-        name = attributes["AI_THRMCPL_CJC_CHAN"].lower()
-        for other in self.inputs:
-            if name in (other.channel.name.lower(), other.channel.physical.lower()):
-                return each.read(wanted, other.read(wanted))
-        raise DaqFault(DAQmxErrors.CHAN_NOT_IN_TASK, f"CJC Channel: {name}\nTask Name: {self.name}")
+    def take(self, wanted: Samples) -> FloatArray:
+        """Scaled values of some samples; shape (channels, n)."""
+        if self.kind is ChannelType.ANALOG_INPUT:
+            assert self.bank is not None  # a task that reads is committed
+            return self.bank.read(wanted)
+        return np.stack([self._digital(channel, wanted) for channel in self.channels])
 
     # -- lines and counters
 

@@ -11,6 +11,7 @@ from nidaqmx.error_codes import DAQmxErrors
 
 from instruments.simulation.daqserver.dispatch import Call, Handler
 from instruments.simulation.daqserver.faults import NEVER, NOT_YET, DaqFault
+from instruments.simulation.daqserver.frontend import Samples
 from instruments.simulation.daqserver.messages import with_doubles
 from instruments.simulation.daqserver.sessions import wait
 from instruments.simulation.daqserver.system import System
@@ -28,7 +29,12 @@ _COUNTER = (ChannelType.COUNTER_INPUT,)
 
 
 def _samples(system: System, call: Call, kinds: tuple[ChannelType, ...], wanted: int, timeout_s: float) -> FloatArray:
-    """Read up to ``wanted`` samples a channel, waiting as the clock allows; shape (channels, n)."""
+    """Read up to ``wanted`` samples a channel, scaled; shape (channels, n)."""
+    return system.task(call.request.task.name).take(_ready(system, call, kinds, wanted, timeout_s))
+
+
+def _ready(system: System, call: Call, kinds: tuple[ChannelType, ...], wanted: int, timeout_s: float) -> Samples:
+    """Which samples a read gets: at most ``wanted``, after waiting for them as the clock allows."""
     task = system.task(call.request.task.name)
     task.check_channels()
     if task.kind not in kinds:
@@ -37,7 +43,7 @@ def _samples(system: System, call: Call, kinds: tuple[ChannelType, ...], wanted:
         task.check_alive()
         task.commit()
         system.check_free(task)
-        return task.take(max(1, wanted))
+        return task.next_samples(max(1, wanted))
     _alive(task)
     implicit = not task.running
     system.start(task)
@@ -46,16 +52,17 @@ def _samples(system: System, call: Call, kinds: tuple[ChannelType, ...], wanted:
     if not task.running:
         _alive(task)
         raise DaqFault(NEVER, f"Task Name: {task.name}", read=0)
-    _alive(task)
+    if system.waits:
+        _alive(task)  # it may have gone meanwhile
     there = min(n, task.available())
-    values = task.take(there)
+    samples = task.next_samples(there)
     finite = task.timing.mode is AcquisitionType.FINITE
     if implicit and finite and task.position >= task.timing.samples:
         task.stop()
     if there < n:
         call.reply.status = NOT_YET
         call.trailing = (("ni-samps-per-chan-read", str(there)),)
-    return values
+    return samples
 
 
 def _alive(task: Task) -> None:
@@ -159,14 +166,11 @@ def _counts(system: System, call: Call, kinds: tuple[ChannelType, ...], wanted: 
 
 
 def _raw_codes(system: System, call: Call, kinds: tuple[ChannelType, ...], wanted: int, timeout_s: float) -> FloatArray:
-    """Codes of the converter, before any scaling."""
+    """Codes of the converters, before any scaling."""
     task = system.task(call.request.task.name)
-    values = _samples(system, call, kinds, wanted, timeout_s)
-    codes = [
-        np.rint([each.conversion.electrical(float(value)) * each.divisor / each.lsb for value in row])
-        for each, row in zip(task.inputs, values, strict=True)
-    ]
-    return np.array(codes).reshape(values.shape)
+    samples = _ready(system, call, kinds, wanted, timeout_s)
+    assert task.bank is not None
+    return task.bank.codes(samples)
 
 
 # --------------------------------------------------------------------------------------------------- write
