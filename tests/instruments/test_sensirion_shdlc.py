@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from data.samples import Quality
-from instruments.drivers.sensirion_shdlc import SampleIndex, ShdlcSettings, _framed, _unframed
+from instruments.drivers.sensirion_shdlc import ShdlcSettings, _framed, _unframed
 from instruments.instrument import (
     InstrumentDisconnected,
     InstrumentError,
     InstrumentReplyError,
     InstrumentTimeout,
 )
+from instruments.sample_index import SampleIndex
 from instruments.simulation.devices.shdlc import ShdlcFlowSensor
 
 LG16 = {"model": "LG16-0150", "crystal_ppm": 0.0}
