@@ -168,12 +168,17 @@ def _roles(path: Path, station: Station, procedure: Procedure) -> dict[str, str]
     return roles
 
 
-def conduct(request: Request, progress: Callable[[float, str], None] | None = None) -> Result:
+def conduct(
+    request: Request,
+    progress: Callable[[float, str], None] | None = None,
+    afterwards: Callable[[OpenStation], None] | None = None,
+) -> Result:
     """Run the request to its end and close the record.
 
     Parameters
     ----------
     progress : called now and then with the share of the planned time that is done and the present phase.
+    afterwards : called when the run has ended and its station is still open, to look at the truth of a simulated one.
 
     Raises
     ------
@@ -203,6 +208,8 @@ def conduct(request: Request, progress: Callable[[float, str], None] | None = No
         writer = JournalWriter(journal, header)
         end = clock.run(lambda: _record(prepared, opened, writer, clock, progress))
         simulated_s = clock.now()
+        if afterwards is not None:
+            afterwards(opened)
     closed = close_run(journal, run_file)
     return Result(
         run_file,

@@ -294,6 +294,8 @@ def _trumpet_checks(record: GravimetricRecord, excluded: Sequence[Exclusion]) ->
         grid, points = _trumpet(record, excluded)
     except RecordError:
         return  # shorter than one interval
+    _, budget = record.collected.delivered(*record.analysis)
+    common = 100.0 * budget.u / record.expected_ul(*record.analysis)  # shared by all windows, such as the density
     declared = {float(one["window_s"]): one for one in record.dut["limits"]["trumpet"]}
     noise = math.sqrt(2.0) * record.collected.weighing.repeatability_mg * record.collected.ul_per_mg
     windows = [point.window_s for point in points]
@@ -305,7 +307,8 @@ def _trumpet_checks(record: GravimetricRecord, excluded: Sequence[Exclusion]) ->
             continue
         near = min(declared, key=lambda window: abs(window - point.window_s), default=None)
         one = declared[near] if near is not None and abs(near - point.window_s) < 0.1 * point.window_s else None
-        u = 100.0 * noise / (record.set_rate_ul_per_h * point.window_s / HOUR_S)
+        reading = 100.0 * noise / (record.set_rate_ul_per_h * point.window_s / HOUR_S)
+        u = math.hypot(reading, common)
         for side, value in (("max", point.ep_max_percent), ("min", point.ep_min_percent)):
             limits = _as_limits(one)
             yield Check(
