@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 
@@ -16,16 +17,19 @@ HOUR_S = 3600.0
 
 
 def volume_ul(program: DeliveryProgram, tau_s: FloatArray, clock_s: float) -> FloatArray:
-    """Volume commanded from the start of delivery until ``tau_s`` (any shape).
+    """Volume commanded from the start of delivery until ``tau_s`` (n,).
 
     Parameters
     ----------
-    tau_s : seconds of the pump's clock since the start of delivery, none negative.
+    tau_s : (n,) rising seconds of the pump's clock since the start of delivery, none negative.
     clock_s : time of the pump's clock when delivery started.
     """
     volume = _basal_volume_ul(program, tau_s, clock_s)
     for bolus in program.boluses:
-        volume = volume + bolus.volume_ul * np.clip((tau_s - bolus.at_s) / bolus.duration_s, 0.0, 1.0)
+        if tau_s[0] >= bolus.at_s + bolus.duration_s:
+            volume = volume + bolus.volume_ul
+        elif tau_s[-1] > bolus.at_s:
+            volume = volume + bolus.volume_ul * np.clip((tau_s - bolus.at_s) / bolus.duration_s, 0.0, 1.0)
     periodic = program.periodic
     if periodic is not None:
         into = np.maximum(tau_s - periodic.first_s, 0.0)
@@ -44,12 +48,18 @@ def _basal_volume_ul(program: DeliveryProgram, tau_s: FloatArray, clock_s: float
 
 def _flex_volume_ul(program: DeliveryProgram, clock_s: FloatArray | np.float64) -> FloatArray:
     """Volume that the daily pattern delivers from midnight of day 0 to a time of the pump's clock."""
-    edges = np.array([at for at, _ in program.steps] + [DAY_S])
-    rates = np.array([rate for _, rate in program.steps]) / HOUR_S
-    before = np.concatenate(([0.0], np.cumsum(np.diff(edges) * rates)))
+    edges, before = _day(program.steps)
     days = np.floor(clock_s / DAY_S)
     volume: FloatArray = days * before[-1] + np.interp(clock_s - days * DAY_S, edges, before)
     return volume
+
+
+@lru_cache(maxsize=16)
+def _day(steps: tuple[tuple[float, float], ...]) -> tuple[FloatArray, FloatArray]:
+    """Edges of a day's pattern in s, its end included, and the volume delivered before each."""
+    edges = np.array([at for at, _ in steps] + [DAY_S])
+    rates = np.array([rate for _, rate in steps]) / HOUR_S
+    return edges, np.concatenate(([0.0], np.cumsum(np.diff(edges) * rates)))
 
 
 def rate_ul_per_h(program: DeliveryProgram, tau_s: float, clock_s: float) -> float:

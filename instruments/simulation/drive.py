@@ -70,6 +70,7 @@ class _Mechanism:
         self.d = draws
         self.reservoir = reservoir
         self.stalled = stalled
+        self.as_built = 1.0 + draws["pump.mean_error"]
         self._ratio = ratio
 
     def driven_ul(self, k0: int) -> FloatArray:
@@ -99,7 +100,7 @@ class _Mechanism:
     def ratio(self, k0: int) -> FloatArray:
         """Delivered over programmed at reference conditions, in each interval."""
         ratio = self._ratio.over(k0, k0 + CHUNK)
-        ratio[ratio == AS_BUILT] = 1.0 + self.d["pump.mean_error"]
+        ratio[ratio == AS_BUILT] = self.as_built
         return ratio
 
     def gain(self, k0: int, around: PumpSurroundings) -> FloatArray:
@@ -159,6 +160,10 @@ class Shots(_Mechanism):
 class Gas(_Mechanism):
     """Gas-driven: reservoir pressure through a capillary, slower as the fluid thickens."""
 
+    def __init__(self, pump: Pump, draws: Draws, reservoir: Reservoir, stalled: Timeline, ratio: Timeline) -> None:
+        super().__init__(pump, draws, reservoir, stalled, ratio)
+        self.as_built = 1.0  # its flow is what it is; there is no program to miss
+
     def advance(self, state: DriveState, k0: int, around: PumpSurroundings) -> tuple[Supply, DriveState]:
         """Flow proportional to the pressure difference; the capillary has the pump's temperature."""
         environment = around.environment
@@ -167,11 +172,10 @@ class Gas(_Mechanism):
         pressure = self.reservoir.pressure_kpa(volume, bath, environment.pressure_kpa[1:])
         at_body = self.d["pump.gas_flow_ul_per_h"] / 3600.0 / self.reservoir.nominal_kpa
         thinner = water_viscosity(np.array([BODY_DEGC])) / water_viscosity(bath)
-        conductance = at_body * thinner * self.last_drops(around)
+        conductance = at_body * thinner * self.last_drops(around) * self.ratio(k0)
         constant = float(conductance[0])
         # The network takes one conductance a chunk; what the bath's ripple adds to it meets the pressure at the start.
-        ratio = self.ratio(k0) / (1.0 + self.d["pump.mean_error"])
-        flow = (conductance * pressure - (conductance - constant) * around.outlet_kpa) * ratio
+        flow = conductance * pressure - (conductance - constant) * around.outlet_kpa
         flow[self.moving(k0) :] = 0.0
         return Supply(flow, _until([(k0, constant)], k0 + self.moving(k0))), state
 

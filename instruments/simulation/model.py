@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -115,6 +116,7 @@ class Model:
         parameters: PlantParameters,
         noise: Noise,
         faults: Iterable[FaultSpec],
+        lock: AbstractContextManager[object],
         changed: Callable[[int], None],
         now: Callable[[], float],
     ) -> None:
@@ -126,7 +128,7 @@ class Model:
         self.controls = controls
         kind = parameters.text("pump.kind")
         self.thermocouple = parameters.text("thermocouple.type")
-        self.pump = Pump(parameters, draws, controls.stalled, controls.reset.first(1.0), changed, now)
+        self.pump = Pump(parameters, draws, controls.stalled, controls.reset.first(1.0), lock, changed, now)
         self.reservoir = Reservoir(draws)
         self._drive: Drive = DRIVES[kind](self.pump, draws, self.reservoir, controls.stalled, controls.ratio)
         path = Settings(

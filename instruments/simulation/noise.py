@@ -15,9 +15,6 @@ import numpy.typing as npt
 
 from instruments.simulation.signal import FloatArray
 
-SAMPLES_BLOCK = 4096
-"""Samples of a device's own clock that share one stream."""
-
 
 class Noise:
     """All random numbers of one seed."""
@@ -37,17 +34,6 @@ class Noise:
     def normals(self, name: str, block: int, n: int) -> FloatArray:
         """The first ``n`` standard normal numbers of a block."""
         return self.generator(name, block).standard_normal(n)
-
-    def run_of_normals(self, name: str, first: int, n: int) -> FloatArray:
-        """Standard normal numbers of the sample indices first … first+n-1, however they are cut into calls."""
-        values = np.empty(n)
-        done = 0
-        while done < n:
-            block, offset = divmod(first + done, SAMPLES_BLOCK)
-            take = min(n - done, SAMPLES_BLOCK - offset)
-            values[done : done + take] = self.normals(name, block, SAMPLES_BLOCK)[offset : offset + take]
-            done += take
-        return values
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from instruments.clock import Clock
 from instruments.simulation.faults import FaultSpec, fault
 from instruments.simulation.grid import CHUNK, DT_S, EDGE, RATE_HZ, Timeline, index_of_command, time_of
 from instruments.simulation.model import Columns, Model, PlantState
-from instruments.simulation.noise import SAMPLES_BLOCK, Noise
+from instruments.simulation.noise import Noise
 from instruments.simulation.outputs import Output, outputs
 from instruments.simulation.parameters import Draws, PlantParameters
 from instruments.simulation.signal import FloatArray, PumpUnderTest
@@ -24,6 +24,9 @@ from instruments.simulation.signal import FloatArray, PumpUnderTest
 CHUNKS_KEPT = 6
 STATES_KEPT = 64
 """States at chunk starts that are kept from the whole past, evenly spread."""
+
+SAMPLES_BLOCK = 4096
+"""Samples of a device's own clock whose noise is one stream."""
 
 NOTHING_HELD: tuple[int, list[float]] = (1 << 62, [])
 
@@ -82,13 +85,14 @@ class PlantSignal:
         """Hold the chunk around ``t`` with its noise, as a list: reading one number from an array is slow."""
         k = int(t * RATE_HZ + EDGE) if t > 0.0 else 0
         chunk = k // CHUNK
-        values = self._plant.smooth(self, chunk)[:CHUNK]
-        sd = self.output.noise or self.output.noise_sqrt_s / math.sqrt(DT_S)
-        if sd:
-            values = values + sd * self._noise.normals(self.output.name, chunk, CHUNK)
-        listed = values.tolist()
-        self._held = (chunk * CHUNK, listed)
-        return listed[k - chunk * CHUNK]  # type: ignore[no-any-return]  # tolist of float64
+        with self._plant.lock:  # a command on another thread must not come between computing and holding
+            values = self._plant.smooth(self, chunk)[:CHUNK]
+            sd = self.output.noise or self.output.noise_sqrt_s / math.sqrt(DT_S)
+            if sd:
+                values = values + sd * self._noise.normals(self.output.name, chunk, CHUNK)
+            listed: list[float] = values.tolist()
+            self._held = (chunk * CHUNK, listed)
+        return listed[k - chunk * CHUNK]
 
     def _white_noise(self, t0: float, first: int, n: int) -> FloatArray:
         """Standard normal numbers of the sample indices of a device that began to sample at ``t0``."""
@@ -136,6 +140,7 @@ class Plant:
     signals, actuators : by name; ``truth`` are those signals that no instrument sees, without their prefix.
     pump : the pump under test.
     draws : what the seed drew.
+    lock : held by whoever computes or changes the plant.
     """
 
     def __init__(
@@ -144,14 +149,14 @@ class Plant:
         self.seed = seed
         self.faults = tuple(fault(spec.name, spec.severity, spec.at_s) for spec in faults)
         self._clock = clock
-        self._lock = clock.lock()
+        self.lock = clock.lock()
         self._noise = Noise(seed)
         self._chunks: dict[int, Columns] = {}
         self._smooth: dict[tuple[str, int], FloatArray] = {}
         self._spacing = 1
         self._foreseen = -math.inf
         self._signals: dict[str, PlantSignal] = {}
-        self._model = Model(parameters, self._noise, self.faults, self._cut_back, clock.now)
+        self._model = Model(parameters, self._noise, self.faults, self.lock, self._cut_back, clock.now)
         self._states: dict[int, PlantState] = {0: self._model.start()}
         self._signals = {o.name: PlantSignal(self, o, self._noise) for o in outputs(self._model)}
         self.actuators: Mapping[str, PlantActuator] = self._actuators()
@@ -180,7 +185,7 @@ class Plant:
 
     def smooth(self, signal: PlantSignal, chunk: int) -> FloatArray:
         """A signal without white noise at the grid points of a chunk, its end included."""
-        with self._lock:
+        with self.lock:
             key = (signal.output.name, chunk)
             values = self._smooth.get(key)
             if values is None:
@@ -189,7 +194,7 @@ class Plant:
 
     def command(self, timeline: Timeline, k: int, value: float) -> None:
         """Let a setting have a value from grid index ``k``."""
-        with self._lock:
+        with self.lock:
             if timeline.at(k) != value or timeline.next_change(k) is not None:
                 timeline.set(k, value)
                 self._cut_back(k)

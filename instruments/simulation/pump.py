@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -65,6 +66,7 @@ class Pump:
     ----------
     stalled : 1 from the moment at which the motor stalls.
     reset_at : grid index at which the pump falls back to its reset rate, None if it never does.
+    lock : held while a command changes the pump.
     changed : called with the first grid index that a command changes.
     now : the run's clock.
     """
@@ -75,6 +77,7 @@ class Pump:
         draws: Draws,
         stalled: Timeline,
         reset_at: int | None,
+        lock: AbstractContextManager[object],
         changed: Callable[[int], None],
         now: Callable[[], float],
     ) -> None:
@@ -87,6 +90,7 @@ class Pump:
         self._ppm = 1.0 + draws["pump.clock_error_ppm"] * 1e-6
         self._quantum_ul, self._stroke_ul = self._counting()
         self._stalled = stalled
+        self._lock = lock
         self._changed = changed
         self._now = now
         self._commands: list[_Command] = []
@@ -135,13 +139,14 @@ class Pump:
     def state(self, t: float) -> PumpState:
         """What the pump would tell a programmer at ``t``."""
         era = self._era(t)
-        delivered = math.floor(self._commanded_ul(t) / self._quantum_ul + 1e-9) * self._quantum_ul
+        commanded = self._commanded_ul(t)
+        delivered = math.floor(commanded / self._quantum_ul + 1e-9) * self._quantum_ul
         return PumpState(
             running=era.running,
             mode="stopped" if era.program is None else era.program.mode,
             delivered_ul=delivered,
             reservoir_ul=max(0.0, self._d["reservoir.fill_ul"] - delivered),
-            alarms=self._alarms(t),
+            alarms=self._alarms(t, era, commanded),
             clock_s=self.clock_s(t),
             stroke_ul=self._stroke_ul,
         )
@@ -149,7 +154,7 @@ class Pump:
     def program(self, t: float) -> DeliveryProgram | None:
         """The stored program without boluses that were requested since, None before the first one."""
         stored: DeliveryProgram | None = None
-        for command in sorted(self._commands, key=lambda c: c.k):
+        for command in self._in_order():
             if command.t <= t and command.what == "load":
                 stored = command.program
             elif command.t <= t and command.what == "reset":
@@ -173,7 +178,7 @@ class Pump:
         values = np.empty(k1 - k0 + 1)
         for i, era in enumerate(self._eras):
             end = self._eras[i + 1].k if i + 1 < len(self._eras) else k1
-            a, b = max(era.k, k0), min(end, k1)
+            a, b = max(era.k + 1 if i else 0, k0), min(end, k1)  # a value belongs to the interval that ends there
             if a <= b:
                 values[a - k0 : b - k0 + 1] = self._era_volume_ul(era, times(a, b + 1))
         return values
@@ -200,17 +205,22 @@ class Pump:
     # -- eras
 
     def _command(self, command: _Command, text: str) -> None:
-        self._commands.append(command)
-        self._spoken.append((command.t, text))
-        self._eras = self._replay()
-        self._changed(command.k)
+        with self._lock:
+            self._commands.append(command)
+            self._spoken.append((command.t, text))
+            self._eras = self._replay()
+            self._changed(command.k)
+
+    def _in_order(self) -> list[_Command]:
+        """Commands in the order in which they act."""
+        return sorted(self._commands, key=lambda command: command.k)
 
     def _replay(self) -> list[_Era]:
         """All eras from the commands in the order in which they act."""
         gas = self.kind == "gas-driven"
         fixed = DeliveryProgram("continuous", self._d["pump.gas_flow_ul_per_h"]) if gas else None
         eras = [_Era(0, -math.inf, gas, fixed, 0, 0.0)]
-        for command in sorted(self._commands, key=lambda c: c.k):
+        for command in self._in_order():
             era = eras[-1]
             done_ul = float(self._era_volume_ul(era, times(command.k, command.k + 1))[0])
             fresh = replace(era, k=command.k, t=command.t, start_k=command.k, base_ul=done_ul)
@@ -229,7 +239,7 @@ class Pump:
 
     def _as_loaded(self, era: _Era) -> DeliveryProgram | None:
         """The era's program without the boluses that were requested while it ran."""
-        loads = [c for c in sorted(self._commands, key=lambda c: c.k) if c.what in ("load", "reset") and c.k <= era.k]
+        loads = [c for c in self._in_order() if c.what in ("load", "reset") and c.k <= era.k]
         return loads[-1].program or self._reset_program() if loads else era.program
 
     def _reset_program(self) -> DeliveryProgram:
@@ -303,14 +313,17 @@ class Pump:
         today = [at for at in self._grants if at > since or (rule.day == "calendar" and at == since)]
         return "ok" if len(today) < rule.max_per_day else "refused:daily-maximum"
 
-    def _alarms(self, t: float) -> tuple[str, ...]:
-        alarms = {text.split(":")[0].removeprefix("alarm ") for at, text in self._noticed(t) if at <= t}
-        if self._era(t).running:
-            alarms.discard("stopped")
-        told = [c.what for c in self._commands if c.t <= t and c.what in ("load", "reset")]
-        if told and told[-1] == "load":
-            alarms.discard("reset")
-        return tuple(sorted(alarms))
+    def _alarms(self, t: float, era: _Era, commanded_ul: float) -> tuple[str, ...]:
+        left_ul = self._d["reservoir.fill_ul"] - commanded_ul
+        told = [c.what for c in self._in_order() if c.t <= t and c.what in ("load", "reset")]
+        alarms = {
+            "empty-reservoir": left_ul <= 0.0,
+            "low-battery": bool(told) and told[-1] == "reset",
+            "low-reservoir": left_ul <= self._d["reservoir.alarm_volume_ul"],
+            "stall": self._stall_noticed_s() <= t,
+            "stopped-too-long": era.program is not None and not era.running and t >= era.t + LONG_STOP_S,
+        }
+        return tuple(name for name, sounds in alarms.items() if sounds)
 
     def _noticed(self, t: float) -> list[tuple[float, str]]:
         """What the pump notices by itself until ``t``."""
@@ -318,13 +331,17 @@ class Pump:
         noticed = [
             (self._reached_s(fill - self._d["reservoir.alarm_volume_ul"], t), "alarm low-reservoir: calculated"),
             (self._reached_s(fill, t), "alarm empty-reservoir: calculated"),
-            (self._stall_noticed_s(), "alarm motor-stall: rotor does not turn"),
+            (self._stall_noticed_s(), "alarm stall: the rotor does not turn"),
         ]
         for i, era in enumerate(self._eras):
             end = self._eras[i + 1].t if i + 1 < len(self._eras) else math.inf
             if i and era.program is not None and not era.running and end > era.t + LONG_STOP_S:
-                noticed.append((era.t + LONG_STOP_S, "alarm stopped: for more than 48 h"))
-        noticed += [(c.t, "alarm reset: pump runs at its minimum rate") for c in self._commands if c.what == "reset"]
+                noticed.append((era.t + LONG_STOP_S, "alarm stopped-too-long: for 48 h"))
+        noticed += [
+            (c.t, "alarm low-battery: the pump was reset to its minimum rate")
+            for c in self._commands
+            if c.what == "reset"
+        ]
         return noticed
 
     def _stall_noticed_s(self) -> float:

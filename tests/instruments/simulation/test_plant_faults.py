@@ -1,0 +1,209 @@
+"""Each fault changes what it should and nothing else, from its moment on."""
+
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from instruments.clock import VirtualClock
+from instruments.simulation.faults import FAULTS, FaultError, FaultSpec, fault
+from instruments.simulation.parameters import PlantParameters
+from instruments.simulation.plant import Plant
+from instruments.simulation.signal import DeliveryProgram
+
+ONSET = 3000.0
+DOCS = Path(__file__).parents[3] / "docs"
+
+FLOW = {"flow_nl_per_min", "line_volume_ul"}
+AT_TIP = {"reference_load_mg", "tip_mass_mg", "vessel_mass_mg", "tip_volume_ul", "vessel_volume_ul"}
+IN_PUMP = {"pump_volume_ul", "reservoir_volume_ul", "reservoir_pressure_v", "reservoir_pressure_kpa"}
+PRESSURE = {"outlet_pressure_kpa", "distal_pressure_kpa"}
+GAUGE = {"outlet_pressure_v_per_v"}  # does not see what is within its hysteresis
+DELIVERY = FLOW | AT_TIP | IN_PUMP | PRESSURE
+BATH = {"bath_thermocouple_v", "bath_temperature_degc"}
+
+# fault -> what must change, what else may
+CHANGES: dict[str, tuple[set[str], set[str]]] = {
+    "over-delivery": (DELIVERY, GAUGE),
+    "under-delivery": (DELIVERY, GAUGE),
+    "motor-stall": (DELIVERY, GAUGE),
+    "reset-to-minimum-rate": (DELIVERY | {"programmed_volume_ul"}, GAUGE),
+    "free-flow": (DELIVERY | GAUGE, set()),
+    "leak": (AT_TIP, set()),
+    "occlusion": (FLOW | AT_TIP | PRESSURE | GAUGE, IN_PUMP),
+    "kink": (FLOW | AT_TIP | PRESSURE | GAUGE, IN_PUMP),
+    "dry-evaporation-trap": ({"reference_load_mg", "evaporated_mg"}, set()),
+    "bath-off": (BATH | {"reservoir_pressure_v", "vessel_mass_mg", "flow_nl_per_min"}, DELIVERY | GAUGE),
+    "sensor-drift": ({"flow_nl_per_min"}, set()),
+    "balance-drift": ({"reference_load_mg"}, set()),
+    "air-bubble": (
+        {"flow_air", "flow_nl_per_min", "vessel_mass_mg", "line_volume_ul"},
+        DELIVERY | GAUGE | {"added_volume_ul"},
+    ),
+}
+
+
+def everything(plant: Plant) -> dict[str, np.ndarray]:
+    """All signals every 10 s, read chunk by chunk as instruments do."""
+    parts = [{n: s.samples(0.0, 10.0, k, 60) for n, s in plant.signals.items()} for k in range(0, 900, 60)]
+    return {n.removeprefix("truth_"): np.concatenate([part[n] for part in parts]) for n in plant.signals}
+
+
+@pytest.fixture(scope="module")
+def healthy() -> dict[str, np.ndarray]:
+    plant = Plant(PlantParameters.load(), VirtualClock(), 7)
+    plant.pump.load(DeliveryProgram("continuous", 1000.0 / 24.0), 0.0)
+    plant.pump.start(0.0)
+    return everything(plant)
+
+
+@pytest.mark.parametrize("name", [name for name, kind in FAULTS.items() if kind.where == "plant"])
+def test_a_fault_changes_what_it_should_and_nothing_else(make_plant, healthy, name):
+    faulty = everything(make_plant(room={}, faults=((name, None, ONSET),)))
+    must, may = CHANGES[name]
+    before = int(ONSET / 10.0) + 1
+
+    assert all(np.array_equal(healthy[n][:before], faulty[n][:before]) for n in healthy)
+    changed = {n for n in healthy if not np.array_equal(healthy[n], faulty[n])}
+    assert must <= changed <= must | may
+
+
+def delivered(plant: Plant, what: str = "vessel_volume_ul", t0: float = ONSET, t1: float = 4 * 3600.0) -> float:
+    return plant.truth[what].at(t1) - plant.truth[what].at(t0)
+
+
+@pytest.mark.parametrize(("name", "ratio"), [("over-delivery", 1.25), ("under-delivery", 0.6), ("under-delivery", 0.0)])
+def test_the_severity_of_wrong_delivery_is_delivered_over_programmed(make_plant, ideal_pump, name, ratio):
+    plant = make_plant(ideal_pump, {"pump": {"mean_error": 0.01}}, faults=((name, ratio, ONSET),))
+
+    assert delivered(plant) / delivered(plant, "programmed_volume_ul") == pytest.approx(ratio, abs=1e-4)
+
+
+def test_a_leak_is_seen_by_the_balance_and_not_by_the_sensor(make_plant):
+    plant = make_plant(faults=(("leak", 0.3, ONSET),))
+
+    assert delivered(plant) / delivered(plant, "line_volume_ul") == pytest.approx(0.7, abs=1e-9)
+    assert delivered(plant, "line_volume_ul") == delivered(make_plant(), "line_volume_ul")
+
+
+def test_a_stalled_motor_stops_the_flow_and_is_logged(make_plant):
+    plant = make_plant(faults=(("motor-stall", 1.0, ONSET),))
+
+    assert abs(delivered(plant)) < 0.01
+    assert plant.pump.state(ONSET + 1800.0).alarms == ("stall",)
+    assert plant.pump.state(ONSET + 1799.0).alarms == ()
+
+
+def test_a_reset_pump_runs_at_its_minimum_rate_and_says_so(make_plant):
+    plant = make_plant(faults=(("reset-to-minimum-rate", 1.0, ONSET),))
+
+    assert delivered(plant, "programmed_volume_ul", ONSET, ONSET + 36000.0) == pytest.approx(2.5, rel=1e-3)
+    program = plant.pump.program(ONSET)
+    assert program is not None
+    assert program.rate_ul_per_h == 0.25
+    assert plant.pump.state(ONSET).alarms == ("low-battery",)
+
+
+def test_a_free_flowing_pump_empties_its_reservoir(make_plant):
+    plant = make_plant(faults=(("free-flow", 5000.0, ONSET),))
+    first = delivered(plant, "pump_volume_ul", ONSET, ONSET + 60.0) * 60.0
+
+    assert first == pytest.approx(5000.0, rel=0.12)
+    assert plant.truth["reservoir_volume_ul"].at(ONSET + 12 * 3600.0) < 100.0
+    assert plant.truth["vessel_volume_ul"].at(ONSET + 12 * 3600.0) == pytest.approx(18000.0, rel=1e-2)
+
+
+def test_a_dry_trap_shows_at_the_twin_only_when_it_is_shared(make_plant):
+    own = make_plant(faults=(("dry-evaporation-trap", 3.0, ONSET),))
+    shared = make_plant({"evaporation": {"trap_is_shared": 1}}, faults=(("dry-evaporation-trap", 3.0, ONSET),))
+
+    assert delivered(own, "evaporated_mg", ONSET, ONSET + 3600.0) == pytest.approx(3.0, rel=1e-3)
+    assert delivered(own, "twin_evaporated_mg", ONSET, ONSET + 3600.0) < 0.05
+    assert delivered(shared, "twin_evaporated_mg", ONSET, ONSET + 3600.0) > 2.0
+
+
+def test_an_unheated_bath_cools_to_the_laboratory(make_plant):
+    bath = make_plant(faults=(("bath-off", 1.0, ONSET),)).truth["bath_temperature_degc"]
+
+    assert bath.at(ONSET) == pytest.approx(37.0)
+    assert bath.at(ONSET + 7200.0) == pytest.approx(22.0 + 15.0 * np.exp(-1.0), abs=1e-3)
+
+
+def test_drifts_grow_from_their_onset(make_plant):
+    balance = make_plant(faults=(("balance-drift", 5.0, ONSET),)).signals["reference_load_mg"]
+    sensor = make_plant(faults=(("sensor-drift", 0.5, ONSET),)).signals["flow_nl_per_min"]
+    sound = make_plant()
+    day = ONSET + 86400.0
+
+    assert balance.at(day) - sound.signals["reference_load_mg"].at(day) == pytest.approx(120.0, abs=0.01)
+    drifted, true = (s.samples(day, 0.1, 0, 6000).mean() for s in (sensor, sound.signals["flow_nl_per_min"]))
+    gain = 1.0 + sound.draws["flow_sensor.gain_error"] - 0.0013
+    zero = sound.draws["flow_sensor.zero_error_nl_per_min"]
+    assert (drifted - zero) / (true - zero) == pytest.approx(1.0 + 0.5 / gain, rel=0.01)
+
+
+def test_a_bubble_passes_the_sensor_and_then_the_tip(make_plant, ideal_pump):
+    plant = make_plant(ideal_pump, faults=(("air-bubble", 50.0, ONSET),))
+    t = ONSET + np.arange(0.0, 8000.0, 5.0)
+    air = np.array([plant.signals["flow_air"].at(x) for x in t])
+    flow = np.array([plant.signals["flow_nl_per_min"].at(x) for x in t])
+    per_ul = 86.4  # s at 1 mL/day
+    bubble_s = t[air == 1.0]
+
+    assert bubble_s[0] - ONSET == pytest.approx(5.0 * per_ul, abs=60.0)
+    assert bubble_s[-1] - bubble_s[0] == pytest.approx(50.0 * per_ul, rel=0.03)
+    assert abs(flow[air == 1.0].mean()) < 50.0
+    lag = delivered(plant, "line_volume_ul", ONSET, ONSET + 8000.0) - delivered(plant, t1=ONSET + 8000.0)
+    assert lag == pytest.approx(50.0, abs=0.01)
+
+
+def test_a_bubble_makes_the_line_softer_while_it_is_there(make_plant, ideal_pump):
+    closed = (("occlusion", 1.0, ONSET),)
+    stiff, soft = (make_plant(ideal_pump, faults=f) for f in (closed, (*closed, ("air-bubble", 50.0, 100.0))))
+    slopes = [
+        p.truth["outlet_pressure_kpa"].at(4000.0) - p.truth["outlet_pressure_kpa"].at(3100.0) for p in (stiff, soft)
+    ]
+
+    assert slopes[0] / slopes[1] == pytest.approx((0.49 + 50.0 / 101.325) / 0.49, rel=2e-3)
+
+
+def test_two_faults_at_once_both_act(make_plant):
+    plant = make_plant(faults=(("over-delivery", 2.0, 0.0), ("leak", 0.5, 0.0)))
+
+    assert delivered(plant) / delivered(plant, "programmed_volume_ul") == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("over-delivry",), 'did you mean "over-delivery"'),
+        (("xyz",), "there are over-delivery"),
+        (("leak", 1.5), "severity 1.5 is outside 0.001 to 1"),
+        (("leak", float("nan")), "severity nan"),
+        (("leak", 0.1, -5.0), "cannot begin at -5 s"),
+    ],
+)
+def test_a_wrong_fault_is_told_in_one_sentence(arguments, says):
+    with pytest.raises(FaultError) as error:
+        fault(*arguments)
+
+    assert says in str(error.value)
+
+
+def test_the_plant_checks_its_faults_and_leaves_those_of_the_wire_alone(make_plant, healthy):
+    with pytest.raises(FaultError):
+        make_plant(faults=(("leak", 2.0, 0.0),))
+    plant = make_plant(room={}, faults=(("unplug", 1.0, 0.0),))
+
+    assert plant.faults == (FaultSpec("unplug", 1.0, 0.0),)
+    assert np.array_equal(everything(plant)["flow_nl_per_min"], healthy["flow_nl_per_min"])
+
+
+def test_the_documents_list_every_fault_as_it_is():
+    table = tomllib.loads((DOCS / "faults.toml").read_text(encoding="utf-8"))
+    told = {n: (e["owner"], e["severity"], e["from"], e["to"], e["unit"]) for n, e in table.items()}
+    page = (DOCS / "reference" / "faults.md").read_text(encoding="utf-8")
+
+    assert told == {n: (k.owner, k.severity, k.low, k.high, k.unit) for n, k in FAULTS.items()}
+    assert all(f"| {name} | {kind.owner} |" in page for name, kind in FAULTS.items())

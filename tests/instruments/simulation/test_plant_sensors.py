@@ -1,0 +1,122 @@
+"""Flow, pressure and temperature as instruments find them at their terminals."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from instruments.simulation.properties import pt100_ohm, thermocouple_v
+from instruments.simulation.stepping import play
+
+TRUE_FLOW = {"flow_sensor": {"gain_error": 0.0, "zero_error_nl_per_min": 0.0, "temperature_coefficient_per_k": 0.0}}
+TRUE_PRESSURE = {
+    f"{place}_transducer": {
+        "zero_error": 0.0,
+        "gain_error": 0.0,
+        "zero_per_k": 0.0,
+        "drift_per_year": 0.0,
+        "noise": 0.0,
+    }
+    for place in ("outlet", "reservoir", "back_pressure")
+}
+
+
+def allan_deviation(values, m):
+    means = values[: len(values) // m * m].reshape(-1, m).mean(axis=1)
+    return np.sqrt(0.5 * np.mean(np.diff(means) ** 2))
+
+
+def test_at_zero_flow_the_sensor_has_white_noise(make_plant):
+    still = make_plant(TRUE_FLOW, {"catheter": {"line_volume_ul": 0.0}}, rate=None)
+    flow = still.signals["flow_nl_per_min"].samples(0.0, 0.1, 0, 200000)
+
+    for tau_s in (1, 10, 100):
+        assert allan_deviation(flow, 10 * tau_s) == pytest.approx(0.6 / tau_s**0.5, rel=0.2)
+    single = np.array([still.signals["flow_nl_per_min"].at(k / 10) for k in range(6000)])
+    assert single.std() == pytest.approx(0.6 * 10**0.5, rel=0.05)
+
+
+def test_the_sensor_shows_what_passes_it_at_its_own_temperature(make_plant, ideal_pump):
+    flow = make_plant(TRUE_FLOW, ideal_pump).signals["flow_nl_per_min"].samples(600.0, 0.1, 0, 36000)
+
+    assert flow.mean() == pytest.approx(1e6 / 1440.0 * 0.99333 / 0.99777, rel=3e-4)
+
+
+def test_gain_and_zero_are_those_that_were_drawn(make_plant, ideal_pump):
+    plant = make_plant(ideal_pump)
+    true = make_plant(TRUE_FLOW, ideal_pump).signals["flow_nl_per_min"].samples(600.0, 0.1, 0, 36000).mean()
+    shown = plant.signals["flow_nl_per_min"].samples(600.0, 0.1, 0, 36000).mean()
+
+    gain = 1.0 + plant.draws["flow_sensor.gain_error"] - 0.0013
+    assert shown == pytest.approx(true * gain + plant.draws["flow_sensor.zero_error_nl_per_min"], abs=0.1)
+
+
+def test_pressures_have_their_electrical_ranges(make_plant):
+    plant = make_plant(TRUE_PRESSURE, rate=None)
+    plant.actuators["back_pressure_kpa"].write(25.0, 100.0)
+    reservoir = plant.truth["reservoir_pressure_kpa"].at(200.0)
+
+    assert plant.signals["back_pressure_a"].at(200.0) == pytest.approx(0.004 + 0.016 * 0.75, abs=1.1e-5)
+    assert plant.signals["outlet_pressure_v_per_v"].at(200.0) == pytest.approx(25.1 / 200.0 * 2e-3, abs=1.1e-6)
+    assert plant.signals["reservoir_pressure_v"].at(200.0) == pytest.approx(reservoir * 0.05, abs=3e-3)
+    assert plant.signals["barometer_v"].at(200.0) == pytest.approx(213.25 / 60.0, abs=0.01)
+
+
+def test_a_transducer_errs_by_what_was_drawn(make_plant):
+    plant = make_plant({"outlet_transducer": {"noise": 0.0, "hysteresis": 0.0}}, rate=None)
+    d = plant.draws
+    share = 0.1 / 200.0 * (1.0 + d["outlet_transducer.gain_error"]) + d["outlet_transducer.zero_error"]
+
+    assert plant.signals["outlet_pressure_v_per_v"].at(10.0) == pytest.approx(2e-3 * share, abs=1e-10)
+
+
+def test_pressure_up_and_down_leaves_a_loop(make_plant):
+    plant = make_plant(TRUE_PRESSURE, rate=None)
+    for i, pressure in enumerate((20.0, 40.0, 20.0)):
+        plant.actuators["back_pressure_kpa"].write(pressure, 100.0 * (i + 1))
+    up, down = (plant.signals["outlet_pressure_v_per_v"].at(t) * 1e5 for t in (199.0, 399.0))
+
+    assert down - up == pytest.approx(0.2, abs=1e-3)  # 0.1 % of 200 kPa
+
+
+@given(st.lists(st.floats(-5.0, 5.0), min_size=1, max_size=60), st.floats(0.0, 1.0))
+def test_the_vectorised_play_is_the_play_operator(inputs, half_width):
+    held, expected = 0.0, []
+    for value in inputs:
+        held = min(max(held, value - half_width), value + half_width)
+        expected.append(held)
+
+    assert play(np.array(inputs), 0.0, half_width) == pytest.approx(expected, abs=1e-12)
+
+
+EMF_MV = {"K": {25.0: 1.000, 37.0: 1.489, 100.0: 4.096}, "T": {25.0: 0.992, 37.0: 1.486, 100.0: 4.279}}
+
+
+@pytest.mark.parametrize(("kind", "degc", "mv"), [(k, t, mv) for k, table in EMF_MV.items() for t, mv in table.items()])
+def test_thermocouples_have_their_tabled_voltage(kind, degc, mv):
+    assert thermocouple_v(kind, np.array([degc]))[0] * 1e3 == pytest.approx(mv, abs=6e-4)
+
+
+def test_a_pt100_has_its_tabled_resistance():
+    assert pt100_ohm(np.array([0.0, 22.0, 100.0])) == pytest.approx([100.0, 108.570, 138.505], abs=1e-3)
+
+
+def test_thermocouple_and_cold_junction_together_give_the_bath(make_plant):
+    true = {"thermocouple": {"error_k": 0.0, "cold_junction_error_k": 0.0, "noise_v": 0.0, "type": "T"}}
+    plant = make_plant(true, rate=None)
+    cold = plant.signals["cold_junction_degc"].at(50.0)
+    total = plant.signals["bath_thermocouple_v"].at(50.0) + thermocouple_v("T", np.array([cold]))[0]
+
+    assert cold == pytest.approx(23.5)
+    assert total == pytest.approx(thermocouple_v("T", np.array([37.0]))[0], abs=1e-12)
+
+
+def test_room_and_weather_keep_to_their_laws(make_plant):
+    plant = make_plant(rate=None, room={})
+    days = np.arange(0.0, 4 * 86400.0, 7200.0)
+    lab = np.array([plant.truth["lab_temperature_degc"].at(t) for t in days])
+    assert lab.mean() == pytest.approx(22.0, abs=0.15)
+    assert lab.reshape(4, 12).mean(axis=0).argmin() in (1, 2, 3)  # about 04:00
+    assert np.ptp(lab.reshape(4, 12).mean(axis=0)) == pytest.approx(2.0, abs=0.3)
+    starts = [make_plant(rate=None, room={}, seed=s).truth["barometer_hpa"].at(0.0) for s in range(60)]
+    assert np.std(starts) == pytest.approx(8.0, rel=0.35)
