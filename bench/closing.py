@@ -11,12 +11,11 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
+from data.checks import Check, Evaluation, Verdict
 from data.fold import fold
 from data.layout import write_evaluation
 from data.run import Run
 from data.seal import Verification, seal, verify
-
-from data.checks import Check, Evaluation, Verdict
 from protocols.procedure import load_procedure
 
 EVALUATING = ("protocols", "data")

@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from data.seal import Verification
-
 from bench import preflight
 from bench.closing import close_run
 from bench.engine import End, Engine, plan
@@ -27,6 +25,7 @@ from data.dut import DutModel, load_catheter, load_dut, load_fluid
 from data.journal import JournalWriter
 from data.quantity_fields import Stated
 from data.samples import FloatArray
+from data.seal import Verification
 from instruments.clock import Clock, PacedClock, VirtualClock, WallClock
 from protocols.procedure import Controls, Procedure, load_procedure
 

@@ -36,6 +36,7 @@ SHIPPED = Path(__file__).parent / "stations"
 
 
 TemperatureDifferenceK = Annotated[float, reads("temperature-difference")]
+PercentPerK = Annotated[float, reads("temperature-coefficient")]
 MassMg = Annotated[float, reads("mass")]
 MassMgPerH = Annotated[float, reads("mass-rate")]
 
@@ -58,7 +59,8 @@ class BalanceUncertainty(Stated):
     """What the maker or the lab's own record says of a balance.
 
     ``repeatability`` is a standard deviation, ``linearity`` and ``drift_per_day`` are half-widths of a rectangle,
-    ``zero_walk`` is the standard deviation of a random walk of the zero after one hour.
+    ``zero_walk`` is the standard deviation of a random walk of the zero after one hour, ``temperature_coefficient``
+    the standard deviation of the relative change of a reading with temperature.
     """
 
     readability_mg: MassMg = Field(alias="readability")
@@ -66,6 +68,7 @@ class BalanceUncertainty(Stated):
     linearity_mg: MassMg = Field(alias="linearity")
     drift_mg_per_day: MassMg = Field(alias="drift_per_day")
     zero_walk_mg: MassMg = Field(alias="zero_walk")
+    temperature_coefficient_percent_per_k: PercentPerK = Field(alias="temperature_coefficient", examples=["1 ppm/K"])
     capacity_mg: MassMg = Field(alias="capacity")
 
 
@@ -73,7 +76,7 @@ class Collection(Stated):
     """How the delivered fluid is collected.
 
     ``dead_volume`` is that of the line between pump and tip, ``buoyant_volume`` that of vessel and contents beyond the
-    steel which balanced them, ``evaporation`` what the station usually loses and ``evaporation_spread`` the standard
+    steel which balanced them, ``load`` their mass, ``evaporation`` what the station usually loses and ``evaporation_spread`` the standard
     deviation of that between set-ups; the pump is at ``pump_temperature``, give or take ``pump_temperature_band``.
     """
 
@@ -84,6 +87,7 @@ class Collection(Stated):
     meniscus_mg: MassMg = Field(alias="meniscus")
     dead_volume_ul: VolumeUl = Field(alias="dead_volume")
     buoyant_volume_ul: VolumeUl = Field(alias="buoyant_volume")
+    load_mg: MassMg = Field(alias="load")
     pump_temperature_degc: TemperatureC = Field(alias="pump_temperature")
     pump_temperature_band_k: TemperatureDifferenceK = Field(alias="pump_temperature_band")
     evaporation_mg_per_h: MassMgPerH = Field(alias="evaporation")

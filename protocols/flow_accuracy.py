@@ -21,9 +21,8 @@ from protocols.steps import (
 )
 
 if TYPE_CHECKING:
-    from data.run import Run
-
     from data.checks import Evaluation
+    from data.run import Run
 
 SETTLE_S = 1800.0
 """After a blank the tubing and the flow settle for this long before anything is judged."""

@@ -10,9 +10,8 @@ from protocols.procedure import Measures, Procedure, param
 from protocols.steps import Phase, Step
 
 if TYPE_CHECKING:
-    from data.run import Run
-
     from data.checks import Check, Curve, Evaluation
+    from data.run import Run
     from data.samples import FloatArray
     from protocols.analysis.change_points import ChangePoints
 

@@ -18,9 +18,8 @@ from protocols.interlock import Interlock
 from protocols.steps import Step
 
 if TYPE_CHECKING:
-    from data.run import Run
-
     from data.checks import Evaluation
+    from data.run import Run
 
 # The unit in a parameter's name says its dimension.
 _DIMENSIONS: dict[str, DimensionName] = {

@@ -15,6 +15,7 @@ import numpy as np
 
 from data.samples import FloatArray
 from protocols.analysis.grid import BoolArray, RecordError, check_record
+from protocols.analysis.mass_steps import ROBUST
 
 BLOCKS = 400
 """A record is condensed to the medians of at most so many equal stretches of time; change points are no finer."""
@@ -22,6 +23,8 @@ BLOCKS = 400
 LEAST_SAMPLES = 5  # in a block on average, so that a spike does not move its median
 LEAST_BLOCKS = 24
 SHORTEST = 4  # blocks in a segment: a line takes two
+LONE_BLOCKS = 3
+LONE_FACTOR = 6.0
 MOST_SEGMENTS = 16
 HIGHEST_ORDER = 8
 ROUNDING = 1e-18
@@ -100,6 +103,7 @@ def change_points(t_s: FloatArray, values: FloatArray, *, blocks: int = BLOCKS) 
             f"it needs at least {LEAST_BLOCKS * LEAST_SAMPLES}"
         )
     times, medians, block_s = _block_medians(t_s, values, count)
+    medians = _without_lone_blocks(medians)
     edges = _best_segmentation(times, medians)
     at_s = [float(times[edge] + times[edge - 1]) / 2.0 for edge in edges[1:-1]]
     ends = [float(t_s[0]), *at_s, float(t_s[-1])]
@@ -119,6 +123,16 @@ def _block_medians(t_s: FloatArray, values: FloatArray, count: int) -> tuple[Flo
     filled = [(number, a, b) for number, (a, b) in enumerate(spans) if b > a]
     times = np.array([float(t_s[0]) + (number + 0.5) * block_s for number, _, _ in filled])
     return times, np.array([float(np.median(values[a:b])) for _, a, b in filled]), block_s
+
+
+def _without_lone_blocks(medians: FloatArray) -> FloatArray:
+    """Blocks far off the median of the seven around them put back onto it: fewer than four are no regime."""
+    around = np.lib.stride_tricks.sliding_window_view(
+        np.pad(medians, LONE_BLOCKS, mode="reflect", reflect_type="odd"), 2 * LONE_BLOCKS + 1
+    )
+    middle = np.median(around, axis=1)
+    off = np.abs(medians - middle)
+    return np.where(off > LONE_FACTOR * ROBUST * float(np.median(off)), middle, medians)
 
 
 def _best_segmentation(times: FloatArray, values: FloatArray) -> list[int]:

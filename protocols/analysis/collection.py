@@ -33,18 +33,21 @@ class Collection:
     Attributes
     ----------
     t_s, mass_mg : (n,) good samples, corrected by `corrected_mass_mg`.
+    air_mg_per_ul, room_degc : (n,) density of the air and temperature of the room at the samples.
     evaporation : rate of loss from the blanks, as the balance shows it.
     weighing : inputs of the budget; its evaporation entries are filled in for each interval.
     zero_walk_mg : standard deviation of the wander of the zero after one hour.
-    air_change : standard uncertainty, in mg, of the correction for the buoyancy of the vessel, over its correction.
+    mg_per_k : standard uncertainty of the balance's temperature coefficient, times its load.
     """
 
     t_s: FloatArray
     mass_mg: FloatArray
-    air_mg_per_ul: FloatArray  # (n,) density of air at the samples
+    air_mg_per_ul: FloatArray
+    room_degc: FloatArray
     evaporation: Evaporation
     weighing: Weighing
     zero_walk_mg: float
+    mg_per_k: float
 
     def shown_mg(self, t_s: FloatArray) -> FloatArray:
         """Corrected indication at any times, by linear interpolation of mass."""
@@ -85,7 +88,21 @@ class Collection:
         )
         budget = volume_budget(abs(volume), hours, weighing)
         walk = Component("zero walk", self.zero_walk_mg * math.sqrt(hours) * self.ul_per_mg)
-        return volume, budget.plus(walk)
+        warming = self.mg_per_k * abs(self._warming_k(from_s, to_s)) * self.ul_per_mg
+        return volume, budget.plus(walk, Component("balance temperature", warming))
+
+    def _warming_k(self, from_s: float, to_s: float) -> float:
+        """Change of the room's temperature in an interval, less what the blanks took for evaporation.
+
+        A balance that follows the temperature shows a false rate in each blank, which the correction spreads over the
+        interval.
+        """
+        rates = [
+            float(np.diff(np.interp([one.from_s, one.to_s], self.t_s, self.room_degc))[0]) / (one.to_s - one.from_s)
+            for one in self.evaporation.blanks
+        ]
+        change = float(np.diff(np.interp([from_s, to_s], self.t_s, self.room_degc))[0])
+        return change - math.fsum(rates) / len(rates) * (to_s - from_s)
 
 
 def corrected_mass_mg(

@@ -158,34 +158,26 @@ def run_length(shift: float, k: float, h: float) -> float:
 
     Notes
     -----
-    Brook and Evans: the sum is put into `STATES` classes of width w; the mean run lengths L solve
-    L_i = 1 + sum_j P_ij L_j.  Solved by elimination here, so that no linear algebra library's last bits count.
+    Brook and Evans: the sum is put into `STATES` classes of equal width, and the mean run lengths L solve
+    L_i = 1 + sum_j P_ij L_j.  Classes are eliminated from the top without a subtraction (Grassmann, Taksar and Heyman),
+    so that even a run length of years of groups has all its digits, and no linear algebra library's last bits count.
     """
     width = 2.0 * h / (2 * STATES - 1)
-    # From class i the sum comes to class j when the next error is (j - i) w + k within half a class.
-    offsets = np.arange(-STATES, STATES + 1) * width + k - shift
-    upper = np.array([_normal(x) for x in (offsets + width / 2.0).tolist()])
-    step = np.diff(upper, prepend=0.0)
-    rows = np.arange(STATES)[:, None]
-    columns = np.arange(STATES)[None, :]
-    chance = step[columns - rows + STATES]
-    chance[:, 0] = upper[STATES - rows[:, 0]]
-    matrix = np.eye(STATES) - chance
-    right = np.ones(STATES)
-    for pivot in range(STATES - 1):
-        factor = matrix[pivot + 1 :, pivot] / matrix[pivot, pivot]
-        matrix[pivot + 1 :, pivot:] -= factor[:, None] * matrix[pivot, pivot:]
-        right[pivot + 1 :] -= factor * right[pivot]
-    lengths = np.zeros(STATES)
-    for row in range(STATES - 1, -1, -1):
-        known = float(np.sum(matrix[row, row + 1 :] * lengths[row + 1 :]))
-        lengths[row] = (right[row] - known) / matrix[row, row]
-    # Beyond about 1e14 groups the elimination has no digits left; that is no alarm in this world.
-    return float(lengths[0]) if 0.0 < lengths[0] < 1e14 else 1e14
-
-
-def _normal(x: float) -> float:
-    return 0.5 * math.erfc(-x / math.sqrt(2.0))
+    # From class i the sum comes into class j when the next error is (j - i) w + k within half a class.
+    lower = (np.arange(-STATES, STATES + 1) - 0.5) * width + k - shift
+    above = np.array([0.5 * math.erfc(x / math.sqrt(2.0)) for x in lower.tolist()])
+    classes = np.arange(STATES)
+    chance = (above[:-1] - above[1:])[classes[None, :] - classes[:, None] + STATES]
+    chance[:, 0] = 1.0 - above[STATES + 1 - classes]
+    alarm = above[2 * STATES - classes]
+    steps = np.ones(STATES)
+    for top in range(STATES - 1, 0, -1):
+        leaves = float(alarm[top]) + float(np.sum(chance[top, :top]))
+        enters = chance[:top, top] / leaves
+        chance[:top, :top] += enters[:, None] * chance[top, :top]
+        alarm[:top] += enters * alarm[top]
+        steps[:top] += enters * steps[top]
+    return float(steps[0] / alarm[0]) if alarm[0] > 0.0 else math.inf
 
 
 def cusum(sums: StrokeSums, chart: Chart, target_percent: float = 0.0) -> tuple[FloatArray, FloatArray]:

@@ -128,7 +128,7 @@ def read_record(run: Run) -> GravimetricRecord:
     collection = station["collection"]
     uncertainty = balance["uncertainty"]
     calibration = balance.get("calibration", {}).get("mass", {})
-    air = _air(run, mass.t)
+    air, room = _air(run, mass.t)
     corrected = corrected_mass_mg(
         mass.values,
         air,
@@ -146,7 +146,16 @@ def read_record(run: Run) -> GravimetricRecord:
         started_s,
         analysis,
         complete,
-        Collection(mass.t, corrected, air, Evaporation(rates), weighing, uncertainty["zero_walk_mg"]),
+        Collection(
+            mass.t,
+            corrected,
+            air,
+            room,
+            Evaporation(rates),
+            weighing,
+            uncertainty["zero_walk_mg"],
+            uncertainty["temperature_coefficient_percent_per_k"] / 100.0 * collection["load_mg"],
+        ),
         mass.t,
         mass.values,
         blanked,
@@ -163,8 +172,8 @@ def _started(run: Run) -> float:
     raise GravimetricRecordError("delivery never started; the run ended before the pump was told to run")
 
 
-def _air(run: Run, t_s: FloatArray) -> FloatArray:
-    """Density of the air at each sample, from what the station measures of it, on a coarse grid."""
+def _air(run: Run, t_s: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Density of the air and temperature of the room at each sample, from what the station measures of them."""
     grid = np.arange(t_s[0], t_s[-1] + AIR_GRID_S, AIR_GRID_S)
     room, pressure, humidity = (
         _on_grid(run, role, grid, usual)
@@ -175,7 +184,8 @@ def _air(run: Run, t_s: FloatArray) -> FloatArray:
         gravimetry.air_density_mg_per_ul(*point)
         for point in zip(room.tolist(), hpa.tolist(), humidity.tolist(), strict=True)
     ]
-    return np.asarray(np.interp(t_s, grid, density), dtype=np.float64)
+    at_samples = np.interp(t_s, grid, density), np.interp(t_s, grid, room)
+    return np.asarray(at_samples[0]), np.asarray(at_samples[1])
 
 
 def _on_grid(run: Run, role: str, grid: FloatArray, usual: float) -> FloatArray:

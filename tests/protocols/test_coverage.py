@@ -32,8 +32,8 @@ WEIGHING = Weighing(
 )
 
 
-def record(rate_ml_per_day: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Times, indications and measured air density of one run, and the volume that truly left the tip."""
+def record(rate_ml_per_day: float, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """Times, indications, density of the air, room temperature; and the volume that truly left the tip."""
     dense = [np.arange(*span, 10.0) for span in (BLANK_BEFORE, BLANK_AFTER)]
     t = np.concatenate([dense[0], [*ANALYSIS], dense[1][1:]])
     hours = t / HOUR_S
@@ -52,18 +52,19 @@ def record(rate_ml_per_day: float, rng: np.random.Generator) -> tuple[np.ndarray
     linearity = np.where(hours >= 49.0, rng.uniform(-0.1, 0.1), 0.0)
     meniscus = np.where(hours >= 49.0, rng.uniform(-0.05, 0.05), 0.0)
     shown = (fluid - evaporation * hours * (1.0 - 0.00105)) * displaced - glass * (air_true - 0.0012)
+    room = 22.0 + rng.uniform(0.5, 1.0) * np.sin(2.0 * np.pi * (hours / 24.0 + rng.uniform()))
+    shown = shown + rng.normal(0.0, 1e-6) * 35_000.0 * (room - 22.0)
     shown = shown + walk + drift + linearity + meniscus + rng.normal(0.0, 0.02, t.size)
     indication = np.round(shown / 0.01) * 0.01
-    barometer = air_true + np.cumsum(rng.normal(0.0, 1.0, t.size)) * 0.0
-    return t, indication, barometer, float(volume[t.searchsorted(ANALYSIS[1])])
+    return t, indication, air_true, room, volume[t.searchsorted(ANALYSIS[1])]
 
 
 def measure(rate_ml_per_day: float, seed: int, weighing: Weighing = WEIGHING) -> tuple[float, float, float]:
     """Error, standard uncertainty and expanded uncertainty of one measured volume, in uL."""
-    t, shown, air, true_ul = record(rate_ml_per_day, np.random.default_rng([seed, int(rate_ml_per_day * 1e6)]))
+    t, shown, air, room, true_ul = record(rate_ml_per_day, np.random.default_rng([seed, int(rate_ml_per_day * 1e6)]))
     mass = corrected_mass_mg(shown, air, BUOYANT_UL)
     blanks = blanks_of(t, mass, [BLANK_BEFORE, BLANK_AFTER], 0.01, 600.0)
-    collected = Collection(t, mass, air, Evaporation(blanks), weighing, zero_walk_mg=0.01)
+    collected = Collection(t, mass, air, room, Evaporation(blanks), weighing, zero_walk_mg=0.01, mg_per_k=0.035)
     volume, budget = collected.delivered(*ANALYSIS)
     return volume - true_ul, budget.u, budget.expanded
 
