@@ -155,7 +155,7 @@ def _analysis(t_s: FloatArray, settings: FlowLogSettings) -> tuple[float, float]
     start = float(t_s[0]) if settings.start_s is None else settings.start_s
     end = float(t_s[-1]) if settings.end_s is None else settings.end_s
     slack = WHOLE * interval
-    if start < t_s[0] - slack or end > t_s[-1] + slack:
+    if not t_s[0] - slack <= start <= t_s[-1] or end > t_s[-1] + slack:
         raise RecordError(
             f"the log runs from {t_s[0]:g} s to {t_s[-1]:g} s, but the analysis from {start:g} s to {end:g} s; "
             "choose start and end inside the log"

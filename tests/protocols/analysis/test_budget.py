@@ -62,9 +62,7 @@ def test_the_worked_example_at_0_1_ml_a_day():
 
 
 def test_the_worked_example_with_an_oil_layer():
-    oil = replace(
-        EXAMPLE, u_evaporation_mg_per_h=0.004, drift_half_width_mg_per_day=0.1, barometric_half_width_hpa=5.0
-    )
+    oil = replace(EXAMPLE, u_evaporation_mg_per_h=0.004, drift_half_width_mg_per_day=0.1, barometric_half_width_hpa=5.0)
     assert f"{2.0 * error_budget(100.0, 100.0, 24.0, oil).u:.2f}" == "0.37"
 
 

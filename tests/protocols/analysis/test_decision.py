@@ -115,7 +115,9 @@ def test_a_judgement_fills_a_check():
     assert check.expanded_uncertainty == pytest.approx(check.coverage_factor * 1.0)
 
 
-@pytest.mark.parametrize(("value", "u", "dof"), [(math.nan, 1.0, 5.0), (1.0, -1.0, 5.0), (1.0, math.inf, 5.0), (1.0, 1.0, 0.0)])
+@pytest.mark.parametrize(
+    ("value", "u", "dof"), [(math.nan, 1.0, 5.0), (1.0, -1.0, 5.0), (1.0, math.inf, 5.0), (1.0, 1.0, 0.0)]
+)
 def test_what_is_no_number_is_not_judged(value, u, dof):
     with pytest.raises(DecisionError):
         judge(value, u, dof, LABEL)

@@ -191,7 +191,11 @@ def test_boluses_that_cannot_be_judged_say_why():
     t_s, volume = with_boluses([50.0, 50.0])
     late = [(7200.0, 7800.0, 50.0, "single"), (7700.0, 8300.0, 50.0, "patient"), (21500.0, 22100.0, 50.0, "single")]
     reasons = [part.left_out for part in bolus_delivery(t_s, volume, late, 0.1)]
-    assert reasons == ["the next one began before its end", "no basal flow was recorded before it", "its end was not recorded"]
+    assert reasons == [
+        "the next one began before its end",
+        "no basal flow was recorded before it",
+        "its end was not recorded",
+    ]
     small = bolus_delivery(t_s, volume, BOLUSES, 10.0)
     assert [part.left_out for part in small] == ["expected 50 uL is under 20 u of 10 uL"] * 2
     excluded = bolus_delivery(t_s, volume, BOLUSES, 0.1, exclusions=[Exclusion(7500.0, 7501.0, "door")])

@@ -59,7 +59,9 @@ def test_the_strokes_of_a_programmed_stop_are_none():
 
 def test_groups_that_touch_an_exclusion_are_not_used():
     t_s = np.arange(0.0, 10 * 432.0 + 1.0, 1.0)
-    found = stroke_sums(t_s, pulsed(t_s, 1000.0), constant_rate(RATE), STROKE_UL, exclusions=[Exclusion(500.0, 510.0, "")])
+    found = stroke_sums(
+        t_s, pulsed(t_s, 1000.0), constant_rate(RATE), STROKE_UL, exclusions=[Exclusion(500.0, 510.0, "")]
+    )
     assert np.flatnonzero(np.isnan(found.error_percent)).tolist() == [1]
 
 
@@ -70,7 +72,13 @@ def test_a_record_of_one_stroke_is_refused():
 
 @pytest.mark.parametrize(
     ("shift", "k", "h", "expected"),
-    [(0.0, 0.5, 4.0, 335.37), (0.0, 0.5, 5.0, 930.89), (1.0, 0.5, 4.0, 8.38), (1.0, 0.5, 5.0, 10.38), (2.0, 0.5, 4.0, 3.34)],
+    [
+        (0.0, 0.5, 4.0, 335.37),
+        (0.0, 0.5, 5.0, 930.89),
+        (1.0, 0.5, 4.0, 8.38),
+        (1.0, 0.5, 5.0, 10.38),
+        (2.0, 0.5, 4.0, 3.34),
+    ],
 )
 def test_run_lengths_are_those_published_for_one_sided_charts(shift, k, h, expected):
     """Montgomery, Statistical Quality Control, table of ARLs by Lucas and Crosier: two-sided 168 is one-sided 336."""
@@ -100,7 +108,8 @@ def test_a_chart_alarms_falsely_at_most_once_in_30_days(sigma, group_s):
 
 
 @pytest.mark.parametrize(
-    ("rate_ul_per_day", "strokes", "at_5_h", "at_15_h"), [(1000.0, 1, 0.3, 0.15), (100.0, 1, 3.4, 1.3), (48.0, 1, 7.0, 2.6)]
+    ("rate_ul_per_day", "strokes", "at_5_h", "at_15_h"),
+    [(1000.0, 1, 0.3, 0.15), (100.0, 1, 3.4, 1.3), (48.0, 1, 7.0, 2.6)],
 )
 def test_the_delay_at_the_reference_rates(rate_ul_per_day, strokes, at_5_h, at_15_h):
     """Scatter of a stroke: two readings of 0.02 mg, and 0.5 % of the pump itself."""

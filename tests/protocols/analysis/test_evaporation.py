@@ -61,7 +61,11 @@ def test_a_straight_line_fit_alone_would_claim_a_tenth_of_the_error():
 def test_the_uncertainty_falls_as_the_blank_grows():
     generator = np.random.Generator(np.random.Philox(9))
     u = [
-        np.sqrt(np.mean([blank(*record(generator, hours, 10.0, 0.2, 0.02, 0.01, 0.01), 0.01).u_mg_per_h ** 2 for _ in range(60)]))
+        np.sqrt(
+            np.mean(
+                [blank(*record(generator, hours, 10.0, 0.2, 0.02, 0.01, 0.01), 0.01).u_mg_per_h ** 2 for _ in range(60)]
+            )
+        )
         for hours in (1.0, 2.0, 4.0)
     ]
     assert u[0] < 0.03
@@ -90,14 +94,14 @@ def test_a_blank_of_few_samples_is_refused():
 
 
 def pair(before, after, u=0.01, dof=10.0):
-    return Evaporation(
-        (Blank(0.0, 2 * HOUR_S, before, u, dof), Blank(10 * HOUR_S, 12 * HOUR_S, after, u, dof))
-    )
+    return Evaporation((Blank(0.0, 2 * HOUR_S, before, u, dof), Blank(10 * HOUR_S, 12 * HOUR_S, after, u, dof)))
 
 
 def test_evaporation_is_interpolated_between_blanks_and_constant_beyond():
     evaporation = pair(0.1, 0.3)
-    assert evaporation.rate_mg_per_h(np.array([0.0, 1.0, 6.0, 11.0, 20.0]) * HOUR_S) == pytest.approx([0.1, 0.1, 0.2, 0.3, 0.3])
+    assert evaporation.rate_mg_per_h(np.array([0.0, 1.0, 6.0, 11.0, 20.0]) * HOUR_S) == pytest.approx(
+        [0.1, 0.1, 0.2, 0.3, 0.3]
+    )
 
 
 @given(st.floats(0.0, 20.0), st.floats(0.01, 20.0), st.floats(-1.0, 1.0), st.floats(-1.0, 1.0))

@@ -97,7 +97,7 @@ def test_an_emptied_vessel_is_excluded_from_everything():
     assert [(one.from_s, one.to_s) for one in result.excluded] == [(1770.0, 1800.0)]
     assert result.overall.error_percent == pytest.approx(3.0)
     assert result.overall.share_used == pytest.approx(119 / 120)
-    assert [point.windows_used for point in result.trumpet] == [117, 113, 101, 77, 45, 59 + 60 - 60 - 62 + 3 - 0]
+    assert [point.windows_used for point in result.trumpet] == [58 + 59, 56 + 57, 50 + 51, 38 + 39, 22 + 23, 0]
     assert all(point.ep_max_percent == pytest.approx(3.0) for point in result.trumpet if point.windows_used)
 
 

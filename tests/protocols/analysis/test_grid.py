@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -37,7 +39,11 @@ def test_the_grid_begins_at_start_and_ends_with_the_last_whole_interval():
 
 @pytest.mark.parametrize(
     ("start_s", "end_s", "interval_s", "message"),
-    [(-1.0, 50.0, 5.0, "choose start and end inside"), (0.0, 101.0, 5.0, "inside"), (0.0, 4.0, 5.0, "shorter than one")],
+    [
+        (-1.0, 50.0, 5.0, "choose start and end inside"),
+        (0.0, 101.0, 5.0, "inside"),
+        (0.0, 4.0, 5.0, "shorter than one"),
+    ],
 )
 def test_a_grid_outside_the_record_is_refused(start_s, end_s, interval_s, message):
     with pytest.raises(RecordError, match=message):
@@ -48,7 +54,13 @@ def test_only_intervals_that_overlap_an_exclusion_are_touched():
     points = np.arange(6) * 10.0
     assert touched(points, [Exclusion(10.0, 20.0, "")]).tolist() == [False, True, False, False, False]
     assert touched(points, [Exclusion(19.0, 21.0, "")]).tolist() == [False, True, True, False, False]
-    assert touched(points, [Exclusion(-5.0, 1.0, ""), Exclusion(49.0, 90.0, "")]).tolist() == [True, False, False, False, True]
+    assert touched(points, [Exclusion(-5.0, 1.0, ""), Exclusion(49.0, 90.0, "")]).tolist() == [
+        True,
+        False,
+        False,
+        False,
+        True,
+    ]
     assert not touched(points, [Exclusion(60.0, 90.0, ""), Exclusion(-9.0, 0.0, "")]).any()
 
 
@@ -58,7 +70,7 @@ def test_touched_intervals_are_those_that_a_brute_force_search_finds(spans):
     exclusions = [Exclusion(a, a + length, "") for a, length in spans]
     expected = [
         any(one.from_s < end - 1e-5 and one.to_s > begin + 1e-5 for one in exclusions)
-        for begin, end in zip(points[:-1], points[1:], strict=True)
+        for begin, end in itertools.pairwise(points)
     ]
     assert touched(points, exclusions).tolist() == expected
 
@@ -74,7 +86,9 @@ def test_a_gap_is_a_spacing_longer_than_allowed():
 def test_a_window_must_be_a_whole_number_of_intervals():
     assert whole_intervals(930.0 * 60.0, 15.0 * 60.0) == 62
     assert whole_intervals(0.3, 0.1) == 3
-    with pytest.raises(RecordError, match="not a whole number of sample intervals of 30 s; choose a multiple, for example 60 s"):
+    with pytest.raises(
+        RecordError, match="not a whole number of sample intervals of 30 s; choose a multiple, for example 60 s"
+    ):
         whole_intervals(70.0, 30.0)
     with pytest.raises(RecordError, match="for example 30 s"):
         whole_intervals(1.0, 30.0)

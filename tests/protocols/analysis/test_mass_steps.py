@@ -88,7 +88,9 @@ def test_the_threshold_is_above_noise_and_digits():
 
 
 def unexpected(mass, exclusions=(), stroke_ul=5.0):
-    return unexpected_deliveries(T_S, mass / 0.998, constant_rate(1000.0 / 24.0), stroke_ul, 0.998, exclusions=exclusions)
+    return unexpected_deliveries(
+        T_S, mass / 0.998, constant_rate(1000.0 / 24.0), stroke_ul, 0.998, exclusions=exclusions
+    )
 
 
 def test_a_healthy_pump_delivers_nothing_unexpected():

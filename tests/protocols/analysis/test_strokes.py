@@ -24,7 +24,9 @@ def delivered(t_s, amplitudes, factor=1.0, expected=None):
 @given(st.floats(0.0, 0.3), st.floats(0.0, 0.3), st.floats(0.0, 0.1), st.floats(0.7, 1.3))
 @settings(max_examples=20)
 def test_each_order_has_its_amplitude_whatever_the_mean_flow(once, revolution, double, factor):
-    found = pulsation(T_S, delivered(T_S, {1.0: once, 0.5: revolution, 2.0: double}, factor), constant_rate(RATE), STROKE_UL)
+    found = pulsation(
+        T_S, delivered(T_S, {1.0: once, 0.5: revolution, 2.0: double}, factor), constant_rate(RATE), STROKE_UL
+    )
     assert found.orders == (0.5, 1.0, 2.0, 3.0, 4.0)
     assert found.amplitude_ul == pytest.approx([revolution, once, double, 0.0, 0.0], abs=0.004)
 
@@ -39,7 +41,9 @@ def test_the_modulation_of_the_flow_is_the_slope_of_the_swing():
 
 def test_strokes_at_different_rates_fall_on_each_other():
     def expected(t):
-        return (np.minimum(t, 30_000.0) + 3.0 * np.clip(t - 30_000.0, 0.0, 20_000.0) + np.maximum(t - 50_000.0, 0.0)) / 86.4
+        return (
+            np.minimum(t, 30_000.0) + 3.0 * np.clip(t - 30_000.0, 0.0, 20_000.0) + np.maximum(t - 50_000.0, 0.0)
+        ) / 86.4
 
     found = pulsation(T_S, delivered(T_S, {1.0: 0.2}, expected=expected), expected, STROKE_UL)
     assert found.amplitude_ul[1] == pytest.approx(0.2, abs=0.005)

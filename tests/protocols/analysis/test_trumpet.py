@@ -110,8 +110,12 @@ def test_a_pulse_train_closed_form(period, count):
     point = trumpet(cumulative(flow, 1.0), 1.0, 1.0, [float(min(count, flow.size))])[0]
     count = min(count, flow.size)
     if count <= flow.size - period:
-        assert point.ep_max_percent == pytest.approx(100.0 * (math.ceil(count / period) * period / count - 1.0), abs=1e-9)
-        assert point.ep_min_percent == pytest.approx(100.0 * (math.floor(count / period) * period / count - 1.0), abs=1e-9)
+        assert point.ep_max_percent == pytest.approx(
+            100.0 * (math.ceil(count / period) * period / count - 1.0), abs=1e-9
+        )
+        assert point.ep_min_percent == pytest.approx(
+            100.0 * (math.floor(count / period) * period / count - 1.0), abs=1e-9
+        )
 
 
 @given(st.integers(1, 30), st.floats(-50.0, 50.0), st.floats(-50.0, 50.0))
@@ -191,7 +195,9 @@ def test_neither_a_common_factor_nor_water_in_the_vessel_beforehand_changes_anyt
 def test_one_sample_windows_give_the_extremes_of_the_flow():
     steps = np.random.Generator(np.random.Philox(3)).uniform(0.5, 1.5, 200)
     point = trumpet(cumulative(steps, 3600.0), 3600.0, 1.0, [3600.0])[0]
-    assert (point.ep_max_percent, point.ep_min_percent) == pytest.approx((100 * (steps.max() - 1), 100 * (steps.min() - 1)))
+    assert (point.ep_max_percent, point.ep_min_percent) == pytest.approx(
+        (100 * (steps.max() - 1), 100 * (steps.min() - 1))
+    )
 
 
 def test_a_gap_takes_out_every_window_that_touches_it_and_no_other():
