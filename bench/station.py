@@ -76,8 +76,9 @@ class Collection(Stated):
     """How the delivered fluid is collected.
 
     ``dead_volume`` is that of the line between pump and tip, ``buoyant_volume`` that of vessel and contents beyond the
-    steel which balanced them, ``load`` their mass, ``evaporation`` what the station usually loses and ``evaporation_spread`` the standard
-    deviation of that between set-ups; the pump is at ``pump_temperature``, give or take ``pump_temperature_band``.
+    steel which balanced them, ``load`` their mass.  ``evaporation`` is what the station usually loses and
+    ``evaporation_spread`` the standard deviation of that between set-ups.  The pump is at ``pump_temperature``, give or
+    take ``pump_temperature_band``.
     """
 
     topology: Literal["immersed", "weir", "pressurised-vessel", "source-weighing", "height-shifted"]
