@@ -123,7 +123,7 @@ class PumpUnderTest(Protocol):
         """Store a program; a running pump goes on with it.  Raises `ProgramError`."""
 
     def start(self, t: float) -> None:
-        """Start delivery: program times count from here."""
+        """Start delivery: program times count from here.  Raises `ProgramError` when there is no program."""
 
     def stop(self, t: float) -> None:
         """Stop the motor."""

@@ -1,5 +1,7 @@
 """The plant runs ahead and is cut back, and nobody can tell from its numbers."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -256,3 +258,12 @@ def test_a_patient_rule_survives_in_the_stored_program(make_plant):
 
     assert plant.pump.program(4.0) is None
     assert plant.pump.program(5.0) == program
+
+
+def test_the_page_lists_every_signal_and_actuator(make_plant):
+    plant = make_plant()
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "plant.md").read_text(encoding="utf-8")
+    seen = [signal.output for name, signal in plant.signals.items() if not name.startswith("truth_")]
+
+    assert all(f"| `{o.name}` | {o.unit} | {o.description} |" in page for o in seen)
+    assert all(f"`{name}`" in page for name in plant.actuators)
