@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from bench import preflight
+from bench import __version__, preflight
 from bench.closing import close_run
 from bench.engine import End, Engine, plan
 from bench.recorder import Recorder
@@ -333,6 +333,8 @@ def _header(
 
 
 def _version(package: str) -> str:
+    if package == "pumpbench":
+        return __version__
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from bench import __version__
+
 # command -> (module, attribute, help); the modules are imported when a command is called.
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "demo": ("bench.cli.run", "demo", "Run a complete flow-accuracy test of a simulated pump."),
@@ -62,7 +64,7 @@ class _Commands(click.Group):
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="pumpbench", prog_name="pumpbench")
+@click.version_option(__version__, prog_name="pumpbench")
 def cli() -> None:
     """Test bench for implantable drug pumps and their catheters."""
 
