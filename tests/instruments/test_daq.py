@@ -18,7 +18,6 @@ from instruments.daq_settings import NiDaqmxSettings
 from instruments.instrument import (
     Connection,
     InstrumentDisconnected,
-    InstrumentError,
     InstrumentOverflow,
     InstrumentRefusal,
     InstrumentReplyError,
@@ -427,6 +426,16 @@ def test_a_device_server_that_dies_and_comes_back_is_a_gap() -> None:
     lab.close()
 
 
+def test_a_device_server_that_forgot_our_task_is_a_gap(lab: Lab) -> None:
+    lab.daq.start()
+    lab.block(5.0)
+    lab.server.system.tasks.clear()
+    with pytest.raises(InstrumentDisconnected, match="-200088"):
+        lab.block(1.0)
+    lab.clock.sleep(4.0)
+    assert lab.daq.read(1).first == 100
+
+
 def test_a_server_that_does_not_answer_is_a_timeout() -> None:
     lab = Lab(VirtualClock(), ALL | {"deadline": "0.2 s"})
     lab.daq.open()
@@ -507,6 +516,14 @@ def test_a_module_that_was_pulled_and_put_back_shows_its_valves_released(lab: La
     assert lab.daq.valves() == {"outlet": False, "vent": False}
 
 
+def test_a_command_after_a_return_does_not_bring_back_what_was_switched_before(lab: Lab) -> None:
+    lab.daq.set_valve("vent", True)
+    lab.server.unplug("cDAQ1Mod6")
+    lab.server.plug("cDAQ1Mod6")
+    lab.daq.set_valve("outlet", True)
+    assert lab.daq.valves() == {"outlet": True, "vent": False}
+
+
 def test_valves_alone_and_inputs_alone_are_instruments_too(lab: Lab) -> None:
     lab.daq.close()
     valves = lab.instrument({"valves": VALVES})
@@ -563,10 +580,3 @@ def test_on_the_wall_clock_blocks_of_50_ms_at_1_khz_lose_nothing() -> None:
     assert [block.first for block in blocks] == first[:-1].tolist()
     assert first[-1] >= 400
     assert np.allclose(np.concatenate([block.values for block in blocks]), [50.0, 101.0], atol=0.01)
-
-
-def test_every_failure_is_one_of_the_errors_of_an_instrument() -> None:
-    assert all(
-        issubclass(kind, InstrumentError)
-        for kind in (InstrumentDisconnected, InstrumentTimeout, InstrumentReplyError, InstrumentOverflow)
-    )

@@ -320,6 +320,8 @@ def test_a_slow_module_repeats_its_last_conversion_in_a_fast_task(lab: Lab) -> N
         lab.clock.sleep(1.0)
         data = np.empty((4, 3000))
         AnalogMultiChannelReader(task.in_stream).read_many_sample(data, 3000, timeout=0.0)
+    assert data[0, 0] == data[0, 9] == pytest.approx(25.0, abs=0.01)  # the cold junction, nothing on top yet
+    assert data[0, 10] > 25.05
     assert np.count_nonzero(np.diff(data[0])) == 299  # 1200 conversions a second over four channels
 
 
