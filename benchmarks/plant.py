@@ -18,7 +18,8 @@ from instruments.simulation.plant import Plant
 from instruments.simulation.signal import DeliveryProgram
 
 CHUNK_S = 600
-LIMIT_S = 2.0
+TARGET_S = 2.0  # for 49 h on an idle 2-core machine
+RATIO_LIMIT = 10.0
 READS = 200_000
 
 
@@ -64,12 +65,11 @@ def main() -> None:
     read_us = (time.perf_counter() - begin) / READS * 1e6
     assert total / READS > 35_000.0
     print(f"plant, {hours} h, {samples:g} samples of 14 signals, {delivered:.3f} uL delivered:")
-    print(
-        f"  all signals                {wall_s:6.2f} s   ({wall_s / normals_s:.1f} times as many normal numbers alone)"
-    )
+    ratio = wall_s / normals_s
+    print(f"  all signals                {wall_s:6.2f} s   ({ratio:.1f} times as many normal numbers alone)")
+    print(f"  target for 49 h            {TARGET_S:6.2f} s")
     print(f"  one value                  {read_us:6.2f} us  ({READS} reads)")
-    if hours == 49:
-        assert wall_s < LIMIT_S, f"the limit is {LIMIT_S} s"
+    assert ratio < RATIO_LIMIT, f"the limit is {RATIO_LIMIT}"
 
 
 if __name__ == "__main__":
