@@ -78,6 +78,7 @@ class Engine:
         self._stop_sampling = self._clock.event()
         self.steps = plan(procedure)
         self._tallies: dict[tuple[str, str], Tally] = {}
+        self._delivering = False
         self.phase: str = ""
 
     # -- commands; from the clock's own thread (others use clock.post)
@@ -214,6 +215,10 @@ class Engine:
     @_do.register
     def _(self, step: StartDelivery) -> None:
         self._pump(step.role, lambda pump: pump.start())
+        self._delivering = True
+        for sampler in self._samplers.values():
+            for guard in sampler.guards:
+                guard.armed = True
 
     @_do.register
     def _(self, step: StopDelivery) -> None:
@@ -287,7 +292,8 @@ class Engine:
             )
             interlock = Interlock(**{**asdict(interlock), "low": low, "high": high})
         column = list(instrument.channels).index(channel)
-        guard = Guard(interlock, column, on_crossing, last_good_s=self._clock.now())
+        armed = interlock.armed == "always" or self._delivering
+        guard = Guard(interlock, column, on_crossing, armed=armed, last_good_s=self._clock.now())
         sampler = self._samplers[instrument.name]
         sampler.guards.append(guard)
         return sampler, guard

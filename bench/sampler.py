@@ -43,6 +43,7 @@ class Guard:
     on_crossing: Callable[[Interlock, float, float], None]  # interlock, clock time and value of the sample
     last: float | None = None
     outside: bool = False
+    armed: bool = True
     last_good_s: float = -math.inf
 
     def judge(self, t: FloatArray, values: FloatArray, quality: QualityArray) -> None:
@@ -63,6 +64,8 @@ class Guard:
 
     def _act(self, outside: bool, t: float, value: float) -> None:
         """Act when the band is left, not again while the channel stays outside."""
+        if not self.armed:
+            return
         if outside and not self.outside:
             self.outside = True
             self.on_crossing(self.interlock, t, value)

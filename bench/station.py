@@ -114,6 +114,7 @@ class InterlockTable(Stated):
     slew: str | None = None  # "50 kPa/min"
     reaction_s: TimeS = Field(0.15, alias="reaction")
     max_outage_s: TimeS | None = Field(None, alias="max_outage")
+    armed: Literal["always", "delivery"] = "always"
 
 
 class SafeStep(Stated):
@@ -353,7 +354,17 @@ def _interlock(opened: OpenStation, name: str, table: InterlockTable) -> Interlo
             for text in (table.low, table.high)
         )
         slew = None if table.slew is None else _slew(table.slew, channel.unit)
-        return Interlock(name, table.channel, low, high, table.action, slew, table.reaction_s, table.max_outage_s)
+        return Interlock(
+            name,
+            table.channel,
+            low,
+            high,
+            table.action,
+            slew,
+            table.reaction_s,
+            table.max_outage_s,
+            table.armed,
+        )
     except ValueError as error:
         raise FileError(f"{where}: {error}") from None
 

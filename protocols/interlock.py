@@ -28,6 +28,7 @@ class Interlock:
         Without it every block stays at the shortest length.
     reaction_s : longest time from the sample to the action that the station promises.
     max_outage_s : a channel without a good sample for longer than this acts like a crossing; None if it may be lost.
+    armed : always, or from the start of delivery (a net mass means nothing before the tare).
     """
 
     name: str
@@ -38,6 +39,7 @@ class Interlock:
     slew_per_s: float | None = None
     reaction_s: float = 0.15
     max_outage_s: float | None = None
+    armed: Literal["always", "delivery"] = "always"
 
     def __post_init__(self) -> None:
         if self.low is None and self.high is None:
