@@ -240,13 +240,15 @@ def test_a_silent_worker_is_reported_by_name_and_stack(
     clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("instruments.clock.virtual.SILENT_AFTER_S", 0.05)
-    wall = WallClock()
+    wall, reports = WallClock(), list[str]()
 
     def stuck_in_a_read() -> None:
-        wall.wait(wall.event(), until=wall.now() + 0.2)
+        while not any(reports) and wall.now() < 30.0:
+            wall.wait(wall.event(), until=wall.now() + 0.02)
+            reports.append(capsys.readouterr().err)
 
     clock.run(lambda: clock.worker("balance", stuck_in_a_read).join())
-    report = capsys.readouterr().err
+    report = "".join(reports)
     assert "'balance' has been silent for" in report
     assert "stuck_in_a_read" in report
 
@@ -254,9 +256,9 @@ def test_a_silent_worker_is_reported_by_name_and_stack(
 def test_a_paced_clock_that_rests_is_not_called_silent(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("instruments.clock.virtual.SILENT_AFTER_S", 0.02)
+    monkeypatch.setattr("instruments.clock.virtual.SILENT_AFTER_S", 0.2)
     clock = PacedClock(10.0)
-    clock.run(lambda: clock.sleep(2.0))
+    clock.run(lambda: clock.sleep(6.0))
     assert capsys.readouterr().err == ""
 
 
@@ -373,8 +375,13 @@ def test_posting_interrupts_a_paced_clock_that_would_rest_for_days() -> None:
     clock = PacedClock(1.0)
     stop = clock.event()
 
+    def press_stop() -> None:
+        while not clock._resting:
+            pass
+        clock.post(stop.set)
+
     def main() -> tuple[bool, float]:
-        WallClock().worker("operator", lambda: clock.post(stop.set))
+        WallClock().worker("operator", press_stop)
         return clock.wait(stop, until=1e6), clock.now()
 
     stopped, at = clock.run(main)
