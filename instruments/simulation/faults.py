@@ -9,9 +9,10 @@ import difflib
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from instruments.simulation.signal import Owner
+if TYPE_CHECKING:  # numpy is not needed to name a fault
+    from instruments.simulation.signal import Owner
 
 
 class FaultError(ValueError):

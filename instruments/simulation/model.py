@@ -19,7 +19,7 @@ from instruments.simulation.pump import Pump
 from instruments.simulation.reservoir import Reservoir
 from instruments.simulation.sensors import FlowSensor, FlowState, Transducer
 from instruments.simulation.signal import FloatArray
-from instruments.simulation.weighing import AS_DRAWN, Weighing, WeighingChunk, WeighingSettings, WeighingState
+from instruments.simulation.weighing import AS_DRAWN, Fluid, Weighing, WeighingChunk, WeighingSettings, WeighingState
 
 Columns = dict[str, FloatArray]
 """A chunk: every quantity by name at its n + 1 grid points."""
@@ -150,7 +150,8 @@ class Model:
             controls.pan_mg,
             controls.twin_pan_mg,
         )
-        self._weighing = Weighing(draws, noise, vessel)
+        self.fluid = Fluid(draws)
+        self._weighing = Weighing(draws, noise, self.fluid, vessel)
         self._flow_sensor = FlowSensor(draws, noise, controls.sensor_drift_per_day)
         self.transducers = {section: Transducer(section, draws) for section in TRANSDUCERS}
 

@@ -11,6 +11,7 @@ import math
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -96,13 +97,7 @@ class PlantParameters:
         ParameterError
             naming the key and what may stand there.
         """
-        with FILE.open("rb") as file:
-            tables = tomllib.load(file)
-        parameters: dict[str, Parameter] = {}
-        for section, table in tables.items():
-            for key, entry in table.items():
-                name = f"{section}.{key}"
-                parameters[name] = Parameter(name=name, **entry)
+        parameters = dict(_shipped())
         for name, value in _flat(overrides or {}, parameters):
             parameters[name] = _overridden(parameters[name], value)
         return cls(parameters)
@@ -124,6 +119,15 @@ class PlantParameters:
         numbers = [p for p in self if not isinstance(p.value, str)]
         uncertain = frozenset(p.name for p in numbers if p.law != "fixed")
         return Draws({p.name: p.draw(noise) for p in numbers}, uncertain)
+
+
+@cache
+def _shipped() -> Mapping[str, Parameter]:
+    """The parameter file."""
+    with FILE.open("rb") as file:
+        tables = tomllib.load(file)
+    names = ((section, key) for section, table in tables.items() for key in table)
+    return {f"{s}.{key}": Parameter(name=f"{s}.{key}", **tables[s][key]) for s, key in names}
 
 
 def _flat(overrides: Mapping[str, object], known: Mapping[str, Parameter]) -> Iterator[tuple[str, object]]:

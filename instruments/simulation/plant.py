@@ -183,6 +183,10 @@ class Plant:
         """What the seed drew for each parameter."""
         return self._model.draws
 
+    def density_kg_per_m3(self, temperature_degc: float) -> float:
+        """True density of the fluid, with what the seed drew: truth volumes at a reference temperature follow."""
+        return float(self._model.fluid.density_kg_per_m3(np.array([temperature_degc]))[0])
+
     def smooth(self, signal: PlantSignal, chunk: int) -> FloatArray:
         """A signal without white noise at the grid points of a chunk, its end included."""
         with self.lock:

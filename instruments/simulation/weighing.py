@@ -201,10 +201,10 @@ class WeighingChunk:
 class Weighing:
     """The vessel under the tip and its twin, each on a balance."""
 
-    def __init__(self, draws: Draws, noise: Noise, settings: WeighingSettings) -> None:
+    def __init__(self, draws: Draws, noise: Noise, fluid: Fluid, settings: WeighingSettings) -> None:
         self._d = draws
         self._settings = settings
-        self._fluid = Fluid(draws)
+        self._fluid = fluid
         self._vapour = Vapour(draws)
         self._meniscus = Meniscus(draws, noise)
         self._reference = Balance(

@@ -1,5 +1,6 @@
 """The plant runs ahead and is cut back, and nobody can tell from its numbers."""
 
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from instruments.clock import VirtualClock
+from instruments.clock import VirtualClock, WallClock
 from instruments.simulation.parameters import ParameterError, PlantParameters
 from instruments.simulation.plant import Plant
 from instruments.simulation.signal import DeliveryProgram, PatientRule, PeriodicBolus
@@ -95,9 +96,10 @@ def test_a_command_changes_nothing_at_or_before_its_moment(what, t, ahead):
             plant.signals[name].samples(0.0, 0.1, 0, 24000)
     command(plant, what, t)
     until = int(t * 10 + 1e-6) + 1
+    untouched = busy_plant()
     for name in NAMES:
-        untouched = busy_plant().signals[name].samples(0.0, 0.1, 0, until)
-        assert np.array_equal(plant.signals[name].samples(0.0, 0.1, 0, until), untouched)
+        before = untouched.signals[name].samples(0.0, 0.1, 0, until)
+        assert np.array_equal(plant.signals[name].samples(0.0, 0.1, 0, until), before)
 
 
 @given(what=st.sampled_from(COMMANDS), t=st.floats(100.0, 1190.0))
@@ -273,3 +275,25 @@ def test_the_page_lists_every_signal_and_actuator(make_plant):
 
     assert all(f"| `{o.name}` | {o.unit} | {o.description} |" in page for o in seen)
     assert all(f"`{name}`" in page for name in plant.actuators)
+
+
+def test_threads_that_read_while_commands_come_see_one_plant():
+    plant, alone = (Plant(PARAMETERS, WallClock(), 5) for _ in range(2))
+    seen: list[list[float]] = [[], []]
+
+    def read(into: list[float]) -> None:
+        signal = plant.signals["truth_distal_pressure_kpa"]
+        into.extend(signal.at(k / 10) for k in range(0, 12000, 3))
+
+    readers = [threading.Thread(target=read, args=(into,)) for into in seen]
+    for reader in readers:
+        reader.start()
+    for k in range(20):
+        for one in (plant, alone):
+            one.actuators["back_pressure_kpa"].write(float(k), 1200.0 + k)
+    for reader in readers:
+        reader.join()
+    expected = alone.signals["truth_distal_pressure_kpa"]
+
+    assert seen[0] == seen[1] == [expected.at(k / 10) for k in range(0, 12000, 3)]
+    assert plant.signals["reference_load_mg"].at(1230.0) == alone.signals["reference_load_mg"].at(1230.0)

@@ -151,6 +151,13 @@ def test_a_declared_density_expands_like_water():
     assert (at37 - 0.25) / (at22 - 0.25) == pytest.approx(water37 / water22)
 
 
+def test_the_plant_tells_its_true_density(make_plant):
+    plant = make_plant(rate=None)
+
+    deviation = plant.draws["fluid.density_deviation_kg_per_m3"]
+    assert plant.density_kg_per_m3(20.0) == pytest.approx(998.2067 + deviation, abs=1e-9)
+
+
 def test_water_and_air_have_their_tabled_densities():
     assert water_density(np.array([15.0, 20.0, 22.0, 25.0, 37.0])) == pytest.approx(
         [999.1026, 998.2067, 997.7730, 997.0470, 993.3290], abs=5e-5
