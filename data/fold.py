@@ -20,9 +20,10 @@ from data.channels import StreamData, describe_time
 from data.checks import Status
 from data.frames import Frame, FrameKind, JournalError, Record, SessionNote, decode_anchor, decode_block
 from data.hdf5 import (
-    LIBVER,
     OTHER,
+    Disk,
     RecordError,
+    hdf5_file,
     usable_name,
     write_mapping,
     write_scalar,
@@ -77,11 +78,9 @@ def fold(journal: Path, out: Path, *, incomplete: bool = False, session: Mapping
     part = out.with_name(f".{out.name}.{os.getpid()}.part")
     with read_journal(journal) as reader:
         try:
+            with hdf5_file(part, "w", out, userblock_size=USER_BLOCK) as (file, disk):
+                _Fold(file, disk, reader).run(incomplete, session or {})
             with writing(out):
-                with h5py.File(part, "w", libver=LIBVER, userblock_size=USER_BLOCK) as file:
-                    _Fold(file, reader).run(incomplete, session or {})
-                with part.open("r+b") as whole:
-                    os.fsync(whole.fileno())
                 part.replace(out)
         finally:
             with contextlib.suppress(OSError):
@@ -92,8 +91,9 @@ def fold(journal: Path, out: Path, *, incomplete: bool = False, session: Mapping
 class _Fold:
     """One pass over the frames; memory is bounded by one chunk a channel and the records."""
 
-    def __init__(self, file: h5py.File, reader: JournalReader) -> None:
+    def __init__(self, file: h5py.File, disk: Disk, reader: JournalReader) -> None:
         self._file = file
+        self._disk = disk
         self._reader = reader
         self._header = reader.header
         self._start_utc = str(self._header["start_utc"])
@@ -108,6 +108,7 @@ class _Fold:
     def run(self, incomplete: bool, session: Mapping[str, Any]) -> None:
         for frame in self._reader:
             self._take(frame)
+            self._disk.check()
         self._write_header(incomplete)
         self._write_schedule()
         self._write_instruments()

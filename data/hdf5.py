@@ -6,13 +6,16 @@ missing entry.  What is neither number nor text is JSON, marked by the attribute
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -37,16 +40,115 @@ class RecordError(ValueError):
 
 
 @contextmanager
+def hdf5_file(path: Path, mode: Literal["w", "r+"], named: Path, **options: Any) -> Iterator[tuple[h5py.File, Disk]]:
+    """An HDF5 file to write, whole on the disk when the block ends.
+
+    Parameters
+    ----------
+    named : the path to name in a message, where ``path`` is a temporary one.
+
+    Raises
+    ------
+    RecordError
+        The file cannot be opened or written.
+    """
+    with writing(named), path.open("r+b" if mode == "r+" else "w+b", buffering=0) as file:
+        disk = Disk(file)
+        try:
+            with h5py.File(disk, mode, libver=LIBVER, **options) as hdf5:
+                yield hdf5, disk
+        finally:
+            disk.check()  # before whatever HDF5 made of it
+        os.fsync(file.fileno())
+
+
+class Disk:
+    """The file under an HDF5 file.  HDF5 crashes the process when a write fails, so it never hears of one.
+
+    What the disk does not take is kept in memory, and `check` tells it.
+    """
+
+    def __init__(self, file: io.FileIO) -> None:
+        self._file = file
+        self._kept: list[tuple[int, bytes]] = []
+        self._at = 0
+        self._error: OSError | None = None
+
+    def check(self) -> None:
+        """Raise the OSError of the first write that failed."""
+        if self._error is not None:
+            raise self._error
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Place of the next read or write."""
+        ends = [self._file.seek(0, io.SEEK_END), *(at + len(data) for at, data in self._kept)]
+        self._at = offset + (0, self._at, max(ends))[whence] if whence else offset
+        return self._at
+
+    def tell(self) -> int:
+        """Where the next read or write is."""
+        return self._at
+
+    def write(self, data: Any) -> int:
+        """Take everything, on the disk or in memory."""
+        view = memoryview(data).cast("B")
+        done = 0
+        try:
+            self.check()
+            self._file.seek(self._at)
+            while done < len(view):
+                done += self._file.write(view[done:])
+        except OSError as error:
+            self._error = self._error or error
+            self._kept.append((self._at + done, bytes(view[done:])))
+        self._at += len(view)
+        return len(view)
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer; what the file does not have is zero."""
+        view = memoryview(buffer).cast("B")
+        self._file.seek(self._at)
+        done = 0
+        while done < len(view) and (got := self._file.readinto(view[done:])):
+            done += got
+        for at, data in self._kept:
+            begin, end = max(at, self._at), min(at + len(data), self._at + len(view))
+            if begin < end:
+                view[begin - self._at : end - self._at] = data[begin - at : end - at]
+                done = max(done, end - self._at)
+        self._at += len(view)
+        return done
+
+    def read(self, size: int) -> bytes:
+        """Bytes; fewer at the end."""
+        data = bytearray(size)
+        return bytes(data[: self.readinto(data)])
+
+    def truncate(self, size: int | None = None) -> int:
+        """Cut or lengthen the file."""
+        size = self._at if size is None else size
+        try:
+            self.check()
+            self._file.truncate(size)
+        except OSError as error:
+            self._error = self._error or error
+        return size
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+
+@contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn what HDF5 says of a failed write into one sentence."""
+    """Turn what the system or HDF5 say of a failed write into one sentence."""
     try:
         yield
     except (OSError, RuntimeError) as error:
-        said = str(error).lower()
-        if isinstance(error, PermissionError) or "permission denied" in said or "read-only" in said:
-            why, remedy = "cannot be written", "choose a folder that can be written"
-        elif "no space left" in said or "file too large" in said or "quota" in said:
+        number = error.errno if isinstance(error, OSError) else None
+        if number in (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)):
             why, remedy = "the disk is full", "make room and do it again"
+        elif number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR):
+            why, remedy = f"cannot be written ({os.strerror(number)})", "choose a folder that can be written"
         else:
             why, remedy = f"cannot be written ({_first_line(error)})", "look after the disk and do it again"
         raise RecordError(f"{path}: {why}; {remedy}, the journal has everything") from None

@@ -11,15 +11,14 @@ import h5py
 
 from data.checks import Axis, Check, Curve, Evaluation, Exclusion, Verdict
 from data.hdf5 import (
-    LIBVER,
     RecordError,
     dataset_name,
+    hdf5_file,
     read_scalar,
     read_table,
     write_array,
     write_scalar,
     write_table,
-    writing,
 )
 
 USER_BLOCK = 1024
@@ -84,7 +83,7 @@ def write_evaluation(path: Path, evaluation: Evaluation, code: str = "") -> None
     RecordError
         The file has an evaluation already, or cannot be written.
     """
-    with writing(path), h5py.File(path, "r+", libver=LIBVER) as file:
+    with hdf5_file(path, "r+", path) as (file, _):
         entry = file[ENTRY]
         if EVALUATION in entry:
             raise RecordError(f"{path}: holds an evaluation already; a record is never written over")

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import h5py
 
 from data.digest import combined, object_digests
-from data.hdf5 import LIBVER, RecordError, read_scalar, read_table, write_table, writing
+from data.hdf5 import RecordError, hdf5_file, read_scalar, read_table, write_table, writing
 from data.layout import DEFINITION, ENTRY, OUTSIDE, SEAL, SESSION, USER_BLOCK, add_group
 
 MAGIC = b"pumpbench seal 1\n"
@@ -65,25 +65,24 @@ def seal(path: Path) -> str:
         raise RecordError(f"{path}: is sealed already; a record is never written over")
     if block != bytes(USER_BLOCK):
         raise RecordError(f"{path}: {NO_RUN}")
-    with writing(path):
-        with h5py.File(path, "r+", libver=LIBVER) as file:
-            if not _is_run(file):
-                raise RecordError(f"{path}: {NO_RUN}")
-            digests = object_digests(file, OUTSIDE)
-            group = add_group(file, SEAL, "NXcollection")
-            write_table(group, "object", {"object": list(digests), "digest": list(digests.values())})
-            said: dict[str, Any] = {
-                "run_id": _run_id(file),
-                "content": combined(digests),
-                "session": combined(object_digests(file[SESSION])),
-                "objects": combined(object_digests(group)),
-            }
-        with path.open("r+b") as whole:
-            said["bytes"], said["size"] = _bytes_digest(path), path.stat().st_size - USER_BLOCK
-            block = MAGIC + json.dumps(said, indent=0).encode()
-            whole.write(block.ljust(USER_BLOCK - 1) + b"\n")
-            whole.flush()
-            os.fsync(whole.fileno())
+    with hdf5_file(path, "r+", path) as (file, _):
+        if not _is_run(file):
+            raise RecordError(f"{path}: {NO_RUN}")
+        digests = object_digests(file, OUTSIDE)
+        group = add_group(file, SEAL, "NXcollection")
+        write_table(group, "object", {"object": list(digests), "digest": list(digests.values())})
+        said: dict[str, Any] = {
+            "run_id": _run_id(file),
+            "content": combined(digests),
+            "session": combined(object_digests(file[SESSION])),
+            "objects": combined(object_digests(group)),
+        }
+    with writing(path), path.open("r+b") as whole:
+        said["bytes"], said["size"] = _bytes_digest(path), path.stat().st_size - USER_BLOCK
+        said_block = MAGIC + json.dumps(said, indent=0).encode()
+        whole.write(said_block.ljust(USER_BLOCK - 1) + b"\n")
+        whole.flush()
+        os.fsync(whole.fileno())
     return str(said["content"])
 
 
