@@ -22,6 +22,10 @@ from protocols.analysis.gravimetry import immersion_factor, volume_ul
 BUOYANT_VOLUME_SHARE = 0.1
 """Relative standard uncertainty of the volume of glass beyond the steel that balanced it at tare."""
 
+EVAPORATION_VARIES = 0.08
+"""Relative standard deviation of a mean rate of loss about the line between two blanks: humidity and temperature of a
+laboratory that changes by 1 K and 10 % relative humidity over a day."""
+
 BAROMETER_HPA = 0.5
 """Standard uncertainty of a change of air pressure within a run, with the room's temperature."""
 
@@ -89,7 +93,9 @@ class Collection:
         budget = volume_budget(abs(volume), hours, weighing)
         walk = Component("zero walk", self.zero_walk_mg * math.sqrt(hours) * self.ul_per_mg)
         warming = self.mg_per_k * abs(self._warming_k(from_s, to_s)) * self.ul_per_mg
-        return volume, budget.plus(walk, Component("balance temperature", warming))
+        rate = abs(float(self.evaporation.rate_mg_per_h((from_s + to_s) / 2.0)))
+        weather = Component("evaporation between blanks", EVAPORATION_VARIES * rate * hours * self.ul_per_mg)
+        return volume, budget.plus(walk, Component("balance temperature", warming), weather)
 
     def _warming_k(self, from_s: float, to_s: float) -> float:
         """Change of the room's temperature in an interval, less what the blanks took for evaporation.

@@ -241,7 +241,7 @@ def _weighing(
         repeatability_mg=uncertainty["repeatability_mg"],
         linearity_half_width_mg=uncertainty["linearity_mg"],
         buoyant_volume_ul=collection["buoyant_volume_ul"],
-        meniscus_half_width_mg=collection["meniscus_mg"],
+        meniscus_half_width_mg=math.sqrt(2.0) * collection["meniscus_mg"],  # at the first and at the last reading
         fluid_mg_per_ul=density,
         u_fluid_temperature_k=0.0,  # the volume is stated at the temperature of the density
         density_half_width_mg_per_ul=math.sqrt(3.0) * u_density,

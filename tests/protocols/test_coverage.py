@@ -29,6 +29,7 @@ WEIGHING = Weighing(
     air_mg_per_ul=0.0012,
     u_air_mg_per_ul=1e-6,
     line_half_width_k=0.0,
+    meniscus_half_width_mg=math.sqrt(2.0) * 0.05,
 )
 
 
@@ -46,12 +47,13 @@ def record(rate_ml_per_day: float, rng: np.random.Generator) -> tuple[np.ndarray
     fluid = volume * density * (1.0 - 0.0012 / density) / (1.0 - 0.0012 / 8.0)
     displaced = 1.0 / (1.0 - (0.3 / 20.0) ** 2 * (1.0 + rng.normal(0.0, 0.1)))
     evaporation = max(0.002, rng.normal(0.02, 0.004))
+    weather = rng.normal(0.0, 0.08) * np.where(hours >= 49.0, 25.0, 0.0)  # hours of loss that the blanks do not see
     glass = BUOYANT_UL * (1.0 + rng.normal(0.0, 0.1))
     walk = np.cumsum(rng.normal(0.0, 0.01, t.size) * np.sqrt(np.maximum(step_h, 0.0)))
     drift = rng.uniform(-0.3, 0.3) / 24.0 * hours
     linearity = np.where(hours >= 49.0, rng.uniform(-0.1, 0.1), 0.0)
-    meniscus = np.where(hours >= 49.0, rng.uniform(-0.05, 0.05), 0.0)
-    shown = (fluid - evaporation * hours * (1.0 - 0.00105)) * displaced - glass * (air_true - 0.0012)
+    meniscus = np.where(hours >= 49.0, rng.uniform(-0.05, 0.05), rng.uniform(-0.05, 0.05))
+    shown = (fluid - evaporation * (hours + weather) * (1.0 - 0.00105)) * displaced - glass * (air_true - 0.0012)
     room = 22.0 + rng.uniform(0.5, 1.0) * np.sin(2.0 * np.pi * (hours / 24.0 + rng.uniform()))
     shown = shown + rng.normal(0.0, 1e-6) * 35_000.0 * (room - 22.0)
     shown = shown + walk + drift + linearity + meniscus + rng.normal(0.0, 0.02, t.size)
