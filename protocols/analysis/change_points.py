@@ -28,7 +28,7 @@ LONE_FACTOR = 6.0
 MOST_SEGMENTS = 16
 HIGHEST_ORDER = 8
 ROUNDING = 1e-18
-"""Of the record's mean square: what is left under it is rounding, and no reason for another segment."""
+"""Of the squares of the record: variance under it is rounding, and no reason for another segment."""
 
 PENALTY = 6.0
 """In log(blocks), for each change: its time and two numbers of a line, each twice what BIC charges.
@@ -104,7 +104,7 @@ def change_points(t_s: FloatArray, values: FloatArray, *, blocks: int = BLOCKS) 
         )
     times, medians, block_s = _block_medians(t_s, values, count)
     medians = _without_lone_blocks(medians)
-    edges = _best_segmentation(times, medians)
+    edges = _without_transitions(times, medians, _best_segmentation(times, medians))
     at_s = [float(times[edge] + times[edge - 1]) / 2.0 for edge in edges[1:-1]]
     ends = [float(t_s[0]), *at_s, float(t_s[-1])]
     regimes = []
@@ -141,7 +141,7 @@ def _best_segmentation(times: FloatArray, values: FloatArray) -> list[int]:
     price = math.log(n)
     order = min(HIGHEST_ORDER, n // 8)
     best, chosen = math.inf, [0, n]
-    least = ROUNDING * float(np.mean((values - np.median(values)) ** 2))
+    least = ROUNDING * float(np.max(np.abs(values))) ** 2
     if least == 0.0:
         return chosen  # a constant record
     for edges in _segmentations(_costs(times, values), min(MOST_SEGMENTS, n // SHORTEST)):
@@ -152,6 +152,32 @@ def _best_segmentation(times: FloatArray, values: FloatArray) -> list[int]:
             if criterion < best:
                 best, chosen = criterion, edges
     return chosen
+
+
+def _without_transitions(times: FloatArray, values: FloatArray, edges: list[int]) -> list[int]:
+    """Two changes with nothing but the way from one line to the next between them made one.
+
+    A step inside a block leaves a block half-way, which looks like a short regime of its own.
+    """
+    left = list(edges)
+    for begin, end in itertools.pairwise(edges):
+        if begin not in left or end not in left or begin == 0 or end == edges[-1] or end - begin > 2 * SHORTEST:
+            continue
+        before, after = left[left.index(begin) - 1], left[left.index(end) + 1]
+        was = _at(times[begin], _line(times[before:begin], values[before:begin]))
+        will = _at(times[end - 1], _line(times[end:after], values[end:after]))
+        inside = values[begin:end]
+        if min(was, will) < float(np.mean(inside)) < max(was, will):
+            crossed = np.flatnonzero((inside > (was + will) / 2.0) == (will > was))
+            at = begin + int(crossed[0]) if crossed.size else end
+            left[left.index(begin) : left.index(end) + 1] = [at]
+    return left
+
+
+def _at(time: float, line: tuple[float, float, float]) -> float:
+    """A line's value at a time."""
+    level, slope, middle = line
+    return level + slope * (time - middle)
 
 
 def _costs(times: FloatArray, values: FloatArray) -> FloatArray:

@@ -66,9 +66,7 @@ def _no_flow(t_s: FloatArray, volume_ul: FloatArray, programmed: FloatArray, win
     """Judge the window of programmed volume that ends at each sample, and join those that overlap."""
     last = np.flatnonzero(programmed - programmed[0] >= window * (1.0 - 1e-12))
     rises = np.concatenate([[True], np.diff(programmed) > 0.0])
-    # Where a stop makes one programmed volume stand for many times, the window begins at its end: keep the last.
-    until_next = np.concatenate([rises[1:], [True]])
-    begin_s = np.interp(programmed[last] - window, programmed[until_next], t_s[until_next])
+    begin_s = np.interp(programmed[last] - window, programmed[rises], t_s[rises])
     delivered = volume_ul[last] - np.interp(begin_s, t_s, volume_ul)
     missing = delivered < SHARE * window
     stretches: list[tuple[float, int, int]] = []

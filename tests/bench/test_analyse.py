@@ -119,6 +119,7 @@ GOOD = "t,m\n0,0\n0.5,0.0857\n1,0.1714\n"
             "t,m\n0,0\n0,5,0,0857\n",
             "line 3 has 4 cells, but the header names 2 columns; a comma is not a decimal point",
         ),
+        ("t,m\n0,0,0,0\n1,5,0,0857\n2,5,0,1714\n", "line 2 has 4 cells, but the header names 2 columns"),
         (GOOD + "1.5,abc\n", 'line 5: column "m" holds "abc", which is not a number'),
         (GOOD + "1.5,nan\n", 'line 5: column "m" holds "nan", which is not a number'),
         (GOOD + "1.5,inf\n", 'line 5: column "m" holds "inf"'),

@@ -66,6 +66,14 @@ def test_the_worked_example_with_an_oil_layer():
     assert f"{2.0 * error_budget(100.0, 100.0, 24.0, oil).u:.2f}" == "0.37"
 
 
+def test_drift_and_evaporation_grow_with_time_and_density_with_volume():
+    short, long = volume_budget(1000.0, 24.0, EXAMPLE), volume_budget(2000.0, 48.0, EXAMPLE)
+    for source in ("zero drift", "evaporation", "density, composition", "buoyancy"):
+        assert dict(long.rows())[source] == pytest.approx(2.0 * dict(short.rows())[source])
+    for source in ("repeatability", "linearity", "thermal expansion", "time"):
+        assert dict(long.rows())[source] == pytest.approx(dict(short.rows())[source])
+
+
 def test_a_budget_prints_its_rows_and_its_expanded_uncertainty():
     text = str(volume_budget(1000.0, 24.0, EXAMPLE))
     assert "evaporation                    0.9629       5   90.2 %" in text

@@ -88,6 +88,20 @@ def test_a_step_well_above_the_noise_is_found_where_it_is(seed, where, sign, coe
     assert abs(found.at_s[0] - at) <= 4.0 * found.resolution_s
 
 
+@pytest.mark.parametrize(("seed", "at", "step"), [(4, 715, 5), (189, 3255, -5), (198, 715, 5), (242, 1985, 5)])
+def test_a_step_inside_a_block_is_one_change(seed, at, step):
+    """Here the half-way median of one block looks like a short regime of its own."""
+    values = generator(seed).standard_normal(4000)
+    values[at:] += step
+    assert change_points(np.arange(4000.0), values).at_s == pytest.approx([at], abs=10.0)
+
+
+def test_a_stop_between_two_like_stretches_is_no_transition():
+    values = 100.0 + generator(1).standard_normal(4000)
+    values[2000:2060] = generator(2).standard_normal(60)
+    assert change_points(np.arange(4000.0), values).at_s == pytest.approx([2000.0, 2060.0], abs=10.0)
+
+
 def test_a_change_of_slope_alone_is_found():
     t_s = np.arange(5000.0)
     values = np.where(t_s < 2000.0, 0.01 * t_s, 20.0 - 0.005 * (t_s - 2000.0)) + generator(3).standard_normal(5000)

@@ -60,6 +60,11 @@ def test_the_analysis_starts_with_the_interval_that_begins_at_start():
     assert "windows longer than the analysis are left out: 1860 s" in result.notes
 
 
+def test_start_up_counts_from_the_first_sample_whatever_the_axis():
+    flow = np.concatenate([np.full(20, 5_000.0), np.full(100, 10_100.0)])
+    assert analyse_flow_log(1e6 + T_S, masses(flow), SETTINGS).time_to_95_percent_s == 630.0
+
+
 def test_the_end_is_the_last_whole_interval():
     result = analyse_flow_log(T_S, masses(np.full(120, 10_300.0)), replace(SETTINGS, start_s=15.0, end_s=3599.0))
     assert result.overall.used_s == 3570.0

@@ -43,6 +43,14 @@ def test_a_vessel_change_with_all_its_handling_is_one_stretch():
     assert (step.from_s, step.to_s) == (2999.0, 3040.0)
 
 
+def test_what_is_delivered_while_the_vessel_is_handled_does_not_hide_the_fall():
+    """At 5 mL/h a minute of handling delivers 83 mg: more than the 20 mg that were taken out."""
+    mass = 1.386 * T_S + noise(4)
+    mass[3000:3060] -= 15000.0
+    mass[3060:] -= 20.0
+    assert [(one.from_s, one.to_s) for one in negative_steps(T_S, mass)] == [(2999.0, 3060.0)]
+
+
 def test_a_fall_that_the_balance_filters_is_excluded_to_its_end():
     mass = delivering()
     mass[3000:] -= 5000.0 * (1.0 - np.exp(-(T_S[3000:] - 2999.5) / 2.0))
@@ -52,8 +60,9 @@ def test_a_fall_that_the_balance_filters_is_excluded_to_its_end():
 
 
 @pytest.mark.parametrize("depth_mg", [0.5, 5.0, -5.0])
-def test_a_draft_that_passes_is_no_step(depth_mg):
-    mass = delivering()
+@pytest.mark.parametrize("seed", range(6))
+def test_a_draft_that_passes_is_no_step(depth_mg, seed):
+    mass = delivering(seed)
     mass[3000:3040] -= depth_mg
     assert negative_steps(T_S, mass) == ()
 

@@ -216,6 +216,15 @@ def test_blocks_do_not_show(monkeypatch):
     assert trumpet(volume, 1.0, 1.0, [1.0, 7.0, 100.0, 4999.0, 5000.0]) == whole
 
 
+@pytest.mark.parametrize("size", [9, 10, 11, 12])
+def test_no_window_is_lost_between_blocks(monkeypatch, size):
+    monkeypatch.setattr(module, "BLOCK", 3)
+    for position in range(size):
+        flow = np.where(np.arange(size) == position, 5.0, 1.0)
+        points = trumpet(cumulative(flow, 3600.0), 3600.0, 1.0, [3600.0, 7200.0])
+        assert [point.ep_max_percent for point in points] == pytest.approx([400.0, 200.0])
+
+
 def test_integer_counts_are_exact_where_floats_are_not():
     counts = np.full(1_000_000, 3, dtype=np.int32)
     exact = trumpet(prefix_counts(counts), 1.0, 0.3 * 3600.0, [1.0, 1000.0], unit_ul=0.1)
