@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
         table.add_column(heading)
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row.values()))
-    console = Console(width=None if click.get_text_stream("stdout").isatty() else 120)
+    console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(table)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -72,7 +73,7 @@ def check_table(evaluation: Evaluation) -> None:
         if check.optional and check.verdict is Verdict.NOT_MEASURED and check.value is not None:
             word = "– no limit"
         table.add_row(check.title, _value(check), _limits(check), f"[{STYLES.get(check.verdict, 'default')}]{word}[/]")
-    console = Console(width=None if click.get_text_stream("stdout").isatty() else 110)
+    console = Console(width=None if sys.stdout.isatty() else 110)
     console.print(table)
     for check in evaluation.checks:
         if check.note:
