@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import math
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import singledispatchmethod
+from functools import partial, singledispatchmethod
 from typing import Any, cast
 
 from bench.recorder import Recorder
 from bench.safety import SafeStateLatchedError, Safety
-from bench.sampler import Guard, Sampler, Tally
+from bench.sampler import Sampler
 from bench.station import OpenStation, sampled
+from bench.watch import Watch
 from data.checks import Status
 from instruments.capabilities import Confirmation, PumpLink, Tareable, Valve
-from instruments.clock import Event, Worker
-from instruments.instrument import InstrumentError
+from instruments.clock import Event
+from instruments.instrument import Instrument, InstrumentError
 from protocols.interlock import Interlock
 from protocols.procedure import Procedure
 from protocols.steps import (
-    Level,
     Phase,
     Program,
     ReadPump,
@@ -29,6 +30,9 @@ from protocols.steps import (
     StopDelivery,
     Tare,
 )
+
+LET_GO_S = 30.0
+"""How long the samplers may take to end."""
 
 
 class Halted(Exception):  # noqa: N818  # not an error: somebody or something stopped the run
@@ -73,12 +77,13 @@ class Engine:
         self._end: End | None = None
         self._nudge: Event = self._clock.event()  # wakes the steps: stop, pause, resume, a condition met
         self._paused = False
+        self._tearing_down = False
         self._samplers: dict[str, Sampler] = {}
-        self._workers: list[Worker] = []
+        self._sampling: set[str] = set()
+        self._all_ended = self._clock.event()
         self._stop_sampling = self._clock.event()
         self.steps = plan(procedure)
-        self._tallies: dict[tuple[str, str], Tally] = {}
-        self._delivering = False
+        self._watch = Watch(opened, roles, self.steps, self._samplers)
         self.phase: str = ""
 
     # -- commands; from the clock's own thread (others use clock.post)
@@ -108,7 +113,7 @@ class Engine:
     # -- the run
 
     def run(self) -> End:
-        """Execute the procedure; returns how it ended and leaves the hardware safe."""
+        """Execute the procedure; returns how it ended and leaves the hardware safe, whatever happens."""
         try:
             self._open()
             self._start_sampling()
@@ -118,8 +123,10 @@ class Engine:
             pass
         except InstrumentError as error:
             self._fail(str(error))
+        except Exception as error:  # noqa: BLE001  # whatever breaks, the bench goes safe and the record is closed
+            self._broke(error)
         except BaseException as error:
-            self._fail(f"{type(error).__name__}: {error}")
+            self._fail(f"{type(error).__name__} ended the run")
             raise
         finally:
             self._leave()
@@ -134,25 +141,20 @@ class Engine:
                 self._tell("warning", f"{name}: {problem}")
 
     def _start_sampling(self) -> None:
-        interlocks = [*self._opened.interlocks, *self._procedure.interlocks()]
+        longest_block_s = min(self._longest_block_s, self._clock.block_s)
         for name, instrument in sampled(self._opened).items():
             self._samplers[name] = Sampler(
-                instrument,
-                self._clock,
-                self._recorder,
-                self._stop_sampling,
-                self._tell,
-                min(self._longest_block_s, self._clock.block_s),
+                instrument, self._clock, self._recorder, self._stop_sampling, self._tell, longest_block_s
             )
-        for interlock in interlocks:
-            self._guard(interlock, self._crossed)
+        for interlock in [*self._opened.interlocks, *self._procedure.interlocks()]:
+            self._watch.guard(interlock, self._crossed)
+        self._sampling.update(self._samplers)
         for name, sampler in self._samplers.items():
-            self._workers.append(self._clock.worker(name, self._watched(sampler.run)))
+            self._clock.worker(name, partial(self._sample, name, sampler))
 
     def _execute(self, steps: Iterable[Step]) -> None:
         for index, step in enumerate(steps):
-            if self._end is not None:
-                raise Halted
+            self._rest_while_paused()
             begun = self._clock.now()
             self._record("step", {"index": index, "name": str(step), "state": "begin"})
             self._do(step)
@@ -164,20 +166,17 @@ class Engine:
         """Teardown after a normal end or a person's stop; then everything safe; then let go of the instruments."""
         assert self._end is not None
         if self._end.status in (Status.COMPLETED, Status.ABORTED) and self._safety.cause is None:
-            for step in self._procedure.teardown():
-                try:
-                    self._do(step)
-                except (InstrumentError, SafeStateLatchedError, Halted) as error:
-                    self._tell("error", f"teardown, {step}: {error}")
+            self._tear_down()
             self._safety.safe_valves()
-        self._safety.make_safe()
+        hanging = self._safety.make_safe()
         self._stop_sampling.set()
-        for worker in self._workers:
-            worker.join()
-        for instrument in self._opened.instruments.values():
+        if self._sampling and not self._clock.wait(self._all_ended, self._clock.now() + LET_GO_S):
+            self._tell("error", f"{', '.join(sorted(self._sampling))}: no end of sampling within {LET_GO_S:g} s")
+        for name, instrument in self._opened.instruments.items():
             for note in instrument.take_notes():
                 self._tell(note.level, note.text)
-            instrument.close()
+            if name not in hanging:
+                self._let_go(instrument)
         for t, step_s in self._clock.steps():
             self._tell("warning", f"the computer's clock was stepped by {step_s:.1f} s at {t:.1f} s of the run")
         self._record(
@@ -185,6 +184,28 @@ class Engine:
             {"status": str(self._end.status), "reason": self._end.reason, "person": self._end.person},
             urgent=True,
         )
+
+    def _tear_down(self) -> None:
+        """The procedure's last steps; whoever stopped the run cannot stop these, an interlock can."""
+        self._tearing_down = True
+        for step in self._procedure.teardown():
+            begun = self._clock.now()
+            said = "done"
+            try:
+                self._do(step)
+            except (Halted, SafeStateLatchedError) as error:
+                said = f"not done: {error}"
+            except Exception as error:  # noqa: BLE001  # one step that breaks must not keep the bench from going safe
+                said = f"not done: {error}"
+                self._tell("error", f"teardown, {step}: {error}")
+            took_s = self._clock.now() - begun
+            self._record("teardown", {"name": str(step), "outcome": said, "took_s": took_s})
+
+    def _let_go(self, instrument: Instrument) -> None:
+        try:
+            instrument.close()
+        except Exception as error:  # noqa: BLE001  # the run's status must be recorded all the same
+            self._tell("error", f'instrument "{instrument.name}" could not be closed: {error}')
 
     # -- steps
 
@@ -194,8 +215,8 @@ class Engine:
 
     @_do.register
     def _(self, step: Tare) -> None:
-        with self._safety.drive():
-            self._controlled(step.role, Tareable).tare()
+        self._safety.insist()
+        self._controlled(step.role, Tareable).tare()
 
     @_do.register
     def _(self, step: SetValve) -> None:
@@ -215,10 +236,7 @@ class Engine:
     @_do.register
     def _(self, step: StartDelivery) -> None:
         self._pump(step.role, lambda pump: pump.start())
-        self._delivering = True
-        for sampler in self._samplers.values():
-            for guard in sampler.guards:
-                guard.armed = True
+        self._watch.arm()
 
     @_do.register
     def _(self, step: StopDelivery) -> None:
@@ -247,14 +265,19 @@ class Engine:
         self.phase = step.name
         self._record("phase", {"name": step.name, "state": "begin"})
         met = self._clock.event()
-        guard = self._watch(step, met) if step.until is not None else None
-        end_tallies = self._begin_tallies(step.name)
+
+        def reached(t: float, value: float) -> None:
+            self._record("condition", {"phase": step.name, "sample_s": t, "value": value})
+            met.set()
+            self._nudge.set()
+
+        end_watch = None if step.until is None else self._watch.until(step.name, step.until, reached)
         try:
-            self._hold(self._clock.now() + step.most_s, met)
+            with self._watch.averaging(step.name):
+                self._hold(self._clock.now() + step.most_s, met)
         finally:
-            end_tallies()
-            if guard is not None:
-                guard[0].guards.remove(guard[1])
+            if end_watch is not None:
+                end_watch()
             self._record("phase", {"name": step.name, "state": "end"})
             self.phase = ""
 
@@ -262,79 +285,22 @@ class Engine:
         """Wait to the end of a phase, longer by the time for which it was paused."""
         while True:
             self._clock.wait(self._nudge, until)
-            self._nudge.clear()
-            if self._end is not None:
-                raise Halted
-            if self._paused:
-                held = self._clock.now()
-                while self._paused and self._end is None:
-                    self._clock.wait(self._nudge)
-                    self._nudge.clear()
-                until += self._clock.now() - held
-                if self._end is not None:
-                    raise Halted
+            until += self._rest_while_paused()
             if met.is_set() or self._clock.now() >= until:
                 return
 
-    # -- guards
+    def _rest_while_paused(self) -> float:
+        """Wait while the run is paused; returns for how long.  Raises Halted when the steps are to end."""
+        began = self._clock.now()
+        while True:
+            self._nudge.clear()  # before looking: whoever sets it has changed the state first
+            if self._safety.cause is not None or (self._end is not None and not self._tearing_down):
+                raise Halted("the run is ending")
+            if not self._paused or self._tearing_down:
+                return self._clock.now() - began
+            self._clock.wait(self._nudge)
 
-    def _guard(
-        self, interlock: Interlock, on_crossing: Callable[[Interlock, float, float], None]
-    ) -> tuple[Sampler, Guard]:
-        target = self._roles.get(interlock.channel, interlock.channel)
-        instrument, channel = self._opened.channel(target)
-        calibration = self._opened.calibration(target)
-        if calibration is not None:
-            # The limit holds for the true value; the samples are indications.
-            low, high = (
-                None if limit is None else limit / calibration.gain - calibration.offset
-                for limit in (interlock.low, interlock.high)
-            )
-            interlock = Interlock(**{**asdict(interlock), "low": low, "high": high})
-        column = list(instrument.channels).index(channel)
-        armed = interlock.armed == "always" or self._delivering
-        guard = Guard(interlock, column, on_crossing, armed=armed, last_good_s=self._clock.now())
-        sampler = self._samplers[instrument.name]
-        sampler.guards.append(guard)
-        return sampler, guard
-
-    def _watch(self, step: Phase, met: Event) -> tuple[Sampler, Guard]:
-        """Guard for the condition that a phase waits for."""
-        level = cast(Level, step.until)
-        offset = self._phase_mean(level.relative_to, level.role) if level.relative_to else 0.0
-        limit = level.value + offset
-        low, high = (None, limit) if level.side == "above" else (limit, None)
-
-        def reached(_: Interlock, t: float, value: float) -> None:
-            self._record("condition", {"phase": step.name, "t": t, "value": value})
-            met.set()
-            self._nudge.set()
-
-        return self._guard(Interlock(f"until {step.name}", level.role, low, high, "log"), reached)
-
-    def _phase_mean(self, phase: str, role: str) -> float:
-        tally = self._tallies.get((phase, role))
-        if tally is None or tally.count == 0:
-            raise InstrumentError(self._roles[role], f'no good sample in phase "{phase}" to compare with')
-        return tally.total / tally.count
-
-    def _begin_tallies(self, phase: str) -> Callable[[], None]:
-        """Take the means that a later step compares with; returns what ends it."""
-        begun: list[tuple[Sampler, Tally]] = []
-        for step in self.steps:
-            level = step.until if isinstance(step, Phase) else None
-            if level is not None and level.relative_to == phase:
-                instrument, channel = self._opened.channel(self._roles.get(level.role, level.role))
-                tally = Tally(list(instrument.channels).index(channel))
-                self._tallies[(phase, level.role)] = tally
-                self._samplers[instrument.name].tallies.append(tally)
-                begun.append((self._samplers[instrument.name], tally))
-
-        def end() -> None:
-            for sampler, tally in begun:
-                sampler.tallies.remove(tally)
-
-        return end
+    # -- what the samplers see
 
     def _crossed(self, interlock: Interlock, t: float, value: float) -> None:
         """An interlock's channel left its band; called in the sampling worker, before anything is recorded."""
@@ -348,21 +314,29 @@ class Engine:
         if interlock.action == "stop":
             self._safety.trip(cause)
             self._finish(End(Status.STOPPED_BY_INTERLOCK, cause))
+        reaction_s = self._clock.now() - t
         fields = {
             "name": interlock.name,
             "channel": interlock.channel,
             "action": interlock.action,
             "value": None if lost else value,
             "sample_s": t,
+            "reaction_s": reaction_s,
             "text": cause,
         }
         self._record("interlock", fields, urgent=interlock.action == "stop")
+        if interlock.action == "stop" and reaction_s > interlock.reaction_s:
+            self._tell(
+                "warning",
+                f'interlock "{interlock.name}" acted {reaction_s * 1000.0:.0f} ms after the sample, later than the '
+                f"{interlock.reaction_s * 1000.0:.0f} ms that the station promises",
+            )
 
     # -- small parts
 
     def _pump(self, role: str, command: Callable[[PumpLink], Confirmation]) -> None:
-        with self._safety.drive():
-            done = command(self._controlled(role, PumpLink))
+        self._safety.insist()
+        done = command(self._controlled(role, PumpLink))
         self._record("pump-command", asdict(done))
 
     def _controlled(self, role: str, capability: type[Any]) -> Any:
@@ -372,17 +346,21 @@ class Engine:
             raise InstrumentError(name, f'cannot take the role "{role}": it is no {capability.__name__}')
         return instrument
 
-    def _watched(self, body: Callable[[], None]) -> Callable[[], None]:
-        """A worker's body whose failure makes the bench safe and ends the run."""
+    def _sample(self, name: str, sampler: Sampler) -> None:
+        """Body of a sampling worker; its failure makes the bench safe and ends the run."""
+        try:
+            sampler.run()
+        except Exception as error:  # noqa: BLE001  # nobody would see it in a worker
+            self._broke(error)
+        finally:
+            self._sampling.discard(name)
+            if not self._sampling:
+                self._all_ended.set()
 
-        def run() -> None:
-            try:
-                body()
-            except BaseException as error:
-                self._fail(f"{type(error).__name__}: {error}")
-                raise
-
-        return run
+    def _broke(self, error: Exception) -> None:
+        """The program itself failed."""
+        self._record("traceback", {"text": "".join(traceback.format_exception(error))})
+        self._fail(f"{type(error).__name__}: {error}")
 
     def _fail(self, reason: str) -> None:
         self._tell("error", reason)
@@ -390,8 +368,8 @@ class Engine:
         self._finish(End(Status.ERROR, reason))
 
     def _finish(self, end: End) -> None:
-        """Keep the first end; wake the steps."""
-        if self._end is None:
+        """Keep the first end, but an interlock or an error in the teardown after the last step; wake the steps."""
+        if self._end is None or (self._end.status is Status.COMPLETED and end.status is not Status.ABORTED):
             self._end = end
             self._nudge.set()
 

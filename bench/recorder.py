@@ -12,7 +12,7 @@ from instruments.clock import Clock, Queue, Worker
 SYNC_WALL_S = 0.5
 """The record is synced at least twice each wall second, so that no more than one second can be lost."""
 
-Entry = Callable[[JournalWriter], None]
+Entry = Callable[[JournalWriter], object]
 
 
 class Recorder:
@@ -58,7 +58,13 @@ class Recorder:
         return len(self._queue)
 
     def close(self) -> None:
-        """Write and sync everything, then let go of the file; raises what ended the writer."""
+        """Write and sync everything, then let go of the file.
+
+        Raises
+        ------
+        JournalFull
+            The disk takes no more; what waits is still in the writer's memory.
+        """
         self._closing = True
         self._urgent.set()
         self._worker.join()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from bench.station import OpenStation
@@ -31,55 +32,74 @@ class Safety:
     def __init__(self, opened: OpenStation, record: Record) -> None:
         self._opened = opened
         self._record = record
-        self._lock = opened.clock.lock()
+        self._latch = opened.clock.lock()
+        self._valves = opened.clock.lock()  # held for one write and its read-back
         self.cause: str | None = None
+
+    def insist(self) -> None:
+        """Refuse to drive anything once the safe state is latched; raises SafeStateLatchedError."""
+        if self.cause is not None:
+            raise SafeStateLatchedError(self.cause)
 
     @contextmanager
     def drive(self) -> Iterator[None]:
-        """Hold while something is driven; refuses once the safe state is latched."""
-        with self._lock:
-            if self.cause is not None:
-                raise SafeStateLatchedError(self.cause)
+        """Hold while a valve is driven, so that none moves after the safe state; raises SafeStateLatchedError."""
+        with self._valves:
+            self.insist()
             yield
 
     def trip(self, cause: str) -> bool:
-        """Latch, and put the station into its safe state at once; False when it was safe already."""
-        with self._lock:
+        """Latch, and put the station into its safe state at once; False when it was safe already.
+
+        Never waits for a command that another thread is in the middle of, except for the write of a valve: what such
+        a command does, `make_safe` undoes afterwards.
+        """
+        with self._latch:
             if self.cause is not None:
                 return False
             self.cause = cause
-            self._record("safe-state", {"cause": cause})
+        self._record("safe-state", {"cause": cause})
+        with self._valves:
             self.safe_valves()
-            return True
+        return True
 
     def safe_valves(self) -> None:
         """Run the station's ordered safe state; each outcome is recorded, also one that could not be confirmed."""
         for step in self._opened.station.safe_state:
             name, _, valve = step.valve.partition(".")
             instrument = self._opened.instruments[name]
-            state = "energised" if step.on else "released"
-            outcome = f"valve {step.valve} {state}"
+            outcome = f"valve {step.valve} {'energised' if step.on else 'released'}"
+            confirmed = False
             try:
                 if not isinstance(instrument, Valve):
                     raise InstrumentError(name, "drives no valves")
                 instrument.set_valve(valve, step.on)
                 confirmed = instrument.valves().get(valve) == step.on
-            except InstrumentError as error:
-                confirmed, outcome = False, f"{outcome}: {error}"
+                outcome += "" if confirmed else ": not confirmed, it reads back otherwise"
+            except Exception as error:  # noqa: BLE001  # whatever breaks, the next valve must still be moved
+                outcome = f"{outcome}: not confirmed, {_said(error)}"
             self._record("confirm", {"what": outcome, "confirmed": confirmed})
 
-    def make_safe(self) -> None:
-        """Call every instrument's own `make_safe`, side by side, each with a deadline."""
+    def make_safe(self) -> set[str]:
+        """Call every instrument's own `make_safe`, side by side, each with a deadline; returns those that hang."""
         clock = self._opened.clock
         jobs = [_Job(instrument) for instrument in self._opened.instruments.values()]
-        workers = [clock.worker(f"safe {job.instrument.name}", job.run) for job in jobs]
-        ended = clock.now() + MAKE_SAFE_S
-        waiter = clock.event()
-        while not all(worker.done for worker in workers) and clock.now() < ended:
-            clock.wait(waiter, min(ended, clock.now() + 0.01))
+        ended = clock.event()
+
+        def work(job: _Job) -> None:
+            job.run()
+            if all(other.said for other in jobs):
+                ended.set()
+
         for job in jobs:
-            what = job.said or f'instrument "{job.instrument.name}": no answer within {MAKE_SAFE_S:g} s'
+            clock.worker(f"safe {job.instrument.name}", partial(work, job))
+        if jobs:
+            clock.wait(ended, clock.now() + MAKE_SAFE_S)
+        for job in jobs:
+            name = job.instrument.name
+            what = job.said or f'instrument "{name}": not confirmed, no answer within {MAKE_SAFE_S:g} s'
             self._record("confirm", {"what": what, "confirmed": job.confirmed})
+        return {job.instrument.name for job in jobs if not job.said}
 
 
 class _Job:
@@ -91,9 +111,14 @@ class _Job:
         self.confirmed = False
 
     def run(self) -> None:
+        name = self.instrument.name
         try:
             said = self.instrument.make_safe()
-        except InstrumentError as error:
-            self.said = str(error)
+        except Exception as error:  # noqa: BLE001  # nobody would see it in a worker
+            self.said = f'instrument "{name}": not confirmed, {_said(error)}'
         else:
-            self.said, self.confirmed = f"{self.instrument.name}: {said}", True
+            self.said, self.confirmed = f"{name}: {said}", True
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, InstrumentError) else f"{type(error).__name__}: {error}"

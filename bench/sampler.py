@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from bench.recorder import Recorder
-from data.samples import UNUSABLE, Block, FloatArray, QualityArray
+from bench.watch import Guard, Tally
+from data.samples import Block, FloatArray, QualityArray
 from instruments.clock import WALL_HORIZON_S, Clock, Event
 from instruments.instrument import (
     Buffered,
     Instrument,
-    InstrumentDisconnected,
     InstrumentError,
     InstrumentOverflow,
     Polled,
 )
-from protocols.interlock import Interlock
 
 BATCH = 60
 """Polled readings in one block of the record."""
@@ -28,68 +27,11 @@ ANCHOR_S = 600.0
 """How often host time and sample count of a hardware-timed stream are compared; also a bound of its blocks, so that
 the comparison does not depend on how long blocks may be."""
 
-_UNUSABLE = int(UNUSABLE)
-
 SLACK = 8
 """Samples beyond the expected number that a read asks for, so that a fast crystal cannot fill a buffer."""
 
-
-@dataclass
-class Guard:
-    """An interlock, or a condition that a step waits for, on one column of a stream."""
-
-    interlock: Interlock
-    column: int
-    on_crossing: Callable[[Interlock, float, float], None]  # interlock, clock time and value of the sample
-    last: float | None = None
-    outside: bool = False
-    armed: bool = True
-    last_good_s: float = -math.inf
-
-    def judge(self, t: FloatArray, values: FloatArray, quality: QualityArray) -> None:
-        """Look at every sample of the column, act on the first one outside the band."""
-        at = self.interlock.crossing(values, quality)
-        self.last = float(values[-1])
-        good = np.flatnonzero((quality & _UNUSABLE) == 0)
-        if good.size:
-            self.last_good_s = float(t[good[-1]])
-        self._act(at is not None, float(t[at or 0]), float(values[at or 0]))
-
-    def judge_one(self, t: float, value: float, quality: int) -> None:
-        """The same for one sample, without the cost of arrays."""
-        self.last = value
-        if not quality & _UNUSABLE:
-            self.last_good_s = t
-        self._act(self.interlock.outside(value, quality), t, value)
-
-    def _act(self, outside: bool, t: float, value: float) -> None:
-        """Act when the band is left, not again while the channel stays outside."""
-        if not self.armed:
-            return
-        if outside and not self.outside:
-            self.outside = True
-            self.on_crossing(self.interlock, t, value)
-        else:
-            self.outside = outside
-
-    def headroom_s(self) -> float:
-        """How long the channel needs at least to reach a limit."""
-        return 0.0 if self.last is None else self.interlock.headroom_s(self.last)
-
-
-@dataclass
-class Tally:
-    """Running mean of one column's good samples, for conditions that are relative to a phase."""
-
-    column: int
-    total: float = 0.0
-    count: int = 0
-
-    def add(self, values: FloatArray, quality: QualityArray) -> None:
-        """Take the good samples in."""
-        good = (quality & int(UNUSABLE)) == 0
-        self.total += float(values[good].sum())
-        self.count += int(good.sum())
+MOST = 100_000
+"""Samples that one read asks for at most, after however long an outage."""
 
 
 @dataclass
@@ -108,10 +50,28 @@ class Sampler:
     stop: Event
     tell: Callable[[str, str], None]
     longest_block_s: float
-    guards: list[Guard] = field(default_factory=list)
-    tallies: list[Tally] = field(default_factory=list)
+    guards: tuple[Guard, ...] = ()  # replaced whole, since the worker may be in the middle of them
+    tallies: tuple[Tally, ...] = ()
     _lost_since: float | None = None
     _lost_kind: type[InstrumentError] | None = None
+
+    def watch(self, guard: Guard) -> Callable[[], None]:
+        """Judge every sample by a guard from now on; returns what ends that."""
+        self.guards = (*self.guards, guard)
+
+        def end() -> None:
+            self.guards = tuple(other for other in self.guards if other is not guard)
+
+        return end
+
+    def count(self, tally: Tally) -> Callable[[], None]:
+        """Take every sample into a mean from now on; returns what ends that."""
+        self.tallies = (*self.tallies, tally)
+
+        def end() -> None:
+            self.tallies = tuple(other for other in self.tallies if other is not tally)
+
+        return end
 
     def run(self) -> None:
         """Body of the worker."""
@@ -134,8 +94,7 @@ class Sampler:
             except InstrumentError as error:
                 self._lost(error)
             else:
-                if self._lost_since is not None:
-                    self._found()
+                self._found()
                 batch.add(index, reading.t, reading.values, reading.quality)
                 for guard in self.guards:
                     guard.judge_one(reading.t, reading.values[guard.column], reading.quality[guard.column])
@@ -154,45 +113,59 @@ class Sampler:
     # -- hardware-timed instruments
 
     def _gather(self, instrument: Buffered) -> None:
+        """Read when a block is due, whole numbers of samples after the start: sums of times would drift."""
         interval = instrument.interval_s
-        start = self.clock.now()
+        start = drained_s = self.clock.now()
         self._try(instrument.start)
-        read_until, anchored = start, 0
+        anchor_every = max(1, round(ANCHOR_S / interval))
+        read, anchor_at = 0, anchor_every
         while True:
-            due = min(self._next_read(read_until, interval, instrument), start + (anchored + 1) * ANCHOR_S)
-            stopped = self.clock.wait(self.stop, due)
-            most = max(1, math.ceil((self.clock.now() - read_until) / interval)) + SLACK
+            due = min(self._next_read(start, read, instrument), anchor_at)
+            stopped = self.clock.wait(self.stop, start + due * interval)
+            now = self.clock.now()
+            most = min(MOST, max(1, math.ceil((now - drained_s) / interval)) + SLACK)
             if self._try(lambda most=most: self._take(instrument, most)):  # type: ignore[misc]  # bound on purpose
-                read_until = self.clock.now() if stopped else due
-            else:
-                read_until = max(due, self.clock.now())
-            if self.clock.now() >= start + (anchored + 1) * ANCHOR_S:
-                anchored = int((self.clock.now() - start) / ANCHOR_S + 1e-9)
+                drained_s = now
+            read = max(due, math.floor((self.clock.now() - start) / interval))
+            if read >= anchor_at:
+                anchor_at = (read // anchor_every + 1) * anchor_every
                 if self._lost_since is None:
                     self._try(lambda: self._anchor(instrument))
             self._notes(instrument)
             if stopped:
                 break
+        if self._lost_since is None:
+            self._try(lambda: self._take(instrument, MOST))  # what lies behind a hole
         self._try(instrument.stop)
 
-    def _next_read(self, read_until: float, interval: float, instrument: Buffered) -> float:
-        """When to read next: as late as allowed, but before a watched channel could have crossed its limit."""
+    def _next_read(self, start: float, read: int, instrument: Buffered) -> int:
+        """When to read next, in samples: late, but before a watched channel can have crossed its limit or be lost."""
+        interval = instrument.interval_s
+        at = start + read * interval
+        # In real time nothing can be read more often than the horizon; on a virtual clock one sample is a block.
+        shortest = self.longest_block_s if self.longest_block_s <= WALL_HORIZON_S else interval
         span = min(self.longest_block_s, instrument.read_period_s)
         if self.guards:
             span = min(span, *(guard.headroom_s() for guard in self.guards))
             horizon = self.clock.horizon()
-            if horizon > read_until:
-                span = min(span, horizon - read_until)
-        # In real time nothing can be read more often than the horizon; on a virtual clock one sample is a block.
-        shortest = self.longest_block_s if self.longest_block_s <= WALL_HORIZON_S else interval
-        samples = max(1, math.floor(max(span, shortest) / interval + 1e-6))
-        return read_until + samples * interval
+            if horizon > at:
+                span = min(span, horizon - at)
+        due = read + max(1, math.floor(max(span, shortest) / interval + 1e-6))
+        lost_s = min((guard.outage_due_s for guard in self.guards if not guard.outside), default=math.inf)
+        if lost_s < start + due * interval:
+            due = max(read + 1, math.ceil((lost_s - start) / interval - 1e-6))
+        return due
 
     def _take(self, instrument: Buffered, most: int) -> None:
-        block = instrument.read(most)
-        if len(block.t):
-            self._judge(block.t, block.values, block.quality)
-            self.recorder.block(block)
+        """Read everything that is there."""
+        while True:
+            block = instrument.read(most)
+            if len(block.t):
+                # The block's times are nominal; by the clock its last sample is from just now.
+                self._judge(block.t + (self.clock.now() - block.t[-1]), block.values, block.quality)
+                self.recorder.block(block)
+            if len(block.t) < most:
+                return
 
     def _anchor(self, instrument: Buffered) -> None:
         host_t, samples = instrument.anchor()
@@ -217,25 +190,21 @@ class Sampler:
         except InstrumentError as error:
             self._lost(error)
             return False
-        if self._lost_since is not None:
-            self._found()
+        self._found()
         return True
 
     def _lost(self, error: InstrumentError) -> None:
+        """Record the begin of an outage, and a new reason for it."""
         now = self.clock.now()
-        if self._lost_since is None:
-            self._lost_since = now
         if type(error) is not self._lost_kind:
+            begins = self._lost_since is None
+            self._lost_since = now if self._lost_since is None else self._lost_since
             self._lost_kind = type(error)
-            self.tell("warning", f"no sample: {error}")
+            self._outage("begin" if begins else "goes on", f"no sample: {error}")
         if isinstance(error, InstrumentOverflow) and isinstance(self.instrument, Buffered):
             self._restart(self.instrument)
         for guard in self.guards:
-            outage = guard.interlock.max_outage_s
-            since = max(guard.last_good_s, self._lost_since)
-            if outage is not None and now - since >= outage and not guard.outside:
-                guard.outside = True
-                guard.on_crossing(guard.interlock, now, math.nan)
+            guard.missed(now)
 
     def _restart(self, instrument: Buffered) -> None:
         try:
@@ -244,11 +213,17 @@ class Sampler:
             self.tell("warning", f"could not start again: {error}")
 
     def _found(self) -> None:
-        now = self.clock.now()
-        assert self._lost_since is not None
-        if self._lost_kind is InstrumentDisconnected or now - self._lost_since > 10.0:
-            self.tell("info", f'instrument "{self.instrument.name}" answers again after {now - self._lost_since:.1f} s')
+        """Record the end of an outage."""
+        if self._lost_since is None:
+            return
+        lasted_s = self.clock.now() - self._lost_since
         self._lost_since = self._lost_kind = None
+        text = f'instrument "{self.instrument.name}" answers again after {lasted_s:.1f} s'
+        self._outage("end", text, lasted_s)
+
+    def _outage(self, state: str, text: str, lasted_s: float | None = None) -> None:
+        fields = {"instrument": self.instrument.name, "state": state, "text": text, "lasted_s": lasted_s}
+        self.recorder.record("outage", self.clock.now(), fields)
 
     def _notes(self, instrument: Instrument) -> None:
         for note in instrument.take_notes():

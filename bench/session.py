@@ -7,6 +7,8 @@ import os
 import platform
 import signal
 import sys
+import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,7 +24,7 @@ from bench.recorder import Recorder
 from bench.station import OpenStation, Station, load_station, open_station, parse_fault, station_path
 from data.checks import Evaluation, Origin, Status
 from data.dut import DutModel, load_catheter, load_dut, load_fluid
-from data.journal import JournalWriter
+from data.journal import JournalError, JournalFull, JournalWriter
 from data.quantity_fields import Stated
 from data.samples import FloatArray
 from data.seal import Verification
@@ -34,9 +36,16 @@ SOFTWARE = ("pumpbench", "numpy", "scipy", "h5py", "pyvisa", "pyvisa-py", "nidaq
 
 SHIPPED = Path(__file__).parent
 
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+"""What stops a run in order, where the platform has it."""
+
 
 class RequestError(ValueError):
     """Something that was asked for cannot be done; the message says what and what to do."""
+
+
+class UnsavedError(ValueError):
+    """The run went on to its end, but its record could not be closed; the message says where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +91,7 @@ class Result:
     findings: Sequence[preflight.Finding]
     simulated_s: float
     wall_s: float
+    trouble: Sequence[str] = ()  # what the disk did in between
 
 
 @dataclass(frozen=True)
@@ -181,6 +191,8 @@ def conduct(
 
     Raises
     ------
+    UnsavedError
+        The run has ended and the bench is safe, but the disk did not take all of its record.
     ValueError
         Bad input, or a preflight finding that blocks and was not overridden; nothing has moved.
     """
@@ -205,22 +217,39 @@ def conduct(
         journal = run_file.with_suffix(".journal")
         header = _header(prepared, opened, run_file, clock, findings)
         writer = JournalWriter(journal, header)
-        end = clock.run(lambda: _record(prepared, opened, writer, clock, progress))
+        recorded = clock.run(lambda: _record(prepared, opened, writer, clock, progress))
         simulated_s = clock.now()
         if afterwards is not None:
             afterwards(opened)
-    closed = close_run(journal, run_file)
+    if recorded.unsaved is not None:
+        raise UnsavedError(_rescue(writer, run_file))
+    try:
+        closed = close_run(journal, run_file)
+    except KeyboardInterrupt:
+        raise UnsavedError(
+            f"stopped while the run file was made; nothing is lost: pumpbench recover {journal}"
+        ) from None
     return Result(
         run_file,
         journal,
-        end,
+        recorded.end,
         prepared.origin,
         closed.evaluation,
         closed.verification,
         findings,
         simulated_s,
         clock.wall() - begun,
+        recorded.trouble,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """How a run ended, what the disk did meanwhile, and whether it refused the end of the record."""
+
+    end: End
+    trouble: Sequence[str]
+    unsaved: JournalFull | None
 
 
 def _record(
@@ -229,30 +258,51 @@ def _record(
     writer: JournalWriter,
     clock: Clock,
     progress: Callable[[float, str], None] | None,
-) -> End:
+) -> _Recorded:
     """Body of the main worker."""
     trouble: list[str] = []
-    recorder = Recorder(writer, clock, trouble.append)
+
+    def on_trouble(text: str) -> None:
+        trouble.append(text)
+        recorder.record("event", clock.now(), {"level": "error", "text": text})
+
+    recorder = Recorder(writer, clock, on_trouble)
+    person = _person(prepared.request)
+    longest_block_s = prepared.request.longest_block_s or clock.block_s
     engine = Engine(
-        opened,
-        prepared.procedure,
-        prepared.roles,
-        recorder,
-        longest_block_s=prepared.request.longest_block_s or clock.block_s,
-        person=_person(prepared.request),
+        opened, prepared.procedure, prepared.roles, recorder, longest_block_s=longest_block_s, person=person
     )
     for override in prepared.request.overrides:
         fields = {"finding": override.finding, "person": override.person, "reason": override.reason}
-        recorder.record("override", clock.now(), fields)
+        recorder.record("override", clock.now(), fields, urgent=True)
     done = clock.event()
     if progress is not None:
         clock.worker("~progress", lambda: _report(engine, clock, done, progress))
+    unsaved = None
     try:
-        with _stopped_by_signals(clock, engine, _person(prepared.request)):
-            return engine.run()
+        with _stopped_by_signals(clock, engine, person):
+            end = engine.run()
     finally:
         done.set()
-        recorder.close()
+        try:
+            recorder.close()
+        except JournalFull as error:
+            unsaved = error
+    return _Recorded(end, trouble, unsaved)
+
+
+def _rescue(writer: JournalWriter, run_file: Path) -> str:
+    """Save the record elsewhere, since the disk of the run's folder took no more; returns a sentence that says so."""
+    copy = Path(tempfile.mkdtemp(prefix="pumpbench-")) / writer.path.name
+    why = f"{writer.path}: the run has ended and the bench is safe, but the disk took no more"
+    try:
+        writer.copy_to(copy)
+    except JournalError as error:
+        return (
+            f"{why}, and no other place did ({error}): the last {writer.unsynced_bytes} bytes of the record are lost; "
+            f"make room, then: pumpbench recover {writer.path}"
+        )
+    return f"{why}; its whole record is in {copy}; make room, then: pumpbench recover {copy} --out {run_file}"
 
 
 def _report(engine: Engine, clock: Clock, done: Any, progress: Callable[[float, str], None]) -> None:
@@ -264,18 +314,18 @@ def _report(engine: Engine, clock: Clock, done: Any, progress: Callable[[float, 
 @contextmanager
 def _stopped_by_signals(clock: Clock, engine: Engine, person: str) -> Iterator[None]:
     """Ctrl-C and a termination stop the run in order, with teardown and safe state."""
-    names = [name for name in ("SIGINT", "SIGTERM") if hasattr(signal, name)]
+    numbers = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
     before: dict[int, Any] = {}
 
     def stop(number: int, _: object) -> None:
-        clock.post(lambda: engine.stop(person, f"stopped by {signal.Signals(number).name}"))
+        reason = f"stopped by {signal.Signals(number).name}"
+        # From a thread of its own: the signal may have come in the middle of a wait whose lock `set` would need.
+        threading.Thread(target=lambda: clock.post(lambda: engine.stop(person, reason)), daemon=True).start()
 
-    try:
-        for name in names:
-            number = getattr(signal, name)
-            before[number] = signal.signal(number, stop)
-    except ValueError:  # not the main thread of the process: signals are somebody else's business
-        before = {}
+    if threading.current_thread() is threading.main_thread():  # else signals are somebody else's business
+        for number in numbers:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+                before[number] = signal.signal(number, stop)
     try:
         yield
     finally:

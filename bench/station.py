@@ -49,10 +49,18 @@ class Calibration(Stated):
 
     certificate: str
     due: date
-    gain: float = 1.0
+    gain: float = Field(1.0, gt=0.0)
     offset: float = 0.0
-    u: float = 0.0
+    u: float = Field(0.0, ge=0.0)
     u_percent: Percent = Field(0.0, alias="u_relative", examples=["1 %"])
+
+    def corrected(self, indication: float) -> float:
+        """True value of an indication."""
+        return self.gain * (indication + self.offset)
+
+    def indicated(self, value: float) -> float:
+        """Indication of a true value."""
+        return value / self.gain - self.offset
 
 
 class BalanceUncertainty(Stated):

@@ -289,6 +289,32 @@ class JournalWriter:
         self._file.close()
         self._closed = True
 
+    def copy_to(self, path: Path) -> None:
+        """Write the whole journal to another place, what waits in memory included: for a disk that takes no more.
+
+        Raises
+        ------
+        JournalError
+            The other place exists, cannot be made, or is full too.
+        """
+        try:
+            copy = DiskFile(path)
+            try:
+                done = 0
+                with self.path.open("rb") as written:
+                    while done < self._synced:
+                        piece = written.read(min(BATCH_BYTES, self._synced - done))
+                        if not piece:
+                            raise OSError(errno.EIO, "the journal is shorter than what was synced")
+                        done += _write_all(copy, done, piece)
+                for frame in self._frames:
+                    done += _write_all(copy, done, frame)
+                copy.sync()
+            finally:
+                copy.close()
+        except OSError as error:
+            raise JournalError(f"{path}: cannot take a copy of the journal ({error.strerror})") from None
+
     def _append(self, kind: FrameKind, *parts: bytes) -> int:
         frame, self._chain = encode_frame(kind, self._next, self._chain, *parts)
         self._frames.append(frame)
@@ -332,6 +358,13 @@ class JournalWriter:
             f"{self.path}: {why}; {self.unsynced_bytes} bytes wait in memory and nothing is lost yet: "
             f"make room, and recording goes on by itself"
         )
+
+
+def _write_all(file: JournalFile, offset: int, data: bytes) -> int:
+    done = 0
+    while done < len(data):
+        done += file.write(offset + done, data[done:])
+    return done
 
 
 def _sync_folder(folder: Path) -> None:

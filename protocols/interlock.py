@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from data.samples import UNUSABLE, FloatArray, Quality, QualityArray
 
@@ -45,20 +46,27 @@ class Interlock:
         if self.low is None and self.high is None:
             raise ValueError(f'interlock "{self.name}" has neither a low nor a high limit')
 
-    def crossing(self, values: FloatArray, quality: QualityArray) -> int | None:
-        """Index of the first sample outside the band, None if there is none.
+    def crossing(self, values: FloatArray, quality: QualityArray, outside: bool = False) -> int | None:
+        """Index of the first sample that leaves the band, None if none does.
 
         Parameters
         ----------
         values, quality : (samples,) of the watched channel.
+        outside : whether the sample before these was outside already.
         """
+        beyond = self.beyond(values, quality)
+        leaving = beyond & ~np.concatenate(([outside], beyond[:-1]))
+        return int(np.argmax(leaving)) if leaving.any() else None
+
+    def beyond(self, values: FloatArray, quality: QualityArray) -> npt.NDArray[np.bool_]:
+        """Whether each sample is outside the band."""
         outside = np.zeros(len(values), dtype=bool)
         if self.high is not None:
             outside |= values > self.high
         if self.low is not None:
             outside |= values < self.low
         outside &= (quality & _NO_EVIDENCE) == 0
-        return int(np.argmax(outside)) if outside.any() else None
+        return outside
 
     def outside(self, value: float, quality: int) -> bool:
         """Whether one sample is outside the band."""
@@ -66,12 +74,12 @@ class Interlock:
             return False
         return (self.high is not None and value > self.high) or (self.low is not None and value < self.low)
 
-    def headroom_s(self, value: float) -> float:
-        """Shortest time in which the channel could reach a limit from ``value``."""
+    def headroom_s(self, value: float, noise: float = 0.0) -> float:
+        """Shortest time in which the channel could cross a limit, out or back in, give or take its noise."""
         if not self.slew_per_s:
             return 0.0
         distance = min(
             self.high - value if self.high is not None else float("inf"),
             value - self.low if self.low is not None else float("inf"),
         )
-        return max(0.0, distance / self.slew_per_s)
+        return max(0.0, (abs(distance) - noise) / self.slew_per_s)
