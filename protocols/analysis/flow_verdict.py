@@ -15,6 +15,7 @@ from protocols.analysis import delivery, gravimetry, suitability
 from protocols.analysis.budget import Budget, bounded
 from protocols.analysis.decision import judge
 from protocols.analysis.evaporation import HOUR_S
+from protocols.analysis.flow_changes import change_checks, stroke_curve
 from protocols.analysis.gravimetric_record import GravimetricRecord, GravimetricRecordError, read_record
 from protocols.analysis.grid import Grid, RecordError, gaps, resample
 from protocols.analysis.mass_steps import exclusion_share, negative_steps, unexpected_deliveries
@@ -154,6 +155,7 @@ def _delivery_checks(record: GravimetricRecord, excluded: Sequence[Exclusion]) -
         yield from _means(record, excluded)
         yield from _trumpet_checks(record, excluded)
         yield from _segment_checks(record, excluded)
+        yield from _changes(record, excluded)
     else:
         yield _nothing("the run ended before the analysis began")
     yield _start_up(record)
@@ -229,7 +231,7 @@ def _mean_rate(record: GravimetricRecord, mean: Budget) -> Iterator[Check]:
     """Error of the pump's mean rate, over as many whole strokes as the analysis holds."""
     from_s, to_s = record.analysis
     stroke = record.stroke_ul
-    if stroke <= 0.0:
+    if stroke <= 0.0 or not _constant(record):
         return
     t_s, volumes = _volumes(record, from_s, to_s)
     strokes = math.floor(float(volumes[-1]) / stroke)
@@ -366,6 +368,16 @@ def _part_checks(
         )
 
 
+def _changes(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterator[Check]:
+    """Shifts and drift within the analysis, at a constant rate."""
+    from_s, to_s = record.analysis
+    if not _constant(record) or record.stroke_ul <= 0.0 or record.set_rate_ul_per_h <= 0.0:
+        return
+    t_s, volumes = _volumes(record, from_s, to_s)
+    reading = math.sqrt(2.0) * record.collected.weighing.repeatability_mg * record.collected.ul_per_mg
+    yield from change_checks(t_s, volumes, record.programmed_ul, record.stroke_ul, reading, excluded, _BALANCE)
+
+
 def _start_up(record: GravimetricRecord) -> Check:
     """Time until the flow first reached 95 % of the set rate and stayed for a stroke."""
     declared = record.dut["limits"]["start_up"]
@@ -459,6 +471,8 @@ def _curves(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterato
             Axis("ep_min", "%", np.array([point.ep_min_percent for point in used], dtype=np.float64)),
         )
         yield Curve("trumpet", "Trumpet curve", windows, sides)
+        inside = _volumes(record, *record.analysis)
+        yield from stroke_curve(*inside, record.programmed_ul, record.stroke_ul, excluded)
 
 
 # -------------------------------------------------------------------------------------------- small parts
