@@ -1,0 +1,40 @@
+"""How long a start takes: `pumpbench --help` and `import bench`, less the bare interpreter.
+
+    python -m benchmarks startup
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+REPEATS = 7
+ASKED_S = {"pumpbench --help": 0.3, "import bench": 0.15}
+
+
+def best_s(*arguments: str) -> float:
+    """Shortest wall time of a command."""
+    took = []
+    for _ in range(REPEATS):
+        begun = time.perf_counter()
+        subprocess.run([sys.executable, "-P", *arguments], check=True, stdout=subprocess.DEVNULL)
+        took.append(time.perf_counter() - begun)
+    return min(took)
+
+
+def main() -> int:
+    """Measure and print; exit code 1 when a start is slower than asked for."""
+    bare = best_s("-c", "pass")
+    starts = {
+        "pumpbench --help": best_s("-m", "bench.cli", "--help"),
+        "import bench": best_s("-c", "import bench"),
+    }
+    print(f"bare interpreter {bare:.3f} s")
+    for name, seconds in starts.items():
+        print(f"{name}: {seconds:.3f} s, {seconds / bare:.1f} times bare (asked for: {ASKED_S[name]:g} s)")
+    return 0 if all(seconds < ASKED_S[name] for name, seconds in starts.items()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
