@@ -128,6 +128,16 @@ def test_an_install_that_was_cut_off_begins_anew(at, launcher, checkout, capsys)
     assert "cut off" in capsys.readouterr().err
 
 
+def test_a_test_group_that_was_cut_off_is_not_left_half_there_for_a_demo(launcher, checkout):
+    launcher.main(["demo"])
+    launcher.fail = str(checkout / "requirements-test.lock")
+    assert launcher.main(["test"]) == 2
+    installed(launcher)
+    launcher.fail = None
+    assert launcher.main(["demo"]) == 0
+    assert installed(launcher) == ["venv", "requirements.lock", checkout.name]
+
+
 @pytest.mark.parametrize("what", ["home", "python"])
 def test_a_venv_that_was_moved_or_lost_its_interpreter_is_made_anew(what, launcher, checkout):
     launcher.main(["demo"])
@@ -176,15 +186,16 @@ def test_what_another_start_has_installed_meanwhile_is_not_installed_again(launc
 
 
 def test_only_one_start_at_a_time_sets_up(launcher, tmp_path):
-    lock = str(tmp_path / "lock")
-    code = "import sys, runpy; f = open(sys.argv[1]); runpy.run_path(sys.argv[2])['hold'](f.fileno())"
-    with open(lock, "w", encoding="utf-8") as held:
+    lock = tmp_path / "lock"
+    hold = "runpy.run_path(sys.argv[2])['hold'](file.fileno())"
+    code = f"import sys, runpy; file = open(sys.argv[1]); {hold}; print(file.read())"
+    with lock.open("w", encoding="utf-8") as held:
         launcher.hold(held.fileno())
-        second = subprocess.Popen([sys.executable, "-c", code, lock, str(LAUNCHER)], stderr=subprocess.PIPE)
-        assert b"waiting for another start" in second.stderr.readline()
-        assert second.poll() is None
-    assert second.communicate()[1] == b""
-    assert second.returncode == 0
+        command = [sys.executable, "-c", code, str(lock), str(LAUNCHER)]
+        second = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert "waiting for another start" in second.stderr.readline()
+        held.write("set up")
+    assert second.communicate() == ("set up\n", "")
 
 
 # ------------------------------------------------------------------------------------------ Python, Qt, apt-get
@@ -244,6 +255,8 @@ def test_who_may_not_install_gets_the_line_and_all_but_the_window_goes_on(launch
     assert launcher.main(["gui"]) == 2
     assert line in capsys.readouterr().err
     missing.clear()
+    assert launcher.main(["gui"]) == 0
+    missing.append("not looked for again")
     assert launcher.main(["gui"]) == 0
 
 
