@@ -338,7 +338,7 @@ class Run:
         return found is not None and len(found[0][found[1]]) > 0
 
     def series(self, role: str) -> Series:
-        """Samples of a role, or of "stream.channel"; kept, so that asking again costs nothing.
+        """Samples of a role, or of "stream.channel", as indicated; kept, so that asking again costs nothing.
 
         Raises
         ------
@@ -359,6 +359,20 @@ class Run:
                 raise RunError(f'{self.path}: channel "{role}" cannot be read; run verify on the file') from error
             self._series[role] = Series(t, values, quality, _channel(group[name]), self._spans)
         return self._series[role]
+
+    def calibration(self, role: str) -> dict[str, Any]:
+        """What the station's certificate says of a role's channel, or of "stream.channel"; empty without one."""
+        instrument, _, channel = str(self.roles.get(role, role)).partition(".")
+        tables = self.station.get("instruments", {})
+        return dict(tables.get(instrument, {}).get("calibration", {}).get(channel) or {})
+
+    def corrected(self, role: str) -> Series:
+        """`series`, which holds indications, as true values: gain · (indication + offset) by the certificate."""
+        series, certificate = self.series(role), self.calibration(role)
+        gain, offset = float(certificate.get("gain", 1.0)), float(certificate.get("offset", 0.0))
+        if (gain, offset) == (1.0, 0.0):
+            return series
+        return replace(series, values=gain * (series.values + offset))
 
     def gaps(self, role: str) -> list[tuple[float, float, int]]:
         """Lost samples: time of the last one before, of the first one after, and how many are missing."""

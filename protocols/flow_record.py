@@ -40,7 +40,7 @@ class FlowRecord(Procedure):
         from protocols.analysis.change_points import change_points
         from protocols.analysis.grid import RecordError, gaps
 
-        series = run.series("flow")
+        series = run.corrected("flow")
         good = series.good()
         share = float(((series.quality & int(Quality.SATURATED)) != 0).mean()) if series.t.size else 0.0
         checks = [_check("saturated", "Saturated samples", 100.0 * share, "%")]

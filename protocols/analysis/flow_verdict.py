@@ -116,7 +116,7 @@ def _suitability(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> It
     if record.run.has("bath_temperature"):
         band = record.run.station["collection"]
         middle, half = band["pump_temperature_degc"], band["pump_temperature_band_k"]
-        bath = record.run.series("bath_temperature").within(from_s, to_s).good().values
+        bath = record.run.corrected("bath_temperature").within(from_s, to_s).good().values
         u = record.calibration("bath_temperature").get("u", 0.0)
         yield suitability.in_band("bath-temperature", "Pump temperature", "degC", bath, middle - half, middle + half, u)
 

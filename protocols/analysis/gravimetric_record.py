@@ -98,8 +98,7 @@ class GravimetricRecord:
 
     def calibration(self, role: str) -> dict[str, Any]:
         """Certificate of the channel in a role; empty without one."""
-        instrument, _, channel = self.run.roles[role].partition(".")
-        return dict(self.run.station["instruments"][instrument].get("calibration", {}).get(channel, {}))
+        return self.run.calibration(role)
 
 
 def read_record(run: Run) -> GravimetricRecord:
@@ -127,7 +126,7 @@ def read_record(run: Run) -> GravimetricRecord:
     balance = station["instruments"][run.roles["reference_mass"].partition(".")[0]]
     collection = station["collection"]
     uncertainty = balance["uncertainty"]
-    calibration = balance.get("calibration", {}).get("mass", {})
+    calibration = run.calibration("reference_mass")
     air, room = _air(run, mass.t)
     corrected = corrected_mass_mg(
         mass.values,
@@ -192,7 +191,7 @@ def _on_grid(run: Run, role: str, grid: FloatArray, usual: float) -> FloatArray:
     """Means of a slow channel around each grid point; its usual value without the channel."""
     if not run.has(role):
         return np.full(grid.size, usual)
-    series = run.series(role).good()
+    series = run.corrected(role).good()
     if series.t.size == 0:
         return np.full(grid.size, usual)
     edges = np.searchsorted(series.t, np.concatenate([grid - AIR_GRID_S / 2.0, [grid[-1] + AIR_GRID_S / 2.0]]))
@@ -214,7 +213,7 @@ def _blanks(
 ) -> tuple[tuple[Blank, ...], bool]:
     """Blanks of the run; without any, what the station file states, and False."""
     if run.params["blank"] == "twin" and run.has("twin_mass"):
-        twin = run.series("twin_mass").good()
+        twin = run.corrected("twin_mass").good()
         middle = (twin.t[0] + twin.t[-1]) / 2.0
         halves = [(float(twin.t[0]), float(middle)), (float(middle), float(twin.t[-1]))]
         return blanks_of(twin.t, twin.values, halves, readability_mg, 0.0), True
@@ -274,5 +273,5 @@ def _away(phases: Mapping[str, tuple[float, float]]) -> tuple[Exclusion, ...]:
 def _flow(run: Run) -> Minutes | None:
     if not run.has("flow"):
         return None
-    series = run.series("flow").good()
+    series = run.corrected("flow").good()
     return minutes_of(series.t, series.values)
