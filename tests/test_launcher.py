@@ -194,6 +194,7 @@ def test_only_one_start_at_a_time_sets_up(launcher, tmp_path):
         command = [sys.executable, "-c", code, str(lock), str(LAUNCHER)]
         second = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert "waiting for another start" in second.stderr.readline()
+        subprocess.run([sys.executable, "-c", "pass"], check=True)  # setting up takes a while
         held.write("set up")
     assert second.communicate() == ("set up\n", "")
 
