@@ -5,16 +5,18 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.station import OpenStation, sampled
+from bench.station import Calibration, OpenStation, sampled
+from data import schedule_ranges
 from data.schedule import Schedule
+from instruments.capabilities import Valve
 from instruments.clock import Clock
 from instruments.instrument import Buffered
 from protocols.procedure import Measures, Procedure
-from protocols.steps import Program
+from protocols.steps import Program, StopDelivery
 
 HEADROOM = 1.2
 """Room that a run needs beyond what it is expected to use."""
@@ -22,12 +24,17 @@ HEADROOM = 1.2
 BYTES_PER_SAMPLE = 2.2 * 10
 """Journal and run file together, for one value with its quality (the plan until a run is sealed)."""
 
-UNUSUAL = 10.0
-"""A rate this many times above or below the usual ones is asked for twice."""
+POOR = 0.1
+"""A flow whose standard uncertainty is more than this share of it tells little."""
+
+EVERYTHING = (0.0, float("inf"))
+
+OVERRIDABLE = ("calibration", "unusual-rate", "fluid-expiry", "reservoir", "disk")
+"""What a named person may take upon themselves; the rest cannot work or would do harm."""
 
 
 class PreflightError(ValueError):
-    """Findings that block the run."""
+    """Findings that block the run, or an override that is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +45,56 @@ class Finding:
     """
 
     code: str
-    level: Literal["blocks", "warns"]
+    level: Literal["blocks", "warns", "tells"]
     text: str
 
-    def to_json(self) -> dict[str, str]:
-        """Fields as they are journalled."""
-        return dict(asdict(self))
+    def to_json(self, station: Path) -> dict[str, str]:
+        """Fields as they are journalled: without the folder of the station file, which says nothing of the run."""
+        return {**asdict(self), "text": self.text.replace(str(station), station.name)}
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Everything that a run is about."""
+
+    procedure: Procedure
+    opened: OpenStation
+    roles: Mapping[str, str]
+    dut: Mapping[str, Any]
+    fluid: Mapping[str, Any]
+    out: Path
+    start: datetime
+    duration_s: float
+
+    @property
+    def finish(self) -> datetime:
+        """When the run is expected to end."""
+        return self.start + timedelta(seconds=self.duration_s)
+
+    @property
+    def end(self) -> date:
+        """Day on which the run is expected to end."""
+        return self.finish.date()
+
+    @property
+    def schedules(self) -> list[Schedule]:
+        return [step.schedule for step in self.procedure.steps() if isinstance(step, Program)]
 
 
 def insist(findings: Sequence[Finding], overridden: Sequence[str]) -> None:
     """Refuse the run while a finding blocks it that nobody took upon themselves; raises PreflightError."""
+    for code in overridden:
+        if code not in OVERRIDABLE:
+            raise PreflightError(f'--override "{code}": only {", ".join(OVERRIDABLE)} can be overridden')
     blocking = [finding for finding in findings if finding.level == "blocks" and finding.code not in overridden]
     if blocking:
-        raise PreflightError("\n".join(finding.text for finding in blocking))
+        raise PreflightError("\n".join(finding.text + _offer(finding.code) for finding in blocking))
+
+
+def _offer(code: str) -> str:
+    if code not in OVERRIDABLE:
+        return ""
+    return f', or start with --override {code} --person NAME --reason "..."'
 
 
 def findings(
@@ -63,144 +107,179 @@ def findings(
 ) -> list[Finding]:
     """Everything that can be known before the run."""
     duration_s = sum(step.most_s for step in procedure.steps())
-    found: list[Finding] = []
-    found.extend(_calibrations(opened, roles, clock, duration_s))
-    found.extend(_interlocks(opened))
-    found.extend(_roles(procedure, opened, roles))
-    found.extend(_disk(opened, out, duration_s))
-    for schedule in (step.schedule for step in procedure.steps() if isinstance(step, Program)):
-        found.extend(_pump(schedule, articles["dut"], duration_s))
-        found.extend(_vessel(schedule, opened, articles["fluid"], duration_s))
-        found.extend(_sensor_range(schedule, opened, roles, duration_s))
+    start = clock.utc(clock.now())
+    asked = _Asked(procedure, opened, roles, articles["dut"], articles["fluid"], out, start, duration_s)
+    checks = (_roles, _calibrations, _interlocks, _fluid, _pump, _limits, _collection, _sensor, _disk)
+    found = [finding for check in checks for finding in check(asked)]
+    found += [Finding("method", "warns", text) for text in procedure.remarks(asked.dut)]
+    ends = "" if opened.station.simulated else f", until {asked.finish:%Y-%m-%d %H:%M} UTC"
+    found.append(Finding("duration", "tells", f"the run takes {duration_s / 3600.0:.4g} h, blanks included{ends}"))
     return found
 
 
-def _calibrations(opened: OpenStation, roles: Mapping[str, str], clock: Clock, duration_s: float) -> Iterator[Finding]:
-    """Every calibrated channel is due after the run's expected END."""
-    end = (clock.utc(clock.now()) + timedelta(seconds=duration_s)).date()
+# ------------------------------------------------------------------------------------------------ the station
+
+
+def _roles(asked: _Asked) -> Iterator[Finding]:
+    """Every role is met by a channel of its dimension, or by an instrument that can be commanded so."""
+    from data.quantities import same_dimension
+
+    opened = asked.opened
+    for role in asked.procedure.roles:
+        target = asked.roles.get(role.role)
+        if target is None:
+            continue
+        where = f'{opened.path}: key "roles.{role.role}"'
+        if isinstance(role, Measures):
+            _, channel = opened.channel(target)
+            if channel.unit != role.unit and not same_dimension(channel.unit, role.unit):
+                text = f"channel {target} is in {channel.unit}, but {asked.procedure.name} needs one in {role.unit}"
+                yield Finding("role", "blocks", f"{where}: {text}; name another channel")
+        elif not isinstance(opened.instruments[target.partition(".")[0]], role.capability):
+            text = f'"{target}" is no {role.capability.__name__}, which {asked.procedure.name} needs'
+            yield Finding("role", "blocks", f"{where}: {text}; name another instrument")
+
+
+def _calibrations(asked: _Asked) -> Iterator[Finding]:
+    """Every certificate is valid at the run's expected END; what no role and no interlock uses only warns."""
+    opened, path = asked.opened, asked.opened.path
+    used = {*asked.roles.values(), *(interlock.channel for interlock in opened.interlocks)}
     for name, table in opened.station.instruments.items():
         for channel, calibration in table.calibration.items():
-            if calibration.due < end:
-                yield Finding(
-                    "calibration",
-                    "blocks",
-                    f'{opened.path}: instrument "{name}": calibration {calibration.certificate} of {channel} is due '
-                    f"{calibration.due}, before the run's end on {end}; renew it, or start with "
-                    f'--override calibration --reason "..."',
-                )
-    for role, target in roles.items():
-        if role == "reference_mass" and opened.calibration(target) is None:
-            yield Finding(
-                "calibration",
-                "blocks",
-                f'{opened.path}: "{target}" is the reference and has no calibration; add '
-                f"[instruments.{target.replace('.', '.calibration.')}] with certificate, due and u, or start with "
-                f'--override calibration --reason "..."',
-            )
+            if calibration.due < asked.end:
+                level: Literal["blocks", "warns"] = "blocks" if f"{name}.{channel}" in used else "warns"
+                said = _overdue(calibration, channel, asked)
+                yield Finding("calibration", level, f'{path}: instrument "{name}": {said}; renew it')
+    reference = asked.roles.get("reference_mass")
+    if reference is not None and opened.calibration(reference) is None:
+        table_name = f"instruments.{reference.replace('.', '.calibration.')}"
+        text = f'"{reference}" is the reference and has no calibration; add [{table_name}] with certificate, due and u'
+        yield Finding("calibration", "blocks", f"{path}: {text}")
 
 
-def _interlocks(opened: OpenStation) -> Iterator[Finding]:
-    streams = sampled(opened)
+def _overdue(calibration: Calibration, channel: str, asked: _Asked) -> str:
+    said = f"calibration {calibration.certificate} of {channel}"
+    if calibration.due < asked.start.date():
+        return f"{said} was due {calibration.due}"
+    return f"{said} is due {calibration.due}, before the run ends on {asked.end}"
+
+
+def _interlocks(asked: _Asked) -> Iterator[Finding]:
+    opened, streams = asked.opened, sampled(asked.opened)
     for interlock in opened.interlocks:
         name = interlock.channel.partition(".")[0]
         if interlock.slew_per_s is None and isinstance(streams.get(name), Buffered):
-            yield Finding(
-                "slew",
-                "warns",
-                f'{opened.path}: interlocks.{interlock.name} has no "slew", so every block of {name} is read one by '
-                f"one; state the fastest honest change of the channel",
-            )
+            text = f'interlocks.{interlock.name} has no "slew", so {name} is read sample by sample'
+            advice = "state the fastest honest change of the channel"
+            yield Finding("slew", "warns", f"{opened.path}: {text}; {advice}")
+    valves = [name for name, instrument in opened.instruments.items() if isinstance(instrument, Valve)]
+    if any(getattr(opened.instruments[name], "valve_names", ()) for name in valves) and not opened.station.safe_state:
+        text = f"{', '.join(valves)} moves valves, but there is no [[safe_state]]; list where each valve goes, in order"
+        yield Finding("safe-state", "warns", f"{opened.path}: {text}")
 
 
-def _roles(procedure: Procedure, opened: OpenStation, roles: Mapping[str, str]) -> Iterator[Finding]:
-    from data.quantities import same_dimension
-
-    for role in procedure.roles:
-        if role.role not in roles or not isinstance(role, Measures):
-            continue
-        _, channel = opened.channel(roles[role.role])
-        if channel.unit != role.unit and not same_dimension(channel.unit, role.unit):
-            yield Finding(
-                "role",
-                "blocks",
-                f'{opened.path}: key "roles.{role.role}": channel {roles[role.role]} is in {channel.unit}, but '
-                f"{procedure.name} needs a channel in {role.unit}",
-            )
-
-
-def _disk(opened: OpenStation, out: Path, duration_s: float) -> Iterator[Finding]:
+def _disk(asked: _Asked) -> Iterator[Finding]:
     values = 0.0
-    for instrument in sampled(opened).values():
+    for instrument in sampled(asked.opened).values():
         interval = instrument.interval_s if isinstance(instrument, Buffered) else instrument.period_s
-        values += duration_s / interval * len(instrument.channels)
+        values += asked.duration_s / interval * len(instrument.channels)
     needed = values * BYTES_PER_SAMPLE * HEADROOM
-    free = shutil.disk_usage(out if out.exists() else out.absolute().parent).free
+    folder = next(place for place in (asked.out.absolute(), *asked.out.absolute().parents) if place.exists())
+    free = shutil.disk_usage(folder).free
     if free < needed:
-        yield Finding(
-            "disk",
-            "blocks",
-            f"{out}: {free / 1e9:.2f} GB are free, but the run needs about {needed / 1e9:.2f} GB; make room or choose "
-            f"another --out",
-        )
+        text = f"{free / 1e9:.2f} GB are free, but the run needs about {needed / 1e9:.2f} GB"
+        yield Finding("disk", "blocks", f"--out {asked.out}: {text}; make room, choose another folder")
 
 
-def _pump(schedule: Schedule, dut: Mapping[str, Any], duration_s: float) -> Iterator[Finding]:
-    """Rates, reservoir and usual range of the pump under test."""
-    model = dut["model"]
-    low, high = dut["rate_range_ul_per_h"]
-    rates = sorted({segment.rate_ul_per_h for segment in schedule.segments(0.0, duration_s)})
-    for rate in rates:
-        if rate and not low <= rate <= high:
-            yield Finding(
-                "rate",
-                "blocks",
-                f"the schedule asks {model} for {rate:.6g} uL/h ({rate * 0.024:.4g} mL/day), outside its range of "
-                f"{low * 0.024:.4g} to {high * 0.024:.4g} mL/day; choose another rate",
+# ------------------------------------------------------------------------------------- pump, fluid and vessel
+
+
+def _pump(asked: _Asked) -> Iterator[Finding]:
+    """Rates, reservoir and usual range of the pump under test, and whether it can be stopped."""
+    dut, model = asked.dut, asked.dut["model"]
+    for schedule in asked.schedules:
+        for beyond in schedule_ranges.out_of_range(schedule, tuple(dut["rate_range_ul_per_h"])):
+            yield Finding("rate", "blocks", f"{model}: {beyond.text}")
+        keys = ("usual_rates_ul_per_h", "usual_doses_ug_per_day", "usual_concentrations_ug_per_ml")
+        rates, doses, concentrations = (dut.get(key) for key in keys)
+        odd = schedule_ranges.unusual(schedule, rates or EVERYTHING, doses, concentrations)
+        for value in odd:
+            yield Finding("unusual-rate", "blocks", f"{model}: {value.text.partition(';')[0]}; change it")
+        needed, usable = schedule.expected_volume_ul(0.0, asked.duration_s), dut["reservoir_ul"] - dut["residual_ul"]
+        if needed > usable:
+            text = (
+                f"the run is expected to deliver {needed / 1000:.3g} mL, but its reservoir gives {usable / 1000:.3g} mL"
             )
-    usual = dut.get("usual_rates_ul_per_h")
-    for rate in rates:
-        if usual and rate and not usual[0] / UNUSUAL <= rate <= usual[1] * UNUSUAL:
-            yield Finding(
-                "unusual-rate",
-                "blocks",
-                f"{rate * 0.024:.4g} mL/day is more than {UNUSUAL:g} times outside the usual rates of {model}; if it "
-                f'is meant, start with --override unusual-rate --reason "..."',
-            )
-    needed = schedule.expected_volume_ul(0.0, duration_s)
-    available = dut["reservoir_ul"] - dut["residual_ul"]
-    if needed > available:
-        yield Finding(
-            "reservoir",
-            "blocks",
-            f"the run is expected to deliver {needed / 1000:.3g} mL, but the reservoir of {model} gives "
-            f"{available / 1000:.3g} mL above its residual volume; shorten the run or lower the rate",
-        )
+            advice = "shorten the run, lower the rate"
+            yield Finding("reservoir", "blocks", f"{model}: {text} above the residual volume; {advice}")
+    if not dut["can_stop"] and any(isinstance(step, StopDelivery) for step in asked.procedure.steps()):
+        text = "it cannot be stopped, but the run would stop it"
+        yield Finding("pump", "blocks", f"{model}: {text}; choose another way, such as --set blank=diverter")
 
 
-def _vessel(schedule: Schedule, opened: OpenStation, fluid: Mapping[str, Any], duration_s: float) -> Iterator[Finding]:
-    collection = opened.station.collection
-    needed = schedule.expected_volume_ul(0.0, duration_s) * HEADROOM
-    if collection is not None and needed > collection.vessel_capacity_ul:
-        yield Finding(
-            "vessel",
-            "blocks",
-            f"the run is expected to deliver {needed / HEADROOM / 1000:.3g} mL into a vessel of "
-            f"{collection.vessel_capacity_ul / 1000:.3g} mL; use a larger vessel or shorten the run",
-        )
+def _limits(asked: _Asked) -> Iterator[Finding]:
+    """Without a declared limit there is no verdict."""
+    if asked.schedules and not (asked.dut.get("limits") or {}).get("mean"):
+        text = 'it declares no [limits.mean], so the mean flow error will be "not-measured"'
+        yield Finding("limits", "warns", f"{asked.dut['model']}: {text}; add it with its source and revision")
 
 
-def _sensor_range(
-    schedule: Schedule, opened: OpenStation, roles: Mapping[str, str], duration_s: float
-) -> Iterator[Finding]:
-    if "flow" not in roles:
+def _fluid(asked: _Asked) -> Iterator[Finding]:
+    """The fluid lasts to the end, and is what the schedule says."""
+    fluid = asked.fluid
+    expiry = date.fromisoformat(str(fluid["expiry"]))
+    named = f"fluid {fluid['name']}, lot {fluid['lot']}"
+    if expiry < asked.end:
+        yield Finding("fluid-expiry", "blocks", f"{named}: it expires {expiry}, before the run ends; take a fresh lot")
+    for schedule in asked.schedules:
+        drug, concentration = schedule.drug, schedule.concentration_ug_per_ml
+        if concentration is not None and concentration != fluid["concentration_ug_per_ml"]:
+            there = fluid["concentration_ug_per_ml"]
+            has = "no drug" if there is None else f"{there:g} ug/mL"
+            text = f"the schedule counts on {concentration:g} ug/mL, but the fluid file states {has}"
+            yield Finding("drug", "blocks", f"{named}: {text}; correct one of them")
+        elif drug and drug != fluid["drug"]:
+            text = f"the schedule is for {drug}, but the fluid file states {fluid['drug']}"
+            yield Finding("drug", "blocks", f"{named}: {text}; correct one of them")
+
+
+def _collection(asked: _Asked) -> Iterator[Finding]:
+    """What is delivered fits into the vessel and onto the balance."""
+    collection, opened = asked.opened.station.collection, asked.opened
+    if collection is None:
         return
-    name = roles["flow"].partition(".")[0]
-    full_scale = getattr(opened.instruments[name].settings, "full_scale_ul_per_h", None)
-    highest = max((segment.rate_ul_per_h for segment in schedule.segments(0.0, duration_s)), default=0.0)
-    if full_scale is not None and highest > full_scale:
+    needed = max((each.expected_volume_ul(0.0, asked.duration_s) for each in asked.schedules), default=0.0)
+    delivered = f"the run is expected to deliver {needed / 1000:.3g} mL"
+    if needed * HEADROOM > collection.vessel_capacity_ul:
+        text = f"{delivered} into a vessel of {collection.vessel_capacity_ul / 1000:.3g} mL"
+        yield Finding("vessel", "blocks", f"{opened.path}: {text}; use a larger vessel or shorten the run")
+    balance = asked.roles.get("reference_mass", "").partition(".")[0]
+    uncertainty = opened.station.instruments[balance].uncertainty if balance else None
+    density = asked.fluid["density_g_per_ml"] or 1.0
+    load_mg = collection.load_mg + needed * density * HEADROOM
+    if uncertainty is not None and load_mg > uncertainty.capacity_mg:
+        text = f"{delivered} onto a load of {collection.load_mg / 1000:.4g} g"
+        holds = f"the balance holds {uncertainty.capacity_mg / 1000:.4g} g"
         yield Finding(
-            "sensor-range",
-            "warns",
-            f"the schedule reaches {highest:.6g} uL/h, but {name} saturates at {full_scale:.6g} uL/h; the flow curve "
-            f"will be cut there, the balance is not affected",
+            "balance", "blocks", f"{opened.path}: {text}, but {holds}; use a lighter vessel or another balance"
         )
+
+
+def _sensor(asked: _Asked) -> Iterator[Finding]:
+    """The flow sensor at each rate: within its range, and certain enough to say something."""
+    target = asked.roles.get("flow")
+    if target is None:
+        return
+    name = target.partition(".")[0]
+    full_scale = getattr(asked.opened.instruments[name].settings, "full_scale_ul_per_h", None)
+    calibration = asked.opened.calibration(target)
+    u = 0.0 if calibration is None else calibration.u
+    rates = {segment.rate_ul_per_h for each in asked.schedules for segment in each.segments(0.0, asked.duration_s)}
+    for rate in sorted(rates - {0.0}):
+        at = f"at {rate:.4g} uL/h ({rate * 0.024:.4g} mL/day)"
+        if full_scale is not None and rate > full_scale:
+            text = f"{at} it is saturated (full scale {full_scale:.4g} uL/h); only the balance follows"
+            yield Finding("sensor-range", "warns", f"{name}: {text}")
+        elif u > POOR * rate:
+            text = f"{at} its zero alone is uncertain by {100.0 * u / rate:.0f} % (u); only the balance tells the flow"
+            yield Finding("sensor-range", "warns", f"{name}: {text}")

@@ -164,12 +164,13 @@ def _shipped(name: str, folder: str) -> Path:
 
 def _roles(path: Path, station: Station, procedure: Procedure) -> dict[str, str]:
     """The station's channels and instruments for the procedure's roles; raises RequestError for a missing one."""
+    needed = procedure.needs()
     roles = {}
     for role in procedure.roles:
         target = station.roles.get(role.role)
         if target is not None:
             roles[role.role] = target
-        elif not role.optional:
+        elif role.role in needed:
             what = role.capability.__name__ if isinstance(role, Controls) else f"channel in {role.unit}"
             raise RequestError(
                 f'{path}: table [roles] has no "{role.role}", which {procedure.name} needs ({what}); add the line'
@@ -181,12 +182,14 @@ def conduct(
     request: Request,
     progress: Callable[[float, str], None] | None = None,
     afterwards: Callable[[OpenStation], None] | None = None,
+    announce: Callable[[Sequence[preflight.Finding]], None] | None = None,
 ) -> Result:
     """Run the request to its end and close the record.
 
     Parameters
     ----------
     progress : called now and then with the share of the planned time that is done and the present phase.
+    announce : called with what the preflight found, before anything moves.
     afterwards : called when the run has ended and its station is still open, to look at the truth of a simulated one.
 
     Raises
@@ -213,6 +216,8 @@ def conduct(
     ) as opened:
         findings = preflight.findings(prepared.procedure, opened, prepared.roles, prepared.articles, request.out, clock)
         preflight.insist(findings, [override.finding for override in request.overrides])
+        if announce is not None:
+            announce(findings)
         run_file = _new_name(request.out, prepared)
         journal = run_file.with_suffix(".journal")
         header = _header(prepared, opened, run_file, clock, findings)
@@ -366,7 +371,7 @@ def _header(
         **prepared.articles,
         "schedule": procedure.values().get("schedule"),
         "steps": [step.to_json() for step in steps],
-        "findings": [finding.to_json() for finding in findings],
+        "findings": [finding.to_json(prepared.path) for finding in findings],
         "software": {name: _version(name) for name in SOFTWARE} | {"python": platform.python_version()},
         "session": {
             "host": platform.node(),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from data.schedule import Schedule
 from instruments.capabilities import PumpLink, Tareable, Valve
@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 
 SETTLE_S = 1800.0
 """After a blank the tubing and the flow settle for this long before anything is judged."""
+
+
+LONG_BLANK_S = 4 * 3600.0
+"""A blank of this length tells the evaporation well enough."""
+
+STROKES = 20
+"""A mean over fewer strokes depends on where the first and the last one fall."""
 
 
 class FlowAccuracy(Procedure):
@@ -89,6 +96,24 @@ class FlowAccuracy(Procedure):
     def teardown(self) -> Iterator[Step]:
         """Leave the pump stopped."""
         yield StopDelivery("pump")
+
+    def needs(self) -> set[str]:
+        """A twin blank needs the second balance."""
+        return super().needs() | ({"twin_mass"} if self.blank == "twin" else set())
+
+    def remarks(self, dut: Mapping[str, Any]) -> Iterator[str]:
+        """Short blanks and few strokes widen the uncertainty."""
+        if self.blank != "twin" and self.blank_length_s < LONG_BLANK_S:
+            yield (
+                f"blanks of {self.blank_length_s / 3600.0:.3g} h tell the evaporation poorly; "
+                f"{LONG_BLANK_S / 3600.0:g} h or a twin vessel are usual"
+            )
+        stroke = float(dut["stroke_ul"] or 0.0)
+        expected = self.schedule.expected_volume_ul(self.stabilisation_s, self.stabilisation_s + self.analysis_s)
+        if 0.0 < expected < STROKES * stroke:
+            hours = self.analysis_s / 3600.0 * STROKES * stroke / expected
+            held = f"the analysis holds {expected / stroke:.0f} strokes of {stroke:g} uL"
+            yield f"{held}; {STROKES} would take {hours:.3g} h"
 
     def interlocks(self) -> Sequence[Interlock]:
         """None of its own: the limits of pressure, mass and temperature belong to the station."""

@@ -187,6 +187,20 @@ class Procedure:
         """What to do after a normal end or an operator's stop, but never after an interlock."""
         yield from ()
 
+    def needs(self) -> set[str]:
+        """Roles that these parameters need, optional ones among them."""
+        always = {role.role for role in self.roles if not role.optional}
+        return always | {role for step in (*self.steps(), *self.teardown()) for role in step.roles}
+
+    def remarks(self, dut: Mapping[str, Any]) -> Iterator[str]:
+        """What a person should know before the start, one sentence each.
+
+        Parameters
+        ----------
+        dut : the device under test as `data.dut.Dut` dumps it.
+        """
+        yield from ()
+
     def interlocks(self) -> Sequence[Interlock]:
         """Limits that the procedure adds to the station's own."""
         return ()

@@ -48,6 +48,11 @@ class Step:
         """Longest time that the step takes."""
         return self.least_s
 
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Roles, or "instrument.channel", without which the step cannot be done."""
+        return (str(self.role),) if hasattr(self, "role") else ()
+
     def __str__(self) -> str:
         words = [str(getattr(self, item.name)) for item in fields(self) if getattr(self, item.name) not in (None, ())]
         return " ".join([type(self).__name__, *words])
@@ -124,6 +129,11 @@ class Phase(Step):
             raise ValueError(f"phase {self.name!r} needs either a duration or a condition")
         if self.until is not None and self.at_most_s is None:
             raise ValueError(f"phase {self.name!r} waits for a condition and needs a longest time")
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The channel of its condition."""
+        return () if self.until is None else (self.until.role,)
 
     @property
     def least_s(self) -> float:

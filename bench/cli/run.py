@@ -13,6 +13,7 @@ import click
 from bench.cli.show import check_rows, result_table
 
 if TYPE_CHECKING:
+    from bench.preflight import Finding
     from bench.session import Request, Result
 
 DEMO_SEED = 7
@@ -128,15 +129,21 @@ def _pair(text: str) -> tuple[str, str]:
 def _conduct(request: Request, as_json: bool) -> int:
     from bench.session import conduct, exit_code
 
-    with _progress_bar(as_json) as progress:
-        result = conduct(request, progress)
+    with _progress_bar() as progress:
+        result = conduct(request, progress, announce=_announce)
+    for text in result.trouble:
+        click.echo(f"note: {text}", err=True)
     if as_json:
         click.echo(json.dumps(_as_json(result), indent=1, allow_nan=False))
     else:
-        for finding in result.findings:
-            click.echo(f"note: {finding.text}", err=True)
         result_table(result)
     return exit_code(result)
+
+
+def _announce(findings: Sequence[Finding]) -> None:
+    """Say what the preflight found, before anything moves."""
+    for finding in findings:
+        click.echo(f"note: {finding.text}", err=True)
 
 
 def _as_json(result: Result) -> dict[str, Any]:
@@ -152,11 +159,11 @@ def _as_json(result: Result) -> dict[str, Any]:
 
 
 @contextmanager
-def _progress_bar(quiet: bool) -> Iterator[Callable[[float, str], None] | None]:
+def _progress_bar() -> Iterator[Callable[[float, str], None] | None]:
     """Progress on a terminal; nothing where nobody watches."""
     import sys
 
-    if quiet or not sys.stderr.isatty():
+    if not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console
