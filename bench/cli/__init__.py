@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from bench import __version__
+from bench.cli.neighbours import stranger
 
 # command -> (module, attribute, help); the modules are imported when a command is called.
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -71,6 +72,9 @@ def cli() -> None:
 
 def main(args: list[str] | None = None) -> Any:
     """Entry point.  Bad input is one plain sentence on stderr and exit code 2, never a traceback."""
+    if sentence := stranger():
+        click.echo(f"pumpbench: {sentence}", err=True)
+        sys.exit(EXIT_BAD_INPUT)
     try:
         code = cli.main(args=args, prog_name="pumpbench", standalone_mode=False)
     except click.exceptions.Abort:
