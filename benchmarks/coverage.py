@@ -1,9 +1,9 @@
 """Does the stated uncertainty hold in full runs?  Whole flow-accuracy runs of the simulated station against its truth.
 
-Each seed draws every uncertain input of the rig from its stated law: density of the fluid, evaporation, drift, linearity,
-gains, temperatures, barometer.  A run goes through the real pyvisa and nidaqmx, journal, run file and evaluation; the
-result is compared with the mass that truly left the tip.  Asked for: at least 87 of 100 results inside U, and
-rms(error)/rms(u) between 0.75 and 1.25, at each rate.
+Each seed draws every uncertain input of the rig from its stated law: density of the fluid, evaporation, drift,
+linearity, gains, temperatures, barometer.  A run goes through the real pyvisa and nidaqmx, journal, run file and
+evaluation; the result is compared with the mass that truly left the tip.  Asked for: at least 87 of 100 results inside
+U, and rms(error)/rms(u) between 0.75 and 1.25, at each rate.
 
     python -m benchmarks coverage [--runs 100] [--rates "1 0.1 0.048"] [--processes 2]
 """
@@ -42,11 +42,14 @@ def one_run(rate_ml_per_day: float, seed: int) -> tuple[float, float, float]:
         with Run.open(result.run_file) as run:
             from_s, to_s = run.phase("analysis")
     check = next(check for check in result.evaluation.checks if check.name == "mean-flow-error")
-    assert check.value is not None and check.standard_uncertainty is not None and check.expanded_uncertainty is not None
+    value, u, expanded = check.value, check.standard_uncertainty, check.expanded_uncertainty
+    assert value is not None
+    assert u is not None
+    assert expanded is not None
     density = (truth["draws"]["fluid.density_kg_per_m3"] + truth["draws"]["fluid.density_deviation_kg_per_m3"]) / 1000.0
     delivered_ul = (truth["mass"].at(to_s) - truth["mass"].at(from_s)) / density
     expected_ul = rate_ml_per_day * 1000.0 * (to_s - from_s) / 86_400.0
-    return check.value - 100.0 * (delivered_ul / expected_ul - 1.0), check.standard_uncertainty, check.expanded_uncertainty
+    return value - 100.0 * (delivered_ul / expected_ul - 1.0), u, expanded
 
 
 def report(rate_ml_per_day: float, results: list[tuple[float, float, float]]) -> bool:

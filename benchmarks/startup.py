@@ -1,6 +1,6 @@
 """How long a start takes: `pumpbench --help` and `import bench`, less the bare interpreter.
 
-    python -m benchmarks startup
+python -m benchmarks startup
 """
 
 from __future__ import annotations
