@@ -38,6 +38,7 @@ from data.frames import (
 from data.samples import Block, Stream
 
 READ_BYTES = 4 << 20
+TAIL_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +127,13 @@ class JournalReader:
         return SessionNote(said) if frame.kind == FrameKind.SESSION else said
 
     def tail(self) -> Tail:
-        """What is behind the frames that were given; looks through all of it."""
+        """What is behind the frames that were given; frames are counted in the first `TAIL_BYTES` of it."""
         self._file.seek(self._offset)
-        rest = self._file.read()
+        rest = self._file.read(TAIL_BYTES)
         self._buffer, self._at = b"", 0
         self._file.seek(self._offset)
-        return Tail(len(rest), _intact_frames(rest), self._reason if rest else "")
+        lost = max(len(rest), os.fstat(self._file.fileno()).st_size - self._offset)
+        return Tail(lost, _intact_frames(rest), self._reason if rest else "")
 
     # -- bytes
 
