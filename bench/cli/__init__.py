@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from importlib import import_module
 from typing import Any
@@ -70,8 +71,36 @@ def cli() -> None:
     """Test bench for implantable drug pumps and their catheters."""
 
 
+PLAIN = {"±": "+/-", "≤": "<=", "≥": ">=", "–": "-", "…": "...", "✓": "+", "✗": "x", "°": "deg ", "µ": "u"}
+"""What stands for a sign that the terminal or the file behind it cannot hold (a pipe on Windows is often cp1252)."""
+
+
+def _speak_plainly() -> None:
+    """Let no sign of ours stop a command halfway: a run has been made when its table is printed."""
+    import codecs
+
+    def plain(error: UnicodeError) -> tuple[str, int]:
+        if not isinstance(error, UnicodeEncodeError):
+            raise error
+        signs = error.object[error.start : error.end]
+        return "".join(PLAIN.get(sign, "?") for sign in signs), error.end
+
+    codecs.register_error("plain", plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="plain")
+
+
+def _help_line(error: click.ClickException) -> str:
+    """Where to look, after a message of click's own, which says what is wrong but not what to do."""
+    context = getattr(error, "ctx", None)
+    of_click = type(error) is not click.UsageError or error.message.startswith(("No such", "Got unexpected"))
+    return f"  See: {context.command_path} --help" if context is not None and of_click else ""
+
+
 def main(args: list[str] | None = None) -> Any:
     """Entry point.  Bad input is one plain sentence on stderr and exit code 2, never a traceback."""
+    _speak_plainly()
     if sentence := stranger():
         click.echo(f"pumpbench: {sentence}", err=True)
         sys.exit(EXIT_BAD_INPUT)
@@ -80,8 +109,11 @@ def main(args: list[str] | None = None) -> Any:
     except click.exceptions.Abort:
         click.echo("stopped", err=True)
         sys.exit(130)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(EXIT_BAD_INPUT)
     except click.ClickException as error:
-        click.echo(f"pumpbench: {error.format_message()}", err=True)
+        click.echo(f"pumpbench: {error.format_message()}{_help_line(error)}", err=True)
         sys.exit(EXIT_BAD_INPUT)
     except (ValueError, OSError) as error:
         click.echo(f"pumpbench: {error}", err=True)

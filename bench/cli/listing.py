@@ -20,14 +20,24 @@ def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for heading in rows[0] if rows else ():
-        table.add_column(heading)
+        # A name that breaks in the middle cannot be copied; the last column may be long.
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("name", "parameter", "severity"))
     for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
+        table.add_row(*(Text(_shown(value)) for value in row.values()))
     console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(table)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "" if value is None else str(value)
 
 
 @click.command()
@@ -71,7 +81,8 @@ def stations(check: tuple[str, ...], as_json: bool) -> int:
             clock = VirtualClock() if station.simulated else WallClock()
             with open_station(station, station_path(name), clock):
                 pass
-        rows.append({"name": name, "title": station.title, "simulated": station.simulated})
+        path = station_path(name)
+        rows.append({"name": path.stem, "title": station.title, "simulated": station.simulated, "file": str(path)})
     _print(rows, as_json)
     return 0
 
@@ -84,15 +95,34 @@ def duts(check: tuple[Path, ...], as_json: bool) -> int:
     from bench.session import SHIPPED
     from data.dut import load_catheter, load_dut, load_fluid
 
-    loaders: dict[str, Callable[[Path], Stated]] = {"duts": load_dut, "catheters": load_catheter, "fluids": load_fluid}
-    paths = check or [path for folder in loaders for path in sorted((SHIPPED / folder).glob("*.toml"))]
+    loaders: dict[str, Callable[[Path], Stated]] = {"dut": load_dut, "catheter": load_catheter, "fluid": load_fluid}
+    paths = check or [path for kind in loaders for path in sorted((SHIPPED / f"{kind}s").glob("*.toml"))]
     rows = []
     for path in paths:
-        folder = path.parent.name if path.parent.name in loaders else "duts"
-        article = loaders[folder](path)
-        rows.append({"kind": folder.removesuffix("s"), "name": path.stem, "model": getattr(article, "model", None)})
+        kind = _kind(path)
+        article = loaders[kind](path)
+        model = getattr(article, "model", None) or getattr(article, "name", None)
+        rows.append({"kind": kind, "name": path.stem, "model": model, "file": str(path)})
     _print(rows, as_json)
     return 0
+
+
+def _kind(path: Path) -> str:
+    """Whether a file states a device, a catheter or a fluid, by the keys that only one of them has."""
+    import re
+
+    try:
+        text = path.read_text("utf-8", errors="replace")
+    except OSError:
+        return "dut"  # whose loader says what is wrong with the file
+    for kind, keys in (
+        ("dut", "rate_range|reservoir"),
+        ("catheter", "bore|length_supplied"),
+        ("fluid", "drug|density_"),
+    ):
+        if re.search(rf"^\s*({keys})", text, re.MULTILINE):
+            return kind
+    return "dut"
 
 
 @click.command()

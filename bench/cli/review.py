@@ -50,10 +50,17 @@ def verify(run_file: Path, as_json: bool) -> int:
     else:
         click.echo(f"{run_file}: {found.state}")
         for problem in found.problems:
-            click.echo(f"  {problem}")
+            click.echo(f"  {_without(problem, run_file)}")
         if found.digest:
             click.echo(f"  content digest {found.digest}")
     return {"intact": 0, "rewritten": 1, "altered": 1}.get(found.state, 2)
+
+
+def _without(problem: str, path: Path) -> str:
+    """The problem without the path, which stands above it."""
+    for shown in (str(path), str(path.resolve())):
+        problem = problem.removeprefix(f"{shown}: ")
+    return problem
 
 
 @click.command()

@@ -36,12 +36,24 @@ def demo(out: Path, as_json: bool) -> int:
 @click.command()
 @click.argument("procedure")
 @click.option("--station", required=True, help="Station file, or the name of a shipped one (see: pumpbench stations).")
-@click.option("--dut", help="File of the device under test, or the name of a shipped one.")
+@click.option("--dut", help="File of the device under test, or the name of a shipped one (see: pumpbench duts).")
 @click.option("--serial", default="", help="Serial number of the device under test.")
-@click.option("--catheter", help="File of the catheter.")
-@click.option("--fluid", help="File of the fluid.")
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help='A parameter, such as analysis="25 h".')
-@click.option("--fault", "faults", multiple=True, metavar="NAME:SEVERITY@TIME", help="A fault of a simulated station.")
+@click.option("--catheter", help="File of the catheter, or the name of a shipped one.")
+@click.option("--fluid", help="File of the fluid, or the name of a shipped one.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help='A parameter, such as analysis="25 h" (see: pumpbench protocols PROCEDURE).  May be given more than once.',
+)
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="NAME:SEVERITY@TIME",
+    help="A fault of a simulated station (see: pumpbench faults).  May be given more than once.",
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of a simulated station.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), help="Folder of the run file.")
 @click.option("--pace", type=float, help="Simulated seconds a real second; as fast as possible without it.")
@@ -68,9 +80,8 @@ def run(
     longest_block: str | None,
     as_json: bool,
 ) -> int:
-    """Run PROCEDURE on a station and record it."""
+    """Run PROCEDURE (see: pumpbench protocols) on a station and record it."""
     from bench.session import Override, Request
-    from data import quantities
 
     if overrides and not (person and reason):
         raise click.UsageError("--override needs a named --person and a --reason")
@@ -90,7 +101,7 @@ def run(
         pace=pace,
         person=person,
         overrides=[Override(name, person, reason) for name in overrides],
-        longest_block_s=None if longest_block is None else quantities.parse(longest_block, "time"),
+        longest_block_s=None if longest_block is None else _time("--longest-block", longest_block),
     )
     return _conduct(request, as_json)
 
@@ -110,6 +121,7 @@ def replay(log: Path, interval: str, unit: str, out: Path, as_json: bool) -> int
     from bench.session import Request
     from bench.station import read_flow_log
 
+    _time("--interval", interval)
     times, values = read_flow_log(log, interval, unit)
     length = f"{max(600.0, float(times[-1] - times[0])):.3f} s"
     settings = {"recording": length}
@@ -117,6 +129,19 @@ def replay(log: Path, interval: str, unit: str, out: Path, as_json: bool) -> int
         Request("flow-record", "replay", settings=settings, out=out, replay={"flow_nl_per_min": (times, values)}),
         as_json,
     )
+
+
+def _time(option: str, text: str) -> float:
+    """A time above 0, in s; raises a UsageError that names the option."""
+    from data import quantities
+
+    try:
+        time_s = quantities.parse(text, "time")
+    except quantities.QuantityError as error:
+        raise click.UsageError(f"{option}: {error}") from None
+    if not time_s > 0.0:
+        raise click.UsageError(f"{option} {text} is not longer than 0 s")
+    return time_s
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -11,6 +11,8 @@ import click
 from data.checks import Check, Evaluation, Verdict
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from bench.session import Result
 
 MARKS = {
@@ -61,9 +63,22 @@ def _finite(value: float | None) -> float | None:
 
 
 def check_table(evaluation: Evaluation) -> None:
-    """Print the checks as a table."""
+    """Print the checks as a table, and what is to be said of them."""
     from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    console.print(table_of(evaluation))
+    for check in evaluation.checks:
+        if check.note:
+            click.echo(f"  {check.title}: {check.note}")
+    for gap in evaluation.excluded:
+        click.echo(f"  not used: {gap.from_s:.0f} s to {gap.to_s:.0f} s, {gap.reason}")
+
+
+def table_of(evaluation: Evaluation) -> Table:
+    """The checks as a table."""
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for heading, align in (("Check", "left"), ("Value ± U", "right"), ("Limits", "left"), ("Verdict", "left")):
@@ -72,14 +87,9 @@ def check_table(evaluation: Evaluation) -> None:
         word = f"{MARKS[check.verdict]} {check.verdict}"
         if check.optional and check.verdict is Verdict.NOT_MEASURED and check.value is not None:
             word = "– no limit"
-        table.add_row(check.title, _value(check), _limits(check), f"[{STYLES.get(check.verdict, 'default')}]{word}[/]")
-    console = Console(width=None if sys.stdout.isatty() else 110)
-    console.print(table)
-    for check in evaluation.checks:
-        if check.note:
-            click.echo(f"  {check.title}: {check.note}")
-    for gap in evaluation.excluded:
-        click.echo(f"  not used: {gap.from_s:.0f} s to {gap.to_s:.0f} s, {gap.reason}")
+        verdict = Text(word, style=STYLES.get(check.verdict, ""))
+        table.add_row(Text(check.title), _value(check), _limits(check), verdict)
+    return table
 
 
 def result_table(result: Result) -> None:
@@ -97,24 +107,32 @@ def result_table(result: Result) -> None:
 
 
 def _value(check: Check) -> str:
+    """Value and U, both to the second digit of U; an error in percent has its sign."""
     if check.value is None:
         return "–"
+    sign = "+" if check.unit == "%" and not check.suitability else ""
     if check.expanded_uncertainty:
         digits = max(0, 1 - math.floor(math.log10(check.expanded_uncertainty)))
-        text = f"{check.value:+.{digits}f} ± {check.expanded_uncertainty:.{digits}f}"
+        text = f"{check.value:{sign}.{digits}f} ± {check.expanded_uncertainty:.{digits}f}"
     else:
-        text = f"{check.value:.5g}"
-    return f"{text} {'' if check.unit == '1' else check.unit}".rstrip()
+        text = f"{check.value:{sign if check.value else ''}.4g}"
+    return f"{text} {_unit(check)}".rstrip()
 
 
 def _limits(check: Check) -> str:
-    low, high = check.limit_low, check.limit_high
+    """Limits as declared; those that the rig's own uncertainty gives have more digits than anybody needs."""
+    digits = ".3g" if check.suitability else "g"
+    low, high = (None if one is None else f"{one:{digits}}" for one in (check.limit_low, check.limit_high))
     if low is not None and high is not None:
-        text = f"±{high:g}" if low == -high else f"{low:g} to {high:g}"
+        text = f"±{high}" if low == f"-{high}" else f"{low} to {high}"
     elif high is not None:
-        text = f"≤ {high:g}"
+        text = f"≤ {high}"
     elif low is not None:
-        text = f"≥ {low:g}"
+        text = f"≥ {low}"
     else:
         return ""
-    return f"{text} {'' if check.unit == '1' else check.unit}".rstrip()
+    return f"{text} {_unit(check)}".rstrip()
+
+
+def _unit(check: Check) -> str:
+    return {"1": "", "degC": "°C"}.get(check.unit, check.unit)

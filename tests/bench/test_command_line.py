@@ -1,0 +1,91 @@
+"""What a newcomer types, and what comes back."""
+
+import io
+import json
+
+import pytest
+
+from bench.cli import COMMANDS, main
+from bench.cli.show import MARKS, table_of
+from bench.station import SHIPPED
+from data.checks import Check, Evaluation, Verdict
+
+
+def said(capsys, *args):
+    """Exit code, stdout and stderr of a command."""
+    with pytest.raises(SystemExit) as end:
+        main(list(args))
+    out, err = capsys.readouterr()
+    return end.value.code, out, err
+
+
+def shown(check):
+    """The cells of the one row of a check's table, as text."""
+    return [str(next(iter(column.cells))) for column in table_of(Evaluation((check,))).columns]
+
+
+def check(**fields):
+    return Check(**{"name": "a", "title": "A", "unit": "%", "verdict": Verdict.PASS, "owner": "dut", **fields})
+
+
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        (["demoo"], 'did you mean "demo"'),
+        (["run"], "See: pumpbench run --help"),
+        (["run", "flow-accuracy", "--station", "sim", "--pace", "fast"], "See: pumpbench run --help"),
+        (["run", "flow-accuracy", "--station", "sim", "--longest-block", "0 s"], "--longest-block 0 s is not longer"),
+        (["replay", "log.txt", "--interval", "5"], '--interval: "5" is not a time'),
+        (["analyse", "flaw"], "See: pumpbench analyse --help"),
+        (["duts", "nowhere.toml"], "nowhere.toml: there is no such file"),
+    ],
+)
+def test_a_slip_of_the_keyboard_gets_one_sentence_with_the_remedy(capsys, args, sentence):
+    code, out, err = said(capsys, *args)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("pumpbench: ")
+    assert sentence in err
+
+
+def test_without_a_command_the_help_is_shown(capsys):
+    code, _, err = said(capsys)
+    assert code == 2
+    assert all(f"  {name} " in err for name in COMMANDS)
+
+
+def test_the_kind_of_a_file_is_known_wherever_it_lies(capsys, tmp_path):
+    files = {"dut": "duts/sim-peristaltic", "catheter": "catheters/sim", "fluid": "fluids/water"}
+    copies = []
+    for kind, name in files.items():
+        copies.append(tmp_path / f"my-{kind}.toml")
+        copies[-1].write_text((SHIPPED.parent / f"{name}.toml").read_text("utf-8"), "utf-8")
+    code, out, _ = said(capsys, "duts", "--json", *map(str, copies))
+    assert code == 0
+    assert [row["kind"] for row in json.loads(out)] == list(files)
+
+
+def test_every_shipped_station_is_listed_under_the_name_that_run_takes(capsys):
+    _, out, _ = said(capsys, "stations", "--json")
+    assert [row["name"] for row in json.loads(out)] == sorted(file.stem for file in SHIPPED.glob("*.toml"))
+
+
+def test_a_declared_limit_is_shown_as_declared_and_an_error_with_its_sign():
+    one = check(value=0.62749, expanded_uncertainty=0.0561, limit_low=-14.55, limit_high=14.55)
+    assert shown(one) == ["A", "+0.627 ± 0.056 %", "±14.55 %", "✓ pass"]
+
+
+def test_limits_that_follow_from_an_uncertainty_are_shown_to_three_digits():
+    one = check(
+        value=37.114, expanded_uncertainty=0.5, limit_low=36.00123, limit_high=38.5678, unit="degC", suitability=True
+    )
+    assert shown(one) == ["A", "37.11 ± 0.50 °C", "36 to 38.6 °C", "✓ pass"]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "ascii"])
+def test_a_table_can_be_written_to_a_pipe_that_knows_few_signs(monkeypatch, encoding):
+    raw = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding=encoding))
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    print("".join(MARKS.values()), "± ≤ ≥ … ° µ", flush=True)  # the stream is what is tested
+    assert b"?" not in raw.getvalue().replace(MARKS[Verdict.NOT_CAPABLE].encode(), b"", 1)
