@@ -81,7 +81,6 @@ class Engine:
         self._samplers: dict[str, Sampler] = {}
         self._sampling: set[str] = set()
         self._all_ended = self._clock.event()
-        self._stop_sampling = self._clock.event()
         self.steps = plan(procedure)
         self._watch = Watch(opened, roles, self.steps, self._samplers)
         self.phase: str = ""
@@ -143,9 +142,7 @@ class Engine:
     def _start_sampling(self) -> None:
         longest_block_s = min(self._longest_block_s, self._clock.block_s)
         for name, instrument in sampled(self._opened).items():
-            self._samplers[name] = Sampler(
-                instrument, self._clock, self._recorder, self._stop_sampling, self._tell, longest_block_s
-            )
+            self._samplers[name] = Sampler(instrument, self._clock, self._recorder, self._tell, longest_block_s)
         for interlock in [*self._opened.interlocks, *self._procedure.interlocks()]:
             self._watch.guard(interlock, self._crossed)
         self._sampling.update(self._samplers)
@@ -169,7 +166,8 @@ class Engine:
             self._tear_down()
             self._safety.safe_valves()
         hanging = self._safety.make_safe()
-        self._stop_sampling.set()
+        for sampler in self._samplers.values():
+            sampler.end()
         if self._sampling and not self._clock.wait(self._all_ended, self._clock.now() + LET_GO_S):
             self._tell("error", f"{', '.join(sorted(self._sampling))}: no end of sampling within {LET_GO_S:g} s")
         for name, instrument in self._opened.instruments.items():

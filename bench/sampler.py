@@ -30,13 +30,16 @@ the comparison does not depend on how long blocks may be."""
 SLACK = 8
 """Samples beyond the expected number that a read asks for, so that a fast crystal cannot fill a buffer."""
 
+CATCH_UP_S = 10.0
+"""How long whoever needs the latest samples waits for them."""
+
 MOST = 100_000
 """Samples that one read asks for at most, after however long an outage."""
 
 
 @dataclass
 class Sampler:
-    """Samples one instrument until `stop` is set; a lost reading is a gap, never a value.
+    """Samples one instrument until `end` is called; a lost reading is a gap, never a value.
 
     Parameters
     ----------
@@ -47,17 +50,38 @@ class Sampler:
     instrument: Polled | Buffered
     clock: Clock
     recorder: Recorder
-    stop: Event
     tell: Callable[[str, str], None]
     longest_block_s: float
     guards: tuple[Guard, ...] = ()  # replaced whole, since the worker may be in the middle of them
     tallies: tuple[Tally, ...] = ()
     _lost_since: float | None = None
     _lost_kind: type[InstrumentError] | None = None
+    _ending: bool = False
+    _read_at: float = -math.inf
+
+    def __post_init__(self) -> None:
+        self._wake: Event = self.clock.event()  # to end, or to read before it is due
+        self._caught_up: Event = self.clock.event()
+
+    def end(self) -> None:
+        """Have the worker read what is left and end."""
+        self._ending = True
+        self._wake.set()
+
+    def catch_up(self) -> None:
+        """Return when every sample that has been acquired by now has been read; called by another worker."""
+        asked = self.clock.now()
+        if isinstance(self.instrument, Buffered):
+            while self._read_at < asked and self.clock.now() < asked + CATCH_UP_S and not self._ending:
+                self._caught_up.clear()
+                self._wake.set()
+                self.clock.wait(self._caught_up, asked + CATCH_UP_S)
 
     def watch(self, guard: Guard) -> Callable[[], None]:
         """Judge every sample by a guard from now on; returns what ends that."""
         self.guards = (*self.guards, guard)
+        if isinstance(self.instrument, Buffered) and self._read_at > -math.inf:
+            self._wake.set()  # the next read may be due earlier now
 
         def end() -> None:
             self.guards = tuple(other for other in self.guards if other is not guard)
@@ -88,7 +112,7 @@ class Sampler:
         batch = _Batch(instrument, len(instrument.channels))
         oldest_s = 4 * self.clock.record_every_s
         index = 0
-        while not self.clock.wait(self.stop, start + index * period):
+        while not self.clock.wait(self._wake, start + index * period):
             try:
                 reading = instrument.sample()
             except InstrumentError as error:
@@ -121,18 +145,21 @@ class Sampler:
         read, anchor_at = 0, anchor_every
         while True:
             due = min(self._next_read(start, read, instrument), anchor_at)
-            stopped = self.clock.wait(self.stop, start + due * interval)
-            now = self.clock.now()
+            if self.clock.wait(self._wake, start + due * interval):
+                self._wake.clear()
+            ending, now = self._ending, self.clock.now()
             most = min(MOST, max(1, math.ceil((now - drained_s) / interval)) + SLACK)
             if self._try(lambda most=most: self._take(instrument, most)):  # type: ignore[misc]  # bound on purpose
                 drained_s = now
-            read = max(due, math.floor((self.clock.now() - start) / interval))
+            self._read_at = now
+            self._caught_up.set()
+            read = math.floor((self.clock.now() - start) / interval + 1e-6)
             if read >= anchor_at:
                 anchor_at = (read // anchor_every + 1) * anchor_every
                 if self._lost_since is None:
                     self._try(lambda: self._anchor(instrument))
             self._notes(instrument)
-            if stopped:
+            if ending:
                 break
         if self._lost_since is None:
             self._try(lambda: self._take(instrument, MOST))  # what lies behind a hole

@@ -50,7 +50,7 @@ class Guard:
     _step_squared: float = 0.0
 
     def judge(self, t: FloatArray, values: FloatArray, quality: QualityArray) -> None:
-        """Look at every sample of the column, act on the first one that leaves the band.
+        """Look at every sample of the column, act on those that leave the band.
 
         Parameters
         ----------
@@ -62,9 +62,8 @@ class Guard:
         if good.size:
             self.last_good_s = float(t[good[-1]])
         armed = slice(int(np.searchsorted(t, self.armed_s)), None)
-        beyond = self.interlock.crossing(values[armed], quality[armed], self.outside)
-        if beyond is not None:
-            self.on_crossing(self.interlock, float(t[armed][beyond]), float(values[armed][beyond]))
+        for left in self.interlock.leaving(values[armed], quality[armed], self.outside):
+            self.on_crossing(self.interlock, float(t[armed][left]), float(values[armed][left]))
         self.outside = t[-1] >= self.armed_s and self.interlock.outside(self.last, int(quality[-1]))
         self.missed(float(t[-1]))
 
@@ -174,6 +173,8 @@ class Watch:
 
     def until(self, name: str, level: Level, reached: Callable[[float, float], None]) -> Callable[[], None]:
         """Watch for a level, calling ``reached`` with clock time and true value; returns what ends that."""
+        sampler, _ = self._place(self._target(level.role))
+        sampler.catch_up()  # samples from before the phase cannot meet its condition
         limit = level.value + (self._mean(level.relative_to, level.role) if level.relative_to else 0.0)
         low, high = (None, limit) if level.side == "above" else (limit, None)
         band = Interlock(f"until {name}", level.role, low, high, "log", self._slew(self._target(level.role)))
@@ -182,15 +183,17 @@ class Watch:
     @contextmanager
     def averaging(self, phase: str) -> Iterator[None]:
         """Take the means of a phase that later conditions compare with, while the context lasts."""
-        with_ends = []
+        begun: list[tuple[Sampler, Callable[[], None]]] = []
         for role in {level.role: None for level in self._levels if level.relative_to == phase}:
             sampler, column = self._place(self._target(role))
             tally = self._tallies[(phase, role)] = Tally(column)
-            with_ends.append(sampler.count(tally))
+            sampler.catch_up()
+            begun.append((sampler, sampler.count(tally)))
         try:
             yield
         finally:
-            for end in with_ends:
+            for sampler, end in begun:
+                sampler.catch_up()
                 end()
 
     def _mean(self, phase: str, role: str) -> float:

@@ -46,17 +46,23 @@ class Interlock:
         if self.low is None and self.high is None:
             raise ValueError(f'interlock "{self.name}" has neither a low nor a high limit')
 
-    def crossing(self, values: FloatArray, quality: QualityArray, outside: bool = False) -> int | None:
-        """Index of the first sample that leaves the band, None if none does.
+    def crossing(self, values: FloatArray, quality: QualityArray) -> int | None:
+        """Index of the first sample outside the band, None if there is none.
 
         Parameters
         ----------
         values, quality : (samples,) of the watched channel.
-        outside : whether the sample before these was outside already.
         """
         beyond = self.beyond(values, quality)
-        leaving = beyond & ~np.concatenate(([outside], beyond[:-1]))
-        return int(np.argmax(leaving)) if leaving.any() else None
+        return int(np.argmax(beyond)) if beyond.any() else None
+
+    def leaving(self, values: FloatArray, quality: QualityArray, outside: bool) -> list[int]:
+        """Indices of the samples that leave the band; ``outside`` is whether the one before them was outside."""
+        beyond = self.beyond(values, quality)
+        if not beyond.any():
+            return []
+        before = np.concatenate(([outside], beyond[:-1]))
+        return [int(index) for index in np.flatnonzero(beyond & ~before)]
 
     def beyond(self, values: FloatArray, quality: QualityArray) -> npt.NDArray[np.bool_]:
         """Whether each sample is outside the band."""
