@@ -77,7 +77,7 @@ def minutes_of(t_s: FloatArray, flow_ul_per_h: FloatArray) -> Minutes:
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.where(count > 0, total / count, np.nan)
         noise = np.where(count > 1, np.sqrt(squares / np.maximum(count, 1) / 2.0), np.nan)
-    middles = (first + np.arange(count.size) + 0.5) * 60.0
+    middles = (first + np.arange(count.size, dtype=np.float64) + 0.5) * 60.0
     return Minutes(middles, np.asarray(mean, dtype=np.float64), np.asarray(noise, dtype=np.float64))
 
 
