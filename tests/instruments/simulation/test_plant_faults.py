@@ -130,6 +130,15 @@ def test_an_unheated_bath_cools_to_the_laboratory(make_plant):
     assert bath.at(ONSET + 7200.0) == pytest.approx(22.0 + 15.0 * np.exp(-1.0), abs=1e-3)
 
 
+def test_an_unheated_bath_has_no_limit_cycle_any_more(make_plant):
+    cycling = {"bath": {"cycle_k": 0.05, "cycle_s": 700.0}}
+    bath = make_plant(cycling, faults=(("bath-off", 1.0, ONSET),)).truth["bath_temperature_degc"]
+    before, after = (np.diff(bath.samples(t, 0.1, 0, 14000)) for t in (1500.0, ONSET + 0.1))
+
+    assert before.max() > 0.0
+    assert after.max() < 0.0
+
+
 def test_drifts_grow_from_their_onset(make_plant):
     balance = make_plant(faults=(("balance-drift", 5.0, ONSET),)).signals["reference_load_mg"]
     sensor = make_plant(faults=(("sensor-drift", 0.5, ONSET),)).signals["flow_nl_per_min"]
