@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from data.samples import Block, Channel, FloatArray, Stream
 from data.seal import seal, verify
 
 POINT_US, FOLD_S = 2.5, 2.5  # DESIGN section 6: CPU of a stored point, fold of the 49 h run
+T = TypeVar("T")
 BLOCK_S, GATHERED_S, POLLS = 30, 4, 60
 SYNC_EVERY_S = 3000  # of the run: about one wall second of it
 HEADER = {
@@ -60,7 +62,7 @@ def blocks(values: dict[str, FloatArray]) -> Iterator[Block]:
         for name, rate, length in (("daq", 10, BLOCK_S * 10), ("sensor", 10, GATHERED_S * 10), ("balance", 1, POLLS)):
             for first in range(begin * rate, min((begin + 60) * rate, len(values[name])), length):
                 part = values[name][first : min(first + length, (begin + 60) * rate)]
-                t = 0.0473 + np.arange(first, first + len(part)) * (1.0 / rate)
+                t: FloatArray = 0.0473 + np.arange(first, first + len(part), dtype=np.float64) * (1.0 / rate)
                 yield Block(name, first, t, part, np.zeros(part.shape, dtype=np.uint16))
 
 
@@ -92,7 +94,7 @@ def raw_write(path: Path, values: dict[str, FloatArray]) -> float:
     return cpu
 
 
-def timed(call: Callable[[], object]) -> tuple[float, object]:
+def timed(call: Callable[[], T]) -> tuple[float, T]:
     """Wall seconds of a call, and its result."""
     begun = time.perf_counter()
     result = call()
@@ -123,7 +125,7 @@ def main(arguments: list[str] | None = None) -> int:
         fold_s, _ = timed(lambda: fold(journal, out))
         seal_s, digest = timed(lambda: seal(out))
         verify_s, found = timed(lambda: verify(out))
-        assert found == type(found)(True, "intact", (), digest)
+        assert (found.state, found.digest) == ("intact", digest)
         read_s, same = timed(lambda: agrees(out, values))
         assert same, "values were changed on their way"
         sizes = journal.stat().st_size / 1e6, out.stat().st_size / 1e6
