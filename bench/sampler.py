@@ -139,7 +139,7 @@ class Sampler:
     def _gather(self, instrument: Buffered) -> None:
         """Read when a block is due, whole numbers of samples after the start: sums of times would drift."""
         interval = instrument.interval_s
-        start = drained_s = self.clock.now()
+        start = drained_s = self._read_at = self.clock.now()
         self._try(instrument.start)
         anchor_every = max(1, round(ANCHOR_S / interval))
         read, anchor_at = 0, anchor_every

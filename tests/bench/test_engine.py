@@ -170,11 +170,11 @@ def test_a_trip_does_not_depend_on_the_longest_block(toy_bench: Any) -> None:
 
 def test_noise_near_a_limit_shortens_the_blocks(toys: Any) -> None:
     """Without the margin a long block would begin 0.5 kPa below the limit and swallow the crossing."""
-    toys.gauge.pressure = lambda t: 49.5 + (0.4 if round(t * 10) % 2 else 0.0) + (0.2 if t > 300.05 else 0.0)
+    toys.gauge.pressure = lambda t: 49.5 + (0.4 if round(t * 10) % 2 else 0.0) + (0.2 if t > 302.05 else 0.0)
     slow = Interlock("pressure", "gauge.pressure", high=50.0, slew_per_s=0.02)
     toys.run(Phase("one", for_s=600.0), interlocks=[slow])
     assert toys.of("interlock")[0]["reaction_s"] < 0.05
-    assert toys.of("safe-state")[0]["t"] == pytest.approx(300.1)
+    assert toys.of("safe-state")[0]["t"] == pytest.approx(302.1)
 
 
 def test_far_from_its_limit_an_interlock_costs_nothing(toys: Any) -> None:
@@ -325,6 +325,13 @@ def test_a_condition_that_is_never_met_ends_with_the_longest_time(toys: Any) -> 
     toys.run(Phase("fall", until=below("pressure", 5.0), at_most_s=40.0))
     assert toys.of("phase")[-1]["t"] == 40.0
     assert toys.of("condition") == []
+
+
+def test_samples_from_before_a_phase_cannot_meet_its_condition(toys: Any) -> None:
+    toys.gauge.pressure = lambda t: 60.0 if t < 19.95 else 10.0
+    toys.run(Phase("one", for_s=20.0), Phase("rise", until=above("pressure", 50.0), at_most_s=30.0))
+    assert toys.of("condition") == []
+    assert toys.of("phase")[-1]["t"] == 50.0
 
 
 def test_a_condition_can_count_from_the_mean_of_an_earlier_phase(toy_bench: Any) -> None:
