@@ -269,7 +269,7 @@ def test_a_run_without_any_sample_opens(tmp_path: Path, write_run: WriteRun) -> 
 
 
 @given(length=st.integers(0, 40000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_any_beginning_of_a_journal_folds_or_is_refused_with_a_sentence(
     tmp_path_factory: pytest.TempPathFactory, write_run: WriteRun, length: int
 ) -> None:
@@ -301,7 +301,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, write_run: Writ
 
 
 @given(room=st.integers(0, 100_000))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_a_full_disk_leaves_the_journal_and_nothing_else(
     tmp_path_factory: pytest.TempPathFactory, small_journal: Path, room: int
 ) -> None:

@@ -184,14 +184,14 @@ def test_no_flipped_bit_goes_unnoticed(tmp_path: Path, sealed: Path) -> None:
     chance = random.Random(4)
     whole = sealed.read_bytes()
     paths = []
-    for number in range(60):
+    for number in range(40):
         data = bytearray(whole)
         data[chance.randrange(USER_BLOCK if number < 10 else len(data))] ^= 1 << chance.randrange(8)
         paths.append(tmp_path / str(number))
         paths[-1].write_bytes(data)
     found = states(paths)
     assert "intact" not in found
-    assert found.count("altered") > 10
+    assert found.count("altered") > 8
 
 
 def test_random_bytes_in_place_of_others_never_pass(tmp_path: Path, sealed: Path) -> None:
