@@ -103,12 +103,19 @@ class Collection:
         A balance that follows the temperature shows a false rate in each blank, which the correction spreads over the
         interval.
         """
+        change = float(np.diff(np.interp([from_s, to_s], self.t_s, self.room_degc))[0])
+        return change - self._blanks_warming_k_per_s() * (to_s - from_s)
+
+    def u_drift_by_warming_mg_per_h(self) -> float:
+        """Standard uncertainty of the blanks' mean rate because the room warmed or cooled during them."""
+        return self.mg_per_k * abs(self._blanks_warming_k_per_s()) * HOUR_S
+
+    def _blanks_warming_k_per_s(self) -> float:
         rates = [
             float(np.diff(np.interp([one.from_s, one.to_s], self.t_s, self.room_degc))[0]) / (one.to_s - one.from_s)
             for one in self.evaporation.blanks
         ]
-        change = float(np.diff(np.interp([from_s, to_s], self.t_s, self.room_degc))[0])
-        return change - math.fsum(rates) / len(rates) * (to_s - from_s)
+        return math.fsum(rates) / len(rates)
 
 
 def corrected_mass_mg(

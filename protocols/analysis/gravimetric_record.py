@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from data.checks import Exclusion
+from data.quantities import parse
 from data.run import Run
 from data.samples import FloatArray
 from data.schedule import Schedule
@@ -17,10 +18,14 @@ from protocols.analysis import gravimetry
 from protocols.analysis.collection import Collection, blanks_of, corrected_mass_mg
 from protocols.analysis.evaporation import HOUR_S, Blank, Evaporation
 from protocols.analysis.flow_budget import Weighing
-from protocols.analysis.suitability import Minutes, minutes_of
+from protocols.analysis.grid import kept
+from protocols.analysis.witness import AIR_STEP, MINUTE_S, Minutes, minutes_of
 
 BLANK_SETTLE_S = 600.0
 """Left out at the start of a blank: line, vessel and balance come to rest."""
+
+LEAST_BLANK_S = 1200.0
+LEAST_BLANK_SAMPLES = 24
 
 STANDARD_AIR = (20.0, 1013.25, 50.0)  # degC, hPa, %RH, where the station does not measure them
 AIR_GRID_S = 300.0
@@ -43,8 +48,9 @@ class GravimetricRecord:
     shown_t_s, shown_mg : (n,) what the balance sent, uncorrected.
     blanked : whether evaporation was measured, not taken from the station file.
     spread_mg_per_h : standard deviation of the station's rate of loss between set-ups, steady drift included.
-    collecting : delivery without the stretches in which the flow did not go into the vessel.
+    away : stretches in which the flow did not go into the vessel, or the line was settling after them.
     flow : the flow sensor in minutes, None without one.
+    flow_zero_ul_per_h : what the flow sensor showed while the pump stood still, None where it never did.
     """
 
     run: Run
@@ -60,6 +66,7 @@ class GravimetricRecord:
     spread_mg_per_h: float
     away: tuple[Exclusion, ...]
     flow: Minutes | None
+    flow_zero_ul_per_h: float | None
 
     @property
     def dut(self) -> dict[str, Any]:
@@ -82,6 +89,16 @@ class GravimetricRecord:
         return float(self.run.station["collection"]["evaporation_mg_per_h"])
 
     @property
+    def planned_blanks(self) -> int:
+        """Blanks that the procedure takes."""
+        return 0 if self.run.params["blank"] == "twin" else 2
+
+    @property
+    def collecting(self) -> list[tuple[float, float]]:
+        """Delivery without the stretches in which the flow did not go into the vessel, or settled after them."""
+        return kept(self.started_s, self.analysis[1], self.away)
+
+    @property
     def set_rate_ul_per_h(self) -> float:
         """Mean programmed rate of the analysis."""
         from_s, to_s = self.analysis
@@ -95,6 +112,13 @@ class GravimetricRecord:
         """Cumulative programmed volume from the start of delivery, at times of the run's clock."""
         since = np.maximum(np.asarray(t_s, dtype=np.float64) - self.started_s, 0.0)
         return np.asarray(self.schedule.expected_volume_ul(0.0, since), dtype=np.float64)
+
+    def volumes(self, from_s: float, to_s: float) -> tuple[FloatArray, FloatArray]:
+        """Delivered volume since ``from_s`` at the ends and at every good sample between them."""
+        t_s = self.collected.t_s
+        inside = t_s[(t_s > from_s) & (t_s < to_s)]
+        times = np.concatenate([[from_s], inside, [to_s]])
+        return times, self.collected.volume_ul(from_s, times)
 
     def calibration(self, role: str) -> dict[str, Any]:
         """Certificate of the channel in a role; empty without one."""
@@ -160,7 +184,7 @@ def read_record(run: Run) -> GravimetricRecord:
         blanked,
         math.hypot(collection["evaporation_spread_mg_per_h"], drift),
         _away(phases),
-        _flow(run),
+        *_flow(run),
     )
 
 
@@ -218,7 +242,7 @@ def _blanks(
         halves = [(float(twin.t[0]), float(middle)), (float(middle), float(twin.t[-1]))]
         return blanks_of(twin.t, twin.values, halves, readability_mg, 0.0), True
     found = [phases[name] for name in ("blank-before", "blank-after") if name in phases]
-    long_enough = [(a, b) for a, b in found if b - a >= BLANK_SETTLE_S + 1200.0]
+    long_enough = [(a, b) for a, b in found if _recorded(t_s, a + BLANK_SETTLE_S, b)]
     if long_enough:
         return blanks_of(t_s, mass_mg, long_enough, readability_mg, BLANK_SETTLE_S), True
     stated = Blank(
@@ -229,6 +253,14 @@ def _blanks(
         math.inf,
     )
     return (stated,), False
+
+
+def _recorded(t_s: FloatArray, from_s: float, to_s: float) -> bool:
+    """Whether a blank is there: long enough, with enough samples, over most of its time."""
+    inside = t_s[(t_s >= from_s) & (t_s <= to_s)]
+    if to_s - from_s < LEAST_BLANK_S - 1.0 or inside.size < LEAST_BLANK_SAMPLES:
+        return False
+    return bool(inside[-1] - inside[0] >= 0.8 * (to_s - from_s))
 
 
 def _weighing(
@@ -270,8 +302,20 @@ def _away(phases: Mapping[str, tuple[float, float]]) -> tuple[Exclusion, ...]:
     return tuple(Exclusion(*phases[name], why) for name, why in names.items() if name in phases)
 
 
-def _flow(run: Run) -> Minutes | None:
+def _flow(run: Run) -> tuple[Minutes | None, float | None]:
+    """The flow sensor in minutes, and what it showed while the pump stood still, None where it never did."""
     if not run.has("flow"):
-        return None
+        return None, None
+    settings = run.station["instruments"][run.roles["flow"].partition(".")[0]]
+    full_scale = settings.get("full_scale")
     series = run.corrected("flow").good()
-    return minutes_of(series.t, series.values)
+    step = AIR_STEP * parse(full_scale, "flow") if full_scale else math.inf
+    minutes = minutes_of(series.t, series.values, step)
+    return minutes, _zero(run, minutes) if run.params["blank"] == "stopped" else None
+
+
+def _zero(run: Run, minutes: Minutes) -> float | None:
+    """Mean of the sensor in the blanks for which the pump was stopped."""
+    blanks = [(phase.t0 + BLANK_SETTLE_S, phase.t1) for phase in run.phases if phase.name.startswith("blank-")]
+    seen = [one for from_s, to_s in blanks for one in minutes.between(from_s, to_s).flow_ul_per_h.tolist()]
+    return math.fsum(seen) / len(seen) if len(seen) * MINUTE_S >= BLANK_SETTLE_S else None

@@ -1,0 +1,92 @@
+"""What may not happen at all while a pump delivers: no flow, and deliveries that nobody programmed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from data.checks import Check, Exclusion, Verdict
+from data.run import Run
+from protocols.analysis.gravimetric_record import GravimetricRecord
+from protocols.analysis.mass_steps import unexpected_deliveries
+from protocols.analysis.no_flow import no_flow
+from protocols.analysis.suitability import NO_FLOW_SHARE
+
+STUCK = ("balance-alive",)
+"""So much at once is beyond evaporation, drift, leak or temperature; only a balance that was stuck can fake it."""
+
+
+def interruptions(
+    record: GravimetricRecord, excluded: Sequence[Exclusion], doubt: float, depends_on: tuple[str, ...]
+) -> Iterator[Check]:
+    """Stretches without delivery, and deliveries that nobody programmed, over the whole time of delivery."""
+    from_s, to_s = record.started_s, record.analysis[1]
+    if to_s <= from_s:
+        return
+    t_s, volumes = record.volumes(from_s, to_s)
+    density = record.collected.weighing.fluid_mg_per_ul
+    stopped = no_flow(t_s, volumes, record.programmed_ul, record.stroke_ul, density, (*excluded, *record.away))
+    lost_s = math.fsum(one.to_s - one.from_s for one in stopped)
+    note = f"under 20 % of what was programmed, from {stopped[0].from_s:.0f} s" if stopped else ""
+    check = _event_check("no-flow", "Time without flow", "s", lost_s, bool(stopped), note, depends_on)
+    if stopped and doubt >= 100.0 * (1.0 - NO_FLOW_SHARE):
+        note = f"{note}; without the blank after it, a vessel that loses as much looks the same"
+        check = replace(check, verdict=Verdict.NOT_MEASURED, note=note)
+    yield check
+    yield _unexpected(record, excluded)
+
+
+def _unexpected(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Check:
+    """Deliveries that nobody programmed; also into the vessel of a blank for which the pump was stopped."""
+    begin, away = record.started_s, tuple(one for one in record.away if one.reason == "blank")
+    if _stopped_blanks(record.run):
+        begin, away = min([begin, *(one.from_s for one in away)]), ()
+    t_s, volumes = record.volumes(begin, record.analysis[1])
+    density = record.collected.weighing.fluid_mg_per_ul
+    sudden = unexpected_deliveries(
+        t_s, volumes, record.programmed_ul, record.stroke_ul, density, exclusions=(*excluded, *away)
+    )
+    surplus = math.fsum(one.excess_ul for one in sudden)
+    note = f"{surplus:.3g} uL more than programmed from {sudden[0].from_s:.0f} s" if sudden else ""
+    return _event_check("unexpected-delivery", "Unexpected delivery", "uL", surplus, bool(sudden), note, STUCK)
+
+
+def undriven(run: Run) -> Iterator[Check]:
+    """What a pump delivered that was never told to run."""
+    mass = run.series("reference_mass").good()
+    begun = [phase.t0 for phase in run.phases if phase.name == "blank-before"]
+    if not _stopped_blanks(run) or not begun or mass.t.size < 2:
+        return
+    inside = mass.within(begun[0], math.inf)
+    volumes = inside.values - inside.values[:1]  # 1 mg is 1 uL, near enough for what is looked for here
+    sudden = unexpected_deliveries(inside.t, volumes, np.zeros_like, float(run.dut.get("stroke_ul") or 0.0), 1.0)
+    if sudden:
+        surplus = math.fsum(one.excess_ul for one in sudden)
+        note = f"about {surplus:.3g} uL from {sudden[0].from_s:.0f} s, before the pump was told to run"
+        yield _event_check("unexpected-delivery", "Unexpected delivery", "uL", surplus, True, note, ())
+
+
+def _stopped_blanks(run: Run) -> bool:
+    """Whether the vessel stays in the way of the flow during the blanks."""
+    return bool(run.params["blank"] == "stopped")
+
+
+def _event_check(
+    name: str, title: str, unit: str, value: float, happened: bool, note: str, depends_on: tuple[str, ...]
+) -> Check:
+    """Something that may not happen at all."""
+    return Check(
+        name=name,
+        title=title,
+        value=value,
+        unit=unit,
+        verdict=Verdict.FAIL if happened else Verdict.PASS,
+        owner="dut",
+        limit_high=0.0,
+        limit_source="protocol",
+        depends_on=depends_on,
+        note=note,
+    )

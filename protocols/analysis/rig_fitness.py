@@ -1,0 +1,123 @@
+"""Was the rig of a flow-accuracy run fit to judge a pump?  Brings the record before each suitability check."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from data.checks import Check, Exclusion, Verdict
+from protocols.analysis import suitability, witness
+from protocols.analysis.gravimetric_record import GravimetricRecord
+from protocols.analysis.mass_steps import exclusion_share
+
+LARGEST_EXCLUDED_PERCENT = 5.0
+UNCERTIFIED_GAIN_PERCENT = 5.0
+
+FROZEN_SHARE = 0.1
+"""A sensor whose minutes' means are so few different numbers repeats itself: noise makes nearly all of them differ."""
+
+OPEN_VESSEL_MG_PER_H = 13.7
+"""What water 20 mm wide loses from a vessel without any trap, at 22 degC and 50 % relative humidity."""
+
+
+def fitness(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterator[Check]:
+    """Every suitability check for which the run holds something."""
+    collected = record.collected
+    from_s, to_s = record.analysis
+    share = 100.0 * exclusion_share(excluded, from_s, to_s) if to_s > from_s else 0.0
+    seen = _witness(record)
+    own = [
+        suitability.data_complete(collected.t_s, from_s, to_s),
+        suitability.excluded_share(share, LARGEST_EXCLUDED_PERCENT),
+        *(_blanks(record) if record.blanked else ()),
+        _alive(record, seen),
+    ]
+    if seen is not None and to_s > from_s:
+        own.append(witness.no_air(seen.minutes, record.started_s, to_s, seen.u_zero_ul_per_h))
+        bad = [check.name for check in own if check.verdict is Verdict.INVALID]
+        own.append(witness.agrees(seen, from_s, to_s, bad))
+        own.append(witness.steady(seen, seen.stretches(record.collecting), bad))
+    yield from own
+    if record.run.has("bath_temperature"):
+        band = record.run.station["collection"]
+        middle, half = band["pump_temperature_degc"], band["pump_temperature_band_k"]
+        bath = record.run.corrected("bath_temperature").within(from_s, to_s).good()
+        u = record.calibration("bath_temperature").get("u", 0.0)
+        yield suitability.in_band(
+            "bath-temperature", "Pump temperature", "degC", bath.t, bath.values, middle - half, middle + half, u
+        )
+
+
+def _blanks(record: GravimetricRecord) -> Iterator[Check]:
+    collected = record.collected
+    evaporation = collected.evaporation
+    from_s, to_s = record.analysis
+    loss = evaporation.component(from_s, max(to_s, from_s + 1.0))
+    spread = math.hypot(record.spread_mg_per_h, collected.u_drift_by_warming_mg_per_h())
+    yield suitability.evaporation_in_band(evaporation, loss, record.expected_evaporation_mg_per_h, spread)
+    yield suitability.blanks_agree(evaporation, planned=record.planned_blanks)
+
+
+def _witness(record: GravimetricRecord) -> witness.Witness | None:
+    """The flow sensor as a second channel; None without one."""
+    if record.flow is None or record.flow.t_s.size == 0:
+        return None
+    certificate = record.calibration("flow")
+    u_zero = certificate.get("u", 0.0)
+    zero = record.flow_zero_ul_per_h
+    if zero is not None and abs(zero) > suitability.CERTAIN * u_zero:
+        zero = None  # more than a zero: something flowed
+    collected = record.collected
+    return witness.Witness(
+        record.flow,
+        certificate.get("u_percent", UNCERTIFIED_GAIN_PERCENT),
+        u_zero,
+        zero,
+        collected.t_s,
+        lambda t_s: collected.volume_ul(record.started_s, t_s),
+        record.programmed_ul,
+        lambda from_s, to_s: collected.delivered(from_s, to_s)[1].u,
+    )
+
+
+def _alive(record: GravimetricRecord, seen: witness.Witness | None) -> Check:
+    """Whether the balance followed, over the whole delivery into the vessel."""
+    rate = record.set_rate_ul_per_h if record.analysis[1] > record.analysis[0] else 0.0
+
+    def moves(from_s: float, to_s: float) -> bool | None:
+        if seen is None or seen.u_now_ul_per_h * suitability.CERTAIN > (1.0 - suitability.NO_FLOW_SHARE) * rate / 2.0:
+            return None
+        flow = seen.minutes.between(from_s, to_s).flow_ul_per_h
+        if np.unique(np.round(flow, 6)).size <= FROZEN_SHARE * flow.size + 1.0:
+            return None  # lost, or frozen itself
+        mean = math.fsum(flow.tolist()) / flow.size - (seen.zero_ul_per_h or 0.0)
+        return bool(mean > suitability.NO_FLOW_SHARE * rate + suitability.CERTAIN * seen.u_now_ul_per_h)
+
+    parts = []
+    for from_s, to_s in record.collecting:
+        inside = (record.shown_t_s >= from_s) & (record.shown_t_s <= to_s)
+        parts.append((record.shown_t_s[inside], record.shown_mg[inside]))
+    weighing = record.collected.weighing
+    return suitability.balance_alive(
+        parts,
+        rate / record.collected.ul_per_mg,
+        weighing.readability_mg,
+        weighing.repeatability_mg,
+        moves,
+    )
+
+
+def doubt_percent(record: GravimetricRecord, fit: Sequence[Check]) -> float:
+    """How wrong the balance can be without anything showing it, where the blank after the delivery is missing.
+
+    As far as the flow sensor can vouch for it; without one, what an open vessel loses.
+    """
+    if not record.planned_blanks or len(record.collected.evaporation.blanks) == record.planned_blanks:
+        return 0.0
+    by_sensor = next((check.limit_high for check in fit if check.name == "sensor-balance-ratio"), None)
+    if by_sensor is not None:
+        return by_sensor
+    rate = max(record.set_rate_ul_per_h, 1e-9) if record.analysis[1] > record.analysis[0] else 1e-9
+    return 100.0 * OPEN_VESSEL_MG_PER_H * record.collected.ul_per_mg / rate
