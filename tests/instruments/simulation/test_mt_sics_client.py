@@ -14,7 +14,7 @@ if sys.platform != "win32":
     from instruments.simulation.wire_server import WireServer
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # the client asks setuptools for its own version
+        warnings.simplefilter("ignore")  # the client asks setuptools for its own version, which warns that it will not
         from mettler_toledo_device import MettlerToledoDevice
 
     class Load:
