@@ -255,9 +255,19 @@ def toy_bench(tmp_path: Path) -> Callable[..., ToyBench]:
 
 
 @pytest.fixture(scope="session")
-def short_run(tmp_path_factory: pytest.TempPathFactory) -> Result:
+def short_request() -> Callable[..., Request]:
+    """Asks for the shortest flow-accuracy run."""
+
+    def request(station: str | Path = "sim", **options: Any) -> Request:
+        return Request("flow-accuracy", str(station), **{"settings": SHORT, "seed": 3, **options})
+
+    return request
+
+
+@pytest.fixture(scope="session")
+def short_run(tmp_path_factory: pytest.TempPathFactory, short_request: Callable[..., Request]) -> Result:
     """One short run of the simulated station, from beginning to end.  Tests only read it."""
-    return conduct(Request("flow-accuracy", "sim", settings=SHORT, seed=3, out=tmp_path_factory.mktemp("short")))
+    return conduct(short_request(out=tmp_path_factory.mktemp("short")))
 
 
 @pytest.fixture(scope="session")

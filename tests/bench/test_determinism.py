@@ -1,0 +1,106 @@
+"""Equal seeds give equal data: whatever the block length, the folder, the time zone, and whether the run was recovered.
+
+The runs are short; benchmarks/determinism.py does the same with 49 h.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench.closing import close_run
+from bench.session import Request, Result, conduct
+from data.checks import Status
+from data.seal import read_seal
+
+OCCLUDED = {"stabilisation": "2 h", "analysis": "1 h", "blank-length": "30 min"}
+FAULT = "occlusion@3 min"
+
+Trip = Callable[..., Result]
+
+
+def digest(path: Path) -> str:
+    seal = read_seal(path)
+    assert seal is not None
+    return str(seal["content"])
+
+
+@pytest.fixture(scope="module")
+def low_limit(tmp_path_factory: pytest.TempPathFactory, sim_station: Callable[..., Path]) -> Path:
+    """A station that stops soon after the tip is closed."""
+    return sim_station(tmp_path_factory.mktemp("station"), {'high = "150 kPa"': 'high = "6 kPa"'})
+
+
+@pytest.fixture(scope="module")
+def trip(tmp_path_factory: pytest.TempPathFactory, low_limit: Path) -> Trip:
+    def run(seed: int = 3, **options: float) -> Result:
+        out = tmp_path_factory.mktemp("trip")
+        request = Request(
+            "flow-accuracy", str(low_limit), settings=OCCLUDED, seed=seed, out=out, faults=[FAULT], **options
+        )
+        return conduct(request)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def tripped(trip: Trip) -> Result:
+    return trip()
+
+
+def test_the_data_do_not_depend_on_the_longest_block(
+    short_run: Result, short_request: Callable[..., Request], tmp_path: Path
+) -> None:
+    other = conduct(short_request(out=tmp_path, longest_block_s=3.0))
+    assert digest(other.run_file) == digest(short_run.run_file)
+
+
+@pytest.mark.parametrize("longest_block_s", [1.0, 30.0])
+def test_a_tripped_runs_data_do_not_depend_on_the_longest_block(
+    trip: Trip, tripped: Result, longest_block_s: float
+) -> None:
+    other = trip(longest_block_s=longest_block_s)
+    assert other.end == tripped.end
+    assert other.end.status is Status.STOPPED_BY_INTERLOCK
+    assert digest(other.run_file) == digest(tripped.run_file)
+
+
+def test_another_seed_gives_other_data(trip: Trip, tripped: Result) -> None:
+    assert digest(trip(seed=4).run_file) != digest(tripped.run_file)
+
+
+def test_a_paced_run_gives_the_same_data(trip: Trip, tripped: Result) -> None:
+    paced = trip(pace=5000.0)
+    assert digest(paced.run_file) == digest(tripped.run_file)
+    assert paced.wall_s > paced.simulated_s / 5000.0
+
+
+def test_folder_time_zone_and_hash_seed_change_nothing(tripped: Result, low_limit: Path, tmp_path: Path) -> None:
+    station = tmp_path / "elsewhere" / "other-name.toml"
+    station.parent.mkdir()
+    station.write_bytes(low_limit.read_bytes())
+    settings = [word for name, value in OCCLUDED.items() for word in ("--set", f"{name}={value}")]
+    command = ["run", "flow-accuracy", "--station", str(station), "--seed", "3", "--fault", FAULT, "--json", *settings]
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "bench.cli", *command],
+        cwd=tmp_path,
+        env={**os.environ, "TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "7", "LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in (1, 4), done.stderr
+    assert digest(tmp_path / json.loads(done.stdout)["run_file"]) == digest(tripped.run_file)
+
+
+def test_a_recovered_run_is_the_closed_one(short_run: Result, tripped: Result, tmp_path: Path) -> None:
+    for number, run in enumerate((short_run, tripped)):
+        recovered = close_run(run.journal, tmp_path / f"{number}.h5")
+        assert recovered.verification.digest == run.verification.digest
+        assert recovered.evaluation.verdict == run.evaluation.verdict
