@@ -68,11 +68,8 @@ def check_table(evaluation: Evaluation) -> None:
 
     console = Console(width=None if sys.stdout.isatty() else 110)
     console.print(table_of(evaluation))
-    for check in evaluation.checks:
-        if check.note:
-            click.echo(f"  {check.title}: {check.note}")
-    for gap in evaluation.excluded:
-        click.echo(f"  not used: {gap.from_s:.0f} s to {gap.to_s:.0f} s, {gap.reason}")
+    for line in notes_of(evaluation):
+        click.echo(line)
 
 
 def table_of(evaluation: Evaluation) -> Table:
@@ -92,18 +89,32 @@ def table_of(evaluation: Evaluation) -> Table:
     return table
 
 
+def notes_of(evaluation: Evaluation) -> list[str]:
+    """What is to be said of single checks, and of what was left out."""
+    notes = [f"  {check.title}: {check.note}" for check in evaluation.checks if check.note]
+    return notes + [f"  not used: {gap.from_s:.0f} s to {gap.to_s:.0f} s, {gap.reason}" for gap in evaluation.excluded]
+
+
 def result_table(result: Result) -> None:
     """Print what became of a run."""
     check_table(result.evaluation)
     click.echo()
-    click.echo(
-        f"status    {result.end.status}{'' if str(result.end.status) == 'completed' else ': ' + result.end.reason}"
-    )
-    click.echo(f"verdict   {result.evaluation.verdict}")
-    click.echo(f"origin    {result.origin}")
-    click.echo(f"record    {result.verification.state}, digest {result.verification.digest[:16]}…")
-    click.echo(f"time      {result.simulated_s / 3600:.1f} h of bench time in {result.wall_s:.1f} s")
-    click.echo(f"run file  {result.run_file}")
+    for line in ending_of(result):
+        click.echo(line)
+
+
+def ending_of(result: Result) -> list[str]:
+    """How a run ended, what it says, and where its record is."""
+    status = str(result.end.status)
+    why = "" if status == "completed" else f": {result.end.reason}"
+    return [
+        f"status    {status}{why}",
+        f"verdict   {result.evaluation.verdict}",
+        f"origin    {result.origin}",
+        f"record    {result.verification.state}, digest {result.verification.digest[:16]}…",
+        f"time      {result.simulated_s / 3600:.1f} h of bench time in {result.wall_s:.1f} s",
+        f"run file  {result.run_file}",
+    ]
 
 
 def _value(check: Check) -> str:

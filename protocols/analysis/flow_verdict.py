@@ -367,12 +367,8 @@ def _curves(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterato
     balance = delivery.flow_ul_per_h(whole)
     scheduled = np.diff(programmed) / whole.interval_s * HOUR_S
     flows = [Axis("balance", "uL/h", balance), Axis("schedule", "uL/h", scheduled)]
-    known = np.empty(0) if record.flow is None else np.isfinite(record.flow.flow_ul_per_h)
-    if record.flow is not None and known.any():
-        middles = (whole.t_s[1:] + whole.t_s[:-1]) / 2.0
-        flows.append(
-            Axis("sensor", "uL/h", np.interp(middles, record.flow.t_s[known], record.flow.flow_ul_per_h[known]))
-        )
+    if record.flow is not None and record.flow.t_s.size:
+        flows.append(Axis("sensor", "uL/h", record.flow.means(whole.t_s)))
     yield Curve("flow", "Flow", Axis("time", "h", (hours[1:] + hours[:-1]) / 2.0), tuple(flows))
     volume_axes = (Axis("delivered", "uL", whole.values), Axis("programmed", "uL", programmed))
     yield Curve("volume", "Cumulative volume", Axis("time", "h", hours), volume_axes)
