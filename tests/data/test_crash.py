@@ -54,6 +54,11 @@ def write_for_ever(path: Path, say: IO[bytes]) -> None:
                 writer.sync()
 
 
+def tell(line: str) -> None:
+    """One line in one piece: the writer shares the pipe, and print may hand over a line's end apart."""
+    os.write(sys.stdout.fileno(), f"{line}\n".encode())
+
+
 def nursery(folder: Path) -> None:
     """One writer process a line of standard input; where the system can fork, without importing everything again."""
     for line in sys.stdin:
@@ -61,15 +66,15 @@ def nursery(folder: Path) -> None:
         if not hasattr(os, "fork"):
             child = subprocess.Popen([sys.executable, "-P", __file__, str(folder), str(number)], stdout=sys.stdout)
             pid = child.pid
-            print(f"pid {pid}", flush=True)
+            tell(f"pid {pid}")
             child.wait()
             continue
         pid = os.fork()
         if pid == 0:
             write_for_ever(folder / str(number), sys.stdout.buffer)
-        print(f"pid {pid}", flush=True)
+        tell(f"pid {pid}")
         os.waitpid(pid, 0)
-        print("dead", flush=True)
+        tell("dead")
 
 
 @contextmanager
