@@ -6,17 +6,24 @@ Closing a run and recovering one are the same call.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 
 from data.checks import Check, Evaluation, Verdict
 from data.fold import fold
+from data.hdf5 import RecordError
 from data.layout import write_evaluation
 from data.run import Run
 from data.seal import Verification, seal, verify
 from protocols.procedure import load_procedure
+
+CONDITIONAL = {
+    "calibration": "a calibration was overdue or missing",
+    "fluid-expiry": "the fluid had expired",
+}
+"""Findings of the preflight that, overridden by a person, leave a pass conditional."""
 
 EVALUATING = ("protocols", "data")
 """Packages whose code decides what an evaluation says."""
@@ -32,11 +39,29 @@ class Closed:
 
 
 def close_run(journal: Path, out: Path) -> Closed:
-    """Make the run file of a journal, evaluated, sealed and verified.  The journal is only read."""
-    fold(journal, out)
-    evaluation = evaluate(out)
-    write_evaluation(out, evaluation, code=code_hash())
-    seal(out)
+    """Make the run file of a journal, evaluated, sealed and verified, whole or not at all.  The journal is only read.
+
+    Raises
+    ------
+    JournalError
+        The journal is missing, foreign, or ends before its header does.
+    RecordError
+        ``out`` exists or cannot be written; nothing is left behind.
+    """
+    if out.exists():
+        raise RecordError(f"{out} exists; a record is never written over, choose another name")
+    part = out.with_name(f".{out.name}.part.h5")
+    part.unlink(missing_ok=True)  # of an attempt that was cut off
+    try:
+        fold(journal, part)
+        evaluation = evaluate(part)
+        write_evaluation(part, evaluation, code=code_hash())
+        seal(part)
+        part.rename(out)
+    except ValueError as error:
+        raise type(error)(str(error).replace(str(part), str(out))) from None
+    finally:
+        part.unlink(missing_ok=True)
     return Closed(out, evaluation, verify(out))
 
 
@@ -48,9 +73,24 @@ def evaluate(path: Path) -> Evaluation:
     with Run.open(path) as run:
         procedure = load_procedure(run.procedure)
         try:
-            return procedure.evaluate(run)
+            return _as_overridden(procedure.evaluate(run), run)
         except Exception as error:  # noqa: BLE001  # whatever breaks, the record must be closed and say so
-            return Evaluation((_broken(error),))
+            return Evaluation((_broken(error, path),))
+
+
+def _as_overridden(evaluation: Evaluation, run: Run) -> Evaluation:
+    """What a person let pass before the run makes every pass of the device under test a conditional one."""
+    overrides = [event.fields for event in run.records("override") if event.fields["finding"] in CONDITIONAL]
+    if not overrides:
+        return evaluation
+    said = [f"{CONDITIONAL[one['finding']]}, let pass by {one['person']}: {one['reason']}" for one in overrides]
+    checks = []
+    for check in evaluation.checks:
+        if check.verdict is Verdict.PASS and not check.suitability:
+            note = "; ".join(filter(None, [check.note, *said]))
+            check = replace(check, verdict=Verdict.CONDITIONAL_PASS, note=note)  # the check as stored
+        checks.append(check)
+    return replace(evaluation, checks=tuple(checks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +138,8 @@ def _differences(stored: Evaluation, again: Evaluation) -> list[str]:
     return said
 
 
-def _broken(error: Exception) -> Check:
+def _broken(error: Exception, path: Path) -> Check:
+    said = f"{type(error).__name__}: {error}".replace(str(path), "the run file")  # which says the same under any name
     return Check(
         name="evaluation",
         title="Evaluation",
@@ -106,7 +147,7 @@ def _broken(error: Exception) -> Check:
         unit="1",
         verdict=Verdict.INVALID,
         owner="record",
-        note=f"the evaluation broke off: {type(error).__name__}: {error}",
+        note=f"the evaluation broke off: {said}",
     )
 
 

@@ -230,10 +230,9 @@ def conduct(
         raise UnsavedError(_rescue(writer, run_file))
     try:
         closed = close_run(journal, run_file)
-    except KeyboardInterrupt:
-        raise UnsavedError(
-            f"stopped while the run file was made; nothing is lost: pumpbench recover {journal}"
-        ) from None
+    except (KeyboardInterrupt, ValueError) as error:
+        why = "stopped while the run file was made" if isinstance(error, KeyboardInterrupt) else str(error)
+        raise UnsavedError(f"{why}; nothing is lost, then: pumpbench recover {journal}") from None
     return Result(
         run_file,
         journal,

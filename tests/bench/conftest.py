@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -285,3 +285,28 @@ def sim_station() -> Callable[..., Path]:
         return folder / name
 
     return write
+
+
+@pytest.fixture(scope="session")
+def occluded(tmp_path_factory: pytest.TempPathFactory, sim_station: Callable[..., Path]) -> Request:
+    """Asks for a run whose tip is closed, on a station that soon stops for the pressure."""
+    folder = tmp_path_factory.mktemp("occluded")
+    station = sim_station(folder, {'high = "150 kPa"': 'high = "6 kPa"'})
+    settings = {"stabilisation": "2 h", "analysis": "1 h", "blank-length": "30 min"}
+    return Request("flow-accuracy", str(station), settings=settings, seed=3, faults=["occlusion@3 min"])
+
+
+@pytest.fixture(scope="session")
+def trip(tmp_path_factory: pytest.TempPathFactory, occluded: Request) -> Callable[..., Result]:
+    """Conducts that run, with some things different: trip(seed=4)."""
+
+    def run(**different: Any) -> Result:
+        return conduct(replace(occluded, out=tmp_path_factory.mktemp("trip"), **different))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def tripped(trip: Callable[..., Result]) -> Result:
+    """That run.  Tests only read it."""
+    return trip()

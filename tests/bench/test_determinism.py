@@ -19,9 +19,6 @@ from bench.session import Request, Result, conduct
 from data.checks import Status
 from data.seal import read_seal
 
-OCCLUDED = {"stabilisation": "2 h", "analysis": "1 h", "blank-length": "30 min"}
-FAULT = "occlusion@3 min"
-
 Trip = Callable[..., Result]
 
 
@@ -29,29 +26,6 @@ def digest(path: Path) -> str:
     seal = read_seal(path)
     assert seal is not None
     return str(seal["content"])
-
-
-@pytest.fixture(scope="module")
-def low_limit(tmp_path_factory: pytest.TempPathFactory, sim_station: Callable[..., Path]) -> Path:
-    """A station that stops soon after the tip is closed."""
-    return sim_station(tmp_path_factory.mktemp("station"), {'high = "150 kPa"': 'high = "6 kPa"'})
-
-
-@pytest.fixture(scope="module")
-def trip(tmp_path_factory: pytest.TempPathFactory, low_limit: Path) -> Trip:
-    def run(seed: int = 3, **options: float) -> Result:
-        out = tmp_path_factory.mktemp("trip")
-        request = Request(
-            "flow-accuracy", str(low_limit), settings=OCCLUDED, seed=seed, out=out, faults=[FAULT], **options
-        )
-        return conduct(request)
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def tripped(trip: Trip) -> Result:
-    return trip()
 
 
 def test_the_data_do_not_depend_on_the_longest_block(
@@ -81,14 +55,14 @@ def test_a_paced_run_gives_the_same_data(trip: Trip, tripped: Result) -> None:
     assert paced.wall_s > paced.simulated_s / 5000.0
 
 
-def test_folder_time_zone_and_hash_seed_change_nothing(tripped: Result, low_limit: Path, tmp_path: Path) -> None:
+def test_folder_time_zone_and_hash_seed_change_nothing(tripped: Result, occluded: Request, tmp_path: Path) -> None:
     station = tmp_path / "elsewhere" / "other-name.toml"
     station.parent.mkdir()
-    station.write_bytes(low_limit.read_bytes())
-    settings = [word for name, value in OCCLUDED.items() for word in ("--set", f"{name}={value}")]
-    command = ["run", "flow-accuracy", "--station", str(station), "--seed", "3", "--fault", FAULT, "--json", *settings]
+    station.write_bytes(Path(occluded.station).read_bytes())
+    settings = [word for name, value in occluded.settings.items() for word in ("--set", f"{name}={value}")]
+    wanted = ["--station", str(station), "--seed", "3", "--fault", occluded.faults[0], "--json", *settings]
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "bench.cli", *command],
+        [sys.executable, "-P", "-m", "bench.cli", "run", "flow-accuracy", *wanted],
         cwd=tmp_path,
         env={**os.environ, "TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "7", "LC_ALL": "C"},
         capture_output=True,
