@@ -1,7 +1,7 @@
 """Make the pictures and figures of the documentation from a demo run: ``python -m docs.make_pictures``.
 
 Writes docs/images/demo.svg (what the terminal shows) and docs/images/flow-accuracy.svg (the curves), and prints the
-budget of the mean flow error that docs/explanation/verdict.md quotes.
+numbers that docs/explanation/verdict.md and docs/tutorial.md quote.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from bench.cli.run import DEMO_SEED
 from bench.cli.show import ending_of, notes_of, table_of
 from bench.session import Request, Result, conduct
 from data.checks import Axis, Check, Evaluation
+from data.run import Run
 from data.samples import FloatArray
+from protocols.analysis.gravimetric_record import read_record
+from protocols.analysis.gravimetry import immersion_factor, z_factor_ul_per_mg
 
 IMAGES = Path(__file__).parent / "images"
 INK, GRID, PAPER = "#24292f", "#d8dee4", "#ffffff"
@@ -33,6 +36,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         result = conduct(Request("flow-accuracy", "sim", seed=DEMO_SEED, out=Path(folder)))
         (IMAGES / "demo.svg").write_text(terminal(result), "utf-8")
+        click.echo("\n".join(volume_rows(result.run_file)))
     (IMAGES / "flow-accuracy.svg").write_text(curves(result.evaluation), "utf-8")
     mean = next(check for check in result.evaluation.checks if check.name == "mean-flow-error")
     click.echo("\n".join(budget_rows(mean)))
@@ -136,7 +140,27 @@ def curves(evaluation: Evaluation) -> str:
     )
 
 
-# ------------------------------------------------------------------------------------------------ the budget
+# ---------------------------------------------------------------------------------- the numbers and their budget
+
+
+def volume_rows(run_file: Path) -> Iterator[str]:
+    """From the balance to the volume, step by step."""
+    with Run.open(run_file) as run:
+        record = read_record(run)
+        collected, (from_s, to_s) = record.collected, record.analysis
+        weighing = collected.weighing
+        begin, end = collected.shown_mg(np.array([from_s, to_s])).tolist()
+        lost = float(collected.evaporation.lost_mg(from_s, np.array([to_s]))[0])
+        yield f"analysis {from_s:.3f} s to {to_s:.3f} s"
+        for one in collected.evaporation.blanks:
+            yield f"blank: {one.rate_mg_per_h:.4f} mg/h, u {one.u_mg_per_h:.4f} mg/h, dof {one.dof:.3g}"
+        yield f"mass {begin:.2f} mg to {end:.2f} mg: gain {end - begin:.2f} mg; evaporated {lost:.3f} mg"
+        air, fluid = weighing.air_mg_per_ul, weighing.fluid_mg_per_ul
+        immersion = immersion_factor(weighing.tube_diameter_mm, weighing.vessel_diameter_mm)
+        yield f"air {air:.6f} mg/uL, fluid {fluid:.6f} mg/uL, Z {z_factor_ul_per_mg(air, fluid):.6f}, f {immersion:.6f}"
+        volume, _ = collected.delivered(from_s, to_s)
+        expected = record.expected_ul(from_s, to_s)
+        yield f"volume {volume:.2f} uL, expected {expected:.2f} uL, error {100 * (volume / expected - 1):+.4f} %"
 
 
 def budget_rows(check: Check) -> Iterator[str]:
