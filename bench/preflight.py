@@ -88,7 +88,7 @@ def insist(findings: Sequence[Finding], overridden: Sequence[str]) -> None:
             raise PreflightError(f'--override "{code}": only {", ".join(OVERRIDABLE)} can be overridden')
     blocking = [finding for finding in findings if finding.level == "blocks" and finding.code not in overridden]
     if blocking:
-        raise PreflightError("\n".join(finding.text + _offer(finding.code) for finding in blocking))
+        raise PreflightError("; also, ".join(finding.text + _offer(finding.code) for finding in blocking))
 
 
 def _offer(code: str) -> str:
@@ -109,6 +109,9 @@ def findings(
     duration_s = sum(step.most_s for step in procedure.steps())
     start = clock.utc(clock.now())
     asked = _Asked(procedure, opened, roles, articles["dut"], articles["fluid"], out, start, duration_s)
+    beyond = list(_rates(asked))
+    if beyond:
+        return beyond  # what else is wrong with such a rate follows from it
     checks = (_roles, _calibrations, _interlocks, _fluid, _pump, _limits, _collection, _sensor, _disk)
     found = [finding for check in checks for finding in check(asked)]
     found += [Finding("method", "warns", text) for text in procedure.remarks(asked.dut)]
@@ -194,12 +197,18 @@ def _disk(asked: _Asked) -> Iterator[Finding]:
 # ------------------------------------------------------------------------------------- pump, fluid and vessel
 
 
+def _rates(asked: _Asked) -> Iterator[Finding]:
+    """Rates that the pump cannot be programmed to."""
+    low, high = asked.dut["rate_range_ul_per_h"]
+    for schedule in asked.schedules:
+        for beyond in schedule_ranges.out_of_range(schedule, (low, high)):
+            yield Finding("rate", "blocks", f"{asked.dut['model']}: {beyond.text}")
+
+
 def _pump(asked: _Asked) -> Iterator[Finding]:
-    """Rates, reservoir and usual range of the pump under test, and whether it can be stopped."""
+    """Reservoir and usual range of the pump under test, and whether it can be stopped."""
     dut, model = asked.dut, asked.dut["model"]
     for schedule in asked.schedules:
-        for beyond in schedule_ranges.out_of_range(schedule, tuple(dut["rate_range_ul_per_h"])):
-            yield Finding("rate", "blocks", f"{model}: {beyond.text}")
         keys = ("usual_rates_ul_per_h", "usual_doses_ug_per_day", "usual_concentrations_ug_per_ml")
         rates, doses, concentrations = (dut.get(key) for key in keys)
         odd = schedule_ranges.unusual(schedule, rates or EVERYTHING, doses, concentrations)
