@@ -12,7 +12,7 @@ import numpy as np
 from data.checks import Exclusion
 from data.quantities import parse
 from data.run import Run
-from data.samples import FloatArray
+from data.samples import FloatArray, Quality
 from data.schedule import Schedule
 from protocols.analysis import gravimetry
 from protocols.analysis.collection import Collection, blanks_of, corrected_mass_mg
@@ -20,6 +20,9 @@ from protocols.analysis.evaporation import HOUR_S, Blank, Evaporation
 from protocols.analysis.flow_budget import Weighing
 from protocols.analysis.grid import kept
 from protocols.analysis.witness import AIR_STEP, MINUTE_S, Minutes, minutes_of
+
+SATURATED_SHARE = 0.001
+"""Beyond this share of saturated samples a flow sensor is no second channel: a pump in shots outruns it."""
 
 BLANK_SETTLE_S = 600.0
 """Left out at the start of a blank: line, vessel and balance come to rest."""
@@ -49,7 +52,7 @@ class GravimetricRecord:
     blanked : whether evaporation was measured, not taken from the station file.
     spread_mg_per_h : standard deviation of the station's rate of loss between set-ups, steady drift included.
     away : stretches in which the flow did not go into the vessel, or the line was settling after them.
-    flow : the flow sensor in minutes, None without one.
+    flow : the flow sensor in minutes, None without one that could follow.
     flow_zero_ul_per_h : what the flow sensor showed while the pump stood still, None where it never did.
     """
 
@@ -303,12 +306,15 @@ def _away(phases: Mapping[str, tuple[float, float]]) -> tuple[Exclusion, ...]:
 
 
 def _flow(run: Run) -> tuple[Minutes | None, float | None]:
-    """The flow sensor in minutes, and what it showed while the pump stood still, None where it never did."""
+    """The flow sensor in minutes, None without one that could follow; and what it showed while the pump stood still."""
     if not run.has("flow"):
         return None, None
     settings = run.station["instruments"][run.roles["flow"].partition(".")[0]]
     full_scale = settings.get("full_scale")
-    series = run.corrected("flow").good()
+    series = run.corrected("flow")
+    if series.t.size and float(((series.quality & int(Quality.SATURATED)) != 0).mean()) > SATURATED_SHARE:
+        return None, None  # what it could not follow is missing from every mean
+    series = series.good()
     step = AIR_STEP * parse(full_scale, "flow") if full_scale else math.inf
     minutes = minutes_of(series.t, series.values, step)
     return minutes, _zero(run, minutes) if run.params["blank"] == "stopped" else None

@@ -40,6 +40,9 @@ def fitness(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterato
         own.append(witness.agrees(seen, from_s, to_s, bad))
         own.append(witness.steady(seen, seen.stretches(record.collecting), bad))
     yield from own
+    if seen is None and record.run.has("flow"):
+        note = "the flow sensor was saturated too often to be compared; a pump in shots needs one of a larger range"
+        yield suitability.not_measured("sensor-balance-ratio", "Flow sensor less balance", "%", note, optional=True)
     if record.run.has("bath_temperature"):
         band = record.run.station["collection"]
         middle, half = band["pump_temperature_degc"], band["pump_temperature_band_k"]
