@@ -165,8 +165,10 @@ def station_path(name: str) -> Path:
     if name in shipped:
         return SHIPPED / f"{name}.toml"
     near = get_close_matches(name, shipped, 1)
-    hint = f'did you mean "{near[0]}"?' if near else f"shipped ones are {', '.join(shipped)}"
-    raise FileError(f'there is no station "{name}"; give a file that ends in .toml, or {hint}')
+    hint = (
+        f'did you mean "{near[0]}"?' if near else f"shipped are {', '.join(shipped)}, or give a file that ends in .toml"
+    )
+    raise FileError(f'there is no station "{name}"; {hint}')
 
 
 def parse_fault(text: str) -> FaultSpec:
@@ -186,7 +188,11 @@ def parse_fault(text: str) -> FaultSpec:
         severity = None if match["severity"] is None else float(match["severity"])
     except ValueError:
         raise FileError(f'fault "{text}": severity "{match["severity"]}" is not a number; write it like 1.25') from None
-    return fault(match["name"], severity, quantities.parse(match["at"], "time") if match["at"] else 0.0)
+    try:
+        at_s = quantities.parse(match["at"], "time") if match["at"] else 0.0
+    except ValueError as error:
+        raise FileError(f'fault "{text}": {error}') from None
+    return fault(match["name"], severity, at_s)
 
 
 def read_flow_log(path: Path, interval: str, unit: str) -> tuple[FloatArray, FloatArray]:

@@ -44,7 +44,7 @@ class Interlock:
 
     def __post_init__(self) -> None:
         if self.low is None and self.high is None:
-            raise ValueError(f'interlock "{self.name}" has neither a low nor a high limit')
+            raise ValueError(f'interlock "{self.name}" has neither a low nor a high limit; add one')
 
     def crossing(self, values: FloatArray, quality: QualityArray) -> int | None:
         """Index of the first sample outside the band, None if there is none.

@@ -111,6 +111,8 @@ class Rig:
         struck = settings.pop("faults", True)
         try:
             device = maker(where, settings, seed)
+        except RigError:
+            raise  # it names the key already
         except (TypeError, ValueError) as error:
             raise RigError(f"{where}: {error}") from None
         wire = [named_fault(fault.name, fault.severity, fault.at_s) for fault in faults if struck]

@@ -1,0 +1,56 @@
+"""Station files: the shipped ones are good, limits are carried between indication and true value and back."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.station import SHIPPED, Calibration, load_station, open_station, parse_fault, station_path
+from data.tomlfile import FileError
+from instruments.clock import VirtualClock, WallClock
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_shipped_station_is_good(path: Path) -> None:
+    station = load_station(str(path))
+    clock = VirtualClock() if station.simulated else WallClock()
+    with open_station(station, path, clock) as opened:
+        assert set(opened.instruments) == set(station.instruments)
+        for interlock in opened.interlocks:
+            assert opened.channel(interlock.channel)[1].unit
+
+
+@given(st.floats(0.5, 2.0), st.floats(-10.0, 10.0), st.floats(-500.0, 500.0))
+def test_an_indication_and_its_true_value_are_each_others_inverse(gain: float, offset: float, value: float) -> None:
+    certificate = Calibration.model_validate(
+        {"certificate": "C", "due": date(2030, 1, 1), "gain": gain, "offset": offset}
+    )
+    assert certificate.corrected(certificate.indicated(value)) == pytest.approx(value, abs=1e-9)
+    assert certificate.corrected(value) == pytest.approx(gain * (value + offset))
+
+
+@pytest.mark.parametrize(
+    ("text", "severity", "at_s"),
+    [
+        ("over-delivery:1.25@2h", 1.25, 7200.0),
+        ("over-delivery:1.25@2 h", 1.25, 7200.0),
+        ("occlusion", 1.0, 0.0),
+        ("occlusion@30 min", 1.0, 1800.0),
+        ("balance-drift:-5", -5.0, 0.0),
+    ],
+)
+def test_a_fault_is_read_as_people_write_it(text: str, severity: float, at_s: float) -> None:
+    spec = parse_fault(text)
+    assert (spec.severity, spec.at_s) == (severity, at_s)
+    assert text.startswith(spec.name)
+
+
+def test_a_shipped_station_goes_by_its_name_and_a_file_by_its_path() -> None:
+    assert station_path("sim") == SHIPPED / "sim.toml"
+    assert station_path("./mine.toml") == Path("mine.toml")
+    with pytest.raises(FileError, match="shipped are replay, sim, template"):
+        station_path("zzz")
