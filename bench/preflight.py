@@ -221,6 +221,11 @@ def _pump(asked: _Asked) -> Iterator[Finding]:
             )
             advice = "shorten the run, lower the rate"
             yield Finding("reservoir", "blocks", f"{model}: {text} above the residual volume; {advice}")
+    if dut["kind"] == "gas-driven" and asked.schedules:
+        text = "it delivers at the one rate of its restrictor and takes no program"
+        yield Finding(
+            "program", "blocks", f"{model}: {text}; record it with the protocol flow-record, or choose another pump"
+        )
     if not dut["can_stop"] and any(isinstance(step, StopDelivery) for step in asked.procedure.steps()):
         text = "it cannot be stopped, but the run would stop it"
         yield Finding("pump", "blocks", f"{model}: {text}; choose another way, such as --set blank=diverter")
