@@ -26,9 +26,9 @@ def elsewhere(request: Request, folder: Path) -> str:
     """Digest of the same run from another process, in another folder, time zone and order of hashes."""
     words = [word for name, value in request.settings.items() for word in ("--set", f"{name}={value}")]
     words += [word for fault in request.faults for word in ("--fault", fault)]
+    words += ["--station", request.station, "--seed", str(request.seed), "--out", "there"]
     subprocess.run(
-        [sys.executable, "-P", "-m", "bench.cli", "run", request.procedure, "--station", request.station]
-        + ["--seed", str(request.seed), "--out", "there", *words],
+        [sys.executable, "-P", "-m", "bench.cli", "run", request.procedure, *words],
         cwd=folder,
         env={**os.environ, "TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "7"},
         stdout=subprocess.DEVNULL,
