@@ -20,7 +20,9 @@ DEMO_SEED = 7
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), help="Folder of the run file.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of the run file."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def demo(out: Path, as_json: bool) -> int:
     """Run a complete flow-accuracy test of a simulated pump.
@@ -55,7 +57,9 @@ def demo(out: Path, as_json: bool) -> int:
     help="A fault of a simulated station (see: pumpbench faults).  May be given more than once.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of a simulated station.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), help="Folder of the run file.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of the run file."
+)
 @click.option("--pace", type=float, help="Simulated seconds a real second; as fast as possible without it.")
 @click.option("--person", default="", help="Who runs this; the OS account without it.")
 @click.option("--override", "overrides", multiple=True, metavar="FINDING", help="Start although a finding blocks.")
@@ -110,7 +114,9 @@ def run(
 @click.argument("log", type=click.Path(path_type=Path))
 @click.option("--interval", default="1 s", show_default=True, help="Spacing of the values of a log without times.")
 @click.option("--unit", default="nL/min", show_default=True, help="Unit of the values.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), help="Folder of the run file.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of the run file."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def replay(log: Path, interval: str, unit: str, out: Path, as_json: bool) -> int:
     """Play LOG, a recorded flow, through the wire of a simulated flow sensor into a run file.

@@ -90,9 +90,17 @@ def table_of(evaluation: Evaluation) -> Table:
 
 
 def notes_of(evaluation: Evaluation) -> list[str]:
-    """What is to be said of single checks, and of what was left out."""
-    notes = [f"  {check.title}: {check.note}" for check in evaluation.checks if check.note]
+    """What is to be said of single checks, and of what was left out; what is said of many is said once."""
+    titles: dict[str, list[str]] = {}
+    for check in evaluation.checks:
+        for note in filter(None, check.note.split("; ")):
+            titles.setdefault(note, []).append(check.title)
+    notes = [f"  {_listed(named)}: {note}" for note, named in titles.items()]
     return notes + [f"  not used: {gap.from_s:.0f} s to {gap.to_s:.0f} s, {gap.reason}" for gap in evaluation.excluded]
+
+
+def _listed(titles: list[str]) -> str:
+    return ", ".join(titles) if len(titles) <= 2 else f"{titles[0]} and {len(titles) - 1} more"
 
 
 def result_table(result: Result) -> None:

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from bench.cli import COMMANDS, main
-from bench.cli.show import MARKS, table_of
+from bench.cli.show import MARKS, notes_of, table_of
 from bench.station import SHIPPED
 from data.checks import Check, Evaluation, Verdict
 
@@ -24,8 +24,11 @@ def shown(check):
     return [str(next(iter(column.cells))) for column in table_of(Evaluation((check,))).columns]
 
 
+USUAL = {"name": "a", "title": "A", "unit": "%", "verdict": Verdict.PASS, "owner": "dut"}
+
+
 def check(**fields):
-    return Check(**{"name": "a", "title": "A", "unit": "%", "verdict": Verdict.PASS, "owner": "dut", **fields})
+    return Check(**(USUAL | fields))
 
 
 @pytest.mark.parametrize(
@@ -79,6 +82,13 @@ def test_limits_that_follow_from_an_uncertainty_are_shown_to_three_digits():
         value=37.114, expanded_uncertainty=0.5, limit_low=36.00123, limit_high=38.5678, unit="degC", suitability=True
     )
     assert shown(one) == ["A", "37.11 ± 0.50 °C", "36 to 38.6 °C", "✓ pass"]
+
+
+def test_what_is_said_of_many_checks_is_said_once():
+    checks = [check(name=str(n), title=f"T{n}", note=f"own {n}; the rig was not fit: air") for n in range(4)]
+    notes = notes_of(Evaluation(tuple(checks)))
+    assert [note for note in notes if "rig" in note] == ["  T0 and 3 more: the rig was not fit: air"]
+    assert "  T3: own 3" in notes
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "ascii"])

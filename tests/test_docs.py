@@ -1,0 +1,177 @@
+"""The documentation: its links lead somewhere, its commands run as shown, its tables name what there is."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import click
+import pytest
+
+from bench import station
+from bench.cli import COMMANDS, cli, main
+from data.quantities import parse
+from protocols.procedure import load_procedure, procedure_names
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
+GUIDES = [ROOT / "README.md", DOCS / "tutorial.md", *sorted((DOCS / "howto").glob("*.md"))]
+
+SHORT = {"stabilisation": "1 h", "analysis": "1 h", "blank_length": "30 min"}
+NOT_HERE = (r"pumpbench test", r"lab-1\.toml --dut", r"zero-check")
+"""What would start the suite, real instruments, or a protocol that is not installed."""
+
+MODELS = {
+    "The file": station.Station,
+    "`[instruments.NAME]`": station.InstrumentTable,
+    "`[instruments.NAME.calibration.CHANNEL]`": station.Calibration,
+    "`[instruments.NAME.uncertainty]`": station.BalanceUncertainty,
+    "`[interlocks.NAME]`": station.InterlockTable,
+    "`[[safe_state]]`": station.SafeStep,
+    "`[collection]`": station.Collection,
+}
+
+
+def named(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def sections(path: Path) -> dict[str, str]:
+    """Text under each heading of the second level."""
+    parts = re.split(r"^## (.+)$", path.read_text("utf-8"), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    """Cells behind each name in code that stands in the first column of a table."""
+    found = {}
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if line.startswith("| `"):
+            found.update(dict.fromkeys(re.findall(r"`([^`]+)`", cells[0]), cells[1:]))
+    return found
+
+
+# ----------------------------------------------------------------------------------------------------- links
+
+
+def anchors(path: Path) -> set[str]:
+    """Anchors of a page's headings, as the usual renderers make them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_link_of_a_page_leads_somewhere(page):
+    text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+    dead = []
+    for link in links:
+        target, _, anchor = link.partition("#")
+        path = (page.parent / target).resolve() if target else page
+        if not path.exists() or (anchor and anchor not in anchors(path)):
+            dead.append(link)
+    assert dead == []
+
+
+def test_every_page_can_be_reached_from_the_index():
+    index = (DOCS / "index.md").read_text("utf-8")
+    missing = [page for page in DOCS.rglob("*.md") if page.name != "index.md"]
+    missing = [named(page) for page in missing if page.relative_to(DOCS).as_posix() not in index]
+    assert missing == []
+
+
+# -------------------------------------------------------------------------------------------------- commands
+
+
+def test_every_command_that_a_guide_shows_does_what_it_says(tmp_path, monkeypatch, capsys):
+    """All guides in one folder, in the order in which they are read; a command that was run before is not run again."""
+    monkeypatch.chdir(tmp_path)
+    done: set[str] = set()
+    for guide in GUIDES:
+        text = guide.read_text("utf-8")
+        for name, content in re.findall(r"<!-- file: (\S+) -->\n```\w*\n(.*?)```", text, flags=re.DOTALL):
+            Path(name).write_text(content, "utf-8")
+        for line in re.findall(r"^    ((?:\./)?pumpbench .+|cp .+)$", text, flags=re.MULTILINE):
+            command, _, remark = line.partition("    #")
+            command = command.removeprefix("./").strip()
+            if command in done or any(re.search(pattern, command) for pattern in NOT_HERE):
+                continue
+            done.add(command)
+            expected = int(found[1]) if (found := re.search(r"exit code (\d)", remark)) else 0
+            assert ran(command) == expected, f"{named(guide)}: {command}\n{capsys.readouterr().err}"
+    assert len(done) > 20
+
+
+def ran(command: str) -> int:
+    """Exit code of a command line, in a short form where it makes a run."""
+    words = shlex.split(command)
+    if words[0] == "cp":
+        shutil.copy(ROOT / words[1], words[2])
+        return 0
+    args = words[1:]
+    if args[0] == "demo":
+        args = ["run", "flow-accuracy", "--station", "sim", *args[1:]]
+    if args[:2] == ["run", "flow-accuracy"]:
+        args += [word for name, value in SHORT.items() for word in ("--set", f"{name}={value}")]
+    with pytest.raises(SystemExit) as end:
+        main(args)
+    code = end.value.code
+    assert isinstance(code, int)
+    return code
+
+
+# ------------------------------------------------------------------------------------------------- reference
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_reference_has_every_option_of_a_command_and_no_other(name):
+    command = cli.get_command(click.Context(cli), name)
+    text = sections(DOCS / "reference" / "cli.md")[f"`{name}`"]
+    if isinstance(command, click.Group):
+        command, text = command.commands["flow"], (DOCS / "reference" / "analyse.md").read_text("utf-8")
+    there = {option for param in command.params for option in param.opts if option.startswith("--")}
+    told = {option.split()[0] for option in rows(text) if option.startswith("--")}
+    assert told == there - {"--help"}
+
+
+@pytest.mark.parametrize("heading", MODELS)
+def test_the_reference_has_every_key_of_a_station_file_and_no_other(heading):
+    told = rows(sections(DOCS / "reference" / "station-files.md")[heading])
+    fields = {field.alias or name: field for name, field in MODELS[heading].model_fields.items()}
+    assert set(told) == set(fields)
+    assert {key for key, cells in told.items() if cells[0] == "required"} == {
+        key for key, field in fields.items() if field.is_required()
+    }
+
+
+@pytest.mark.parametrize("name", procedure_names())
+def test_the_reference_has_every_parameter_and_role_of_a_protocol(name):
+    kind = load_procedure(name)
+    told = rows(sections(DOCS / "reference" / "protocols.md")[f"`{name}`"])
+    for param in kind.params.values():
+        default, low, high = (cell.strip("`") or None for cell in told[param.short_name][:3])
+        assert (default, low, high) == (param.default, param.low, param.high)
+    for role in kind.roles:
+        assert (told[role.role][0] == "required") == (not role.optional)
+
+
+def test_the_protocol_of_the_how_to_is_one(tmp_path, monkeypatch):
+    text = (DOCS / "howto" / "new-protocol.md").read_text("utf-8")
+    code = re.search(r"<!-- file: zero_check.py -->\n```python\n(.*?)```", text, flags=re.DOTALL)
+    assert code is not None
+    (tmp_path / "zero_check.py").write_text(code[1], "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    from zero_check import PROCEDURE  # the file that the how-to shows
+
+    from bench import closing, session
+
+    monkeypatch.setattr(session, "load_procedure", lambda _: PROCEDURE)
+    monkeypatch.setattr(closing, "load_procedure", lambda _: PROCEDURE)
+    result = session.conduct(session.Request("zero-check", "sim", {"settle": "1 min"}, out=tmp_path))
+    (check,) = result.evaluation.checks
+    assert check.limit_high == parse("2 uL/h", "flow")
+    assert check.value == pytest.approx(0.0, abs=2.0)
