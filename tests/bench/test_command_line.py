@@ -24,7 +24,7 @@ def shown(check):
     return [str(next(iter(column.cells))) for column in table_of(Evaluation((check,))).columns]
 
 
-USUAL = {"name": "a", "title": "A", "unit": "%", "verdict": Verdict.PASS, "owner": "dut"}
+USUAL = {"name": "a", "title": "A", "value": 1.0, "unit": "%", "verdict": Verdict.PASS, "owner": "dut"}
 
 
 def check(**fields):
