@@ -76,13 +76,20 @@ class Recorder:
             urgent = self._clock.wait(self._urgent, self._clock.now() + self._clock.record_every_s)
             self._urgent.clear()
             closing = self._closing
-            for entry in self._queue.drain():
-                entry(self._journal)
+            self._drain()
             due = self._clock.wall() - self._synced_wall >= SYNC_WALL_S
             self._to_disk(sync=urgent or closing or due)
             if closing:
+                self._drain()  # what was told of the disk just now
                 self._journal.close()
                 return
+
+    def _drain(self) -> None:
+        for entry in self._queue.drain():
+            try:
+                entry(self._journal)
+            except Exception as error:  # noqa: BLE001  # one entry that cannot be written must not end the record
+                self._on_trouble(f"an entry of the record was lost: {type(error).__name__}: {error}")
 
     def _to_disk(self, *, sync: bool) -> None:
         """Write what waits, and have the disk confirm it; a full disk is told once and tried again next time."""
