@@ -17,6 +17,7 @@ from bench.session import Request, Result, conduct
 from bench.station import OpenStation, Station
 from data.journal import JournalWriter, Record, read_journal
 from data.samples import Block, Channel, Quality, Reading
+from instruments.capabilities import Confirmation, PumpStatus
 from instruments.clock import Clock, VirtualClock
 from instruments.instrument import (
     Buffered,
@@ -78,6 +79,7 @@ class Gauge(Toy, Buffered):
         self.pressure: Callable[[float], float] = lambda t: 10.0
         self.lost: Spans = ()
         self.bad: Spans = ()
+        self.hole: tuple[int, int] | None = None  # index of the first sample that is missing, and how many are
         self.reads = 0
         self._start_s = self._next = 0.0
 
@@ -90,8 +92,12 @@ class Gauge(Toy, Buffered):
             raise InstrumentTimeout(self.name, "no reply")
         there = math.floor((self.clock.now() - self._start_s) / self.interval_s + 1e-6)
         first, end = int(self._next), int(min(there, self._next + most))
-        self._next = max(first, end)
-        t = self._start_s + np.arange(first, self._next) * self.interval_s
+        if self.hole is not None and first <= self.hole[0] < end:
+            end, self._next = self.hole[0], sum(self.hole)  # a block ends before a hole
+            self.hole = None
+        else:
+            self._next = end = max(first, end)
+        t = self._start_s + np.arange(first, end) * self.interval_s
         values = np.array([self.pressure(at + self.interval_s) for at in t]).reshape(-1, 1)
         quality = [[int(Quality.DEVICE_ERROR) if _within(self.bad, at) else 0] for at in t]
         return Block(self.name, first, t, values, np.array(quality, dtype=np.uint16).reshape(-1, 1))
@@ -141,6 +147,34 @@ class Box(Toy):
         return states
 
 
+class Pump(Toy):
+    """A pump that confirms whatever it is told; meets `instruments.capabilities.PumpLink`."""
+
+    def program(self, schedule: Any) -> Confirmation:
+        return self._confirmed("SET")
+
+    def start(self) -> Confirmation:
+        return self._confirmed("RUN")
+
+    def stop(self) -> Confirmation:
+        return self._confirmed("STOP")
+
+    def bolus(self, volume_ul: float, duration_s: float, kind: str = "single") -> Confirmation:
+        return self._confirmed("BOLUS")
+
+    def status(self) -> PumpStatus:
+        return PumpStatus(True, "continuous", 0.0, 20000.0, (), self.clock.now())
+
+    def read_back(self) -> Any:
+        return None
+
+    def log(self) -> tuple[str, ...]:
+        return ()
+
+    def _confirmed(self, command: str) -> Confirmation:
+        return Confirmation(command, "OK", self.clock.now(), self.clock.now())
+
+
 class Toys(Procedure):
     """Steps as a test gives them."""
 
@@ -172,7 +206,8 @@ class ToyBench:
     calibration: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.gauge, self.scale, self.box = (kind(kind.__name__.lower(), self.clock) for kind in (Gauge, Scale, Box))
+        self.gauge, self.scale = Gauge("gauge", self.clock), Scale("scale", self.clock)
+        self.box, self.pump = Box("box", self.clock), Pump("pump", self.clock)
         self.station_interlocks: list[Interlock] = []
         self.end: End | None = None
         self.records: list[Record] = []
@@ -187,11 +222,12 @@ class ToyBench:
         longest_block_s: float = 60.0,
     ) -> End:
         """Run steps; ``at`` is what a person does, and when."""
-        table: dict[str, Any] = {name: {"driver": "toy"} for name in ("gauge", "scale", "box")}
+        table: dict[str, Any] = {name: {"driver": "toy"} for name in ("gauge", "scale", "box", "pump")}
         if self.calibration:
             table["gauge"]["calibration"] = {"pressure": self.calibration}
         settings = {"name": "toys", "instruments": table, "roles": {}, "safe_state": list(SAFE)}
-        instruments: dict[str, Instrument] = {"gauge": self.gauge, "scale": self.scale, "box": self.box}
+        toys: list[Instrument] = [self.gauge, self.scale, self.box, self.pump]
+        instruments = {toy.name: toy for toy in toys}
         opened = OpenStation(
             Station.model_validate(settings), Path("toys.toml"), self.clock, instruments, None, self.station_interlocks
         )
@@ -205,6 +241,7 @@ class ToyBench:
             "box.outlet": "box.outlet",
             "pressure": "gauge.pressure",
             "balance": "scale",
+            "pump": "pump",
         }
 
         def main() -> End:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from data.checks import Status
 from instruments.clock import VirtualClock
 from protocols.interlock import Interlock
-from protocols.steps import Phase, SetValve, Tare, above, below
+from protocols.steps import Phase, SetValve, StartDelivery, Tare, above, below
 
 HIGH = Interlock("pressure", "gauge.pressure", high=50.0, slew_per_s=1.0)
 
@@ -50,6 +51,14 @@ def test_every_sample_until_the_end_is_recorded_once(toys: Any) -> None:
     assert indices == list(range(1000))
     masses = [float(v) for block in toys.blocks if block.stream == "scale" for v in block.values[:, 0]]
     assert masses == [float(second) for second in range(100)]
+
+
+def test_what_lies_behind_a_hole_is_read_before_the_end(toys: Any) -> None:
+    toys.gauge.hole = (900, 5)
+    toys.run(Phase("one", for_s=100.0), longest_block_s=40.0)
+    blocks = [block for block in toys.blocks if block.stream == "gauge"]
+    indices = [block.first + k for block in blocks for k in range(len(block.t))]
+    assert indices == [k for k in range(1000) if not 900 <= k < 905]
 
 
 # ------------------------------------------------------------------------------------------------------- pauses
@@ -154,6 +163,7 @@ def test_an_interlock_goes_safe_at_once_in_order_and_skips_the_teardown(toys: An
         "gauge: safe",
         "scale: safe",
         "box: safe",
+        "pump: safe",
     ]
 
 
@@ -202,6 +212,16 @@ def test_a_log_interlock_records_each_excursion_and_the_run_goes_on(toys: Any) -
     band = Interlock("note", "gauge.pressure", high=50.0, action="log", slew_per_s=1.0)
     assert toys.run(interlocks=[band]).status is Status.COMPLETED
     assert [round(one["sample_s"]) for one in toys.of("interlock")] == [10, 30]
+
+
+def test_an_interlock_may_wait_for_delivery_to_be_armed(toys: Any) -> None:
+    waiting = replace(HIGH, armed="delivery")
+    toys.gauge.pressure = lambda t: 60.0
+    end = toys.run(
+        Phase("before", for_s=100.03), StartDelivery("pump"), Phase("after", for_s=60.0), interlocks=[waiting]
+    )
+    assert end.status is Status.STOPPED_BY_INTERLOCK
+    assert 100.03 <= toys.of("interlock")[0]["sample_s"] < 100.3
 
 
 def test_an_interlock_in_the_teardown_is_how_the_run_ended(toys: Any) -> None:
@@ -296,6 +316,22 @@ def test_a_make_safe_that_hangs_or_breaks_is_not_confirmed_and_holds_up_nobody(t
     assert outcomes['instrument "gauge": not confirmed, no answer within 5 s'] is False
     assert outcomes['instrument "scale": not confirmed, RuntimeError: a bug'] is False
     assert outcomes["box: safe"] is True
+
+
+def test_a_valve_whose_driver_breaks_does_not_keep_the_next_from_moving(toys: Any) -> None:
+    move = toys.box.set_valve
+
+    def broken(name: str, on: bool) -> None:
+        if name == "vent":
+            raise RuntimeError("a bug")
+        move(name, on)
+
+    toys.box.set_valve = broken
+    toys.gauge.pressure = ramp(5.0)
+    assert toys.run(interlocks=[HIGH]).status is Status.STOPPED_BY_INTERLOCK
+    first, second = toys.of("confirm")[:2]
+    assert first["what"] == "valve box.vent energised: not confirmed, RuntimeError: a bug"
+    assert (second["what"], second["confirmed"]) == ("valve box.outlet released", True)
 
 
 def test_a_valve_that_does_not_move_is_not_confirmed(toys: Any) -> None:

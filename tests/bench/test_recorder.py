@@ -76,3 +76,25 @@ def test_a_disk_that_stays_full_is_told_once_and_again_at_the_close(tmp_path: Pa
     assert len(trouble) == 1
     writer.copy_to(tmp_path / "copy.journal")
     assert kinds(tmp_path / "copy.journal") == ["note"] * 5
+
+
+def test_trouble_that_passes_at_the_close_is_in_the_record(tmp_path: Path) -> None:
+    refusals = [1]
+
+    class Hiccup(DiskFile):
+        def write(self, offset: int, data: bytes) -> int:
+            if offset > 100 and refusals:
+                refusals.pop()
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(offset, data)
+
+    clock = VirtualClock()
+    writer = JournalWriter(tmp_path / "a.journal", HEADER, open_file=Hiccup)
+
+    def main() -> None:
+        recorder = Recorder(writer, clock, lambda text: recorder.record("event", clock.now(), {"text": text}))
+        recorder.record("note", clock.now(), {})
+        recorder.close()
+
+    clock.run(main)
+    assert kinds(tmp_path / "a.journal") == ["note", "event"]
