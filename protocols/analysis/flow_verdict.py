@@ -110,12 +110,12 @@ def _means(record: GravimetricRecord, excluded: Sequence[Exclusion], doubt: floa
     """The mean over the interval, which is judged; and the estimate of the pump's mean rate, over whole strokes."""
     from_s, to_s = record.analysis
     limits = _limits(record, "mean")
-    volume, budget = record.collected.delivered(from_s, to_s)
-    overall = _overall(record, excluded, volume)
     expected = record.expected_ul(from_s, to_s)
     if expected <= 0.0:
         yield _nothing("nothing was programmed in the analysis")
         return
+    volume, budget = record.collected.delivered(from_s, to_s)
+    overall = _overall(record, excluded, volume)
     in_percent = budget.scaled("mean flow error", "%", 100.0 / expected)
     fields = judge(overall, in_percent.u, in_percent.dof, limits)
     notes = []
@@ -241,7 +241,7 @@ def _constant(record: GravimetricRecord) -> bool:
 
 
 def _trumpet_checks(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterator[Check]:
-    if not _constant(record):
+    if not _constant(record) or record.set_rate_ul_per_h <= 0.0:
         return
     try:
         grid, points = _trumpet(record, excluded)

@@ -3,10 +3,12 @@
 import io
 import json
 
+import h5py
 import pytest
 
 from bench.cli import COMMANDS, main
 from bench.cli.show import MARKS, notes_of, table_of
+from bench.session import Request, conduct
 from bench.station import SHIPPED
 from data.checks import Check, Evaluation, Verdict
 
@@ -99,3 +101,27 @@ def test_a_table_can_be_written_to_a_pipe_that_knows_few_signs(monkeypatch, enco
         main(["--version"])
     print("".join(MARKS.values()), "± ≤ ≥ … ° µ", flush=True)  # the stream is what is tested
     assert b"?" not in raw.getvalue().replace(MARKS[Verdict.NOT_CAPABLE].encode(), b"", 1)
+
+
+@pytest.fixture(scope="module")
+def still(tmp_path_factory):
+    """A run of a pump that is programmed to stand still."""
+    settings = {"schedule": "stopped", "stabilisation": "0 h", "analysis": "1 h", "blank_length": "30 min"}
+    return conduct(Request("flow-accuracy", "sim", settings, out=tmp_path_factory.mktemp("runs")))
+
+
+def test_a_pump_that_is_programmed_to_stand_still_has_no_error_and_breaks_nothing(still):
+    checks = {check.name: check for check in still.evaluation.checks}
+    assert checks["mean-flow-error"].note == "nothing was programmed in the analysis"
+    assert checks["no-flow"].verdict is Verdict.PASS
+    assert still.evaluation.verdict is Verdict.NOT_MEASURED
+
+
+def test_an_altered_file_is_evaluated_with_a_warning_and_no_pass(still, capsys, tmp_path):
+    altered = tmp_path / "altered.h5"
+    altered.write_bytes(still.run_file.read_bytes())
+    with h5py.File(altered, "r+") as file:
+        file["/entry/balance/mass"][100] += 5.0
+    code, _, err = said(capsys, "evaluate", str(altered))
+    assert code == 1
+    assert "altered, its numbers prove nothing: /entry/balance/mass: was changed" in err
