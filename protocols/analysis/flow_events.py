@@ -11,9 +11,13 @@ import numpy as np
 from data.checks import Check, Exclusion, Verdict
 from data.run import Run
 from protocols.analysis.gravimetric_record import GravimetricRecord
-from protocols.analysis.mass_steps import unexpected_deliveries
+from protocols.analysis.mass_steps import Delivery, unexpected_deliveries
 from protocols.analysis.no_flow import no_flow
-from protocols.analysis.suitability import NO_FLOW_SHARE
+from protocols.analysis.suitability import CERTAIN, NO_FLOW_SHARE
+from protocols.analysis.witness import passed_ul
+
+AROUND_S = 60.0
+"""Sensor and balance are compared from so long before a sudden delivery to so long after it."""
 
 STUCK = ("balance-alive",)
 """So much at once is beyond evaporation, drift, leak or temperature; only a balance that was stuck can fake it."""
@@ -51,14 +55,34 @@ def _unexpected(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Che
     )
     surplus = math.fsum(one.excess_ul for one in sudden)
     note = f"{surplus:.3g} uL more than programmed from {sudden[0].from_s:.0f} s" if sudden else ""
-    return _event_check("unexpected-delivery", "Unexpected delivery", "uL", surplus, bool(sudden), note, STUCK)
+    check = _event_check("unexpected-delivery", "Unexpected delivery", "uL", surplus, bool(sudden), note, STUCK)
+    if sudden and all(_came_from_elsewhere(record, one) for one in sudden):
+        note = f"{note}; it did not pass the flow sensor: was the vessel touched? (a named person may exclude it)"
+        return replace(check, verdict=Verdict.INVALID, note=note)
+    return check
+
+
+def _came_from_elsewhere(record: GravimetricRecord, sudden: Delivery) -> bool:
+    """Whether a flow sensor that saw the whole of a sudden delivery saw less than half of its excess pass."""
+    if record.flow is None:
+        return False
+    u_zero = float(record.calibration("flow").get("u", 0.0))
+    from_s, to_s = sudden.from_s - AROUND_S, sudden.to_s + AROUND_S
+    passed = passed_ul(record.flow, from_s, to_s, u_zero)
+    if passed is None:
+        return False
+    programmed = float(np.diff(record.programmed_ul(np.array([from_s, to_s])))[0])
+    unsure = CERTAIN * u_zero * (to_s - from_s + AROUND_S) / 3600.0
+    return passed - programmed + unsure < sudden.excess_ul / 2.0
 
 
 def undriven(run: Run) -> Iterator[Check]:
     """What a pump delivered that was never told to run."""
-    mass = run.series("reference_mass").good()
     begun = [phase.t0 for phase in run.phases if phase.name == "blank-before"]
-    if not _stopped_blanks(run) or not begun or mass.t.size < 2:
+    if not _stopped_blanks(run) or not begun or not run.has("reference_mass"):
+        return
+    mass = run.series("reference_mass").good()
+    if mass.t.size < 2:
         return
     inside = mass.within(begun[0], math.inf)
     volumes = inside.values - inside.values[:1]  # 1 mg is 1 uL, near enough for what is looked for here

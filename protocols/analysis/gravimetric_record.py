@@ -137,6 +137,8 @@ def read_record(run: Run) -> GravimetricRecord:
         When delivery never started, or the balance gave nothing.
     """
     phases = {phase.name: (phase.t0, phase.t1) for phase in run.phases}
+    if not run.has("reference_mass"):
+        raise GravimetricRecordError("nothing was recorded of the reference balance; see the events of the run")
     started_s = _started(run)
     planned_s = float(run.params["analysis_s"])
     if "analysis" in phases:

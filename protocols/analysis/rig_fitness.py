@@ -27,7 +27,7 @@ def fitness(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterato
     collected = record.collected
     from_s, to_s = record.analysis
     share = 100.0 * exclusion_share(excluded, from_s, to_s) if to_s > from_s else 0.0
-    seen = _witness(record)
+    seen = _witness(record, excluded)
     own = [
         suitability.data_complete(collected.t_s, from_s, to_s),
         suitability.excluded_share(share, LARGEST_EXCLUDED_PERCENT),
@@ -63,7 +63,7 @@ def _blanks(record: GravimetricRecord) -> Iterator[Check]:
     yield suitability.blanks_agree(evaporation, planned=record.planned_blanks)
 
 
-def _witness(record: GravimetricRecord) -> witness.Witness | None:
+def _witness(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> witness.Witness | None:
     """The flow sensor as a second channel; None without one."""
     if record.flow is None or record.flow.t_s.size == 0:
         return None
@@ -82,6 +82,7 @@ def _witness(record: GravimetricRecord) -> witness.Witness | None:
         lambda t_s: collected.volume_ul(record.started_s, t_s),
         record.programmed_ul,
         lambda from_s, to_s: collected.delivered(from_s, to_s)[1].u,
+        excluded,
     )
 
 

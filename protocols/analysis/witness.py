@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
-from data.checks import Check, Limits, Owner, Verdict
+from data.checks import Check, Exclusion, Limits, Owner, Verdict
 from data.samples import FloatArray
 from protocols.analysis.decision import judge
 from protocols.analysis.suitability import CERTAIN, judged, not_measured
@@ -145,6 +146,7 @@ class Witness:
     balance_s : (n,) times of the balance's good samples.
     volume_ul, programmed_ul : cumulative volumes at any times, by the balance and by the schedule.
     u_ul : (from_s, to_s) -> standard uncertainty of the volume by the balance.
+    excluded : nothing is compared in these stretches.
     """
 
     minutes: Minutes
@@ -155,6 +157,7 @@ class Witness:
     volume_ul: Callable[[FloatArray], FloatArray] = field(repr=False)
     programmed_ul: Callable[[FloatArray], FloatArray] = field(repr=False)
     u_ul: Callable[[float, float], float] = field(repr=False)
+    excluded: Sequence[Exclusion] = ()
 
     @property
     def u_now_ul_per_h(self) -> float:
@@ -194,7 +197,18 @@ class Witness:
         after = np.clip(np.searchsorted(self.balance_s, inside.t_s), 1, max(self.balance_s.size - 1, 1))
         near = np.minimum(np.abs(self.balance_s[after] - inside.t_s), np.abs(self.balance_s[after - 1] - inside.t_s))
         read = near <= BALANCE_WITHIN_S
+        for gap in self.excluded:
+            read &= (inside.t_s + MINUTE_S / 2.0 < gap.from_s) | (inside.t_s - MINUTE_S / 2.0 > gap.to_s)
         return Minutes(inside.t_s[read], inside.flow_ul_per_h[read], inside.restless[read])
+
+
+def passed_ul(minutes: Minutes, from_s: float, to_s: float, u_zero_ul_per_h: float) -> float | None:
+    """Volume that passed the sensor in the minutes around a stretch; None where it was blind or in air."""
+    first, last = math.floor(from_s / MINUTE_S), math.ceil(to_s / MINUTE_S)
+    seen = minutes.between(first * MINUTE_S, last * MINUTE_S)
+    if seen.t_s.size < last - first or bool(_in_air(seen, u_zero_ul_per_h).any()):
+        return None
+    return math.fsum(seen.flow_ul_per_h.tolist()) * MINUTE_S / 3600.0
 
 
 def agrees(witness: Witness, from_s: float, to_s: float, explained_by: Sequence[str] = ()) -> Check:
@@ -279,10 +293,14 @@ def no_air(minutes: Minutes, from_s: float, to_s: float, u_zero_ul_per_h: float)
     inside = minutes.between(from_s, to_s)
     if inside.t_s.size < 10:
         return not_measured(name, title, "s", "the flow sensor gave too few samples", optional=True)
-    at_zero = np.abs(inside.flow_ul_per_h) <= CERTAIN * u_zero_ul_per_h
-    in_air = at_zero & (inside.restless > AIR_SHARE)
+    in_air = _in_air(inside, u_zero_ul_per_h)
     seconds = MINUTE_S * int(np.count_nonzero(in_air))
     note = ""
     if seconds > AIR_S:
         note = f"the sensor read its zero with the noise of air, first at {float(inside.t_s[in_air][0]):.0f} s"
     return judged(name, title, "s", seconds, 0.0, Limits(None, AIR_S, "protocol"), note)
+
+
+def _in_air(minutes: Minutes, u_zero_ul_per_h: float) -> NDArray[np.bool_]:
+    at_zero = np.abs(minutes.flow_ul_per_h) <= CERTAIN * u_zero_ul_per_h
+    return np.asarray(at_zero & (minutes.restless > AIR_SHARE))
