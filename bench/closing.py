@@ -11,7 +11,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
-from data.checks import Check, Evaluation, Verdict
+from data.checks import Check, Evaluation, Status, Verdict
 from data.fold import fold
 from data.hdf5 import RecordError
 from data.layout import write_evaluation
@@ -73,24 +73,34 @@ def evaluate(path: Path) -> Evaluation:
     with Run.open(path) as run:
         procedure = load_procedure(run.procedure)
         try:
-            return _as_overridden(procedure.evaluate(run), run)
+            return _in_this_run(procedure.evaluate(run), run)
         except Exception as error:  # noqa: BLE001  # whatever breaks, the record must be closed and say so
             return Evaluation((_broken(error, path),))
 
 
-def _as_overridden(evaluation: Evaluation, run: Run) -> Evaluation:
-    """What a person let pass before the run makes every pass of the device under test a conditional one."""
-    overrides = [event.fields for event in run.records("override") if event.fields["finding"] in CONDITIONAL]
-    if not overrides:
+def _in_this_run(evaluation: Evaluation, run: Run) -> Evaluation:
+    """What no procedure needs to know: a pass is worth less after an override, and nothing after an interlock.
+
+    A run that an interlock stopped can prove a violation, never its absence.
+    """
+    passes, why = Verdict.PASS, []
+    for event in run.records("override"):
+        if event.fields["finding"] in CONDITIONAL:
+            passes = Verdict.CONDITIONAL_PASS
+            let_pass = f"let pass by {event.fields['person']}: {event.fields['reason']}"
+            why.append(f"{CONDITIONAL[event.fields['finding']]}, {let_pass}")
+    if run.status is Status.STOPPED_BY_INTERLOCK:
+        passes = Verdict.NOT_MEASURED
+        why.append("an interlock stopped the run before its end")
+    if not why:
         return evaluation
-    said = [f"{CONDITIONAL[one['finding']]}, let pass by {one['person']}: {one['reason']}" for one in overrides]
-    checks = []
-    for check in evaluation.checks:
-        if check.verdict is Verdict.PASS and not check.suitability:
-            note = "; ".join(filter(None, [check.note, *said]))
-            check = replace(check, verdict=Verdict.CONDITIONAL_PASS, note=note)  # the check as stored
-        checks.append(check)
-    return replace(evaluation, checks=tuple(checks))
+
+    def seen(check: Check) -> Check:
+        if check.verdict is not Verdict.PASS or check.suitability:
+            return check
+        return replace(check, verdict=passes, note="; ".join(filter(None, [check.note, *why])))
+
+    return replace(evaluation, checks=tuple(map(seen, evaluation.checks)))
 
 
 @dataclass(frozen=True, slots=True)
