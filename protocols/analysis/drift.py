@@ -177,7 +177,7 @@ def run_length(shift: float, k: float, h: float) -> float:
         chance[:top, :top] += enters[:, None] * chance[top, :top]
         alarm[:top] += enters * alarm[top]
         steps[:top] += enters * steps[top]
-    return float(steps[0] / alarm[0]) if alarm[0] > 0.0 else math.inf
+    return float(steps[0]) / float(alarm[0]) if alarm[0] > 0.0 else math.inf
 
 
 def cusum(sums: StrokeSums, chart: Chart, target_percent: float = 0.0) -> tuple[FloatArray, FloatArray]:
