@@ -197,14 +197,21 @@ def parse_fault(text: str) -> FaultSpec:
 
 def read_flow_log(path: Path, interval: str, unit: str) -> tuple[FloatArray, FloatArray]:
     """Times in s and flows in nL/min of a recorded log; raises ValueError naming the line, OSError for the file."""
-    from instruments.simulation.replay import read_log
+    from instruments.simulation.replay import LogError, ReplaySignal, read_log
 
     if not path.is_file():
         raise FileError(f"{path}: there is no such file; check the path")
     times, values = read_log(path, quantities.parse(interval, "time"))
     if times.size < 2:
         raise FileError(f"{path}: the log holds {times.size} values; it needs at least two")
-    per_unit = quantities.parse(f"1 {unit}", "flow") / quantities.parse("1 nL/min", "flow")
+    try:
+        ReplaySignal.from_log(times, values)
+    except LogError as error:
+        raise FileError(f"{path}: {error}") from None
+    try:
+        per_unit = quantities.parse(f"1 {unit}", "flow") / quantities.parse("1 nL/min", "flow")
+    except quantities.QuantityError as error:
+        raise FileError(f"--unit: {error}") from None
     return times, values * per_unit
 
 

@@ -117,6 +117,8 @@ def verify(path: Path, *, patience_s: float | None = None) -> Verification:
         size = path.stat().st_size
     except OSError as error:
         return _unreadable(f"{path}: cannot be read ({error.strerror}); give the path of a run file (.h5)")
+    if path.is_dir():
+        return _unreadable(f"{path} is a folder; give the path of a run file (.h5)")
     patience_s = patience_s if patience_s is not None else PATIENCE_S + size / SLOWEST_BYTES_PER_S
     try:
         done = subprocess.run(

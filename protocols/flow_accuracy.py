@@ -108,6 +108,11 @@ class FlowAccuracy(Procedure):
                 f"blanks of {self.blank_length_s / 3600.0:.3g} h tell the evaporation poorly; "
                 f"{LONG_BLANK_S / 3600.0:g} h or a twin vessel are usual"
             )
+        if self.blank == "diverter" and self.stabilisation_s < self.blank_length_s + SETTLE_S:
+            yield (
+                f"a stabilisation of {self.stabilisation_s / 3600.0:.3g} h does not hold the first blank; it begins with "
+                f"the delivery, and the run is longer by it"
+            )
         stroke = float(dut["stroke_ul"] or 0.0)
         expected = self.schedule.expected_volume_ul(self.stabilisation_s, self.stabilisation_s + self.analysis_s)
         if 0.0 < expected < STROKES * stroke:

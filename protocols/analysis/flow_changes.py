@@ -48,7 +48,7 @@ def change_checks(
     seen = drift.alarms(sums, chart, level)
     largest = max(seen, key=lambda alarm: abs(alarm.shift_percent), default=None)
     delays = ", ".join(f"{shift:g} % after {chart.run_length_s(shift) / 3600.0:.1f} h" for shift in (5.0, 15.0))
-    note = f"groups of {sums.strokes} strokes; the chart sees {delays}"
+    note = f"{sums.strokes} stroke{'' if sums.strokes == 1 else 's'} a group; the chart sees {delays}"
     if largest is not None:
         note = f"from {largest.began_s:.0f} s, seen at {largest.seen_s:.0f} s; {note}"
     shift = largest.shift_percent if largest else 0.0
