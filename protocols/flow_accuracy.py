@@ -110,8 +110,8 @@ class FlowAccuracy(Procedure):
             )
         if self.blank == "diverter" and self.stabilisation_s < self.blank_length_s + SETTLE_S:
             yield (
-                f"a stabilisation of {self.stabilisation_s / 3600.0:.3g} h does not hold the first blank; it begins with "
-                f"the delivery, and the run is longer by it"
+                f"a stabilisation of {self.stabilisation_s / 3600.0:.3g} h does not hold the first blank, which begins "
+                f"with the delivery and makes the run longer"
             )
         stroke = float(dut["stroke_ul"] or 0.0)
         expected = self.schedule.expected_volume_ul(self.stabilisation_s, self.stabilisation_s + self.analysis_s)
