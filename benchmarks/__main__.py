@@ -46,7 +46,8 @@ def main(arguments: list[str]) -> int:
         print(f'benchmarks: there is no "{name}"; there are {", ".join(found)}, and all', file=sys.stderr)
         return 2
     sys.argv = [name, *rest]
-    runpy.run_module(f"benchmarks.{name}", run_name="__main__")
+    # As the main module, or the processes of a pool cannot find its functions.
+    runpy.run_module(f"benchmarks.{name}", run_name="__main__", alter_sys=True)
     return 0
 
 
