@@ -102,7 +102,16 @@ def _delivery_checks(record: GravimetricRecord, excluded: Sequence[Exclusion], d
     yield from interruptions(record, excluded, doubt, _ALL)
 
 
-_BALANCE = ("data-complete", "excluded", "evaporation", "blanks-agree", "balance-alive", "no-air", "bath-temperature")
+_BALANCE = (
+    "data-complete",
+    "excluded",
+    "evaporation",
+    "blanks-agree",
+    "balance-alive",
+    "no-air",
+    "outlet-pressure",
+    "bath-temperature",
+)
 _ALL = (*_BALANCE, "sensor-balance-ratio", "ratio-steady")
 
 

@@ -43,6 +43,9 @@ def fitness(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterato
     if seen is None and record.run.has("flow"):
         note = "the flow sensor was saturated too often to be compared; a pump in shots needs one of a larger range"
         yield suitability.not_measured("sensor-balance-ratio", "Flow sensor less balance", "%", note, optional=True)
+    if record.run.has("outlet_pressure") and to_s > from_s:
+        pressure = record.run.corrected("outlet_pressure").within(record.started_s, to_s).good()
+        yield suitability.line_open(pressure.t, pressure.values)
     if record.run.has("bath_temperature"):
         band = record.run.station["collection"]
         middle, half = band["pump_temperature_degc"], band["pump_temperature_band_k"]

@@ -28,6 +28,9 @@ STANDSTILL_S = 120.0
 DIGITS = 20.0
 """A balance that shows one reading for so many digits of expected flow, and at least so long, does not follow."""
 
+LARGEST_RISE_KPA = 5.0
+"""A sound catheter takes 4 Pa at 1 mL/day; a closed one rises by this in 3.5 min there, in 1.2 h at 0.048 mL/day."""
+
 CONDITION_S = 600.0
 """A condition is judged by its means over this long: one cycle of a bath's controller."""
 
@@ -171,8 +174,34 @@ def in_band(
     """
     if values.size == 0:
         return not_measured(name, title, unit, "no good samples")
-    part = np.floor((t_s - t_s[0]) / CONDITION_S).astype(np.int64)
-    count = np.bincount(part)
-    means = np.bincount(part, weights=values)[count > 0] / count[count > 0]
+    means = _means(t_s, values)
     worst = float(means[np.argmax(np.abs(means - (low + high) / 2.0))])
     return judged(name, title, unit, worst, u, Limits(low, high, "station file, collection"))
+
+
+def line_open(t_s: FloatArray, pressure_kpa: FloatArray) -> Check:
+    """Rise of the outlet pressure during delivery: a closed catheter stops the flow, and so does a stalled pump.
+
+    Parameters
+    ----------
+    t_s, pressure_kpa : (n,) good samples of the delivery.
+
+    Notes
+    -----
+    Behind a closed tip the pump compresses the line, by its flow over 0.5 uL/kPa; behind a stalled pump it relaxes.
+    """
+    name, title = "outlet-pressure", "Outlet pressure, rise"
+    if pressure_kpa.size == 0:
+        return not_measured(name, title, "kPa", "no good samples", optional=True)
+    means = _means(t_s, pressure_kpa)
+    rise = float(np.max(means - np.minimum.accumulate(means)))
+    note = "" if rise <= LARGEST_RISE_KPA else "the line after the pump is closed or kinked"
+    limits = Limits(None, LARGEST_RISE_KPA, "protocol")
+    return judged(name, title, "kPa", rise, 0.0, limits, note, owner="catheter")
+
+
+def _means(t_s: FloatArray, values: FloatArray) -> FloatArray:
+    """Means over consecutive `CONDITION_S`, without those that hold nothing."""
+    part = np.floor((t_s - t_s[0]) / CONDITION_S).astype(np.int64)
+    count = np.bincount(part)
+    return np.asarray(np.bincount(part, weights=values)[count > 0] / count[count > 0], dtype=np.float64)
