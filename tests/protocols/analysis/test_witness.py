@@ -83,9 +83,9 @@ def test_a_standstill_that_both_see_is_no_disagreement() -> None:
 
 
 def test_a_loss_that_the_zero_hides_shows_once_the_run_has_measured_the_zero() -> None:
-    sensor, balance = _flat(4.0 + 0.9), _flat(2.8)
-    assert _agrees(_witness(_flat(4.0), balance, rate=4.0)).verdict is Verdict.NOT_CAPABLE
-    assert _agrees(_witness(sensor, balance, 0.9, rate=4.0)).verdict is Verdict.INVALID
+    hidden = _witness(_flat(2.8), _flat(2.8), rate=4.0)  # the sensor's zero is -1.2, the flow 4.0
+    assert _agrees(hidden).verdict is Verdict.NOT_CAPABLE
+    assert _agrees(replace(hidden, zero_ul_per_h=-1.2)).verdict is Verdict.INVALID
 
 
 def test_a_leak_that_begins_within_the_run_shows_although_the_sensor_is_out_of_calibration() -> None:
@@ -191,3 +191,5 @@ def test_a_line_that_closes_raises_the_pressure_and_one_that_relaxes_does_not() 
     rising = suitability.line_open(t_s, t_s / 60.0 * 1.4)
     assert (rising.verdict, rising.owner) == (Verdict.INVALID, "catheter")
     assert suitability.line_open(t_s, 20.0 - t_s / 600.0).verdict is Verdict.PASS
+    late = np.where(t_s < 3600.0, 20.0 - t_s / 200.0, 2.0 + (t_s - 3600.0) / 300.0)
+    assert suitability.line_open(t_s, late).verdict is Verdict.INVALID
