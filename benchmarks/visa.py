@@ -19,7 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 from instruments.clock import VirtualClock
 from instruments.simulation.devices.mt_sics import MtSicsBalance
-from instruments.simulation.devices.shdlc import ShdlcFlowSensor
+from instruments.simulation.devices.sensirion_shdlc import ShdlcFlowSensor
 from instruments.simulation.visalib import SimulatedVisa
 from instruments.simulation.wire import ByteDevice
 

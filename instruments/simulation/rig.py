@@ -15,23 +15,22 @@ The description is the ``[simulation]`` table of a station file::
 from __future__ import annotations
 
 import difflib
+import importlib
 import inspect
+import pkgutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from instruments.clock import Clock
 from instruments.simulation.daqserver.hardware import Wiring
 from instruments.simulation.daqserver.server import DaqServer
-from instruments.simulation.devices.mt_sics import MtSicsBalance
-from instruments.simulation.devices.pump_link import PumpLinkDevice
-from instruments.simulation.devices.shdlc import ShdlcFlowSensor
 from instruments.simulation.faults import FAULTS, FaultSpec
 from instruments.simulation.misbehaviour import Misbehaviour, named_fault
 from instruments.simulation.noise import Noise
 from instruments.simulation.parameters import PlantParameters
 from instruments.simulation.plant import Plant
 from instruments.simulation.replay import ReplaySignal
-from instruments.simulation.signal import Actuator, FloatArray, Signal
+from instruments.simulation.signal import Actuator, FloatArray, PumpUnderTest, Signal
 from instruments.simulation.visalib import SimulatedVisa
 from instruments.simulation.wire import ByteDevice
 
@@ -101,18 +100,11 @@ class Rig:
     ) -> ByteDevice:
         where = f'simulation.visa."{resource}"'
         settings = dict(table)
-        kind = settings.pop("device", None)
-        makers: dict[str, Callable[..., ByteDevice]] = {
-            "mt-sics": self._balance,
-            "sensirion-shdlc": self._flow_sensor,
-            "pump-link": self._pump_link,
-        }
-        maker: Callable[..., ByteDevice] = self._lookup(f"{where}.device", kind, makers)
+        kind = _device_kind(f"{where}.device", settings.pop("device", None))
         struck = settings.pop("faults", True)
+        arguments = self._arguments(where, kind, settings, seed)
         try:
-            device = maker(where, settings, seed)
-        except RigError:
-            raise  # it names the key already
+            device = kind(**arguments)
         except (TypeError, ValueError) as error:
             raise RigError(f"{where}: {error}") from None
         wire = [named_fault(fault.name, fault.severity, fault.at_s) for fault in faults if struck]
@@ -122,25 +114,23 @@ class Rig:
             self._misbehaviours.append(misbehaviour)
         return device
 
-    def _balance(self, where: str, settings: dict[str, Any], seed: int) -> ByteDevice:
-        signal = self._lookup(f"{where}.signal", settings.pop("signal", None), self._signals)
-        _known(where, settings, _keywords(MtSicsBalance))
-        return MtSicsBalance(signal, **settings)
-
-    def _flow_sensor(self, where: str, settings: dict[str, Any], seed: int) -> ByteDevice:
-        signals = {
-            name: self._lookup(f"{where}.{name}", settings.pop(name), self._signals)
-            for name in ("flow", "temperature", "air")
-            if name in settings
-        }
-        if "flow" not in signals:
-            raise RigError(f'{where}: "flow" is missing; name a signal of the plant')
-        _known(where, settings, _keywords(ShdlcFlowSensor))
-        return ShdlcFlowSensor(**signals, **{"seed": seed, **settings})
-
-    def _pump_link(self, where: str, settings: dict[str, Any], seed: int) -> ByteDevice:
-        _known(where, settings, _keywords(PumpLinkDevice))
-        return PumpLinkDevice(self.plant.pump, **settings)
+    def _arguments(self, where: str, kind: type[ByteDevice], settings: dict[str, Any], seed: int) -> dict[str, Any]:
+        """What a device is made with: the plant's part by the parameters' types, the rest as the table says."""
+        hints = get_type_hints(kind.__init__)
+        parameters = {name: item for name, item in inspect.signature(kind).parameters.items() if name in hints}
+        _known(where, settings, [name for name in parameters if hints[name] is not PumpUnderTest])
+        arguments: dict[str, Any] = {"seed": seed, **settings} if "seed" in parameters else settings
+        for name, parameter in parameters.items():
+            of = _choices(hints[name])
+            known = self._signals if Signal in of else self.plant.actuators if Actuator in of else None
+            if PumpUnderTest in of:
+                arguments[name] = self.plant.pump
+            elif known is not None and name in settings:
+                arguments[name] = self._lookup(f"{where}.{name}", settings[name], known)
+            elif parameter.default is parameter.empty:
+                what = "an actuator of the plant" if Actuator in of else "a signal of the plant"
+                raise RigError(f'{where}: "{name}" is missing; name {what if known is not None else "it"}')
+        return arguments
 
     # -- NI devices
 
@@ -183,8 +173,19 @@ class Rig:
         return known[name]
 
 
-def _keywords(kind: type) -> tuple[str, ...]:
-    return tuple(name for name in inspect.signature(kind).parameters if name not in ("signal", "flow", "pump"))
+def _device_kind(where: str, name: object) -> type[ByteDevice]:
+    """Class of a device by its name: ``druck-pace`` is devices/druck_pace.py; raises RigError naming the nearest."""
+    package = importlib.import_module("instruments.simulation.devices")
+    modules = [module.name for module in pkgutil.iter_modules(package.__path__) if not module.ispkg]
+    names = {module.replace("_", "-"): module for module in modules}
+    module = Rig._lookup(where, name, names)  # noqa: SLF001  # the same sentence for every unknown name
+    kind: type[ByteDevice] = importlib.import_module(f"{package.__name__}.{module}").DEVICE
+    return kind
+
+
+def _choices(hint: Any) -> tuple[Any, ...]:
+    """The types that a parameter may have."""
+    return get_args(hint) or (hint,)
 
 
 def _known(where: str, table: Mapping[str, Any], keys: Iterable[str]) -> None:

@@ -17,7 +17,7 @@ from instruments.instrument import (
     InstrumentTimeout,
 )
 from instruments.sample_index import SampleIndex
-from instruments.simulation.devices.shdlc import ShdlcFlowSensor
+from instruments.simulation.devices.sensirion_shdlc import ShdlcFlowSensor
 
 LG16 = {"model": "LG16-0150", "crystal_ppm": 0.0}
 SLF3S = {"model": "SLF3S-0600F", "crystal_ppm": 0.0}

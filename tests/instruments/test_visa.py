@@ -25,7 +25,7 @@ from instruments.instrument import (
 )
 from instruments.simulation.devices.mt_sics import MtSicsBalance
 from instruments.simulation.devices.pump_link import PumpLinkDevice
-from instruments.simulation.devices.shdlc import ShdlcFlowSensor
+from instruments.simulation.devices.sensirion_shdlc import ShdlcFlowSensor
 from instruments.simulation.signal import PumpState
 from instruments.simulation.wire import ByteDevice, LineAssembler
 from instruments.simulation.wire_server import WireServer

@@ -463,3 +463,6 @@ class MtSicsBalance(ByteDevice):
             self._send("M21 A", now)
         else:
             self._send("M21 L", now)
+
+
+DEVICE = MtSicsBalance

@@ -370,3 +370,6 @@ def _joined(*values: float) -> str:
 
 def _text(text: str) -> str:
     return quote(text, safe="")
+
+
+DEVICE = PumpLinkDevice

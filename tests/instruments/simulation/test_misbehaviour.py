@@ -10,7 +10,7 @@ from pyvisa.errors import VisaIOError
 from instruments.clock import VirtualClock
 from instruments.simulation.devices.mt_sics import MtSicsBalance
 from instruments.simulation.devices.pump_link import PumpLinkDevice, crc16
-from instruments.simulation.devices.shdlc import ShdlcFlowSensor
+from instruments.simulation.devices.sensirion_shdlc import ShdlcFlowSensor
 from instruments.simulation.misbehaviour import KINDS, Misbehaviour, WireFault, named_fault
 from instruments.simulation.signal import PumpState
 from instruments.simulation.visalib import SimulatedVisa

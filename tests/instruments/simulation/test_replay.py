@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instruments.clock import VirtualClock
-from instruments.simulation.devices.shdlc import ShdlcFlowSensor
+from instruments.simulation.devices.sensirion_shdlc import ShdlcFlowSensor
 from instruments.simulation.replay import LogError, ReplaySignal, read_log
 from instruments.simulation.visalib import SimulatedVisa
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instruments.clock import VirtualClock
-from instruments.simulation.devices.shdlc import MODELS, ShdlcFlowSensor
-from instruments.simulation.devices.shdlc_frame import FrameAssembler, checksum, reply_frame, unpack_request
+from instruments.simulation.devices.sensirion_shdlc import MODELS, ShdlcFlowSensor
+from instruments.simulation.devices.shdlc.frame import FrameAssembler, checksum, reply_frame, unpack_request
 from instruments.simulation.visalib import SimulatedVisa
 
 STUFFING = ((b"\x7d", b"\x7d\x5d"), (b"\x7e", b"\x7d\x5e"), (b"\x11", b"\x7d\x31"), (b"\x13", b"\x7d\x33"))

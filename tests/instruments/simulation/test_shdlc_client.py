@@ -11,7 +11,7 @@ from sensirion_uart_scc1.drivers.slf_common import SlfMode, get_flow_unit_label
 from sensirion_uart_scc1.scc1_shdlc_device import Scc1ShdlcDevice
 
 from instruments.clock import WallClock
-from instruments.simulation.devices.shdlc import ShdlcFlowSensor
+from instruments.simulation.devices.sensirion_shdlc import ShdlcFlowSensor
 from instruments.simulation.wire_server import WireServer
 
 

@@ -16,8 +16,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from instruments.simulation.devices.shdlc_frame import FrameAssembler, reply_frame, unpack_request
-from instruments.simulation.devices.shdlc_ring import SampleRing, SensorModel
+from instruments.simulation.devices.shdlc.frame import FrameAssembler, reply_frame, unpack_request
+from instruments.simulation.devices.shdlc.ring import SampleRing, SensorModel
 from instruments.simulation.signal import Signal
 from instruments.simulation.wire import ByteDevice, SerialLine
 
@@ -429,3 +429,6 @@ def _expect(data: bytes, size: int) -> None:
 
 def _text(text: str) -> bytes:
     return text.encode("ascii") + b"\x00"
+
+
+DEVICE = ShdlcFlowSensor
