@@ -4,32 +4,23 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial, singledispatchmethod
-from typing import Any, cast
+from functools import partial
+from typing import Any
 
+from bench.execution import Executor
 from bench.recorder import Recorder
 from bench.safety import SafeStateLatchedError, Safety
 from bench.sampler import Sampler
 from bench.station import OpenStation, sampled
 from bench.watch import Watch
 from data.checks import Status
-from instruments.capabilities import Confirmation, PumpLink, Tareable, Valve
 from instruments.clock import Event
 from instruments.instrument import Instrument, InstrumentError
 from protocols.interlock import Interlock
 from protocols.procedure import Procedure
-from protocols.steps import (
-    Phase,
-    Program,
-    ReadPump,
-    SetValve,
-    StartDelivery,
-    Step,
-    StopDelivery,
-    Tare,
-)
+from protocols.steps import Step
 
 LET_GO_S = 30.0
 """How long the samplers may take to end."""
@@ -84,6 +75,7 @@ class Engine:
         self.steps = plan(procedure)
         self._watch = Watch(opened, roles, self.steps, self._samplers)
         self.phase: str = ""
+        self._executor = Executor(opened, self._roles, self._safety, self._watch, self, self._record)
 
     # -- commands; from the clock's own thread (others use clock.post)
 
@@ -154,7 +146,7 @@ class Engine:
             self._rest_while_paused()
             begun = self._clock.now()
             self._record("step", {"index": index, "name": str(step), "state": "begin"})
-            self._do(step)
+            self._executor.do(step)
             self._record(
                 "step", {"index": index, "name": str(step), "state": "end", "took_s": self._clock.now() - begun}
             )
@@ -190,7 +182,7 @@ class Engine:
             begun = self._clock.now()
             said = "done"
             try:
-                self._do(step)
+                self._executor.do(step)
             except (Halted, SafeStateLatchedError) as error:
                 said = f"not done: {error}"
             except Exception as error:  # noqa: BLE001  # one step that breaks must not keep the bench from going safe
@@ -205,82 +197,14 @@ class Engine:
         except Exception as error:  # noqa: BLE001  # the run's status must be recorded all the same
             self._tell("error", f'instrument "{instrument.name}" could not be closed: {error}')
 
-    # -- steps
+    # -- the course of time, for the steps
 
-    @singledispatchmethod
-    def _do(self, step: Step) -> None:
-        raise TypeError(f"the engine cannot do {type(step).__name__}")
+    def nudge(self) -> None:
+        """Have whoever holds look again."""
+        self._nudge.set()
 
-    @_do.register
-    def _(self, step: Tare) -> None:
-        self._safety.insist()
-        self._controlled(step.role, Tareable).tare()
-
-    @_do.register
-    def _(self, step: SetValve) -> None:
-        name, _, valve = self._roles[step.role].partition(".")
-        instrument = self._opened.instruments[name]
-        with self._safety.drive():
-            cast(Valve, instrument).set_valve(valve, step.on)
-            state = cast(Valve, instrument).valves().get(valve)
-        self._record("valve", {"valve": f"{name}.{valve}", "asked": step.on, "read_back": state})
-        if state != step.on:
-            raise InstrumentError(name, f'valve "{valve}" reads back {state} after it was set to {step.on}')
-
-    @_do.register
-    def _(self, step: Program) -> None:
-        self._pump(step.role, lambda pump: pump.program(step.schedule))
-
-    @_do.register
-    def _(self, step: StartDelivery) -> None:
-        self._pump(step.role, lambda pump: pump.start())
-        self._watch.arm()
-
-    @_do.register
-    def _(self, step: StopDelivery) -> None:
-        self._pump(step.role, lambda pump: pump.stop())
-
-    @_do.register
-    def _(self, step: ReadPump) -> None:
-        pump = self._controlled(step.role, PumpLink)
-        asked = self._clock.now()
-        status = pump.status()
-        answered = self._clock.now()
-        self._record(
-            "pump",
-            {
-                "key": step.key,
-                "asked_s": asked,
-                "answered_s": answered,
-                **asdict(status),
-                "alarms": list(status.alarms),
-                "log": list(pump.log()),
-            },
-        )
-
-    @_do.register
-    def _(self, step: Phase) -> None:
-        self.phase = step.name
-        self._record("phase", {"name": step.name, "state": "begin"})
-        met = self._clock.event()
-
-        def reached(t: float, value: float) -> None:
-            self._record("condition", {"phase": step.name, "sample_s": t, "value": value})
-            met.set()
-            self._nudge.set()
-
-        end_watch = None if step.until is None else self._watch.until(step.name, step.until, reached)
-        try:
-            with self._watch.averaging(step.name):
-                self._hold(self._clock.now() + step.most_s, met)
-        finally:
-            if end_watch is not None:
-                end_watch()
-            self._record("phase", {"name": step.name, "state": "end"})
-            self.phase = ""
-
-    def _hold(self, until: float, met: Event) -> None:
-        """Wait to the end of a phase, longer by the time for which it was paused."""
+    def hold(self, until: float, met: Event) -> None:
+        """Wait to the end of a phase, longer by the time for which it was paused; ``met`` ends it earlier."""
         while True:
             self._clock.wait(self._nudge, until)
             until += self._rest_while_paused()
@@ -331,18 +255,6 @@ class Engine:
             )
 
     # -- small parts
-
-    def _pump(self, role: str, command: Callable[[PumpLink], Confirmation]) -> None:
-        self._safety.insist()
-        done = command(self._controlled(role, PumpLink))
-        self._record("pump-command", asdict(done))
-
-    def _controlled(self, role: str, capability: type[Any]) -> Any:
-        name = self._roles[role].partition(".")[0]
-        instrument = self._opened.instruments[name]
-        if not isinstance(instrument, capability):
-            raise InstrumentError(name, f'cannot take the role "{role}": it is no {capability.__name__}')
-        return instrument
 
     def _sample(self, name: str, sampler: Sampler) -> None:
         """Body of a sampling worker; its failure makes the bench safe and ends the run."""
