@@ -34,6 +34,7 @@ OWN_RECORD = {"numbers": "in our units"}
 
 FlowUlPerH = Annotated[float, reads("flow")]
 VolumeUl = Annotated[float, reads("volume")]
+MassMg = Annotated[float, reads("mass")]
 TimeS = Annotated[float, reads("time")]
 TemperatureC = Annotated[float, reads("temperature")]
 LengthMm = Annotated[float, reads("length")]

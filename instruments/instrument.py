@@ -16,10 +16,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from data import quantity_fields
+from data.quantity_fields import MassMg, TimeS, VolumeUl
 from data.samples import Block, Channel, Reading, Stream
 from instruments.clock import Clock
 
@@ -84,6 +86,13 @@ class Identity:
     firmware: str = ""
 
 
+# Drivers take these from `data.quantity_fields`; here they stand for those that do not yet.
+Seconds = TimeS
+FlowUlPerH = quantity_fields.FlowUlPerH
+Milligrams = MassMg
+Microlitres = VolumeUl
+
+
 def quantity(dimension: DimensionName) -> BeforeValidator:
     """Validator of a setting that is written as a string with its unit; gives a float in the bench's unit."""
 
@@ -100,11 +109,6 @@ def quantity(dimension: DimensionName) -> BeforeValidator:
 
 
 _EXAMPLES = {"time": "1 s", "flow": "10 uL/h", "mass": "220 g", "volume": "5 uL"}
-
-Seconds = Annotated[float, quantity("time")]
-FlowUlPerH = Annotated[float, quantity("flow")]
-Milligrams = Annotated[float, quantity("mass")]
-Microlitres = Annotated[float, quantity("volume")]
 
 
 class Settings(BaseModel):

@@ -24,6 +24,7 @@ from pyvisa import constants
 from pyvisa.constants import ResourceAttribute, StatusCode
 from pyvisa.resources import MessageBasedResource, SerialInstrument
 
+from data.quantity_fields import TimeS
 from instruments.clock import Clock
 from instruments.instrument import (
     Connection,
@@ -34,7 +35,6 @@ from instruments.instrument import (
     InstrumentRefusal,
     InstrumentReplyError,
     InstrumentTimeout,
-    Seconds,
     Settings,
 )
 
@@ -82,7 +82,7 @@ class VisaSettings(Settings):
     baud: int | None = Field(
         None, gt=0, description="baud rate of a serial port; the instrument's usual one if left out"
     )
-    timeout_s: Seconds = Field(0.3, alias="timeout", gt=0.0, description="longest wait for one reply")
+    timeout_s: TimeS = Field(0.3, alias="timeout", gt=0.0, description="longest wait for one reply")
 
 
 class VisaInstrument(Instrument):

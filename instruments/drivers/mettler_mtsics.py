@@ -18,6 +18,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from data.quantity_fields import MassMg, TimeS
 from data.samples import Channel, Quality, Reading
 from instruments.clock import Clock
 from instruments.instrument import (
@@ -25,9 +26,7 @@ from instruments.instrument import (
     Identity,
     InstrumentRefusal,
     InstrumentReplyError,
-    Milligrams,
     Polled,
-    Seconds,
     Settings,
 )
 from instruments.visa import VisaInstrument, VisaSettings
@@ -50,9 +49,9 @@ RESETS_AFTER = 4
 class MtSicsSettings(VisaSettings):
     """Settings of a balance."""
 
-    period_s: Seconds = Field(1.0, alias="period", gt=0.0, description="how often the weight is asked for")
-    capacity_mg: Milligrams | None = Field(None, alias="capacity", gt=0.0, description="largest load; else from I2")
-    stability_timeout_s: Seconds = Field(
+    period_s: TimeS = Field(1.0, alias="period", gt=0.0, description="how often the weight is asked for")
+    capacity_mg: MassMg | None = Field(None, alias="capacity", gt=0.0, description="largest load; else from I2")
+    stability_timeout_s: TimeS = Field(
         40.0, alias="stability_timeout", gt=0.0, description="how long a tare waits for a stable reading"
     )
 

@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote
 from pydantic import Field
 from pyvisa.resources import MessageBasedResource
 
+from data.quantity_fields import TimeS
 from data.samples import Channel, Reading
 from data.schedule import Bolus, Continuous, Flex, PatientBolus, PeriodicBolus, Schedule, Stopped
 from instruments.capabilities import Confirmation, PumpStatus
@@ -27,7 +28,6 @@ from instruments.instrument import (
     InstrumentReplyError,
     InstrumentTimeout,
     Polled,
-    Seconds,
     Settings,
 )
 from instruments.visa import DEADLINES, SerialLine, VisaInstrument, VisaSettings
@@ -48,7 +48,7 @@ _BOOTED = re.compile(r"\bboot=")
 class PumpLinkSettings(VisaSettings):
     """Settings of the link; ``serial`` is the serial number of the pump."""
 
-    period_s: Seconds = Field(60.0, alias="period", gt=0.0, description="how often the pump's state is asked for")
+    period_s: TimeS = Field(60.0, alias="period", gt=0.0, description="how often the pump's state is asked for")
 
 
 class PumpLinkHead(VisaInstrument, Polled):

@@ -21,17 +21,16 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 from pyvisa.resources import MessageBasedResource
 
+from data.quantity_fields import FlowUlPerH, TimeS
 from data.samples import Block, Channel, FloatArray, Quality
 from instruments.clock import Clock
 from instruments.instrument import (
     Buffered,
     Connection,
-    FlowUlPerH,
     Identity,
     InstrumentError,
     InstrumentRefusal,
     InstrumentReplyError,
-    Seconds,
     Settings,
 )
 from instruments.sample_index import SampleIndex
@@ -103,7 +102,7 @@ class ShdlcSettings(VisaSettings):
 
     family: Literal["SF04", "SF06"] = Field("SF04", description="SF04: LG16, older SLI; SF06: SLF3S, LD20, newer SLI")
     address: int = Field(0, ge=0, le=254)
-    interval_s: Seconds = Field(0.1, alias="interval", ge=0.001, le=65.0, description="spacing of the samples")
+    interval_s: TimeS = Field(0.1, alias="interval", ge=0.001, le=65.0, description="spacing of the samples")
     medium: Literal["water", "isopropanol"] = Field("water", description="calibration in use (SF06)")
     count_ul_per_h: FlowUlPerH | None = Field(
         None, alias="count", gt=0.0, description="flow of one count, for a sensor that does not tell its scale"
