@@ -13,7 +13,7 @@ from pathlib import Path
 
 from data.checks import Check, Evaluation, Status, Verdict
 from data.fold import fold
-from data.hdf5 import RecordError
+from data.hdf5 import made_whole
 from data.layout import write_evaluation
 from data.run import Run
 from data.seal import Verification, seal, verify
@@ -48,20 +48,14 @@ def close_run(journal: Path, out: Path) -> Closed:
     RecordError
         ``out`` exists or cannot be written; nothing is left behind.
     """
-    if out.exists():
-        raise RecordError(f"{out} exists; a record is never written over, choose another name")
-    part = out.with_name(f".{out.name}.part.h5")
-    part.unlink(missing_ok=True)  # of an attempt that was cut off
-    try:
-        fold(journal, part)
-        evaluation = evaluate(part)
-        write_evaluation(part, evaluation, code=code_hash())
-        seal(part)
-        part.rename(out)
-    except ValueError as error:
-        raise type(error)(str(error).replace(str(part), str(out))) from None
-    finally:
-        part.unlink(missing_ok=True)
+    with made_whole(out) as part:
+        try:
+            fold(journal, part)
+            evaluation = evaluate(part)
+            write_evaluation(part, evaluation, code=code_hash())
+            seal(part)
+        except ValueError as error:
+            raise type(error)(str(error).replace(str(part), str(out))) from None
     return Closed(out, evaluation, verify(out))
 
 

@@ -6,8 +6,6 @@ ends and the next begins.  What belongs to the computer and the moment goes to /
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,13 +20,12 @@ from data.frames import Frame, FrameKind, JournalError, Record, SessionNote, dec
 from data.hdf5 import (
     OTHER,
     Disk,
-    RecordError,
     hdf5_file,
+    made_whole,
     usable_name,
     write_mapping,
     write_scalar,
     write_table,
-    writing,
 )
 from data.journal import JournalReader, read_journal
 from data.layout import (
@@ -73,18 +70,12 @@ def fold(journal: Path, out: Path, *, incomplete: bool = False, session: Mapping
     RecordError
         ``out`` exists or cannot be written; nothing is left behind.
     """
-    if out.exists():
-        raise RecordError(f"{out} exists; a record is never written over, choose another name")
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
-    with read_journal(journal) as reader:
-        try:
-            with hdf5_file(part, "w", out, userblock_size=USER_BLOCK) as (file, disk):
-                _Fold(file, disk, reader).run(incomplete, session or {})
-            with writing(out):
-                part.replace(out)
-        finally:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
+    with (
+        made_whole(out) as part,
+        read_journal(journal) as reader,
+        hdf5_file(part, "w", out, userblock_size=USER_BLOCK) as (file, disk),
+    ):
+        _Fold(file, disk, reader).run(incomplete, session or {})
     return out
 
 

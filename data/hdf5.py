@@ -13,7 +13,7 @@ import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,6 +37,27 @@ OTHER = "_other"
 
 class RecordError(ValueError):
     """A run file that cannot be made or used; the message says why and what to do."""
+
+
+@contextmanager
+def made_whole(out: Path) -> Iterator[Path]:
+    """A path beside ``out`` to write to: it becomes ``out`` when the block ends, and goes when the block fails.
+
+    Raises
+    ------
+    RecordError
+        ``out`` exists or cannot be written; nothing is left behind.
+    """
+    if out.exists():
+        raise RecordError(f"{out} exists; a record is never written over, choose another name")
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        yield part
+        with writing(out):
+            part.replace(out)
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 @contextmanager
