@@ -38,42 +38,30 @@ class FlowRecord(Procedure):
         from data.checks import Evaluation
         from data.samples import Quality
         from protocols.analysis.change_points import change_points
+        from protocols.analysis.decision import reported
         from protocols.analysis.grid import RecordError, gaps
 
         series = run.corrected("flow")
         good = series.good()
         share = float(((series.quality & int(Quality.SATURATED)) != 0).mean()) if series.t.size else 0.0
-        checks = [_check("saturated", "Saturated samples", 100.0 * share, "%")]
+        checks = [reported("saturated", "Saturated samples", 100.0 * share, "%")]
         try:
             found = change_points(good.t, good.values)
         except RecordError as error:
-            return Evaluation((*checks, _check("changes", "Changes of regime", None, "1", str(error))))
+            return Evaluation((*checks, reported("changes", "Changes of regime", None, "1", str(error))))
         checks += _changes(found)
         mean = math.fsum(good.values.tolist()) / good.t.size
-        checks.append(_check("mean-flow", "Mean flow", mean, "uL/h"))
+        checks.append(reported("mean-flow", "Mean flow", mean, "uL/h"))
         return Evaluation(tuple(checks), (_curve(good.t, good.values),), gaps(series.t, LONGEST_GAP_S))
 
 
 def _changes(found: ChangePoints) -> Iterator[Check]:
-    yield _check("changes", "Changes of regime", float(len(found.at_s)), "1")
+    from protocols.analysis.decision import reported
+
+    yield reported("changes", "Changes of regime", float(len(found.at_s)), "1")
     for number, (at_s, after) in enumerate(zip(found.at_s, found.regimes[1:], strict=True), 1):
         note = f"then from {after.begin:.4g} to {after.end:.4g} uL/h"
-        yield _check(f"change-{number}", f"Change {number} after", at_s / 3600.0, "h", note)
-
-
-def _check(name: str, title: str, value: float | None, unit: str, note: str = "") -> Check:
-    from data.checks import Check, Verdict
-
-    return Check(
-        name=name,
-        title=title,
-        value=value,
-        unit=unit,
-        verdict=Verdict.NOT_MEASURED,
-        owner="dut",
-        optional=True,
-        note=note,
-    )
+        yield reported(f"change-{number}", f"Change {number} after", at_s / 3600.0, "h", note)
 
 
 def _curve(t_s: FloatArray, flow_ul_per_h: FloatArray) -> Curve:

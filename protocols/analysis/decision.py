@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from data.checks import Limits, Verdict
+from data.checks import Check, Limits, Verdict
 from protocols.analysis.budget import coverage_factor
 
 Kind = Literal["non-binary", "simple acceptance", "guarded acceptance"]
@@ -103,6 +103,23 @@ def judge(
         fields["conformity_probability"] = conformity_probability(value, u, dof, limits)
         fields["verdict"] = _verdict(value, expanded, limits, rule)
     return fields
+
+
+def reported(
+    name: str, title: str, value: float | None, unit: str, note: str = "", depends_on: tuple[str, ...] = ()
+) -> Check:
+    """A number about the pump that nothing limits: it is shown, and no verdict follows from it."""
+    return Check(
+        name=name,
+        title=title,
+        value=value,
+        unit=unit,
+        verdict=Verdict.NOT_MEASURED,
+        owner="dut",
+        optional=True,
+        depends_on=depends_on,
+        note=note,
+    )
 
 
 def conformity_probability(value: float, u: float, dof: float, limits: Limits) -> float:

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from data.checks import Axis, Check, Curve, Exclusion, Verdict
+from data.checks import Axis, Check, Curve, Exclusion
 from data.samples import FloatArray
 from protocols.analysis import drift, strokes
+from protocols.analysis.decision import reported
 from protocols.analysis.grid import RecordError
 from protocols.analysis.mass_steps import Expected
 
@@ -52,28 +53,14 @@ def change_checks(
     if largest is not None:
         note = f"from {largest.began_s:.0f} s, seen at {largest.seen_s:.0f} s; {note}"
     shift = largest.shift_percent if largest else 0.0
-    yield _check("flow-shift", "Largest shift of flow", shift, "%", note, depends_on)
+    yield reported("flow-shift", "Largest shift of flow", shift, "%", note, depends_on)
     slope = drift.slope_percent_per_day(sums)
-    yield _check("flow-drift", "Drift of flow a day", slope, "%", "", depends_on)
+    yield reported("flow-drift", "Drift of flow a day", slope, "%", "", depends_on)
 
 
 def _strokes(stroke_ul: float, reading_ul: float) -> int:
     """Strokes in a group: so many that the balance's noise is under 1 % of it."""
     return max(1, math.ceil(100.0 * reading_ul / stroke_ul))
-
-
-def _check(name: str, title: str, value: float, unit: str, note: str, depends_on: tuple[str, ...]) -> Check:
-    return Check(
-        name=name,
-        title=title,
-        value=value,
-        unit=unit,
-        verdict=Verdict.NOT_MEASURED,
-        owner="dut",
-        optional=True,
-        depends_on=depends_on,
-        note=note,
-    )
 
 
 def stroke_curve(
