@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 from bench import __version__, preflight
@@ -107,6 +107,31 @@ class Prepared:
     origin: Origin
 
 
+@dataclass(frozen=True, slots=True)
+class Underway:
+    """A run that begins."""
+
+    engine: Engine
+    clock: Clock
+    recorder: Recorder
+    run_id: str
+    journal: Path
+    run_file: Path
+
+
+class Lead(Protocol):
+    """Whoever leads a run from outside: a runner, with its clients."""
+
+    def begins(self, run: Underway) -> None:
+        """Take the run over; called on the clock's own thread, before anything moves."""
+
+    def synced(self, seq: int) -> None:
+        """Hear that the journal is on the disk up to a sequence number; must not wait."""
+
+    def ends(self) -> None:
+        """Let go of the engine; called on the clock's own thread.  Nothing is recorded after it."""
+
+
 def prepare(request: Request) -> Prepared:
     """Read every file and parameter that a request names; raises a ValueError with one clear sentence."""
     path = station_path(request.station)
@@ -178,11 +203,49 @@ def _roles(path: Path, station: Station, procedure: Procedure) -> dict[str, str]
     return roles
 
 
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A run against which nothing stands; nothing has moved yet."""
+
+    prepared: Prepared
+    clock: Clock
+    opened: OpenStation
+    findings: Sequence[preflight.Finding]
+
+
+@contextmanager
+def _ready(request: Request) -> Iterator[_Ready]:
+    """Check a request and make its station; raises a ValueError with one clear sentence."""
+    prepared = prepare(request)
+    clock = _clock(prepared, request.pace)
+    with open_station(
+        prepared.station,
+        prepared.path,
+        clock,
+        seed=request.seed,
+        faults=tuple(parse_fault(text) for text in request.faults),
+        dut=prepared.articles["dut"],
+        fluid=prepared.articles["fluid"],
+        replay=request.replay,
+    ) as opened:
+        findings = preflight.findings(prepared.procedure, opened, prepared.roles, prepared.articles, request.out, clock)
+        preflight.insist(findings, [override.finding for override in request.overrides])
+        yield _Ready(prepared, clock, opened, findings)
+
+
+def check(request: Request) -> tuple[Station, Sequence[preflight.Finding]]:
+    """Everything that `conduct` checks before anything moves, and nothing more; raises ValueError as it does."""
+    with _ready(request) as ready:
+        _new_name(request.out, ready.prepared)
+        return ready.prepared.station, ready.findings
+
+
 def conduct(
     request: Request,
     progress: Callable[[float, str], None] | None = None,
     afterwards: Callable[[OpenStation], None] | None = None,
     announce: Callable[[Sequence[preflight.Finding]], None] | None = None,
+    lead: Lead | None = None,
 ) -> Result:
     """Run the request to its end and close the record.
 
@@ -191,6 +254,7 @@ def conduct(
     progress : called now and then with the share of the planned time that is done and the present phase.
     announce : called with what the preflight found, before anything moves.
     afterwards : called when the run has ended and its station is still open, to look at the truth of a simulated one.
+    lead : whoever leads the run from outside.
 
     Raises
     ------
@@ -199,33 +263,18 @@ def conduct(
     ValueError
         Bad input, or a preflight finding that blocks and was not overridden; nothing has moved.
     """
-    prepared = prepare(request)
-    seed = request.seed
-    clock = _clock(prepared, request.pace)
-    begun = clock.wall()
-    faults = tuple(parse_fault(text) for text in request.faults)
-    with open_station(
-        prepared.station,
-        prepared.path,
-        clock,
-        seed=seed,
-        faults=faults,
-        dut=prepared.articles["dut"],
-        fluid=prepared.articles["fluid"],
-        replay=request.replay,
-    ) as opened:
-        findings = preflight.findings(prepared.procedure, opened, prepared.roles, prepared.articles, request.out, clock)
-        preflight.insist(findings, [override.finding for override in request.overrides])
+    begun = Clock.wall()
+    with _ready(request) as ready:
         if announce is not None:
-            announce(findings)
-        run_file = _new_name(request.out, prepared)
+            announce(ready.findings)
+        run_file = _new_name(request.out, ready.prepared)
         journal = run_file.with_suffix(".journal")
-        header = _header(prepared, opened, run_file, clock, findings)
-        writer = JournalWriter(journal, header)
-        recorded = clock.run(lambda: _record(prepared, opened, writer, clock, progress))
-        simulated_s = clock.now()
+        header = _header(ready, run_file)
+        writer = JournalWriter(journal, header, acknowledged=None if lead is None else lead.synced)
+        recorded = ready.clock.run(lambda: _record(ready, writer, header["run_id"], progress, lead))
+        simulated_s = ready.clock.now()
         if afterwards is not None:
-            afterwards(opened)
+            afterwards(ready.opened)
     if recorded.unsaved is not None:
         raise UnsavedError(_rescue(writer, run_file))
     try:
@@ -237,12 +286,12 @@ def conduct(
         run_file,
         journal,
         recorded.end,
-        prepared.origin,
+        ready.prepared.origin,
         closed.evaluation,
         closed.verification,
-        findings,
+        ready.findings,
         simulated_s,
-        clock.wall() - begun,
+        Clock.wall() - begun,
         recorded.trouble,
     )
 
@@ -257,13 +306,14 @@ class _Recorded:
 
 
 def _record(
-    prepared: Prepared,
-    opened: OpenStation,
+    ready: _Ready,
     writer: JournalWriter,
-    clock: Clock,
+    run_id: str,
     progress: Callable[[float, str], None] | None,
+    lead: Lead | None,
 ) -> _Recorded:
     """Body of the main worker."""
+    prepared, clock = ready.prepared, ready.clock
     trouble: list[str] = []
 
     def on_trouble(text: str) -> None:
@@ -274,7 +324,7 @@ def _record(
     person = _person(prepared.request)
     longest_block_s = prepared.request.longest_block_s or clock.block_s
     engine = Engine(
-        opened, prepared.procedure, prepared.roles, recorder, longest_block_s=longest_block_s, person=person
+        ready.opened, prepared.procedure, prepared.roles, recorder, longest_block_s=longest_block_s, person=person
     )
     for override in prepared.request.overrides:
         fields = {"finding": override.finding, "person": override.person, "reason": override.reason}
@@ -285,9 +335,13 @@ def _record(
     unsaved = None
     try:
         with _stopped_by_signals(clock, engine, person):
+            if lead is not None:
+                lead.begins(Underway(engine, clock, recorder, run_id, writer.path, writer.path.with_suffix(".h5")))
             end = engine.run()
     finally:
         done.set()
+        if lead is not None:
+            lead.ends()
         try:
             recorder.close()
         except JournalFull as error:
@@ -349,10 +403,8 @@ def _person(request: Request) -> str:
     return request.person or getpass.getuser()
 
 
-def _header(
-    prepared: Prepared, opened: OpenStation, run_file: Path, clock: Clock, findings: Sequence[preflight.Finding]
-) -> dict[str, Any]:
-    procedure = prepared.procedure
+def _header(ready: _Ready, run_file: Path) -> dict[str, Any]:
+    prepared, procedure = ready.prepared, ready.prepared.procedure
     steps = plan(procedure)
     return {
         "run_id": str(uuid4()),
@@ -364,13 +416,13 @@ def _header(
         "params": procedure.values(),
         "seed": prepared.request.seed if prepared.station.simulated else None,
         "faults": list(prepared.request.faults),
-        "start_utc": clock.start.isoformat(),
+        "start_utc": ready.clock.start.isoformat(),
         "station": prepared.station.model_dump(mode="json", by_alias=False),
         "roles": prepared.roles,
         **prepared.articles,
         "schedule": procedure.values().get("schedule"),
         "steps": [step.to_json() for step in steps],
-        "findings": [finding.to_json(prepared.path) for finding in findings],
+        "findings": [finding.to_json(prepared.path) for finding in ready.findings],
         "software": {name: _version(name) for name in SOFTWARE} | {"python": platform.python_version()},
         "session": {
             "host": platform.node(),
