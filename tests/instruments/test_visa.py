@@ -4,7 +4,6 @@ import contextlib
 import itertools
 import sys
 
-import numpy as np
 import pytest
 import pyvisa
 import serial
@@ -21,14 +20,8 @@ from instruments.instrument import (
     InstrumentReplyError,
     InstrumentTimeout,
     Polled,
-    load_driver,
 )
-from instruments.simulation.devices.mt_sics import MtSicsBalance
-from instruments.simulation.devices.pump_link import PumpLinkDevice
-from instruments.simulation.devices.sensirion_shdlc import ShdlcFlowSensor
-from instruments.simulation.signal import PumpState
 from instruments.simulation.wire import ByteDevice, LineAssembler
-from instruments.simulation.wire_server import WireServer
 from instruments.visa import DEADLINES, LAST_RETRY_S, VisaInstrument, VisaSettings
 
 TIMEOUT_S = 0.3
@@ -387,6 +380,14 @@ def test_a_port_behind_which_nobody_answers_is_closed_again(wired, device, damag
     assert reader.clock.now() <= DEADLINES * TIMEOUT_S
 
 
+def test_a_tcp_port_on_which_nobody_listens_is_disconnected():
+    settings = VisaSettings.model_validate({"resource": "TCPIP::127.0.0.1::9::SOCKET", "timeout": "0.1 s"})
+    reader = Reader("it", settings, WallClock(), Connection.through("@py"))
+    with pytest.raises(InstrumentDisconnected):
+        reader.open()
+    reader.connection.close()
+
+
 @pytest.mark.parametrize("error", [InstrumentReplyError, InstrumentRefusal])
 def test_what_cannot_be_brought_back_keeps_the_instrument_out_of_use(reader, device, error):
     def fail():
@@ -468,71 +469,3 @@ def test_an_instrument_with_message_boundaries_is_cleared_to_get_in_step(wired, 
     device.latency_s = 0.01
     reader.clock.sleep(2.0)
     assert reader.sample().values[0] == len(device.asked)
-
-
-# -- the drivers on a real port, through pyvisa-py
-
-
-class Steady:
-    def at(self, t):
-        return 694.5
-
-    def samples(self, t0, dt, first, n):
-        return np.full(n, 694.5)
-
-
-class IdlePump:
-    maker, model, serial, firmware = "Nobody", "Roller", "P1", "1.0"
-
-    def state(self, t):
-        return PumpState(False, "stopped", 0.0, 20_000.0, (), t, 5.0)
-
-
-@pytest.fixture
-def on_tcp():
-    """Function that opens a driver through pyvisa-py in front of a device that listens on a TCP port."""
-    clock = WallClock()
-    connection = Connection.through("@py")
-    opened = []
-    with WireServer(clock) as server:
-
-        def on_tcp(driver, device):
-            host, port = server.tcp(device)
-            kind = load_driver(driver)
-            settings = kind.settings_type.model_validate(
-                {"resource": f"TCPIP::{host}::{port}::SOCKET", "timeout": "2 s"}
-            )
-            instrument = kind("it", settings, clock, connection)
-            instrument.open()
-            opened.append(instrument)
-            return instrument
-
-        yield on_tcp
-        for instrument in opened:
-            instrument.close()
-    connection.close()
-
-
-def test_a_balance_is_weighed_on_a_terminal_server(on_tcp):
-    balance = on_tcp("mettler-mtsics", MtSicsBalance(Steady(), latency_s=0.001))
-    assert [balance.sample().values[0] for _ in range(5)] == [694.5] * 5
-
-
-def test_a_flow_sensor_is_read_on_a_terminal_server(on_tcp):
-    sensor = on_tcp("sensirion-shdlc", ShdlcFlowSensor(Steady(), latency_s=0.001))
-    sensor.start()
-    sensor.clock.sleep(0.25)
-    assert sensor.read(10).values[:2, 0] == pytest.approx(694.5 * 0.06)
-
-
-def test_a_pump_is_asked_on_a_terminal_server(on_tcp):
-    link = on_tcp("pump-link", PumpLinkDevice(IdlePump(), latency_s=0.001))
-    assert link.sample().values[1] == 20_000.0
-
-
-def test_a_tcp_port_on_which_nobody_listens_is_disconnected():
-    settings = VisaSettings.model_validate({"resource": "TCPIP::127.0.0.1::9::SOCKET", "timeout": "0.1 s"})
-    reader = Reader("it", settings, WallClock(), Connection.through("@py"))
-    with pytest.raises(InstrumentDisconnected):
-        reader.open()
-    reader.connection.close()
