@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from bench.rig_limits import RigLimits
 from data import quantities
 from data.quantity_fields import LengthMm, Percent, Stated, TemperatureC, TimeS, VolumeUl, reads
 from data.samples import Channel, FloatArray
@@ -148,6 +149,7 @@ class Station(Stated):
     interlocks: dict[str, InterlockTable] = Field({})
     safe_state: list[SafeStep] = Field([])
     collection: Collection | None = None
+    rig_check: RigLimits | None = None
     simulation: dict[str, Any] = Field({})
 
     @property

@@ -1,0 +1,129 @@
+"""The rig check that a run relies on: the station's latest one, and whether it still holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from bench.station import Station
+from data.checks import Origin, Verdict
+from data.run import Run, RunError
+from data.seal import read_seal, verify
+
+PROCEDURE = "rig-check"
+
+ACCEPTED = (Verdict.PASS, Verdict.CONDITIONAL_PASS)
+
+
+@dataclass(frozen=True)
+class RigReference:
+    """What a run may say of its rig.
+
+    Attributes
+    ----------
+    demanded : the station asks for a rig check.
+    holds : there is one, it passed, is intact, recent, and nothing of the station has changed since.
+    why : the sentence that says why it does not hold; empty when it does.
+    run_id, digest, file : of the rig check; empty without one.
+    values : what it measured of the rig, such as ``flow_gain``, unit in the name.
+    """
+
+    demanded: bool
+    holds: bool
+    why: str = ""
+    run_id: str = ""
+    digest: str = ""
+    file: str = ""
+    values: dict[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Fields of the run's record "rig-check"."""
+        return {
+            "demanded": self.demanded,
+            "holds": self.holds,
+            "text": self.why,
+            "check_run_id": self.run_id,
+            "check_digest": self.digest,
+            "values": dict(self.values),
+        }
+
+
+def rig_reference(folder: Path, station: Station, origin: Origin, seed: int | None, now: datetime) -> RigReference:
+    """Find the station's latest rig check among the runs of a folder, and judge whether it holds.
+
+    Parameters
+    ----------
+    seed : of a simulated station, whose rig is another one for each seed; None for a real one.
+    now : moment at which the run begins, in UTC.
+    """
+    demanded = station.rig_check is not None and station.rig_check.demanded
+    if station.rig_check is None:
+        return RigReference(False, False, "the station asks for no rig check")
+    latest = max(_candidates(folder, station, origin, seed), key=lambda found: found.begun, default=None)
+    if latest is None:
+        why = f'no rig check of station "{station.name}" was found in {folder}; run rig-check first'
+        return RigReference(demanded, False, why)
+    why = _why_not(latest, station, now)
+    return RigReference(demanded, not why, why, latest.run_id, latest.digest, latest.path.name, latest.values)
+
+
+@dataclass(frozen=True)
+class _Found:
+    path: Path
+    run_id: str
+    digest: str
+    begun: datetime
+    ended: datetime
+    verdict: Verdict
+    station: dict[str, Any]
+    values: dict[str, float]
+
+
+def _candidates(folder: Path, station: Station, origin: Origin, seed: int | None) -> Iterator[_Found]:
+    for path in sorted(folder.glob(f"{PROCEDURE}_*.h5")):
+        try:
+            sealed = read_seal(path)
+            with Run.open(path) as run:
+                if run.procedure != PROCEDURE or run.station.get("name") != station.name or run.origin is not origin:
+                    continue
+                if run.seed != seed or run.evaluation is None or sealed is None:
+                    continue
+                # A simulated run's own times are virtual; it was made at the time of the computer.
+                begun = datetime.fromisoformat(str(run.session.get("wall_start") or run.start.isoformat()))
+                lasted = timedelta(seconds=0.0 if origin is Origin.SIMULATED else run.end_s)
+                evaluation, said = run.evaluation, run.station
+                yield _Found(
+                    path,
+                    str(sealed["run_id"]),
+                    str(sealed["content"]),
+                    begun,
+                    begun + lasted,
+                    evaluation.verdict,
+                    said,
+                    dict(evaluation.values),
+                )
+        except (RunError, ValueError, OSError):
+            continue  # a file that cannot be read proves nothing; the next one may
+
+
+def _why_not(found: _Found, station: Station, now: datetime) -> str:
+    """Why a rig check does not hold, as one sentence; empty when it does."""
+    assert station.rig_check is not None
+    name = found.path.name
+    if found.verdict not in ACCEPTED:
+        return f"the latest rig check, {name}, ended {found.verdict}; mend the rig and run rig-check again"
+    age_s = (now - found.ended).total_seconds()
+    if age_s > station.rig_check.valid_s:
+        hours = station.rig_check.valid_s / 3600.0
+        return f"the latest rig check, {name}, is {age_s / 3600.0:.1f} h old and holds for {hours:g} h; run it again"
+    stated = station.model_dump(mode="json", by_alias=False)
+    changed = next((key for key in ("instruments", "collection", "roles") if stated[key] != found.station[key]), None)
+    if changed:
+        return f"the station's table [{changed}] was changed since the latest rig check, {name}; run rig-check again"
+    verification = verify(found.path)
+    if not verification.intact:
+        return f"the latest rig check, {name}, is {verification.state}; run rig-check again"
+    return ""
