@@ -156,7 +156,8 @@ def same_dimension(unit: str, other: str) -> bool:
 def _split(text: str, wanted: Dimension) -> tuple[str, str]:
     """Number and unit (in our spelling) of a text; the unit may be one that nobody knows."""
     if not isinstance(text, str):
-        raise QuantityError(f'{text} is a bare number; write {wanted.noun} as text, for example "{wanted.example}"')
+        write = f'write {wanted.noun} as text with its unit, for example "{wanted.example}"'
+        raise QuantityError(f"{text} is a bare number; {write}")
     plain = "".join(letter if letter.isprintable() else " " for letter in text.replace("\u2212", "-")).strip()
     if not plain:
         raise QuantityError(f"{wanted.noun} is missing; write for example {wanted.example}")

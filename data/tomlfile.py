@@ -127,9 +127,14 @@ def _sentence(problem: Any, shown: Key, key: Key, model: type[BaseModel] | None,
         "date_from_datetime_parsing": "a date, such as 2026-10-31",
     }.get(kind)
     if wanted:
-        return f"{named} is {given!r}; write {wanted}"
+        return f"{named} is {_written(given)}; write {wanted}"
     message = problem["msg"]
-    return f"{named} is {given!r}: {message[:1].lower()}{message[1:]}; change it"
+    return f"{named} is {_written(given)}: {message[:1].lower()}{message[1:]}; change it"
+
+
+def _written(given: object) -> str:
+    """A value as it stands in the file: text in double quotes, true and false in small letters."""
+    return json.dumps(given, ensure_ascii=False, default=str)
 
 
 def _meant(problems: Sequence[Any], model: type[BaseModel] | None) -> Iterator[tuple[Key, Key]]:

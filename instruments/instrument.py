@@ -318,8 +318,8 @@ def load_driver(name: str) -> type[Instrument]:
     """
     if name not in driver_names():
         near = difflib.get_close_matches(name, driver_names(), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise DriverError(f"there is no driver {name!r}{hint} (known: {', '.join(driver_names())})")
+        hint = f'; did you mean "{near[0]}"?' if near else ""
+        raise DriverError(f'there is no driver "{name}"{hint} (known: {", ".join(driver_names())})')
     module = f"instruments.drivers.{name.replace('-', '_')}"
     if importlib.util.find_spec(module) is not None:
         driver = importlib.import_module(module).DRIVER
@@ -328,7 +328,7 @@ def load_driver(name: str) -> type[Instrument]:
         try:
             driver = found.load()
         except (ImportError, AttributeError) as error:
-            raise DriverError(f"driver {name!r} ({found.value}) cannot be loaded: {error}") from error
+            raise DriverError(f'driver "{name}" ({found.value}) cannot be loaded: {error}') from error
     if not (isinstance(driver, type) and issubclass(driver, Instrument)):
-        raise DriverError(f"driver {name!r} is {driver!r}, not a class of instruments")
+        raise DriverError(f'driver "{name}" is {driver!r}, not a class of instruments')
     return driver

@@ -135,7 +135,7 @@ def test_a_number_without_a_unit_is_read_from_a_record_only():
         ('"stall"', '"stal"', ':23: key "alarms.2": "stal" is not known here; did you mean "stall"?'),
         ("septum_punctures = 500", 'septum_punctures = "500"', "write a whole number without quotes"),
         ("simulated = true", 'simulated = "yes"', "write true or false, without quotes"),
-        ('["0.048 mL/day", "24 mL/day"]', '"24 mL/day"', "key \"rate_range\" is '24 mL/day'; write a list in brackets"),
+        ('["0.048 mL/day", "24 mL/day"]', '"24 mL/day"', 'key "rate_range" is "24 mL/day"; write a list in brackets'),
         ('["0.048 mL/day", "24 mL/day"]', '["24 mL/day", "1 mL/day"]', '"rate_range" is [lowest, highest]'),
         ('"1.5 mL"', '"25 mL"', '"residual" must lie between 0 and "reservoir"'),
         ('stroke = "5 uL"', "", "a peristaltic pump delivers in strokes"),

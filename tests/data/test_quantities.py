@@ -132,7 +132,9 @@ def test_what_is_not_one_number_and_one_known_unit_is_refused_with_a_remedy(text
 
 
 def test_a_bare_number_from_a_file_is_told_to_be_text():
-    with pytest.raises(QuantityError, match='5 is a bare number; write a volume as text, for example "50 uL"'):
+    with pytest.raises(
+        QuantityError, match='5 is a bare number; write a volume as text with its unit, for example "50 uL"'
+    ):
         parse(5, "volume")
 
 
