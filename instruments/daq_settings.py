@@ -7,16 +7,14 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from data import quantities
+from data.quantity_fields import LengthMm, TimeS, VoltageV, reads
 from data.samples import PressureReference
 from data.units import DimensionName, canonical, dimensions_of
-from instruments.instrument import Seconds, Settings, quantity
+from instruments.instrument import Settings
 
-Hertz = Annotated[float, quantity("frequency")]
-Volts = Annotated[float, quantity("voltage")]
-Amperes = Annotated[float, quantity("current")]
-Ohms = Annotated[float, quantity("resistance")]
-DegC = Annotated[float, quantity("temperature")]
-Millimetres = Annotated[float, quantity("length")]
+FrequencyHz = Annotated[float, reads("frequency")]
+CurrentA = Annotated[float, reads("current")]
+ResistanceOhm = Annotated[float, reads("resistance")]
 
 Point = tuple[float, float]
 
@@ -96,7 +94,7 @@ class Input(BaseModel):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="name of the channel")
     physical: str = Field(pattern=r"^[^/,: ]+/ai\d+$", description='terminal, such as "cDAQ1Mod1/ai0"')
     reference: PressureReference | None = Field(None, description="of a pressure: gauge, absolute or differential")
-    height_mm: Millimetres = Field(0.0, alias="height", description="above the outlet of the pump under test")
+    height_mm: LengthMm = Field(0.0, alias="height", description="above the outlet of the pump under test")
     description: str = ""
 
 
@@ -109,9 +107,9 @@ class BridgeInput(Input):
         None, description="measured range; a tenth beyond the outermost points when left out"
     )
     configuration: Literal["full", "half", "quarter"] = "full"
-    excitation_v: Volts = Field(2.5, alias="excitation", gt=0.0, description="excitation voltage")
+    excitation_v: VoltageV = Field(2.5, alias="excitation", gt=0.0, description="excitation voltage")
     excitation_source: Literal["internal", "external"] = "internal"
-    bridge_resistance_ohm: Ohms = Field(350.0, alias="bridge_resistance", gt=0.0)
+    bridge_resistance_ohm: ResistanceOhm = Field(350.0, alias="bridge_resistance", gt=0.0)
 
     @model_validator(mode="after")
     def _measures_what_a_bridge_can(self) -> BridgeInput:
@@ -135,7 +133,7 @@ class CurrentInput(Input):
     kind: Literal["current"]
     points: Annotated[Points, reads_points("current", '[["4 mA", "0 kPa"], ["20 mA", "100 kPa"]]')] | None = None
     range: Annotated[Point, reads_span("current", '["0 mA", "20 mA"]')] = (0.0, 20e-3)
-    shunt_ohm: Ohms | None = Field(
+    shunt_ohm: ResistanceOhm | None = Field(
         None, alias="shunt", gt=0.0, description="resistor across a voltage input; left out on a current module"
     )
 
@@ -154,10 +152,10 @@ class RtdInput(Input):
 
     kind: Literal["rtd"]
     type: Literal["Pt3750", "Pt3851", "Pt3911", "Pt3916", "Pt3920", "Pt3928"] = "Pt3851"
-    r0_ohm: Ohms = Field(100.0, alias="r0", gt=0.0, description="resistance at 0 degC")
+    r0_ohm: ResistanceOhm = Field(100.0, alias="r0", gt=0.0, description="resistance at 0 degC")
     wires: Literal[2, 3, 4] = 4
     range: Annotated[Point, reads_span("temperature", '["0 degC", "100 degC"]')] = (0.0, 100.0)
-    excitation_a: Amperes = Field(1e-3, alias="excitation", gt=0.0, description="excitation current")
+    excitation_a: CurrentA = Field(1e-3, alias="excitation", gt=0.0, description="excitation current")
 
 
 AnyInput = Annotated[
@@ -197,12 +195,12 @@ def _distinct(inputs: tuple[Input, ...]) -> tuple[Input, ...]:
 class NiDaqmxSettings(Settings):
     """Settings of the driver ``ni-daqmx``."""
 
-    rate_hz: Hertz = Field(10.0, alias="rate", gt=0.0, description="samples a second of every channel")
+    rate_hz: FrequencyHz = Field(10.0, alias="rate", gt=0.0, description="samples a second of every channel")
     channels: Annotated[tuple[AnyInput, ...], AfterValidator(_distinct)] = ()
     valves: dict[str, Annotated[ValveLine, BeforeValidator(_line_alone)]] = Field(default_factory=dict)
-    buffer_s: Seconds = Field(600.0, alias="buffer", gt=0.0, description="how long samples wait to be read")
-    timeout_s: Seconds = Field(2.0, alias="timeout", gt=0.0, description="longest time without a new sample")
-    deadline_s: Seconds = Field(
+    buffer_s: TimeS = Field(600.0, alias="buffer", gt=0.0, description="how long samples wait to be read")
+    timeout_s: TimeS = Field(2.0, alias="timeout", gt=0.0, description="longest time without a new sample")
+    deadline_s: TimeS = Field(
         10.0, alias="deadline", gt=0.0, description="longest wait for a device server's answer, on the wall clock"
     )
 

@@ -86,7 +86,7 @@ def test_a_valve_may_be_written_as_its_line_alone() -> None:
         ({"points": "2 mV/V"}, "write at least two points"),
         ({"points": [["0 mV/V"], ["2 mV/V", "100 kPa"]]}, "write a pair of quantities"),
         ({"range": ["100 kPa", "0 kPa"]}, "swap them"),
-        ({"excitation": 2.5}, "write the voltage as a string with its unit"),
+        ({"excitation": 2.5}, "write a voltage as text with its unit"),
         ({"reference": "relative"}, "gauge"),
         ({"sensitivity": "2 mV/V"}, "Extra inputs are not permitted"),
         ({"name": "Outlet pressure"}, "String should match pattern"),
