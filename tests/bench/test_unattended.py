@@ -1,0 +1,219 @@
+"""Messages, the stack light, and a computer that stays awake."""
+
+import http.server
+import json
+import socketserver
+import threading
+
+import pytest
+
+from bench.station import OpenStation, Station
+from bench.unattended.awake import awake
+from bench.unattended.messages import Facts, Messenger, occasion_of
+from bench.unattended.stack_light import StackLight
+from bench.unattended.tables import NotifyTable, StackLightTable
+from data.tomlfile import explain
+from instruments.clock import VirtualClock
+from instruments.instrument import InstrumentTimeout
+
+FACTS = Facts("lab3", "flow-accuracy", "r-1", "runs/r-1.h5")
+TRIP = {"action": "stop", "text": 'interlock "outlet-pressure": it was 151 kPa'}
+
+
+@pytest.fixture
+def webhook():
+    """A web server and what was posted to it."""
+    posted = []
+
+    class Hook(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hook)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/hook", posted
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def mail_server():
+    """A mail server that takes everything, and the messages it took."""
+    taken = []
+
+    class Smtp(socketserver.StreamRequestHandler):
+        def handle(self):
+            self.wfile.write(b"220 here\r\n")
+            while line := self.rfile.readline():
+                word = line.split()[0].upper()
+                if word == b"DATA":
+                    self.wfile.write(b"354 go\r\n")
+                    taken.append(b"".join(iter(self.rfile.readline, b".\r\n")).decode())
+                self.wfile.write(b"221 bye\r\n" if word == b"QUIT" else b"250 ok\r\n")
+
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Smtp)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"127.0.0.1:{server.server_address[1]}", taken
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def messenger(*tables):
+    failed = []
+    return Messenger(tables, FACTS, VirtualClock(), failed.append), failed
+
+
+def test_a_trip_is_posted_to_the_webhook(webhook):
+    url, posted = webhook
+    tells, failed = messenger(NotifyTable(webhook=url))
+    tells.hear("interlock", 61.0, TRIP)
+    tells.finish()
+    assert failed == []
+    assert [(said["occasion"], said["station"], said["text"]) for said in posted] == [
+        ("interlock", "lab3", TRIP["text"])
+    ]
+
+
+def test_a_waiting_prompt_and_the_end_are_mailed(mail_server):
+    server, taken = mail_server
+    tells, failed = messenger(NotifyTable(email=("a@lab", "b@lab"), smtp=server, sender="bench@lab"))
+    tells.hear("prompt", 5.0, {"key": "weight", "text": "Put the weight on the pan."})
+    tells.finish()
+    tells.hear("status", 9.0, {"status": "completed", "reason": "all steps done"})
+    tells.finish()
+    assert failed == []
+    assert "Subject: [lab3] prompt: flow-accuracy" in taken[0]
+    assert "To: a@lab, b@lab" in taken[0]
+    assert "ended completed: all steps done" in taken[1]
+
+
+def test_a_server_that_is_not_there_is_told_and_stops_nothing():
+    tells, failed = messenger(NotifyTable(webhook="http://127.0.0.1:9/hook"))
+    tells.hear("interlock", 1.0, TRIP)
+    tells.finish()
+    assert "did not reach http://127.0.0.1:9/hook" in failed[0]
+
+
+def test_what_chatters_is_told_once_and_then_counted(webhook):
+    url, posted = webhook
+    tells, _ = messenger(NotifyTable(webhook=url, on=("outage",)))
+    for t in range(0, 700, 100):
+        tells.hear("outage", float(t), {"state": "begin", "text": "no sample"})
+        tells.finish()
+    assert [said["text"] for said in posted] == ["no sample", "no sample (5 more of this kind before)"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("interlock", {"action": "log", "text": "warm"}),
+        ("outage", {"state": "end", "text": "answers again"}),
+        ("step", {"state": "begin"}),
+    ],
+)
+def test_what_needs_nobody_is_no_occasion(kind, fields):
+    assert occasion_of(kind, fields) is None
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({}, "either a webhook or e-mail"),
+        ({"webhook": "lab.example"}, "is no web address"),
+        ({"email": ("a@lab",)}, 'smtp = "server:port"'),
+    ],
+)
+def test_a_table_that_leads_nowhere_is_refused(table, words, tmp_path):
+    with pytest.raises(ValueError) as refused:
+        NotifyTable.model_validate(table)
+    assert words in explain(tmp_path / "lab.toml", refused.value, model=NotifyTable, prefix="notify")
+
+
+class Lamps:
+    """An instrument with lamps."""
+
+    def __init__(self):
+        self.lit, self.broken = {}, False
+
+    def set_valve(self, name, on):
+        if self.broken:
+            raise InstrumentTimeout("daq", "no answer")
+        self.lit[name] = on
+
+    def valves(self):
+        return dict(self.lit)
+
+    @property
+    def on(self):
+        return {name for name, lit in self.lit.items() if lit}
+
+
+@pytest.fixture
+def light():
+    """A stack light, its lamps and what it told."""
+    lamps, told = Lamps(), []
+    station = Station(name="s", instruments={}, roles={})
+    opened = OpenStation(station, None, VirtualClock(), {"daq": lamps})
+    table = StackLightTable(red="daq.red", amber="daq.amber", green="daq.green")
+    return StackLight(table, opened, lambda level, text: told.append(text)), lamps, told
+
+
+@pytest.mark.parametrize(
+    ("records", "lit"),
+    [
+        ([("step", {})], {"green"}),
+        ([("step", {}), ("prompt", {"key": "a"})], {"amber"}),
+        ([("prompt", {"key": "a"}), ("prompt", {"key": "b"}), ("answer", {"key": "a"})], {"amber"}),
+        ([("prompt", {"key": "a"}), ("answer", {"key": "a"})], {"green"}),
+        ([("pause", {"state": "begin"}), ("pause", {"state": "end"})], {"green"}),
+        ([("step", {}), ("interlock", TRIP), ("prompt", {"key": "a"})], {"red"}),
+        ([("interlock", TRIP), ("reset", {})], {"green"}),
+        ([("interlock", TRIP), ("status", {"status": "stopped-by-interlock"})], {"red"}),
+        ([("step", {}), ("status", {"status": "completed"})], set()),
+        ([("step", {}), ("status", {"status": "error"})], {"red"}),
+    ],
+)
+def test_the_light_shows_the_state_of_the_run(light, records, lit):
+    shows, lamps, _ = light
+    for kind, fields in records:
+        shows.hear(kind, 0.0, fields)
+    assert lamps.on == lit
+
+
+def test_lamps_that_cannot_be_switched_are_told_once(light):
+    shows, lamps, told = light
+    lamps.broken = True
+    for _ in range(3):
+        shows.hear("step", 0.0, {})
+    assert len(told) == 1
+    lamps.broken = False
+    shows.hear("step", 0.0, {})
+    assert lamps.on == {"green"}
+
+
+def test_staying_awake_is_asked_for_and_let_go(tmp_path, monkeypatch):
+    inhibit = tmp_path / "systemd-inhibit"
+    inhibit.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\nexec cat\n')
+    inhibit.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with awake("run 7") as taken:
+        assert taken
+    assert "--why=run 7 --mode=block cat" in (tmp_path / "asked").read_text()
+
+
+def test_a_system_that_refuses_to_stay_awake_is_no_obstacle(tmp_path, monkeypatch):
+    refusing = tmp_path / "systemd-inhibit"
+    refusing.write_text("#!/bin/sh\nexit 1\n")
+    refusing.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with awake("run 7") as taken:
+        assert not taken
