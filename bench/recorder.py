@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -13,6 +14,8 @@ SYNC_WALL_S = 0.5
 """The record is synced at least twice each wall second, so that no more than one second can be lost."""
 
 Entry = Callable[[JournalWriter], object]
+Listener = Callable[[str, float, Mapping[str, Any]], None]
+"""Hears (kind, time, fields) of each record after it was written; what it raises is told and ends nothing."""
 
 
 class Recorder:
@@ -31,6 +34,8 @@ class Recorder:
         self._synced_wall = clock.wall()
         self._on_trouble = on_trouble
         self._full = False
+        self._listeners: list[Listener] = []
+        self._unheard: deque[tuple[str, float, Mapping[str, Any]]] = deque()
         self._worker: Worker = clock.worker("~recorder", self._work)
 
     def stream(self, stream: Stream) -> None:
@@ -49,8 +54,14 @@ class Recorder:
         """Record an event; an urgent one is written and synced at once, not at the next turn."""
         kept = dict(fields)
         self._queue.put(lambda journal: journal.record(kind, t, kept))
+        if self._listeners:
+            self._unheard.append((kind, t, kept))
         if urgent:
             self._urgent.set()
+
+    def listen(self, listener: Listener) -> None:
+        """Have every record from now on heard by the writer's worker, after it was written."""
+        self._listeners.append(listener)
 
     @property
     def pending(self) -> int:
@@ -79,10 +90,20 @@ class Recorder:
             self._drain()
             due = self._clock.wall() - self._synced_wall >= SYNC_WALL_S
             self._to_disk(sync=urgent or closing or due)
+            self._be_heard()
             if closing:
                 self._drain()  # what was told of the disk just now
                 self._journal.close()
                 return
+
+    def _be_heard(self) -> None:
+        while self._unheard:
+            told = self._unheard.popleft()
+            for listener in self._listeners:
+                try:
+                    listener(*told)
+                except Exception as error:  # noqa: BLE001  # a listener that breaks must not end the record
+                    self._on_trouble(f"what listens to the record broke: {type(error).__name__}: {error}")
 
     def _drain(self) -> None:
         for entry in self._queue.drain():

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -21,7 +21,11 @@ from bench import __version__, preflight
 from bench.closing import close_run
 from bench.engine import End, Engine, plan
 from bench.recorder import Recorder
+from bench.rig_reference import RigReference, rig_reference
 from bench.station import OpenStation, Station, load_station, open_station, parse_fault, station_path
+from bench.unattended.attend import attend
+from bench.unattended.awake import awake
+from bench.unattended.messages import Facts
 from data.checks import Evaluation, Origin, Status
 from data.dut import DutModel, load_catheter, load_dut, load_fluid
 from data.journal import JournalError, JournalFull, JournalWriter
@@ -211,6 +215,7 @@ class _Ready:
     clock: Clock
     opened: OpenStation
     findings: Sequence[preflight.Finding]
+    rig: RigReference | None
 
 
 @contextmanager
@@ -229,8 +234,19 @@ def _ready(request: Request) -> Iterator[_Ready]:
         replay=request.replay,
     ) as opened:
         findings = preflight.findings(prepared.procedure, opened, prepared.roles, prepared.articles, request.out, clock)
+        rig = _rig(prepared)
+        if rig is not None and rig.demanded and not rig.holds:
+            findings = [*findings, preflight.Finding("rig-check", "blocks", rig.why)]
         preflight.insist(findings, [override.finding for override in request.overrides])
-        yield _Ready(prepared, clock, opened, findings)
+        yield _Ready(prepared, clock, opened, findings, rig)
+
+
+def _rig(prepared: Prepared) -> RigReference | None:
+    """The rig check on which the run relies; None for a procedure that tests the rig itself."""
+    if not prepared.procedure.relies_on_rig_check:
+        return None
+    seed = prepared.request.seed if prepared.station.simulated else None
+    return rig_reference(prepared.request.out, prepared.station, prepared.origin, seed, WallClock().start)
 
 
 def check(request: Request) -> tuple[Station, Sequence[preflight.Finding]]:
@@ -271,7 +287,8 @@ def conduct(
         journal = run_file.with_suffix(".journal")
         header = _header(ready, run_file)
         writer = JournalWriter(journal, header, acknowledged=None if lead is None else lead.synced)
-        recorded = ready.clock.run(lambda: _record(ready, writer, header["run_id"], progress, lead))
+        with _awake(ready.prepared):
+            recorded = ready.clock.run(lambda: _record(ready, writer, header["run_id"], progress, lead))
         simulated_s = ready.clock.now()
         if afterwards is not None:
             afterwards(ready.opened)
@@ -294,6 +311,11 @@ def conduct(
         Clock.wall() - begun,
         recorded.trouble,
     )
+
+
+def _awake(prepared: Prepared) -> AbstractContextManager[object]:
+    """A real run keeps its computer awake; a simulated one has no hardware that could be left alone."""
+    return nullcontext() if prepared.station.simulated else awake(f"{prepared.procedure.name} is running")
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +343,8 @@ def _record(
         recorder.record("event", clock.now(), {"level": "error", "text": text})
 
     recorder = Recorder(writer, clock, on_trouble)
+    facts = Facts(prepared.station.name, prepared.procedure.name, run_id, str(writer.path.with_suffix(".h5")))
+    told = attend(ready.opened, recorder, facts, trouble.append)
     person = _person(prepared.request)
     longest_block_s = prepared.request.longest_block_s or clock.block_s
     engine = Engine(
@@ -329,6 +353,8 @@ def _record(
     for override in prepared.request.overrides:
         fields = {"finding": override.finding, "person": override.person, "reason": override.reason}
         recorder.record("override", clock.now(), fields, urgent=True)
+    if ready.rig is not None:
+        recorder.record("rig-check", clock.now(), ready.rig.to_json())
     done = clock.event()
     if progress is not None:
         clock.worker("~progress", lambda: _report(engine, clock, done, progress))
@@ -346,6 +372,7 @@ def _record(
             recorder.close()
         except JournalFull as error:
             unsaved = error
+        told()
     return _Recorded(end, trouble, unsaved)
 
 

@@ -143,6 +143,8 @@ class Procedure:
     method: ClassVar[int]
     roles: ClassVar[tuple[Role, ...]] = ()
     params: ClassVar[dict[str, Param]] = {}
+    relies_on_rig_check: ClassVar[bool] = True
+    """Whether what it concludes stands on a rig that was checked; not so where it checks the rig itself."""
 
     def __init_subclass__(cls) -> None:
         hints = get_type_hints(cls)

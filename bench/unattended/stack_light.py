@@ -53,6 +53,11 @@ class StackLight:
             return
         self._show({"red"} if self._alarm else {"amber"} if self._waits else {"green"})
 
+    def finish(self) -> None:
+        """Let go of the lines again; the lamps stay as they are."""
+        for name in {line.partition(".")[0] for line in self._lines.values()}:
+            self._opened.instruments[name].close()
+
     def _show(self, lit: set[str]) -> None:
         for colour, line in self._lines.items():
             on = colour in lit

@@ -98,3 +98,25 @@ def test_trouble_that_passes_at_the_close_is_in_the_record(tmp_path: Path) -> No
 
     clock.run(main)
     assert kinds(tmp_path / "a.journal") == ["note", "event"]
+
+
+def test_a_listener_hears_what_is_written_and_its_failure_ends_nothing(tmp_path: Path) -> None:
+    clock, trouble, heard = VirtualClock(), list[str](), list[tuple[str, float]]()
+    writer = JournalWriter(tmp_path / "a.journal", HEADER)
+
+    def listen(kind: str, t: float, fields: object) -> None:
+        heard.append((kind, t))
+        if kind == "note":
+            raise ValueError("no ears")
+
+    def main() -> None:
+        recorder = Recorder(writer, clock, trouble.append)
+        recorder.listen(listen)
+        recorder.record("note", 1.0, {})
+        recorder.record("status", 2.0, {})
+        recorder.close()
+
+    clock.run(main)
+    assert heard == [("note", 1.0), ("status", 2.0)]
+    assert trouble == ["what listens to the record broke: ValueError: no ears"]
+    assert kinds(tmp_path / "a.journal") == ["note", "status"]
