@@ -7,22 +7,20 @@ short block).  What is lost leaves a hole in the sample indices, sized by time; 
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from data.samples import Block
 from instruments.clock import Clock
 from instruments.daq_acquisition import Acquisition
+from instruments.daq_devices import asking, check_serial, device_names, identity, missing, present
 from instruments.daq_inputs import Columns
 from instruments.daq_lines import Lines
-from instruments.daq_session import DAQ_ERRORS, DaqSession, mapped
+from instruments.daq_session import DaqSession
 from instruments.daq_settings import NiDaqmxSettings
 from instruments.instrument import (
     Buffered,
     Connection,
     Identity,
-    InstrumentDisconnected,
     InstrumentReplyError,
     Settings,
 )
@@ -52,43 +50,24 @@ class NiDaqmx(Buffered):
 
     def open(self) -> None:
         """Make the tasks; raises InstrumentError when the device is not there or cannot do what is asked."""
-        identity = self.identify()
-        wanted = self.settings.serial
-        if wanted is not None and wanted.lower() != identity.serial.lower():
-            raise InstrumentReplyError(
-                self.name, f"has serial number {identity.serial}, not {wanted}; correct the station or the cabling"
-            )
+        check_serial(self.name, self.settings.serial, self.identify())
         self._acquisition.configure()
         self._lines.states()
 
     def identify(self) -> Identity:
         """Who the first device is: its chassis where it has one, and the modules in use."""
-        with self._session() as session:
-            system = session.system()
-            names = self._device_names()
-            devices = {device.name.lower(): device for device in system.devices}
-            missing = [name for name in names if name.lower() not in devices]
-            if missing:
-                raise InstrumentDisconnected(
-                    self.name, f'there is no device "{missing[0]}"; there are {", ".join(sorted(devices)) or "none"}'
-                )
-            used = [devices[name.lower()] for name in names]
-            modules = ", ".join(device.product_type for device in used)
-            chassis = used[0].compact_daq_chassis_device if "mod" in used[0].name.lower() else None
-            head = chassis or used[0]
-            model = f"{chassis.product_type} ({modules})" if chassis else modules
-            version = ".".join(str(part) for part in system.driver_version)
-            return Identity("NI", model, f"{head.serial_num:08X}", f"NI-DAQmx {version}")
+        with asking(self.name, self._new_session()) as session:
+            return identity(self.name, session, self._device_names())
 
     def probe(self) -> list[str]:
         """Say which terminals and lines do not exist."""
-        with self._session() as session:
-            devices = {device.name.lower(): device for device in session.system().devices}
+        with asking(self.name, self._new_session()) as session:
+            devices = present(session)
             problems = []
             for each in self.settings.channels:
-                problems += self._missing(f'channel "{each.name}"', each.physical, devices, "ai_physical_chans")
+                problems += missing(f'channel "{each.name}"', each.physical, devices, "ai_physical_chans")
             for name, valve in self.settings.valves.items():
-                problems += self._missing(f'valve "{name}"', valve.line, devices, "do_lines")
+                problems += missing(f'valve "{name}"', valve.line, devices, "do_lines")
             return problems
 
     def make_safe(self) -> str:
@@ -143,35 +122,13 @@ class NiDaqmx(Buffered):
 
     # -- small parts
 
-    @contextlib.contextmanager
-    def _session(self) -> Iterator[DaqSession]:
-        """A connection for a few questions; what goes wrong becomes an error of the bench."""
-        session = self._new_session()
-        try:
-            yield session
-        except DAQ_ERRORS as error:
-            raise mapped(self.name, error) from error
-        finally:
-            session.close()
-
     def _new_session(self) -> DaqSession:
         """A new connection; a fresh one after a failure, since gRPC would wait before it tried an old one again."""
         return DaqSession(self.connection.daq, self.settings.deadline_s)
 
     def _device_names(self) -> list[str]:
-        physical = [each.physical for each in self.settings.channels]
-        lines = [valve.line for valve in self.settings.valves.values()]
-        return list(dict.fromkeys(terminal.partition("/")[0] for terminal in physical + lines))
-
-    def _missing(self, what: str, terminal: str, devices: dict[str, Any], having: str) -> list[str]:
-        name = terminal.partition("/")[0]
-        device = devices.get(name.lower())
-        if device is None:
-            return [f'{what}: there is no device "{name}"; there are {", ".join(sorted(devices)) or "none"}']
-        there = [each.name for each in getattr(device, having)]
-        if terminal.lower() in (each.lower() for each in there):
-            return []
-        return [f'{what}: {device.product_type} "{name}" has no "{terminal}"; correct the station']
+        channels = [each.physical for each in self.settings.channels]
+        return device_names([*channels, *(valve.line for valve in self.settings.valves.values())])
 
 
 def _word(on: bool) -> str:
