@@ -29,7 +29,7 @@ POOR = 0.1
 
 EVERYTHING = (0.0, float("inf"))
 
-OVERRIDABLE = ("calibration", "unusual-rate", "fluid-expiry", "reservoir", "disk")
+OVERRIDABLE = ("calibration", "unusual-rate", "fluid-expiry", "reservoir", "disk", "rig-check")
 """What a named person may take upon themselves; the rest cannot work or would do harm."""
 
 

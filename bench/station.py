@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.rig_limits import RigLimits
+from bench.unattended.tables import NotifyTable, StackLightTable
 from data import quantities
 from data.quantity_fields import LengthMm, Percent, Stated, TemperatureC, TimeS, VolumeUl, reads
 from data.samples import Channel, FloatArray
@@ -150,6 +151,8 @@ class Station(Stated):
     safe_state: list[SafeStep] = Field([])
     collection: Collection | None = None
     rig_check: RigLimits | None = None
+    notify: list[NotifyTable] = Field([])
+    stack_light: StackLightTable | None = None
     simulation: dict[str, Any] = Field({})
 
     @property
