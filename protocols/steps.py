@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Literal
 
 from data.schedule import Schedule
+from instruments.capabilities import Prompt
 
 Json = dict[str, object]
 
@@ -116,6 +118,130 @@ class SetValve(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class MoveValve(Step):
+    """Open or close a valve, whichever of the two needs current."""
+
+    role: str
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RequestBolus(Step):
+    """Ask the pump for a bolus; what it answers, a refusal too, is recorded."""
+
+    role: str
+    volume_ul: float
+    duration_s: float
+    kind: Literal["single", "patient", "priming"] = "single"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSettings(Step):
+    """Ask an instrument what keeps it from being ready, and keep the answer under a key."""
+
+    role: str
+    key: str
+
+
+# --------------------------------------------------------------------------------- pressure, syringe, temperature
+
+
+@dataclass(frozen=True, slots=True)
+class SetPressure(Step):
+    """Let a pressure controller regulate to a gauge pressure, at most so fast; it is reached in a later phase."""
+
+    role: str
+    pressure_kpa: float
+    slew_kpa_per_s: float | None = None  # None: as the instrument's settings say
+
+
+@dataclass(frozen=True, slots=True)
+class IsolatePressure(Step):
+    """Let a pressure controller cease to regulate and stay shut."""
+
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class VentPressure(Step):
+    """Let a pressure controller open to ambient."""
+
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Infuse(Step):
+    """Start to push at a rate, for a volume or until it is halted; the next step begins at once."""
+
+    role: str
+    rate_ul_per_h: float
+    volume_ul: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw(Step):
+    """Start to draw at a rate, for a volume or until it is halted; the next step begins at once."""
+
+    role: str
+    rate_ul_per_h: float
+    volume_ul: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitSyringe(Step):
+    """Wait until a syringe pump has moved its volume and stands; an alarm, or no end in time, ends the run."""
+
+    role: str
+    at_most_s: float
+
+    @property
+    def most_s(self) -> float:
+        """The longest wait."""
+        return self.at_most_s
+
+
+@dataclass(frozen=True, slots=True)
+class HaltSyringe(Step):
+    """Stop a syringe pump."""
+
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClearSyringe(Step):
+    """Set the counts of a syringe pump to zero; it must stand."""
+
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSyringe(Step):
+    """Ask a syringe pump for its motion, counts and alarm, and keep the answer under a key."""
+
+    role: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetTemperature(Step):
+    """Give a bath its set point; it is reached in a later `Condition`."""
+
+    role: str
+    temperature_degc: float
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchBath(Step):
+    """Start or stop the circulation of a bath and its control."""
+
+    role: str
+    on: bool
+
+
+# ---------------------------------------------------------------------------------------------------- time
+
+
+@dataclass(frozen=True, slots=True)
 class Phase(Step):
     """Record for a time, or until a condition holds but at most for a time."""
 
@@ -144,3 +270,195 @@ class Phase(Step):
     def most_s(self) -> float:
         """Its duration, or the longest wait for its condition."""
         return self.for_s if self.for_s is not None else self.at_most_s or 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Condition(Step):
+    """Record until a channel has stayed within a band for a time: a soak.  It is a phase of this name.
+
+    A channel without a good sample for long has not stayed.  When it did not stay long enough at any time, the run goes
+    on after the longest time; the record says so, and the evaluation has to judge it.
+    """
+
+    name: str
+    role: str
+    low: float | None
+    high: float | None
+    for_s: float
+    at_most_s: float
+
+    def __post_init__(self) -> None:
+        if self.low is None and self.high is None:
+            raise ValueError(f'condition "{self.name}" has neither a low nor a high limit; add one')
+        if self.low is not None and self.high is not None and not self.low < self.high:
+            raise ValueError(f'condition "{self.name}": its low limit {self.low:g} is not below {self.high:g}')
+        if not self.at_most_s >= self.for_s:
+            raise ValueError(f'condition "{self.name}" cannot hold for {self.for_s:g} s within {self.at_most_s:g} s')
+
+    @property
+    def least_s(self) -> float:
+        """The time for which it has to hold."""
+        return self.for_s
+
+    @property
+    def most_s(self) -> float:
+        """The longest wait."""
+        return self.at_most_s
+
+
+# ------------------------------------------------------------------------------------------------- the person
+
+ANSWER_S = 600.0
+"""What a plan allows for a person to do what a prompt asks and to answer it, where the step says nothing else."""
+
+Details = tuple[tuple[str, float | str], ...]
+"""Numbers and words that an action needs, such as ``(("mass_mg", 20000.0),)``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask(Step):
+    """Ask the person at the bench for a number, a choice or words; the answer is ``run.answers[key]``.
+
+    Attributes
+    ----------
+    key : name of the answer, once in a procedure.
+    action : what has to be done for it, one of the words of docs/reference/prompts.md; "" for a mere question.
+    text : the whole sentence that the person reads.
+    unit : of a number (docs/reference/quantities.md); "" for words.
+    low, high : limits of a number, in ``unit``; an answer outside is refused.
+    choices : the only words that are an answer; empty for free text.
+    second_person : another named person must give the same answer independently.
+    allow_s : what the plan allows for the answer; nothing happens when it takes longer.
+    """
+
+    key: str
+    action: str
+    text: str
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    second_person: bool = False
+    details: Details = ()
+    allow_s: float = ANSWER_S
+
+    def __post_init__(self) -> None:
+        if not self.key or not self.text:
+            raise ValueError(f'prompt "{self.key}" needs a key and a text')
+        if self.unit and self.choices:
+            raise ValueError(f'prompt "{self.key}" asks for a number and for a choice; leave out one of them')
+        if not self.unit and (self.low is not None or self.high is not None):
+            raise ValueError(f'prompt "{self.key}" has limits, but no unit; a number without one has the unit "1"')
+
+    def __str__(self) -> str:
+        return f"Ask {self.key}"
+
+    @property
+    def most_s(self) -> float:
+        """What the plan allows for the answer."""
+        return self.allow_s
+
+    @property
+    def prompt(self) -> Prompt:
+        """What the person is asked."""
+        return Prompt(
+            self.key,
+            self.action,
+            self.text,
+            "number" if self.unit else "text",
+            self.unit,
+            self.low,
+            self.high,
+            self.choices,
+            self.second_person,
+            self.details,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm(Step):
+    """Have the person at the bench do something and say that it is done.
+
+    ``picture`` is the file name of a drawing that belongs to the procedure; the other fields are those of `Ask`.
+    """
+
+    key: str
+    action: str
+    text: str
+    picture: str = ""
+    second_person: bool = False
+    details: Details = ()
+    allow_s: float = ANSWER_S
+
+    def __post_init__(self) -> None:
+        if not self.key or not self.text:
+            raise ValueError(f'prompt "{self.key}" needs a key and a text')
+
+    def __str__(self) -> str:
+        return f"Confirm {self.key}"
+
+    @property
+    def most_s(self) -> float:
+        """What the plan allows for the answer."""
+        return self.allow_s
+
+    @property
+    def prompt(self) -> Prompt:
+        """What the person is asked."""
+        return Prompt(
+            self.key,
+            self.action,
+            self.text,
+            second_person=self.second_person,
+            details=self.details,
+            picture=self.picture,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class VesselChange(Step):
+    """Have the collecting vessel changed; what the balance shows meanwhile is recorded as disturbed.
+
+    Attributes
+    ----------
+    role : the channel that is disturbed.
+    key : name of the answer, once in a procedure.
+    settle_s : time after the change that counts as disturbed too.
+    """
+
+    role: str
+    key: str
+    text: str = "Take the collecting vessel off the balance, put an empty one in its place and close the draft shield."
+    settle_s: float = 60.0
+    second_person: bool = False
+    details: Details = ()
+    allow_s: float = ANSWER_S
+
+    def __str__(self) -> str:
+        return f"VesselChange {self.role} {self.key}"
+
+    @property
+    def least_s(self) -> float:
+        """The time to settle."""
+        return self.settle_s
+
+    @property
+    def most_s(self) -> float:
+        """What the plan allows for the change, and the time to settle."""
+        return self.allow_s + self.settle_s
+
+    @property
+    def prompt(self) -> Prompt:
+        """What the person is asked."""
+        return Prompt(self.key, "change-vessel", self.text, second_person=self.second_person, details=self.details)
+
+
+def prompts_of(steps: Iterable[Step]) -> dict[str, Prompt]:
+    """Every prompt of some steps by its key; raises ValueError for a key that stands there twice."""
+    found: dict[str, Prompt] = {}
+    for step in steps:
+        if isinstance(step, Ask | Confirm | VesselChange):
+            if step.key in found:
+                raise ValueError(f'the procedure asks "{step.key}" twice; give each prompt a key of its own')
+            found[step.key] = step.prompt
+    return found
