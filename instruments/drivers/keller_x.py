@@ -15,8 +15,7 @@ from functools import partial
 from typing import ClassVar, Literal
 
 from pydantic import Field
-from pyvisa import constants
-from pyvisa.resources import MessageBasedResource, SerialInstrument
+from pyvisa.resources import MessageBasedResource
 
 from data.quantity_fields import LengthMm, TimeS
 from data.samples import Channel, Quality, Reading
@@ -139,10 +138,6 @@ class KellerX(VisaInstrument, Polled):
         if code == _NOT_INITIALISED:  # it has restarted; getting back in step initialises it
             raise InstrumentReplyError(self.name, "was not initialised")
         raise InstrumentRefusal(self.name, f"{_EXCEPTIONS.get(code, 'fails')} (function {function}, error {code})")
-
-    def _set_line(self, port: SerialInstrument) -> None:
-        super()._set_line(port)
-        port.end_input = constants.SerialTermination.none  # else VISA ends a read at each 0Ah of a frame
 
     def _receive(self, port: MessageBasedResource) -> bytes:
         """One frame after the adapter's echo; what cannot begin one is dropped byte by byte.

@@ -189,9 +189,9 @@ def test_a_transmitter_at_a_port_of_the_lan_is_read_as_well(transmit):
     assert reading.values[0] == true_at(reading.t)
 
 
-def test_the_only_transmitter_can_be_reached_without_its_address(transmit):
-    driver = transmit(KellerXTransmitter(Creeping(), address=17, noise_kpa=0.0), address=250)
-    assert driver.identify().serial == "55303"
+def test_the_only_transmitter_can_be_reached_without_its_address_whatever_it_answers_under(transmit):
+    assert transmit(KellerXTransmitter(Creeping(), address=17), address=250).identify().serial == "55303"
+    assert transmit(Script(value(0.5)), address=250).sample().values[0] == 50.0
 
 
 # -- readiness
