@@ -38,7 +38,7 @@ STROKES = 20
 class FlowAccuracy(Procedure):
     """Gravimetric flow accuracy over a programmed delivery schedule."""
 
-    name, method = "flow-accuracy", 1
+    name, method = "flow-accuracy", 2
     roles = (
         Measures("reference_mass", "mg"),
         Controls("balance", Tareable),

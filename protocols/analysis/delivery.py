@@ -19,6 +19,9 @@ HOUR_S = 3600.0
 STARTED = 0.95
 """A pump has started when it delivers this part of the set rate."""
 
+BOLUS_SETTLING_S = 60.0
+"""Further time that line and balance need after the end of a bolus."""
+
 LEAST_OVER_U = 20.0
 """An expected volume under so many standard uncertainties of a volume says nothing about the pump."""
 
@@ -181,7 +184,7 @@ def bolus_delivery(
     boluses: Sequence[tuple[float, float, float, str]],
     u_volume_ul: float,
     edge_s: float = 0.0,
-    settling_s: float = 60.0,
+    settling_s: float = BOLUS_SETTLING_S,
     exclusions: Sequence[Exclusion] = (),
 ) -> tuple[Part, ...]:
     """Volume of each bolus without the basal rate.

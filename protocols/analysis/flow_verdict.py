@@ -16,7 +16,7 @@ from protocols.analysis.decision import judge
 from protocols.analysis.evaporation import HOUR_S
 from protocols.analysis.flow_changes import change_checks, stroke_curve
 from protocols.analysis.flow_events import interruptions, undriven
-from protocols.analysis.gravimetric_record import GravimetricRecord, GravimetricRecordError, read_record
+from protocols.analysis.gravimetric_record import EDGE_S, GravimetricRecord, GravimetricRecordError, read_record
 from protocols.analysis.grid import Grid, RecordError, gaps, resample
 from protocols.analysis.mass_steps import negative_steps
 from protocols.analysis.rig_fitness import doubt_percent, fitness
@@ -29,7 +29,6 @@ STROKES_FOR_A_MEAN = 20
 LONGEST_GAP_S = 600.0
 LINE_CHANGE_K = 1.0
 LINE_EXPANSION_PER_K = 2.2e-4
-EDGE_S = 30.0  # the pump's clock against ours, within a run
 
 
 def evaluate(run: Run) -> Evaluation:

@@ -16,6 +16,7 @@ from data.samples import FloatArray, Quality
 from data.schedule import Schedule
 from protocols.analysis import gravimetry
 from protocols.analysis.collection import Collection, blanks_of, corrected_mass_mg
+from protocols.analysis.delivery import BOLUS_SETTLING_S
 from protocols.analysis.evaporation import HOUR_S, Blank, Evaporation
 from protocols.analysis.flow_budget import Weighing
 from protocols.analysis.grid import kept
@@ -26,6 +27,9 @@ SATURATED_SHARE = 0.001
 
 BLANK_SETTLE_S = 600.0
 """Left out at the start of a blank: line, vessel and balance come to rest."""
+
+EDGE_S = 30.0
+"""How far the edges of a schedule may be off within a run: the pump's clock against ours."""
 
 LEAST_BLANK_S = 1200.0
 LEAST_BLANK_SAMPLES = 24
@@ -100,6 +104,17 @@ class GravimetricRecord:
     def collecting(self) -> list[tuple[float, float]]:
         """Delivery without the stretches in which the flow did not go into the vessel, or settled after them."""
         return kept(self.started_s, self.analysis[1], self.away)
+
+    @property
+    def bolus_windows(self) -> list[tuple[float, float]]:
+        """Each bolus of the delivery, in the analysis or reaching into it, with the uncertainty of its edges."""
+        from_s, to_s = self.analysis
+        boluses = self.schedule.boluses_between(0.0, max(to_s - self.started_s, 0.0))
+        windows = [
+            (bolus.at_s + self.started_s - EDGE_S, bolus.end_s + self.started_s + EDGE_S + BOLUS_SETTLING_S)
+            for _, bolus in boluses
+        ]
+        return [(max(begin, from_s), min(end, to_s)) for begin, end in windows if end > from_s]
 
     @property
     def set_rate_ul_per_h(self) -> float:

@@ -192,3 +192,18 @@ def exclusion_share(exclusions: Iterable[Exclusion], from_s: float, to_s: float)
     """Part of an interval, 0 to 1, that exclusions take; over 5 % of an analysis makes it invalid."""
     left = math.fsum(end - begin for begin, end in kept(from_s, to_s, exclusions))
     return 1.0 - left / (to_s - from_s)
+
+
+def first_inside(
+    exclusions: Iterable[Exclusion], windows: Iterable[tuple[float, float]]
+) -> tuple[Exclusion, tuple[float, float]] | None:
+    """The earliest exclusion that overlaps a window, and that window; None where all keep clear of them.
+
+    In a window everything depends on a few minutes: a bolus, or the time after a refill.
+    """
+    beside = list(windows)
+    for exclusion in sorted(exclusions, key=lambda one: one.from_s):
+        for begin, end in beside:
+            if exclusion.from_s < end and exclusion.to_s > begin:
+                return exclusion, (begin, end)
+    return None

@@ -10,7 +10,7 @@ import numpy as np
 from data.checks import Check, Exclusion, Verdict
 from protocols.analysis import suitability, witness
 from protocols.analysis.gravimetric_record import GravimetricRecord
-from protocols.analysis.mass_steps import exclusion_share
+from protocols.analysis.mass_steps import exclusion_share, first_inside
 
 LARGEST_EXCLUDED_PERCENT = 5.0
 UNCERTIFIED_GAIN_PERCENT = 5.0
@@ -30,7 +30,7 @@ def fitness(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterato
     seen = _witness(record, excluded)
     own = [
         suitability.data_complete(collected.t_s, from_s, to_s),
-        suitability.excluded_share(share, LARGEST_EXCLUDED_PERCENT),
+        suitability.excluded_share(share, LARGEST_EXCLUDED_PERCENT, first_inside(excluded, record.bolus_windows)),
         *(_blanks(record) if record.blanked else ()),
         _alive(record, seen),
     ]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from data.checks import Check, Limits, Owner, Verdict
+from data.checks import Check, Exclusion, Limits, Owner, Verdict
 from data.samples import FloatArray
 from protocols.analysis.budget import Component
 from protocols.analysis.collection import gap_s
@@ -76,9 +77,22 @@ def data_complete(t_s: FloatArray, from_s: float, to_s: float) -> Check:
     return judged(name, title, "%", 100.0 * (1.0 - lost / (to_s - from_s)), 0.0, limits, note)
 
 
-def excluded_share(percent: float, limit_percent: float) -> Check:
-    """Part of the analysis that was taken out."""
-    return judged("excluded", "Excluded from analysis", "%", percent, 0.0, Limits(None, limit_percent, "protocol"))
+def excluded_share(
+    percent: float, limit_percent: float, inside: tuple[Exclusion, tuple[float, float]] | None = None
+) -> Check:
+    """Part of the analysis that was taken out.
+
+    Parameters
+    ----------
+    inside : an exclusion in a window of which nothing may be missing, such as a bolus, and that window.
+    """
+    limits = Limits(None, limit_percent, "protocol")
+    check = judged("excluded", "Excluded from analysis", "%", percent, 0.0, limits)
+    if inside is None:
+        return check
+    out, (begin, end) = inside
+    note = f"{out.from_s:.0f} s to {out.to_s:.0f} s is left out, in the bolus window of {begin:.0f} s to {end:.0f} s"
+    return replace(check, verdict=Verdict.INVALID, note=note)
 
 
 def evaporation_in_band(

@@ -5,7 +5,13 @@ from hypothesis import strategies as st
 
 from data.checks import Exclusion
 from protocols.analysis.delivery import constant_rate
-from protocols.analysis.mass_steps import exclusion_share, negative_steps, step_threshold_mg, unexpected_deliveries
+from protocols.analysis.mass_steps import (
+    exclusion_share,
+    first_inside,
+    negative_steps,
+    step_threshold_mg,
+    unexpected_deliveries,
+)
 
 T_S = np.arange(0.0, 7200.0, 1.0)
 RATE_MG_PER_S = 0.0116  # 1 mL/day
@@ -143,3 +149,15 @@ def test_a_pump_that_is_a_quarter_too_fast_is_not_called_unexpected():
 def test_the_share_of_exclusions():
     exclusions = [Exclusion(0.0, 10.0, ""), Exclusion(5.0, 15.0, ""), Exclusion(95.0, 120.0, "")]
     assert exclusion_share(exclusions, 0.0, 100.0) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    ("from_s", "to_s", "within"),
+    [(90.0, 100.0, None), (90.0, 100.1, (100.0, 200.0)), (150.0, 151.0, (100.0, 200.0)), (200.0, 300.0, None),
+     (0.0, 900.0, (100.0, 200.0))],
+)  # fmt: skip
+def test_an_exclusion_is_inside_a_window_when_it_shares_more_than_an_end_with_it(from_s, to_s, within):
+    out = Exclusion(from_s, to_s, "touched")
+    late = Exclusion(370.0, 380.0, "touched later")
+    found = first_inside([late, out], [(100.0, 200.0), (350.0, 400.0)])
+    assert found == ((out, within) if within else (late, (350.0, 400.0)))
