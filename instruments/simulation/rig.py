@@ -10,6 +10,8 @@ The description is the ``[simulation]`` table of a station file::
     devices = { cDAQ1 = "cDAQ-9178", cDAQ1Mod1 = "NI 9219" }
     signals = { "cDAQ1Mod1/ai0" = "outlet_pressure_v_per_v" }
     actuators = { "cDAQ1Mod4/port0/line0" = "diverter_valve" }
+    [simulation.operator]                   # optional: the person at the bench, see `SimulatedOperator`
+    reaction_s = 12.0
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from instruments.simulation.daqserver.server import DaqServer
 from instruments.simulation.faults import FAULTS, FaultSpec
 from instruments.simulation.misbehaviour import Misbehaviour, named_fault
 from instruments.simulation.noise import Noise
+from instruments.simulation.operator import SimulatedOperator
 from instruments.simulation.parameters import PlantParameters
 from instruments.simulation.plant import Plant
 from instruments.simulation.replay import ReplaySignal
@@ -65,7 +68,7 @@ class Rig:
         plant: Mapping[str, object] | None = None,
         replay: Mapping[str, Log] | None = None,
     ) -> None:
-        _known("simulation", description, ("plant", "visa", "daq"))
+        _known("simulation", description, ("plant", "visa", "daq", "operator"))
         overrides = _merged(description.get("plant", {}), plant or {})
         in_plant = [fault for fault in faults if FAULTS[fault.name].where == "plant"]
         self.plant = Plant(PlantParameters.load(overrides), clock, seed, in_plant)
@@ -81,6 +84,7 @@ class Rig:
         }
         self.devices = devices
         self.visa = SimulatedVisa(clock, devices)
+        self.operator = self._operator(description.get("operator", {}), clock, seed)
         self.daq = self._daq_server(description.get("daq", {}), clock, seed)
         clock.foresee(self._next_onset(clock))
 
@@ -131,6 +135,15 @@ class Rig:
                 what = "an actuator of the plant" if Actuator in of else "a signal of the plant"
                 raise RigError(f'{where}: "{name}" is missing; name {what if known is not None else "it"}')
         return arguments
+
+    # -- the person
+
+    def _operator(self, table: Mapping[str, Any], clock: Clock, seed: int) -> SimulatedOperator:
+        _known("simulation.operator", table, ("reaction_s", "spread"))
+        try:
+            return SimulatedOperator(self.plant, clock, seed, **table)
+        except (TypeError, ValueError) as error:
+            raise RigError(f"simulation.operator: {error}") from None
 
     # -- NI devices
 
