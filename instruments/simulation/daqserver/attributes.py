@@ -303,6 +303,23 @@ def _trigger(system: System, request: messages.Message) -> _Store:
 # --------------------------------------------------------------------------------- of devices and the system
 
 
+def _watchdog(system: System, request: messages.Message) -> _Store:
+    watchdog = system.watchdog(request.task.name)
+    states = {
+        "DO_EXPIR_STATE": lambda: watchdog.states[request.lines.lower()],
+    }
+    return _Store(
+        system,
+        "Watchdog",
+        {"HAS_EXPIRED": lambda: watchdog.expired, "TIMEOUT": lambda: watchdog.timeout_s}
+        | (states if request.lines.lower() in watchdog.states else {}),
+        setters={
+            "TIMEOUT": lambda value: watchdog.set_timeout(float(value)),
+            "DO_EXPIR_STATE": lambda value: watchdog.configure(request.lines, [int(value)]),
+        },
+    )
+
+
 def _device(system: System, request: messages.Message) -> _Store:
     device = system.hardware.device(request.device_name)
     product = device.product
@@ -402,4 +419,5 @@ _SCOPES: dict[str, Callable[[System, messages.Message], _Store]] = {
     "PhysicalChan": _physical,
     "SystemInfo": _system,
     "Scale": _scale,
+    "Watchdog": _watchdog,
 }

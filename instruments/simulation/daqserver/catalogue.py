@@ -41,6 +41,7 @@ class Product:
     holds : whether it repeats its last conversion in a task that is faster than it.
     excitations_v : internal excitations of bridges.
     wires : resistance configurations.
+    watchdog_s : longest timeout of the watchdog timer; None has none.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Product:
     ao_quantity: Quantity = "V"
     ports: tuple[Port, ...] = ()
     counters: int = 0
+    watchdog_s: float | None = None
 
     @property
     def min_rate_hz(self) -> float:
@@ -72,17 +74,25 @@ DIVISORS = 31
 CHASSIS_ENGINES = 3
 """A CompactDAQ chassis runs three hardware-timed analog input tasks at a time."""
 
+CHASSIS_WATCHDOG_S = (2**32 - 1) * 25e-9
+X_SERIES_WATCHDOG_S = (2**32 - 1) * 8e-9
+"""What the counter of the watchdog timer holds (user manuals of the cDAQ-9185/9189 and of X Series devices)."""
+
 _VOLTAGE = (Measures.VOLTAGE, Measures.VOLTAGE_CUSTOM_WITH_EXCITATION, Measures.CURRENT)
 _BRIDGE = (Measures.BRIDGE, Measures.PRESSURE_BRIDGE, Measures.FORCE_BRIDGE, Measures.STRAIN_STRAIN_GAGE)
 _TEMPERATURE = (Measures.TEMPERATURE_THERMOCOUPLE, Measures.TEMPERATURE_BUILT_IN_SENSOR, Measures.VOLTAGE)
 _TEN_VOLTS: dict[Quantity, tuple[Range, ...]] = {"V": ((-10.0, 10.0),)}
 _FOUR_RANGES: dict[Quantity, tuple[Range, ...]] = {"V": ((-0.2, 0.2), (-1.0, 1.0), (-5.0, 5.0), (-10.0, 10.0))}
+_X_SERIES_RANGES: dict[Quantity, tuple[Range, ...]] = {
+    "V": tuple((-end, end) for end in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0))
+}
 
 _PRODUCTS = (
     Product("cDAQ-9171", slots=1),
     Product("cDAQ-9174", slots=4, counters=4),
     Product("cDAQ-9178", slots=8, counters=4),
-    Product("cDAQ-9189", slots=8, counters=4),
+    Product("cDAQ-9185", slots=4, counters=4, watchdog_s=CHASSIS_WATCHDOG_S),
+    Product("cDAQ-9189", slots=8, counters=4, watchdog_s=CHASSIS_WATCHDOG_S),
     Product("NI 9201", ai=8, measures=_VOLTAGE, ranges=_TEN_VOLTS, over=1.04, bits=12, max_rate_hz=500e3, shared=True),
     Product("NI 9205", ai=32, measures=_VOLTAGE, ranges=_FOUR_RANGES, over=1.04, max_rate_hz=250e3, shared=True),
     Product("NI 9215", ai=4, measures=_VOLTAGE, ranges=_TEN_VOLTS, over=1.04, max_rate_hz=100e3),
@@ -201,6 +211,19 @@ _PRODUCTS = (
         ao=2,
         ports=(Port(8, "both"), Port(8, "both"), Port(8, "both")),
         counters=4,
+        watchdog_s=X_SERIES_WATCHDOG_S,
+    ),
+    Product(
+        "PCIe-6363",
+        ai=32,
+        measures=_VOLTAGE,
+        ranges=_X_SERIES_RANGES,
+        max_rate_hz=1e6,
+        shared=True,
+        ao=4,
+        ports=(Port(32, "both"), Port(8, "both"), Port(8, "both")),
+        counters=4,
+        watchdog_s=X_SERIES_WATCHDOG_S,
     ),
 )
 

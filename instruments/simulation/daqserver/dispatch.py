@@ -74,6 +74,7 @@ class Dispatcher(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no t
         call = Call(method.request.FromString(data), method.reply(), context)
         try:
             with self._system.lock:
+                self._system.catch_up()
                 if handler is not None:
                     handler(self._system, call)
                 else:

@@ -38,6 +38,15 @@ TEXTS: dict[int, str] = {
     DAQmxErrors.CHAN_ALREADY_IN_TASK: "A channel of this name is in the task already.",
     DAQmxErrors.MIN_NOT_LESS_THAN_MAX: "The minimum is not less than the maximum.",
     DAQmxErrors.RESOURCE_ALREADY_RESERVED: "No timing engine of the chassis is free for this task.",
+    DAQmxErrors.WATCHDOG_TIMER_NOT_SUPPORTED: "The device has no watchdog timer.",
+    DAQmxErrors.WATCHDOG_TIMEOUT_OUT_OF_RANGE_AND_NOT_SPECIAL_VAL: "The watchdog's timeout is out of range.",
+    DAQmxErrors.CHASSIS_WATCHDOG_TIMER_EXPIRED: "The watchdog timer of the chassis has expired; reset the chassis.",
+    DAQmxErrors.WRITE_FAILED_BECAUSE_WATCHDOG_EXPIRED: "The write failed because the watchdog timer has expired.",
+    DAQmxErrors.CANT_RESET_EXPIRED_WATCHDOG: "The watchdog timer has expired and cannot be reset; clear it first.",
+    DAQmxErrors.CANT_RESERVE_WATCHDOG_TASK_WHILE_OTHER_TASKS_RESERVED: (
+        "The watchdog timer cannot be started while other tasks have resources of the chassis."
+    ),
+    DAQmxErrors.ACTION_NOT_SUPPORTED_TASK_NOT_WATCHDOG: "The task is not that of a watchdog timer.",
     DAQmxErrors.SAMPLES_CAN_NOT_YET_BE_WRITTEN: "The samples cannot be written yet.",
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -13,6 +14,7 @@ from nidaqmx.error_codes import DAQmxErrors
 from instruments.clock import Clock
 from instruments.simulation.daqserver.catalogue import Port, Product, product
 from instruments.simulation.daqserver.faults import DEVICE_GONE, MODULE_GONE, DaqFault
+from instruments.simulation.daqserver.relay import Relay
 from instruments.simulation.signal import Actuator, Signal
 
 T = TypeVar("T")
@@ -30,10 +32,14 @@ class Wiring:
     ----------
     shunt_ohm : a resistor that turns a loop's current (the signal, in A) into the voltage that a voltage input sees.
     lead_ohm : resistance of one lead to a resistance thermometer.
+    relay : a line whose heartbeat holds the relay that feeds what this output drives; see `relay.Relay`.
+    hold_s : how long that relay stays closed after a change of the heartbeat.
     """
 
     shunt_ohm: float | None = None
     lead_ohm: float = 0.0
+    relay: str | None = None
+    hold_s: float = 1.0
 
 
 DIRECT = Wiring()
@@ -87,6 +93,8 @@ class Hardware:
     outputs: dict[str, float] = field(default_factory=dict)  # line or ao, lower case -> level
     unplugged: set[str] = field(default_factory=set)
     stalled: set[str] = field(default_factory=set)
+    expired: set[str] = field(default_factory=set)  # devices and chassis whose watchdog has fired
+    relays: dict[tuple[str, float], Relay] = field(default_factory=dict)  # by heartbeat line and hold time
 
     def device(self, name: str) -> Device:
         """Find a device; an unknown name is DAQmx error -200220."""
@@ -101,6 +109,12 @@ class Hardware:
             raise DaqFault(MODULE_GONE if device.chassis else DEVICE_GONE, f"Device: {device.name}")
         if device.chassis and device.chassis.lower() in self.unplugged:
             raise DaqFault(DEVICE_GONE, f"Device: {device.chassis}")
+
+    def check_unlocked(self, device: Device) -> None:
+        """Raise the error of a chassis whose watchdog has fired: it does nothing more until it is reset."""
+        for name in (device.name, device.chassis):
+            if name and name.lower() in self.expired and self.device(name).product.slots:
+                raise DaqFault(DAQmxErrors.CHASSIS_WATCHDOG_TIMER_EXPIRED, f"Device: {name}")
 
     def check_terminal(self, physical: str) -> Device:
         """Find the device of a terminal; a terminal that it does not have is DAQmx error -200170."""
@@ -122,9 +136,35 @@ class Hardware:
         """Set an output and move what hangs on it."""
         key = physical.lower()
         self.outputs[key] = level
+        for (heartbeat, _), relay in self.relays.items():
+            if heartbeat == key:
+                relay.heartbeat(level)
+        self._move(key)
+
+    def _move(self, key: str) -> None:
+        """Let what hangs on an output follow it, or fall back where the relay that feeds it is open."""
         actuator = self.actuators.get(key)
         if actuator is not None:
-            actuator.write(level, self.clock.now())
+            relay = self.relays.get(self._relay_of(key))
+            fed = relay is None or relay.closed
+            actuator.write(self.outputs.get(key, 0.0) if fed else 0.0, self.clock.now())
+
+    def _relay_of(self, key: str) -> tuple[str, float]:
+        wired = self.wiring.get(key, DIRECT)
+        return ((wired.relay or "").lower(), wired.hold_s)
+
+    def add_relays(self, lock: AbstractContextManager[object]) -> None:
+        """Make the relays that the wiring names."""
+        for key, wired in self.wiring.items():
+            if wired.relay is not None:
+                which = self._relay_of(key)
+                behind = [other for other in self.wiring if self._relay_of(other) == which]
+
+                def switched(behind: list[str] = behind) -> None:
+                    for other in behind:
+                        self._move(other)
+
+                self.relays[which] = Relay(self.clock, lock, wired.relay, wired.hold_s, switched)
 
     def release(self, device: Device) -> None:
         """Take the outputs of a device to their power-up state: off."""

@@ -39,7 +39,7 @@ class DaqServer:
         degC, a digital line is high above 0.5, a counter gives its edges since ever.  A signal that is not a number is
         an open input.
     actuators : digital line or analog output to what it drives.
-    wiring : physical channel to shunt and leads.
+    wiring : physical channel to shunt and leads, or to the relay that feeds what an output drives.
     clock_ppm : how fast the devices' crystal runs.
 
     Raises
@@ -65,7 +65,8 @@ class DaqServer:
             lower_keys(wiring or {}),
             clock_ppm,
         )
-        for physical in (*signals, *(actuators or {}), *(wiring or {})):
+        relays = [wired.relay for wired in (wiring or {}).values() if wired.relay is not None]
+        for physical in (*signals, *(actuators or {}), *(wiring or {}), *relays):
             try:
                 hardware.check_terminal(physical)
             except DaqFault:
@@ -94,8 +95,7 @@ class DaqServer:
         """Stop listening; calls under way end first."""
         if self._server is not None:
             with self.system.lock:
-                for task in self.system.tasks.values():
-                    task.stop()  # a waiting read gives up
+                self.system.close()
             self._server.stop(CLOSING_S).wait()
             self._server = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from nidaqmx.constants import AcquisitionType, TaskMode
+from nidaqmx.constants import AcquisitionType, TaskMode, WDTTaskAction
 from nidaqmx.error_codes import DAQmxErrors
 
 from instruments.simulation.daqserver import channels, customscale
@@ -90,6 +90,28 @@ def wait(
         finally:
             system.lock.acquire()
     return ready()
+
+
+def _create_watchdog(system: System, call: Call) -> None:
+    request = call.request
+    task, new = system.create_watchdog(
+        request.session_name, request.initialization_behavior, request.device_name, request.timeout
+    )
+    call.reply.task.name = task.name
+    call.reply.new_session_initialized = new
+
+
+def _watchdog_states(system: System, call: Call) -> None:
+    request = call.request
+    system.watchdog(request.task.name).configure(request.channel_names, list(request.expir_state_array))
+
+
+def _control_watchdog(system: System, call: Call) -> None:
+    watchdog = system.watchdog(call.request.task.name)
+    if WDTTaskAction(call.request.action_raw) is WDTTaskAction.RESET_TIMER:
+        watchdog.reset()
+    else:
+        watchdog.clear()
 
 
 def _error_string(_: System, call: Call) -> None:
@@ -199,6 +221,9 @@ HANDLERS: dict[str, Handler] = {
     "TaskControl": _task_control,
     "IsTaskDone": _is_done,
     "WaitUntilTaskDone": _wait_until_done,
+    "CreateWatchdogTimerTaskEx": _create_watchdog,
+    "CfgWatchdogDOExpirStates": _watchdog_states,
+    "ControlWatchdogTask": _control_watchdog,
     "GetErrorString": _error_string,
     "GetNthTaskChannel": _nth_channel,
     "GetNthTaskReadChannel": _nth_channel,

@@ -15,6 +15,7 @@ from instruments.simulation.daqserver.customscale import CustomScale
 from instruments.simulation.daqserver.faults import NO_TASK, RESERVED, DaqFault, SessionFault
 from instruments.simulation.daqserver.hardware import Device, Hardware
 from instruments.simulation.daqserver.task import Task
+from instruments.simulation.daqserver.watchdog import Watchdog
 
 AUTO, INITIALIZE_NEW, ATTACH = 0, 1, 2
 
@@ -33,6 +34,9 @@ class System:
     # A lock of the clock is for the clock's workers; handlers run on gRPC's own threads and never wait inside.
     lock: threading.RLock = field(default_factory=threading.RLock)  # noqa: TID251  # see above
     _invented: int = 0
+
+    def __post_init__(self) -> None:
+        self.hardware.add_relays(self.lock)
 
     @property
     def clock(self) -> Clock:
@@ -63,6 +67,38 @@ class System:
         self.tasks[name] = task
         return task, True
 
+    def create_watchdog(self, name: str, behaviour: int, device_name: str, timeout_s: float) -> tuple[Task, bool]:
+        """Open the session of a watchdog timer."""
+        device = self.hardware.device(device_name)
+        self.hardware.check_present(device)
+        watchdog = Watchdog(self.hardware, self.lock, device, timeout_s)
+        task, new = self.create(name, behaviour)
+        if new:
+            task.watchdog, task.devices = watchdog, [device]
+        return task, new
+
+    def watchdog(self, name: str) -> Watchdog:
+        """Find a watchdog timer by its session; -200635 when that is another kind of task."""
+        task = self.task(name)
+        if task.watchdog is None:
+            raise DaqFault(DAQmxErrors.ACTION_NOT_SUPPORTED_TASK_NOT_WATCHDOG, f"Task Name: {name}")
+        return task.watchdog
+
+    def catch_up(self) -> None:
+        """Let every timer act whose moment has come; called before each call."""
+        for task in self.tasks.values():
+            if task.watchdog is not None:
+                task.watchdog.check()
+        for relay in self.hardware.relays.values():
+            relay.check()
+
+    def close(self) -> None:
+        """Let everything that runs or waits come to its end."""
+        for task in self.tasks.values():
+            task.stop()  # a waiting read gives up
+        for relay in self.hardware.relays.values():
+            relay.close()
+
     def task(self, name: str) -> Task:
         """Find a task by its session; a closed one is DAQmx error -200088."""
         found = self.tasks.get(name)
@@ -81,6 +117,9 @@ class System:
             return
         task.commit()
         self.check_free(task)
+        if task.watchdog is not None:
+            task.watchdog.start()
+            return
         task.start()
         if any(device.name.lower() in self.hardware.stalled for device in task.devices):
             task.frozen = 0
@@ -88,6 +127,9 @@ class System:
     def check_free(self, task: Task) -> None:
         """Raise the error of a resource that another task holds."""
         others = [other for other in self.tasks.values() if other is not task and other.running]
+        if task.watchdog is not None:
+            _check_quiet(task, others)
+            return
         for other in others:
             if other.kind is task.kind and _overlap(task, other):
                 raise DaqFault(RESERVED, f"Task Name: {task.name}\nReserved by: {other.name}")
@@ -108,6 +150,7 @@ class System:
             if any(own in affected for own in task.devices):
                 task.abort()
         for each in affected:
+            self.hardware.expired.discard(each.name.lower())
             self.hardware.release(each)
 
     def unplug(self, device: Device) -> None:
@@ -143,6 +186,17 @@ class System:
         """End a stall; tasks go on when they are started anew."""
         for own in (device, *self.hardware.modules(device)):
             self.hardware.stalled.discard(own.name.lower())
+
+
+def _check_quiet(task: Task, others: list[Task]) -> None:
+    """The watchdog of a chassis starts only while nothing else runs there (-201477)."""
+    for device in task.devices:
+        for other in others:
+            if device.product.slots and any(own.chassis == device.name for own in other.devices):
+                raise DaqFault(
+                    DAQmxErrors.CANT_RESERVE_WATCHDOG_TASK_WHILE_OTHER_TASKS_RESERVED,
+                    f"Device: {device.name}\nReserved by: {other.name}",
+                )
 
 
 def _overlap(task: Task, other: Task) -> bool:

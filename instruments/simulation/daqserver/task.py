@@ -28,6 +28,7 @@ from instruments.simulation.daqserver.customscale import CustomScale
 from instruments.simulation.daqserver.faults import ABORTED, BAD_VALUE, OVERRUN, DaqFault
 from instruments.simulation.daqserver.frontend import AnalogInput, InputBank, Samples
 from instruments.simulation.daqserver.hardware import Device, Hardware
+from instruments.simulation.daqserver.watchdog import Watchdog
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -69,6 +70,7 @@ class Task:
     frozen: int | None = None
     input_buffer: int | None = None
     start_counts: dict[str, float] = field(default_factory=dict)
+    watchdog: Watchdog | None = None  # then it is the task of a timer, without channels
 
     # -- configuration
 
@@ -167,9 +169,11 @@ class Task:
 
     def commit(self) -> None:
         """Check everything against the devices; raises what the driver would."""
-        self.check_channels()
+        if self.watchdog is None:
+            self.check_channels()
         for device in self.devices:
             self.hardware.check_present(device)
+            self.hardware.check_unlocked(device)
         if self.committed:
             return
         if self.hardware_timed:
@@ -204,6 +208,8 @@ class Task:
     def stop(self) -> None:
         """Stop; samples that were not read are dropped."""
         self.running = self.aborted = self.overrun = False
+        if self.watchdog is not None:
+            self.watchdog.stop()
         self.changed.set()
 
     def abort(self) -> None:
@@ -211,6 +217,8 @@ class Task:
         self.aborted = True
         self.running = False
         self.committed = False
+        if self.watchdog is not None:
+            self.watchdog.stop()
         self.changed.set()
 
     def freeze(self) -> None:
@@ -224,6 +232,7 @@ class Task:
             raise DaqFault(ABORTED, f"Task Name: {self.name}")
         for device in self.devices:
             self.hardware.check_present(device)
+            self.hardware.check_unlocked(device)
 
     # -- the sample clock
 

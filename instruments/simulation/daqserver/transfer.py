@@ -183,12 +183,21 @@ def _to_write(system: System, call: Call, kind: ChannelType) -> Task:
         raise DaqFault(DAQmxErrors.WRITE_CHAN_TYPE_MISMATCH, f"Task Name: {task.name}", written=0)
     try:
         task.check_alive()
+        if kind is ChannelType.DIGITAL_OUTPUT:
+            _check_writable(task)
         if call.request.auto_start:
             system.start(task)
     except DaqFault as fault:
         fault.written = 0
         raise
     return task
+
+
+def _check_writable(task: Task) -> None:
+    """A device whose watchdog has fired takes no digital writes until that is cleared."""
+    for device in task.devices:
+        if device.name.lower() in task.hardware.expired:
+            raise DaqFault(DAQmxErrors.WRITE_FAILED_BECAUSE_WATCHDOG_EXPIRED, f"Device: {device.name}")
 
 
 def _drive_lines(task: Task, values: npt.NDArray[np.int64]) -> None:
