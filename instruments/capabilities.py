@@ -209,3 +209,24 @@ class Operator(Protocol):
 
     def ask(self, prompt: Prompt) -> Answer:
         """Ask and wait on the clock for the answer; raises whatever ends the run meanwhile."""
+
+
+# ------------------------------------------------------------------------------------------------ a silent host
+
+
+@runtime_checkable
+class HostWatched(Protocol):
+    """An instrument whose outputs go safe by themselves when the host falls silent."""
+
+    @property
+    def watchdog_period_s(self) -> float | None:
+        """Longest time between two feeds; None where the station gives it no watchdog."""
+
+    def arm_watchdog(self) -> None:
+        """Begin to count, before acquisition starts; raises InstrumentError when the hardware cannot."""
+
+    def feed_watchdog(self) -> None:
+        """Begin to count anew: one short call; raises InstrumentRefusal when it is too late."""
+
+    def disarm_watchdog(self) -> None:
+        """Stop counting and leave the outputs as they are; one that has fired stays so."""
