@@ -65,6 +65,8 @@ def demo(out: Path, as_json: bool) -> int:
 @click.option("--override", "overrides", multiple=True, metavar="FINDING", help="Start although a finding blocks.")
 @click.option("--reason", default="", help="Why the finding is overridden.")
 @click.option("--longest-block", metavar="TIME", help='Longest piece of a hardware-timed stream ("30 s").')
+@click.option("--detach", is_flag=True, help="Run in a process of its own, after those that wait (see: runner).")
+@click.option("--hold", is_flag=True, help="With --detach: begin only at the command of a person (runner start).")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def run(
     procedure: str,
@@ -82,6 +84,8 @@ def run(
     overrides: Sequence[str],
     reason: str,
     longest_block: str | None,
+    detach: bool,
+    hold: bool,
     as_json: bool,
 ) -> int:
     """Run PROCEDURE (see: pumpbench protocols) on a station and record it."""
@@ -107,6 +111,12 @@ def run(
         overrides=[Override(name, person, reason) for name in overrides],
         longest_block_s=None if longest_block is None else _time("--longest-block", longest_block),
     )
+    if hold and not detach:
+        raise click.UsageError("--hold needs --detach; a run in the foreground begins at once")
+    if detach:
+        from bench.cli.runner import detach as detach_run
+
+        return detach_run(request, hold, as_json)
     return _conduct(request, as_json)
 
 
@@ -158,9 +168,11 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _conduct(request: Request, as_json: bool) -> int:
+    from bench.run_queue import holding
     from bench.session import conduct, exit_code
+    from bench.station import load_station
 
-    with _progress_bar() as progress:
+    with holding(load_station(request.station)), _progress_bar() as progress:
         result = conduct(request, progress, announce=_announce)
     for text in result.trouble:
         click.echo(f"note: {text}", err=True)
