@@ -1,0 +1,168 @@
+"""The correction of a channel from a calibration run, its uncertainty, and the error that remains."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from data.checks import Axis, Check, Curve, Evaluation, Limits, Verdict
+from data.run import Run, RunError
+from data.samples import FloatArray
+from protocols.analysis.decision import judge
+from protocols.analysis.rig import RecordError
+from protocols.analysis.rig.line import LEAST_SAMPLES
+
+COVERAGE_FACTOR = 2.0
+"""Of the reference's expanded uncertainty, as certificates state it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """true value = gain * (indication + offset), as a station file states it.
+
+    Attributes
+    ----------
+    u : standard uncertainty of a corrected value over the range of the points.
+    residuals : (n,) corrected indication less reference at each point.
+    dof : degrees of freedom of the scatter; 0 where the points fix the correction exactly.
+    """
+
+    gain: float
+    offset: float
+    u: float
+    residuals: FloatArray
+    dof: int
+
+
+def correction(reference: FloatArray, indicated: FloatArray, u_reference: float, u_mean: FloatArray) -> Correction:
+    """Fit the correction of a channel.
+
+    Parameters
+    ----------
+    reference, indicated : (n,) values of the reference and mean indications, in the channel's unit.
+    u_reference : standard uncertainty of the reference at one point.
+    u_mean : (n,) standard uncertainty of each mean indication.
+
+    Raises
+    ------
+    RecordError
+        If there is no point, or several at the same indication only.
+
+    Notes
+    -----
+    One point gives a zero: the gain stays 1.  More give the straight line by least squares of reference on indication,
+    whose scatter, with n - 2 degrees of freedom, holds nonlinearity, hysteresis and noise.  The reference's u does not
+    fall with the number of points: its error is the same at all of them.
+    """
+    n = reference.size
+    if n == 0:
+        raise RecordError("no point was recorded")
+    middle = math.fsum(indicated.tolist()) / n
+    mean = math.fsum(reference.tolist()) / n
+    x, y = indicated - middle, reference - mean
+    sxx = math.fsum((x * x).tolist())
+    if n == 1 or len(set(reference.tolist())) == 1:
+        slope = 1.0
+        dof = n - 1
+    elif sxx == 0.0:
+        raise RecordError("the channel shows the same at every point; is the reference connected to it?")
+    else:
+        slope = math.fsum((x * y).tolist()) / sxx
+        dof = n - 2
+    if slope <= 0.0:
+        raise RecordError("the channel falls while the reference rises; it is wired the wrong way round")
+    rest = y - slope * x
+    scatter = math.sqrt(math.fsum((rest * rest).tolist()) / dof) if dof else 0.0
+    noise = math.sqrt(math.fsum((u_mean * u_mean).tolist()) / n)
+    u = math.sqrt(u_reference**2 + scatter**2 + noise**2)
+    return Correction(slope, mean / slope - middle, u, slope * indicated + (mean - slope * middle) - reference, dof)
+
+
+def hysteresis(reference: Sequence[float], indicated: Sequence[float]) -> float:
+    """Largest difference between indications at the same nominal point on the way up and down, 0 without such.
+
+    Parameters
+    ----------
+    reference, indicated : (n,) in the order in which they were taken, up and then down again.
+    """
+    half = len(reference) // 2
+    pairs = [(k, len(reference) - 1 - k) for k in range(half)]
+    slope = (max(indicated) - min(indicated)) / max(max(reference) - min(reference), 1e-300)
+    # What the reference itself differs by between the two is no hysteresis of the channel.
+    return max(
+        (abs(indicated[b] - indicated[a] - slope * (reference[b] - reference[a])) for a, b in pairs), default=0.0
+    )
+
+
+def evaluate(run: Run) -> Evaluation:
+    """Judge a calibration run."""
+    from protocols.calibration import read_points
+
+    channel, course = str(run.params["channel"]), str(run.params["course"])
+    unit = read_points(str(run.params["points"]))[1]
+    u_reference = read_points(str(run.params["uncertainty"]))[0][0] / COVERAGE_FACTOR
+    allowed = str(run.params["allowed"])
+    limits = None
+    if allowed:
+        half = abs(read_points(allowed)[0][0])
+        limits = Limits(-half, half, "procedure, allowed")
+    try:
+        reference, indicated, u_mean = _points(run, channel)
+        found = correction(reference, indicated, u_reference, u_mean)
+    except (RecordError, RunError) as error:
+        note = str(error)
+        return Evaluation((Check("as-left", "Error that remains", None, unit, Verdict.NOT_MEASURED, "rig", note=note),))
+    as_found = indicated - reference
+    checks = [
+        _check("as-left", "Error that remains after correction", unit, _worst(found.residuals), found.u, limits),
+        _check("as-found", "Error as found", unit, _worst(as_found), u_reference, limits, optional=True),
+    ]
+    if course == "up-down" and reference.size > 2:
+        both_ways = hysteresis(reference.tolist(), indicated.tolist())
+        checks.append(_check("hysteresis", "Hysteresis", unit, both_ways, 0.0, None, optional=True))
+    values = {"gain": found.gain, "offset": found.offset, "u": found.u, "points": float(reference.size)}
+    curve = Curve(
+        "calibration",
+        f"{channel} against the reference",
+        Axis("reference", unit, reference),
+        (
+            Axis("indicated", unit, indicated),
+            Axis("error_as_found", unit, as_found),
+            Axis("error_as_left", unit, found.residuals),
+        ),
+    )
+    return Evaluation(tuple(checks), (curve,), (), values)
+
+
+def _worst(errors: FloatArray) -> float:
+    return float(errors[np.argmax(np.abs(errors))])
+
+
+def _check(
+    name: str, title: str, unit: str, value: float, u: float, limits: Limits | None, *, optional: bool = False
+) -> Check:
+    fields = judge(value, u, math.inf, limits)
+    return Check(name=name, title=title, unit=unit, owner="rig", optional=optional, **fields)
+
+
+def _points(run: Run, channel: str) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Reference, mean indication and its u at every point that was recorded."""
+    reference, indicated, u_mean = [], [], []
+    by_controller = run.params["source"] == "controller"
+    for k in range(1, 1 + sum(phase.name.startswith("point-") for phase in run.phases)):
+        series = run.series(channel).within(f"point-{k}").good()
+        if len(series) < min(LEAST_SAMPLES, 5):
+            raise RecordError(f'"{channel}" gave {len(series)} good samples at point {k}; look whether it answers')
+        if by_controller:
+            shown = run.corrected("controller_pressure").within(f"point-{k}").good().values
+            reference.append(math.fsum(shown.tolist()) / shown.size)
+        else:
+            reference.append(float(run.answers[f"reference-{k}"]))
+        values = series.values
+        indicated.append(math.fsum(values.tolist()) / values.size)
+        # Neighbouring samples hang together; ten independent ones are a cautious count.
+        u_mean.append(float(np.std(values, ddof=1)) / math.sqrt(min(values.size, 10)))
+    return np.array(reference), np.array(indicated), np.array(u_mean)

@@ -1,0 +1,130 @@
+"""Calibration of one channel against a reference with a certificate: a zero, two points or many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from data import quantities
+from data.units import DimensionName
+from instruments.capabilities import PressureController
+from protocols.procedure import Controls, Measures, ParamError, Procedure, param
+from protocols.steps import Ask, Confirm, MoveValve, Phase, SetPressure, Step, VentPressure
+
+if TYPE_CHECKING:
+    from data.checks import Evaluation
+    from data.run import Run
+
+CALIBRATED: tuple[DimensionName, ...] = ("pressure", "temperature", "flow", "mass", "force", "percent", "voltage")
+"""What can be calibrated so, in the order in which a unit is looked for."""
+
+
+class Calibration(Procedure):
+    """Calibration of one channel against a reference with a certificate."""
+
+    name, method = "calibration", 1
+    relies_on_rig_check = False
+    roles = (
+        Controls("controller", PressureController, optional=True),
+        Measures("controller_pressure", "kPa", optional=True),
+    )
+    channel: str = param("channel to calibrate, as instrument.channel")
+    points: str = param('values of the reference, such as "0 kPa, 20 kPa, 40 kPa"; a single one is a zero')
+    source: str = param(
+        "who brings the reference to each value: a person, who enters what it shows, or the pressure controller",
+        default="person",
+        choices=("person", "controller"),
+    )
+    course: str = param("up, or up and down again, which shows hysteresis", default="up", choices=("up", "up-down"))
+    reference: str = param("the reference: maker, model and serial number")
+    certificate: str = param("number of the reference's certificate")
+    uncertainty: str = param('expanded uncertainty of the reference (k = 2), such as "0.02 kPa"')
+    allowed: str = param('largest error that may remain, such as "0.1 kPa"; "" to report only', default="")
+    vent: bool = param("connect the line to ambient before a zero of the outlet transducer", default=False)
+    settle_s: float = param("wait at each point before it is recorded", default="1 min", low="0 s", high="4 h")
+    record_s: float = param("record at each point", default="1 min", low="10 s", high="4 h")
+
+    def __init__(self, **values: object) -> None:
+        super().__init__(**values)
+        self.reference_points, self.unit = read_points(self.points)
+        for name in ("uncertainty", "allowed"):
+            text = getattr(self, name)
+            if text and read_points(text)[1] != self.unit:
+                raise ParamError(f'parameter "{name}": "{text}" is no quantity of the points\' kind, {self.unit}')
+        if not read_points(self.uncertainty)[0][0] > 0.0:
+            raise ParamError(
+                f'parameter "uncertainty": "{self.uncertainty}" is not above 0; take it from the certificate'
+            )
+        if self.source == "controller" and self.unit != "kPa":
+            raise ParamError(f'parameter "source": a pressure controller cannot give {self.unit}; take source=person')
+
+    @property
+    def order(self) -> tuple[float, ...]:
+        """The points in the order in which they are taken."""
+        up = tuple(sorted(self.reference_points))
+        return up if self.course == "up" or len(up) == 1 else up + up[-2::-1]
+
+    def needs(self) -> set[str]:
+        """The controller where it is the source, and its own reading as the reference."""
+        return super().needs() | ({"controller", "controller_pressure"} if self.source == "controller" else set())
+
+    def steps(self) -> Iterator[Step]:
+        """Each point: bring the reference there, wait, record."""
+        if self.vent:
+            yield MoveValve("vent", True)
+        if self.source == "person":
+            yield Confirm(
+                "connected",
+                "connect-reference",
+                f"Connect {self.reference} (certificate {self.certificate}) to {self.channel}.",
+                details=(("channel", self.channel),),
+            )
+        for k, value in enumerate(self.order, start=1):
+            yield from self._bring(k, value)
+            yield Phase(f"settle-{k}", for_s=self.settle_s)
+            yield Phase(f"point-{k}", for_s=self.record_s)
+        if self.vent:
+            yield MoveValve("vent", False)
+
+    def _bring(self, k: int, value: float) -> Iterator[Step]:
+        if self.source == "controller":
+            yield SetPressure("controller", value)
+            return
+        shown = f"{value:g} {self.unit}"
+        yield Ask(
+            f"reference-{k}",
+            "set-reference",
+            f"Bring the reference to about {shown}, keep it there, and enter what it shows.",
+            unit=self.unit,
+            details=(("value", value), ("channel", self.channel)),
+        )
+
+    def teardown(self) -> Iterator[Step]:
+        """Nothing stays under pressure."""
+        if self.source == "controller":
+            yield VentPressure("controller")
+        if self.vent:
+            yield MoveValve("vent", False)
+
+    @staticmethod
+    def evaluate(run: Run) -> Evaluation:
+        """Fit the correction and say what remains; see docs/howto/calibrate.md."""
+        from protocols.analysis.rig.calibration import evaluate
+
+        return evaluate(run)
+
+
+def read_points(text: str) -> tuple[tuple[float, ...], str]:
+    """Values with their units, separated by commas, in our unit; raises ParamError when they are of no one kind."""
+    parts = [part.strip() for part in text.split(",")]
+    for dimension in CALIBRATED:
+        try:
+            return tuple(quantities.parse(part, dimension) for part in parts), quantities.internal_unit(dimension)
+        except quantities.QuantityError:
+            continue
+    raise ParamError(
+        f'"{text}" is no list of one kind of quantity ({", ".join(CALIBRATED)}); write it like "0 kPa, 20 kPa, 40 kPa"'
+    )
+
+
+PROCEDURE = Calibration
