@@ -11,16 +11,16 @@ import math
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from instruments.simulation.wire import ByteDevice
 
 Kind = Literal[
-    "drop", "late", "truncate", "flip", "garble", "duplicate", "unsolicited", "lf-only", "unplug", "reboot", "freeze"
-]
-KINDS: tuple[Kind, ...] = (
-    "drop", "late", "truncate", "flip", "garble", "duplicate", "unsolicited", "lf-only", "unplug", "reboot", "freeze",
-)  # fmt: skip
+    "drop", "late", "truncate", "flip", "garble", "duplicate", "unsolicited", "lf-only", "drop-request", "flip-request",
+    "unplug", "reboot", "freeze", "saturate",
+]  # fmt: skip
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""What happens to a reply, to a request, to the cable and the power, and to the signal."""
 
 NAMED: dict[str, tuple[Kind, ...]] = {
     "unplug": ("unplug",),
@@ -90,9 +90,9 @@ class Misbehaviour:
         return min((fault.from_s for fault in self.faults if fault.probability > 0.0), default=math.inf)
 
     def begin(self, device: ByteDevice, data: bytes, now: float) -> bytes | None:
-        """Draw what strikes this transaction; None when the host's bytes do not arrive."""
+        """Draw what strikes this transaction; returns what the device gets, None when nothing arrives."""
         self._pending = []
-        frozen = False
+        frozen = saturated = False
         for fault in self.faults:
             if not fault.from_s <= now < fault.until_s or self._random.random() >= fault.probability:
                 continue
@@ -104,11 +104,17 @@ class Misbehaviour:
             if kind == "reboot":
                 device.reboot(now)
                 return None
-            if kind == "freeze":
+            if kind == "drop-request":
+                return None
+            if kind == "flip-request":
+                data = self._flipped(data)
+            elif kind == "freeze":
                 frozen = True
+            elif kind == "saturate":
+                saturated = True
             else:
                 self._pending.append((kind, fault))
-        device.frozen = frozen
+        device.frozen, device.saturated = frozen, saturated
         return data
 
     def tamper(self, device: ByteDevice, data: bytes, at: float) -> list[tuple[float, bytes]]:
@@ -132,12 +138,19 @@ class Misbehaviour:
             return [(at, device.unsolicited()), (at, data)]
         if kind == "lf-only":
             return [(at, data.replace(b"\r\n", b"\n"))]
+        if kind == "flip":
+            return [(at, self._flipped(data))]
         place = int(self._random.random() * len(data))
         if kind == "truncate":
             return [(at, data[:place])]
-        if kind == "flip":
-            damaged = data[place] ^ 1 << int(self._random.random() * 8)
-        else:  # garble
-            damaged = 0x80 | int(self._random.random() * 128)
-            damaged ^= damaged == data[place]  # a byte that stays what it was is not garbled
+        damaged = 0x80 | int(self._random.random() * 128)
+        damaged ^= damaged == data[place]  # a byte that stays what it was is not garbled
         return [(at, data[:place] + bytes((damaged,)) + data[place + 1 :])]
+
+    def _flipped(self, data: bytes) -> bytes:
+        """The same with one bit changed."""
+        if not data:
+            return data
+        place = int(self._random.random() * len(data))
+        damaged = data[place] ^ 1 << int(self._random.random() * 8)
+        return data[:place] + bytes((damaged,)) + data[place + 1 :]

@@ -48,6 +48,7 @@ class ByteDevice(ABC):
     boot_s : time in s from power to the first command that it understands.
     bus_powered : the cable carries its supply, so that pulling the plug restarts it.
     frozen : the reading stands still; models that measure repeat their last value while it is set.
+    saturated : the signal is beyond the range; models that measure show what they show there while it is set.
     generation : how often the plug was pulled; a session that was opened before is dead.
     """
 
@@ -57,7 +58,7 @@ class ByteDevice(ABC):
 
     def __init__(self) -> None:
         self.misbehaviour: Tamperer | None = None
-        self.frozen = False
+        self.frozen = self.saturated = False
         self.generation = 0
         self._out: deque[tuple[float, bytes]] = deque()
         self._plugged_at = float("-inf")

@@ -18,6 +18,9 @@ from instruments.simulation.wire import ByteDevice, LineAssembler
 CONVERSIONS_PER_S = 10
 _EPS = 1e-6  # conversions; a poll at 0.3 s must find conversion 3 whatever 0.3 is in binary
 
+_OVERLOAD_DIGITS = 9.0  # shown beyond the capacity before it counts as overload
+_BEYOND_DIGITS = 100.0  # where a load cell at its stop stands
+
 _GRAM, _MILLIGRAM = 0, 3
 _UNITS = {_GRAM: ("g", 1e-3, 3), _MILLIGRAM: ("mg", 1.0, 0)}  # name, per mg, further decimals
 _COMMANDS = {
@@ -182,6 +185,8 @@ class MtSicsBalance(ByteDevice):
 
     def _reading(self, now: float) -> tuple[float, bool]:
         """Gross load in mg above the zero point and whether it is stable."""
+        if self.saturated:
+            return self.capacity_mg + _BEYOND_DIGITS * self.digit_mg, True
         if not self.frozen or self._converted < 0:
             k = int(now * CONVERSIONS_PER_S + _EPS)
             before = max(0, k - CONVERSIONS_PER_S)
@@ -209,7 +214,7 @@ class MtSicsBalance(ByteDevice):
 
     def _range(self, gross_mg: float) -> str:
         """``+`` or ``-`` outside the weighing range, empty inside."""
-        if gross_mg > self.capacity_mg + 9.0 * self.digit_mg:
+        if gross_mg > self.capacity_mg + _OVERLOAD_DIGITS * self.digit_mg:
             return "+"
         return "-" if gross_mg < -0.01 * self.capacity_mg else ""
 
@@ -405,7 +410,7 @@ class MtSicsBalance(ByteDevice):
         self._send('I1 A "012" "2.30" "2.20" "1.00" ""', now)
 
     def _balance_data(self, rest: str, now: float) -> None:
-        capacity_g = (self.capacity_mg + 9.0 * self.digit_mg) * 1e-3
+        capacity_g = (self.capacity_mg + _OVERLOAD_DIGITS * self.digit_mg) * 1e-3
         self._send(f'I2 A "{self.model} Excellence {capacity_g:.{self._decimals_of_mg + 3}f} g"', now)
 
     def _software(self, rest: str, now: float) -> None:

@@ -128,7 +128,7 @@ class ShdlcFlowSensor(ByteDevice):
 
     def on_bytes(self, data: bytes, now: float) -> None:
         """Execute the frames that are complete."""
-        self.ring.frozen = self.frozen
+        self.ring.frozen, self.ring.saturated = self.frozen, self.saturated
         for body in self._frames.feed(data):
             self._execute(body, now)
 

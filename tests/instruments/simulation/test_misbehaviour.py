@@ -118,6 +118,58 @@ def test_a_frozen_reading_repeats_itself_until_the_fault_is_over():
     assert reply(balance, 200.0) == reply(balance, 300.0) == last
 
 
+def test_a_saturated_balance_shows_overload_while_the_fault_lasts():
+    balance, _ = struck("saturate", until_s=15.0)
+    assert reply(balance, 10.0) == b"S +\r\n"
+    assert reply(balance, 16.0) == WEIGHT
+
+
+@pytest.mark.parametrize(("model", "limit", "flags"), [("LG16-0150", 32_000, []), ("SLF3S-0600F", 32_500, [2])])
+def test_a_saturated_flow_sensor_stands_at_its_limit_and_says_so(model, limit, flags):
+    sensor = ShdlcFlowSensor(Flat(), model=model, crystal_ppm=0.0)
+    sensor.write(bytes.fromhex("7E 00 33 02 00 64 66 7E" if not flags else "7E 00 33 04 00 64 36 08 26 7E"), 0.0)
+    Misbehaviour("flow", [WireFault(("saturate",), 1.0, from_s=1.0, until_s=2.0)]).attach(sensor)
+    last = {t: sample(sensor, t) for t in (0.9, 1.5, 2.5)}
+    assert last[1.5][0] == limit
+    assert last[0.9][0] == last[2.5][0] < limit
+    assert [last[1.5][2:], last[2.5][2:]] == [flags, [0 for _ in flags]]
+
+
+def sample(sensor, now):
+    """Signals of the latest sample of a flow sensor (command 35)."""
+    data = b"\x03" if sensor.model.family == "SF06" else b""
+    body = bytes((0, 0x35, len(data))) + data
+    sensor.write(b"\x7e" + body + bytes((~sum(body) & 0xFF,)) + b"\x7e", now)
+    reply = sensor.read_ready(now + 0.1).split(b"\x7e")[-2]
+    for plain, stuffed in (
+        (b"\x7e", b"\x7d\x5e"),
+        (b"\x11", b"\x7d\x31"),
+        (b"\x13", b"\x7d\x33"),
+        (b"\x7d", b"\x7d\x5d"),
+    ):
+        reply = reply.replace(stuffed, plain)
+    return [value for (value,) in struct.iter_unpack(">h", reply[4:-1])]
+
+
+def test_a_request_that_is_lost_is_not_executed():
+    balance, _ = struck("drop-request", until_s=11.0)
+    assert reply(balance, 10.0) == b""
+    balance.write(b"T\r\n", 10.5)
+    assert balance.tare_mg == 0.0
+    balance.write(b"T\r\n", 11.0)
+    assert balance.tare_mg == pytest.approx(1.23)
+
+
+def test_a_flipped_bit_of_a_request_is_one_bit():
+    heard = []
+    for k in range(40):
+        balance, _ = struck("flip-request", seed=k)
+        balance.on_bytes = lambda data, now: heard.append(data)
+        balance.write(b"SI\r\n", 10.0)
+    assert {sum((a ^ b).bit_count() for a, b in zip(data, b"SI\r\n", strict=True)) for data in heard} == {1}
+    assert len(set(heard)) > 10
+
+
 def test_nothing_strikes_before_the_onset():
     balance, misbehaviour = struck("drop", from_s=11.0)
     assert misbehaviour.onset() == 11.0

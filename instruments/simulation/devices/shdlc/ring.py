@@ -14,7 +14,7 @@ from instruments.simulation.signal import Signal
 Counts = npt.NDArray[np.int16]
 
 TEMPERATURE_COUNTS_PER_DEGC = 200.0
-AIR_FLAG = 1
+AIR_FLAG, HIGH_FLOW_FLAG = 1, 2
 _ROOM_TEMPERATURE_DEGC = 23.5
 _SUM_BLOCK = 65_536
 _EPS = 1e-6  # samples
@@ -69,6 +69,7 @@ class SampleRing:
     ----------
     lost : samples that were overwritten since the host last asked.
     frozen : the sensor stands still and repeats its last counts.
+    saturated : the flow is beyond the range, whatever the signal says.
     totalling : whether the running sum counts.
     """
 
@@ -85,7 +86,7 @@ class SampleRing:
         self.flow, self.temperature, self.air = flow, temperature, air
         self.crystal_ppm = crystal_ppm
         self.capacity = capacity
-        self.frozen = False
+        self.frozen = self.saturated = False
         self._taken = 0
         self._scale = model.counts_per_unit / model.nl_per_min
         self.forget()
@@ -177,7 +178,8 @@ class SampleRing:
         run = self._run
         assert run is not None
         rows = np.empty((n, self.model.width), dtype=np.int16)
-        rows[:, 0] = self.counts(self.flow.samples(run.zero_s, run.dt_s, first, n))
+        flow = self.flow.samples(run.zero_s, run.dt_s, first, n)
+        rows[:, 0] = self.model.limit_counts if self.saturated else self.counts(flow)
         if self.model.width > 1:
             degc: npt.NDArray[np.float64] | float = _ROOM_TEMPERATURE_DEGC
             if self.temperature is not None:
@@ -186,5 +188,6 @@ class SampleRing:
             rows[:, 2] = 0
             if self.air is not None:
                 rows[:, 2] = (self.air.samples(run.zero_s, run.dt_s, first, n) > 0.5) * AIR_FLAG
+            rows[np.abs(rows[:, 0]) >= self.model.limit_counts, 2] |= HIGH_FLOW_FLAG
         self._latest = rows[-1:]
         return rows
