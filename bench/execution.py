@@ -2,29 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from functools import singledispatchmethod
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from bench.prompts import Prompts, Record
 from bench.safety import Safety
+from bench.soak import Soak
 from bench.station import OpenStation
 from bench.watch import Watch
-from instruments.capabilities import Confirmation, PumpLink, Tareable, Valve
+from instruments.capabilities import (
+    Confirmation,
+    PressureController,
+    PumpLink,
+    SyringePump,
+    Tareable,
+    TemperatureBath,
+    Valve,
+)
 from instruments.clock import Event
-from instruments.instrument import InstrumentError
+from instruments.instrument import Buffered, InstrumentError, Polled
 from protocols.steps import (
+    Ask,
+    AwaitSyringe,
+    ClearSyringe,
+    Condition,
+    Confirm,
+    HaltSyringe,
+    Infuse,
+    IsolatePressure,
+    MoveValve,
     Phase,
     Program,
     ReadPump,
+    ReadSettings,
+    ReadSyringe,
+    RequestBolus,
+    SetPressure,
+    SetTemperature,
     SetValve,
     StartDelivery,
     Step,
     StopDelivery,
+    SwitchBath,
     Tare,
+    VentPressure,
+    VesselChange,
+    Withdraw,
 )
 
-Record = Callable[[str, Mapping[str, Any]], None]
+if TYPE_CHECKING:
+    from bench.guard import Change
+
+LOOK_S = 1.0
+"""How often a syringe pump is asked whether it stands."""
+
+OUTAGE_S = 60.0
+"""A channel that gives no good sample for longer, and for longer than three samples take, has not stayed in a band."""
 
 
 class Course(Protocol):
@@ -41,7 +77,7 @@ class Course(Protocol):
 
 @dataclass
 class Executor:
-    """Does steps, one at a time.
+    """Does steps, one at a time.  Instruments that work through a person (attribute ``operator``) ask by its prompts.
 
     Parameters
     ----------
@@ -54,6 +90,15 @@ class Executor:
     watch: Watch
     course: Course
     record: Record
+    prompts: Prompts = field(init=False)
+
+    def __post_init__(self) -> None:
+        rig = self.opened.rig
+        hands = None if rig is None else rig.operator
+        self.prompts = Prompts(self.opened.clock, self.record, self.course.hold, self.course.nudge, hands)
+        for instrument in self.opened.instruments.values():
+            if hasattr(instrument, "operator"):
+                instrument.operator = self.prompts
 
     @singledispatchmethod
     def do(self, step: Step) -> None:
@@ -67,14 +112,19 @@ class Executor:
 
     @do.register
     def _(self, step: SetValve) -> None:
-        name, _, valve = self.roles[step.role].partition(".")
-        instrument = self.opened.instruments[name]
-        with self.safety.drive():
-            cast(Valve, instrument).set_valve(valve, step.on)
-            state = cast(Valve, instrument).valves().get(valve)
-        self.record("valve", {"valve": f"{name}.{valve}", "asked": step.on, "read_back": state})
-        if state != step.on:
-            raise InstrumentError(name, f'valve "{valve}" reads back {state} after it was set to {step.on}')
+        self._valve(step.role, lambda _: step.on)
+
+    @do.register
+    def _(self, step: MoveValve) -> None:
+        self._valve(step.role, lambda normally_open: step.is_open != normally_open)
+
+    @do.register
+    def _(self, step: ReadSettings) -> None:
+        name = self.roles[step.role].partition(".")[0]
+        problems = self.opened.instruments[name].probe()
+        self.record("settings", {"key": step.key, "instrument": name, "problems": "; ".join(problems)})
+
+    # -- the pump under test
 
     @do.register
     def _(self, step: Program) -> None:
@@ -88,6 +138,10 @@ class Executor:
     @do.register
     def _(self, step: StopDelivery) -> None:
         self._pump(step.role, lambda pump: pump.stop())
+
+    @do.register
+    def _(self, step: RequestBolus) -> None:
+        self._pump(step.role, lambda pump: pump.bolus(step.volume_ul, step.duration_s, step.kind))
 
     @do.register
     def _(self, step: ReadPump) -> None:
@@ -107,10 +161,75 @@ class Executor:
             },
         )
 
+    # -- pressure, syringe, temperature
+
+    @do.register
+    def _(self, step: SetPressure) -> None:
+        controller = self._driven(step.role, PressureController)
+        self._command(step.role, controller.set_pressure(step.pressure_kpa, step.slew_kpa_per_s))
+
+    @do.register
+    def _(self, step: IsolatePressure) -> None:
+        self._command(step.role, self._driven(step.role, PressureController).isolate())
+
+    @do.register
+    def _(self, step: VentPressure) -> None:
+        self._command(step.role, self._driven(step.role, PressureController).vent())
+
+    @do.register
+    def _(self, step: Infuse) -> None:
+        self._command(step.role, self._driven(step.role, SyringePump).infuse(step.rate_ul_per_h, step.volume_ul))
+
+    @do.register
+    def _(self, step: Withdraw) -> None:
+        self._command(step.role, self._driven(step.role, SyringePump).withdraw(step.rate_ul_per_h, step.volume_ul))
+
+    @do.register
+    def _(self, step: HaltSyringe) -> None:
+        self._command(step.role, self._driven(step.role, SyringePump).halt())
+
+    @do.register
+    def _(self, step: ClearSyringe) -> None:
+        self._command(step.role, self._driven(step.role, SyringePump).clear_counts())
+
+    @do.register
+    def _(self, step: AwaitSyringe) -> None:
+        syringe = self._controlled(step.role, SyringePump)
+        clock, never = self.opened.clock, self.opened.clock.event()
+        latest_s = clock.now() + step.at_most_s
+        while (state := syringe.syringe_state()).running != "stopped" and not state.alarm:
+            if clock.now() >= latest_s:
+                said = (
+                    f"is still {state.running} after {step.at_most_s:g} s; its volume or its rate is not what was meant"
+                )
+                raise InstrumentError(syringe.name, said)
+            look_s = min(latest_s, clock.now() + LOOK_S)
+            self.course.hold(look_s, never)
+            latest_s += max(0.0, clock.now() - look_s)  # pauses
+        if state.alarm:
+            raise InstrumentError(syringe.name, f'stands with the alarm "{state.alarm}"; see to it and start again')
+
+    @do.register
+    def _(self, step: ReadSyringe) -> None:
+        syringe = self._controlled(step.role, SyringePump)
+        asked_s = self.opened.clock.now()
+        state = syringe.syringe_state()
+        times = {"asked_s": asked_s, "answered_s": self.opened.clock.now()}
+        self.record("syringe", {"key": step.key, "instrument": syringe.name, **times, **asdict(state)})
+
+    @do.register
+    def _(self, step: SetTemperature) -> None:
+        bath = self._driven(step.role, TemperatureBath)
+        self._command(step.role, bath.set_temperature(step.temperature_degc))
+
+    @do.register
+    def _(self, step: SwitchBath) -> None:
+        self._command(step.role, self._driven(step.role, TemperatureBath).switch(step.on))
+
+    # -- time
+
     @do.register
     def _(self, step: Phase) -> None:
-        self.course.phase = step.name
-        self.record("phase", {"name": step.name, "state": "begin"})
         met = self.opened.clock.event()
 
         def reached(t: float, value: float) -> None:
@@ -118,17 +237,104 @@ class Executor:
             met.set()
             self.course.nudge()
 
-        end_watch = None if step.until is None else self.watch.until(step.name, step.until, reached)
+        with self._phase(step.name):
+            end_watch = None if step.until is None else self.watch.until(step.name, step.until, reached)
+            try:
+                with self.watch.averaging(step.name):
+                    self.course.hold(self.opened.clock.now() + step.most_s, met)
+            finally:
+                if end_watch is not None:
+                    end_watch()
+
+    @do.register
+    def _(self, step: Condition) -> None:
+        clock = self.opened.clock
+
+        def left(change: Change) -> None:
+            what = "gave no good sample" if change.state == "lost" else f"was {change.value:.6g}, outside its band"
+            text = f'condition "{step.name}": {step.role} {what}; its time begins anew'
+            self.record("event", {"level": "warning", "text": text, "phase": step.name, "sample_s": change.t})
+
+        with self._phase(step.name), self.watch.averaging(step.name):
+            outage_s = self._outage_s(step.role)
+            soak = Soak(self.watch, clock, step, outage_s=outage_s, left=left, nudge=self.course.nudge)
+            clock.worker(f"~condition {step.name}", soak.follow)
+            try:
+                self.course.hold(clock.now() + step.at_most_s, soak.held)
+            finally:
+                soak.end()
+        if soak.held.is_set():
+            self.record("condition", {"phase": step.name, "sample_s": soak.since_s, "held_s": step.for_s})
+        else:
+            text = f'condition "{step.name}" did not hold for {step.for_s:g} s within {step.at_most_s:g} s'
+            self.record("event", {"level": "warning", "text": f"{text}; the run goes on", "phase": step.name})
+
+    # -- the person
+
+    @do.register
+    def _(self, step: Ask) -> None:
+        self.prompts.ask(step.prompt)
+
+    @do.register
+    def _(self, step: Confirm) -> None:
+        self.prompts.ask(step.prompt)
+
+    @do.register
+    def _(self, step: VesselChange) -> None:
+        clock = self.opened.clock
+        from_s = clock.now()
+        flagged = self.watch.flag([step.role], from_s)
         try:
-            with self.watch.averaging(step.name):
-                self.course.hold(self.opened.clock.now() + step.most_s, met)
+            self.prompts.ask(step.prompt)
+            self.course.hold(clock.now() + step.settle_s, clock.event())
         finally:
-            if end_watch is not None:
-                end_watch()
-            self.record("phase", {"name": step.name, "state": "end"})
-            self.course.phase = ""
+            flagged.end(clock.now())
+            fields = {"channels": list(flagged.channels), "from_s": from_s, "to_s": clock.now(), "why": "vessel-change"}
+            self.record("disturbed", fields)
 
     # -- small parts
+
+    @contextmanager
+    def _phase(self, name: str) -> Iterator[None]:
+        self.course.phase = name
+        self.record("phase", {"name": name, "state": "begin"})
+        try:
+            yield
+        finally:
+            self.record("phase", {"name": name, "state": "end"})
+            self.course.phase = ""
+
+    def _valve(self, role: str, energised: Callable[[bool], bool]) -> None:
+        """Drive a valve and read it back; ``energised`` says from its position without current whether it gets some."""
+        name, _, valve = self.roles[role].partition(".")
+        instrument = self.opened.instruments[name]
+        line = getattr(instrument.settings, "valves", {}).get(valve)
+        on = energised(getattr(line, "normally", "closed") == "open")
+        with self.safety.drive():
+            cast(Valve, instrument).set_valve(valve, on)
+            state = cast(Valve, instrument).valves().get(valve)
+        self.record("valve", {"valve": f"{name}.{valve}", "asked": on, "read_back": state})
+        if state != on:
+            raise InstrumentError(name, f'valve "{valve}" reads back {state} after it was set to {on}')
+
+    def _driven(self, role: str, capability: type[Any]) -> Any:
+        """What is about to be commanded, unless the bench has gone safe."""
+        self.safety.insist()
+        return self._controlled(role, capability)
+
+    def _command(self, role: str, done: Confirmation) -> None:
+        name = self.roles[role].partition(".")[0]
+        self.record("command", {"role": role, "instrument": name, **asdict(done)})
+
+    def _outage_s(self, role: str) -> float:
+        """How long a channel may give no good sample."""
+        instrument, _ = self.opened.channel(self.roles.get(role, role))
+        spacing_s = 0.0
+        if isinstance(instrument, Buffered):
+            spacing_s = instrument.interval_s
+        elif isinstance(instrument, Polled):
+            spacing_s = instrument.period_s
+        return max(OUTAGE_S, 3.0 * spacing_s)
 
     def _pump(self, role: str, command: Callable[[PumpLink], Confirmation]) -> None:
         self.safety.insist()

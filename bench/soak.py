@@ -1,0 +1,76 @@
+"""Whether a channel has stayed within a band for a time: what the step `Condition` waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from bench.watch import Watch
+from instruments.clock import Clock, Event
+from protocols.steps import Condition
+
+if TYPE_CHECKING:
+    from bench.guard import Change
+
+
+class Soak:
+    """Follows one channel until it has stayed within its band for long enough; made when the step begins.
+
+    Parameters
+    ----------
+    outage_s : without a good sample for longer the channel has not stayed.
+    left : called with each leaving of the band, and with each loss of the channel.
+    nudge : called when the channel has stayed for long enough, after ``held`` was set.
+
+    Attributes
+    ----------
+    since_s : since when the channel has been within its band, None while it is not.
+    """
+
+    def __init__(
+        self,
+        watch: Watch,
+        clock: Clock,
+        step: Condition,
+        *,
+        outage_s: float,
+        left: Callable[[Change], None],
+        nudge: Callable[[], None],
+    ) -> None:
+        self._clock = clock
+        self._for_s = step.for_s
+        self._left = left
+        self._nudge = nudge
+        self.held: Event = clock.event()
+        self._changed: Event = clock.event()
+        self._over = False
+        self._unwatch = watch.band(step.name, step.role, step.low, step.high, self._change, outage_s)
+        self.since_s: float | None = clock.now()
+
+    def follow(self) -> None:
+        """Body of a worker: wait until the channel has stayed long enough, or `end` is called."""
+        while not self._over:
+            due = None if self.since_s is None else self.since_s + self._for_s
+            if due is not None and self._clock.now() >= due:
+                self.held.set()
+                self._nudge()
+                return
+            self._clock.wait(self._changed, due)
+            self._changed.clear()
+
+    def end(self) -> None:
+        """Follow no longer."""
+        self._over = True
+        self._changed.set()
+        self._unwatch()
+
+    def _change(self, change: Change) -> None:
+        """The channel left its band, was lost, or is back; called in the sampling worker."""
+        if self.held.is_set():
+            return
+        if change.state == "back":
+            self.since_s = change.t
+        elif self.since_s is not None:
+            self.since_s = None
+            self._left(change)
+        self._changed.set()

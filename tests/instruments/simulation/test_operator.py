@@ -1,0 +1,184 @@
+"""The simulated operator: answers after a while, does to the plant what the action says, and says what it cannot do."""
+
+import math
+
+import pytest
+
+from instruments.clock import VirtualClock
+from instruments.simulation.operator import MEASUREMENTS, SETTINGS, OperatorError, SimulatedOperator
+from instruments.simulation.programmer import parse, shown
+from instruments.simulation.signal import (
+    DeliveryProgram,
+    PatientRule,
+    PeriodicBolus,
+    ProgramError,
+    ProgrammedBolus,
+)
+
+CONTINUOUS = {"mode": "continuous", "rate_ul_per_h": 50.0}
+
+
+@pytest.fixture
+def operator(make_plant):
+    """An operator at a plant whose pump holds no program."""
+    plant = make_plant(rate=None)
+    return SimulatedOperator(plant, VirtualClock(), seed=3)
+
+
+def confirm(operator, action, at_s=0.0, **details):
+    return operator.respond(action, "confirm", "", details, at_s)
+
+
+def test_what_it_does_not_know_it_confirms_and_does_not_answer(operator):
+    assert confirm(operator, "level-balance")[1] == "done"
+    for kind, unit in (("number", "mm"), ("text", "")):
+        with pytest.raises(OperatorError, match="does not know how to count-sheep"):
+            operator.respond("count-sheep", kind, unit, {}, 0.0)
+
+
+def test_reaction_times_have_their_median_and_depend_on_the_seed_alone(make_plant):
+    plant = make_plant()
+
+    def times(seed):
+        operator = SimulatedOperator(plant, VirtualClock(), seed, reaction_s=20.0, spread=0.5)
+        return [confirm(operator, "", 100.0)[0] - 100.0 for _ in range(400)]
+
+    assert times(1) == times(1) != times(2)
+    assert math.log(sorted(times(1))[200] / 20.0) == pytest.approx(0.0, abs=0.1)
+    assert min(times(1)) > 0.0
+
+
+class Recorder:
+    """Stands for an actuator."""
+
+    def __init__(self):
+        self.written = []
+
+    def write(self, value, t):
+        self.written.append((t, value))
+
+
+@pytest.mark.parametrize("action", SETTINGS)
+def test_the_plant_feels_an_action_before_it_is_confirmed(operator, action):
+    name, value = SETTINGS[action]
+    operator._plant.actuators = {name: Recorder()}
+    details = {value: 12.5} if isinstance(value, str) else {}
+    answered_s, said = confirm(operator, action, 1000.0, **details)
+    ((t, felt),) = operator._plant.actuators[name].written
+    assert said == "done"
+    assert 1000.0 < t < answered_s
+    assert felt == (12.5 if isinstance(value, str) else value)
+
+
+def test_an_action_without_what_it_needs_is_refused(operator):
+    operator._plant.actuators = {"weight_mg": Recorder()}
+    with pytest.raises(OperatorError, match='"mass_mg", a number, and is told None'):
+        confirm(operator, "place-weight")
+    operator._plant.actuators = {}
+    with pytest.raises(OperatorError, match="no weight_mg that a person could change"):
+        confirm(operator, "remove-weight")
+
+
+def test_it_measures_the_truth_with_an_error_and_to_the_resolution_of_its_rule(operator, monkeypatch):
+    monkeypatch.setitem(MEASUREMENTS, "measure-height", ("reservoir.fill_ul", "mm", 0.3, 0.5))
+    read = [operator.respond("measure-height", "number", "mm", {}, 0.0)[1] for _ in range(100)]
+    true = operator._plant.draws["reservoir.fill_ul"]
+    assert sum(read) / 100.0 == pytest.approx(true, abs=0.15)
+    assert {value % 0.5 for value in read} == {0.0}
+    assert len(set(read)) > 1
+    with pytest.raises(OperatorError, match='in mm, not in "in"'):
+        operator.respond("measure-height", "number", "in", {}, 0.0)
+
+
+def test_what_the_plant_has_not_cannot_be_measured(operator, monkeypatch):
+    monkeypatch.setitem(MEASUREMENTS, "measure-height", ("nothing", "mm", 0.3, 0.5))
+    with pytest.raises(OperatorError, match="has no nothing to measure"):
+        operator.respond("measure-height", "number", "mm", {}, 0.0)
+
+
+def test_a_changed_vessel_is_empty_again(make_plant):
+    plant = make_plant({"balance": {"noise_mg": 0.0, "vibration_mg": 0.0}})
+    load = plant.signals["reference_load_mg"]
+    before = load.at(3600.0 * 24)
+    answered_s, _ = SimulatedOperator(plant, VirtualClock(), 3).respond("change-vessel", "confirm", "", {}, 86400.0)
+    lifted = min(load.at(86400.0 + k) for k in range(int(answered_s - 86400.0)))
+    assert lifted < 0.01 * before
+    assert before - load.at(answered_s + 60.0) == pytest.approx(1000.0, abs=200.0)
+
+
+# ------------------------------------------------------------------------------------------------- the programmer
+
+
+def read(operator, field, unit="", at_s=1000.0, **details):
+    return operator.respond("read-programmer", "text", unit, {"field": field, **details}, at_s)[1]
+
+
+def test_a_pump_is_programmed_started_and_stopped_by_hand(operator):
+    pump = operator._plant.pump
+    at_s, _ = confirm(operator, "program-pump", 0.0, **CONTINUOUS)
+    assert pump.program(at_s) == DeliveryProgram("continuous", 50.0)
+    assert not pump.state(at_s).running
+    started_s, _ = confirm(operator, "start-pump", at_s)
+    assert pump.state(started_s).running
+    stopped_s, _ = confirm(operator, "stop-pump", 5000.0)
+    assert not pump.state(stopped_s).running
+
+
+def test_the_screen_shows_what_the_pump_holds(operator):
+    confirm(operator, "program-pump", 0.0, **CONTINUOUS)
+    assert read(operator, "mode") == "continuous"
+    assert read(operator, "rate_ul_per_h", "uL/h") == 50.0
+    assert read(operator, "running") == "stopped"
+    assert read(operator, "reservoir_ul", "uL") == pytest.approx(operator._plant.draws["reservoir.fill_ul"])
+    assert read(operator, "alarms") == "none"
+    assert read(operator, "serial") == operator._plant.pump.serial
+    assert read(operator, "others", asked="mode rate_ul_per_h") == "nothing else"
+    assert read(operator, "others", asked="mode") == "something else"
+
+
+@pytest.mark.parametrize(("field", "unit"), [("dose", ""), ("reservoir_ul", "mL")])
+def test_what_the_screen_does_not_show_is_not_made_up(operator, field, unit):
+    with pytest.raises(OperatorError, match="read-programmer"):
+        read(operator, field, unit)
+
+
+def test_a_bolus_is_granted_or_refused_by_the_pump(operator):
+    bolus = {"kind": "single", "volume_ul": 10.0, "duration_s": 600.0}
+    confirm(operator, "program-pump", 0.0, **CONTINUOUS)
+    assert operator.respond("request-bolus", "text", "", bolus, 500.0)[1] == "refused"
+    confirm(operator, "start-pump", 1000.0)
+    assert operator.respond("request-bolus", "text", "", bolus, 2000.0)[1] == "granted"
+
+
+def test_what_the_programmer_refuses_is_said(operator):
+    with pytest.raises(OperatorError, match=r"refuses program-pump: rate .* is outside"):
+        confirm(operator, "program-pump", **CONTINUOUS | {"rate_ul_per_h": 1e6})
+    with pytest.raises(OperatorError, match="no program to start"):
+        confirm(operator, "start-pump")
+
+
+PROGRAMS = (
+    DeliveryProgram(),
+    DeliveryProgram("continuous", 41.6, drug="baclofen", concentration_ug_per_ml=2000.0),
+    DeliveryProgram("flex", steps=((0.0, 24.0), (28800.0, 48.0))),
+    DeliveryProgram(
+        "continuous",
+        20.0,
+        boluses=(ProgrammedBolus(60.0, 5.0, 300.0), ProgrammedBolus(600.0, 6.0, 300.0, "bridge")),
+        periodic=PeriodicBolus(2.0, 60.0, 3600.0, 600.0),
+        patient=PatientRule(3.0, 60.0, 7200.0, 4, "rolling"),
+    ),
+)
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.mode)
+def test_a_program_entered_value_by_value_is_the_program_that_is_shown(program):
+    assert parse(shown(program)) == program
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"mode": "fast"}, {"mode": "continuous"}, {"mode": "continuous", "rate_ul_per_h": "x"}]
+)
+def test_a_program_that_makes_no_sense_is_refused(wrong):
+    with pytest.raises(ProgramError):
+        parse(wrong)
