@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import math
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.execution import Executor
+from bench.interlocks import Interlocks
+from bench.latch import Latches
 from bench.recorder import Recorder
 from bench.safety import SafeStateLatchedError, Safety
 from bench.sampler import Sampler
 from bench.station import OpenStation, sampled
 from bench.watch import Watch
+from bench.watchdog import Watchdog
 from data.checks import Status
 from instruments.clock import Event
 from instruments.instrument import Instrument, InstrumentError
-from protocols.interlock import Interlock
 from protocols.procedure import Procedure
-from protocols.steps import Step
+from protocols.steps import Step, Tare
+
+if TYPE_CHECKING:
+    from bench.prompts import Prompts
 
 LET_GO_S = 30.0
 """How long the samplers may take to end."""
@@ -45,6 +50,7 @@ class Engine:
     Parameters
     ----------
     longest_block_s : longest piece in which hardware-timed streams are read; the data do not depend on it.
+    latches : keeps which interlocks are latched beyond the run; None where that would be no use.
     """
 
     def __init__(
@@ -56,6 +62,7 @@ class Engine:
         *,
         longest_block_s: float,
         person: str,
+        latches: Latches | None = None,
     ) -> None:
         self._opened = opened
         self._clock = opened.clock
@@ -64,7 +71,7 @@ class Engine:
         self._recorder = recorder
         self._person = person
         self._longest_block_s = longest_block_s
-        self._safety = Safety(opened, lambda kind, fields: self._record(kind, fields, urgent=True))
+        self._safety = Safety(opened, partial(self._record, urgent=True), self._rest)
         self._end: End | None = None
         self._nudge: Event = self._clock.event()  # wakes the steps: stop, pause, resume, a condition met
         self._paused = False
@@ -74,13 +81,22 @@ class Engine:
         self._all_ended = self._clock.event()
         self.steps = plan(procedure)
         self._watch = Watch(opened, roles, self.steps, self._samplers)
-        self.phase: str = ""
+        self._phase = ""
+        self._stopped_in = ""  # the phase in which a person stopped the run
+        self._interlocks = Interlocks(
+            self._safety, self._watch, self._clock, self, self._record, self._tell, latches=latches
+        )
+        self._watchdog = Watchdog(
+            opened.instruments, self._clock, lambda: self._interlocks.guarded, self._tell, self._fail
+        )
         self._executor = Executor(opened, self._roles, self._safety, self._watch, self, self._record)
 
     # -- commands; from the clock's own thread (others use clock.post)
 
     def stop(self, person: str, reason: str) -> None:
         """Stop the run in order: the teardown is done, then everything is made safe."""
+        if self._end is None:
+            self._stopped_in = self.phase
         self._finish(End(Status.ABORTED, reason, person))
 
     def pause(self, person: str) -> None:
@@ -100,6 +116,50 @@ class Engine:
     def note(self, person: str, text: str) -> None:
         """Keep a remark of a person with the run."""
         self._record("note", {"person": person, "text": text})
+
+    def answer(self, key: str, value: float | str, person: str, second_person: str = "", source: str = "window") -> str:
+        """Answer the prompt that waits; returns "", or the sentence why the answer was refused."""
+        return self.prompts.answer(key, value, person, second_person, source)
+
+    def reset_interlock(self, name: str, person: str, reason: str) -> str:
+        """Reset an interlock that holds the bench, once its channel is back in its band; the last one ends the hold.
+
+        Returns
+        -------
+        "" when it is done, else one sentence that says why not and what to do.
+        """
+        return self._interlocks.reset(name, person, reason)
+
+    # -- what others may look at
+
+    @property
+    def phase(self) -> str:
+        """The present phase, "" between phases."""
+        return self._phase
+
+    @phase.setter
+    def phase(self, name: str) -> None:
+        """A step begins a phase, or ends it."""
+        if self._phase:
+            self._watch.leave(self._phase)
+        self._phase = name
+        if name:
+            self._watch.enter(name)
+
+    @property
+    def prompts(self) -> Prompts:
+        """What is asked of persons."""
+        return self._executor.prompts
+
+    @property
+    def latched(self) -> tuple[str, ...]:
+        """Names of the interlocks that wait for a person."""
+        return self._interlocks.latched
+
+    @property
+    def held(self) -> bool:
+        """Whether an interlock holds the bench, so that the run's time stands still."""
+        return self._safety.held
 
     # -- the run
 
@@ -130,23 +190,26 @@ class Engine:
             self._record("identity", {"instrument": name, **asdict(instrument.identify())})
             for problem in instrument.probe():
                 self._tell("warning", f"{name}: {problem}")
+        self._watchdog.arm()
 
     def _start_sampling(self) -> None:
         longest_block_s = min(self._longest_block_s, self._clock.block_s)
         for name, instrument in sampled(self._opened).items():
             self._samplers[name] = Sampler(instrument, self._clock, self._recorder, self._tell, longest_block_s)
         for interlock in [*self._opened.interlocks, *self._procedure.interlocks()]:
-            self._watch.guard(interlock, self._crossed)
+            self._interlocks.watch(interlock)
         self._sampling.update(self._samplers)
         for name, sampler in self._samplers.items():
             self._clock.worker(name, partial(self._sample, name, sampler))
+        self._watchdog.look()
 
     def _execute(self, steps: Iterable[Step]) -> None:
         for index, step in enumerate(steps):
-            self._rest_while_paused()
+            self._rest()
             begun = self._clock.now()
             self._record("step", {"index": index, "name": str(step), "state": "begin"})
-            self._executor.do(step)
+            with self._disturbed(step):
+                self._executor.do(step)
             self._record(
                 "step", {"index": index, "name": str(step), "state": "end", "took_s": self._clock.now() - begun}
             )
@@ -155,9 +218,15 @@ class Engine:
         """Teardown after a normal end or a person's stop; then everything safe; then let go of the instruments."""
         assert self._end is not None
         if self._end.status in (Status.COMPLETED, Status.ABORTED) and self._safety.cause is None:
-            self._tear_down()
-            self._safety.safe_valves()
+            if self._interlocks.latched or self._safety.held:
+                self._tell("warning", "the teardown was left out: an interlock holds the bench")
+            else:
+                self._tear_down()
+            if self._safety.cause is None:
+                self._safety.go_safe(self._stopped_in)
         hanging = self._safety.make_safe()
+        self._watchdog.disarm(hanging)
+        self._interlocks.end()
         for sampler in self._samplers.values():
             sampler.end()
         if self._sampling and not self._clock.wait(self._all_ended, self._clock.now() + LET_GO_S):
@@ -207,54 +276,48 @@ class Engine:
         """Wait to the end of a phase, longer by the time for which it was paused; ``met`` ends it earlier."""
         while True:
             self._clock.wait(self._nudge, until)
-            until += self._rest_while_paused()
+            until += self._rest()
             if met.is_set() or self._clock.now() >= until:
                 return
 
-    def _rest_while_paused(self) -> float:
-        """Wait while the run is paused; returns for how long.  Raises Halted when the steps are to end."""
+    def _rest(self) -> float:
+        """Wait while the run is paused or held; returns for how long.  Raises Halted when the steps are to end."""
         began = self._clock.now()
         while True:
             self._nudge.clear()  # before looking: whoever sets it has changed the state first
             if self._safety.cause is not None or (self._end is not None and not self._tearing_down):
                 raise Halted("the run is ending")
-            if not self._paused or self._tearing_down:
+            if not self._safety.held and (not self._paused or self._tearing_down):
                 return self._clock.now() - began
             self._clock.wait(self._nudge)
 
-    # -- what the samplers see
+    # -- for the interlocks
 
-    def _crossed(self, interlock: Interlock, t: float, value: float) -> None:
-        """An interlock's channel left its band; called in the sampling worker, before anything is recorded."""
-        lost = math.isnan(value)
-        what = (
-            f"{interlock.channel} gave no good sample for {interlock.max_outage_s:g} s"
-            if lost
-            else f"{interlock.channel} was {value:.6g}, outside {_band(interlock)}"
-        )
-        cause = f'interlock "{interlock.name}": {what}'
-        if interlock.action == "stop":
-            self._safety.trip(cause)
-            self._finish(End(Status.STOPPED_BY_INTERLOCK, cause))
-        reaction_s = self._clock.now() - t
-        fields = {
-            "name": interlock.name,
-            "channel": interlock.channel,
-            "action": interlock.action,
-            "value": None if lost else value,
-            "sample_s": t,
-            "reaction_s": reaction_s,
-            "text": cause,
-        }
-        self._record("interlock", fields, urgent=interlock.action == "stop")
-        if interlock.action == "stop" and reaction_s > interlock.reaction_s:
-            self._tell(
-                "warning",
-                f'interlock "{interlock.name}" acted {reaction_s * 1000.0:.0f} ms after the sample, later than the '
-                f"{interlock.reaction_s * 1000.0:.0f} ms that the station promises",
-            )
+    @property
+    def ending(self) -> bool:
+        """Whether the steps have ended."""
+        return self._tearing_down or self._end is not None
+
+    def stopped(self, cause: str) -> None:
+        """An interlock has made the bench safe."""
+        self._finish(End(Status.STOPPED_BY_INTERLOCK, cause))
 
     # -- small parts
+
+    @contextmanager
+    def _disturbed(self, step: Step) -> Iterator[None]:
+        """Flag what a balance shows while it is tared."""
+        if not isinstance(step, Tare):
+            yield
+            return
+        flagged = self._watch.flag([step.role], self._clock.now())
+        try:
+            yield
+        finally:
+            now = self._clock.now()
+            flagged.end(now)
+            fields = {"channels": list(flagged.channels), "from_s": flagged.from_s, "to_s": now, "why": "tare"}
+            self._record("disturbed", fields)
 
     def _sample(self, name: str, sampler: Sampler) -> None:
         """Body of a sampling worker; its failure makes the bench safe and ends the run."""
@@ -288,12 +351,6 @@ class Engine:
 
     def _record(self, kind: str, fields: Mapping[str, Any], *, urgent: bool = False) -> None:
         self._recorder.record(kind, self._clock.now(), fields, urgent=urgent)
-
-
-def _band(interlock: Interlock) -> str:
-    low = "-inf" if interlock.low is None else f"{interlock.low:g}"
-    high = "inf" if interlock.high is None else f"{interlock.high:g}"
-    return f"{low} to {high}"
 
 
 def plan(procedure: Procedure) -> Sequence[Step]:

@@ -1,18 +1,25 @@
-"""Going safe: the station's ordered safe state, then every instrument side by side; once safe, nothing undoes it."""
+"""Going safe: the station's ordered safe state, then every instrument side by side; once safe, nothing undoes it.
+
+The hold is the lesser thing: ordered steps too, after which the run waits; a person's reset puts the valves back.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+from bench.ordered import Outcome, do, reason, steps_for
+from bench.protection import SafeStep
 from bench.station import OpenStation
-from instruments.capabilities import Valve
-from instruments.instrument import Instrument, InstrumentError
+from instruments.instrument import Instrument
 
 MAKE_SAFE_S = 5.0
 """Longest wait for one instrument's own safe state."""
+
+UNDER_WAY_S = 0.05
+"""How long going safe waits for the write of a valve that is under way; one that ends later is undone."""
 
 Record = Callable[[str, Mapping[str, Any]], None]
 
@@ -27,58 +34,75 @@ class Safety:
     Parameters
     ----------
     record : (kind, fields) into the run's record, written at once.
+    rest : waits while the bench is held; raises whatever ends the steps.
+
+    Attributes
+    ----------
+    cause : why the bench has gone safe; None while it has not.
+    held : whether the bench is held; no step drives anything meanwhile.
     """
 
-    def __init__(self, opened: OpenStation, record: Record) -> None:
+    def __init__(self, opened: OpenStation, record: Record, rest: Callable[[], object] = lambda: None) -> None:
         self._opened = opened
         self._record = record
-        self._latch = opened.clock.lock()
-        self._valves = opened.clock.lock()  # held for one write and its read-back
+        self._rest = rest
+        self._lock = opened.clock.lock()  # never held over a command
+        self._idle = opened.clock.event()
+        self._idle.set()
+        self._under_way = 0
+        self._overtaken = False
+        self._stood: list[tuple[SafeStep, bool]] = []  # valves that the hold moved, and how they stood before
+        self._steps: list[SafeStep] = []  # what was done last to go safe or to hold
+        self._holding = self._releasing = False
         self.cause: str | None = None
 
+    @property
+    def held(self) -> bool:
+        """Whether the bench is held, or its valves are on their way back."""
+        return self._holding or self._releasing
+
+    # -- whoever drives
+
     def insist(self) -> None:
-        """Refuse to drive anything once the safe state is latched; raises SafeStateLatchedError."""
+        """Wait while the bench is held; raises SafeStateLatchedError once it has gone safe."""
+        if self.held and self.cause is None:
+            self._rest()
         if self.cause is not None:
             raise SafeStateLatchedError(self.cause)
 
     @contextmanager
     def drive(self) -> Iterator[None]:
         """Hold while a valve is driven, so that none moves after the safe state; raises SafeStateLatchedError."""
-        with self._valves:
+        while True:
             self.insist()
+            if self._begin(lambda: self.cause is None and not self.held):
+                break
+        with self._ending():
             yield
 
-    def trip(self, cause: str) -> bool:
-        """Latch, and put the station into its safe state at once; False when it was safe already.
+    # -- going safe
 
-        Never waits for a command that another thread is in the middle of, except for the write of a valve: what such
-        a command does, `make_safe` undoes afterwards.
+    def trip(self, cause: str, phase: str = "") -> float | None:
+        """Latch, and put the station into its safe state at once; None when it was safe already.
+
+        Never waits for a command that another thread is in the middle of, and for the write of a valve only briefly:
+        what such a command does is undone when it ends, and by `make_safe`.
+
+        Returns
+        -------
+        Clock time at which the first step was done.
         """
-        with self._latch:
+        with self._lock:
             if self.cause is not None:
-                return False
+                return None
             self.cause = cause
-        self._record("safe-state", {"cause": cause})
-        with self._valves:
-            self.safe_valves()
-        return True
+        self._record("safe-state", {"cause": cause, "phase": phase})
+        self._let_end()
+        return self._take(steps_for(phase, self._opened.station.safe_state))
 
-    def safe_valves(self) -> None:
-        """Run the station's ordered safe state; each outcome is recorded, also one that could not be confirmed."""
-        for step in self._opened.station.safe_state:
-            name, _, valve = step.valve.partition(".")
-            instrument = self._opened.instruments[name]
-            outcome = f"valve {step.valve} {'energised' if step.on else 'released'}"
-            confirmed = False
-            try:
-                if not isinstance(instrument, Valve):
-                    raise InstrumentError(name, "drives no valves")
-                instrument.set_valve(valve, step.on)
-                confirmed = instrument.valves().get(valve) == step.on
-                outcome += "" if confirmed else ": not confirmed, it reads back otherwise"
-            except Exception as error:  # noqa: BLE001  # whatever breaks, the next valve must still be moved
-                outcome = f"{outcome}: not confirmed, {_said(error)}"
-            self._record("confirm", {"what": outcome, "confirmed": confirmed})
+    def go_safe(self, phase: str = "") -> None:
+        """Run the station's ordered safe state at the end of a run that did not trip."""
+        self._take(steps_for(phase, self._opened.station.safe_state))
 
     def make_safe(self) -> set[str]:
         """Call every instrument's own `make_safe`, side by side, each with a deadline; returns those that hang."""
@@ -101,6 +125,92 @@ class Safety:
             self._record("confirm", {"what": what, "confirmed": job.confirmed})
         return {job.instrument.name for job in jobs if not job.said}
 
+    # -- holding
+
+    def hold(self, phase: str = "") -> float | None:
+        """Take the station's hold at once; None when the bench is held or safe already.
+
+        Returns
+        -------
+        Clock time at which the first step was done.
+        """
+        with self._lock:
+            if self.cause is not None or self._holding:
+                return None
+            self._holding = True
+        self._let_end()
+        self._begin(lambda: True)
+        with self._ending():
+            return self._take(steps_for(phase, self._opened.station.hold), holding=True)
+
+    def release(self) -> None:
+        """End the hold: put back the valves that it moved, the last one first; what else it did stays done."""
+        with self._lock:
+            if not self._holding:
+                return
+            self._holding, self._releasing = False, True
+        moved, self._stood = self._stood, []
+        for step, stood in reversed(moved):
+            if not self._begin(lambda: self.cause is None and not self._holding):
+                break
+            with self._ending():
+                back = SafeStep(valve=step.valve, on=stood)
+                for outcome in do(self._opened, [back], self._tell):
+                    self._tell(outcome)
+        self._releasing = False
+
+    # -- small parts
+
+    def _let_end(self) -> None:
+        """Wait briefly for a command that is under way."""
+        clock = self._opened.clock
+        if not clock.wait(self._idle, clock.now() + UNDER_WAY_S):
+            self._overtaken = True
+
+    def _take(self, steps: Sequence[SafeStep], *, holding: bool = False) -> float | None:
+        """Do ordered steps; a hold ends when the bench goes safe meanwhile."""
+        clock = self._opened.clock
+        self._steps = list(steps)
+        first: float | None = None
+        outcomes = do(self._opened, steps, self._tell, look_first=holding)
+        for step, outcome in zip(steps, outcomes, strict=True):
+            if first is None and step.target:
+                first = clock.now()
+            self._tell(outcome)
+            if holding and step.valve is not None and outcome.before not in (None, step.on):
+                self._stood.append((step, bool(outcome.before)))
+            if holding and self.cause is not None:
+                break
+        return clock.now() if first is None else first
+
+    def _tell(self, outcome: Outcome) -> None:
+        self._record("confirm", {"what": outcome.what, "confirmed": outcome.confirmed, "took_s": outcome.took_s})
+
+    def _begin(self, allowed: Callable[[], bool]) -> bool:
+        """Begin a command, if that is allowed; going safe waits for its end, briefly."""
+        with self._lock:
+            if not allowed():
+                return False
+            self._under_way += 1
+            self._idle.clear()
+            return True
+
+    @contextmanager
+    def _ending(self) -> Iterator[None]:
+        """End a command; one that the bench did not wait for is undone."""
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._under_way -= 1
+                if not self._under_way:
+                    self._idle.set()
+                late, self._overtaken = self._overtaken, False
+            if late:
+                self._record("confirm", {"what": "a valve moved late; the steps are done again", "confirmed": False})
+                for outcome in do(self._opened, self._steps, self._tell):
+                    self._tell(outcome)
+
 
 class _Job:
     """One instrument's way to its safe state."""
@@ -115,10 +225,6 @@ class _Job:
         try:
             said = self.instrument.make_safe()
         except Exception as error:  # noqa: BLE001  # nobody would see it in a worker
-            self.said = f'instrument "{name}": not confirmed, {_said(error)}'
+            self.said = f'instrument "{name}": not confirmed, {reason(error)}'
         else:
             self.said, self.confirmed = f"{name}: {said}", True
-
-
-def _said(error: Exception) -> str:
-    return str(error) if isinstance(error, InstrumentError) else f"{type(error).__name__}: {error}"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
+from bench.guard import Guard, Mark, Tally
 from bench.recorder import Recorder
-from bench.watch import Guard, Tally
-from data.samples import Block, FloatArray, QualityArray
+from data.samples import Block, FloatArray, Quality, QualityArray
 from instruments.clock import WALL_HORIZON_S, Clock, Event
 from instruments.instrument import (
     Buffered,
@@ -36,6 +36,9 @@ CATCH_UP_S = 10.0
 MOST = 100_000
 """Samples that one read asks for at most, after however long an outage."""
 
+GAPS_S = 60.0
+"""Samples that an instrument misses without being lost are told together, at most so often."""
+
 
 @dataclass
 class Sampler:
@@ -45,6 +48,11 @@ class Sampler:
     ----------
     tell : (level, text) into the run's event log.
     longest_block_s : longest piece in which a hardware-timed stream is read.
+
+    Attributes
+    ----------
+    alive_until_s : the sign of life: the clock time at which it will wake, or at which it woke for the exchange that
+        it is in.  A sampler that is long past it hangs in its instrument.
     """
 
     instrument: Polled | Buffered
@@ -54,6 +62,8 @@ class Sampler:
     longest_block_s: float
     guards: tuple[Guard, ...] = ()  # replaced whole, since the worker may be in the middle of them
     tallies: tuple[Tally, ...] = ()
+    marks: list[Mark] = field(default_factory=list)  # others append, the worker removes
+    alive_until_s: float = math.inf
     _lost_since: float | None = None
     _lost_kind: type[InstrumentError] | None = None
     _ending: bool = False
@@ -62,6 +72,9 @@ class Sampler:
     def __post_init__(self) -> None:
         self._wake: Event = self.clock.event()  # to end, or to read before it is due
         self._caught_up: Event = self.clock.event()
+        self._gap: _Gap | None = None
+        self._seen_s = self.clock.now()  # when the latest sample was taken
+        self._expected = 0  # index of the next one
 
     def end(self) -> None:
         """Have the worker read what is left and end."""
@@ -77,11 +90,15 @@ class Sampler:
                 self._wake.set()
                 self.clock.wait(self._caught_up, asked + CATCH_UP_S)
 
+    def look(self) -> None:
+        """Read what there is now: a guard was armed, or may need the next read earlier than it is due."""
+        if isinstance(self.instrument, Buffered) and self._read_at > -math.inf:
+            self._wake.set()
+
     def watch(self, guard: Guard) -> Callable[[], None]:
         """Judge every sample by a guard from now on; returns what ends that."""
         self.guards = (*self.guards, guard)
-        if isinstance(self.instrument, Buffered) and self._read_at > -math.inf:
-            self._wake.set()  # the next read may be due earlier now
+        self.look()
 
         def end() -> None:
             self.guards = tuple(other for other in self.guards if other is not guard)
@@ -100,10 +117,14 @@ class Sampler:
     def run(self) -> None:
         """Body of the worker."""
         self.recorder.stream(self.instrument.stream)
-        if isinstance(self.instrument, Buffered):
-            self._gather(self.instrument)
-        else:
-            self._poll(self.instrument)
+        try:
+            if isinstance(self.instrument, Buffered):
+                self._gather(self.instrument)
+            else:
+                self._poll(self.instrument)
+        finally:
+            self.alive_until_s = math.inf
+            self._tell_gap()
 
     # -- polled instruments
 
@@ -112,12 +133,13 @@ class Sampler:
         batch = _Batch(instrument, len(instrument.channels))
         oldest_s = 4 * self.clock.record_every_s
         index = 0
-        while not self.clock.wait(self._wake, start + index * period):
+        while not self._waited(start + index * period):
             try:
                 reading = instrument.sample()
             except InstrumentError as error:
                 self._lost(error)
             else:
+                self._count_on(index, 1, reading.t, reading.t)
                 self._found()
                 batch.add(index, reading.t, reading.values, reading.quality)
                 for guard in self.guards:
@@ -125,14 +147,18 @@ class Sampler:
                 if self.tallies:
                     self._count(*batch.last())
                 if batch.count == BATCH or reading.t - batch.first_t >= oldest_s:
-                    self.recorder.block(batch.take())
+                    self._keep(batch)
             self._notes(instrument)
             # A slow answer makes the next question late, never two questions at once: missed ones are holes.
             index = max(index + 1, math.ceil((self.clock.now() - start) / period - 1e-6))
             if batch.count and batch.next_index != index:
-                self.recorder.block(batch.take())
+                self._keep(batch)
         if batch.count:
-            self.recorder.block(batch.take())
+            self._keep(batch)
+
+    def _keep(self, batch: _Batch) -> None:
+        block = batch.take()
+        self.recorder.block(self._marked(block, block.t))
 
     # -- hardware-timed instruments
 
@@ -145,7 +171,7 @@ class Sampler:
         read, anchor_at = 0, anchor_every
         while True:
             due = min(self._next_read(start, read, instrument), anchor_at)
-            if self.clock.wait(self._wake, start + due * interval):
+            if self._waited(start + due * interval):
                 self._wake.clear()
             ending, now = self._ending, self.clock.now()
             most = min(MOST, max(1, math.ceil((now - drained_s) / interval)) + SLACK)
@@ -173,12 +199,12 @@ class Sampler:
         shortest = self.longest_block_s if self.longest_block_s <= WALL_HORIZON_S else interval
         span = min(self.longest_block_s, instrument.read_period_s)
         if self.guards:
-            span = min(span, *(guard.headroom_s() for guard in self.guards))
+            span = min(span, *(guard.headroom_s(at) for guard in self.guards))
             horizon = self.clock.horizon()
             if horizon > at:
                 span = min(span, horizon - at)
         due = read + max(1, math.floor(max(span, shortest) / interval + 1e-6))
-        lost_s = min((guard.outage_due_s for guard in self.guards if not guard.outside), default=math.inf)
+        lost_s = min((guard.outage_due_s for guard in self.guards), default=math.inf)
         if lost_s < start + due * interval:
             due = max(read + 1, math.ceil((lost_s - start) / interval - 1e-6))
         return due
@@ -189,8 +215,10 @@ class Sampler:
             block = instrument.read(most)
             if len(block.t):
                 # The block's times are nominal; by the clock its last sample is from just now.
-                self._judge(block.t + (self.clock.now() - block.t[-1]), block.values, block.quality)
-                self.recorder.block(block)
+                t = block.t + (self.clock.now() - block.t[-1])
+                self._judge(t, block.values, block.quality)
+                self._count_on(block.first, len(block.t), float(t[0]), float(t[-1]))
+                self.recorder.block(self._marked(block, t))
             if len(block.t) < most:
                 return
 
@@ -199,6 +227,42 @@ class Sampler:
         self.recorder.anchor(instrument.stream.name, host_t, samples)
 
     # -- both
+
+    def _waited(self, until: float) -> bool:
+        """Wait for the next turn, or until somebody wakes it; whether somebody did."""
+        self.alive_until_s = until
+        woken = self.clock.wait(self._wake, until)
+        self.alive_until_s = self.clock.now()
+        return woken
+
+    def _marked(self, block: Block, t: FloatArray) -> Block:
+        """The block with the samples flagged that are not to be used, by their clock times."""
+        if not self.marks:
+            return block
+        quality = block.quality.copy()
+        for mark in tuple(self.marks):
+            rows = slice(*np.searchsorted(t, [mark.from_s, mark.to_s]))
+            quality[rows, list(mark.columns) or slice(None)] |= int(Quality.DISTURBED)
+            if mark.to_s <= t[0]:
+                self.marks.remove(mark)
+        return replace(block, quality=quality)
+
+    def _count_on(self, first: int, samples: int, begin_s: float, end_s: float) -> None:
+        """Notice samples that are missing although the instrument was not lost, as behind a quick reconnection."""
+        missed = first - self._expected
+        if missed > 0 and self._lost_since is None:
+            if self._gap is not None and begin_s - self._gap.from_s > GAPS_S:
+                self._tell_gap()
+            gap = self._gap = self._gap or _Gap(self._seen_s)
+            gap.to_s, gap.samples, gap.places = begin_s, gap.samples + missed, gap.places + 1
+        self._expected, self._seen_s = first + samples, end_s
+
+    def _tell_gap(self) -> None:
+        if self._gap is not None:
+            gap, self._gap = self._gap, None
+            text = f'instrument "{self.instrument.name}" missed {gap.samples} samples without being lost'
+            fields = {"instrument": self.instrument.name, **asdict(gap), "text": text}
+            self.recorder.record("gap", self.clock.now(), fields)
 
     def _judge(self, t: FloatArray, values: FloatArray, quality: QualityArray) -> None:
         for guard in self.guards:
@@ -255,6 +319,16 @@ class Sampler:
     def _notes(self, instrument: Instrument) -> None:
         for note in instrument.take_notes():
             self.tell(note.level, note.text)
+
+
+@dataclass
+class _Gap:
+    """Samples that are missing, in one or more places between two moments."""
+
+    from_s: float
+    to_s: float = math.nan
+    samples: int = 0
+    places: int = 0
 
 
 class _Batch:

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from bench import protection
+from bench.protection import InterlockTable, Protection, SafeStep
 from bench.rig_limits import RigLimits
 from bench.unattended.tables import NotifyTable, StackLightTable
 from data import quantities
-from data.quantity_fields import LengthMm, Percent, Stated, TemperatureC, TimeS, VolumeUl, reads
+from data.quantity_fields import LengthMm, Percent, Stated, TemperatureC, VolumeUl, reads
 from data.samples import Channel, FloatArray
 from data.tomlfile import FileError, explain, read_toml
-from data.units import DimensionName, dimensions_of
 from instruments.clock import Clock
 from instruments.instrument import Buffered, Connection, DriverError, Instrument, Polled, load_driver
 from protocols.interlock import Interlock
@@ -114,26 +115,6 @@ class InstrumentTable(BaseModel):
     uncertainty: BalanceUncertainty | None = None
 
 
-class InterlockTable(Stated):
-    """One interlock; quantities are in the unit of the channel that it watches."""
-
-    channel: str
-    low: str | None = None
-    high: str | None = None
-    action: Literal["log", "flag-gap", "stop"] = "stop"
-    slew: str | None = None  # "50 kPa/min"
-    reaction_s: TimeS = Field(0.15, alias="reaction")
-    max_outage_s: TimeS | None = Field(None, alias="max_outage")
-    armed: Literal["always", "delivery"] = "always"
-
-
-class SafeStep(Stated):
-    """One step of the ordered safe state."""
-
-    valve: str
-    on: bool
-
-
 class Station(Stated):
     """A station file."""
 
@@ -149,6 +130,8 @@ class Station(Stated):
     roles: dict[str, str]
     interlocks: dict[str, InterlockTable] = Field({})
     safe_state: list[SafeStep] = Field([])
+    hold: list[SafeStep] = Field([])
+    protection: Protection | None = None
     collection: Collection | None = None
     rig_check: RigLimits | None = None
     notify: list[NotifyTable] = Field([])
@@ -247,8 +230,10 @@ def load_station(name: str) -> Station:
         raise FileError(f"{path}: a simulated station needs a [simulation] table; see stations/sim.toml")
     for role, target in station.roles.items():
         _known_instrument(path, f"roles.{role}", target, station)
-    for step in station.safe_state:
-        _known_instrument(path, "safe_state", step.valve, station)
+    for key, steps in (("safe_state", station.safe_state), ("hold", station.hold)):
+        for step in steps:
+            if step.target:
+                _known_instrument(path, key, step.target, station)
     return station
 
 
@@ -372,43 +357,14 @@ def _instrument(path: Path, name: str, table: InstrumentTable, clock: Clock, con
 
 
 def _interlock(opened: OpenStation, name: str, table: InterlockTable) -> Interlock:
-    _, channel = opened.channel(table.channel)
-    where = f'{opened.path}: key "interlocks.{name}"'
+    instrument, channel = opened.channel(table.channel)
+    for target in table.flags:
+        opened.channel(target)
+    interval_s = instrument.interval_s if isinstance(instrument, Buffered) else getattr(instrument, "period_s", 0.0)
     try:
-        low, high = (
-            None if text is None else quantities.parse(text, _dimension(channel.unit))
-            for text in (table.low, table.high)
-        )
-        slew = None if table.slew is None else _slew(table.slew, channel.unit)
-        return Interlock(
-            name,
-            table.channel,
-            low,
-            high,
-            table.action,
-            slew,
-            table.reaction_s,
-            table.max_outage_s,
-            table.armed,
-        )
+        return protection.interlock(name, table, channel.unit, interval_s)
     except ValueError as error:
-        raise FileError(f"{where}: {error}") from None
-
-
-def _slew(text: str, unit: str) -> float:
-    """Read such a text as "50 kPa/min", in the channel's unit a second."""
-    amount, slash, per = text.rpartition("/")
-    if not slash:
-        raise ValueError(f'"{text}" is no rate of change; write it like "50 kPa/min"')
-    return quantities.parse(amount, _dimension(unit)) / quantities.parse(f"1 {per}", "time")
-
-
-def _dimension(unit: str) -> DimensionName:
-    """Dimension of which a channel's unit is our unit."""
-    for dimension in dimensions_of(unit):
-        if dimension.unit == unit:
-            return dimension.name
-    raise ValueError(f'a channel in "{unit}" cannot have limits')
+        raise FileError(f'{opened.path}: key "interlocks.{name}": {error}') from None
 
 
 def _check_targets(opened: OpenStation) -> None:
@@ -419,12 +375,29 @@ def _check_targets(opened: OpenStation) -> None:
     for name, table in opened.station.instruments.items():
         for channel in table.calibration:
             opened.channel(f"{name}.{channel}")
+    for key, steps in (("safe_state", opened.station.safe_state), ("hold", opened.station.hold)):
+        for step in steps:
+            if step.target and (wrong := protection.unfit(step, opened.instruments[step.instrument_name])):
+                raise FileError(f'{opened.path}: key "{key}": {wrong}')
+    _check_protection(opened)
+
+
+def _check_protection(opened: OpenStation) -> None:
+    """What the protection names is there."""
+    stated = opened.station.protection
+    if stated is None:
+        return
+    for key, name in (("interlock", stated.interlock), ("e_stop", stated.e_stop)):
+        if name is not None and name not in opened.station.interlocks:
+            there = ", ".join(opened.station.interlocks) or "none"
+            raise FileError(f'{opened.path}: key "protection.{key}": there is no interlock "{name}"; there are {there}')
+    if stated.vent is not None and not _is_valve(opened, stated.vent):
+        raise FileError(f'{opened.path}: key "protection.vent": there is no valve "{stated.vent}"; name one')
 
 
 def _is_valve(opened: OpenStation, target: str) -> bool:
     name, _, line = target.partition(".")
-    valve_names = getattr(opened.instruments[name], "valve_names", ())
-    return line in valve_names
+    return name in opened.instruments and line in getattr(opened.instruments[name], "valve_names", ())
 
 
 def sampled(opened: OpenStation) -> dict[str, Polled | Buffered]:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from bench.guard import Change, Changed, Guard, Mark, Tally
 from bench.station import OpenStation
-from data.samples import UNUSABLE, FloatArray, QualityArray
 from instruments.instrument import InstrumentError
 from protocols.interlock import Interlock
 from protocols.steps import Level, Phase, Step
@@ -21,106 +19,25 @@ if TYPE_CHECKING:
 
     from bench.sampler import Sampler
 
-_UNUSABLE = int(UNUSABLE)
-
-NOISE_MARGIN = 5.0
-"""Noise may bring a sample this many of its usual steps nearer to a limit than the slew of the true value does."""
-
-NOISE_SAMPLES = 300.0
-"""Samples over which the usual step is averaged."""
-
-Crossed = Callable[[Interlock, float, float], None]
-"""Called with the interlock, and clock time and value of the sample; the value is NaN for a channel that was lost."""
-
 
 @dataclass
-class Guard:
-    """An interlock, or a condition that a step waits for, on one column of a stream.
+class Flagged:
+    """Samples of some channels that are not to be used, since when, and until when."""
 
-    ``armed_s`` is the clock time from which it acts.
-    """
+    channels: tuple[str, ...]
+    from_s: float
+    to_s: float | None = None
+    marks: list[Mark] = field(default_factory=list, repr=False)
 
-    interlock: Interlock
-    column: int
-    on_crossing: Crossed
-    armed_s: float = -math.inf
-    last: float | None = None
-    outside: bool = False
-    last_good_s: float = -math.inf
-    _step_squared: float = 0.0
-
-    def judge(self, t: FloatArray, values: FloatArray, quality: QualityArray) -> None:
-        """Look at every sample of the column, act on those that leave the band.
-
-        Parameters
-        ----------
-        t : (samples,) clock times.
-        """
-        self._learn_noise(values)
-        self.last = float(values[-1])
-        good = np.flatnonzero((quality & _UNUSABLE) == 0)
-        if good.size:
-            self.last_good_s = float(t[good[-1]])
-        armed = slice(int(np.searchsorted(t, self.armed_s)), None)
-        for left in self.interlock.leaving(values[armed], quality[armed], self.outside):
-            self.on_crossing(self.interlock, float(t[armed][left]), float(values[armed][left]))
-        self.outside = t[-1] >= self.armed_s and self.interlock.outside(self.last, int(quality[-1]))
-        self.missed(float(t[-1]))
-
-    def judge_one(self, t: float, value: float, quality: int) -> None:
-        """The same for one sample, without the cost of arrays."""
-        self.last = value
-        if not quality & _UNUSABLE:
-            self.last_good_s = t
-        was, self.outside = self.outside, t >= self.armed_s and self.interlock.outside(value, quality)
-        if self.outside and not was:
-            self.on_crossing(self.interlock, t, value)
-        if quality:
-            self.missed(t)
-
-    def missed(self, now: float) -> None:
-        """Act when there has been no good sample for longer than the interlock allows."""
-        if now >= self.outage_due_s - 1e-6 and not self.outside:
-            self.outside = True
-            self.on_crossing(self.interlock, now, math.nan)
-
-    @property
-    def outage_due_s(self) -> float:
-        """When the channel counts as lost unless a good sample comes; infinite for one that may be lost."""
-        outage = self.interlock.max_outage_s
-        return math.inf if outage is None else max(self.last_good_s, self.armed_s) + outage
-
-    def headroom_s(self) -> float:
-        """How long the channel needs at least to reach a limit."""
-        if self.last is None or not math.isfinite(self.last):
-            return 0.0
-        return self.interlock.headroom_s(self.last, NOISE_MARGIN * math.sqrt(self._step_squared))
-
-    def _learn_noise(self, values: FloatArray) -> None:
-        """Keep the mean square of the step from sample to sample, forgetting the older ones."""
-        steps = np.diff(values, prepend=values[0] if self.last is None else self.last)
-        square = float(np.mean(steps * steps))
-        if math.isfinite(square):
-            self._step_squared += (square - self._step_squared) * -math.expm1(-len(steps) / NOISE_SAMPLES)
-
-
-@dataclass
-class Tally:
-    """Running mean of one column's good samples, for conditions that are relative to a phase."""
-
-    column: int
-    total: float = 0.0
-    count: int = 0
-
-    def add(self, values: FloatArray, quality: QualityArray) -> None:
-        """Take the good samples in, one after the other, so that the sum does not depend on the blocks."""
-        for value in values[(quality & _UNUSABLE) == 0].tolist():
-            self.total += value
-        self.count += int(((quality & _UNUSABLE) == 0).sum())
+    def end(self, to_s: float) -> None:
+        """Samples from here on may be used again."""
+        self.to_s = to_s
+        for mark in self.marks:
+            mark.to_s = to_s
 
 
 class Watch:
-    """Sets guards and tallies on the samplers, with limits in the terms of each channel's indication.
+    """Sets guards, tallies and marks on the samplers, with limits in the terms of each channel's indication.
 
     Parameters
     ----------
@@ -136,49 +53,126 @@ class Watch:
         self._samplers = samplers
         self._levels = [step.until for step in steps if isinstance(step, Phase) and step.until is not None]
         self._tallies: dict[tuple[str, str], Tally] = {}
-        self._unarmed: list[Guard] = []
+        self._interlocks: list[tuple[Guard, Sampler]] = []
+        self._conditions: list[Guard] = []
+        self._suspended = False
+
+    # -- interlocks
+
+    def guard(self, interlock: Interlock, on_change: Changed) -> Guard:
+        """Watch for an interlock, from the moment on at which it is armed."""
+        guard = self._set(interlock, on_change)
+        if interlock.armed != "always":
+            guard.arm(math.inf)
+        self._interlocks.append((guard, self.sampler(interlock)))
+        return guard
 
     def arm(self) -> None:
         """Delivery starts: arm what waited for it."""
-        for guard in self._unarmed:
-            guard.armed_s = self._opened.clock.now()
-        self._unarmed.clear()
+        self._arm(lambda interlock: interlock.armed == "delivery")
 
-    def guard(self, interlock: Interlock, on_crossing: Crossed) -> Callable[[], None]:
-        """Watch for an interlock; returns what ends that.
+    def enter(self, phase: str) -> None:
+        """A phase begins: arm what is armed in it."""
+        self._arm(lambda interlock: phase in interlock.phases)
 
-        The band holds for the true value, the samples are indications: the band is carried over to them, and what is
-        reported is carried back.
-        """
-        target = self._target(interlock.channel)
-        calibration = self._opened.calibration(target)
-        felt = interlock
-        report = on_crossing
-        if calibration is not None:
-            low, high = (
-                None if limit is None else calibration.indicated(limit) for limit in (interlock.low, interlock.high)
-            )
-            slew = None if interlock.slew_per_s is None else interlock.slew_per_s / calibration.gain
-            felt = replace(interlock, low=low, high=high, slew_per_s=slew)
+    def leave(self, phase: str) -> None:
+        """A phase ends: disarm what was armed in it."""
+        for guard, _ in self._interlocks:
+            if phase in guard.interlock.phases:
+                guard.disarm(self._opened.clock.now())
 
-            def report(_: Interlock, t: float, value: float) -> None:
-                on_crossing(interlock, t, calibration.corrected(value))
+    def _arm(self, wanted: Callable[[Interlock], bool]) -> None:
+        for guard, sampler in self._interlocks:
+            if guard.armed_s == math.inf and wanted(guard.interlock):
+                guard.arm(self._opened.clock.now() + guard.interlock.settle_s)
+                sampler.look()
 
-        sampler, column = self._place(target)
-        guard = Guard(felt, column, report, last_good_s=self._opened.clock.now())
-        if interlock.armed == "delivery":
-            guard.armed_s = math.inf
-            self._unarmed.append(guard)
-        return sampler.watch(guard)
+    def sampler(self, interlock: Interlock) -> Sampler:
+        """Who samples the channel of an interlock."""
+        return self._place(self._target(interlock.channel))[0]
+
+    def unit(self, interlock: Interlock) -> str:
+        """Unit of the channel of an interlock."""
+        return self._opened.channel(self._target(interlock.channel))[1].unit
+
+    # -- samples that are not to be used
+
+    def flag(self, channels: Iterable[str], from_s: float) -> Flagged:
+        """Flag samples of channels or roles; of every channel of an instrument that is named alone."""
+        flagged = Flagged(tuple(self._target(channel) for channel in channels), from_s)
+        for target in flagged.channels:
+            name, _, channel = target.partition(".")
+            sampler = self._samplers.get(name)
+            if sampler is None:
+                continue
+            names = [each.name for each in sampler.instrument.channels]
+            mark = Mark(from_s, (names.index(channel),) if channel in names else ())
+            flagged.marks.append(mark)
+            sampler.marks.append(mark)
+        return flagged
+
+    def flag_all(self, from_s: float) -> Flagged:
+        """Flag every sample of every instrument."""
+        return self.flag(self._samplers, from_s)
+
+    # -- conditions
 
     def until(self, name: str, level: Level, reached: Callable[[float, float], None]) -> Callable[[], None]:
         """Watch for a level, calling ``reached`` with clock time and true value; returns what ends that."""
-        sampler, _ = self._place(self._target(level.role))
-        sampler.catch_up()  # samples from before the phase cannot meet its condition
         limit = level.value + (self._mean(level.relative_to, level.role) if level.relative_to else 0.0)
         low, high = (None, limit) if level.side == "above" else (limit, None)
-        band = Interlock(f"until {name}", level.role, low, high, "log", self._slew(self._target(level.role)))
-        return self.guard(band, lambda _, t, value: reached(t, value))
+
+        def on_change(change: Change) -> None:
+            if change.state == "outside":
+                reached(change.t, change.value)
+
+        return self.band(name, level.role, low, high, on_change)
+
+    def band(
+        self,
+        name: str,
+        role: str,
+        low: float | None,
+        high: float | None,
+        on_change: Changed,
+        max_outage_s: float | None = None,
+    ) -> Callable[[], None]:
+        """Watch for a channel that leaves a band and comes back, by samples from now on; returns what ends that.
+
+        While the bench is held nothing is told: it is not as the step that waits describes it.
+        """
+        target = self._target(role)
+        sampler, _ = self._place(target)
+        sampler.catch_up()  # samples from before cannot meet a condition
+        slew = self._slew(target)
+        guard = self._set(
+            Interlock(f"until {name}", role, low, high, "log", slew, max_outage_s=max_outage_s), on_change
+        )
+        if self._suspended:
+            guard.suspend(self._opened.clock.now())
+        self._conditions.append(guard)
+
+        def end() -> None:
+            self._conditions.remove(guard)
+            guard.end()
+
+        return end
+
+    def suspend(self) -> None:
+        """Let no condition be met: the bench is not as the phase describes it."""
+        self._suspended = True
+        for guard in tuple(self._conditions):
+            guard.suspend(self._opened.clock.now())
+
+    def restore(self) -> None:
+        """Let conditions be met again, by samples from now on."""
+        self._suspended = False
+        for guard in tuple(self._conditions):
+            guard.restore(self._opened.clock.now())
+        for sampler in self._samplers.values():
+            sampler.look()
+
+    # -- means
 
     @contextmanager
     def averaging(self, phase: str) -> Iterator[None]:
@@ -206,6 +200,33 @@ class Watch:
         mean = tally.total / tally.count
         calibration = self._opened.calibration(target)
         return mean if calibration is None else calibration.corrected(mean)
+
+    # -- small parts
+
+    def _set(self, interlock: Interlock, on_change: Changed) -> Guard:
+        """Set a guard on the channel.
+
+        The band holds for the true value, the samples are indications: the band is carried over to them, and what is
+        reported is carried back.
+        """
+        target = self._target(interlock.channel)
+        calibration = self._opened.calibration(target)
+        felt, report = interlock, on_change
+        if calibration is not None:
+            low, high = (
+                None if limit is None else calibration.indicated(limit) for limit in (interlock.low, interlock.high)
+            )
+            slew = None if interlock.slew_per_s is None else interlock.slew_per_s / calibration.gain
+            reset_band = interlock.reset_band / calibration.gain
+            felt = replace(interlock, low=low, high=high, slew_per_s=slew, reset_band=reset_band)
+
+            def report(change: Change) -> None:
+                on_change(replace(change, value=calibration.corrected(change.value)))
+
+        sampler, column = self._place(target)
+        guard = Guard(felt, column, report, last_good_s=self._opened.clock.now())
+        guard.end = sampler.watch(guard)
+        return guard
 
     def _slew(self, target: str) -> float | None:
         """Fastest honest change of a channel, as the station's interlocks state it."""

@@ -148,7 +148,7 @@ def test_an_interlock_goes_safe_at_once_in_order_and_skips_the_teardown(toys: An
     toys.gauge.pressure = ramp(20.05)
     end = toys.run(Phase("one", for_s=600.0), interlocks=[HIGH])
     assert end.status is Status.STOPPED_BY_INTERLOCK
-    assert "50.05, outside -inf to 50" in end.reason
+    assert "gauge.pressure was 50.05 kPa, above 50 kPa" in end.reason
     moved = [(round(t, 6), name, on) for t, name, on in toys.box.moves]
     assert moved == [(60.1, "vent", True), (60.1, "outlet", False)]
     assert toys.of("teardown") == []

@@ -1,0 +1,196 @@
+"""What a sampler does with each sample of one column besides recording it: judge it, or take it into a mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from data.samples import UNUSABLE, FloatArray, QualityArray
+from protocols.interlock import Interlock
+
+_UNUSABLE = int(UNUSABLE)
+
+NOISE_MARGIN = 5.0
+"""Noise may bring a sample this many of its usual steps nearer to a limit than the slew of the true value does."""
+
+NOISE_SAMPLES = 300.0
+"""Samples over which the usual step is averaged."""
+
+
+State = Literal["back", "outside", "lost"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A channel left its band, was lost, or is back.
+
+    Attributes
+    ----------
+    t : clock time of the sample; of the notice where there is none.
+    value : the sample's value; NaN where there is none.
+    quality : its bits.
+    """
+
+    state: State
+    t: float
+    value: float = math.nan
+    quality: int = 0
+
+
+Changed = Callable[[Change], None]
+
+
+@dataclass
+class Guard:
+    """An interlock, or a condition that a step waits for, on one column of a stream.
+
+    ``armed_s`` is the clock time from which it acts; ``outside`` and ``lost`` say how the channel stands.  A suspended
+    guard counts its channel as lost.
+    """
+
+    interlock: Interlock
+    column: int
+    on_change: Changed
+    armed_s: float = -math.inf
+    last: float | None = None
+    outside: bool = False
+    lost: bool = False
+    last_good_s: float = -math.inf
+    end: Callable[[], None] = lambda: None
+    suspended: bool = False
+    _told: State = "back"
+    _step_squared: float = 0.0
+
+    def judge(self, t: FloatArray, values: FloatArray, quality: QualityArray) -> None:
+        """Look at every sample of the column, act on those that leave the band.
+
+        Parameters
+        ----------
+        t : (samples,) clock times.
+        """
+        self._learn_noise(values)
+        self.last = float(values[-1])
+        good = np.flatnonzero((quality & _UNUSABLE) == 0)
+        if good.size:
+            self.last_good_s = float(t[good[-1]])
+        if self.suspended:
+            return
+        begin = int(np.searchsorted(t, self.armed_s))
+        changes = self.interlock.changes(values[begin:], quality[begin:], self.outside)
+        found = {int(good[0])} if self.lost and good.size else set()
+        outside = {begin + index: is_outside for index, is_outside in changes}
+        for at in sorted({*outside, *found}):
+            self.outside = outside.get(at, self.outside)
+            self.lost = self.lost and at not in found
+            self._settle(float(t[at]), float(values[at]), int(quality[at]))
+        self.missed(float(t[-1]))
+
+    def judge_one(self, t: float, value: float, quality: int) -> None:
+        """The same for one sample, without the cost of arrays."""
+        self.last = value
+        good = not quality & _UNUSABLE
+        if good:
+            self.last_good_s = t
+        if self.suspended:
+            return
+        if good:
+            self.lost = False
+        if t >= self.armed_s:
+            outside = self.interlock.state(value, quality)
+            if outside is not None:
+                self.outside = outside
+        if self.state != self._told:
+            self._settle(t, value, quality)
+        if quality:
+            self.missed(t)
+
+    def missed(self, now: float) -> None:
+        """Act when there has been no good sample for longer than the interlock allows."""
+        if now >= self.outage_due_s - 1e-6 and not self.suspended:
+            self.lost = True
+            self._settle(now)
+
+    def arm(self, from_s: float) -> None:
+        """Act on samples from a clock time on."""
+        self.armed_s = from_s
+
+    def disarm(self, now: float) -> None:
+        """Act no more; an excursion that still lasts ends here."""
+        self.armed_s = math.inf
+        self.outside = self.lost = False
+        self._settle(now)
+
+    def suspend(self, now: float) -> None:
+        """Look at nothing for a while, as if the channel were lost."""
+        self.lost = True
+        self._settle(now)
+        self.suspended = True
+
+    def restore(self, now: float) -> None:
+        """Look again, at samples from now on."""
+        self.armed_s, self.suspended = max(now, self.armed_s), False
+
+    @property
+    def state(self) -> State:
+        """How the channel stands."""
+        return "outside" if self.outside else "lost" if self.lost else "back"
+
+    @property
+    def outage_due_s(self) -> float:
+        """When the channel counts as lost unless a good sample comes; infinite for one that may be lost, or is."""
+        outage = self.interlock.max_outage_s
+        return math.inf if outage is None or self.lost else max(self.last_good_s, self.armed_s) + outage
+
+    def headroom_s(self, now: float) -> float:
+        """How long the channel needs at least to reach a limit at which something happens."""
+        if self.armed_s > now:
+            return self.armed_s - now
+        if self.last is None or not math.isfinite(self.last):
+            return 0.0
+        if not self.outside and self.interlock.state(self.last, 0):
+            return 0.0  # it was outside before it was armed: the next sample acts
+        return self.interlock.headroom_s(self.last, NOISE_MARGIN * math.sqrt(self._step_squared), self.outside)
+
+    def _settle(self, t: float, value: float = math.nan, bits: int = 0) -> None:
+        """Tell how the channel stands, when it stands otherwise than was told."""
+        if self.state != self._told:
+            self._told = self.state
+            self.on_change(Change(self._told, t, value, bits))
+
+    def _learn_noise(self, values: FloatArray) -> None:
+        """Keep the mean square of the step from sample to sample, forgetting the older ones."""
+        steps = np.diff(values, prepend=values[0] if self.last is None else self.last)
+        square = float(np.mean(steps * steps))
+        if math.isfinite(square):
+            self._step_squared += (square - self._step_squared) * -math.expm1(-len(steps) / NOISE_SAMPLES)
+
+
+@dataclass
+class Tally:
+    """Running mean of one column's good samples, for conditions that are relative to a phase."""
+
+    column: int
+    total: float = 0.0
+    count: int = 0
+
+    def add(self, values: FloatArray, quality: QualityArray) -> None:
+        """Take the good samples in, one after the other, so that the sum does not depend on the blocks."""
+        for value in values[(quality & _UNUSABLE) == 0].tolist():
+            self.total += value
+        self.count += int(((quality & _UNUSABLE) == 0).sum())
+
+
+@dataclass
+class Mark:
+    """Samples that are not to be used, by their clock times: from ``from_s`` up to and without ``to_s``.
+
+    ``columns`` are those of the stream; all of them where none is named.
+    """
+
+    from_s: float
+    columns: tuple[int, ...] = ()
+    to_s: float = math.inf

@@ -1,0 +1,318 @@
+"""What an interlock does when its channel leaves its band, and until when that lasts.
+
+``log`` and ``flag-gap`` end when the channel is back.  ``hold`` and ``stop`` are latched: a hold until a named person
+resets it, a stop until a named person does so before the next run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from bench.guard import Change, Guard
+from bench.latch import Latches
+from bench.safety import Safety
+from bench.sampler import Sampler
+from bench.watch import Flagged, Watch
+from data.samples import Quality
+from instruments.clock import Clock
+from protocols.interlock import Action, Interlock
+
+
+class Record(Protocol):
+    """The run's record."""
+
+    def __call__(self, kind: str, fields: Mapping[str, Any], *, urgent: bool = False) -> None:
+        """Record something; urgent is on the disk at once."""
+
+
+class Course(Protocol):
+    """What an interlock may do with the run."""
+
+    phase: str
+
+    @property
+    def ending(self) -> bool:
+        """Whether the run is in its teardown, or past it: nobody could end a hold any more."""
+
+    def stopped(self, cause: str) -> None:
+        """The bench has gone safe: the run ends."""
+
+    def nudge(self) -> None:
+        """Have whoever waits look again."""
+
+
+@dataclass
+class Standing:
+    """How an interlock stands.
+
+    Attributes
+    ----------
+    action : what it did when it was latched; None while it is not.
+    since_s : clock time of its latest crossing.
+    """
+
+    interlock: Interlock
+    guard: Guard | None = None
+    action: Action | None = None
+    cause: str = ""
+    since_s: float = math.nan
+    flagged: Flagged | None = None
+
+    @property
+    def latched(self) -> bool:
+        """Whether it waits for a person."""
+        return self.action is not None
+
+
+class Interlocks:
+    """Every interlock of a run.
+
+    Parameters
+    ----------
+    tell : (level, text) into the run's event log.
+    latches : keeps what is latched beyond the run; None where that would be no use.
+    """
+
+    def __init__(
+        self,
+        safety: Safety,
+        watch: Watch,
+        clock: Clock,
+        course: Course,
+        record: Record,
+        tell: Callable[[str, str], None],
+        latches: Latches | None = None,
+    ) -> None:
+        self._safety = safety
+        self._watch = watch
+        self._clock = clock
+        self._course = course
+        self._record = record
+        self._tell = tell
+        self._latches = latches
+        self._lock = clock.lock()
+        self._hold_flag: Flagged | None = None
+        self._hold_s = math.nan
+        self.standing: dict[str, Standing] = {}
+
+    def watch(self, interlock: Interlock) -> None:
+        """Act on a channel from the moment on at which the interlock is armed; raises ValueError for a second name."""
+        if interlock.name in self.standing:
+            raise ValueError(f'two interlocks are called "{interlock.name}"; give one of them another name')
+        standing = self.standing[interlock.name] = Standing(interlock)
+        standing.guard = self._watch.guard(interlock, lambda change: self._changed(standing, change))
+
+    @property
+    def latched(self) -> tuple[str, ...]:
+        """Names of the interlocks that wait for a person."""
+        return tuple(name for name, standing in self.standing.items() if standing.latched)
+
+    @property
+    def guarded(self) -> list[tuple[Guard, Sampler]]:
+        """Guards that hold or stop, with their samplers."""
+        return [
+            (standing.guard, self._watch.sampler(standing.interlock))
+            for standing in self.standing.values()
+            if standing.interlock.latches and standing.guard is not None
+        ]
+
+    # -- what the samplers see
+
+    def _changed(self, standing: Standing, change: Change) -> None:
+        """A channel left its band, was lost or is back; called in the sampling worker, before anything is recorded."""
+        if change.state == "back":
+            self._back(standing, change)
+            return
+        interlock = standing.interlock
+        cause = f'interlock "{interlock.name}": {self._what(interlock, change)}'
+        action = self._action(standing)
+        acted_s = self._act(standing, action, cause)
+        begins = math.isnan(standing.since_s)
+        standing.since_s = change.t if begins else standing.since_s
+        if interlock.action == "flag-gap" and standing.flagged is None:
+            lost_s = standing.guard.last_good_s if change.state == "lost" and standing.guard else change.t
+            standing.flagged = self._watch.flag(interlock.flags or (interlock.channel,), lost_s)
+        reaction_s = acted_s - change.t
+        fields = {
+            "name": interlock.name,
+            "channel": interlock.channel,
+            "action": action,
+            "state": change.state,
+            "value": change.value if math.isfinite(change.value) else None,
+            "sample_s": change.t,
+            "reaction_s": reaction_s,
+            "text": cause,
+        }
+        self._record("interlock", fields, urgent=standing.latched)
+        if action in ("hold", "stop") and reaction_s > interlock.reaction_s:
+            self._tell(
+                "warning",
+                f'interlock "{interlock.name}" acted {reaction_s * 1000.0:.0f} ms after the sample, later than the '
+                f"{interlock.reaction_s * 1000.0:.0f} ms that the station promises",
+            )
+
+    def _action(self, standing: Standing) -> Action:
+        """What is to be done: a hold that nobody could end is a stop, and what is latched acts no second time."""
+        action = standing.interlock.action
+        if action == "hold" and self._course.ending:
+            action = "stop"
+        if standing.action == action or standing.action == "stop":
+            return "log"
+        return action
+
+    def _act(self, standing: Standing, action: Action, cause: str) -> float:
+        """Do it; returns the clock time at which the first step was done."""
+        if action not in ("hold", "stop"):
+            return self._clock.now()
+        acted_s = None
+        if action == "stop":
+            standing.action, standing.cause = action, cause
+            acted_s = self._safety.trip(cause, self._course.phase)
+            self._course.stopped(cause)
+        else:
+            acted_s = self._hold(standing, cause)
+        if self._latches is not None:
+            self._clock.worker(f"~latch {standing.interlock.name}", lambda: self._keep(standing))
+        return self._clock.now() if acted_s is None else acted_s
+
+    def _back(self, standing: Standing, change: Change) -> None:
+        interlock, since_s = standing.interlock, standing.since_s
+        standing.since_s = math.nan
+        fields = {
+            "name": interlock.name,
+            "channel": interlock.channel,
+            "value": change.value if math.isfinite(change.value) else None,
+            "sample_s": change.t,
+            "lasted_s": change.t - since_s,
+            "latched": standing.latched,
+        }
+        self._record("interlock-back", fields)
+        if standing.flagged is not None:
+            flagged, standing.flagged = standing.flagged, None
+            self._unflag(flagged, change.t, f'interlock "{interlock.name}"')
+
+    def _what(self, interlock: Interlock, change: Change) -> str:
+        if change.state == "lost":
+            return f"{interlock.channel} gave no good sample for {interlock.max_outage_s:g} s"
+        unit = self._watch.unit(interlock)
+        said = "" if unit == "1" else f" {unit}"
+        if math.isfinite(change.value) and not change.quality & int(interlock.quality):
+            high = interlock.high is not None and change.value > interlock.high
+            limit = f"above {interlock.high:g}" if high else f"below {interlock.low:g}"
+            return f"{interlock.channel} was {change.value:.6g}{said}, {limit}{said}"
+        bits = ", ".join(bit.name.lower().replace("_", "-") for bit in Quality(change.quality) if bit.name)
+        return f"{interlock.channel} was {bits or 'no number'}"
+
+    # -- holding
+
+    def _hold(self, standing: Standing, cause: str) -> float | None:
+        """Hold the bench, or join those that hold it; the run's time stands still from now on."""
+        with self._lock:
+            standing.action, standing.cause = "hold", cause
+            first = not self._safety.held
+            if first:
+                self._hold_s = self._clock.now()
+                self._hold_flag = self._watch.flag_all(self._hold_s)
+                self._watch.suspend()
+        acted_s = self._safety.hold(self._course.phase)
+        if first:
+            self._record("hold", {"state": "begin", "interlock": standing.interlock.name, "text": cause}, urgent=True)
+        self._course.nudge()
+        return acted_s
+
+    def reset(self, name: str, person: str, reason: str) -> str:
+        """Unlatch an interlock that holds the bench, once its channel is back in its band.
+
+        The last one ends the hold: the valves that it moved go back, and the run goes on.
+
+        Returns
+        -------
+        "" when it is done, else one sentence that says why not and what to do.
+        """
+        standing = self.standing.get(name)
+        if standing is None:
+            there = ", ".join(self.standing) or "none"
+            return f'there is no interlock "{name}" in this run; there are {there}'
+        person, reason = person.strip(), reason.strip()
+        if not person or not reason:
+            return f'interlock "{name}" is reset by a named person with a reason; give both'
+        if not standing.latched:
+            return f'interlock "{name}" is not latched; there is nothing to reset'
+        if standing.action == "stop" or self._safety.cause is not None:
+            return (
+                f'interlock "{name}" cannot be reset in this run: the bench has gone safe, and nothing undoes that; '
+                "start another run when its cause is gone"
+            )
+        guard = standing.guard
+        assert guard is not None
+        if guard.state != "back":
+            why = (
+                "gives no good sample" if guard.state == "lost" else f"is not back, that is {_band(standing.interlock)}"
+            )
+            return f'interlock "{name}" cannot be reset: {standing.interlock.channel} {why}; remove the cause first'
+        with self._lock:
+            standing.action = None
+            last = not any(other.action == "hold" for other in self.standing.values())
+        fields = {"name": name, "person": person, "reason": reason, "held": not last}
+        self._record("interlock-reset", fields, urgent=True)
+        if self._latches is not None:
+            self._clock.worker(f"~latch {name}", lambda: self._keep(standing, person, reason))
+        if last:
+            self._clock.worker("~release", lambda: self._release(name, person, reason))
+        return ""
+
+    def _release(self, name: str, person: str, reason: str) -> None:
+        """End the hold; a worker of its own, since it commands valves."""
+        self._safety.release()
+        with self._lock:
+            if self._safety.held:
+                return  # another one holds the bench by now
+            self._watch.restore()
+        self._end_hold({"interlock": name, "person": person, "reason": reason})
+        self._course.nudge()
+
+    def end(self) -> None:
+        """The run ends: whatever lasts, lasts no longer."""
+        now = self._clock.now()
+        for standing in self.standing.values():
+            if standing.flagged is not None:
+                self._unflag(standing.flagged, now, f'interlock "{standing.interlock.name}"')
+                standing.flagged = None
+        if self._hold_flag is not None:
+            self._end_hold({"text": "the run ended"})
+
+    def _end_hold(self, fields: Mapping[str, Any]) -> None:
+        flagged, self._hold_flag = self._hold_flag, None
+        if flagged is not None:
+            lasted_s = self._clock.now() - self._hold_s
+            self._record("hold", {"state": "end", "lasted_s": lasted_s, **fields}, urgent=True)
+            self._unflag(flagged, self._clock.now(), "hold")
+
+    # -- small parts
+
+    def _unflag(self, flagged: Flagged, to_s: float, why: str) -> None:
+        flagged.end(to_s)
+        fields = {"channels": list(flagged.channels), "from_s": flagged.from_s, "to_s": to_s, "why": why}
+        self._record("disturbed", fields)
+
+    def _keep(self, standing: Standing, person: str = "", reason: str = "") -> None:
+        """Write down beyond the run that it is latched, or was reset."""
+        assert self._latches is not None
+        utc = self._clock.utc(self._clock.now())
+        try:
+            if person:
+                self._latches.reset(standing.interlock.name, person, reason, utc)
+            else:
+                self._latches.latch(standing.interlock.name, standing.cause, utc)
+        except (OSError, ValueError) as error:
+            self._tell("error", f'interlock "{standing.interlock.name}": its latch could not be written: {error}')
+
+
+def _band(interlock: Interlock) -> str:
+    """What counts as back, in words."""
+    low, high = interlock.inner
+    sides = ("at least", low), ("at most", high)
+    return " and ".join(f"{side} {limit:g}" for side, limit in sides if math.isfinite(limit)) or "its good quality"

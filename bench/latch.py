@@ -1,0 +1,141 @@
+"""Interlocks that stay latched beyond their run, until a named person resets them: one small file a station.
+
+    HOME/stations/NAME.latches      a line of JSON for each latch and each reset, never changed
+
+HOME is PUMPBENCH_HOME, or where the platform keeps a user's state.  A simulated station is latched only where
+PUMPBENCH_HOME is set: simulated runs must not block each other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bench.station import Station
+
+
+class LatchError(ValueError):
+    """Latches that cannot be read, written or reset; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Latch:
+    """An interlock that waits for a person."""
+
+    interlock: str
+    cause: str
+    utc: str
+
+
+class Latches:
+    """What is latched on one station.
+
+    Parameters
+    ----------
+    file : need not exist.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def standing(self) -> list[Latch]:
+        """What is latched now, the oldest first; a line that a power cut tore counts as a latch.
+
+        Raises
+        ------
+        LatchError
+            The file cannot be read.
+        """
+        try:
+            text = self.file.read_text("utf-8", errors="replace")
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise LatchError(f"{self.file}: cannot be read ({error.strerror}); make it readable") from None
+        latched: dict[str, Latch] = {}
+        for line in text.splitlines():
+            said = _said(line)
+            if said.get("event") == "reset":
+                latched.pop(said["interlock"], None)
+            else:
+                name = said.get("interlock", "unknown")
+                cause = said.get("cause", "a line of the file is damaged")
+                latched.setdefault(name, Latch(name, cause, said.get("utc", "")))
+        return list(latched.values())
+
+    def latch(self, interlock: str, cause: str, utc: datetime) -> None:
+        """Latch an interlock; raises OSError."""
+        self._append({"event": "latch", "interlock": interlock, "cause": cause, "utc": _moment(utc)})
+
+    def reset(self, interlock: str, person: str, reason: str, utc: datetime) -> None:
+        """Reset one interlock by a named person with a reason; raises OSError, or LatchError without the two."""
+        if not (person.strip() and reason.strip()):
+            raise LatchError(f'interlock "{interlock}" is reset by a named person with a reason; give both')
+        said = {"event": "reset", "interlock": interlock, "person": person.strip(), "reason": reason.strip()}
+        self._append({**said, "utc": _moment(utc)})
+
+    def reset_all(self, person: str, reason: str, utc: datetime) -> list[Latch]:
+        """Reset whatever is latched; returns what that was."""
+        found = self.standing()
+        for latch in found:
+            self.reset(latch.interlock, person, reason, utc)
+        return found
+
+    def history(self) -> list[dict[str, Any]]:
+        """Every latch and reset, as it was written."""
+        if not self.file.exists():
+            return []
+        return [said for line in self.file.read_text("utf-8", errors="replace").splitlines() if (said := _said(line))]
+
+    def _append(self, said: dict[str, str]) -> None:
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        line = json.dumps(said, ensure_ascii=False) + "\n"
+        torn = self.file.exists() and not self.file.read_bytes().endswith(b"\n")
+        with self.file.open("a", encoding="utf-8", newline="\n") as file:
+            file.write("\n" * torn + line)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def latches_of(station: Station) -> Latches | None:
+    """The latches of a station; None for a simulated one where nobody asked to keep them.
+
+    Raises
+    ------
+    LatchError
+        There is no folder for them.
+    """
+    if station.simulated and not os.environ.get("PUMPBENCH_HOME"):
+        return None
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", station.name)
+    return Latches(_home() / "stations" / f"{name}.latches")
+
+
+def _home() -> Path:
+    if given := os.environ.get("PUMPBENCH_HOME"):
+        return Path(given).absolute()
+    try:
+        if sys.platform == "win32":
+            return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "pumpbench"
+        state = os.environ.get("XDG_STATE_HOME", "")
+        return (Path(state) if os.path.isabs(state) else Path.home() / ".local" / "state") / "pumpbench"
+    except RuntimeError:
+        raise LatchError("this account has no home folder to keep latches in; set PUMPBENCH_HOME") from None
+
+
+def _moment(utc: datetime) -> str:
+    return utc.isoformat(timespec="milliseconds")
+
+
+def _said(line: str) -> dict[str, Any]:
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
