@@ -72,12 +72,12 @@ class Misbehaviour:
 
     Attributes
     ----------
-    struck : how often each kind has struck, for tests and logs.
+    struck : how often each kind that may strike has struck, for tests and logs.
     """
 
     def __init__(self, name: str, faults: Iterable[WireFault], *, seed: int = 0) -> None:
         self.faults = tuple(faults)
-        self.struck: dict[Kind, int] = dict.fromkeys(KINDS, 0)
+        self.struck: dict[Kind, int] = {kind: 0 for fault in self.faults for kind in fault.kinds}
         self._random = random.Random(f"{seed}/wire/{name}")
         self._pending: list[tuple[Kind, WireFault]] = []
 

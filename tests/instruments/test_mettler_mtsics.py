@@ -96,7 +96,7 @@ def test_what_the_balance_shows_is_what_is_read(wired, mg):
     balance = wired("mettler-mtsics", mt_sics.MtSicsBalance(Load(mg)))
     balance.open()
     reading = balance.sample()
-    assert reading.values == (pytest.approx(round(mg, 2), abs=0.0051), 83.0)
+    assert reading.values == (pytest.approx(mg, abs=0.50001 * DIGIT_MG), 83.0)
     assert reading.quality == (0, 0)
 
 
