@@ -23,6 +23,8 @@ from data.quantity_fields import Stated
 from data.tomlfile import FileError, read_toml
 from data.units import DimensionName, canonical, dimensions_of
 from instruments.capabilities import Prompt
+from protocols.procedure import Procedure
+from protocols.steps import prompts_of
 
 DONE = "done"
 """What confirms that something was done."""
@@ -119,6 +121,23 @@ def read_answers(path: Path) -> AnswerFile:
     """Read a file of answers; raises FileError naming the file, the key and the remedy."""
     said = read_toml(path, _Answers)
     return AnswerFile(path, said.answers, said.person, said.second_person)
+
+
+def answers_of(
+    path: str | None, procedure: Procedure, instruments: Mapping[str, object], *, attended: bool
+) -> AnswerFile | None:
+    """File of answers of a run, None without one; refuses a run whose prompts nobody would answer.
+
+    Raises
+    ------
+    FileError
+        The file cannot be read or does not fit the run, or an answer is missing; one sentence names the prompt.
+    """
+    file = None if path is None else read_answers(Path(path))
+    prompts = prompts_of((*procedure.steps(), *procedure.teardown()))
+    asking = [name for name, instrument in instruments.items() if hasattr(instrument, "operator")]
+    insist(file, prompts, asking, attended=attended)
+    return file
 
 
 def insist(file: AnswerFile | None, prompts: Mapping[str, Prompt], asking: Collection[str], *, attended: bool) -> None:

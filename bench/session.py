@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from bench import __version__, preflight
+from bench.answers import AnswerFile, answers_of
 from bench.closing import close_run
 from bench.engine import End, Engine, plan
 from bench.recorder import Recorder
@@ -79,6 +80,8 @@ class Request:
     person: str = ""
     overrides: Sequence[Override] = ()
     longest_block_s: float | None = None
+    answers: str | None = None  # file of answers to prompts
+    attended: bool = False  # somebody answers prompts at a terminal or a window
     replay: Mapping[str, tuple[FloatArray, FloatArray]] | None = None
 
 
@@ -216,6 +219,7 @@ class _Ready:
     opened: OpenStation
     findings: Sequence[preflight.Finding]
     rig: RigReference | None
+    answers: AnswerFile | None
 
 
 @contextmanager
@@ -238,7 +242,9 @@ def _ready(request: Request) -> Iterator[_Ready]:
         if rig is not None and rig.demanded and not rig.holds:
             findings = [*findings, preflight.Finding("rig-check", "blocks", rig.why)]
         preflight.insist(findings, [override.finding for override in request.overrides])
-        yield _Ready(prepared, clock, opened, findings, rig)
+        attended = request.attended or opened.rig is not None  # behind which stands a simulated operator
+        answers = answers_of(request.answers, prepared.procedure, opened.instruments, attended=attended)
+        yield _Ready(prepared, clock, opened, findings, rig, answers)
 
 
 def _rig(prepared: Prepared) -> RigReference | None:
@@ -350,6 +356,9 @@ def _record(
     engine = Engine(
         ready.opened, prepared.procedure, prepared.roles, recorder, longest_block_s=longest_block_s, person=person
     )
+    engine.prompts.file = ready.answers
+    if prepared.request.attended and type(clock) is not VirtualClock:  # virtual time waits for nobody
+        engine.prompts.attend()
     for override in prepared.request.overrides:
         fields = {"finding": override.finding, "person": override.person, "reason": override.reason}
         recorder.record("override", clock.now(), fields, urgent=True)
