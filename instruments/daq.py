@@ -15,12 +15,14 @@ from instruments.daq_acquisition import Acquisition
 from instruments.daq_devices import asking, check_serial, device_names, identity, missing, present
 from instruments.daq_inputs import Columns
 from instruments.daq_lines import Lines
-from instruments.daq_session import DaqSession
+from instruments.daq_session import DaqSession, WatchdogFired
 from instruments.daq_settings import NiDaqmxSettings
+from instruments.daq_watchdog import Heartbeat, Timer, Watchdog
 from instruments.instrument import (
     Buffered,
     Connection,
     Identity,
+    InstrumentRefusal,
     InstrumentReplyError,
     Settings,
 )
@@ -40,6 +42,7 @@ class NiDaqmx(Buffered):
         self.read_period_s = self.settings.buffer_s / 2.0
         self._acquisition = Acquisition(name, self.settings, columns, clock, self._new_session, self.note)
         self._lines = Lines(name, self.settings.valves, clock, self._new_session)
+        self._watchdog = self._new_watchdog()
 
     @property
     def valve_names(self) -> tuple[str, ...]:
@@ -68,7 +71,9 @@ class NiDaqmx(Buffered):
                 problems += missing(f'channel "{each.name}"', each.physical, devices, "ai_physical_chans")
             for name, valve in self.settings.valves.items():
                 problems += missing(f'valve "{name}"', valve.line, devices, "do_lines")
-            return problems
+        if self._watchdog is not None:
+            problems += self._watchdog.problems()
+        return problems
 
     def make_safe(self) -> str:
         """Bring every valve to its safe state; raises InstrumentError when that cannot be confirmed."""
@@ -76,17 +81,23 @@ class NiDaqmx(Buffered):
         if not valves:
             return "drives nothing"
         wanted = {name: valve.safe == "energised" for name, valve in valves.items()}
-        self._lines.drive(wanted)
+        said = "valves "
+        try:
+            self._lines.drive(wanted)
+        except WatchdogFired:
+            said = "its watchdog has fired: valves "
         found = self._lines.states()
         wrong = [name for name, on in wanted.items() if found[name] != on]
         if wrong:
             raise InstrumentReplyError(
                 self.name, f"valve {wrong[0]} reads back {_word(found[wrong[0]])} after make_safe"
             )
-        return "valves " + ", ".join(f"{name} {_word(on)}" for name, on in found.items()) + ", read back"
+        return said + ", ".join(f"{name} {_word(on)}" for name, on in found.items()) + ", read back"
 
     def close(self) -> None:
-        """Close both tasks; the valves stay as they are."""
+        """Close all tasks; the valves stay as they are, and a watchdog that is still armed is left to fire."""
+        if self._watchdog is not None:
+            self._watchdog.close()
         self._acquisition.stop()
         self._lines.close()
 
@@ -114,17 +125,70 @@ class NiDaqmx(Buffered):
         """Energise or release one valve; raises KeyError for an unknown name."""
         if name not in self.settings.valves:
             raise KeyError(f'instrument "{self.name}" has no valve "{name}"; it has {", ".join(self.valve_names)}')
+        if self._watchdog is not None:
+            self._watchdog.check()
         self._lines.drive({name: on})
 
     def valves(self) -> dict[str, bool]:
         """State of every valve as the device reads it back."""
         return self._lines.states()
 
+    # -- a silent host
+
+    @property
+    def watchdog_period_s(self) -> float | None:
+        """Longest time between two feeds; None without a watchdog."""
+        return None if self.settings.watchdog is None else self.settings.watchdog.timeout_s
+
+    def arm_watchdog(self) -> None:
+        """Begin to count.  The timer of a chassis can only be armed before acquisition starts (InstrumentRefusal)."""
+        watchdog = self._guard()
+        self._lines.close()  # a chassis starts its timer only without them; they are made again at the next use
+        watchdog.arm()
+
+    def feed_watchdog(self) -> None:
+        """Begin to count anew: one call; raises WatchdogFired (an InstrumentRefusal) when it is too late."""
+        self._guard().feed()
+
+    def disarm_watchdog(self) -> None:
+        """Stop counting and leave the lines as they are; a relay behind a heartbeat drops soon."""
+        if self._watchdog is not None:
+            self._watchdog.disarm()
+
+    def clear_watchdog(self) -> str:
+        """End what a watchdog that fired has locked; says how the valves are now.  It must be armed anew afterwards.
+
+        A chassis is reset for it: its outputs go to their power-up states, and what runs on it breaks off.
+        """
+        self._guard().clear()
+        self._lines.close()
+        return "watchdog cleared: valves " + ", ".join(f"{name} {_word(on)}" for name, on in self.valves().items())
+
+    def _guard(self) -> Watchdog:
+        if self._watchdog is None:
+            raise InstrumentRefusal(self.name, "has no watchdog; add a [watchdog] table to it in the station")
+        return self._watchdog
+
     # -- small parts
 
     def _new_session(self) -> DaqSession:
         """A new connection; a fresh one after a failure, since gRPC would wait before it tried an old one again."""
         return DaqSession(self.connection.daq, self.settings.deadline_s)
+
+    def _new_watchdog(self) -> Watchdog | None:
+        wanted = self.settings.watchdog
+        if wanted is None:
+            return None
+        valves = self.settings.valves.values()
+
+        def new_session() -> DaqSession:
+            return DaqSession(self.connection.daq, min(self.settings.deadline_s, wanted.timeout_s))
+
+        if wanted.heartbeat is not None:
+            beat = Heartbeat(self.name, wanted.heartbeat, wanted.timeout_s, self.clock, new_session)
+            return Watchdog(self.name, self.clock, beat)
+        expiration = {valve.line: valve.safe == "energised" for valve in valves}
+        return Watchdog(self.name, self.clock, Timer(self.name, wanted.timeout_s, expiration, new_session))
 
     def _device_names(self) -> list[str]:
         channels = [each.physical for each in self.settings.channels]

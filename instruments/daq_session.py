@@ -11,6 +11,7 @@ from nidaqmx.error_codes import DAQmxErrors
 from nidaqmx.errors import DaqError, DaqNotFoundError, Error, RpcError
 from nidaqmx.grpc_session_options import GrpcSessionOptions, SessionInitializationBehavior
 from nidaqmx.system import System
+from nidaqmx.system.watchdog import WatchdogTask
 
 from instruments.instrument import (
     DaqTarget,
@@ -63,10 +64,35 @@ GONE = frozenset(
 )
 """The device, or what we had made on it, is not there any more."""
 
+FIRED = frozenset(
+    code.value
+    for code in (
+        DAQmxErrors.CHASSIS_WATCHDOG_TIMER_EXPIRED,
+        DAQmxErrors.CANT_RESET_EXPIRED_WATCHDOG,
+        DAQmxErrors.WRITE_FAILED_BECAUSE_WATCHDOG_EXPIRED,
+        DAQmxErrors.WRITE_FAILED_BECAUSE_WATCHDOG_CHANGED_LINE_DIRECTION,
+        DAQmxErrors.CONFIG_FAILED_BECAUSE_WATCHDOG_EXPIRED,
+        DAQmxErrors.INPUT_CFG_FAILED_BECAUSE_WATCHDOG_EXPIRED,
+        DAQmxErrors.ROUTE_FAILED_BECAUSE_WATCHDOG_EXPIRED,
+    )
+)
+"""The watchdog timer of the device or its chassis has run out."""
+
 LATE = frozenset({NOT_YET, DAQmxErrors.OPERATION_TIMED_OUT.value})
 
 _TIMEOUTS = (grpc.StatusCode.DEADLINE_EXCEEDED,)
 _LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+
+
+class WatchdogFired(InstrumentRefusal):
+    """The host was silent for too long: the outputs are in their expiration states until somebody clears that."""
+
+    def __init__(self, instrument: str) -> None:
+        super().__init__(
+            instrument,
+            "its watchdog has fired: the host was silent for too long and the outputs are in their expiration states; "
+            "find out why, then clear it (clear_watchdog, or reset the device in NI MAX)",
+        )
 
 
 class DaqSession:
@@ -88,6 +114,15 @@ class DaqSession:
     def task(self) -> nidaqmx.Task:
         """A new task without a name of its own, so that it can never be mistaken for another one."""
         return nidaqmx.Task(**self._options())
+
+    def watchdog(self, device: str, timeout_s: float) -> WatchdogTask:
+        """A new task of a device's or chassis' watchdog timer; it must be let go with `forget`."""
+        return WatchdogTask(device, timeout=timeout_s, **self._options())
+
+    @staticmethod
+    def leave(watchdog: WatchdogTask) -> None:
+        """Let go of the task of a timer without ending it."""
+        watchdog._close_on_exit = False  # noqa: SLF001  # else it warns that nobody closed it, and there is no other way
 
     def system(self) -> System:
         """The devices that the driver knows."""
@@ -150,6 +185,8 @@ def mapped(instrument: str, error: Exception) -> InstrumentError:
     text = " ".join(str(error).split())
     if isinstance(error, DaqError):
         code = error.error_code
+        if code in FIRED:
+            return WatchdogFired(instrument)
         if code in GONE:
             return InstrumentDisconnected(instrument, f"the device is gone: {text}")
         if code in LATE:

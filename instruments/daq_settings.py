@@ -192,12 +192,26 @@ def _distinct(inputs: tuple[Input, ...]) -> tuple[Input, ...]:
     return inputs
 
 
+class WatchdogSettings(BaseModel):
+    """What falls back when the host is silent: the device's own timer, or a relay behind a heartbeat line."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    timeout_s: TimeS = Field(alias="timeout", gt=0.0, description="longest time between two feeds")
+    heartbeat: str | None = Field(
+        None,
+        pattern=r"^[^/,: ]+/port\d+/line\d+$",
+        description="line that is toggled, with a relay that drops after the timeout; the device's timer if left out",
+    )
+
+
 class NiDaqmxSettings(Settings):
     """Settings of the driver ``ni-daqmx``."""
 
     rate_hz: FrequencyHz = Field(10.0, alias="rate", gt=0.0, description="samples a second of every channel")
     channels: Annotated[tuple[AnyInput, ...], AfterValidator(_distinct)] = ()
     valves: dict[str, Annotated[ValveLine, BeforeValidator(_line_alone)]] = Field(default_factory=dict)
+    watchdog: WatchdogSettings | None = Field(None, description="makes the valves fall back when the host is silent")
     buffer_s: TimeS = Field(600.0, alias="buffer", gt=0.0, description="how long samples wait to be read")
     timeout_s: TimeS = Field(2.0, alias="timeout", gt=0.0, description="longest time without a new sample")
     deadline_s: TimeS = Field(
@@ -208,6 +222,8 @@ class NiDaqmxSettings(Settings):
     def _does_something(self) -> NiDaqmxSettings:
         if not self.channels and not self.valves:
             raise ValueError("there is neither a channel nor a valve; add [[channels]] or [valves]")
+        if self.watchdog is not None:
+            _check_watchdog(self.watchdog, self.valves)
         names = {each.name for each in self.channels}
         for each in self.channels:
             if isinstance(each, ThermocoupleInput) and not _is_cold_junction(each.cold_junction, names - {each.name}):
@@ -216,6 +232,19 @@ class NiDaqmxSettings(Settings):
                     'nor a temperature such as "25 degC", nor another channel'
                 )
         return self
+
+
+def _check_watchdog(watchdog: WatchdogSettings, valves: dict[str, ValveLine]) -> None:
+    if not valves:
+        raise ValueError("a watchdog needs valves that it guards; add [valves], or leave the watchdog out")
+    for name, valve in valves.items():
+        if watchdog.heartbeat is not None and valve.line.lower() == watchdog.heartbeat.lower():
+            raise ValueError(f'the heartbeat has the line of valve "{name}"; give it one of its own')
+        if watchdog.heartbeat is not None and valve.safe == "energised":
+            raise ValueError(
+                f'valve "{name}" is energised in its safe state, which a relay that cuts its supply cannot do; '
+                "use a valve of the other kind, or a device with a watchdog timer and no heartbeat"
+            )
 
 
 def _is_cold_junction(text: str, channels: set[str]) -> bool:

@@ -47,7 +47,8 @@ def _task_control(system: System, call: Call) -> None:
         task.stop()
     elif action in (TaskMode.TASK_COMMIT, TaskMode.TASK_RESERVE, TaskMode.TASK_VERIFY):
         task.commit()
-        system.check_free(task)
+        if action is not TaskMode.TASK_VERIFY:
+            system.check_free(task)
 
 
 def _is_done(system: System, call: Call) -> None:
