@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from instruments.simulation.grid import CHUNK, DT_S, Timeline, times
+from instruments.simulation.grid import CHUNK, DT_S, Forced, Timeline, times
 from instruments.simulation.noise import Noise, Wander, ramp
 from instruments.simulation.parameters import Draws
 from instruments.simulation.signal import DAY_S, FloatArray
@@ -47,7 +47,7 @@ class EnvironmentChunk:
 class Environment:
     """The surroundings of the bench; only the bath can be commanded."""
 
-    def __init__(self, draws: Draws, noise: Noise, bath_setpoint: Timeline, bath_is_on: Timeline) -> None:
+    def __init__(self, draws: Draws, noise: Noise, bath_setpoint: Timeline, bath_is_on: Forced) -> None:
         self._d = draws
         self._noise = noise
         self._setpoint = bath_setpoint

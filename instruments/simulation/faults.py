@@ -70,6 +70,20 @@ def _kinds() -> Iterable[FaultKind]:
         "uL/h",
         "The reservoir empties through the pump; flow at the nominal reservoir pressure.",
     )
+    yield FaultKind("battery-low", "dut", "plant", 1.0, 1.0, 1.0, "1", "The pump's battery nears its end of service.")
+    yield FaultKind(
+        "pump-clock-offset", "dut", "plant", 3600.0, -43200.0, 43200.0, "s", "The pump's clock jumps by this."
+    )
+    yield FaultKind(
+        "pocket-fill",
+        "dut",
+        "plant",
+        0.2,
+        0.0,
+        1.0,
+        "1",
+        "This share of what is injected into the refill port goes beside it.",
+    )
     yield FaultKind(
         "leak",
         "catheter",
@@ -111,6 +125,53 @@ def _kinds() -> Iterable[FaultKind]:
     yield FaultKind(
         "air-bubble", "rig", "plant", 50.0, 0.1, 1000.0, "uL", "A bubble of this volume travels down the line."
     )
+    yield FaultKind(
+        "rig-leak",
+        "rig",
+        "plant",
+        20.0,
+        0.001,
+        1.0e5,
+        "uL/h",
+        "The line leaks to ambient at the pump's outlet; flow that is lost at 100 kPa.",
+    )
+    yield FaultKind("valve-stuck-open", "rig", "plant", 1.0, 1.0, 1.0, "1", "The outlet valve is open, come what may.")
+    yield FaultKind(
+        "valve-stuck-closed", "rig", "plant", 1.0, 1.0, 1.0, "1", "The outlet valve is closed, come what may."
+    )
+    yield FaultKind(
+        "wrong-height",
+        "rig",
+        "plant",
+        200.0,
+        -2000.0,
+        2000.0,
+        "mm",
+        "The outlet transducer stands this much higher than the station states.",
+    )
+    yield FaultKind(
+        "vessel-overflow",
+        "rig",
+        "plant",
+        5500.0,
+        1.0,
+        1.0e6,
+        "uL",
+        "The vessel holds no more than this, its filling at the start included; the rest runs off.",
+    )
+    yield FaultKind("auto-zero", "rig", "plant", 1.0, 1.0, 1.0, "1", "The reference balance tracks its zero.")
+    yield FaultKind(
+        "auto-adjust",
+        "rig",
+        "plant",
+        -50.0,
+        -1000.0,
+        1000.0,
+        "1e-6",
+        "The reference balance adjusts itself, which changes its gain by this.",
+    )
+    yield FaultKind("out-of-level", "rig", "plant", 0.5, 0.0, 5.0, "deg", "The reference balance is tilted by this.")
+    yield FaultKind("e-stop", "rig", "plant", 1.0, 1.0, 1.0, "1", "Somebody presses the emergency stop.")
     yield FaultKind(
         "unplug", "rig", "wire", 1.0, 0.0, 1.0, "1", "Probability per transaction that an instrument is not there."
     )

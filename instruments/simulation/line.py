@@ -1,19 +1,21 @@
-"""The fluid path from the pump to the tip: catheter, valves, back pressure, free flow, slip and an air bubble.
+"""The fluid path from the pump to the tip: catheter, valves, syringe pump, relief valve, slip and an air bubble.
 
 Within a stretch in which nothing changes the path is a linear network and is solved exactly (`network`); stretches
-end at commands, at fault onsets, and where the pressure or the volume reaches what changes the network.
+end at commands, at fault onsets, and where the pressure or the volume reaches what changes the network.  The relief
+valve opens and closes at its pressure wherever in an interval that is reached; the rollers slip from the next grid
+point.  A ramp of the back pressure is a staircase of its mean in each interval.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from instruments.simulation.drive import Supply
 from instruments.simulation.environment import EnvironmentChunk
-from instruments.simulation.grid import CHUNK, DT_S, Timeline
-from instruments.simulation.network import Network, Response, respond
+from instruments.simulation.grid import CHUNK, DT_S, Forced, Timeline, Track
+from instruments.simulation.network import Network, Response, crossing_s, part_of_interval, respond
 from instruments.simulation.parameters import Draws
 from instruments.simulation.properties import STANDARD_ATMOSPHERE_KPA, ZERO_CELSIUS_K
 from instruments.simulation.reservoir import Reservoir
@@ -23,6 +25,9 @@ from instruments.simulation.stepping import running_sum
 WATER_EXPANSION_PER_K = 2.2e-4
 """Thermal expansion of water at 22 °C."""
 
+MOST_TURNS = 4
+"""How often the relief valve may move within one interval; a linear network hardly ever needs two."""
+
 FREE_FLOW_STEP = 100
 """Intervals (10 s) in which the reservoir pressure of a free-flowing pump counts as constant."""
 
@@ -31,13 +36,14 @@ FREE_FLOW_STEP = 100
 class Settings:
     """What can change in the path; valves as they stand, not as they are energised."""
 
-    outlet_is_open: Timeline
+    outlet_is_open: Forced
     vent_is_open: Timeline
-    back_pressure_kpa: Timeline
+    back_pressure_kpa: Track
     tip_is_open: Timeline
     resistance_factor: Timeline
     free_flow_ul_per_h: Timeline  # at the nominal reservoir pressure
     bubble_ul: Timeline
+    leak_ul_per_s_kpa: Timeline  # to ambient, at the pump's outlet
 
     def changes(self, k0: int, k1: int) -> set[int]:
         """Indices in (k0, k1) at which any of them changes."""
@@ -49,6 +55,7 @@ class Settings:
             self.resistance_factor,
             self.free_flow_ul_per_h,
             self.bubble_ul,
+            self.leak_ul_per_s_kpa,
         )
         return {k for timeline in everything for k in timeline.changes(k0, k1)}
 
@@ -59,9 +66,11 @@ class LineState:
 
     p1_kpa: float
     p2_kpa: float
+    crept_kpa: tuple[float, ...] = ()
     pump_ul: float = 0.0
     line_ul: float = 0.0
     lost_ul: float = 0.0
+    tray_ul: float = 0.0
     added_ul: float = 0.0
     bubble_ul: float = 0.0
     bubble_from_ul: float = 0.0
@@ -71,8 +80,9 @@ class LineState:
 class LineChunk:
     """The path at the n + 1 grid points of a chunk; volumes in µL since the start of the run.
 
-    ``line_ul`` has passed the flow sensor, ``lost_ul`` left by vent or connector, ``added_ul`` came from thermal
-    expansion and a moving valve.  ``sensor_air`` and ``tip_air`` are 1 in the intervals (n,) in which air passes.
+    ``line_ul`` has passed the flow sensor, ``lost_ul`` left by vent, leak or relief valve, of which ``tray_ul`` not by
+    the vent; ``added_ul`` came from thermal expansion and a moving valve, ``crept_ul`` fills what silicone has given
+    way.  ``sensor_air`` and ``tip_air`` are 1 in the intervals (n,) in which air passes.
     """
 
     p1_kpa: FloatArray
@@ -80,7 +90,9 @@ class LineChunk:
     pump_ul: FloatArray
     line_ul: FloatArray
     lost_ul: FloatArray
+    tray_ul: FloatArray
     added_ul: FloatArray
+    crept_ul: FloatArray
     line_step_ul: FloatArray
     sensor_air: FloatArray
     tip_air: FloatArray
@@ -96,21 +108,41 @@ class Line:
         self.slip_conductance = draws["pump.slip_ul_per_s_kpa"] if slips else 0.0
         self.slip_kpa = draws["pump.slip_pressure_kpa"]
         self.leak_conductance = draws["catheter.leak_conductance_ul_per_s_kpa"]
+        self.relief_conductance = draws["relief.conductance_ul_per_s_kpa"]
+        self.relief_kpa = draws["relief.opening_kpa"]
+        self.creep_share = draws["catheter.creep_share"]
 
     def start(self) -> LineState:
         """At rest against the back pressure."""
         head = self.head_kpa(-1)
-        return LineState(head, head)
+        return LineState(head, head, (head, head) if self.creep_share else ())
 
     def head_kpa(self, k: int) -> float:
-        """Gauge pressure at the tip."""
+        """Gauge pressure at the tip in the interval that begins at ``k``."""
         return self.d["outlet.static_head_kpa"] + self.settings.back_pressure_kpa.at(k)
 
+    def heads_kpa(self, k: int, end: int) -> float | FloatArray:
+        """Gauge pressure at the tip from ``k`` to ``end``, in which it stands or moves evenly."""
+        back = self.settings.back_pressure_kpa
+        return self.d["outlet.static_head_kpa"] + back.over(k, end) if back.moves(k) else self.head_kpa(k)
+
     def advance(
-        self, state: LineState, k0: int, supply: Supply, environment: EnvironmentChunk, reservoir_ul: float
+        self,
+        state: LineState,
+        k0: int,
+        supply: Supply,
+        environment: EnvironmentChunk,
+        reservoir_ul: float,
+        pushed_ul: FloatArray | None = None,
     ) -> tuple[LineChunk, LineState]:
-        """Compute one chunk; ``reservoir_ul`` is the reservoir's volume at its start."""
-        passage = _Passage(self, state, k0, supply, environment, reservoir_ul)
+        """Compute one chunk.
+
+        Parameters
+        ----------
+        reservoir_ul : the reservoir's volume at the start of the chunk.
+        pushed_ul : what a syringe pump at the access port pushes in each interval (n,), if there is one at work.
+        """
+        passage = _Passage(self, state, k0, supply, environment, reservoir_ul, pushed_ul)
         cuts = sorted(self._cuts(k0, supply))
         k = k0
         for cut in cuts:
@@ -131,14 +163,21 @@ class Line:
 class _Stretch:
     """Everything that is constant between two cuts."""
 
-    network: Network
+    sealed: Network  # while the relief valve is closed
     feedback: float  # pump flow lost per kPa
     slip: float  # the same above the slip pressure
     free: float
     reservoir_kpa: float
+    leak: float
+    relief: float  # conductance of the relief valve when it is open
+    relieves: bool  # whether it is, at the start
     tip: float
     vent: float
-    head_kpa: float
+    head_kpa: float | FloatArray
+
+    def network(self, *, relieves: bool) -> Network:
+        """The network with the relief valve open or closed."""
+        return replace(self.sealed, g1=self.sealed.g1 + self.relief) if relieves else self.sealed
 
 
 class _Passage:
@@ -152,12 +191,15 @@ class _Passage:
         supply: Supply,
         environment: EnvironmentChunk,
         reservoir_ul: float,
+        pushed_ul: FloatArray | None,
     ) -> None:
         self._line, self._start, self._k0, self._supply = line, state, k0, supply
-        self._environment, self._reservoir_ul = environment, reservoir_ul
-        self._p1, self._p2 = np.empty(CHUNK + 1), np.empty(CHUNK + 1)
-        self._p1[0], self._p2[0] = state.p1_kpa, state.p2_kpa
-        self._pump, self._passed, self._lost = np.empty(CHUNK), np.empty(CHUNK), np.empty(CHUNK)
+        self._environment, self._reservoir_ul, self._pushed = environment, reservoir_ul, pushed_ul
+        start = (state.p1_kpa, state.p2_kpa, *state.crept_kpa)
+        self._pressures = [np.empty(CHUNK + 1) for _ in start]
+        for column, pressure in zip(self._pressures, start, strict=True):
+            column[0] = pressure
+        self._pump, self._passed, self._lost, self._tray = (np.empty(CHUNK) for _ in range(4))
         self._added = np.diff(environment.lab_degc) * (line.d["catheter.line_volume_ul"] * WATER_EXPANSION_PER_K)
         self._pumped_ul, self._line_ul = 0.0, state.line_ul
         self._bubble = (state.bubble_ul, state.bubble_from_ul)
@@ -166,25 +208,33 @@ class _Passage:
     def stretch(self, k: int, end: int) -> int:
         """Solve from ``k`` until ``end`` or until the network changes by itself; returns the index reached."""
         a = k - self._k0
-        p1, p2 = float(self._p1[a]), float(self._p2[a]) + self._swept_kpa(k)
+        p1, p2, *crept = (float(column[a]) for column in self._pressures)
+        p2 += self._swept_kpa(k)
         self._admit_bubble(k)
-        s = self._constants(k, p1)
+        s = self._constants(k, end, p1)
         piece = slice(a, end - self._k0)
         added = self._added[piece] + self._breath_ul(piece)
-        s1 = self._supply.flow_ul_per_s[piece] + (s.free * s.reservoir_kpa + s.slip * self._line.slip_kpa)
+        slip_kpa, relief_kpa = self._line.slip_kpa, self._line.relief_kpa
+        s1 = self._supply.flow_ul_per_s[piece] + (s.free * s.reservoir_kpa + s.slip * slip_kpa)
+        if self._pushed is not None:
+            s1 = s1 + self._pushed[piece] / DT_S
         s2 = added / DT_S + s.tip * s.head_kpa
-        response = respond(s.network, p1, p2, s1, s2)
+        relieved = s1 + s.relief * relief_kpa if s.relieves else s1
+        response = respond(s.network(relieves=s.relieves), p1, p2, relieved, s2, crept)
+        n = self._steady(response, slips=s.slip > 0.0)
+        n, tray = self._relieved(s, response, s1, s2, (p1, p2, *crept), n)
         passed = s.tip * (response.integral2 - s.head_kpa * DT_S) if s.tip else np.zeros(end - k)
-        n = self._guarded(response, passed, slipping=s.slip > 0.0)
+        n = self._until_bubble_leaves(passed, n)
         piece, kept = slice(a, a + n), slice(0, n)
-        self._p1[a + 1 : a + n + 1] = response.p1[1 : n + 1]
-        self._p2[a + 1 : a + n + 1] = response.p2[1 : n + 1]
+        for column, values in zip(self._pressures, (response.p1, response.p2, *response.crept), strict=True):
+            column[a + 1 : a + n + 1] = values[1 : n + 1]
         self._passed[piece] = passed[kept]
         integral1 = response.integral1[kept]
         pumped = self._supply.flow_ul_per_s[piece] * DT_S - s.feedback * integral1
-        pumped += s.free * (s.reservoir_kpa * DT_S - integral1) - s.slip * (integral1 - self._line.slip_kpa * DT_S)
+        pumped += s.free * (s.reservoir_kpa * DT_S - integral1) - s.slip * (integral1 - slip_kpa * DT_S)
         self._pump[piece] = pumped
-        self._lost[piece] = self._line.leak_conductance * integral1 + s.vent * response.integral2[kept]
+        self._tray[piece] = tray[kept]
+        self._lost[piece] = tray[kept] + s.vent * response.integral2[kept]
         self._added[piece] = added[kept]
         self._added[a] += self._swept_ul(k)
         self._pumped_ul += float(np.cumsum(pumped)[-1])
@@ -194,29 +244,40 @@ class _Passage:
 
     def finish(self) -> tuple[LineChunk, LineState]:
         """The chunk and what it leaves behind."""
-        pump = running_sum(self._pump, self._start.pump_ul)
-        line = running_sum(self._passed, self._start.line_ul)
-        lost = running_sum(self._lost, self._start.lost_ul)
-        added = running_sum(self._added, self._start.added_ul)
+        steps = (self._pump, self._passed, self._lost, self._tray, self._added)
+        start = self._start
+        starts = (start.pump_ul, start.line_ul, start.lost_ul, start.tray_ul, start.added_ul)
+        pump, line, lost, tray, added = map(running_sum, steps, starts)
         d = self._line.d
         chunk = LineChunk(
-            self._p1,
-            self._p2,
+            self._pressures[0],
+            self._pressures[1],
             pump,
             line,
             lost,
+            tray,
             added,
+            self._crept_ul(),
             self._passed,
             self._air(line, d["catheter.bubble_to_sensor_ul"]),
             self._air(line, d["catheter.bubble_to_tip_ul"]),
         )
-        columns = (self._p1, self._p2, pump, line, lost, added)
-        p1, p2, pump_ul, line_ul, lost_ul, added_ul = (float(column[-1]) for column in columns)
-        return chunk, LineState(p1, p2, pump_ul, line_ul, lost_ul, added_ul, *self._bubble)
+        p1, p2, *crept = (float(column[-1]) for column in self._pressures)
+        pump_ul, line_ul, lost_ul, tray_ul, added_ul = (float(c[-1]) for c in (pump, line, lost, tray, added))
+        end = LineState(p1, p2, tuple(crept), pump_ul, line_ul, lost_ul, tray_ul, added_ul, *self._bubble)
+        return chunk, end
+
+    def _crept_ul(self) -> FloatArray:
+        """Volume behind the nodes beyond that at the start of the run."""
+        volume = np.zeros(CHUNK + 1)
+        rest_kpa = self._line.head_kpa(-1)
+        for compliance, pressure in zip(self._creep_compliances(), self._pressures[2:], strict=False):
+            volume += compliance * (pressure - rest_kpa)
+        return volume
 
     # -- what the network is made of
 
-    def _constants(self, k: int, p1: float) -> _Stretch:
+    def _constants(self, k: int, end: int, p1: float) -> _Stretch:
         line, d, at = self._line, self._line.d, self._line.settings
         feedback = [g for first, g in self._supply.conductance if first <= k][-1]
         slip = line.slip_conductance if p1 >= line.slip_kpa else 0.0
@@ -225,12 +286,34 @@ class _Passage:
         tip = d["catheter.tip_conductance_ul_per_s_kpa"] * is_open
         vent = d["valves.vent_conductance_ul_per_s_kpa"] * at.vent_is_open.at(k)
         through = 1.0 / (d["catheter.resistance_kpa_s_per_ul"] * at.resistance_factor.at(k))
+        leak = line.leak_conductance + at.leak_ul_per_s_kpa.at(k)
         # Air is as soft as its volume over the absolute pressure.
-        c1 = d["catheter.proximal_compliance_ul_per_kpa"] + self._bubble[0] / STANDARD_ATMOSPHERE_KPA
+        soft = self._bubble[0] / STANDARD_ATMOSPHERE_KPA + d["pusher.compliance_ul_per_kpa"]
+        c1 = d["catheter.proximal_compliance_ul_per_kpa"] + soft
         c2 = d["catheter.distal_compliance_ul_per_kpa"]
-        network = Network(c1, c2, feedback + slip + free + line.leak_conductance, through, tip + vent)
+        network = Network(c1, c2, feedback + slip + free + leak, through, tip + vent)
+        if line.creep_share:
+            behind1, behind2 = self._creep_compliances()
+            network = replace(network, creep1=behind1, creep2=behind2, creep_s=d["catheter.creep_s"])
         return _Stretch(
-            network, feedback, slip, free, self._reservoir_kpa(k) if free else 0.0, tip, vent, line.head_kpa(k)
+            network,
+            feedback,
+            slip,
+            free,
+            self._reservoir_kpa(k) if free else 0.0,
+            leak,
+            line.relief_conductance,
+            p1 >= line.relief_kpa,
+            tip,
+            vent,
+            line.heads_kpa(k, end),
+        )
+
+    def _creep_compliances(self) -> tuple[float, float]:
+        d, share = self._line.d, self._line.creep_share
+        return (
+            share * d["catheter.proximal_compliance_ul_per_kpa"],
+            share * d["catheter.distal_compliance_ul_per_kpa"],
         )
 
     def _reservoir_kpa(self, k: int) -> float:
@@ -247,19 +330,74 @@ class _Passage:
     def _swept_kpa(self, k: int) -> float:
         return self._swept_ul(k) / self._line.d["catheter.distal_compliance_ul_per_kpa"]
 
-    def _guarded(self, response: Response, passed: FloatArray, *, slipping: bool) -> int:
-        """Intervals until the network changes by itself: the rollers begin or cease to slip, the bubble leaves."""
-        n = len(passed)
+    # -- what changes the network by itself
+
+    def _steady(self, response: Response, *, slips: bool) -> int:
+        """Intervals until the rollers begin or cease to slip."""
+        n = len(response.integral1)
         if self._line.slip_conductance:
             p1 = response.p1[1:]
-            crossed = p1 < self._line.slip_kpa if slipping else p1 >= self._line.slip_kpa
+            crossed = p1 < self._line.slip_kpa if slips else p1 >= self._line.slip_kpa
             if crossed.any():
                 n = int(np.argmax(crossed)) + 1
+        return n
+
+    def _until_bubble_leaves(self, passed: FloatArray, n: int) -> int:
         if self._bubble[0]:
             gone = self._line_ul + np.cumsum(passed[:n]) >= self._bubble_gone_ul()
             if gone.any():
                 n = int(np.argmax(gone)) + 1
         return n
+
+    def _relieved(
+        self, s: _Stretch, response: Response, s1: FloatArray, s2: FloatArray, start: tuple[float, ...], n: int
+    ) -> tuple[int, FloatArray]:
+        """Intervals until the relief valve has opened or closed, and what went to the tray in each.
+
+        The interval in which it does so is put right in the response: the valve moves when node 1 reaches its opening
+        pressure.  ``s1`` is the source without it.
+        """
+        opening = self._line.relief_kpa
+        p1 = response.p1[1 : n + 1]
+        crossed = p1 < opening if s.relieves else p1 >= opening
+        j = int(np.argmax(crossed)) if crossed.any() else -1
+        through = 0.0
+        if j >= 0:
+            columns = (response.p1, response.p2, *response.crept)
+            before = start if j == 0 else tuple(float(column[j]) for column in columns)
+            after, integral1, integral2, through = self._moving_relief(s, before, float(s1[j]), float(s2[j]))
+            for column, value in zip(columns, after, strict=True):
+                column[j + 1] = value
+            response.integral1[j], response.integral2[j] = integral1, integral2
+            n = j + 1
+        tray = s.leak * response.integral1
+        if s.relieves:
+            tray += s.relief * (response.integral1 - opening * DT_S)
+        if j >= 0:
+            tray[j] = s.leak * response.integral1[j] + through
+        return n, tray
+
+    def _moving_relief(
+        self, s: _Stretch, pressures: tuple[float, ...], s1: float, s2: float
+    ) -> tuple[tuple[float, ...], float, float, float]:
+        """An interval in parts: pressures at its end, their integrals, and the volume through the relief valve."""
+        opening, left_s, relieves = self._line.relief_kpa, DT_S, s.relieves
+        integral1 = integral2 = through = 0.0
+        for turn in range(MOST_TURNS):
+            network = s.network(relieves=relieves)
+            source = s1 + s.relief * opening if relieves else s1
+            part_s = left_s
+            part = part_of_interval(network, pressures, source, s2, part_s)
+            if (part.pressures[0] >= opening) != relieves and turn + 1 < MOST_TURNS:
+                part_s = crossing_s(network, pressures, source, s2, opening, left_s)
+                part = part_of_interval(network, pressures, source, s2, part_s)
+            integral1, integral2 = integral1 + part.integral1, integral2 + part.integral2
+            if relieves:
+                through += s.relief * (part.integral1 - opening * part_s)
+            pressures, left_s, relieves = part.pressures, left_s - part_s, not relieves
+            if left_s <= 0.0:
+                break
+        return pressures, integral1, integral2, through
 
     # -- the bubble
 

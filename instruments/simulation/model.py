@@ -8,18 +8,21 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from instruments.simulation.drive import AS_BUILT, DRIVES, Drive, DriveState, PumpSurroundings
-from instruments.simulation.environment import Environment, EnvironmentChunk, EnvironmentState
-from instruments.simulation.faults import FaultSpec, kind_of
-from instruments.simulation.grid import CHUNK, Timeline, index_of_onset
-from instruments.simulation.line import Line, LineChunk, LineState, Settings
+from instruments.simulation.controls import Controls
+from instruments.simulation.drive import DRIVES, Drive, DriveState, PumpSurroundings
+from instruments.simulation.environment import Environment, EnvironmentState
+from instruments.simulation.faults import FaultSpec
+from instruments.simulation.grid import CHUNK, Forced
+from instruments.simulation.line import Line, LineState, Settings
 from instruments.simulation.noise import Noise
-from instruments.simulation.parameters import Draws, PlantParameters
-from instruments.simulation.pump import Pump
+from instruments.simulation.parameters import PlantParameters
+from instruments.simulation.pump import Pump, PumpFaults
 from instruments.simulation.reservoir import Reservoir
 from instruments.simulation.sensors import FlowSensor, FlowState, Transducer
 from instruments.simulation.signal import FloatArray
-from instruments.simulation.weighing import AS_DRAWN, Fluid, Weighing, WeighingChunk, WeighingSettings, WeighingState
+from instruments.simulation.stage import Stage
+from instruments.simulation.syringe import RefillPort, RefillState, Syringe, SyringeState
+from instruments.simulation.weighing import Fluid, Weighing, WeighingSettings, WeighingState
 
 Columns = dict[str, FloatArray]
 """A chunk: every quantity by name at its n + 1 grid points."""
@@ -27,73 +30,8 @@ Columns = dict[str, FloatArray]
 TRANSDUCERS = ("outlet_transducer", "reservoir_transducer", "back_pressure_transducer")
 
 
-@dataclass(frozen=True, slots=True)
-class Controls:
-    """Everything in the plant that a command or a fault can change."""
-
-    outlet_is_open: Timeline
-    vent_is_open: Timeline
-    back_pressure_kpa: Timeline
-    bath_setpoint_degc: Timeline
-    is_diverted: Timeline
-    pan_mg: Timeline
-    twin_pan_mg: Timeline
-    bath_is_on: Timeline
-    ratio: Timeline
-    stalled: Timeline
-    reset: Timeline
-    free_flow_ul_per_h: Timeline
-    tip_is_open: Timeline
-    resistance_factor: Timeline
-    leak_fraction: Timeline
-    bubble_ul: Timeline
-    evaporation_mg_per_h: Timeline
-    balance_drift_mg_per_h: Timeline
-    sensor_drift_per_day: Timeline
-
-    @classmethod
-    def at_rest(cls, draws: Draws) -> Controls:
-        """All lines off, set points as the parameters say."""
-        initial = {
-            "outlet_is_open": draws["valves.outlet_is_normally_open"],
-            "vent_is_open": draws["valves.vent_is_normally_open"],
-            "back_pressure_kpa": draws["outlet.back_pressure_kpa"],
-            "bath_setpoint_degc": draws["bath.setpoint_degc"],
-            "bath_is_on": 1.0,
-            "ratio": AS_BUILT,
-            "tip_is_open": 1.0,
-            "resistance_factor": 1.0,
-            "evaporation_mg_per_h": AS_DRAWN,
-        }
-        return cls(**{f.name: Timeline(initial.get(f.name, 0.0)) for f in fields(cls)})
-
-    def each(self) -> Iterable[Timeline]:
-        """All of them."""
-        return (getattr(self, f.name) for f in fields(self))
-
-    def inject(self, fault: FaultSpec) -> None:
-        """Let a fault begin; a fault of an instrument's wire is none of the plant's business."""
-        if kind_of(fault.name).where == "wire":
-            return
-        ones = {
-            "motor-stall": (self.stalled, 1.0),
-            "reset-to-minimum-rate": (self.reset, 1.0),
-            "occlusion": (self.tip_is_open, 0.0),
-            "bath-off": (self.bath_is_on, 0.0),
-        }
-        graded = {
-            "over-delivery": self.ratio,
-            "under-delivery": self.ratio,
-            "free-flow": self.free_flow_ul_per_h,
-            "leak": self.leak_fraction,
-            "kink": self.resistance_factor,
-            "dry-evaporation-trap": self.evaporation_mg_per_h,
-            "sensor-drift": self.sensor_drift_per_day,
-            "balance-drift": self.balance_drift_mg_per_h,
-            "air-bubble": self.bubble_ul,
-        }
-        timeline, value = ones.get(fault.name) or (graded[fault.name], fault.severity)
-        timeline.set(index_of_onset(fault.at_s), value)
+GRAVITY = 9.80665
+"""Standard acceleration of free fall in m/s²."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +43,8 @@ class PlantState:
     line: LineState
     weighing: WeighingState
     flow: FlowState
+    syringe: SyringeState
+    refill: RefillState
     deflections: tuple[float, ...]
 
 
@@ -128,20 +68,24 @@ class Model:
         self.controls = controls
         kind = parameters.text("pump.kind")
         self.thermocouple = parameters.text("thermocouple.type")
-        self.pump = Pump(parameters, draws, controls.stalled, controls.reset.first(1.0), lock, changed, now)
+        self._refills = parameters.text("pusher.at") == "reservoir"
+        own = PumpFaults(controls.stalled, controls.reset, controls.battery_low, controls.clock_step_s)
+        self.pump = Pump(parameters, draws, own, lock, changed, now)
         self.reservoir = Reservoir(draws)
         self._drive: Drive = DRIVES[kind](self.pump, draws, self.reservoir, controls.stalled, controls.ratio)
         path = Settings(
-            controls.outlet_is_open,
+            Forced(controls.outlet_is_open, controls.outlet_is_held),
             controls.vent_is_open,
             controls.back_pressure_kpa,
             controls.tip_is_open,
             controls.resistance_factor,
             controls.free_flow_ul_per_h,
             controls.bubble_ul,
+            controls.leak_ul_per_s_kpa,
         )
         self._line = Line(draws, path, self.reservoir, slips=kind == "peristaltic")
-        self._environment = Environment(draws, noise, controls.bath_setpoint_degc, controls.bath_is_on)
+        heater = Forced(controls.bath_is_on, controls.bath_is_held)
+        self._environment = Environment(draws, noise, controls.bath_setpoint_degc, heater)
         vessel = WeighingSettings(
             controls.is_diverted,
             controls.leak_fraction,
@@ -149,23 +93,36 @@ class Model:
             controls.balance_drift_mg_per_h,
             controls.pan_mg,
             controls.twin_pan_mg,
+            controls.weight_mg,
+            controls.door_is_open,
+            controls.vessel_capacity_ul,
+            controls.balance_adjustment_ppm,
+            controls.balance_tilt_deg,
         )
         self.fluid = Fluid(draws)
         self._weighing = Weighing(draws, noise, self.fluid, vessel)
+        self._syringe = Syringe(draws, self.fluid, controls.pusher_ul_per_h)
+        self._port = RefillPort(draws, controls.pocket_share)
         self._flow_sensor = FlowSensor(draws, noise, controls.sensor_drift_per_day)
         self.transducers = {section: Transducer(section, draws) for section in TRANSDUCERS}
+        self.stage = Stage(draws, noise, controls.needle_mm)
+        room = np.array([draws["laboratory.temperature_degc"]])
+        self._kpa_per_mm = float(self.fluid.density_kg_per_m3(room)[0]) * GRAVITY * 1e-6
 
     def start(self) -> PlantState:
         """State at time zero."""
         environment = self._environment.start()
         line = self._line.start()
+        column_kpa = self._kpa_per_mm * self.controls.transducer_height_mm.at(-1)
         return PlantState(
             environment,
             DriveState(),
             line,
             WeighingState(),
             self._flow_sensor.start(),
-            (line.p1_kpa, self.reservoir.nominal_kpa, self.controls.back_pressure_kpa.at(-1)),
+            SyringeState(),
+            RefillState(),
+            (line.p1_kpa - column_kpa, self.reservoir.nominal_kpa, self.controls.back_pressure_kpa.at(-1)),
         )
 
     def advance(self, chunk: int, state: PlantState) -> tuple[Columns, PlantState]:
@@ -173,39 +130,32 @@ class Model:
         k0 = chunk * CHUNK
         fill_ul = self.draws["reservoir.fill_ul"]
         env, environment = self._environment.advance(state.environment, chunk)
-        left_ul = fill_ul - state.line.pump_ul
+        left_ul = fill_ul - state.line.pump_ul + state.refill.refilled_ul
         around = PumpSurroundings(env, left_ul, state.line.p1_kpa)
         supply, drive = self._drive.advance(state.drive, k0, around)
-        path, line = self._line.advance(state.line, k0, supply, env, left_ul)
+        plunger = self._syringe.plunger_ul(k0, env)
+        at_port, at_line = (plunger, None) if self._refills else (None, plunger)
+        path, line = self._line.advance(state.line, k0, supply, env, left_ul, at_line)
+        port, through_needle, refill = self._port.advance(state.refill, k0, at_port, left_ul, path.pump_ul)
+        pushed, syringe = self._syringe.advance(state.syringe, through_needle if self._refills else at_line, env)
         weighed, weighing = self._weighing.advance(state.weighing, chunk, path.line_step_ul, path.tip_air, env)
         flow, air, flow_state = self._flow_sensor.advance(state.flow, chunk, path.line_step_ul, path.sensor_air, env)
-        reservoir_kpa = self.reservoir.pressure_kpa(fill_ul - path.pump_ul, env.bath_degc, env.pressure_kpa)
+        reservoir_ul = fill_ul - path.pump_ul + port.refilled_ul
+        reservoir_kpa = self.reservoir.pressure_kpa(reservoir_ul, env.bath_degc, env.pressure_kpa)
         back_kpa = self.controls.back_pressure_kpa.over(k0 - 1, k0 + CHUNK)
-        felt = (path.p1_kpa, reservoir_kpa, back_kpa)
+        height_mm = self.controls.transducer_height_mm.over(k0 - 1, k0 + CHUNK)
+        felt = (path.p1_kpa - self._kpa_per_mm * height_mm, reservoir_kpa, back_kpa)
         deflections = [
             transducer.deflect(pressure, start)
             for transducer, pressure, start in zip(self.transducers.values(), felt, state.deflections, strict=True)
         ]
-        columns = self._columns(k0, env, path, weighed)
+        columns: Columns = {f.name: getattr(p, f.name) for p in (env, path, port, pushed, weighed) for f in fields(p)}
         columns |= dict(zip(TRANSDUCERS, deflections, strict=True))
         columns |= {"flow": flow, "air": air, "reservoir_kpa": reservoir_kpa, "back_kpa": back_kpa}
-        columns["reservoir_ul"] = fill_ul - path.pump_ul
-        ends = tuple(float(deflection[-1]) for deflection in deflections)
-        return columns, PlantState(environment, drive, line, weighing, flow_state, ends)
-
-    def _columns(self, k0: int, env: EnvironmentChunk, path: LineChunk, weighed: WeighingChunk) -> Columns:
-        columns: Columns = {}
-        for part in (env, path, weighed):
-            columns |= {f.name: getattr(part, f.name) for f in fields(part)}
+        columns |= {"reservoir_ul": reservoir_ul, "height_mm": height_mm}
+        columns["pusher_kpa"] = self._port.pressure_kpa(port, reservoir_kpa) if self._refills else path.p1_kpa
+        columns["programmed_ul"] = self.pump.commanded_ul(k0, k0 + CHUNK)
         for name in ("line_step_ul", "sensor_air", "tip_air"):
             del columns[name]
-        columns["programmed_ul"] = self.pump.commanded_ul(k0, k0 + CHUNK)
-        return columns
-
-
-def flow_ul_per_h(volume_ul: FloatArray) -> FloatArray:
-    """Mean flow of the interval that ends at each grid point; the first one's is taken from the next."""
-    flow = np.empty(len(volume_ul))
-    flow[1:] = np.diff(volume_ul) * 36000.0
-    flow[0] = flow[1]
-    return flow
+        ends = tuple(float(deflection[-1]) for deflection in deflections)
+        return columns, PlantState(environment, drive, line, weighing, flow_state, syringe, refill, ends)

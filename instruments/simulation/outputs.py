@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from instruments.simulation.grid import CHUNK, Forced, Timeline
 from instruments.simulation.model import Columns, Model
 from instruments.simulation.properties import pt100_ohm, thermocouple_v
 from instruments.simulation.signal import FloatArray
@@ -20,7 +21,8 @@ class Output:
     """One signal.
 
     ``noise`` is the standard deviation of a sample at any rate, ``noise_sqrt_s`` that of the mean over 1 s of a
-    sensor that averages between its samples; ``held`` says that values are held, not interpolated.
+    sensor that averages between its samples; ``held`` says that values are held, not interpolated.  What is known at
+    any moment, not at grid points alone, has ``moment``: from places on the grid (shares of an index) to values.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Output:
     noise: float = 0.0
     noise_sqrt_s: float = 0.0
     held: bool = False
+    moment: Callable[[FloatArray], FloatArray] | None = None
 
 
 def outputs(model: Model) -> Iterator[Output]:
@@ -37,12 +40,24 @@ def outputs(model: Model) -> Iterator[Output]:
     yield from _weighing(model)
     yield from _flow(model)
     yield from _pressures(model)
+    yield from _pressure_instruments(model)
     yield from _temperatures(model)
-    yield from _truth()
+    yield from _climate_instruments(model)
+    yield from _stage(model)
+    yield from _digital(model)
+    yield from _truth(model)
 
 
 def _column(name: str) -> Smooth:
     return lambda columns, _: columns[name]
+
+
+def _at_any_moment(moment: Callable[[FloatArray], FloatArray]) -> Smooth:
+    return lambda _, k0: moment(np.arange(k0, k0 + CHUNK + 1, dtype=np.float64))
+
+
+def _setting(setting: Timeline | Forced) -> Smooth:
+    return lambda _, k0: setting.over(k0 - 1, k0 + CHUNK)
 
 
 def _weighing(model: Model) -> Iterator[Output]:
@@ -89,6 +104,81 @@ def _pressures(model: Model) -> Iterator[Output]:
         lambda columns, _: (columns["pressure_hpa"] + error - low) * (5.0 / span),
         model.draws["barometer.noise_hpa"] * 5.0 / span,
     )
+
+
+def _pressure_instruments(model: Model) -> Iterator[Output]:
+    """What instruments with a pressure sensor of their own see, in kPa."""
+    d = model.draws
+
+    def seen(column: str, section: str) -> Smooth:
+        gain, zero = 1.0 + d[f"{section}.gain_error"], d[f"{section}.zero_error_kpa"]
+        return lambda columns, _: columns[column] * gain + zero
+
+    yield Output(
+        "controller_pressure_kpa",
+        "kPa",
+        "gauge pressure at the outlet by the pressure controller's own sensor",
+        seen("back_kpa", "controller"),
+        d["controller.noise_kpa"],
+    )
+    yield Output(
+        "keller_pressure_kpa",
+        "kPa",
+        "gauge pressure at the pump's outlet by a digital transmitter",
+        seen("p1_kpa", "transmitter"),
+        d["transmitter.noise_kpa"],
+    )
+    yield Output(
+        "pusher_pressure_kpa", "kPa", "gauge pressure that the syringe pump pushes against", _column("pusher_kpa")
+    )
+
+
+def _climate_instruments(model: Model) -> Iterator[Output]:
+    """What instruments tell of bath and room in the quantity itself."""
+    d = model.draws
+    yield Output(
+        "bath_sensor_degc",
+        "degC",
+        "temperature of the bath by the circulator's own sensor",
+        lambda columns, _: columns["bath_degc"] + d["bath.sensor_error_k"],
+        d["bath.sensor_noise_k"],
+    )
+    yield Output(
+        "hygrometer_degc",
+        "degC",
+        "temperature of the laboratory by the hygrometer",
+        lambda columns, _: columns["lab_degc"] + d["hygrometer.temperature_error_k"],
+    )
+    yield Output(
+        "hygrometer_percent",
+        "%",
+        "relative humidity by the hygrometer",
+        lambda columns, _: columns["humidity_percent"] + d["hygrometer.humidity_error_percent"],
+    )
+
+
+def _stage(model: Model) -> Iterator[Output]:
+    force, position = model.stage.force_n, model.stage.position_mm
+    noise = model.draws["stage.noise_n"]
+    yield Output("stage_force_n", "N", "force on the needle", _at_any_moment(force), noise, moment=force)
+    yield Output("stage_position_mm", "mm", "position of the needle's tip", _at_any_moment(position), moment=position)
+
+
+def _digital(model: Model) -> Iterator[Output]:
+    """Contacts: 1 or 0, held between grid points."""
+    controls, tray_ul = model.controls, model.draws["tray.detects_ul"]
+
+    def tray(columns: Columns, _: int) -> FloatArray:
+        return np.where(columns["tray_ul"] + columns["leaked_ul"] > tray_ul, 1.0, 0.0)
+
+    e_stop = _setting(Forced(controls.e_stop, controls.e_stop_is_held))
+    auto_zero = _setting(controls.balance_auto_zero)
+    yield Output("leak_tray", "1", "1 when the tray under the line has caught liquid", tray, held=True)
+    yield Output("e_stop", "1", "1 while the emergency stop is pressed", e_stop, held=True)
+    yield Output(
+        "door_open", "1", "1 while a door of the reference balance is open", _column("door_is_open"), held=True
+    )
+    yield Output("balance_auto_zero", "1", "1 while the reference balance tracks its zero", auto_zero, held=True)
 
 
 def _temperatures(model: Model) -> Iterator[Output]:
@@ -145,13 +235,24 @@ _TRUTH = (
     ("vessel_mass_mg", "mg", "vessel_mg", "mass that the vessel has caught"),
     ("evaporated_mg", "mg", "evaporated_mg", "mass that the vessel has lost"),
     ("twin_evaporated_mg", "mg", "twin_evaporated_mg", "mass that the twin vessel has lost"),
-    ("lost_volume_ul", "uL", "lost_ul", "volume that left by vent or connector"),
+    ("spilled_mg", "mg", "spilled_mg", "mass that has run off the full vessel"),
+    ("lost_volume_ul", "uL", "lost_ul", "volume that left by vent, connector, leak or relief valve"),
+    ("tray_volume_ul", "uL", "tray_ul", "of it, what did not leave by the vent"),
+    ("leaked_volume_ul", "uL", "leaked_ul", "volume that was lost between flow sensor and tip"),
     ("added_volume_ul", "uL", "added_ul", "volume from thermal expansion and the outlet valve"),
+    ("crept_volume_ul", "uL", "crept_ul", "volume that silicone has given way to by creep"),
+    ("pushed_volume_ul", "uL", "pushed_ul", "volume that has left the syringe, at its temperature"),
+    ("inflow_volume_ul", "uL", "inflow_ul", "the same at the pump's temperature"),
+    ("pushed_mass_mg", "mg", "pushed_mg", "mass that has left the syringe"),
+    ("syringe_mass_mg", "mg", "syringe_mg", "mass of the syringe"),
+    ("refilled_volume_ul", "uL", "refilled_ul", "volume that the reservoir has taken from the needle"),
+    ("pocket_volume_ul", "uL", "pocket_ul", "volume that went beside the refill port"),
     ("reservoir_volume_ul", "uL", "reservoir_ul", "volume in the reservoir"),
     ("outlet_pressure_kpa", "kPa", "p1_kpa", "gauge pressure at the pump's outlet"),
     ("distal_pressure_kpa", "kPa", "p2_kpa", "gauge pressure at the catheter's distal end"),
     ("reservoir_pressure_kpa", "kPa", "reservoir_kpa", "gauge pressure in the reservoir"),
     ("back_pressure_kpa", "kPa", "back_kpa", "gauge pressure applied to the outlet"),
+    ("transducer_height_mm", "mm", "height_mm", "height of the outlet transducer above the outlet"),
     ("bath_temperature_degc", "degC", "bath_degc", "temperature of pump and bath"),
     ("lab_temperature_degc", "degC", "lab_degc", "temperature of the laboratory"),
     ("vessel_temperature_degc", "degC", "vessel_degc", "temperature of the vessel"),
@@ -160,6 +261,10 @@ _TRUTH = (
 )
 
 
-def _truth() -> Iterator[Output]:
+def _truth(model: Model) -> Iterator[Output]:
     for name, unit, column, description in _TRUTH:
         yield Output(f"truth_{name}", unit, description, _column(column))
+    punctures = model.stage.punctures
+    yield Output(
+        "truth_punctures", "1", "punctures of the septum", _at_any_moment(punctures), held=True, moment=punctures
+    )

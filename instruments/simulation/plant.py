@@ -14,7 +14,7 @@ import numpy as np
 
 from instruments.clock import Clock
 from instruments.simulation.faults import FaultSpec, fault
-from instruments.simulation.grid import CHUNK, DT_S, EDGE, RATE_HZ, Timeline, index_of_command, time_of
+from instruments.simulation.grid import CHUNK, DT_S, EDGE, RATE_HZ, Timeline, Track, index_of_command, time_of
 from instruments.simulation.model import Columns, Model, PlantState
 from instruments.simulation.noise import Noise
 from instruments.simulation.outputs import Output, outputs
@@ -55,6 +55,19 @@ class PlantSignal:
         np.maximum(place, 0.0, out=place)
         if self.output.held:
             place += EDGE
+        values = self._plant.moments(self, place) if self.output.moment else self._from_chunks(place)
+        sd = self.output.noise or self.output.noise_sqrt_s / math.sqrt(dt)
+        if sd:
+            values += sd * self._white_noise(t0, first, n)
+        return values
+
+    def forget(self) -> None:
+        """Drop what is held; the plant has changed."""
+        self._held = NOTHING_HELD
+
+    def _from_chunks(self, place: FloatArray) -> FloatArray:
+        """Values at places on the grid."""
+        n = len(place)
         values = np.empty(n)
         done = 0
         while done < n:
@@ -64,14 +77,7 @@ class PlantSignal:
             within = place[done:end] - base
             values[done:end] = self._between(self._plant.smooth(self, chunk), within)
             done = end
-        sd = self.output.noise or self.output.noise_sqrt_s / math.sqrt(dt)
-        if sd:
-            values += sd * self._white_noise(t0, first, n)
         return values
-
-    def forget(self) -> None:
-        """Drop what is held; the plant has changed."""
-        self._held = NOTHING_HELD
 
     def _between(self, grid: FloatArray, within: FloatArray) -> FloatArray:
         """Values of a chunk between its grid points."""
@@ -115,7 +121,7 @@ class PlantSignal:
 class PlantActuator:
     """Something of the plant that an instrument drives; meets `instruments.simulation.signal.Actuator`."""
 
-    def __init__(self, plant: Plant, timeline: Timeline, meaning: Callable[[float], float]) -> None:
+    def __init__(self, plant: Plant, timeline: Timeline | Track, meaning: Callable[[float], float]) -> None:
         self._plant = plant
         self._timeline = timeline
         self._meaning = meaning
@@ -123,6 +129,20 @@ class PlantActuator:
     def write(self, value: float, t: float) -> None:
         """Command a value at ``t``; it acts from the next grid point."""
         self._plant.command(self._timeline, index_of_command(t), self._meaning(value))
+
+
+class PlantMover(PlantActuator):
+    """An actuator that can also move evenly; meets `instruments.simulation.signal.RampActuator`."""
+
+    def __init__(self, plant: Plant, track: Track) -> None:
+        super().__init__(plant, track, float)
+        self._track = track
+
+    def ramp(self, value: float, per_s: float, t: float) -> None:
+        """Move to a value from the grid point after ``t`` on; raises ValueError for a rate that is not positive."""
+        if not 0.0 < per_s < math.inf:
+            raise ValueError(f"a rate of {per_s:g} a second leads nowhere; it is a positive number")
+        self._plant.move(self._track, index_of_command(t), value, per_s)
 
 
 class Plant:
@@ -196,12 +216,24 @@ class Plant:
                 values = self._smooth[key] = signal.output.smooth(self._columns(chunk), chunk * CHUNK)
             return values
 
-    def command(self, timeline: Timeline, k: int, value: float) -> None:
+    def moments(self, signal: PlantSignal, place: FloatArray) -> FloatArray:
+        """A signal without white noise that is known at any moment, not at grid points alone."""
+        assert signal.output.moment is not None
+        with self.lock:
+            return signal.output.moment(place)
+
+    def command(self, timeline: Timeline | Track, k: int, value: float) -> None:
         """Let a setting have a value from grid index ``k``."""
         with self.lock:
             if timeline.at(k) != value or timeline.next_change(k) is not None:
                 timeline.set(k, value)
                 self._cut_back(k)
+
+    def move(self, track: Track, k: int, value: float, per_s: float) -> None:
+        """Let a setting move evenly to a value from grid index ``k``."""
+        with self.lock:
+            track.ramp(k, value, per_s)
+            self._cut_back(k)
 
     def _actuators(self) -> dict[str, PlantActuator]:
         controls, draws = self._model.controls, self._model.draws
@@ -212,14 +244,23 @@ class Plant:
         def setting(timeline: Timeline) -> PlantActuator:
             return PlantActuator(self, timeline, float)
 
+        def switch(timeline: Timeline) -> PlantActuator:
+            return PlantActuator(self, timeline, lambda v: 0.0 if v < 0.5 else 1.0)
+
         return {
             "outlet_valve": valve(controls.outlet_is_open, draws["valves.outlet_is_normally_open"]),
             "vent_valve": valve(controls.vent_is_open, draws["valves.vent_is_normally_open"]),
             "diverter_valve": valve(controls.is_diverted, 0.0),
-            "back_pressure_kpa": setting(controls.back_pressure_kpa),
+            "back_pressure_kpa": PlantMover(self, controls.back_pressure_kpa),
+            "pusher_ul_per_h": setting(controls.pusher_ul_per_h),
             "bath_setpoint_degc": setting(controls.bath_setpoint_degc),
+            "bath_is_on": switch(controls.bath_is_on),
             "pan_mg": setting(controls.pan_mg),
             "twin_pan_mg": setting(controls.twin_pan_mg),
+            "weight_mg": setting(controls.weight_mg),
+            "door_open": switch(controls.door_is_open),
+            "needle_mm": PlantMover(self, controls.needle_mm),
+            "e_stop": switch(controls.e_stop),
         }
 
     # -- chunks

@@ -16,6 +16,7 @@ from instruments.simulation import delivery
 from instruments.simulation.grid import (
     RATE_HZ,
     Timeline,
+    index_at,
     index_of_command,
     index_of_onset,
     time_of,
@@ -42,7 +43,7 @@ class _Command:
 
     k: int
     t: float
-    what: str  # "load", "start", "stop", "bolus", "reset"
+    what: str  # "load", "start", "stop", "bolus", "reset", "clock"
     program: DeliveryProgram | None = None
     bolus: ProgrammedBolus | None = None
 
@@ -57,6 +58,21 @@ class _Era:
     program: DeliveryProgram | None
     start_k: int
     base_ul: float
+    step_s: float = 0.0  # by which the pump's clock has jumped
+
+
+@dataclass(frozen=True, slots=True)
+class PumpFaults:
+    """What goes wrong with the pump that it knows of itself, from its moment on.
+
+    ``stalled`` and ``battery_low`` are 1, ``reset`` is 1 from when it falls back to its reset rate, and
+    ``clock_step_s`` is how far its clock jumps.
+    """
+
+    stalled: Timeline
+    reset: Timeline
+    battery_low: Timeline
+    clock_step_s: Timeline
 
 
 class Pump:
@@ -64,8 +80,7 @@ class Pump:
 
     Parameters
     ----------
-    stalled : 1 from the moment at which the motor stalls.
-    reset_at : grid index at which the pump falls back to its reset rate, None if it never does.
+    faults : what goes wrong with it.
     lock : held while a command changes the pump.
     changed : called with the first grid index that a command changes.
     now : the run's clock.
@@ -75,8 +90,7 @@ class Pump:
         self,
         parameters: PlantParameters,
         draws: Draws,
-        stalled: Timeline,
-        reset_at: int | None,
+        faults: PumpFaults,
         lock: AbstractContextManager[object],
         changed: Callable[[int], None],
         now: Callable[[], float],
@@ -89,15 +103,17 @@ class Pump:
         self._d = draws
         self._ppm = 1.0 + draws["pump.clock_error_ppm"] * 1e-6
         self._quantum_ul, self._stroke_ul = self._counting()
-        self._stalled = stalled
+        self._faults = faults
         self._lock = lock
         self._changed = changed
         self._now = now
         self._commands: list[_Command] = []
         self._grants: list[float] = []  # times of the pump's clock at which a patient bolus was granted
         self._spoken: list[tuple[float, str]] = []
-        if reset_at is not None:
-            self._commands.append(_Command(reset_at, time_of(reset_at), "reset"))
+        for timeline, what in ((faults.reset, "reset"), (faults.clock_step_s, "clock")):
+            k = timeline.next_change(-1)
+            if k is not None:
+                self._commands.append(_Command(k, time_of(k), what))
         self._eras = self._replay()
 
     # -- what a programmer does
@@ -169,7 +185,15 @@ class Pump:
 
     def clock_s(self, t: float) -> float:
         """Time of the pump's own clock, since its midnight of day 0."""
+        return self._steady_clock_s(t) + self._faults.clock_step_s.at(index_at(t))
+
+    def _steady_clock_s(self, t: float) -> float:
+        """The same without the jump that a fault makes."""
         return self._d["pump.clock_offset_s"] + t * self._ppm
+
+    def _clock_at_start_s(self, era: _Era) -> float:
+        """What the clock that an era goes by would have shown at its start."""
+        return self._steady_clock_s(time_of(era.start_k)) + era.step_s
 
     # -- what the mechanism and the horizon ask
 
@@ -233,9 +257,19 @@ class Pump:
                 eras.append(replace(fresh, program=command.program))
             elif command.what == "reset":
                 eras.append(replace(fresh, program=self._reset_program()))
+            elif command.what == "clock":
+                eras.append(self._jumped(era, command, done_ul))
             elif not gas:
                 eras.append(replace(fresh, program=self._as_loaded(era), running=command.what == "start"))
         return eras
+
+    def _jumped(self, era: _Era, command: _Command, done_ul: float) -> _Era:
+        """The era after a jump of the clock: a daily pattern goes on elsewhere, all else as before."""
+        after = replace(era, k=command.k, step_s=self._faults.clock_step_s.at(command.k))
+        if era.program is None or era.program.mode != "flex":
+            return after
+        again_ul = float(self._era_volume_ul(replace(after, base_ul=0.0), times(command.k, command.k + 1))[0])
+        return replace(after, base_ul=done_ul - again_ul if era.running else era.base_ul)
 
     def _as_loaded(self, era: _Era) -> DeliveryProgram | None:
         """The era's program without the boluses that were requested while it ran."""
@@ -255,9 +289,8 @@ class Pump:
     def _era_volume_ul(self, era: _Era, t: FloatArray) -> FloatArray:
         if not era.running or era.program is None:
             return np.full(len(t), era.base_ul)
-        start = time_of(era.start_k)
-        tau = np.maximum(t - start, 0.0) * self._ppm
-        return era.base_ul + delivery.volume_ul(era.program, tau, self.clock_s(start))
+        tau = np.maximum(t - time_of(era.start_k), 0.0) * self._ppm
+        return era.base_ul + delivery.volume_ul(era.program, tau, self._clock_at_start_s(era))
 
     def _commanded_ul(self, t: float) -> float:
         acting = [era for era in self._eras if time_of(era.k) <= t or era.k == 0][-1]
@@ -266,8 +299,8 @@ class Pump:
     def _rate_ul_per_h(self, era: _Era, k: int) -> float:
         if not era.running or era.program is None:
             return 0.0
-        start = self.clock_s(time_of(era.start_k))
-        return delivery.rate_ul_per_h(era.program, self._tau_s(era, time_of(k)) + 1e-6, start)
+        tau = self._tau_s(era, time_of(k)) + 1e-6
+        return delivery.rate_ul_per_h(era.program, tau, self._clock_at_start_s(era))
 
     def _edge_t(self, era: _Era, t: float) -> float:
         """First change of the era's commanded rate after ``t``, on the run's clock."""
@@ -275,7 +308,7 @@ class Pump:
             return math.inf
         start = time_of(era.start_k)
         tau = max(self._tau_s(era, t), 0.0) + 1e-6
-        return start + delivery.next_edge_s(era.program, tau, self.clock_s(start)) / self._ppm
+        return start + delivery.next_edge_s(era.program, tau, self._clock_at_start_s(era)) / self._ppm
 
     # -- what it knows of itself
 
@@ -318,7 +351,7 @@ class Pump:
         told = [c.what for c in self._in_order() if c.t <= t and c.what in ("load", "reset")]
         alarms = {
             "empty-reservoir": left_ul <= 0.0,
-            "low-battery": bool(told) and told[-1] == "reset",
+            "low-battery": (bool(told) and told[-1] == "reset") or self._faults.battery_low.at(index_at(t)) == 1.0,
             "low-reservoir": left_ul <= self._d["reservoir.alarm_volume_ul"],
             "stall": self._stall_noticed_s() <= t,
             "stopped-too-long": era.program is not None and not era.running and t >= era.t + LONG_STOP_S,
@@ -332,6 +365,7 @@ class Pump:
             (self._reached_s(fill - self._d["reservoir.alarm_volume_ul"], t), "alarm low-reservoir: calculated"),
             (self._reached_s(fill, t), "alarm empty-reservoir: calculated"),
             (self._stall_noticed_s(), "alarm stall: the rotor does not turn"),
+            (_onset_s(self._faults.battery_low), "alarm low-battery: replace the pump within 90 days"),
         ]
         for i, era in enumerate(self._eras):
             end = self._eras[i + 1].t if i + 1 < len(self._eras) else math.inf
@@ -345,8 +379,7 @@ class Pump:
         return noticed
 
     def _stall_noticed_s(self) -> float:
-        k = self._stalled.first(1.0)
-        return math.inf if k is None else time_of(k) + self._d["pump.stall_detection_s"]
+        return _onset_s(self._faults.stalled) + self._d["pump.stall_detection_s"]
 
     def _reached_s(self, volume_ul: float, t: float) -> float:
         """When the commanded volume reached a value, infinity if it has not by ``t``."""
@@ -357,3 +390,9 @@ class Pump:
             middle = 0.5 * (low + high)
             low, high = (middle, high) if self._commanded_ul(middle) < volume_ul else (low, middle)
         return high
+
+
+def _onset_s(fault: Timeline) -> float:
+    """When a fault begins, infinity if it never does."""
+    k = fault.first(1.0)
+    return math.inf if k is None else time_of(k)

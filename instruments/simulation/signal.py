@@ -6,7 +6,7 @@ A device model gets these and a clock, nothing else.  Times are seconds on the r
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,20 @@ class Actuator(Protocol):
 
     def write(self, value: float, t: float) -> None:
         """Command a value at ``t``; the plant follows at its next grid point."""
+
+
+@runtime_checkable
+class RampActuator(Actuator, Protocol):
+    """Something that can be told to move evenly: the set point of a pressure controller, a stage."""
+
+    def ramp(self, value: float, per_s: float, t: float) -> None:
+        """Move from ``t`` on to a value, at most so fast; a later command takes over where it is.
+
+        Raises
+        ------
+        ValueError
+            The rate is not positive.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import numpy as np
 from instruments.simulation.environment import EnvironmentChunk
 from instruments.simulation.grid import CHUNK, DT_S, RATE_HZ, Timeline, times
 from instruments.simulation.noise import Noise, Wander, ramp
+from instruments.simulation.pan import Pan
 from instruments.simulation.parameters import Draws
 from instruments.simulation.properties import air_density, saturation_pressure, water_density
 from instruments.simulation.signal import DAY_S, FloatArray
@@ -117,27 +118,35 @@ class Balance:
         self._walk = Wander(f"{name} zero", draws["balance.zero_walk_mg_per_sqrt_h"], None, CHUNK * DT_S)
 
     def load_mg(
-        self, liquid_mg: FloatArray, liquid_density: FloatArray, air: FloatArray, temperature_degc: FloatArray
+        self,
+        liquid_mg: FloatArray,
+        liquid_density: FloatArray,
+        air: FloatArray,
+        temperature_degc: FloatArray,
+        weight_mg: FloatArray | float = 0.0,
+        gain: FloatArray | float = 0.0,
     ) -> FloatArray:
-        """Load that the cell feels in air of density ``air``, in mg of its own weights."""
+        """Load that the cell feels in air of density ``air``, in mg of its own weights; ``gain`` is off by so much."""
         d = self._d
         start = d["vessel.liquid_mg"]
         # As the level rises the tube displaces more liquid, whose buoyancy the balance carries.
         immersed = 1.0 / (1.0 - (d["vessel.tube_diameter_mm"] / d["vessel.inner_diameter_mm"]) ** 2)
         glass = d["vessel.glass_mass_mg"] - d["vessel.glass_volume_ul"] * 1e-3 * air
         liquid = (start + immersed * (liquid_mg - start)) * (1.0 - air / liquid_density)
-        load: FloatArray = (glass + liquid) / (1.0 - air / d["balance.weights_density_kg_per_m3"])
+        load: FloatArray = (glass + liquid + weight_mg) / (1.0 - air / d["balance.weights_density_kg_per_m3"])
         wave = d["balance.linearity_mg"] * np.sin(2.0 * np.pi * load / d["balance.linearity_period_mg"])
         warm = d["balance.temperature_coefficient_per_k"] * (temperature_degc - d["laboratory.temperature_degc"])
-        return load * (1.0 + warm) + wave
+        return load * (1.0 + warm + gain) + wave
 
-    def advance(self, state: BalanceState, chunk: int, load_mg: FloatArray) -> tuple[FloatArray, BalanceState]:
+    def advance(
+        self, state: BalanceState, chunk: int, load_mg: FloatArray, drafts_mg: FloatArray | float = 0.0
+    ) -> tuple[FloatArray, BalanceState]:
         """Indication without noise at the n + 1 grid points of a chunk."""
         k0 = chunk * CHUNK
         walk_end = self._walk.after(state.walk_mg, self._noise, chunk)
         drift = self._drift_mg_per_s * times(k0, k0 + CHUNK + 1) + self._drift.integral(k0, k0 + CHUNK) / HOUR_S
         felt = load_mg + drift + ramp(state.walk_mg, walk_end, CHUNK) + self._extra.over(k0 - 1, k0 + CHUNK)
-        felt = felt + self._drafts(chunk)
+        felt = felt + self._drafts(chunk) + drafts_mg
         start = float(felt[0]) if state.filter_mg is None else state.filter_mg
         shown = lag(felt, start, self._d["balance.filter_s"])
         return shown, BalanceState(walk_end, float(shown[-1]))
@@ -167,6 +176,8 @@ class WeighingState:
     vessel_mg: float = 0.0
     evaporated_mg: float = 0.0
     twin_evaporated_mg: float = 0.0
+    spilled_mg: float = 0.0
+    leaked_ul: float = 0.0
     meniscus: MeniscusState = MeniscusState()
     reference: BalanceState = BalanceState()
     twin: BalanceState = BalanceState()
@@ -182,6 +193,11 @@ class WeighingSettings:
     drift_mg_per_h: Timeline
     pan_mg: Timeline
     twin_pan_mg: Timeline
+    weight_mg: Timeline
+    door_is_open: Timeline
+    capacity_ul: Timeline  # of the reference vessel; what is over it has run off and weighs no more
+    adjustment_ppm: Timeline  # by which the reference balance's gain is off since it adjusted itself
+    tilt_deg: Timeline  # by which it is out of level
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +210,9 @@ class WeighingChunk:
     vessel_mg: FloatArray
     evaporated_mg: FloatArray
     twin_evaporated_mg: FloatArray
+    spilled_mg: FloatArray
+    leaked_ul: FloatArray
+    door_is_open: FloatArray
     reference_mg: FloatArray
     twin_mg: FloatArray
 
@@ -207,6 +226,7 @@ class Weighing:
         self._fluid = fluid
         self._vapour = Vapour(draws)
         self._meniscus = Meniscus(draws, noise)
+        self._pan = Pan(draws, noise, settings.weight_mg, settings.door_is_open)
         self._reference = Balance(
             "reference balance",
             draws,
@@ -224,7 +244,8 @@ class Weighing:
     ) -> tuple[WeighingChunk, WeighingState]:
         """Compute one chunk from what passed the flow sensor (n,) and where air left the tip (n,)."""
         k0 = chunk * CHUNK
-        tip_step = line_step_ul * (1.0 - self._settings.leak_fraction.over(k0, k0 + CHUNK)) * (1.0 - tip_air)
+        escapes = self._settings.leak_fraction.over(k0, k0 + CHUNK)
+        tip_step = line_step_ul * (1.0 - escapes) * (1.0 - tip_air)
         caught = tip_step * (1.0 - self._settings.is_diverted.over(k0, k0 + CHUNK))
         # The pump meters at its own temperature, so that is where the volume has its density.
         mg_per_ul = self._fluid.density_kg_per_m3(env.bath_degc[1:]) * 1e-3
@@ -232,11 +253,14 @@ class Weighing:
         vessel_mg = running_sum(caught * mg_per_ul, state.vessel_mg)
         evaporated, twin_evaporated = self._evaporated(state, k0, env)
         density = self._fluid.density_kg_per_m3(env.vessel_degc)
+        liquid = self._d["vessel.liquid_mg"] + vessel_mg - evaporated
+        spilled = self._spilled_mg(state, k0, liquid, density)
         air = air_density(env.pressure_hpa, env.humidity_percent, env.lab_degc)
         force, meniscus = self._meniscus.advance(state.meniscus, vessel_ul)
-        liquid = self._d["vessel.liquid_mg"] + vessel_mg - evaporated
-        load = self._reference.load_mg(liquid, density, air, env.lab_degc) + force
-        reference_mg, reference = self._reference.advance(state.reference, chunk, load)
+        weight, gain = self._pan.weight_mg(k0, air), self._gain(k0)
+        load = self._reference.load_mg(liquid - spilled, density, air, env.lab_degc, weight, gain) + force
+        drafts = self._pan.drafts_mg(k0)
+        reference_mg, reference = self._reference.advance(state.reference, chunk, load, drafts)
         twin_load = self._twin.load_mg(self._d["vessel.liquid_mg"] - twin_evaporated, density, air, env.lab_degc)
         twin_mg, twin = self._twin.advance(state.twin, chunk, twin_load)
         columns = (
@@ -246,10 +270,28 @@ class Weighing:
             vessel_mg,
             evaporated,
             twin_evaporated,
+            spilled,
+            running_sum(line_step_ul * escapes * (1.0 - tip_air), state.leaked_ul),
         )
-        tip, tip_mg, caught_ul, caught_mg, gone, twin_gone = (float(column[-1]) for column in columns)
-        end = WeighingState(tip, tip_mg, caught_ul, caught_mg, gone, twin_gone, meniscus, reference, twin)
-        return WeighingChunk(*columns, reference_mg, twin_mg), end
+        tip, tip_mg, vessel, caught_mg, gone, twin_gone, spilt, leaked = (float(column[-1]) for column in columns)
+        gone_all = (gone, twin_gone, spilt, leaked)
+        end = WeighingState(tip, tip_mg, vessel, caught_mg, *gone_all, meniscus, reference, twin)
+        return WeighingChunk(*columns, self._pan.door(k0), reference_mg, twin_mg), end
+
+    def _spilled_mg(self, state: WeighingState, k0: int, liquid_mg: FloatArray, density: FloatArray) -> FloatArray:
+        """What has run off the vessel because it was full: as much as its filling was ever over its capacity."""
+        capacity_mg = self._settings.capacity_ul.over(k0 - 1, k0 + CHUNK) * density * 1e-3
+        spilled: FloatArray = np.maximum.accumulate(np.maximum(liquid_mg - capacity_mg, state.spilled_mg))
+        return spilled
+
+    def _gain(self, k0: int) -> FloatArray | float:
+        """By how much the reference balance's gain is off: its adjustment, and the cosine of its tilt."""
+        adjustment = self._settings.adjustment_ppm.over(k0 - 1, k0 + CHUNK) * 1e-6
+        tilt = np.radians(self._settings.tilt_deg.over(k0 - 1, k0 + CHUNK))
+        if not (adjustment.any() or tilt.any()):
+            return 0.0
+        gain: FloatArray = adjustment - 2.0 * np.sin(0.5 * tilt) ** 2
+        return gain
 
     def _evaporated(self, state: WeighingState, k0: int, env: EnvironmentChunk) -> tuple[FloatArray, FloatArray]:
         """Mass that each vessel has lost."""

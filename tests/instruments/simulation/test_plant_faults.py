@@ -18,10 +18,12 @@ DOCS = Path(__file__).parents[3] / "docs"
 FLOW = {"flow_nl_per_min", "line_volume_ul"}
 AT_TIP = {"reference_load_mg", "tip_mass_mg", "vessel_mass_mg", "tip_volume_ul", "vessel_volume_ul"}
 IN_PUMP = {"pump_volume_ul", "reservoir_volume_ul", "reservoir_pressure_v", "reservoir_pressure_kpa"}
-PRESSURE = {"outlet_pressure_kpa", "distal_pressure_kpa"}
+OUTLET = {"outlet_pressure_kpa", "keller_pressure_kpa", "pusher_pressure_kpa"}
+PRESSURE = OUTLET | {"distal_pressure_kpa"}
 GAUGE = {"outlet_pressure_v_per_v"}  # does not see what is within its hysteresis
 DELIVERY = FLOW | AT_TIP | IN_PUMP | PRESSURE
-BATH = {"bath_thermocouple_v", "bath_temperature_degc"}
+BATH = {"bath_thermocouple_v", "bath_temperature_degc", "bath_sensor_degc"}
+TRAY = {"lost_volume_ul", "tray_volume_ul"}
 
 # fault -> what must change, what else may
 CHANGES: dict[str, tuple[set[str], set[str]]] = {
@@ -30,7 +32,10 @@ CHANGES: dict[str, tuple[set[str], set[str]]] = {
     "motor-stall": (DELIVERY, GAUGE),
     "reset-to-minimum-rate": (DELIVERY | {"programmed_volume_ul"}, GAUGE),
     "free-flow": (DELIVERY | GAUGE, set()),
-    "leak": (AT_TIP, set()),
+    "battery-low": (set(), set()),
+    "pump-clock-offset": (set(), set()),  # the program has one rate all day
+    "pocket-fill": (set(), set()),  # nobody injects
+    "leak": (AT_TIP | {"leaked_volume_ul"}, set()),
     "occlusion": (FLOW | AT_TIP | PRESSURE | GAUGE, IN_PUMP),
     "kink": (FLOW | AT_TIP | PRESSURE | GAUGE, IN_PUMP),
     "dry-evaporation-trap": ({"reference_load_mg", "evaporated_mg"}, set()),
@@ -41,6 +46,15 @@ CHANGES: dict[str, tuple[set[str], set[str]]] = {
         {"flow_air", "flow_nl_per_min", "vessel_mass_mg", "line_volume_ul"},
         DELIVERY | GAUGE | {"added_volume_ul"},
     ),
+    "rig-leak": (TRAY | OUTLET, DELIVERY | GAUGE),
+    "valve-stuck-open": (set(), set()),  # nobody closes it
+    "valve-stuck-closed": (FLOW | AT_TIP | PRESSURE | GAUGE | {"added_volume_ul"}, IN_PUMP | TRAY | {"leak_tray"}),
+    "wrong-height": ({"transducer_height_mm"} | GAUGE, set()),
+    "vessel-overflow": ({"reference_load_mg", "spilled_mg"}, set()),
+    "auto-zero": ({"balance_auto_zero"}, set()),
+    "auto-adjust": ({"reference_load_mg"}, set()),
+    "out-of-level": ({"reference_load_mg"}, set()),
+    "e-stop": ({"e_stop"}, set()),
 }
 
 
@@ -60,7 +74,8 @@ def healthy() -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("name", [name for name, kind in FAULTS.items() if kind.where == "plant"])
 def test_a_fault_changes_what_it_should_and_nothing_else(make_plant, healthy, name):
-    faulty = everything(make_plant(room={}, faults=((name, None, ONSET),)))
+    severity = {"vessel-overflow": 5050.0}.get(name)  # of which 5 mL are there at the start
+    faulty = everything(make_plant(room={}, faults=((name, severity, ONSET),)))
     must, may = CHANGES[name]
     before = int(ONSET / 10.0) + 1
 

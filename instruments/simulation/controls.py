@@ -1,0 +1,121 @@
+"""Everything in the plant that a command or a fault can change, on the plant's grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+
+from instruments.simulation.drive import AS_BUILT
+from instruments.simulation.faults import FaultSpec, kind_of
+from instruments.simulation.grid import FREE, Timeline, Track, index_of_onset
+from instruments.simulation.parameters import Draws
+from instruments.simulation.weighing import AS_DRAWN
+
+LEAK_KPA = 100.0
+"""Pressure at which the severity of a leak of the rig is the flow that it loses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """Settings by name: first what is commanded, then what only a fault changes."""
+
+    outlet_is_open: Timeline
+    vent_is_open: Timeline
+    back_pressure_kpa: Track
+    bath_setpoint_degc: Timeline
+    bath_is_on: Timeline
+    is_diverted: Timeline
+    pan_mg: Timeline
+    twin_pan_mg: Timeline
+    weight_mg: Timeline
+    door_is_open: Timeline
+    pusher_ul_per_h: Timeline
+    needle_mm: Track
+    e_stop: Timeline
+
+    outlet_is_held: Timeline
+    bath_is_held: Timeline
+    e_stop_is_held: Timeline
+    ratio: Timeline
+    stalled: Timeline
+    reset: Timeline
+    battery_low: Timeline
+    clock_step_s: Timeline
+    free_flow_ul_per_h: Timeline
+    pocket_share: Timeline
+    tip_is_open: Timeline
+    resistance_factor: Timeline
+    leak_fraction: Timeline
+    leak_ul_per_s_kpa: Timeline
+    bubble_ul: Timeline
+    transducer_height_mm: Timeline
+    evaporation_mg_per_h: Timeline
+    vessel_capacity_ul: Timeline
+    balance_drift_mg_per_h: Timeline
+    balance_auto_zero: Timeline
+    balance_adjustment_ppm: Timeline
+    balance_tilt_deg: Timeline
+    sensor_drift_per_day: Timeline
+
+    @classmethod
+    def at_rest(cls, draws: Draws) -> Controls:
+        """All lines off, set points as the parameters say."""
+        initial = {
+            "outlet_is_open": draws["valves.outlet_is_normally_open"],
+            "vent_is_open": draws["valves.vent_is_normally_open"],
+            "back_pressure_kpa": draws["outlet.back_pressure_kpa"],
+            "bath_setpoint_degc": draws["bath.setpoint_degc"],
+            "bath_is_on": 1.0,
+            "outlet_is_held": FREE,
+            "bath_is_held": FREE,
+            "e_stop_is_held": FREE,
+            "ratio": AS_BUILT,
+            "tip_is_open": 1.0,
+            "resistance_factor": 1.0,
+            "transducer_height_mm": draws["outlet_transducer.height_mm"],
+            "evaporation_mg_per_h": AS_DRAWN,
+            "vessel_capacity_ul": draws["vessel.capacity_ul"],
+        }
+        moving = {"back_pressure_kpa": Track(initial.pop("back_pressure_kpa")), "needle_mm": Track(0.0)}
+        names = [field.name for field in fields(cls) if field.name not in moving]
+        return cls(**moving, **{name: Timeline(initial.get(name, 0.0)) for name in names})  # type: ignore[arg-type]
+
+    def each(self) -> Iterable[Timeline | Track]:
+        """All of them."""
+        return (getattr(self, f.name) for f in fields(self))
+
+    def inject(self, fault: FaultSpec) -> None:
+        """Let a fault begin; a fault of an instrument's wire is none of the plant's business."""
+        if kind_of(fault.name).where == "wire":
+            return
+        ones = {
+            "motor-stall": (self.stalled, 1.0),
+            "reset-to-minimum-rate": (self.reset, 1.0),
+            "battery-low": (self.battery_low, 1.0),
+            "occlusion": (self.tip_is_open, 0.0),
+            "valve-stuck-open": (self.outlet_is_held, 1.0),
+            "valve-stuck-closed": (self.outlet_is_held, 0.0),
+            "bath-off": (self.bath_is_held, 0.0),
+            "e-stop": (self.e_stop_is_held, 1.0),
+            "auto-zero": (self.balance_auto_zero, 1.0),
+            "rig-leak": (self.leak_ul_per_s_kpa, fault.severity / 3600.0 / LEAK_KPA),
+            "wrong-height": (self.transducer_height_mm, self.transducer_height_mm.at(-1) + fault.severity),
+        }
+        graded = {
+            "over-delivery": self.ratio,
+            "under-delivery": self.ratio,
+            "pump-clock-offset": self.clock_step_s,
+            "free-flow": self.free_flow_ul_per_h,
+            "pocket-fill": self.pocket_share,
+            "leak": self.leak_fraction,
+            "kink": self.resistance_factor,
+            "dry-evaporation-trap": self.evaporation_mg_per_h,
+            "vessel-overflow": self.vessel_capacity_ul,
+            "sensor-drift": self.sensor_drift_per_day,
+            "balance-drift": self.balance_drift_mg_per_h,
+            "auto-adjust": self.balance_adjustment_ppm,
+            "out-of-level": self.balance_tilt_deg,
+            "air-bubble": self.bubble_ul,
+        }
+        timeline, value = ones.get(fault.name) or (graded[fault.name], fault.severity)
+        timeline.set(index_of_onset(fault.at_s), value)
