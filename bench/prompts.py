@@ -122,9 +122,15 @@ class Prompts:
 
     @property
     def waiting(self) -> Prompt | None:
-        """The prompt that waits for its answer."""
+        """The prompt that waits for its answer, or for the second one."""
         waiting = self._waiting
-        return None if waiting is None else waiting.prompt
+        return None if waiting is None or waiting.answer is not None else waiting.prompt
+
+    @property
+    def half_answered(self) -> bool:
+        """Whether the first of two persons has answered the prompt that waits."""
+        waiting = self._waiting
+        return waiting is not None and waiting.first is not None and waiting.answer is None
 
     def answer(self, key: str, value: float | str, person: str, second_person: str = "", source: str = "window") -> str:
         """Answer the prompt that waits; returns "", or the sentence why the answer was refused.
@@ -193,7 +199,8 @@ class Prompts:
                 break
         if waiting.answer is None:
             if not self._attended and (self.file is not None or self.hands is not None):
-                raise PromptError(key, said or "nobody is there who answers")
+                missing = "nobody is there who answers" if waiting.first is None else "a second person has to answer"
+                raise PromptError(key, said or missing)
             self._hold(waiting, math.inf)
         assert waiting.answer is not None
         return waiting.answer
@@ -236,23 +243,15 @@ class Prompts:
             raise ValueError("an answer needs the name of the person who gives it")
         prompt = waiting.prompt
         said = read_answer(prompt, value)
-        if prompt.second_person:
-            if second_person == "" and waiting.first is None:
-                waiting.first = said, person
-                text = f'prompt "{prompt.key}": {person} has answered; another person is to answer independently'
-                self.record("event", {"level": "info", "text": text})
-                return
-            if second_person == "":
-                assert waiting.first is not None
-                second_person = person
-                first, person = waiting.first
-                if not same_person(person, second_person) and first != said:
-                    waiting.first = None
-                    raise ValueError(f"{person} answered {first}, {second_person} {said}; both answer again")
-            if same_person(person, second_person):
-                raise ValueError(f"{person} has answered; the second answer must come from another person")
-        else:
+        if not prompt.second_person:
             second_person = ""
+        elif second_person == "" and waiting.first is None:
+            waiting.first = said, person
+            text = f'prompt "{prompt.key}": {person} has answered; another person is to answer independently'
+            self.record("event", {"level": "info", "text": text})
+            return
+        else:
+            person, second_person = _two(waiting, said, person, second_person)
         answered_s = self.clock.now()
         waiting.answer = Answer(prompt.key, said, person, answered_s, second_person, source)
         fields = {
@@ -265,6 +264,20 @@ class Prompts:
         self.record("answer", fields, urgent=True)
         waiting.answered.set()
         self.nudge()
+
+
+def _two(waiting: _Waiting, said: float | str, person: str, second_person: str) -> tuple[str, str]:
+    """The two persons who have given an answer; raises ValueError when they are one, or do not agree."""
+    if second_person == "":
+        assert waiting.first is not None, "the first answer never comes here"
+        first, second_person = waiting.first[0], person
+        person = waiting.first[1]
+        if not same_person(person, second_person) and first != said:
+            waiting.first = None
+            raise ValueError(f"{person} answered {first}, {second_person} {said}; both answer again")
+    if same_person(person, second_person):
+        raise ValueError(f"{person} has answered; the second answer must come from another person")
+    return person, second_person
 
 
 def _asks(waiting: _Waiting | None) -> str:

@@ -322,7 +322,7 @@ class Ask(Step):
     Attributes
     ----------
     key : name of the answer, once in a procedure.
-    action : what has to be done for it, one of the words of docs/reference/prompts.md; "" for a mere question.
+    action : what has to be done for it, one of the words of docs/howto/new-protocol.md; "" for a mere question.
     text : the whole sentence that the person reads.
     unit : of a number (docs/reference/quantities.md); "" for words.
     low, high : limits of a number, in ``unit``; an answer outside is refused.

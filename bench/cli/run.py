@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.cli.show import check_rows, result_table
+from bench.cli.terminal import Terminal, somebody_is_there
 
 if TYPE_CHECKING:
     from bench.preflight import Finding
@@ -65,6 +67,7 @@ def demo(out: Path, as_json: bool) -> int:
 @click.option("--override", "overrides", multiple=True, metavar="FINDING", help="Start although a finding blocks.")
 @click.option("--reason", default="", help="Why the finding is overridden.")
 @click.option("--longest-block", metavar="TIME", help='Longest piece of a hardware-timed stream ("30 s").')
+@click.option("--answers", metavar="FILE", help="Answers to the prompts of the run, so that nobody need be asked.")
 @click.option("--detach", is_flag=True, help="Run in a process of its own, after those that wait (see: runner).")
 @click.option("--hold", is_flag=True, help="With --detach: begin only at the command of a person (runner start).")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -84,6 +87,7 @@ def run(
     overrides: Sequence[str],
     reason: str,
     longest_block: str | None,
+    answers: str | None,
     detach: bool,
     hold: bool,
     as_json: bool,
@@ -110,6 +114,8 @@ def run(
         person=person,
         overrides=[Override(name, person, reason) for name in overrides],
         longest_block_s=None if longest_block is None else _time("--longest-block", longest_block),
+        answers=answers,
+        attended=detach or somebody_is_there(),
     )
     if hold and not detach:
         raise click.UsageError("--hold needs --detach; a run in the foreground begins at once")
@@ -172,8 +178,9 @@ def _conduct(request: Request, as_json: bool) -> int:
     from bench.session import conduct, exit_code
     from bench.station import load_station
 
-    with holding(load_station(request.station)), _progress_bar() as progress:
-        result = conduct(request, progress, announce=_announce)
+    terminal = Terminal(request.person or getpass.getuser()) if request.attended else None
+    with holding(load_station(request.station)), _progress_bar(terminal) as progress:
+        result = conduct(request, progress, announce=_announce, lead=terminal)
     for text in result.trouble:
         click.echo(f"note: {text}", err=True)
     if as_json:
@@ -202,8 +209,8 @@ def _as_json(result: Result) -> dict[str, Any]:
 
 
 @contextmanager
-def _progress_bar() -> Iterator[Callable[[float, str], None] | None]:
-    """Progress on a terminal; nothing where nobody watches."""
+def _progress_bar(terminal: Terminal | None) -> Iterator[Callable[[float, str], None] | None]:
+    """Progress on a terminal, out of the way of prompts; nothing where nobody watches."""
     import sys
 
     if not sys.stderr.isatty():
@@ -214,5 +221,7 @@ def _progress_bar() -> Iterator[Callable[[float, str], None] | None]:
 
     columns = (TextColumn("{task.description:<16}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        if terminal is not None:
+            terminal.hush = lambda hushed: bar.stop() if hushed else bar.start()
         task = bar.add_task("starting", total=1.0)
         yield lambda share, phase: bar.update(task, completed=share, description=phase or "running")
