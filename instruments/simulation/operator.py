@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from instruments.clock import Clock
 from instruments.simulation.noise import Noise
-from instruments.simulation.plant import Plant
+from instruments.simulation.plant import Plant, PlantMover
 from instruments.simulation.programmer import Programmer
 from instruments.simulation.signal import ProgramError
 
@@ -36,10 +36,13 @@ SETTINGS: dict[str, tuple[str, float | str]] = {
 }
 
 MEASUREMENTS: dict[str, tuple[str, str, float, float]] = {
-    # action -> signal or parameter of the plant, its unit, standard deviation of a reading, and its resolution
-    "measure-height": ("outlet_transducer.height_mm", "mm", 0.3, 0.5),
-    "weigh-syringe": ("truth_syringe_mass_mg", "mg", 0.5, 1.0),
+    # action -> truth of the plant, its unit, standard deviation of a reading, and its resolution
+    "measure-height": ("transducer_height_mm", "mm", 0.3, 0.5),
+    "weigh-syringe": ("syringe_mass_mg", "mg", 0.5, 1.0),
 }
+
+BY_HAND = {"needle_mm": 5.0, "back_pressure_kpa": 5.0}
+"""How fast a hand moves what cannot jump, a second."""
 
 WORK_S = {"change-vessel": 40.0, "program-pump": 60.0, "measure-height": 20.0, "weigh-syringe": 30.0}
 """Time that an action takes besides the reaction."""
@@ -94,7 +97,7 @@ class SimulatedOperator:
         Raises
         ------
         OperatorError
-            The action, or what belongs to it, is unknown, or the pump or the plant refuses it.
+            The action, or what belongs to it, is unknown, or the pump refuses it.
         """
         self._asked += 1
         z = float(self._noise.normals("operator's reaction", self._asked, 1)[0])
@@ -128,28 +131,24 @@ class SimulatedOperator:
         """Read something off, with an error, to the resolution of the rule or balance in hand."""
         if unit != its_unit:
             raise OperatorError(f'the simulated operator measures this in {its_unit}, not in "{unit}"')
-        if quantity in self._plant.signals:
-            true = self._plant.signals[quantity].at(t)
-        elif quantity in self._plant.draws:
-            true = self._plant.draws[quantity]
-        else:
-            raise OperatorError(f"the simulated plant has no {quantity} to measure")
         z = float(self._noise.normals("operator's reading", self._asked, 1)[0])
-        return round((true + sd * z) / resolution) * resolution
+        return round((self._plant.truth[quantity].at(t) + sd * z) / resolution) * resolution
 
     def _change_vessel(self, _: Details, t: float) -> Value:
         """Lift the vessel with what it has caught, and put one of the same kind in its place 10 s later."""
-        draws = self._plant.draws
-        caught = self._plant.truth["vessel_mass_mg"].at(t) - self._plant.truth["evaporated_mg"].at(t)
+        draws, truth = self._plant.draws, self._plant.truth
+        caught = truth["vessel_mass_mg"].at(t) - truth["evaporated_mg"].at(t) - truth["spilled_mg"].at(t)
         z = float(self._noise.normals("operator's vessel", self._asked, 1)[0])
         self._write("pan_mg", -(draws["vessel.glass_mass_mg"] + draws["vessel.liquid_mg"] + caught), t)
         self._write("pan_mg", VESSEL_SPREAD_MG * z - caught, t + 10.0)
         return DONE
 
-    def _write(self, actuator: str, value: float, t: float) -> None:
-        if actuator not in self._plant.actuators:
-            raise OperatorError(f"the simulated plant has no {actuator} that a person could change")
-        self._plant.actuators[actuator].write(value, t)
+    def _write(self, name: str, value: float, t: float) -> None:
+        actuator = self._plant.actuators[name]
+        if name in BY_HAND and isinstance(actuator, PlantMover):
+            actuator.ramp(value, BY_HAND[name], t)
+        else:
+            actuator.write(value, t)
 
 
 def number(details: Details, name: str) -> float:

@@ -6,6 +6,7 @@ import pytest
 
 from instruments.clock import VirtualClock
 from instruments.simulation.operator import MEASUREMENTS, SETTINGS, OperatorError, SimulatedOperator
+from instruments.simulation.plant import PlantActuator, PlantMover
 from instruments.simulation.programmer import parse, shown
 from instruments.simulation.signal import (
     DeliveryProgram,
@@ -48,52 +49,47 @@ def test_reaction_times_have_their_median_and_depend_on_the_seed_alone(make_plan
     assert min(times(1)) > 0.0
 
 
-class Recorder:
-    """Stands for an actuator."""
-
-    def __init__(self):
-        self.written = []
-
-    def write(self, value, t):
-        self.written.append((t, value))
-
-
 @pytest.mark.parametrize("action", SETTINGS)
-def test_the_plant_feels_an_action_before_it_is_confirmed(operator, action):
+def test_the_plant_feels_an_action_before_it_is_confirmed(operator, monkeypatch, action):
     name, value = SETTINGS[action]
-    operator._plant.actuators = {name: Recorder()}
+    written = []
+    for how in (PlantActuator, PlantMover):
+        monkeypatch.setattr(how, "write", lambda _, value, t: written.append((value, t)))
+    monkeypatch.setattr(PlantMover, "ramp", lambda _, value, per_s, t: written.append((value, t)))
     details = {value: 12.5} if isinstance(value, str) else {}
     answered_s, said = confirm(operator, action, 1000.0, **details)
-    ((t, felt),) = operator._plant.actuators[name].written
     assert said == "done"
+    ((felt, t),) = written
     assert 1000.0 < t < answered_s
     assert felt == (12.5 if isinstance(value, str) else value)
+    assert name in operator._plant.actuators
+
+
+def test_a_weight_is_on_the_pan_until_it_is_taken_off(operator):
+    load = operator._plant.signals["reference_load_mg"]
+    on_s, _ = confirm(operator, "place-weight", 100.0, mass_mg=20_000.0)
+    off_s, _ = confirm(operator, "remove-weight", 500.0)
+    before, loaded, after = (load.at(t) for t in (99.0, on_s + 100.0, off_s + 100.0))
+    assert loaded - before == pytest.approx(20_000.0, abs=5.0)
+    assert after == pytest.approx(before, abs=5.0)
 
 
 def test_an_action_without_what_it_needs_is_refused(operator):
-    operator._plant.actuators = {"weight_mg": Recorder()}
     with pytest.raises(OperatorError, match='"mass_mg", a number, and is told None'):
         confirm(operator, "place-weight")
-    operator._plant.actuators = {}
-    with pytest.raises(OperatorError, match="no weight_mg that a person could change"):
-        confirm(operator, "remove-weight")
 
 
-def test_it_measures_the_truth_with_an_error_and_to_the_resolution_of_its_rule(operator, monkeypatch):
-    monkeypatch.setitem(MEASUREMENTS, "measure-height", ("reservoir.fill_ul", "mm", 0.3, 0.5))
-    read = [operator.respond("measure-height", "number", "mm", {}, 0.0)[1] for _ in range(100)]
-    true = operator._plant.draws["reservoir.fill_ul"]
-    assert sum(read) / 100.0 == pytest.approx(true, abs=0.15)
-    assert {value % 0.5 for value in read} == {0.0}
+@pytest.mark.parametrize(("action", "truth"), [("measure-height", "mm"), ("weigh-syringe", "mg")])
+def test_it_measures_the_truth_with_an_error_and_to_the_resolution_in_its_hand(operator, action, truth):
+    name, unit, sd, resolution = MEASUREMENTS[action]
+    read = [operator.respond(action, "number", unit, {}, 0.0)[1] for _ in range(100)]
+    true = operator._plant.truth[name].at(60.0)
+    assert unit == truth
+    assert sum(read) / 100.0 == pytest.approx(true, abs=0.5 * sd)
+    assert all(abs(value / resolution - round(value / resolution)) < 1e-9 for value in read)
     assert len(set(read)) > 1
-    with pytest.raises(OperatorError, match='in mm, not in "in"'):
-        operator.respond("measure-height", "number", "in", {}, 0.0)
-
-
-def test_what_the_plant_has_not_cannot_be_measured(operator, monkeypatch):
-    monkeypatch.setitem(MEASUREMENTS, "measure-height", ("nothing", "mm", 0.3, 0.5))
-    with pytest.raises(OperatorError, match="has no nothing to measure"):
-        operator.respond("measure-height", "number", "mm", {}, 0.0)
+    with pytest.raises(OperatorError, match='not in "in"'):
+        operator.respond(action, "number", "in", {}, 0.0)
 
 
 def test_a_changed_vessel_is_empty_again(make_plant):
