@@ -120,7 +120,7 @@ class Executor:
 
     @do.register
     def _(self, step: ReadSettings) -> None:
-        name = self.roles[step.role].partition(".")[0]
+        name = self._target(step.role).partition(".")[0]
         problems = self.opened.instruments[name].probe()
         self.record("settings", {"key": step.key, "instrument": name, "problems": "; ".join(problems)})
 
@@ -294,6 +294,10 @@ class Executor:
 
     # -- small parts
 
+    def _target(self, role: str) -> str:
+        """What took a role: an instrument, or "instrument.channel", which may be named itself."""
+        return self.roles.get(role, role)
+
     @contextmanager
     def _phase(self, name: str) -> Iterator[None]:
         self.course.phase = name
@@ -306,7 +310,7 @@ class Executor:
 
     def _valve(self, role: str, energised: Callable[[bool], bool]) -> None:
         """Drive a valve and read it back; ``energised`` says from its position without current whether it gets some."""
-        name, _, valve = self.roles[role].partition(".")
+        name, _, valve = self._target(role).partition(".")
         instrument = self.opened.instruments[name]
         line = getattr(instrument.settings, "valves", {}).get(valve)
         on = energised(getattr(line, "normally", "closed") == "open")
@@ -323,12 +327,12 @@ class Executor:
         return self._controlled(role, capability)
 
     def _command(self, role: str, done: Confirmation) -> None:
-        name = self.roles[role].partition(".")[0]
+        name = self._target(role).partition(".")[0]
         self.record("command", {"role": role, "instrument": name, **asdict(done)})
 
     def _outage_s(self, role: str) -> float:
         """How long a channel may give no good sample."""
-        instrument, _ = self.opened.channel(self.roles.get(role, role))
+        instrument, _ = self.opened.channel(self._target(role))
         spacing_s = 0.0
         if isinstance(instrument, Buffered):
             spacing_s = instrument.interval_s
@@ -342,7 +346,7 @@ class Executor:
         self.record("pump-command", asdict(done))
 
     def _controlled(self, role: str, capability: type[Any]) -> Any:
-        name = self.roles[role].partition(".")[0]
+        name = self._target(role).partition(".")[0]
         instrument = self.opened.instruments[name]
         if not isinstance(instrument, capability):
             raise InstrumentError(name, f'cannot take the role "{role}": it is no {capability.__name__}')
