@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.execution import Executor
 from bench.interlocks import Interlocks
 from bench.latch import Latches
+from bench.prompts import Prompts
 from bench.recorder import Recorder
 from bench.safety import SafeStateLatchedError, Safety
 from bench.sampler import Sampler
@@ -23,9 +24,6 @@ from instruments.clock import Event
 from instruments.instrument import Instrument, InstrumentError
 from protocols.procedure import Procedure
 from protocols.steps import Step, Tare
-
-if TYPE_CHECKING:
-    from bench.prompts import Prompts
 
 LET_GO_S = 30.0
 """How long the samplers may take to end."""

@@ -17,8 +17,11 @@ from bench.safety import Safety
 from bench.sampler import Sampler
 from bench.watch import Flagged, Watch
 from data.samples import Quality
-from instruments.clock import Clock
+from instruments.clock import Clock, Event
 from protocols.interlock import Action, Interlock
+
+KEEP_S = 5.0
+"""Longest wait for the disk that keeps the latches, when the run ends."""
 
 
 class Record(Protocol):
@@ -96,6 +99,7 @@ class Interlocks:
         self._lock = clock.lock()
         self._hold_flag: Flagged | None = None
         self._hold_s = math.nan
+        self._keeping: list[Event] = []
         self.standing: dict[str, Standing] = {}
 
     def watch(self, interlock: Interlock) -> None:
@@ -174,8 +178,7 @@ class Interlocks:
             self._course.stopped(cause)
         else:
             acted_s = self._hold(standing, cause)
-        if self._latches is not None:
-            self._clock.worker(f"~latch {standing.interlock.name}", lambda: self._keep(standing))
+        self._keep(standing)
         return self._clock.now() if acted_s is None else acted_s
 
     def _back(self, standing: Standing, change: Change) -> None:
@@ -256,10 +259,10 @@ class Interlocks:
         with self._lock:
             standing.action = None
             last = not any(other.action == "hold" for other in self.standing.values())
-        fields = {"name": name, "person": person, "reason": reason, "held": not last}
-        self._record("interlock-reset", fields, urgent=True)
-        if self._latches is not None:
-            self._clock.worker(f"~latch {name}", lambda: self._keep(standing, person, reason))
+        text = f'interlock "{name}" was reset: {reason}'
+        fields = {"name": name, "person": person, "reason": reason, "held": not last, "text": text}
+        self._record("reset", fields, urgent=True)
+        self._keep(standing, person, reason)
         if last:
             self._clock.worker("~release", lambda: self._release(name, person, reason))
         return ""
@@ -277,6 +280,8 @@ class Interlocks:
     def end(self) -> None:
         """The run ends: whatever lasts, lasts no longer."""
         now = self._clock.now()
+        for done in self._keeping:
+            self._clock.wait(done, now + KEEP_S)
         for standing in self.standing.values():
             if standing.flagged is not None:
                 self._unflag(standing.flagged, now, f'interlock "{standing.interlock.name}"')
@@ -299,16 +304,25 @@ class Interlocks:
         self._record("disturbed", fields)
 
     def _keep(self, standing: Standing, person: str = "", reason: str = "") -> None:
-        """Write down beyond the run that it is latched, or was reset."""
-        assert self._latches is not None
-        utc = self._clock.utc(self._clock.now())
-        try:
-            if person:
-                self._latches.reset(standing.interlock.name, person, reason, utc)
-            else:
-                self._latches.latch(standing.interlock.name, standing.cause, utc)
-        except (OSError, ValueError) as error:
-            self._tell("error", f'interlock "{standing.interlock.name}": its latch could not be written: {error}')
+        """Write down beyond the run that it is latched, or was reset; a worker does, since a disk may be slow."""
+        if self._latches is None:
+            return
+        done = self._clock.event()
+        self._keeping.append(done)
+        name, utc, latches = standing.interlock.name, self._clock.utc(self._clock.now()), self._latches
+
+        def write() -> None:
+            try:
+                if person:
+                    latches.reset(name, person, reason, utc)
+                else:
+                    latches.latch(name, standing.cause, utc)
+            except (OSError, ValueError) as error:
+                self._tell("error", f'interlock "{name}": its latch could not be written: {error}')
+            finally:
+                done.set()
+
+        self._clock.worker(f"~latch {name}", write)
 
 
 def _band(interlock: Interlock) -> str:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+from bench.computer import computer
+from bench.findings import Finding
+from bench.safeguards import LATCHED, Bench, safeguards
 from bench.station import Calibration, OpenStation, sampled
 from data import schedule_ranges
 from data.schedule import Schedule
-from instruments.capabilities import Valve
 from instruments.clock import Clock
 from instruments.instrument import Buffered
 from protocols.procedure import Measures, Procedure
 from protocols.steps import Program, StopDelivery
+
+__all__ = ["LATCHED", "OVERRIDABLE", "Finding", "PreflightError", "findings", "insist"]
 
 HEADROOM = 1.2
 """Room that a run needs beyond what it is expected to use."""
@@ -29,28 +33,12 @@ POOR = 0.1
 
 EVERYTHING = (0.0, float("inf"))
 
-OVERRIDABLE = ("calibration", "unusual-rate", "fluid-expiry", "reservoir", "disk", "rig-check")
-"""What a named person may take upon themselves; the rest cannot work or would do harm."""
+OVERRIDABLE = ("calibration", "unusual-rate", "fluid-expiry", "reservoir", "disk", "rig-check", LATCHED)
+"""What a named person may take upon themselves; the rest would not work or do harm.  A latch is reset so."""
 
 
 class PreflightError(ValueError):
     """Findings that block the run, or an override that is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One result of the preflight.
-
-    ``code`` is what an override names; a ``blocks`` finding keeps the run from starting unless it is overridden.
-    """
-
-    code: str
-    level: Literal["blocks", "warns", "tells"]
-    text: str
-
-    def to_json(self, station: Path) -> dict[str, str]:
-        """Fields as they are journalled: without the folder of the station file, which says nothing of the run."""
-        return {**asdict(self), "text": self.text.replace(str(station), station.name)}
 
 
 @dataclass(frozen=True)
@@ -114,6 +102,9 @@ def findings(
         return beyond  # what else is wrong with such a rate follows from it
     checks = (_roles, _calibrations, _interlocks, _fluid, _pump, _limits, _collection, _sensor, _disk)
     found = [finding for check in checks for finding in check(asked)]
+    interlocks = [*opened.interlocks, *procedure.interlocks()]
+    found += safeguards(Bench(opened, roles, [*procedure.steps(), *procedure.teardown()], interlocks))
+    found += () if opened.station.simulated else computer()
     found += [Finding("method", "warns", text) for text in procedure.remarks(asked.dut)]
     ends = "" if opened.station.simulated else f", until {asked.finish:%Y-%m-%d %H:%M} UTC"
     found.append(Finding("duration", "tells", f"the run takes {duration_s / 3600.0:.4g} h, blanks included{ends}"))
@@ -171,14 +162,11 @@ def _interlocks(asked: _Asked) -> Iterator[Finding]:
     opened, streams = asked.opened, sampled(asked.opened)
     for interlock in opened.interlocks:
         name = interlock.channel.partition(".")[0]
-        if interlock.slew_per_s is None and isinstance(streams.get(name), Buffered):
+        _, channel = opened.channel(interlock.channel)
+        if interlock.slew_per_s is None and isinstance(streams.get(name), Buffered) and channel.unit != "1":
             text = f'interlocks.{interlock.name} has no "slew", so {name} is read sample by sample'
             advice = "state the fastest honest change of the channel"
             yield Finding("slew", "warns", f"{opened.path}: {text}; {advice}")
-    valves = [name for name, instrument in opened.instruments.items() if isinstance(instrument, Valve)]
-    if any(getattr(opened.instruments[name], "valve_names", ()) for name in valves) and not opened.station.safe_state:
-        text = f"{', '.join(valves)} moves valves, but there is no [[safe_state]]; list where each valve goes, in order"
-        yield Finding("safe-state", "warns", f"{opened.path}: {text}")
 
 
 def _disk(asked: _Asked) -> Iterator[Finding]:

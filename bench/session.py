@@ -21,6 +21,7 @@ from bench import __version__, preflight
 from bench.answers import AnswerFile, answers_of
 from bench.closing import close_run
 from bench.engine import End, Engine, plan
+from bench.latch import latches_of
 from bench.recorder import Recorder
 from bench.rig_reference import RigReference, rig_reference
 from bench.station import OpenStation, Station, load_station, open_station, parse_fault, station_path
@@ -353,8 +354,15 @@ def _record(
     told = attend(ready.opened, recorder, facts, trouble.append)
     person = _person(prepared.request)
     longest_block_s = prepared.request.longest_block_s or clock.block_s
+    latches = latches_of(prepared.station)
     engine = Engine(
-        ready.opened, prepared.procedure, prepared.roles, recorder, longest_block_s=longest_block_s, person=person
+        ready.opened,
+        prepared.procedure,
+        prepared.roles,
+        recorder,
+        longest_block_s=longest_block_s,
+        person=person,
+        latches=latches,
     )
     engine.prompts.file = ready.answers
     if prepared.request.attended and type(clock) is not VirtualClock:  # virtual time waits for nobody
@@ -362,6 +370,8 @@ def _record(
     for override in prepared.request.overrides:
         fields = {"finding": override.finding, "person": override.person, "reason": override.reason}
         recorder.record("override", clock.now(), fields, urgent=True)
+        if latches is not None and override.finding == preflight.LATCHED:
+            latches.reset_all(override.person, override.reason, WallClock().start)
     if ready.rig is not None:
         recorder.record("rig-check", clock.now(), ready.rig.to_json())
     done = clock.event()

@@ -11,12 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Protocol, runtime_checkable
 
 from bench.guard import Guard
 from bench.sampler import Sampler
+from instruments.capabilities import HostWatched
 from instruments.clock import Clock
-from instruments.instrument import Instrument, InstrumentError
+from instruments.instrument import Instrument, InstrumentError, InstrumentRefusal
 
 FEEDS = 3.0
 """Feeds in one period of a watchdog: two may be late."""
@@ -26,22 +26,6 @@ SILENT_S = 5.0
 
 LOOKS = 4.0
 """How often it is looked for silence, in the shortest time that a channel may be lost."""
-
-
-@runtime_checkable
-class HostWatched(Protocol):
-    """An instrument that goes safe by itself when the host falls silent."""
-
-    watchdog_period_s: float | None
-
-    def arm_watchdog(self) -> None:
-        """Let it watch from now on; raises InstrumentError."""
-
-    def feed_watchdog(self) -> None:
-        """Say that the host is alive; raises InstrumentError."""
-
-    def disarm_watchdog(self) -> None:
-        """Let it watch no longer; raises InstrumentError."""
 
 
 class Watchdog:
@@ -122,6 +106,7 @@ class Watchdog:
                     fed_s = self._clock.now()
             except InstrumentError as error:
                 self._tell("error", f"{name}: its watchdog could not be fed: {error}")
+                fed_s = -math.inf if isinstance(error, InstrumentRefusal) else fed_s  # which says that it is too late
             if self._clock.now() - fed_s > period_s and not self._over.is_set():
                 why = silent or f'instrument "{name}" could not be fed'
                 self._expired(f"the watchdog of {name} has expired: {why}")

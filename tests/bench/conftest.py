@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from bench.engine import End, Engine
+from bench.latch import Latches
 from bench.recorder import Recorder
 from bench.session import Request, Result, conduct
 from bench.station import OpenStation, Station
@@ -204,10 +205,13 @@ class ToyBench:
     folder: Path
     clock: Clock = field(default_factory=VirtualClock)
     calibration: dict[str, Any] = field(default_factory=dict)
+    stated: dict[str, Any] = field(default_factory=dict)  # further keys of the station file
+    latches: Latches | None = None
 
     def __post_init__(self) -> None:
         self.gauge, self.scale = Gauge("gauge", self.clock), Scale("scale", self.clock)
         self.box, self.pump = Box("box", self.clock), Pump("pump", self.clock)
+        self.more: list[Toy] = []  # further instruments
         self.station_interlocks: list[Interlock] = []
         self.end: End | None = None
         self.records: list[Record] = []
@@ -222,11 +226,11 @@ class ToyBench:
         longest_block_s: float = 60.0,
     ) -> End:
         """Run steps; ``at`` is what a person does, and when."""
-        table: dict[str, Any] = {name: {"driver": "toy"} for name in ("gauge", "scale", "box", "pump")}
+        toys: list[Instrument] = [self.gauge, self.scale, self.box, self.pump, *self.more]
+        table: dict[str, Any] = {toy.name: {"driver": "toy"} for toy in toys}
         if self.calibration:
             table["gauge"]["calibration"] = {"pressure": self.calibration}
-        settings = {"name": "toys", "instruments": table, "roles": {}, "safe_state": list(SAFE)}
-        toys: list[Instrument] = [self.gauge, self.scale, self.box, self.pump]
+        settings = {"name": "toys", "instruments": table, "roles": {}, "safe_state": list(SAFE), **self.stated}
         instruments = {toy.name: toy for toy in toys}
         opened = OpenStation(
             Station.model_validate(settings), Path("toys.toml"), self.clock, instruments, None, self.station_interlocks
@@ -246,7 +250,8 @@ class ToyBench:
 
         def main() -> End:
             recorder = Recorder(writer, self.clock, lambda text: None)
-            engine = Engine(opened, procedure, roles, recorder, longest_block_s=longest_block_s, person="Ada")
+            options: dict[str, Any] = {"longest_block_s": longest_block_s, "person": "Ada", "latches": self.latches}
+            engine = Engine(opened, procedure, roles, recorder, **options)
 
             def person() -> None:
                 for t, command in sorted(at, key=lambda item: item[0]):
