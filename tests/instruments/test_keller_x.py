@@ -230,7 +230,7 @@ def test_whatever_the_wire_does_a_reading_is_the_pressure_at_its_moment(transmit
     driver = transmit(device, echo=echo)
     struck = damaged(
         device, seed, drop=0.05, late=0.05, truncate=0.05, flip=0.05, garble=0.05, duplicate=0.05, unsolicited=0.05,
-        lf_only=0.05, unplug=0.004, reboot=0.004,
+        lf_only=0.05, drop_request=0.05, flip_request=0.05, unplug=0.004, reboot=0.004,
     ).struck  # fmt: skip
     read = 0
     for k in range(1500):
@@ -244,8 +244,8 @@ def test_whatever_the_wire_does_a_reading_is_the_pressure_at_its_moment(transmit
             assert driver.clock.now() - start <= 3 * TIMEOUT_S + 1e-9
         read += 1
         assert reading.values == (true_at(reading.t), 0.0)
-    assert read > 900
-    assert min(count for kind, count in struck.items() if kind != "freeze") >= 2
+    assert read > 600
+    assert min(struck.values()) >= 2
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -260,9 +260,9 @@ def test_three_transactions_after_a_fault_the_readings_are_right_again(transmit,
                 reading = driver.sample()
             except InstrumentError:
                 continue
-            assert kind == "freeze" or reading.values[0] == true_at(reading.t)
+            assert kind == "freeze" or reading.quality[0] & Quality.OVERLOAD or reading.values[0] == true_at(reading.t)
         assert misbehaviour.struck[kind]
-        device.misbehaviour, device.frozen = None, False
+        device.misbehaviour, device.frozen, device.saturated = None, False, False
         driver.clock.sleep(31.0)  # the plug is in again, and the next attempt to open the port is due
         failed = 0
         for k in range(10):

@@ -214,6 +214,8 @@ class KellerXTransmitter(ByteDevice):
         raise BusError(ILLEGAL_ADDRESS)
 
     def _pressure_bar(self, now: float) -> float:
+        if self.saturated:
+            return math.inf
         if self._bar is None or not self.frozen:
             self._bar = self._convert(int(now * _CONVERSIONS_PER_S + 1e-6))
         return self._bar

@@ -127,6 +127,11 @@ def test_beyond_its_range_it_sends_infinity_and_says_so(transmitter, kpa, value)
     assert reply[6] == 0x40
 
 
+def test_a_saturated_transmitter_sends_infinity_whatever_its_signal(transmitter):
+    transmitter.saturated = True
+    assert bar(ask(transmitter, 1, 73, 1)) == math.inf
+
+
 def test_the_integer_value_is_in_pascal(transmitter):
     assert struct.unpack(">i", ask(transmitter, 1, 74, 1)[2:6])[0] == 101_325
 
