@@ -133,3 +133,8 @@ def test_the_prompts_of_an_instrument_may_be_answered_by_its_name(tmp_path: Path
     insist(file, {}, ("pump",), attended=False)
     with pytest.raises(FileError, match="does not ask this"):
         insist(file, {}, ("twin",), attended=False)
+
+
+def test_an_instrument_behind_a_person_needs_a_person() -> None:
+    with pytest.raises(FileError, match="pump works through a person, and nobody is there to answer"):
+        insist(None, {}, ("pump",), attended=False)

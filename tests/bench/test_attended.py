@@ -181,3 +181,18 @@ def test_a_pump_behind_a_person_is_as_deterministic_as_any(
 ) -> None:
     again = conduct(replace(short_request(sim_station(tmp_path, BY_HAND)), out=tmp_path))
     assert again.verification.digest == by_hand.verification.digest
+
+
+# ------------------------------------------------------------------------------------------------- a real station
+
+REAL = {'visa = "simulated"': 'visa = "@py"', 'daq = "simulated"': 'daq = "local"'}
+
+
+def test_a_real_station_with_nobody_there_refuses_what_asks(
+    monkeypatch: pytest.MonkeyPatch, sim_station: Callable[..., Path], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(session, "load_procedure", lambda _: Weighed)
+    request = Request("weighed", str(sim_station(tmp_path, REAL)), serial="S1", out=tmp_path)
+    with pytest.raises(FileError, match=r'asks "Level the balance\.", and nobody is there to answer.*level = "done"'):
+        session.check(request)
+    session.check(replace(request, attended=True))
