@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from bench.answers import AnswerFile, read_answer, same_person
 from instruments.capabilities import Answer, Prompt
-from instruments.clock import Clock, Event
+from instruments.clock import Clock, Event, VirtualClock
 from instruments.instrument import InstrumentError
 
 LOOK_S = 1.0
@@ -115,7 +115,9 @@ class Prompts:
     # -- whoever answers
 
     def attend(self, listener: Listener | None = None) -> None:
-        """From now on somebody can answer; a listener is shown each prompt."""
+        """From now on somebody can answer; a listener is shown each prompt.  Virtual time waits for nobody."""
+        if type(self.clock) is VirtualClock:
+            return
         self._attended = True
         if listener is not None:
             self._listeners.append(listener)

@@ -365,7 +365,7 @@ def _record(
         latches=latches,
     )
     engine.prompts.file = ready.answers
-    if prepared.request.attended and type(clock) is not VirtualClock:  # virtual time waits for nobody
+    if prepared.request.attended:
         engine.prompts.attend()
     for override in prepared.request.overrides:
         fields = {"finding": override.finding, "person": override.person, "reason": override.reason}

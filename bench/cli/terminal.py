@@ -51,11 +51,7 @@ class Terminal:
     # -- a lead
 
     def begins(self, run: Underway) -> None:
-        """Listen to the run's prompts, unless its time flies too fast for a person."""
-        from instruments.clock import VirtualClock
-
-        if type(run.clock) is VirtualClock:
-            return
+        """Listen to the run's prompts."""
         self._clock = run.clock
         self._prompts = run.engine.prompts
         self._prompts.attend(self)

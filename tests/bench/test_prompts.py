@@ -12,7 +12,7 @@ from bench.answers import AnswerFile
 from bench.engine import Engine
 from bench.prompts import OPERATOR, SECOND_OPERATOR
 from data.checks import Status
-from instruments.clock import VirtualClock
+from instruments.clock import PacedClock, VirtualClock
 from instruments.simulation.operator import SimulatedOperator
 from instruments.simulation.parameters import PlantParameters
 from instruments.simulation.plant import Plant
@@ -130,7 +130,8 @@ def test_whoever_answers_what_nobody_asks_is_told_what_waits(toys: Any) -> None:
     assert gone == 'nobody asks "volume" now; no prompt waits'
 
 
-def test_a_listener_is_shown_a_prompt_and_told_when_it_is_gone(toys: Any) -> None:
+def test_a_listener_is_shown_a_prompt_and_told_when_it_is_gone(toy_bench: Any) -> None:
+    toys = toy_bench(clock=PacedClock(500.0))
     heard: list[tuple[str, str]] = []
 
     class Listener:
@@ -187,10 +188,16 @@ def test_a_prompt_that_nobody_can_answer_ends_the_run_with_one_sentence(toys: An
     assert toys.of("traceback") == []
 
 
-def test_what_an_operator_cannot_do_waits_for_a_person_who_is_there(toys: Any) -> None:
+def test_what_an_operator_cannot_do_waits_for_a_person_who_is_there(toy_bench: Any) -> None:
+    toys = toy_bench(clock=PacedClock(500.0))
     end = asked(toys, VOLUME, at=[there(Hands(), attended=True), says(100.0, "volume", 2.0, "Ada")])
     assert end.status is Status.COMPLETED
-    assert [answer["t"] for answer in toys.of("answer")] == [100.0]
+    assert [answer["value"] for answer in toys.of("answer")] == [2.0]
+
+
+def test_virtual_time_waits_for_nobody(toys: Any) -> None:
+    end = asked(toys, VOLUME, at=[there(Hands(), attended=True), says(100.0, "volume", 2.0, "Ada")])
+    assert (end.status, end.reason) == (Status.ERROR, 'prompt "volume": cannot do this')
 
 
 # ------------------------------------------------------------------------------------------------- two persons
