@@ -135,6 +135,8 @@ class StreamData:
             value.attrs["height_mm"] = channel.height_mm
             if channel.reference is not None:
                 value.attrs["reference"] = channel.reference
+            if channel.max_step is not None:
+                value.attrs["max_step"] = channel.max_step
             quality.attrs["flag_masks"] = np.array([bit.value for bit in Quality if bit], dtype="<u2")
             quality.attrs["flag_meanings"] = " ".join(str(bit.name).lower() for bit in Quality if bit)
             value.dims[0].attach_scale(time)

@@ -436,6 +436,7 @@ def _channel(dataset: h5py.Dataset) -> Channel:
         attributes.get("reference"),
         float(attributes["height_mm"]),
         "" if described == name else described,
+        None if (most := attributes.get("max_step")) is None else float(most),
     )
 
 

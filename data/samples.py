@@ -30,6 +30,7 @@ class Quality(IntFlag):
     AIR = 256  # air in the line of a flow sensor
     CLOCK_STEP = 512  # the computer's clock stepped while the sample was taken
     INTERPOLATED = 1024  # set by analysis only: an instrument never invents a value
+    IMPLAUSIBLE = 2048  # jumped by more than the channel's ``max_step``, on a wire without a checksum, unconfirmed
 
 
 UNUSABLE = (
@@ -40,6 +41,7 @@ UNUSABLE = (
     | Quality.DISTURBED
     | Quality.DEVICE_ERROR
     | Quality.AIR
+    | Quality.IMPLAUSIBLE
 )
 """A sample with any of these bits is not used by an evaluation."""
 
@@ -49,7 +51,8 @@ class Channel:
     """One measured quantity of an instrument.
 
     ``unit`` is one of ours: s, uL, uL/h, mg, kPa, degC, N, g/mL, %, V, A, or "1" for counts, codes and flags.
-    ``height_mm`` is the height of a pressure channel above the outlet of the pump under test.
+    ``height_mm`` is the height of a pressure channel above the outlet of the pump under test.  ``max_step`` is the
+    largest change from one good sample to the next that is believed at once, where a wire has no checksum; None: any.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Channel:
     reference: PressureReference | None = None
     height_mm: float = 0.0
     description: str = ""
+    max_step: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from pyvisa.constants import ResourceAttribute, StatusCode
 from pyvisa.resources import MessageBasedResource, SerialInstrument
 
 from data.quantity_fields import TimeS
+from data.samples import Reading
 from instruments.clock import Clock
 from instruments.instrument import (
     Connection,
@@ -37,6 +38,7 @@ from instruments.instrument import (
     InstrumentTimeout,
     Settings,
 )
+from instruments.jumps import Jumps
 
 if sys.platform == "win32":
     _TERMINAL_ERRORS: tuple[type[Exception], ...] = ()
@@ -115,6 +117,7 @@ class VisaInstrument(Instrument):
         self._retry_after_s = FIRST_RETRY_S
         self._lost_steps = 0  # attempts to get back in step that failed
         self._until: float | None = None  # end of the time that the present call as a whole may take
+        self._jumps: Jumps | None = None  # once something is measured
         self._serial_number: str | None = self.settings.serial
         self._recognised = False
 
@@ -162,6 +165,31 @@ class VisaInstrument(Instrument):
     def _ask(self, question: bytes, interpret: Callable[[bytes], T]) -> T:
         """Ask something that may be asked twice, and once again when the reply is missing or damaged."""
         return self._transact(question, interpret, attempts=2)
+
+    def _measure(self, question: bytes, interpret: Callable[[bytes], Reading]) -> Reading:
+        """Ask for a reading where the wire has no checksum: what jumps by more than ``max_step`` is asked again.
+
+        A reading that no other confirms is `Quality.IMPLAUSIBLE`; see docs/explanation/wire-faults.md.
+        """
+        if self._jumps is None:
+            self._jumps = Jumps(self.channels)
+        asked_s = self.clock.now()
+        first = self._ask(question, interpret)
+        if self._jumps.follows(first):
+            return first
+        with self._lock:
+            self._allow(asked_s)
+            try:
+                reading, damaged = self._jumps.settled(first, lambda: self._transact(question, interpret, attempts=1))
+            finally:
+                self._end_call()
+        if damaged:
+            watched = [(channel, k) for k, channel in enumerate(self.channels) if channel.max_step is not None]
+            said = ", ".join(f"{first.values[k]:.9g} {channel.unit}" for channel, k in watched)
+            self.note(
+                "warning", f'instrument "{self.name}": a reading of {said} did not last and was damaged on the wire'
+            )
+        return reading
 
     def _command(self, command: bytes, interpret: Callable[[bytes], T], within_s: float | None = None) -> T:
         """Command something that must not happen twice; ``within_s`` where the instrument takes its time."""

@@ -54,6 +54,9 @@ class MtSicsSettings(VisaSettings):
     stability_timeout_s: TimeS = Field(
         40.0, alias="stability_timeout", gt=0.0, description="how long a tare waits for a stable reading"
     )
+    max_step_mg: MassMg = Field(
+        1.0, alias="max_step", gt=0.0, description="a larger change from one reading to the next is asked again"
+    )
 
 
 class MtSicsBalance(VisaInstrument, Polled):
@@ -61,13 +64,13 @@ class MtSicsBalance(VisaInstrument, Polled):
 
     settings_type: ClassVar[type[Settings]] = MtSicsSettings
     settings: MtSicsSettings
-    channels = (
-        Channel("mass", "mg", description="net weight"),
-        Channel("status", "1", description="status letter of the reply as its character code"),
-    )
 
     def __init__(self, name: str, settings: Settings, clock: Clock, connection: Connection) -> None:
         super().__init__(name, settings, clock, connection)
+        self.channels = (
+            Channel("mass", "mg", description="net weight", max_step=self.settings.max_step_mg),
+            Channel("status", "1", description="status letter of the reply as its character code"),
+        )
         self.capacity_mg: float | None = self.settings.capacity_mg
         self._tare: bytes | None = None  # as the balance wrote it, "12.3456 g"
         self._was_reset = False
@@ -88,8 +91,8 @@ class MtSicsBalance(VisaInstrument, Polled):
         return Identity("Mettler-Toledo", model, serial, software)
 
     def sample(self) -> Reading:
-        """Net weight now, stable or not."""
-        return self._ask(b"SI\r\n", self._weight)
+        """Net weight now, stable or not; asked again where it jumped."""
+        return self._measure(b"SI\r\n", self._weight)
 
     def tare(self) -> None:
         """Wait until the reading is stable, then take the load as zero.

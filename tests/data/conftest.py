@@ -35,7 +35,7 @@ DAQ = Stream(
     0.1,
 )
 SENSOR = Stream("sensor", "sensor", (Channel("flow", "uL/h"), Channel("code", "1")), 0.5)
-BALANCE = Stream("balance", "balance", (Channel("mass", "mg"),))
+BALANCE = Stream("balance", "balance", (Channel("mass", "mg", max_step=1.0),))
 
 SIGNS = np.array([[1.0, 0.0, -1.0]])
 

@@ -107,6 +107,7 @@ def test_a_role_and_its_channel_are_the_same_series(run: Run) -> None:
     assert np.array_equal(flow.values, run.series("sensor.flow").values)
     assert flow.t.tolist() == (0.01 + np.arange(240) * 0.5).tolist()
     assert run.series("daq.outlet").channel == Channel("outlet", "kPa", "gauge", 120.0, "at the tip")
+    assert run.series("balance.mass").channel == Channel("mass", "mg", max_step=1.0)
 
 
 def test_a_series_is_cut_by_time_and_by_phase(run: Run) -> None:

@@ -189,6 +189,80 @@ def test_the_same_reply_twice_is_one(weigh):
     assert weigh(Script(SI="S S    12.3456 g\r\nS S    12.3456 g")).sample().values[0] == 12_345.6
 
 
+class Digits(Script):
+    """A balance of which some answers to SI, counted from the first reading, come with damaged digits."""
+
+    def __init__(self, load, **damaged):
+        super().__init__()
+        self.load, self.damaged, self.count = load, {int(k[1:]): mg for k, mg in damaged.items()}, 0
+
+    def on_bytes(self, data, now):
+        if data != b"SI\r\n":
+            super().on_bytes(data, now)
+            return
+        self.count += 1
+        mg = self.load(now) + self.damaged.get(self.count, 0.0)
+        self.emit(b"S S %10.5f g\r\n" % (mg / 1e3), now + 0.02)
+
+
+def weights(balance, count):
+    """Values and qualities of one reading a second."""
+    start, said = balance.clock.now(), []
+    for k in range(count):
+        balance.clock.sleep_until(start + k)
+        reading = balance.sample()
+        said.append((round(reading.values[0], 2), reading.quality[0], round(reading.t - start, 2)))
+    return said
+
+
+def test_a_true_step_of_the_load_is_read_when_it_happens(weigh):
+    balance = weigh(Digits(lambda t: 5000.0 if t < 2.9 else 80.0))
+    assert weights(balance, 5) == [(mg, 0, k) for k, mg in enumerate([5000.0, 5000.0, 5000.0, 80.0, 80.0])]
+    assert balance.take_notes() == []
+
+
+def test_a_digit_that_the_wire_damaged_is_asked_again_and_said(weigh):
+    balance = weigh(Digits(lambda t: 5000.0, _4=800.0))  # the first reading of all is asked twice
+    assert weights(balance, 4) == [(5000.0, 0, 0), (5000.0, 0, 1), (5000.0, 0, 2.02), (5000.0, 0, 3)]
+    (note,) = balance.take_notes()
+    assert "a reading of 5800 mg did not last and was damaged on the wire" in note.text
+
+
+def test_a_step_that_nothing_confirms_is_flagged_and_takes_no_longer_than_three_timeouts(weigh):
+    device = Digits(lambda t: 5000.0 if t < 1.9 else 80.0)
+    balance = weigh(device)
+    weights(balance, 2)
+    balance.clock.sleep_until(3.0)
+    silence(device, after=1)
+    reading = balance.sample()
+    assert (reading.values[0], reading.quality[0], reading.t) == (80.0, Quality.IMPLAUSIBLE, 3.0)
+    assert balance.clock.now() - 3.0 <= 0.9 + 1e-9
+    device.misbehaviour = None
+    assert balance.sample().quality == (0, 0)
+
+
+def silence(device, after):
+    """Let every answer after so many vanish."""
+
+    class Silence:
+        left = after
+
+        def begin(self, device, data, now):
+            return data
+
+        def tamper(self, device, data, at):
+            self.left -= 1
+            return [(at, data)] if self.left >= 0 else []
+
+    device.misbehaviour = Silence()
+
+
+def test_the_largest_step_is_a_key_of_the_station_file(weigh):
+    balance = weigh(Digits(lambda t: 5000.0, _4=800.0), max_step="1 g")
+    assert balance.channels[0].max_step == 1000.0
+    assert [mg for mg, _, _ in weights(balance, 4)] == [5000.0, 5000.0, 5800.0, 5000.0]
+
+
 # -- tare
 
 

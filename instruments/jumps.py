@@ -1,0 +1,112 @@
+"""A true step, or a digit that the wire damaged: where nothing checks a reply, further readings decide.
+
+A damaged digit does not come twice in a row, a true step does not go away.  So a reading that is further from the last
+good one than its channel's ``max_step`` is asked again at once, and once more where the two disagree.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from data.samples import UNUSABLE, Channel, Quality, Reading
+from instruments.instrument import InstrumentError
+
+MOST_READINGS = 3
+
+_UNUSABLE = int(UNUSABLE)
+
+
+class Jumps:
+    """Remembers the last good reading of an instrument and judges the next by it.
+
+    Parameters
+    ----------
+    channels : of the instrument; those without a ``max_step`` may jump.
+    """
+
+    def __init__(self, channels: Sequence[Channel]) -> None:
+        self._steps = tuple(
+            (column, channel.max_step) for column, channel in enumerate(channels) if channel.max_step is not None
+        )
+        self._last: tuple[float | None, ...] = (None,) * len(self._steps)  # of the channels that are watched
+
+    def follows(self, reading: Reading) -> bool:
+        """Whether every channel is within its step of the last good reading; what follows is remembered."""
+        last = self._last
+        for (column, step), before in zip(self._steps, last, strict=True):
+            if _is_value(reading, column) and (before is None or not abs(reading.values[column] - before) <= step):
+                return False
+        self._remember(reading)
+        return True
+
+    def settled(self, first: Reading, ask: Callable[[], Reading]) -> tuple[Reading, bool]:
+        """What to make of a reading that does not follow: the reading to use, and whether the first was damaged.
+
+        Parameters
+        ----------
+        ask : takes another reading; where it raises InstrumentError nothing confirms the first.
+
+        Returns
+        -------
+        tuple
+            The first reading where another one confirms it; a later one where that continues the last good reading,
+            or is confirmed itself; else the first, `Quality.IMPLAUSIBLE` in the channels that jumped.
+        """
+        heard = [first]
+        while len(heard) < MOST_READINGS:
+            try:
+                again = ask()
+            except InstrumentError:
+                break
+            if not self._shows(again):
+                break
+            if self._near(again, first) or (len(heard) > 1 and self._ramp([*heard, again])):
+                self._remember(again)
+                return first, False
+            if self.follows(again):
+                return again, True
+            if any(self._near(again, before) for before in heard):
+                self._remember(again)
+                return again, True
+            heard.append(again)
+        return self._flagged(first), False
+
+    def _shows(self, reading: Reading) -> bool:
+        """Whether every watched channel has a value."""
+        return all(_is_value(reading, column) for column, _ in self._steps)
+
+    def _near(self, one: Reading, other: Reading) -> bool:
+        """Whether two readings show the same, within a step."""
+        return all(abs(one.values[column] - other.values[column]) <= step for column, step in self._steps)
+
+    def _ramp(self, heard: Sequence[Reading]) -> bool:
+        """Whether each channel that jumped went on, away from the last good reading: it moves too fast to agree."""
+        for (column, step), before in zip(self._steps, self._last, strict=True):
+            if before is None:
+                return False
+            values = [before, *(reading.values[column] for reading in heard)]
+            moves = [later - earlier for earlier, later in pairwise(values)]
+            if max(map(abs, moves)) > step and not (min(moves) > 0.0 or max(moves) < 0.0):
+                return False
+        return True
+
+    def _remember(self, reading: Reading) -> None:
+        self._last = tuple(
+            reading.values[column] if _is_value(reading, column) else before
+            for (column, _), before in zip(self._steps, self._last, strict=True)
+        )
+
+    def _flagged(self, reading: Reading) -> Reading:
+        quality = list(reading.quality)
+        for (column, step), before in zip(self._steps, self._last, strict=True):
+            if before is None or not abs(reading.values[column] - before) <= step:
+                quality[column] |= int(Quality.IMPLAUSIBLE)
+        return replace(reading, quality=tuple(quality))
+
+
+def _is_value(reading: Reading, column: int) -> bool:
+    """Whether a channel shows a value at all: an overloaded or faulty one is flagged already."""
+    return not reading.quality[column] & _UNUSABLE and not math.isnan(reading.values[column])
