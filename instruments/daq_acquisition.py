@@ -1,15 +1,17 @@
 """The analog task of an NI-DAQmx instrument: made, read, lost, and made again without shifting a sample.
 
 A stream is what the instrument gives from its start to its stop.  A task that breaks off is followed by another one,
-whose first sample gets the index that the stream would have reached by then: from the last moment at which index and
-clock were compared, at the interval of the crystal as far as it is known.
+whose first sample gets the index that the stream would have reached by then: from the best moment at which index and
+clock were compared, at the interval of the crystal as far as it is known.  A count can be late (samples are under way,
+the clock hung) but never early, so the best comparison is the one that is ahead.  What rounding to a whole index costs
+is kept and does not add up from one break to the next.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import Any, Literal, NoReturn
+from typing import Literal, NoReturn
 
 import nidaqmx
 import numpy as np
@@ -20,7 +22,7 @@ from nidaqmx.stream_readers import AnalogMultiChannelReader
 from data.samples import Block, Quality, QualityArray
 from instruments.clock import Clock
 from instruments.daq_inputs import Columns
-from instruments.daq_session import DAQ_ERRORS, NOT_YET, DaqSession, is_overrun, mapped
+from instruments.daq_session import DAQ_ERRORS, NOT_YET, DaqSession, is_overrun, mapped, said
 from instruments.daq_settings import NiDaqmxSettings
 from instruments.instrument import (
     InstrumentDisconnected,
@@ -43,6 +45,10 @@ before, half a sample of doubt is more than the 100 ppm that a crystal may be of
 CRYSTAL = 1e-3
 STANDSTILL, STANDSTILL_S = 3, 0.2
 """A count that lacks more samples than these together, and than any crystal explains, is not believed."""
+
+DRIFT = 1e-4
+"""How far a crystal may be off what is known of it: a count that is later than this explains is late for another
+reason, and says nothing of where the stream is."""
 
 RATE_TOLERANCE = 1e-6
 
@@ -77,6 +83,7 @@ class Acquisition:
         self._lock = clock.lock()
         self._session: DaqSession | None = None
         self._task: nidaqmx.Task | None = None
+        self._left: list[str] = []  # tasks that the server still holds
         self._reader: AnalogMultiChannelReader | None = None
         self._buffer = np.empty(0)
         self._asked = False  # start was called, and stop was not
@@ -84,6 +91,11 @@ class Acquisition:
         self._started_s = 0.0
         self._anchor = (0.0, 0)
         self._anchored = False  # nothing was read since the anchor
+        self._run_s = 0.0  # when the present task was started
+        self._true_interval_s = self._interval_s  # of the crystal, counted within one task
+        self._line = (0.0, 0.0)  # a moment, and where between two indices the stream was then
+        self._surplus = 0  # samples of the present task whose indices were given away already
+        self._phase = 0.0  # by how much the samples of the present task are ahead of their whole indices
         self._heard_s = 0.0  # when a sample came in last
         self._failure: InstrumentError | None = None
         self._retry_s = 0.0
@@ -104,9 +116,11 @@ class Acquisition:
                 return
             if self._task is None:
                 self._make()
-            self._started_s = self._heard_s = self._run()
-            self._base = self._position = 0
+            self._started_s = self._heard_s = self._run_s = self._run()
+            self._true_interval_s = self._interval_s
+            self._base = self._position = self._surplus = 0
             self._anchor, self._anchored = (self._started_s, 1), True
+            self._line, self._phase = (self._started_s, 0.0), 0.0
             self._failure = None
             self._asked = True
 
@@ -165,7 +179,9 @@ class Acquisition:
             self._recovered()
         else:
             self._check_silence(now - self._heard_s)
-        block = self._block(n)
+        skipped = min(n, self._surplus)
+        self._surplus -= skipped
+        block = self._block(n, skipped)
         self._position += n
         self._anchored = n < most
         if n and self._anchored:  # the buffer is empty: what was read is what was acquired
@@ -175,15 +191,22 @@ class Acquisition:
     def _compare(self, now: float, acquired: int) -> None:
         """Keep a pair of clock and count, unless so many samples are missing that the sample clock stands still."""
         _, index = self._anchor
-        missing = self._reached(now) - acquired
+        newest = acquired - 1 + self._phase
+        missing = self._reached(now) - newest
         if missing <= STANDSTILL + STANDSTILL_S / self._interval_s + CRYSTAL * (acquired - index):
             self._anchor = (now, acquired)
+        then, _ = self._line
+        if missing <= DRIFT * (now - then) / self._interval_s:
+            self._line = (now, newest)
+        if self._position >= LONG_ENOUGH:
+            interval_s = (now - self._run_s) / (self._position - 0.5)
+            if abs(interval_s / self._interval_s - 1.0) <= DRIFT:
+                self._true_interval_s = interval_s
 
-    def _reached(self, t: float) -> int:
-        """Index that the stream has reached by a clock time, by the interval of the crystal as far as it is known."""
-        then, index = self._anchor
-        interval = self._interval_s if index < LONG_ENOUGH else (then - self._started_s) / (index - 0.5)
-        return round((t - self._started_s) / interval)
+    def _reached(self, t: float) -> float:
+        """Where the stream is at a clock time, by the interval of the crystal as far as it is known."""
+        moment, index = self._line
+        return index + (t - moment) / self._true_interval_s
 
     def _check_silence(self, silent_s: float) -> None:
         """Raise when the sample clock is silent for longer than it may."""
@@ -192,10 +215,10 @@ class Acquisition:
         if isinstance(self._failure, InstrumentTimeout):
             raise InstrumentTimeout(self._name, "no sample yet since acquisition was started anew")
 
-    def _block(self, n: int) -> Block:
-        raw = self._buffer[: len(self._columns) * n].reshape(len(self._columns), n)
-        first = self._base + self._position
-        t = np.arange(first, first + n, dtype=np.float64) * self._interval_s + self._started_s
+    def _block(self, n: int, skipped: int = 0) -> Block:
+        raw = self._buffer[: len(self._columns) * n].reshape(len(self._columns), n)[:, skipped:]
+        first = self._base + self._position + skipped
+        t = np.arange(first, first + n - skipped, dtype=np.float64) * self._interval_s + self._started_s
         quality = self._columns.quality(raw)
         if self._columns.may_be_open(quality):
             self._mark_open(quality)
@@ -231,14 +254,14 @@ class Acquisition:
     def _overflowed(self, cause: Exception) -> NoReturn:
         """Start anew at once and say how many samples are missing."""
         expected = self._base + self._position
-        text = " ".join(str(cause).split())
+        text = said(cause)
         try:
             self._forget()
             self._make()
             self._follow_on()
         except InstrumentError as failure:
             self._lose(failure, cause)
-        lost = self._base - expected
+        lost = max(0, self._base - expected)
         raise InstrumentOverflow(self._name, f"{lost} samples are lost, acquisition goes on: {text}", lost) from cause
 
     def _resume(self) -> None:
@@ -258,8 +281,12 @@ class Acquisition:
     def _follow_on(self) -> None:
         """Start the new task and give its first sample the index that the stream has reached by now."""
         started = self._run()
-        self._base, self._position = max(self._base + self._position, self._reached(started)), 0
-        self._heard_s = started
+        reached = self._reached(started)
+        end = self._base + self._position
+        self._base, self._position = round(reached), 0
+        self._surplus = max(0, end - self._base)
+        self._line, self._phase = (started, reached), reached - self._base
+        self._heard_s = self._run_s = started
         self._anchor, self._anchored = (started, self._base + 1), True
 
     def _recovered(self) -> None:
@@ -274,6 +301,7 @@ class Acquisition:
         """Make the task; nothing is left behind when that fails."""
         try:
             self._session = self._new_session()
+            self._left = self._session.clear(self._left)
             self._task = self._session.task()
             self._configure(self._task)
         except DAQ_ERRORS as error:
@@ -311,12 +339,6 @@ class Acquisition:
 
     def _forget(self) -> None:
         """Close task and connection, whatever state they are in."""
-        for thing in (self._task, self._session):
-            if thing is not None:
-                _close(thing)
+        if self._session is not None:
+            self._left += self._session.close()
         self._task = self._session = self._reader = None
-
-
-def _close(thing: Any) -> None:
-    with contextlib.suppress(*DAQ_ERRORS):  # it is gone already
-        thing.close()

@@ -7,7 +7,6 @@ contact holds the line high, and a pressed button, a broken wire and a pulled co
 
 from __future__ import annotations
 
-import contextlib
 from typing import Annotated, ClassVar, Literal, NoReturn
 
 import nidaqmx
@@ -87,6 +86,7 @@ class NiDigital(Polled):
         self._lock = clock.lock()
         self._session: DaqSession | None = None
         self._task: nidaqmx.Task | None = None
+        self._left: list[str] = []  # tasks that the server still holds
         self._reader: DigitalMultiChannelReader | None = None
         self._retry_s = float("-inf")
         self._retry_after_s = FIRST_RETRY_S
@@ -169,6 +169,7 @@ class NiDigital(Polled):
 
     def _make(self) -> None:
         self._session = self._new_session()
+        self._left = self._session.clear(self._left)
         self._task = task = self._session.task()
         for each in self.settings.inputs.values():
             task.di_channels.add_di_chan(each.line, line_grouping=LineGrouping.CHAN_PER_LINE)
@@ -184,10 +185,8 @@ class NiDigital(Polled):
 
     def _forget(self) -> None:
         """Close task and connection, whatever state they are in."""
-        for thing in (self._task, self._session):
-            if thing is not None:
-                with contextlib.suppress(*DAQ_ERRORS):  # it is gone already
-                    thing.close()
+        if self._session is not None:
+            self._left += self._session.close()
         self._task = self._session = self._reader = None
 
     def _new_session(self) -> DaqSession:

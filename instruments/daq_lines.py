@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -35,6 +34,7 @@ class Lines:
         self._lock = clock.lock()
         self._session: DaqSession | None = None
         self._task: nidaqmx.Task | None = None
+        self._left: list[str] = []  # tasks that the server still holds
         self._writer: DigitalMultiChannelWriter | None = None
         self._reader: DigitalMultiChannelReader | None = None
         self._levels = np.zeros(len(self._valves), np.bool_)
@@ -63,10 +63,8 @@ class Lines:
     def close(self) -> None:
         """Close the task; the lines stay as they are."""
         with self._lock:
-            for thing in (self._task, self._session):
-                if thing is not None:
-                    with contextlib.suppress(*DAQ_ERRORS):  # it is gone already
-                        thing.close()
+            if self._session is not None:
+                self._left += self._session.close()
             self._task = self._session = self._writer = self._reader = None
 
     def _read(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -91,6 +89,7 @@ class Lines:
 
     def _make(self) -> None:
         self._session = self._new_session()
+        self._left = self._session.clear(self._left)
         self._task = task = self._session.task()
         for valve in self._valves.values():
             task.do_channels.add_do_chan(valve.line, line_grouping=LineGrouping.CHAN_PER_LINE)

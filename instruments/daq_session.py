@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import functools
+import re
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -80,6 +81,12 @@ FIRED = frozenset(
 
 LATE = frozenset({NOT_YET, DAQmxErrors.OPERATION_TIMED_OUT.value})
 
+TASK_NAME = "pumpbench"
+_OUR_NAMES = re.compile(rf"[\w ]+: {TASK_NAME}[0-9a-f]{{32}}")
+
+RECONNECT_MS = 1000
+"""A connection that was lost is tried again at least this often; gRPC would wait for up to two minutes."""
+
 _TIMEOUTS = (grpc.StatusCode.DEADLINE_EXCEEDED,)
 _LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
@@ -98,6 +105,10 @@ class WatchdogFired(InstrumentRefusal):
 class DaqSession:
     """A connection to NI-DAQmx: everything that is made of nidaqmx is made here.
 
+    A task that is given up while the server is out of reach lives on in the server, and its successor would be refused
+    what it has reserved.  So `close` tells which tasks could not be closed, and `clear` of a later connection ends
+    them.
+
     Parameters
     ----------
     target : NI gRPC device server, or None for the local driver.
@@ -107,13 +118,20 @@ class DaqSession:
     def __init__(self, target: DaqTarget | None, deadline_s: float) -> None:
         self._channel: Any = None
         self._target = target
+        self._tasks: dict[str, nidaqmx.Task] = {}
         if target is not None:
-            options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+            options = [
+                ("grpc.max_receive_message_length", -1),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.max_reconnect_backoff_ms", RECONNECT_MS),
+            ]
             self._channel = _DeadlineChannel(grpc.insecure_channel(target.address, options=options), deadline_s)
 
     def task(self) -> nidaqmx.Task:
-        """A new task without a name of its own, so that it can never be mistaken for another one."""
-        return nidaqmx.Task(**self._options())
+        """A new task under a name that no other one has, so that it can never be mistaken."""
+        name = f"{TASK_NAME}{uuid.uuid4().hex}"
+        self._tasks[name] = task = nidaqmx.Task(name, **self._options(name))
+        return task
 
     def watchdog(self, device: str, timeout_s: float) -> WatchdogTask:
         """A new task of a device's or chassis' watchdog timer; it must be let go with `forget`."""
@@ -128,17 +146,40 @@ class DaqSession:
         """The devices that the driver knows."""
         return System.remote(**self._options()) if self._target is not None else System.local()
 
-    def close(self) -> None:
-        """Close the connection; tasks must be closed before."""
+    def close(self) -> list[str]:
+        """Close its tasks and the connection, whatever state they are in; returns the names of tasks that live on."""
+        left = [name for name, task in self._tasks.items() if not _closed(task.close)]
+        self._tasks = {}
         if self._channel is not None:
             self._channel.close()
+        return left
 
-    def _options(self) -> dict[str, Any]:
+    def clear(self, left: list[str]) -> list[str]:
+        """End tasks that another connection has left behind; returns the names of those that still live on."""
+        behaviour = SessionInitializationBehavior.ATTACH_TO_SERVER_SESSION
+        for index, name in enumerate(left):
+            options = GrpcSessionOptions(self._channel, name, initialization_behavior=behaviour)
+            if not _closed(lambda: nidaqmx.Task(name, grpc_options=options).close()):  # noqa: B023  # called at once
+                return left[index:]
+        return []
+
+    def _options(self, name: str = "") -> dict[str, Any]:
         if self._channel is None:
             return {}
         # The default would attach to whatever task of the same name is there.
         behaviour = SessionInitializationBehavior.INITIALIZE_SERVER_SESSION
-        return {"grpc_options": GrpcSessionOptions(self._channel, "", initialization_behavior=behaviour)}
+        return {"grpc_options": GrpcSessionOptions(self._channel, name, initialization_behavior=behaviour)}
+
+
+def _closed(close: Callable[[], None]) -> bool:
+    """Close a task; False when the server did not hear it."""
+    try:
+        close()
+    except RpcError as error:
+        return error.rpc_code not in (*_TIMEOUTS, *_LOST)
+    except DAQ_ERRORS:  # it is gone already
+        pass
+    return True
 
 
 class _DeadlineChannel(grpc.Channel):  # type: ignore[misc]  # grpc has no types
@@ -148,8 +189,8 @@ class _DeadlineChannel(grpc.Channel):  # type: ignore[misc]  # grpc has no types
         self._channel = channel
         self._deadline_s = deadline_s
 
-    def unary_unary(self, *args: Any, **kwargs: Any) -> Callable[..., Any]:
-        return functools.partial(self._channel.unary_unary(*args, **kwargs), timeout=self._deadline_s)
+    def unary_unary(self, *args: Any, **kwargs: Any) -> _Call:
+        return _Call(self._channel, args, kwargs, self._deadline_s)
 
     def unary_stream(self, *args: Any, **kwargs: Any) -> Any:
         return self._channel.unary_stream(*args, **kwargs)
@@ -176,13 +217,36 @@ class _DeadlineChannel(grpc.Channel):  # type: ignore[misc]  # grpc has no types
         self.close()
 
 
+class _Call:
+    """One call of the service, prepared when it is made first: nidaqmx names all 450 anew for each task."""
+
+    __slots__ = ("_args", "_channel", "_deadline_s", "_kwargs", "_prepared")
+
+    def __init__(self, channel: Any, args: tuple[Any, ...], kwargs: dict[str, Any], deadline_s: float) -> None:
+        self._channel = channel
+        self._args = args
+        self._kwargs = kwargs
+        self._deadline_s = deadline_s
+        self._prepared: Any = None
+
+    def __call__(self, request: Any, metadata: Any = None) -> Any:
+        if self._prepared is None:
+            self._prepared = self._channel.unary_unary(*self._args, **self._kwargs)
+        return self._prepared(request, self._deadline_s, metadata)
+
+
+def said(error: Exception) -> str:
+    """What an error says, in one line and without the random names of our tasks, so that equal runs say the same."""
+    return " ".join(_OUR_NAMES.sub("", str(error)).split())
+
+
 def mapped(instrument: str, error: Exception) -> InstrumentError:
     """Say what nidaqmx or gRPC raised in one of the bench's errors."""
     if isinstance(error, DaqNotFoundError):
         return InstrumentDisconnected(
             instrument, "NI-DAQmx is not installed on this computer; install it, or name a device server in the station"
         )
-    text = " ".join(str(error).split())
+    text = said(error)
     if isinstance(error, DaqError):
         code = error.error_code
         if code in FIRED:

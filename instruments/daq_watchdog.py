@@ -11,7 +11,6 @@ verified against hardware.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -250,6 +249,7 @@ class Heartbeat:
         self._new_session = new_session
         self._session: DaqSession | None = None
         self._task: nidaqmx.Task | None = None
+        self._left: list[str] = []  # tasks that the server still holds
         self._writer: DigitalSingleChannelWriter | None = None
         self._level = False
         self._fed_s = float("-inf")
@@ -289,10 +289,8 @@ class Heartbeat:
 
     def close(self) -> None:
         """Close task and connection, whatever state they are in."""
-        for thing in (self._task, self._session):
-            if thing is not None:
-                with contextlib.suppress(*DAQ_ERRORS):  # it is gone already
-                    thing.close()
+        if self._session is not None:
+            self._left += self._session.close()
         self._task = self._session = self._writer = None
 
     def _write(self, level: bool) -> None:
@@ -309,6 +307,7 @@ class Heartbeat:
 
     def _make(self) -> None:
         self._session = self._new_session()
+        self._left = self._session.clear(self._left)
         self._task = task = self._session.task()
         task.do_channels.add_do_chan(self._line)
         self._writer = DigitalSingleChannelWriter(task.out_stream, auto_start=True)

@@ -10,6 +10,7 @@ import grpc
 
 from instruments.simulation.daqserver import attributes, messages
 from instruments.simulation.daqserver.faults import DaqFault, SessionFault
+from instruments.simulation.daqserver.misbehaviour import Misbehaviour
 from instruments.simulation.daqserver.system import System
 
 
@@ -40,6 +41,7 @@ class Dispatcher(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no t
         self._handlers = handlers
         self._made: dict[str, Any] = {}
         self.calls: Counter[str] = Counter()
+        self.misbehaviour: Misbehaviour | None = None
 
     def service(self, handler_call_details: Any) -> Any:
         """Find the method of a call; gRPC answers UNIMPLEMENTED when there is none."""
@@ -75,6 +77,8 @@ class Dispatcher(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no t
         try:
             with self._system.lock:
                 self._system.catch_up()
+                if self.misbehaviour is not None:
+                    self.misbehaviour.begin(self._system, call.request)
                 if handler is not None:
                     handler(self._system, call)
                 else:

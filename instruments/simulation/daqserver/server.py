@@ -15,6 +15,7 @@ from instruments.simulation.daqserver.catalogue import CatalogueError
 from instruments.simulation.daqserver.dispatch import Dispatcher
 from instruments.simulation.daqserver.faults import DaqFault
 from instruments.simulation.daqserver.hardware import Hardware, Wiring, lower_keys, name_devices
+from instruments.simulation.daqserver.misbehaviour import Misbehaviour
 from instruments.simulation.daqserver.system import System
 from instruments.simulation.signal import Actuator, Signal
 
@@ -115,6 +116,15 @@ class DaqServer:
         return self.system.unknown
 
     # -- what can happen to devices
+
+    @property
+    def misbehaviour(self) -> Misbehaviour | None:
+        """What strikes the calls; None by default."""
+        return self._dispatcher.misbehaviour
+
+    @misbehaviour.setter
+    def misbehaviour(self, value: Misbehaviour | None) -> None:
+        self._dispatcher.misbehaviour = value
 
     def unplug(self, name: str) -> None:
         """Pull a module out of its chassis (then -88708) or the cable of a device or chassis (then -201003)."""

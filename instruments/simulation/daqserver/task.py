@@ -68,6 +68,7 @@ class Task:
     dt: float = 0.0
     position: int = 0
     frozen: int | None = None
+    withheld: int = 0  # acquired samples that the next read does not get yet
     input_buffer: int | None = None
     start_counts: dict[str, float] = field(default_factory=dict)
     watchdog: Watchdog | None = None  # then it is the task of a timer, without channels
@@ -200,6 +201,7 @@ class Task:
         self.position = 0
         self.frozen = None
         self.overrun = self.aborted = False
+        self.withheld = 0
         if self.kind is ChannelType.COUNTER_INPUT:
             self.start_counts = {channel.name: self.edges(channel) for channel in self.channels}
         self.running = True

@@ -54,7 +54,8 @@ def _ready(system: System, call: Call, kinds: tuple[ChannelType, ...], wanted: i
         raise DaqFault(NEVER, f"Task Name: {task.name}", read=0)
     if system.waits:
         _alive(task)  # it may have gone meanwhile
-    there = min(n, task.available())
+    there = min(n, max(0, task.available() - task.withheld))
+    task.withheld = 0
     samples = task.next_samples(there)
     finite = task.timing.mode is AcquisitionType.FINITE
     if implicit and finite and task.position >= task.timing.samples:
