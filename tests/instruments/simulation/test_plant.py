@@ -24,8 +24,17 @@ NAMES = (
     "barometer_v",
     "truth_tip_mass_mg",
     "truth_programmed_volume_ul",
+    "keller_pressure_kpa",
+    "pusher_pressure_kpa",
+    "stage_force_n",
+    "stage_position_mm",
+    "door_open",
+    "e_stop",
+    "leak_tray",
 )
-PARAMETERS = PlantParameters.load({"balance": {"drafts_per_day": 100.0}})
+PARAMETERS = PlantParameters.load(
+    {"balance": {"drafts_per_day": 100.0}, "catheter": {"creep_share": 0.1}, "relief": {"opening_kpa": 20.0}}
+)
 
 
 def busy_plant(seed: int = 3) -> Plant:
@@ -38,6 +47,11 @@ def busy_plant(seed: int = 3) -> Plant:
     plant.actuators["outlet_valve"].write(0.0, 1400.0)
     plant.actuators["diverter_valve"].write(1.0, 2000.0)
     plant.actuators["bath_setpoint_degc"].write(35.0, 900.0)
+    plant.actuators["pusher_ul_per_h"].write(5000.0, 1300.0)
+    plant.actuators["pusher_ul_per_h"].write(-2000.0, 1350.0)
+    plant.actuators["pusher_ul_per_h"].write(0.0, 1360.0)
+    plant.actuators["back_pressure_kpa"].ramp(12.0, 0.03, 1500.0)
+    plant.actuators["needle_mm"].ramp(15.0, 0.07, 800.0)
     return plant
 
 
@@ -84,7 +98,10 @@ def command(plant: Plant, what: str, t: float) -> None:
         plant.actuators[what].write(1.0, t)
 
 
-COMMANDS = ("stop", "bolus", "load", "outlet_valve", "vent_valve", "diverter_valve", "pan_mg")
+COMMANDS = (
+    "stop", "bolus", "load", "outlet_valve", "vent_valve", "diverter_valve", "pan_mg", "weight_mg", "door_open",
+    "back_pressure_kpa", "pusher_ul_per_h", "needle_mm", "e_stop",
+)  # fmt: skip
 
 
 @given(what=st.sampled_from(COMMANDS), t=st.floats(100.0, 1190.0), ahead=st.booleans())

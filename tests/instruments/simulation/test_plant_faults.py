@@ -192,6 +192,48 @@ def test_a_bubble_makes_the_line_softer_while_it_is_there(make_plant, ideal_pump
     assert slopes[0] / slopes[1] == pytest.approx((0.49 + 50.0 / 101.325) / 0.49, rel=2e-3)
 
 
+def test_a_stuck_valve_does_not_follow_its_command(make_plant, ideal_pump):
+    open_, closed = (
+        make_plant(ideal_pump, faults=((f"valve-stuck-{how}", None, ONSET),)) for how in ("open", "closed")
+    )
+    for plant in (open_, closed):
+        for t, value in ((2000.0, 1.0), (2100.0, 0.0), (ONSET + 100.0, 1.0), (ONSET + 200.0, 0.0)):
+            plant.actuators["outlet_valve"].write(value, t)
+    pressures = [p.truth["outlet_pressure_kpa"] for p in (open_, closed)]
+
+    assert [p.at(2100.0) for p in pressures] == pytest.approx([2.4, 2.4], abs=0.2)  # both move before the onset
+    assert pressures[0].at(ONSET + 199.0) < 0.2
+    assert pressures[1].at(ONSET + 600.0) - pressures[1].at(ONSET) == pytest.approx(600.0 / 86.4 / 0.49, rel=0.02)
+
+
+def test_a_valve_that_sticks_pushes_its_swept_volume_when_it_goes_there(make_plant, ideal_pump):
+    plant = make_plant(
+        ideal_pump,
+        {"valves": {"outlet_swept_volume_ul": 4.9}},
+        rate=None,
+        faults=(("valve-stuck-closed", None, ONSET),),
+    )
+
+    assert plant.truth["outlet_pressure_kpa"].at(ONSET + 10.0) == pytest.approx(10.1, abs=1e-6)
+
+
+def test_the_emergency_stop_is_pressed_by_a_fault_or_by_hand(make_plant):
+    by_fault = make_plant(faults=(("e-stop", None, ONSET),)).signals["e_stop"]
+    plant = make_plant()
+    for t, value in ((100.0, 1.0), (200.0, 0.0)):
+        plant.actuators["e_stop"].write(value, t)
+
+    assert [by_fault.at(t) for t in (ONSET, ONSET + 0.1)] == [0.0, 1.0]
+    assert [plant.signals["e_stop"].at(t) for t in (100.0, 150.0, 250.0)] == [0.0, 1.0, 0.0]
+    assert plant.signals["e_stop"].samples(99.0, 0.04, 0, 60).tolist() == [0.0] * 30 + [1.0] * 30
+
+
+def test_zero_tracking_is_told_from_its_onset(make_plant):
+    tracks = make_plant(faults=(("auto-zero", None, ONSET),)).signals["balance_auto_zero"]
+
+    assert [tracks.at(t) for t in (0.0, ONSET, ONSET + 0.1, 9000.0)] == [0.0, 0.0, 1.0, 1.0]
+
+
 def test_two_faults_at_once_both_act(make_plant):
     plant = make_plant(faults=(("over-delivery", 2.0, 0.0), ("leak", 0.5, 0.0)))
 

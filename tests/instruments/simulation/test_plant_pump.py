@@ -321,3 +321,50 @@ def test_a_valve_gated_pump_delivers_in_shots(make_plant):
     assert pumped[-1] == pytest.approx(2.0 * 20, rel=1e-2)
     first = round(starts[0] * 10.0)
     assert pumped[first + 5] / 2.0 == pytest.approx(1.0 - np.exp(-1.0), abs=0.05)
+
+
+# ------------------------------------------------------------------------------------------ faults that it knows of
+
+
+def test_a_jump_of_the_pumps_clock_shifts_its_daily_pattern_and_loses_no_volume(make_plant):
+    plant = make_plant(STILL, rate=None, faults=(("pump-clock-offset", 3600.0, 20_000.0),))
+    plant.pump.load(FLEX, 0.0)
+    plant.pump.start(0.0)
+    programmed = plant.truth["programmed_volume_ul"]
+    steps = np.diff(programmed.samples(0.0, 0.1, 0, 400_000)) * 36_000.0
+
+    assert steps[[200_000, 251_990, 252_010, 399_000]] == pytest.approx([24.0, 24.0, 48.0, 48.0], rel=1e-6)
+    assert steps[1:].min() == pytest.approx(24.0, rel=1e-6)
+    assert plant.pump.clock_s(20_001.0) - plant.pump.clock_s(19_999.0) == pytest.approx(3602.0)
+    assert plant.pump.state(30_000.0).clock_s == pytest.approx(33_600.0)
+    assert plant._model.pump.next_change_s(20_001.0) == pytest.approx(25_200.0, abs=0.1)
+
+
+def test_a_jump_of_the_clock_leaves_boluses_where_they_count_from_the_start(make_plant):
+    program = DeliveryProgram("flex", steps=FLEX.steps, boluses=(ProgrammedBolus(2000.0, 5.0, 50.0),))
+    plants = [make_plant(STILL, rate=None, faults=f) for f in ((), (("pump-clock-offset", -600.0, 1000.0),))]
+    for plant in plants:
+        plant.pump.load(program, 0.0)
+        plant.pump.start(0.0)
+        plant.pump.stop(4000.0)
+        plant.pump.start(5000.0)
+    volumes = [p.truth["programmed_volume_ul"].samples(0.0, 10.0, 0, 800) for p in plants]
+
+    assert volumes[0] == pytest.approx(volumes[1], abs=1e-9)
+
+
+def test_a_stopped_pump_whose_clock_jumps_still_counts_two_days(make_plant):
+    plant = make_plant(faults=(("pump-clock-offset", 600.0, 100_000.0),))
+    plant.pump.stop(100.0)
+
+    assert plant.pump.state(172_901.0).alarms == ("stopped-too-long",)
+
+
+def test_a_low_battery_is_told_and_changes_no_delivery(make_plant):
+    clock = VirtualClock()
+    plant = make_plant(clock=clock, faults=(("battery-low", 1.0, 600.0),))
+    clock.sleep_until(1000.0)
+
+    assert [plant.pump.state(t).alarms for t in (599.0, 600.0)] == [(), ("low-battery",)]
+    assert [(t, text.split(":")[0]) for t, text in plant.pump.log()][-1] == (600.0, "alarm low-battery")
+    assert plant.truth["pump_volume_ul"].at(3600.0) == make_plant().truth["pump_volume_ul"].at(3600.0)

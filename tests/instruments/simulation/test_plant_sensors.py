@@ -120,3 +120,53 @@ def test_room_and_weather_keep_to_their_laws(make_plant):
     assert np.ptp(lab.reshape(4, 12).mean(axis=0)) == pytest.approx(2.0, abs=0.3)
     starts = [make_plant(rate=None, room={}, seed=s).truth["barometer_hpa"].at(0.0) for s in range(60)]
     assert np.std(starts) == pytest.approx(8.0, rel=0.35)
+
+
+# ------------------------------------------------------------------------- instruments that tell the quantity itself
+
+
+@pytest.mark.parametrize(
+    ("signal", "truth", "zero", "gain"),
+    [
+        ("controller_pressure_kpa", "back_pressure_kpa", "controller.zero_error_kpa", "controller.gain_error"),
+        ("keller_pressure_kpa", "outlet_pressure_kpa", "transmitter.zero_error_kpa", "transmitter.gain_error"),
+        ("bath_sensor_degc", "bath_temperature_degc", "bath.sensor_error_k", None),
+        ("hygrometer_degc", "lab_temperature_degc", "hygrometer.temperature_error_k", None),
+        ("hygrometer_percent", "humidity_percent", "hygrometer.humidity_error_percent", None),
+    ],
+)
+def test_an_instrument_errs_by_what_was_drawn_for_it(make_plant, signal, truth, zero, gain):
+    plant = make_plant(rate=None)
+    plant.actuators["back_pressure_kpa"].write(80.0, 10.0)
+    shown = plant.signals[signal].samples(100.0, 0.1, 0, 2000).mean()
+    slope = 1.0 + (plant.draws[gain] if gain else 0.0)
+
+    assert shown == pytest.approx(plant.truth[truth].at(150.0) * slope + plant.draws[zero], abs=5e-4)
+    assert zero in plant.draws.uncertain
+
+
+def test_the_hygrometer_says_the_same_by_volts_and_by_number(make_plant):
+    plant = make_plant(rate=None, room={})
+
+    assert plant.signals["hygrometer_degc"].at(5000.0) == pytest.approx(
+        plant.signals["lab_temperature_v"].at(5000.0) * 10
+    )
+    assert plant.signals["hygrometer_percent"].at(5000.0) == pytest.approx(plant.signals["humidity_v"].at(5000.0) * 20)
+
+
+def test_a_bath_that_is_switched_off_cools_and_comes_back(make_plant):
+    plant = make_plant(rate=None)
+    for t, value in ((600.0, 0.0), (4200.0, 1.0)):
+        plant.actuators["bath_is_on"].write(value, t)
+    bath = plant.truth["bath_temperature_degc"]
+    coolest = 22.0 + 15.0 * np.exp(-0.5)
+
+    assert bath.at(4200.1) == pytest.approx(coolest, abs=1e-2)
+    assert bath.at(4500.1) == pytest.approx(37.0 - (37.0 - coolest) * np.exp(-1.0), abs=1e-2)
+
+
+def test_a_bath_whose_heater_has_failed_does_not_come_back(make_plant):
+    plant = make_plant(rate=None, faults=(("bath-off", 1.0, 600.0),))
+    plant.actuators["bath_is_on"].write(1.0, 700.0)
+
+    assert plant.truth["bath_temperature_degc"].at(20_000.0) < 25.0

@@ -163,3 +163,113 @@ def test_water_and_air_have_their_tabled_densities():
         [999.1026, 998.2067, 997.7730, 997.0470, 993.3290], abs=5e-5
     )
     assert air_density(np.array([1013.25]), np.array([50.0]), np.array([20.0]))[0] == pytest.approx(1.19929, abs=5e-6)
+
+
+# ---------------------------------------------------------------------------------- weights, doors, a full vessel
+
+PERFECT_WEIGHT = {"weight": {"relative_error": 0.0}}
+
+
+def placed_mg(plant, nominal=20_000.0):
+    """What the balance shows more after a weight was put on, once the draft is over."""
+    plant.actuators["weight_mg"].write(nominal, 100.0)
+    return gain_mg(plant, 100.0, 200.0)
+
+
+def test_a_reference_weight_shows_its_nominal_mass_less_what_steel_displaces(make_plant):
+    dense, light = ({"laboratory": {"pressure_hpa": p}} for p in (1013.25, 800.0))
+    shown = [placed_mg(make_plant(QUIET, PERFECT_WEIGHT, air, rate=None)) for air in (dense, light)]
+    air = [float(air_density(np.array([p]), np.array([50.0]), np.array([22.0]))[0]) for p in (1013.25, 800.0)]
+    mass = 20_000.0 * (1.0 - 1.2 / 8000.0) / (1.0 - 1.2 / 7950.0)
+
+    assert shown == pytest.approx([mass * (1.0 - a / 7950.0) / (1.0 - a / 8000.0) for a in air], abs=1e-6)
+    assert shown[0] == pytest.approx(20_000.0, abs=1e-3)  # near 1.2 kg/m3 it is worth its conventional mass
+
+
+def test_a_reference_weight_has_a_true_mass_of_its_own(make_plant):
+    plant = make_plant(QUIET, rate=None)
+
+    assert placed_mg(plant) == pytest.approx(20_000.0 * (1.0 + plant.draws["weight.relative_error"]), abs=2e-3)
+    assert placed_mg(make_plant(QUIET, PERFECT_WEIGHT, rate=None), 0.0) == 0.0
+
+
+def test_a_reference_weight_finds_linearity_and_gain(make_plant):
+    wavy = {"balance": {**QUIET["balance"], "linearity_mg": 0.1}}
+    off = make_plant(QUIET, PERFECT_WEIGHT, rate=None, faults=(("auto-adjust", 100.0, 0.0),))
+    bent = make_plant(QUIET, PERFECT_WEIGHT, wavy, rate=None)
+
+    assert placed_mg(off) == pytest.approx(20_002.0, abs=2e-3)
+    assert abs(placed_mg(bent, 10_000.0) - 10_000.0) > 0.05
+
+
+def test_moving_a_weight_or_a_door_leaves_a_draft(make_plant):
+    still, moved = make_plant(QUIET, rate=None), make_plant(QUIET, rate=None)
+    for t, value in ((100.0, 1.0), (300.0, 0.0)):
+        moved.actuators["door_open"].write(value, t)
+    force = np.abs([
+        moved.signals["reference_load_mg"].at(t) - still.signals["reference_load_mg"].at(t) for t in range(600)
+    ])  # fmt: skip
+
+    assert [force[:101].max(), force[190:300].max(), force[390:].max()] == pytest.approx([0.0] * 3, abs=1e-9)
+    assert min(force[106:110].min(), force[306:310].min()) > 0.49
+    assert force.max() <= 5.0
+    assert 10 <= np.count_nonzero(force[100:300] > 0.3) <= 62
+
+
+def test_the_door_tells_when_it_is_open(make_plant):
+    plant = make_plant(rate=None)
+    plant.actuators["weight_mg"].write(20_000.0, 595.0)  # open across the end of a chunk
+    plant.actuators["door_open"].write(1.0, 700.0)
+    plant.actuators["door_open"].write(0.0, 720.0)
+    is_open = plant.signals["door_open"].samples(0.05, 0.1, 0, 8000)
+
+    assert np.flatnonzero(np.diff(is_open)) / 10.0 == pytest.approx([595.1, 605.1, 700.1, 720.1], abs=0.11)
+
+
+def test_the_draft_of_a_movement_does_not_depend_on_what_was_moved_before(make_plant):
+    plants = [make_plant(QUIET, rate=None) for _ in range(2)]
+    plants[0].actuators["door_open"].write(1.0, 100.0)
+    for plant in plants:
+        plant.actuators["weight_mg"].write(20_000.0, 595.0)
+    loads = [plant.signals["reference_load_mg"].samples(500.0, 0.1, 0, 3000) for plant in plants]
+
+    assert loads[0] == pytest.approx(loads[1], abs=1e-9)
+
+
+def test_an_adjustment_is_a_step_of_the_whole_load(make_plant):
+    plant = make_plant(QUIET, rate=None, faults=(("auto-adjust", -50.0, 1000.0),))
+
+    load = plant.signals["reference_load_mg"].at(900.0)
+    assert gain_mg(plant, 1000.0, 1100.0) == pytest.approx(-50e-6 * load, rel=1e-6)
+    assert gain_mg(plant, 1000.0, 1100.0, "twin_load_mg") == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_tilted_balance_feels_the_cosine(make_plant):
+    plant = make_plant(QUIET, rate=None, faults=(("out-of-level", 2.0, 1000.0),))
+    load = plant.signals["reference_load_mg"]
+
+    assert load.at(1100.0) / load.at(1000.0) == pytest.approx(np.cos(np.radians(2.0)), rel=1e-9)
+
+
+def test_a_full_vessel_weighs_no_more(make_plant):
+    plant = make_plant(QUIET, rate=500.0, faults=(("vessel-overflow", 5200.0, 0.0),))
+    truth, end = plant.truth, 7200.0
+    held_mg = 5000.0 + truth["vessel_mass_mg"].at(end) - truth["spilled_mg"].at(end)
+
+    assert held_mg == pytest.approx(5200.0 * plant.density_kg_per_m3(22.0) * 1e-3, abs=1e-6)
+    assert truth["spilled_mg"].at(1200.0) == 0.0
+    assert gain_mg(plant, 3600.0, end) == pytest.approx(0.0, abs=1e-6)
+    assert truth["vessel_volume_ul"].at(end) == make_plant(QUIET, rate=500.0).truth["vessel_volume_ul"].at(end)
+
+
+def test_a_full_vessel_takes_again_what_has_evaporated(make_plant):
+    plant = make_plant(
+        QUIET, {"evaporation": {"rate_mg_per_h": 10.0}}, rate=36.0, faults=(("vessel-overflow", 5100.0, 0.0),)
+    )
+    plant.pump.stop(36_000.0)
+    plant.pump.start(43_200.0)
+    spilled = plant.truth["spilled_mg"]
+
+    assert spilled.at(44_000.0) == spilled.at(36_100.0)
+    assert gain_mg(plant, 36_600.0, 43_000.0) == pytest.approx(-10.0 * 6400.0 / 3600.0, rel=2e-3)
+    assert spilled.at(54_000.0) > spilled.at(46_000.0) > 100.0
