@@ -154,7 +154,9 @@ def submit(request: Request, *, hold: bool = False) -> tuple[Entry, Sequence[Fin
     """
     from bench.session import check
 
-    station, findings = check(request)
+    station, findings = check(replace(request, attended=True))
+    # A client can always come, but no person answers in time that jumps.
+    request = replace(request, attended=not station.simulated or request.pace is not None)
     entry = enqueue(home(), request, station.name, hold=hold)
     start_runner(home(), station.name)
     return entry, findings

@@ -50,7 +50,8 @@ class Runner:
     def opens(self, doors: Doors) -> None:
         """Tell where it is reached; from now on signals stop the run in order."""
         began = WallClock().start.isoformat(timespec="seconds")
-        self._tell(replace(self._state, doors=doors, began=began))
+        self._state = replace(self._state, doors=doors, began=began)
+        self.entry.tell(self._state)
         if hasattr(signal, "SIGHUP"):
             signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal that is closed stops nothing
         self._listen()
@@ -123,8 +124,12 @@ class Runner:
         )
 
     def _tell(self, state: RunState) -> None:
+        """Tell it on disk; a disk that does not take it stops nothing."""
         self._state = state
-        self.entry.tell(state)
+        try:
+            self.entry.tell(state)
+        except OSError as error:
+            print(f"{self.entry.folder}: the state cannot be written ({error.strerror})", file=sys.stderr, flush=True)
 
 
 def _announce(findings: Sequence[Finding]) -> None:

@@ -155,6 +155,7 @@ def _row(entry: Entry) -> dict[str, Any]:
         "station": entry.station,
         "phase": None if status is None else status.phase or None,
         "share_done": None if status is None else round(status.share_done, 4),
+        "latched": [] if status is None else list(status.latched),
         "prompts": [] if status is None else [prompt.key for prompt in status.prompts],
         "run_id": state.run_id or None,
         "run_file": state.run_file or None,

@@ -74,20 +74,23 @@ class Waiting(Protocol):
     def waiting(self) -> Prompt | None:
         """The one that waits for its answer."""
 
-    def attend(self) -> None:
-        """Hear that somebody can answer."""
-
 
 @runtime_checkable
 class Asking(Protocol):
     """An engine that shows what it asks."""
 
-    prompts: Waiting
+    @property
+    def prompts(self) -> Waiting:
+        """What it asks."""
 
 
 @runtime_checkable
 class Resettable(Protocol):
     """An engine whose interlocks can be armed again."""
+
+    @property
+    def latched(self) -> tuple[str, ...]:
+        """Names of the interlocks that wait for it."""
 
     def reset_interlock(self, name: str, person: str, reason: str) -> object:
         """Arm it again; says, or raises ValueError with, the sentence why it cannot be."""
@@ -158,8 +161,6 @@ class Desk:
         self._say(state="running", run_id=run.run_id, run_file=str(run.run_file), journal=str(run.journal))
         for entry in early:
             entry(run)
-        if isinstance(run.engine, Asking):
-            run.engine.prompts.attend()  # clients come and go, but one can always come
         if self.withdrawn is not None:
             run.engine.stop(*self.withdrawn)
 
@@ -175,7 +176,7 @@ class Desk:
             self._told = self._now(self._run)
             self._run = None
             turns = list(self._turns.values())
-        self._say(state="closing", phase="", prompts=())
+        self._say(state="closing", phase="", prompts=(), latched=())
         for turn in turns:
             turn.end(refusal=ENDED)
 
@@ -360,6 +361,7 @@ class Desk:
             elapsed_s=elapsed_s,
             planned_s=planned_s,
             prompts=() if prompt is None else (prompt,),
+            latched=run.engine.latched if isinstance(run.engine, Resettable) else (),
         )
 
     def _say(self, **changed: Any) -> None:

@@ -60,7 +60,11 @@ def _prompt_from_pb(said: pb.Prompt) -> Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What goes on just now.  Times are on the run's clock; ``run_file`` is there when the run has ended."""
+    """What goes on just now.
+
+    Times are on the run's clock; ``run_file`` is there when the run has ended; ``latched`` are the interlocks that hold
+    the bench until a person resets them.
+    """
 
     number: int
     state: str
@@ -75,6 +79,7 @@ class Status:
     planned_s: float = 0.0
     controller: str = ""
     followers: int = 0
+    latched: tuple[str, ...] = ()
     prompts: tuple[Prompt, ...] = ()
     ending: Ending | None = None
 
@@ -88,6 +93,7 @@ class Status:
     def from_pb(said: pb.StatusReply) -> Status:
         """As it was sent."""
         plain: dict[str, Any] = {item.name: getattr(said, item.name) for item in fields(Status)[:-2]}
+        plain["latched"] = tuple(said.latched)
         prompts = tuple(map(_prompt_from_pb, said.prompts))
         return Status(**plain, prompts=prompts, ending=Ending.from_pb(said.ending) if said.HasField("ending") else None)
 

@@ -1,0 +1,378 @@
+"""Runs in processes of their own: the queue, who holds a station, and what people type."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import run_queue
+from bench.cli import main
+from bench.rpc.doors import Doors
+from bench.rpc.messages import Ending
+from bench.run_queue import Entry, QueueError, RunState, StationLock, enqueue, entries, find, station_holder, waiting
+from bench.runner import Runner
+from bench.session import Override, Request
+from bench.station import Station
+from data.run import Run
+from instruments.clock import WallClock
+
+WALL = WallClock()
+RECORD = Request("flow-record", "sim", {"recording": "10 min"})
+WORDS = ("run", "flow-record", "--station", "sim", "--set", "recording=10 min", "--detach")
+TAKES_A_STATION = """
+import sys, time
+from pathlib import Path
+from bench.run_queue import StationLock
+lock = StationLock.take(Path(sys.argv[1]), "sim")
+lock.tell({"number": 7})
+print("taken", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A state folder of its own, and a working folder beside it."""
+    monkeypatch.setenv("PUMPBENCH_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Exit code, stdout and stderr of a command line."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in words])
+        found = capsys.readouterr()
+        return int(ended.value.code or 0), found.out, found.err
+
+    return run
+
+
+def until(condition: Callable[[], Any], within_s: float = 30.0) -> None:
+    """Wait in real time for something that happens in another process."""
+    by = WALL.now() + within_s
+    while not condition():
+        assert WALL.now() < by, "it did not happen"
+        WALL.sleep(0.02)
+
+
+# ------------------------------------------------------------------------------------------------------- the queue
+
+
+def test_a_request_comes_out_of_the_queue_as_it_went_in(home: Path) -> None:
+    override = Override("calibration", "Ada", "the certificate is on its way")
+    request = Request(
+        "flow-accuracy", "a.toml", {"analysis": "1 h"}, "d", "s", "c", "f", ["x@1h"], 4, Path("o"), 2.0, "Ada",
+        [override], 30.0,
+    )  # fmt: skip
+    (entry,) = [enqueue(home, request, "sim", hold=True)]
+    assert entries(home) == [entry]
+    found = entries(home)[0].request()
+    for item in fields(Request):
+        assert getattr(found, item.name) == getattr(request, item.name), item.name
+
+
+def test_every_field_of_a_request_can_wait_in_the_queue(home: Path) -> None:
+    """Whoever adds one that cannot be written down sees it here."""
+    assert enqueue(home, RECORD, "sim").request() == replace(RECORD, faults=[], overrides=[])
+
+
+def test_a_person_can_answer_a_detached_run_unless_its_time_jumps(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+    monkeypatch.setattr(run_queue, "start_runner", lambda home, station: started.append(station))
+    for pace, attended in ((None, False), (60.0, True)):
+        entry, findings = run_queue.submit(replace(RECORD, pace=pace))
+        assert entry.request().attended == attended
+        assert [finding.code for finding in findings] == ["duration"]
+    assert started == ["sim", "sim"]
+
+
+def test_runs_are_numbered_without_a_gap_and_wait_by_station(home: Path) -> None:
+    for station in ("a", "b", "a"):
+        enqueue(home, RECORD, station)
+    assert [entry.number for entry in entries(home)] == [1, 2, 3]
+    assert [entry.number for entry in waiting(home, "a")] == [1, 3]
+    assert waiting(home, "a")[0].claim()
+    assert not entries(home)[0].claim()
+    assert [entry.number for entry in waiting(home, "a")] == [3]
+
+
+def test_a_replay_cannot_wait(home: Path) -> None:
+    with pytest.raises(QueueError, match="run it in the foreground"):
+        enqueue(home, replace(RECORD, replay={}), "sim")
+    assert entries(home) == []
+
+
+def test_what_another_version_wrote_is_read_as_far_as_it_goes(home: Path) -> None:
+    entry = enqueue(home, RECORD, "sim")
+    path = entry.folder / "request.json"
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), "new": 1}), "utf-8")
+    assert entries(home) == [entry]
+    old = replace(entry, request_fields={"procedure": "p", "station": "s", "out": "o", "overrides": [], "gone": 1})
+    with pytest.raises(QueueError, match="run 1 was queued by another version"):
+        old.request()
+
+
+def test_the_files_of_the_queue_are_for_their_user_alone(home: Path) -> None:
+    entry = enqueue(home, RECORD, "sim")
+    entry.tell(RunState("running"))
+    lock = StationLock.take(home, "sim")
+    assert lock is not None
+    lock.release()
+    for path in home.rglob("*"):
+        assert stat.filemode(path.stat().st_mode)[4:] == "------", path
+
+
+def test_the_state_folder_is_where_the_platform_has_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert run_queue.home() == tmp_path / "home"
+    monkeypatch.delenv("PUMPBENCH_HOME")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert run_queue.home() == tmp_path / "pumpbench"
+    monkeypatch.setenv("XDG_STATE_HOME", "relative")
+    assert run_queue.home() == Path.home() / ".local" / "state" / "pumpbench"
+
+
+# ------------------------------------------------------------------------------------------------------ the stations
+
+
+@pytest.fixture
+def holder(home: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds the station for run 7."""
+    command = [sys.executable, "-P", "-c", TAKES_A_STATION, str(home)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "taken\n"
+        yield process
+        process.kill()
+
+
+def test_a_station_is_held_by_one_process_until_that_is_gone_however_it_went(
+    holder: subprocess.Popen[str], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_queue, "HOLD_ON_S", 0.0)
+    assert station_holder(home, "sim") == 7
+    assert StationLock.take(home, "sim") is None
+    holder.kill()
+    holder.wait()
+    assert f'"pid": {holder.pid}' in (home / "stations" / "sim.lock").read_text()
+    assert station_holder(home, "sim") is None
+    lock = StationLock.take(home, "sim")
+    assert lock is not None
+    assert StationLock.take(home, "sim") is None
+    lock.release()
+
+
+def test_a_run_whose_runner_died_is_known_and_what_to_do_about_it(holder: subprocess.Popen[str], home: Path) -> None:
+    entry = replace(enqueue(home, RECORD, "sim"), number=7)
+    entry.claim()
+    entry.tell(RunState("running", holder.pid, Doors("unix:/x", "unix:/y"), journal="r.journal"))
+    assert entry.state().state == "running"
+    holder.kill()
+    holder.wait()
+    died = entry.state()
+    assert died.state == "died"
+    assert died.ending is not None
+    assert died.ending.exit_code == 3
+    assert "see that the bench is safe" in died.ending.reason
+    assert died.ending.reason.endswith("pumpbench recover r.journal")
+
+
+def test_a_foreground_run_of_a_real_station_waits_for_nobody(
+    holder: subprocess.Popen[str], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_queue, "HOLD_ON_S", 0.1)
+    real = Station.model_validate({"name": "sim", "instruments": {"a": {"driver": "x"}}, "roles": {}})
+    assert not real.simulated
+    with pytest.raises(QueueError, match=r'station "sim" is held by run 7; wait for its end, or queue .* --detach'):
+        run_queue.holding(real).__enter__()
+    holder.kill()
+    holder.wait()
+    with run_queue.holding(real):
+        assert station_holder(home, "sim") == 0
+    assert station_holder(home, "sim") is None
+
+
+# ------------------------------------------------------------------------------------------------ what people type
+
+
+def test_bad_input_is_told_at_once_and_nothing_is_queued(said: Callable[..., tuple[int, str, str]], home: Path) -> None:
+    for words, sentence in (
+        (("--fault", "x@1h"), "there is no fault"),
+        (("--set", "recordin=1 h"), "recordin"),
+        (("--dut", "nothing"), "there is no shipped file"),
+    ):
+        code, out, err = said(*WORDS, *words)
+        assert (code, out) == (2, "")
+        assert sentence in err
+        assert len(err.splitlines()) == 1
+    assert entries(home) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("attach", "99"),
+        ("stop", "99"),
+        ("pause", "99"),
+        ("note", "99", "x"),
+        ("answer", "99", "k", "v"),
+        ("start", "99"),
+    ],
+)
+def test_an_unknown_run_is_one_sentence(words: tuple[str, ...], said: Callable[..., tuple[int, str, str]]) -> None:
+    assert said("runner", *words) == (2, "", 'pumpbench: there is no run "99"; see: pumpbench runner list\n')
+
+
+def test_without_a_number_the_one_run_that_goes_on_is_meant(home: Path) -> None:
+    with pytest.raises(QueueError, match="no run goes on"):
+        find(home, None)
+    first, second = (enqueue(home, RECORD, "sim") for _ in range(2))
+    with pytest.raises(QueueError, match=r"several runs can be meant \(1, 2\)"):
+        find(home, None)
+    first.tell(RunState("ended", run_id="abc-1", ending=Ending("ended")))
+    assert find(home, None) == second
+    assert find(home, "1") == find(home, "01") == find(home, "abc") == first
+
+
+def test_a_run_that_waits_is_withdrawn_and_a_run_that_has_ended_is_not_stopped(
+    said: Callable[..., tuple[int, str, str]], home: Path
+) -> None:
+    entry = enqueue(home, RECORD, "sim")
+    assert said("runner", "stop", "--person", "Ada", "--reason", "wrong pump")[0] == 0
+    assert entry.state().ending == Ending("withdrawn", reason="wrong pump", person="Ada", exit_code=2)
+    assert waiting(home, "sim") == []
+    code, _, err = said("runner", "stop", "1")
+    assert (code, err) == (2, "pumpbench: run 1 has ended: withdrawn\n")
+    code, out, _ = said("runner", "attach", "1")
+    assert (code, out) == (2, "status    withdrawn by Ada: wrong pump\n")
+
+
+def test_the_list_tells_what_is_known(said: Callable[..., tuple[int, str, str]], home: Path) -> None:
+    assert said("runner", "list") == (0, "no run was started with --detach\n", "")
+    over = Ending("ended", "completed", "all steps done", verdict="pass", run_file="r.h5")
+    enqueue(home, RECORD, "sim").tell(RunState("ended", run_id="abc", run_file="r.h5", ending=over))
+    enqueue(home, RECORD, "sim")
+    first, second = json.loads(said("runner", "list", "--json")[1])
+    assert (first["run"], first["status"], first["verdict"], first["exit_code"]) == (1, "completed", "pass", 0)
+    assert (second["state"], second["verdict"], second["run_file"]) == ("waiting", None, None)
+    lines = said("runner", "list")[1].splitlines()
+    assert [line.split()[:2] for line in lines[1:]] == [["1", "completed"], ["2", "waiting"]]
+
+
+def test_hold_is_for_detached_runs(said: Callable[..., tuple[int, str, str]]) -> None:
+    assert "--hold needs --detach" in said("run", "flow-record", "--station", "sim", "--hold")[2]
+
+
+# -------------------------------------------------------------------------------------------------- real processes
+
+
+def wait_for(entry: Entry, *states: str) -> RunState:
+    until(lambda: entry.state().state in states or entry.state().ending)
+    state = entry.state()
+    assert state.state in states, state
+    return state
+
+
+def test_two_runs_of_one_station_go_in_order_each_in_a_process_of_its_own(
+    said: Callable[..., tuple[int, str, str]], home: Path
+) -> None:
+    code, out, _ = said(*WORDS, "--hold", "--pace", "20", "--json")
+    assert (code, json.loads(out)["state"]) == (0, "held")
+    code, out, _ = said(*WORDS, "--json")
+    assert (code, json.loads(out)["state"]) == (0, "waiting")
+    first, second = entries(home)
+    assert said("runner", "start", "1", "--person", "Ada")[0] == 0
+    assert said("runner", "stop", "1", "--person", "Ben", "--reason", "enough")[1].startswith("run 1 stops")
+    code, out, _ = said("runner", "attach", "1")
+    assert code == 4
+    assert "status    aborted by Ben: enough\nverdict   not-measured\n" in out
+    code, out, _ = said("runner", "attach", "2")
+    assert code == 4
+    assert "status    completed\n" in out
+    runs = [entry.state() for entry in (first, second)]
+    assert runs[0].pid != runs[1].pid
+    assert [Path(run.run_file).name[-7:] for run in runs] == ["0001.h5", "0002.h5"]
+
+
+def test_a_run_survives_its_client_and_its_terminal_and_a_termination_stops_it_in_order(
+    said: Callable[..., tuple[int, str, str]], home: Path
+) -> None:
+    said(*WORDS, "--pace", "1")
+    said(*WORDS)
+    first, second = entries(home)
+    pid = wait_for(first, "running").pid
+    assert os.getsid(pid) == pid != os.getsid(0), "no terminal can end it"
+    os.kill(pid, signal.SIGHUP)
+    assert detached_by_control_c("1") == 130
+    assert said("runner", "pause", "1", "--person", "Ada")[1] == "run 1 is paused\n"
+    assert json.loads(said("runner", "list", "--json")[1])[0]["state"] == "paused"
+    os.kill(pid, signal.SIGTERM)
+    over = wait_for(first, "ended").ending
+    assert over is not None
+    assert (over.status, over.reason) == ("aborted", "stopped by SIGTERM")
+    with Run.open(Path(over.run_file)) as run:
+        assert all(event.fields["confirmed"] for event in run.records("confirm"))
+    until(lambda: station_holder(home, "sim") is None)
+    assert second.state().state == "waiting", "whoever ends a runner does not want the next one"
+
+
+def detached_by_control_c(run: str) -> int:
+    """Exit code of a client that was left when it had shown something."""
+    command = [sys.executable, "-P", "-m", "bench.cli", "runner", "attach", run]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as client:
+        assert client.stdout is not None
+        assert "phase recording" in client.stdout.readline()
+        client.send_signal(signal.SIGINT)
+        return client.wait()
+
+
+def test_a_file_that_changed_while_a_run_waited_ends_it_before_anything_moves(
+    home: Path, sim_station: Callable[..., Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    station = sim_station(Path.cwd())
+    entry = enqueue(home, replace(RECORD, station="station.toml"), "sim")
+    station.write_text("name = 3", "utf-8")
+    ending = Runner(entry).conduct()
+    assert (ending.state, ending.exit_code, ending.journal) == ("refused", 2, "")
+    assert "station.toml" in ending.reason
+    assert entry.state().ending == ending
+    assert capfd.readouterr().err == f"{ending.reason}\n"
+
+
+def test_a_program_that_breaks_is_told_to_those_who_follow(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise KeyError("x")
+
+    monkeypatch.setattr("bench.runner.conduct", broken)
+    ending = Runner(enqueue(home, RECORD, "sim")).conduct()
+    assert (ending.state, ending.exit_code) == ("refused", 3)
+    assert "KeyError: 'x'; see " in ending.reason
+
+
+def test_a_state_that_cannot_be_written_does_not_hold_up_the_end(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    runner = Runner(enqueue(home, replace(RECORD, station="gone.toml"), "sim"))
+    monkeypatch.setattr(Entry, "tell", full)
+    assert runner.conduct().state == "refused"
+    assert "the state cannot be written (No space left on device)" in capfd.readouterr().err
