@@ -68,6 +68,10 @@ class Course(Protocol):
 
     phase: str
 
+    @property
+    def ending(self) -> bool:
+        """Whether the steps have ended and the teardown goes on."""
+
     def hold(self, until: float, met: Event) -> None:
         """Wait to a clock time, longer by pauses, or until ``met`` is set; raises Halted when the steps are to end."""
 
@@ -95,7 +99,8 @@ class Executor:
     def __post_init__(self) -> None:
         rig = self.opened.rig
         hands = None if rig is None else rig.operator
-        self.prompts = Prompts(self.opened.clock, self.record, self.course.hold, self.course.nudge, hands)
+        course = self.course
+        self.prompts = Prompts(self.opened.clock, self.record, course.hold, course.nudge, lambda: course.ending, hands)
         for instrument in self.opened.instruments.values():
             if hasattr(instrument, "operator"):
                 instrument.operator = self.prompts

@@ -19,6 +19,9 @@ from instruments.instrument import InstrumentError
 LOOK_S = 1.0
 """How often a wait looks by itself whether the run is to end: an interlock in a teardown may wake nobody."""
 
+ENDING_S = 300.0
+"""Longest wait for an answer in a teardown: the bench is to be made safe, and perhaps everybody has gone home."""
+
 TRIES = 3
 """How often a simulated operator is asked again when its answer was refused."""
 
@@ -80,8 +83,9 @@ class _Waiting:
 
     prompt: Prompt
     asked_s: float
-    latest_s: float
+    longest_s: float
     answered: Event
+    latest_s: float = 0.0  # later by pauses
     first: tuple[float | str, str] | None = None
     answer: Answer | None = None
 
@@ -94,6 +98,7 @@ class Prompts:
     ----------
     hold : waits to a clock time, longer by pauses, or until an event is set; raises when the steps are to end.
     nudge : has ``hold`` look at its event.
+    ending : whether the steps have ended and the teardown goes on.
     hands : the simulated operator of a simulated station.
     longest_s : a prompt without an answer for longer ends the run; None waits for ever.
     """
@@ -102,6 +107,7 @@ class Prompts:
     record: Record
     hold: Callable[[float, Event], None]
     nudge: Callable[[], None]
+    ending: Callable[[], bool] = lambda: False
     hands: Hands | None = None
     longest_s: float | None = None
     file: AnswerFile | None = None
@@ -171,8 +177,9 @@ class Prompts:
         if self._waiting is not None:
             raise PromptError(prompt.key, f'cannot be asked while "{self._waiting.prompt.key}" waits for its answer')
         asked_s = self.clock.now()
-        latest_s = math.inf if self.longest_s is None else asked_s + self.longest_s
-        waiting = _Waiting(prompt, asked_s, latest_s, self.clock.event())
+        longest_s = math.inf if self.longest_s is None else self.longest_s
+        longest_s = min(longest_s, ENDING_S) if self.ending() else longest_s
+        waiting = _Waiting(prompt, asked_s, longest_s, self.clock.event(), asked_s + longest_s)
         self.record("prompt", {**asdict(prompt), "details": dict(prompt.details)}, urgent=True)
         self._waiting = waiting
         try:
@@ -211,7 +218,7 @@ class Prompts:
         """Wait for the answer, at most to a clock time, later by pauses; raises PromptError when it takes too long."""
         while waiting.answer is None and (now := self.clock.now()) < until:
             if now >= waiting.latest_s:
-                raise PromptError(waiting.prompt.key, f"nobody answered within {self.longest_s:g} s")
+                raise PromptError(waiting.prompt.key, f"nobody answered within {waiting.longest_s:g} s")
             look = min(until, waiting.latest_s, now + LOOK_S)
             self.hold(look, waiting.answered)
             paused_s = self.clock.now() - look

@@ -67,11 +67,16 @@ class Terminal:
 
     def asked(self, prompt: Prompt) -> None:
         """Show a prompt and begin to read what is typed."""
+        from data.quantities import plain_number
+
         self.hush(True)
         self._shown, self._second, self._name = prompt, False, ""
         click.echo(f"\n{prompt.text}", err=True)
-        for name, value in prompt.details:
-            click.echo(f"  {name}: {value}", err=True)
+        if prompt.details:
+            words = (
+                f"{name} {value if isinstance(value, str) else plain_number(value)}" for name, value in prompt.details
+            )
+            click.echo(f"  ({'; '.join(words)})", err=True)
         if prompt.picture:
             click.echo(f"  drawing: {prompt.picture}", err=True)
         self._invite(prompt)

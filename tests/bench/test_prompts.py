@@ -17,7 +17,7 @@ from instruments.simulation.operator import SimulatedOperator
 from instruments.simulation.parameters import PlantParameters
 from instruments.simulation.plant import Plant
 from protocols.interlock import Interlock
-from protocols.steps import Ask, Confirm, Phase, Step
+from protocols.steps import Ask, Confirm, Phase, SetValve, Step
 
 SOON = Phase("soon", for_s=1.0)  # time for a test to put somebody there
 LEVEL = Confirm("level", "level-balance", "Level the balance.")
@@ -294,6 +294,15 @@ def test_a_longest_wait_ends_the_run_and_a_pause_does_not_count(toys: Any) -> No
     end = asked(toys, LEVEL, at=[limit, pause, resume])
     assert (end.status, end.reason) == (Status.ERROR, 'prompt "level": nobody answered within 30 s')
     assert toys.of("status")[0]["t"] == pytest.approx(81.0, abs=0.5)
+
+
+def test_a_teardown_waits_for_a_person_only_so_long(toys: Any) -> None:
+    toys.run(Phase("one", for_s=10.0), teardown=[LEVEL, SetValve("vent", True)])
+    assert [step["outcome"] for step in toys.of("teardown")] == [
+        'not done: prompt "level": nobody answered within 300 s',
+        "done",
+    ]
+    assert toys.of("status")[0]["t"] == pytest.approx(310.0, abs=0.5)
 
 
 def test_no_step_is_asked_again_after_a_pause(toys: Any) -> None:

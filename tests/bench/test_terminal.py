@@ -13,7 +13,9 @@ from data.checks import Status
 from instruments.clock import PacedClock, VirtualClock
 from protocols.steps import Ask, Confirm, Phase, Step
 
-LEVEL = Confirm("level", "level-balance", "Level the balance.", picture="level.svg", details=(("bubble", "centre"),))
+LEVEL = Confirm(
+    "level", "level-balance", "Level the balance.", picture="level.svg", details=(("bubble", "centre"), ("tilt", 0.25))
+)
 VOLUME = Ask("volume", "", "Which volume?", "mL", 0.0, 40.0)
 LOOK = Ask("look", "", "How does it look?", choices=("clear", "cloudy"))
 TWICE = Ask("rate", "", "Which rate?", "uL/h", second_person=True)
@@ -48,7 +50,12 @@ def test_what_is_typed_answers_the_prompt(at_terminal: Any, step: Step, typed: s
 def test_the_prompt_is_shown_with_what_belongs_to_it(at_terminal: Any, capsys: pytest.CaptureFixture[str]) -> None:
     at_terminal("\n", LEVEL)
     shown = capsys.readouterr().err
-    for words in ("Level the balance.", "bubble: centre", "drawing: level.svg", "Ada, Enter when it is done: "):
+    for words in (
+        "Level the balance.",
+        "(bubble centre; tilt 0.25)",
+        "drawing: level.svg",
+        "Ada, Enter when it is done: ",
+    ):
         assert words in shown
 
 
