@@ -335,8 +335,9 @@ class Engine:
 
     def _fail(self, reason: str) -> None:
         self._tell("error", reason)
-        self._safety.trip(reason)
-        self._finish(End(Status.ERROR, reason))
+        end = End(Status.ERROR, reason)
+        self._safety.trip(reason, self.phase, lambda: self._finish(end))
+        self._finish(end)
 
     def _finish(self, end: End) -> None:
         """Keep the first end, but an interlock or an error in the teardown after the last step; wake the steps."""

@@ -174,8 +174,7 @@ class Interlocks:
         acted_s = None
         if action == "stop":
             standing.action, standing.cause = action, cause
-            acted_s = self._safety.trip(cause, self._course.phase)
-            self._course.stopped(cause)
+            acted_s = self._safety.trip(cause, self._course.phase, lambda: self._course.stopped(cause))
         else:
             acted_s = self._hold(standing, cause)
         self._keep(standing)

@@ -49,6 +49,8 @@ class Safety:
         self._lock = opened.clock.lock()  # never held over a command
         self._idle = opened.clock.event()
         self._idle.set()
+        self._settled = opened.clock.event()  # no ordered steps are being done
+        self._settled.set()
         self._under_way = 0
         self._overtaken = False
         self._stood: list[tuple[SafeStep, bool]] = []  # valves that the hold moved, and how they stood before
@@ -82,11 +84,15 @@ class Safety:
 
     # -- going safe
 
-    def trip(self, cause: str, phase: str = "") -> float | None:
+    def trip(self, cause: str, phase: str = "", latched: Callable[[], object] = lambda: None) -> float | None:
         """Latch, and put the station into its safe state at once; None when it was safe already.
 
         Never waits for a command that another thread is in the middle of, and for the write of a valve only briefly:
         what such a command does is undone when it ends, and by `make_safe`.
+
+        Parameters
+        ----------
+        latched : called when nothing can be driven any more, before the first step.
 
         Returns
         -------
@@ -96,17 +102,27 @@ class Safety:
             if self.cause is not None:
                 return None
             self.cause = cause
-        self._record("safe-state", {"cause": cause, "phase": phase})
-        self._let_end()
-        return self._take(steps_for(phase, self._opened.station.safe_state))
+            self._settled.clear()
+        try:
+            latched()
+            self._record("safe-state", {"cause": cause, "phase": phase})
+            self._let_end()
+            return self._take(steps_for(phase, self._opened.station.safe_state))
+        finally:
+            self._settled.set()
 
     def go_safe(self, phase: str = "") -> None:
         """Run the station's ordered safe state at the end of a run that did not trip."""
         self._take(steps_for(phase, self._opened.station.safe_state))
 
     def make_safe(self) -> set[str]:
-        """Call every instrument's own `make_safe`, side by side, each with a deadline; returns those that hang."""
+        """Call every instrument's own `make_safe`, side by side, each with a deadline; returns those that hang.
+
+        Waits for the end of the ordered safe state.
+        """
         clock = self._opened.clock
+        longest_s = sum(step.wait_s or step.within_s for step in self._opened.station.safe_state)
+        clock.wait(self._settled, clock.now() + longest_s + MAKE_SAFE_S)
         jobs = [_Job(instrument) for instrument in self._opened.instruments.values()]
         ended = clock.event()
 

@@ -1,0 +1,129 @@
+"""Latches that outlive their run: a file that only grows, and a next run that demands a named person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.cli import main
+from bench.latch import LatchError, Latches, latches_of
+from bench.session import Override, Request, Result, conduct
+from bench.station import load_station
+from data.checks import Status
+from data.run import Run
+
+NOW = datetime(2026, 3, 1, 8, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+def latches(tmp_path: Path) -> Latches:
+    """Latches of a station that has none yet."""
+    return Latches(tmp_path / "stations" / "lab.latches")
+
+
+def test_what_was_latched_stays_until_it_is_reset(latches: Latches) -> None:
+    assert latches.standing() == []
+    latches.latch("pressure", "too high", NOW)
+    latches.latch("leak", "wet", NOW)
+    latches.latch("pressure", "too high again", NOW)
+    assert [(latch.interlock, latch.cause) for latch in Latches(latches.file).standing()] == [
+        ("pressure", "too high"),
+        ("leak", "wet"),
+    ]
+    latches.reset("pressure", "Ada", "a kink", NOW)
+    assert [latch.interlock for latch in latches.standing()] == ["leak"]
+
+
+def test_a_reset_needs_a_person_and_a_reason_and_is_kept(latches: Latches) -> None:
+    latches.latch("pressure", "too high", NOW)
+    for person, reason in (("", "a kink"), ("Ada", " ")):
+        with pytest.raises(LatchError, match="give both"):
+            latches.reset("pressure", person, reason, NOW)
+    assert [latch.interlock for latch in latches.reset_all("Ada", "a kink", NOW)] == ["pressure"]
+    assert latches.standing() == []
+    said = latches.history()[-1]
+    assert (said["event"], said["person"], said["reason"]) == ("reset", "Ada", "a kink")
+    assert said["utc"] == "2026-03-01T08:30:00.000+00:00"
+
+
+@pytest.mark.parametrize("lost", range(1, 60, 7))
+def test_a_latch_that_a_power_cut_tore_is_still_one(latches: Latches, lost: int) -> None:
+    latches.latch("leak", "wet", NOW)
+    latches.latch("pressure", "too high", NOW)
+    latches.file.write_bytes(latches.file.read_bytes()[:-lost])
+    assert len(latches.standing()) == 2
+    latches.reset_all("Ada", "looked at both", NOW)
+    assert latches.standing() == []
+
+
+def test_a_file_that_cannot_be_read_is_told_with_its_name(latches: Latches) -> None:
+    latches.file.mkdir(parents=True)
+    with pytest.raises(LatchError, match=r"lab\.latches: cannot be read"):
+        latches.standing()
+
+
+def test_a_simulated_station_is_latched_only_where_somebody_asked_for_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("PUMPBENCH_HOME", raising=False)
+    assert latches_of(load_station("sim")) is None
+    monkeypatch.setenv("PUMPBENCH_HOME", str(tmp_path))
+    found = latches_of(load_station("sim"))
+    assert found is not None
+    assert found.file == tmp_path / "stations" / "sim.latches"
+
+
+def test_a_real_station_is_latched_where_the_platform_keeps_a_users_state(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("PUMPBENCH_HOME", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
+    found = latches_of(load_station("template"))
+    assert found is not None
+    assert found.file.parent == tmp_path / "pumpbench" / "stations"
+
+
+# ----------------------------------------------------------------------------------------------- from run to run
+
+
+@pytest.fixture
+def latching(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A state folder in which simulated stations are latched."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("PUMPBENCH_HOME", str(home))
+    return home
+
+
+def test_a_station_that_was_stopped_starts_again_only_when_a_named_person_says_why(
+    latching: Path,
+    occluded: Request,
+    trip: Callable[..., Result],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert trip().end.status is Status.STOPPED_BY_INTERLOCK
+    station = load_station(occluded.station).name
+    words = ["run", "flow-record", "--station", occluded.station, "--set", "recording=10 min", "--out", str(tmp_path)]
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert f'station "{station}": interlock "outlet-pressure" acted on 2026-01-01 00:' in said
+    assert '--override latched --person NAME --reason "..."' in said
+    result = restarted(occluded, tmp_path)
+    with Run.open(result.run_file) as run:
+        (override,) = run.records("override")
+        assert (override.fields["finding"], override.fields["person"]) == ("latched", "Ada")
+    assert Latches(latching / "stations" / f"{station}.latches").standing() == []
+
+
+def restarted(occluded: Request, out: Path) -> Result:
+    """A run that a person lets start on the station that was stopped."""
+    override = Override("latched", "Ada", "the tip was closed; opened")
+    options: dict[str, Any] = {"settings": {"recording": "10 min"}, "out": out, "overrides": [override]}
+    return conduct(Request("flow-record", occluded.station, person="Ada", **options))
