@@ -217,7 +217,7 @@ class Sampler:
                 # The block's times are nominal; by the clock its last sample is from just now.
                 t = block.t + (self.clock.now() - block.t[-1])
                 self._judge(t, block.values, block.quality)
-                self._count_on(block.first, len(block.t), float(t[0]), float(t[-1]))
+                self._count_on(block.first, len(block.t), float(block.t[0]), float(block.t[-1]))
                 self.recorder.block(self._marked(block, t))
             if len(block.t) < most:
                 return

@@ -273,6 +273,36 @@ def test_a_lost_instrument_that_guards_nothing_is_a_gap(toys: Any, longest_block
     assert sum(len(block.t) for block in toys.blocks if block.stream == "scale") == 570
 
 
+def test_samples_that_are_missing_without_an_outage_are_told(toys: Any) -> None:
+    toys.gauge.hole = (900, 5)
+    toys.run(Phase("one", for_s=100.0), longest_block_s=40.0)
+    (gap,) = toys.of("gap")
+    assert (gap["instrument"], gap["samples"], gap["places"]) == ("gauge", 5, 1)
+    assert (gap["from_s"], gap["to_s"]) == (pytest.approx(89.9), pytest.approx(90.5))
+
+
+def test_readings_that_a_slow_instrument_misses_are_told_together(toys: Any) -> None:
+    usual = toys.scale.sample
+
+    def slow() -> Any:
+        reading = usual()
+        toys.clock.sleep(2.5 if 20.0 <= reading.t < 40.0 else 0.0)  # as a reconnection within a retry takes
+        return reading
+
+    toys.scale.sample = slow
+    toys.run(Phase("one", for_s=100.0))
+    (gap,) = toys.of("gap")
+    assert (gap["instrument"], gap["samples"], gap["places"]) == ("scale", 14, 7)
+    assert (gap["from_s"], gap["to_s"]) == (20.0, 41.0)
+    assert toys.of("outage") == []
+
+
+def test_an_outage_is_not_told_as_a_gap_too(toys: Any) -> None:
+    toys.gauge.lost, toys.scale.lost = [(30.0, 40.0)], [(50.0, 60.0)]
+    toys.run(Phase("one", for_s=100.0))
+    assert toys.of("gap") == []
+
+
 def test_a_missing_instrument_ends_the_run_with_an_error_and_a_readable_record(toys: Any) -> None:
     toys.scale.missing = True
     end = toys.run()
