@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 
 from bench.engine import Engine
+from bench.protection import SafeStep
 from bench.recorder import Recorder
-from bench.station import SafeStep, Station, load_station, open_station, station_path
+from bench.station import Station, load_station, open_station, station_path
 from data.checks import Status
 from data.journal import DiskFile, JournalWriter
 from instruments.clock import WallClock

@@ -13,6 +13,7 @@ import pytest
 from bench.latch import Latches
 from data.checks import Status
 from data.samples import Quality
+from instruments.clock import WallClock
 from protocols.interlock import Interlock
 from protocols.steps import Phase, SetValve, Tare, above
 
@@ -166,6 +167,20 @@ def test_a_run_may_be_paused_and_held_at_once(holding: Any) -> None:
     ]
     holding.run(Phase("one", for_s=60.0), at=at, interlocks=[HOLD])
     assert holding.of("phase")[-1]["t"] == pytest.approx(100.0)
+
+
+@pytest.mark.parametrize("action", ["hold", "stop"])
+def test_on_the_wall_clock_it_is_the_same(toy_bench: Any, action: Any) -> None:
+    toys = toy_bench(clock=WallClock(), stated={"hold": HELD})
+    toys.gauge.interval_s = 0.01
+    toys.gauge.pressure = peak(0.3, 0.5)
+    at = [(0.7, reset()), (0.9, reset())]
+    end = toys.run(Phase("one", for_s=0.6), at=at, interlocks=[replace(HOLD, action=action)], longest_block_s=0.05)
+    assert end.status is (Status.COMPLETED if action == "hold" else Status.STOPPED_BY_INTERLOCK)
+    assert toys.box.moves[0][1:] == ("vent", True)
+    assert 0.3 <= toys.box.moves[0][0] < 0.6
+    if action == "hold":
+        assert 0.9 < toys.of("phase")[-1]["t"] < 1.3
 
 
 # ------------------------------------------------------------------------------------------------------ flagging
