@@ -206,6 +206,15 @@ def test_a_closed_line_creeps_as_a_standard_linear_solid(make_plant):
     assert pressure == pytest.approx(expected, rel=2e-4)
 
 
+def test_a_closed_line_that_has_crept_holds_what_is_left_for_days():
+    network = Network(0.35, 1e-3, 0.0, 50.0, 0.0, 0.035, 1e-4, 300.0)
+    still = np.zeros(2_000_000)
+    response = respond(network, 100.0, 100.0, still, still, (0.0, 0.0))
+
+    assert response.p1[-1] == pytest.approx(100.0 / 1.1, rel=1e-9)
+    assert response.p1[1_000_000] == pytest.approx(response.p1[-1], rel=1e-13)
+
+
 def test_a_line_without_creep_keeps_its_pressure(make_plant):
     plant = closed(make_plant)
     push(plant, 49.0, 100.0, 100.1)
