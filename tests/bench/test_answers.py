@@ -32,7 +32,7 @@ TWICE = Prompt("rate", "read-programmer", "Which rate?", "number", "uL/h", secon
         (WORDS, "a  film\non top", "a film on top"),
         (Prompt("n", "", "How many?", "number", "1"), "3", 3.0),
         (Prompt("t", "", "How warm?", "number", "degC"), "310.15 K", 37.0),
-        (Prompt("m", "", "Mass?", "number", "mg"), "20 g", 20_000.0),
+        (Prompt("m", "", "Mass?", "number", "mg"), "0.02 kg", 20_000.0),
     ],
 )
 def test_an_answer_is_read_in_the_prompts_unit(prompt: Prompt, given: Any, value: float | str) -> None:

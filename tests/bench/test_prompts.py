@@ -60,8 +60,9 @@ def says(t: float, key: str, value: float | str, person: str, second: str = "") 
 
 
 def asked(toys: Any, *steps: Step, at: Iterable[At] = (), **more: Any) -> Any:
-    """A run with some prompts; its last phase follows the last answer."""
-    return toys.run(SOON, *steps, Phase("after", for_s=5.0), at=at, **more)
+    """A run with some prompts; its last phase follows the last answer.  One that still waits is stopped."""
+    stop = (3000.0, lambda engine: engine.stop("Eve", "it waits for ever"))
+    return toys.run(SOON, *steps, Phase("after", for_s=5.0), at=[*at, stop], **more)
 
 
 def refusals(toys: Any) -> list[str]:
