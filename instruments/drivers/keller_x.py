@@ -157,7 +157,7 @@ class KellerX(VisaInstrument, Polled):
             port.timeout = usual
 
     def _frame(self, port: MessageBasedResource, until: float, lengths: dict[int, int], exception: int) -> bytes:
-        head = self._bytes(port, 2, until)
+        head = port.read_bytes(2)
         while True:
             address, function = head
             if self.settings.address in (address, _ANY_ADDRESS):

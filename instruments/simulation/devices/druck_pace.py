@@ -97,7 +97,7 @@ class Header:
             self.short[short + rest.upper()] = short
             node = re.escape(short) + (f"(?:{rest})?" if rest else "")
             if not pattern:
-                pattern = node + ("1?" if rest else "")
+                pattern = node if short.startswith("*") else node + "1?"
             else:
                 pattern += f"(?::{node})?" if optional else f":{node}"
         self.pattern = re.compile(pattern, re.IGNORECASE)
@@ -408,7 +408,7 @@ class DruckPaceController(ByteDevice):
     def _go(self, kpa: float, kpa_per_s: float, t: float) -> None:
         """Let the pressure in the line go to a value."""
         self._course = Course(t, self._course.at(t), kpa, kpa_per_s)
-        if isinstance(self.outlet, RampActuator):
+        if isinstance(self.outlet, RampActuator) and t < self._course.end_s:
             self.outlet.ramp(kpa, kpa_per_s, t)
         else:
             self.on_time(t)

@@ -71,6 +71,7 @@ def ask(device, message, now=0.0):
         (":OUTP:STAT?", ":OUTP:STAT 0"),
         (":OUTP?", ":OUTP 0"),
         (":UNIT:PRES?", ":UNIT:PRES KPA"),
+        (":UNIT1:PRES?", ":UNIT1:PRES KPA"),
         (":INST:SN1?", ":INST:SN1 3213201"),
         (":SYST:ERR?", ':SYST:ERR 0,"No error"'),
     ],
@@ -191,6 +192,22 @@ def test_an_actuator_that_can_ramp_is_told_once(make):
     ask(pace, ":SOUR:PRES:SLEW:MODE LIN;:SOUR:PRES:SLEW 2;:SOUR:PRES 50;:OUTP:STAT 1")
     assert line.told == [(0.0, 50.0, 2.0)]
     assert pace.next_event() is None
+
+
+def test_the_line_of_the_plant_follows_the_controller(make_plant):
+    plant = make_plant(rate=None)
+    pressure = plant.truth["back_pressure_kpa"]
+    pace = DruckPaceController(plant.actuators["back_pressure_kpa"], noise_kpa=0.0, unit="KPA", vent_kpa_per_s=10.0)
+    for t, message in (
+        (1.0, ":SOUR:PRES:SLEW:MODE LIN;:SOUR:PRES:SLEW 2;:SOUR:PRES 20;:OUTP:STAT 1"),
+        (6.0, ":SOUR:PRES:SLEW 1"), (8.0, ":OUTP:STAT 0"), (12.0, ":OUTP:STAT 1"), (30.0, ":OUTP:STAT 0;:SOUR:VENT 1"),
+    ):  # fmt: skip
+        ask(pace, message, t)
+        for later in (0.5, 1.0, 1.5):
+            assert pressure.at(t + later) == pytest.approx(
+                pace._course.at(t + later), abs=1.6
+            )  # one or two grid points later
+    assert [pressure.at(t) for t in (29.0, 31.1, 60.0)] == [20.0, pytest.approx(9.0, abs=1.6), 0.0]
 
 
 def test_it_is_within_limits_after_it_has_stayed_there(pace):

@@ -1,0 +1,411 @@
+"""GE Druck PACE5000 and PACE6000 pressure controllers, first module (RS-232 9600 8N1, or LAN socket 5025).
+
+Sources: SCPI manual K0472 and notes of users.  A reply repeats the header of its query, queries are joined by ";" and
+come back joined, one query takes the unit about 100 ms.  There is no checksum: a reply counts only in its whole shape,
+a pressure that jumps is asked again, and unit and range stand beside each value, since a restart or a hand at the panel
+changes them.
+
+A command says nothing by itself.  It goes out with queries that read back what it should have done; when that reply is
+lost, the driver looks first and says it again only if the unit shows twice that it was not executed.
+
+That commands and queries share a message is the practice of other drivers.  From memory, not verified against a real
+unit: that ``VENT?`` stays at 2 after a vent until the next command, that an empty line ends half a message, and that
+pressures beyond 110 % of the range are not measured.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from data.quantity_fields import PressureKpa, TimeS, reads
+from data.samples import Channel, Quality, Reading
+from instruments.capabilities import Confirmation, PressureState
+from instruments.clock import Clock
+from instruments.instrument import (
+    Connection,
+    Identity,
+    InstrumentRefusal,
+    InstrumentReplyError,
+    InstrumentTimeout,
+    Polled,
+    Settings,
+)
+from instruments.visa import SerialLine, VisaInstrument, VisaSettings
+
+PressureRateKpaPerS = Annotated[float, reads("pressure-rate")]
+
+UNIT, UNIT_KPA = "HPA", 0.1
+"""The unit that the driver sets; the display shows it too."""
+
+SAME = 1e-6
+"""A set point is read back as it was sent within this share of the range, a slew within ten times this of itself."""
+
+_MEASURED_RANGE = 1.1
+_RANGE_KPA = {"MBAR": 0.1, "BAR": 100.0, "HPA": 0.1, "KPA": 1.0, "MPA": 1000.0, "PSI": 6.894757293168361}
+_RANGE = re.compile(r"(\d+(?:\.\d+)?)(mbar|bar|hPa|kPa|MPa|psi)g", re.IGNORECASE)
+
+_VENT = ":SOUR:PRES:LEV:IMM:AMPL:VENT"
+_SETPOINT = ":SOUR:PRES:LEV:IMM:AMPL"
+_SLEW = ":SOUR:PRES:SLEW"
+_BAND = ":SOUR:PRES:INL"
+_VENTING = ("1", "2")  # in progress, completed
+
+_DECIMAL = r"-?\d+(?:\.\d+)?(?:E[+-]\d+)?"
+_NUMBER = f"({_DECIMAL})"
+_FORMS = {
+    ":SENS:PRES:INL": rf"({_DECIMAL}, ?[01])", ":SENS:PRES:RANG": r'"([^"]*)"',
+    ":UNIT:PRES": r"([A-Z0-9]+)", ":OUTP:STAT": r"([01])", _VENT: r"([0-4])", _SETPOINT: _NUMBER, _SLEW: _NUMBER,
+    _SLEW + ":MODE": r"([A-Z]+)", _SLEW + ":OVER": r"([01])", _BAND: _NUMBER, _BAND + ":TIME": r"(\d+)",
+    ":SOUR:PRES:COMP1": _NUMBER, ":SYST:ERR": r'(-?\d+), ?"([^"]*)"',
+}  # fmt: skip
+_IDENTITY = re.compile(r"\*IDN ([^,]+),([^,]+),([^,]+),([^,\r\n]+)\r?\n")
+
+Fields = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Queries:
+    """Queries of one message, and the shape of their joined reply."""
+
+    headers: tuple[str, ...]
+    asked: str
+    reply: re.Pattern[str]
+
+    @classmethod
+    def of(cls, *headers: str) -> _Queries:
+        shape = ";".join(f"{re.escape(header)} {_FORMS[header]}" for header in headers)
+        return cls(headers, ";".join(f"{header}?" for header in headers), re.compile(shape + r"\r?\n"))
+
+
+_SAMPLE = _Queries.of(":SENS:PRES:INL", ":UNIT:PRES", ":SENS:PRES:RANG", ":OUTP:STAT")
+_MEANING = _Queries.of(":UNIT:PRES", ":SENS:PRES:RANG")
+_SUPPLY = _Queries.of(":UNIT:PRES", ":SOUR:PRES:COMP1")
+_STATE = _Queries.of(":UNIT:PRES", ":OUTP:STAT", _VENT, _SETPOINT)
+
+
+class PaceSettings(VisaSettings):
+    """Settings of a controller."""
+
+    timeout_s: TimeS = Field(0.8, alias="timeout", gt=0.0, description="longest wait for one reply")
+    period_s: TimeS = Field(1.0, alias="period", ge=0.5, description="how often it is asked; it takes 0.4 s to answer")
+    max_pressure_kpa: PressureKpa = Field(alias="max_pressure", description="largest set point; more is refused unsent")
+    min_pressure_kpa: PressureKpa = Field(0.0, alias="min_pressure", description="smallest set point")
+    slew_kpa_per_s: PressureRateKpaPerS = Field(1.0, alias="slew", gt=0.0, description="how fast, unless a step says")
+    in_limits_kpa: PressureKpa = Field(
+        0.05,
+        alias="in_limits",
+        gt=0.0,
+        description="half-width of the band around the set point that counts as reached",
+    )
+    in_limits_time_s: TimeS = Field(
+        2.0, alias="in_limits_time", ge=2.0, le=999.0, description="how long it must have stayed there"
+    )
+    max_step_kpa: PressureKpa = Field(
+        2.0, alias="max_step", gt=0.0, description="a larger change from one reading to the next is asked again"
+    )
+    safe: Literal["vent", "isolate"] = Field("vent", description="what going safe does")
+
+
+class DruckPace(VisaInstrument, Polled):
+    """One controller; regulates gauge pressure and measures it.
+
+    Going safe opens the gas side to ambient (``safe = "vent"``) or shuts it off with its pressure in it ("isolate").
+    """
+
+    settings_type: ClassVar[type[Settings]] = PaceSettings
+    settings: PaceSettings
+    line = SerialLine()
+
+    def __init__(self, name: str, settings: Settings, clock: Clock, connection: Connection) -> None:
+        super().__init__(name, settings, clock, connection)
+        pressure = "pressure at the outlet of the controller"
+        self.channels = (
+            Channel("pressure", "kPa", "gauge", description=pressure, max_step=self.settings.max_step_kpa),
+            Channel("in_limits", "1", description="1 once the pressure has stayed near enough to the set point"),
+            Channel("regulating", "1", description="1 while it regulates, 0 while it only measures or vents"),
+        )
+        self._range, self._range_kpa = "", 0.0
+        self._band_is_set = False
+        self._regulates: bool | None = None  # as far as the bench knows; None while it is being told
+        self._doubted = False
+        self._isolated = False  # by an order to isolate, since when nothing else was told
+        self._stops = 0  # orders to vent or to shut off
+
+    @property
+    def period_s(self) -> float:
+        """How often it is to be asked."""
+        return self.settings.period_s
+
+    def identify(self) -> Identity:
+        """Maker, model, serial number and firmware."""
+        return self._ask(b"*IDN?\n", self._identity)
+
+    def sample(self) -> Reading:
+        """Pressure now, whether it is within limits, whether it is regulated; asked again where it jumped."""
+        return self._measure(_message(_SAMPLE.asked), self._reading)
+
+    def probe(self) -> list[str]:
+        """A range that is too small, a supply that is too low."""
+        most, problems = self.settings.max_pressure_kpa, []
+        self.sample()
+        if most > self._range_kpa:
+            problems.append(f'its range "{self._range}" ends below the largest set point of {most:g} kPa')
+        try:
+            _, supply = self._ask(_message(_SUPPLY.asked), partial(self._fields, _SUPPLY))
+        except InstrumentReplyError:
+            return problems  # not every unit tells its supply
+        if (kpa := float(supply) * UNIT_KPA) < most:
+            problems.append(f"its supply of {kpa:.1f} kPa is below the largest set point of {most:g} kPa")
+        return problems
+
+    def pressure_state(self) -> PressureState:
+        """What it does, and its set point."""
+        _, on, vent, setpoint = self._ask(_message(_STATE.asked), partial(self._fields, _STATE))
+        idle: Literal["vent", "measure"] = "vent" if vent == "1" or (vent == "2" and not self._isolated) else "measure"
+        return PressureState("control" if on == "1" else idle, float(setpoint) * UNIT_KPA)
+
+    # -- what it is told
+
+    def set_pressure(self, pressure_kpa: float, slew_kpa_per_s: float | None = None) -> Confirmation:
+        """Regulate to a gauge pressure: slew, then set point, then control, each read back before the next.
+
+        Raises InstrumentRefusal when the pressure is out of range, before anything is sent, or when the controller was
+        vented or shut off meanwhile.
+        """
+        stops, issued_s = self._stops, self.clock.now()
+        slew = self.settings.slew_kpa_per_s if slew_kpa_per_s is None else slew_kpa_per_s
+        self._connected()  # else the range is not known
+        self._insist_on_limits(pressure_kpa, slew)
+        if not self._band_is_set:
+            self._set_band(stops)
+        rate, target = slew / UNIT_KPA, pressure_kpa / UNIT_KPA
+
+        def is_target(held: str) -> bool:
+            return abs(float(held) - target) * UNIT_KPA <= SAME * self._range_kpa
+
+        self._order(
+            f":UNIT:PRES {UNIT};{_SLEW}:MODE LIN;{_SLEW}:OVER 0;{_SLEW} {rate:.7f}",
+            (":UNIT:PRES", ":SENS:PRES:RANG", _SLEW + ":MODE", _SLEW + ":OVER", _SLEW),
+            lambda held: (
+                held[2:4] == ("LIN", "0") and math.isclose(float(held[4]), rate, rel_tol=10.0 * SAME, abs_tol=SAME)
+            ),
+            stops,
+        )
+        self._order(
+            f":UNIT:PRES {UNIT};{_SETPOINT} {target:.7f}",
+            (":UNIT:PRES", _SETPOINT),
+            lambda held: is_target(held[1]),
+            stops,
+        )
+        self._regulates, self._doubted, self._isolated = None, False, False
+        held, confirmed_s = self._order(
+            f"{_VENT} 0;:OUTP:STAT 1",
+            (":UNIT:PRES", ":OUTP:STAT", _VENT, _SETPOINT),
+            lambda held: held[1] == "1" and held[2] != "1" and is_target(held[3]),
+            stops,
+        )
+        self._regulates = True
+        reply = f"regulates to {float(held[3]) * UNIT_KPA:g} kPa"
+        return Confirmation(f"{pressure_kpa:g} kPa at {slew:g} kPa/s", reply, issued_s, confirmed_s)
+
+    def isolate(self) -> Confirmation:
+        """Cease to regulate and stay shut: what pressure is in the line stays there."""
+        done = self._stop("isolate", f"{_VENT} 0;:OUTP:STAT 0", ("0", "2", "3", "4"), ("0",))
+        self._isolated = True
+        return done
+
+    def vent(self) -> Confirmation:
+        """Cease to regulate and begin to let the pressure out to ambient; does not wait until it is out."""
+        return self._stop("vent", f":OUTP:STAT 0;{_VENT} 1", _VENTING, _VENTING)
+
+    def make_safe(self) -> str:
+        """Vent, or shut off, as the station says."""
+        if self.settings.safe == "isolate":
+            self.isolate()
+            return "the pressure controller is shut off; the line keeps its pressure"
+        self.vent()
+        return "the pressure controller lets its pressure out to ambient and does not regulate"
+
+    def _stop(self, name: str, text: str, shows: Sequence[str], proves: Sequence[str]) -> Confirmation:
+        """End control; ``shows`` are the vent states right after the command, ``proves`` those that cannot be older."""
+        issued_s = self.clock.now()
+        self._stops += 1  # first: a set_pressure that is under way on another thread must not go on
+        self._regulates, self._doubted, self._isolated = None, False, False
+        held, confirmed_s = self._order(
+            text,
+            (":OUTP:STAT", _VENT),
+            lambda held: held[0] == "0" and held[1] in shows,
+            proves=lambda held: held[0] == "0" and held[1] in proves,
+        )
+        self._regulates = False
+        return Confirmation(name, f"does not regulate; vent state {held[1]}", issued_s, confirmed_s)
+
+    def _insist_on_limits(self, pressure_kpa: float, slew_kpa_per_s: float) -> None:
+        least, most = self.settings.min_pressure_kpa, min(self.settings.max_pressure_kpa, self._range_kpa)
+        if not least <= pressure_kpa <= most:
+            raise InstrumentRefusal(self.name, f"{pressure_kpa:g} kPa is outside {least:g} to {most:g} kPa")
+        if not 0.0 < slew_kpa_per_s < math.inf:
+            raise InstrumentRefusal(self.name, f"{slew_kpa_per_s:g} kPa/s is no speed of a change")
+
+    def _set_band(self, stops: int) -> None:
+        """Set what counts as reached: a band in percent of the range, and a time in whole seconds."""
+        percent = 100.0 * self.settings.in_limits_kpa / self._range_kpa
+        seconds = math.ceil(self.settings.in_limits_time_s)
+        self._order(
+            f"{_BAND} {percent:.6f};{_BAND}:TIME {seconds}",
+            (_BAND, _BAND + ":TIME"),
+            lambda held: math.isclose(float(held[0]), percent, rel_tol=1e-3) and int(held[1]) == seconds,
+            stops,
+        )
+        self._band_is_set = True
+
+    # -- orders
+
+    def _order(
+        self,
+        text: str,
+        headers: Sequence[str],
+        holds: Callable[[Fields], bool],
+        stops: int | None = None,
+        proves: Callable[[Fields], bool] | None = None,
+    ) -> tuple[Fields, float]:
+        """Order something once, and see that the unit holds it; returns what it holds, and when it said so.
+
+        ``stops`` is their number when the order was decided: a stop since then takes it back.  ``proves`` judges what
+        the unit holds when it is not known whether the order arrived; as ``holds`` where left out.
+        """
+        proves = proves or holds
+        for is_last in (False, True):
+            try:
+                held = self._commanded(text, _Queries.of(*headers, ":SYST:ERR"), holds, stops)
+            except InstrumentRefusal:
+                raise
+            except (InstrumentTimeout, InstrumentReplyError) as error:
+                held = self._held(_Queries.of(*headers))
+                if not proves(held):
+                    if is_last:
+                        raise InstrumentReplyError(
+                            self.name, f'did not do "{text}": it reads back {", ".join(held)}'
+                        ) from error
+                    continue
+            return held, self.clock.now()
+        raise AssertionError("the last attempt returns or raises")
+
+    def _commanded(self, text: str, queries: _Queries, holds: Callable[[Fields], bool], stops: int | None) -> Fields:
+        """Send a command and what reads it back in one message."""
+
+        def read(reply: bytes) -> Fields:
+            *fields, code, words = self._fields(queries, reply)
+            held = tuple(fields)
+            if holds(held):
+                return held
+            if code == "0":
+                raise InstrumentReplyError(self.name, f'reads back {", ".join(held)} after "{text}"')
+            self._in_step = False  # which empties the queue of what else it holds against this command
+            raise InstrumentRefusal(self.name, f'refuses "{text}": {words} ({code})')
+
+        with self._lock:
+            if stops not in (None, self._stops):
+                raise InstrumentRefusal(self.name, f'was vented or shut off meanwhile; "{text}" was not sent')
+            return self._command(_message(f"{text};{queries.asked}"), read)
+
+    def _held(self, queries: _Queries) -> Fields:
+        """What the unit shows twice in a row: one damaged digit must not make a command be said again."""
+        before: Fields = ()
+        for _ in range(3):
+            held = self._ask(_message(queries.asked), partial(self._fields, queries))
+            if held == before:
+                return held
+            before = held
+        raise InstrumentReplyError(self.name, "shows something else each time it is asked")
+
+    # -- replies
+
+    def _parsed(self, queries: _Queries, reply: bytes) -> Fields:
+        """Values of a joined reply."""
+        if self._left_over() not in (b"", reply):
+            raise InstrumentReplyError(self.name, "more than one reply to one message")
+        found = queries.reply.fullmatch(reply.decode("ascii"))
+        if found is None:
+            what = repr(reply) if reply.strip() else "a blank line, as for a query that it does not know,"
+            raise InstrumentReplyError(self.name, f'{what} is no reply to "{queries.asked}"')
+        return found.groups()
+
+    def _fields(self, queries: _Queries, reply: bytes) -> Fields:
+        """Values of a joined reply whose unit and range, where it tells them, are those that were set."""
+        fields = self._parsed(queries, reply)
+        for header, value in zip(queries.headers, fields, strict=False):
+            if value != {":UNIT:PRES": UNIT, ":SENS:PRES:RANG": self._range}.get(header, value):
+                raise InstrumentReplyError(self.name, f'says "{header} {value}", which is not what was set')
+        return fields
+
+    def _reading(self, reply: bytes) -> Reading:
+        sensed, _, _, on = self._fields(_SAMPLE, reply)
+        pressure, in_limits = sensed.split(",")
+        kpa = float(pressure) * UNIT_KPA
+        self._notice(on == "1")
+        quality = Quality.SATURATED if abs(kpa) > _MEASURED_RANGE * self._range_kpa else Quality.GOOD
+        return Reading(self.sent_s, (kpa, float(in_limits), float(on)), (int(quality), 0, 0))
+
+    def _notice(self, on: bool) -> None:
+        """Believe that control was switched by hand, or lost with the power, when two replies in a row say so."""
+        if self._regulates in (None, on):
+            self._regulates, self._doubted = on, False
+        elif not self._doubted:
+            self._doubted = True
+            raise InstrumentReplyError(self.name, "does not say what it was told to do")
+        else:
+            self._regulates, self._doubted = on, False
+            what = "was switched on by hand" if on else "no longer regulates: it restarted, or was switched off by hand"
+            self.note("warning", f'pressure controller "{self.name}" {what}')
+
+    def _identity(self, reply: bytes) -> Identity:
+        found = _IDENTITY.fullmatch(reply.decode("ascii"))
+        if found is None:
+            raise InstrumentReplyError(self.name, f"{reply!r} is no identity")
+        return Identity(*(part.strip() for part in found.groups()))
+
+    # -- getting back in step
+
+    def _marker(self) -> bytes:
+        return b"\n*CLS;*IDN?\n"  # what is left of a line that lost its end is ended first
+
+    def _is_marked(self, reply: bytes) -> bool:
+        return reply.startswith(b"*IDN ")
+
+    def _restore(self) -> None:
+        """Set the unit where it is another, and see which range is selected."""
+        unit, selected = self._command(_message(_MEANING.asked), partial(self._parsed, _MEANING))
+        if unit != UNIT:
+            text = f":UNIT:PRES {UNIT};{_MEANING.asked}"
+            set_to, selected = self._command(_message(text), partial(self._parsed, _MEANING))
+            if set_to != UNIT:
+                raise InstrumentReplyError(self.name, f"measures in {set_to} and does not take {UNIT}")
+            if self._range:
+                self._doubted = True  # it may have restarted, and then it does not regulate any more
+                self.note(
+                    "warning", f'pressure controller "{self.name}": its unit was {unit} and is set to {UNIT} again'
+                )
+        found = _RANGE.fullmatch(selected)
+        if found is None:
+            raise InstrumentReplyError(
+                self.name, f'its range "{selected}" is none of gauge pressure; select one at the instrument'
+            )
+        if self._range not in ("", selected):
+            self.note("warning", f'pressure controller "{self.name}": its range is now "{selected}"')
+        self._range, self._range_kpa = selected, float(found[1]) * _RANGE_KPA[found[2].upper()]
+        self._band_is_set = False
+
+
+def _message(text: str) -> bytes:
+    return text.encode("ascii") + b"\n"
+
+
+DRIVER = DruckPace
