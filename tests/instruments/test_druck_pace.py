@@ -3,6 +3,7 @@
 import contextlib
 import math
 import re
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,7 @@ from instruments.instrument import (
 from instruments.simulation.devices.druck_pace import DruckPaceController
 from instruments.simulation.misbehaviour import KINDS
 from instruments.simulation.wire import ByteDevice, LineAssembler
+from instruments.visa import VisaSettings
 
 MAX_STEP_KPA = 0.5
 TIMEOUT_S = 0.8
@@ -139,6 +141,14 @@ def pace(control, device):
 def pressure_after(driver, seconds):
     driver.clock.sleep(seconds)
     return driver.sample().values[0]
+
+
+def test_the_page_of_the_driver_lists_its_keys_and_channels(pace):
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "druck-pace.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"^\| `(\w+)` \|", page.partition("## In simulation")[0], re.MULTILINE))
+    own = DruckPace.settings_type.model_fields.keys() - VisaSettings.model_fields.keys()
+    keys = {DruckPace.settings_type.model_fields[name].alias or name for name in own}
+    assert told == keys | {"timeout"} | {channel.name for channel in pace.channels}
 
 
 # -- readings

@@ -1,7 +1,9 @@
 """The driver of X-line transmitters in front of the simulated one, on a good wire and on a bad one."""
 
 import math
+import re
 import struct
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -19,6 +21,7 @@ from instruments.instrument import (
 from instruments.simulation.devices.keller_x import KellerXTransmitter
 from instruments.simulation.misbehaviour import KINDS
 from instruments.simulation.wire import ByteDevice
+from instruments.visa import VisaSettings
 
 TIMEOUT_S = 0.3
 
@@ -68,6 +71,14 @@ def transmit(wired):
 
 def value(pressure_bar, status=0):
     return _framed(struct.pack(">BBfB", 1, 73, pressure_bar, status))
+
+
+def test_the_page_of_the_driver_lists_its_keys_and_channels(transmit):
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "keller-x.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"^\| `(\w+)` \|", page.partition("## In simulation")[0], re.MULTILINE))
+    own = KellerX.settings_type.model_fields.keys() - VisaSettings.model_fields.keys()
+    keys = {KellerX.settings_type.model_fields[name].alias or name for name in own}
+    assert told == keys | {channel.name for channel in transmit(KellerXTransmitter(Creeping())).channels}
 
 
 # -- readings
