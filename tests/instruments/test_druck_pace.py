@@ -3,14 +3,17 @@
 import contextlib
 import math
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from data.samples import Quality
 from instruments.capabilities import PressureController
+from instruments.clock import VirtualClock
 from instruments.drivers.druck_pace import DruckPace
 from instruments.instrument import (
+    Connection,
     InstrumentDisconnected,
     InstrumentError,
     InstrumentRefusal,
@@ -19,6 +22,7 @@ from instruments.instrument import (
 )
 from instruments.simulation.devices.druck_pace import DruckPaceController
 from instruments.simulation.misbehaviour import KINDS
+from instruments.simulation.rig import Rig
 from instruments.simulation.wire import ByteDevice, LineAssembler
 from instruments.visa import VisaSettings
 
@@ -149,6 +153,39 @@ def test_the_page_of_the_driver_lists_its_keys_and_channels(pace):
     own = DruckPace.settings_type.model_fields.keys() - VisaSettings.model_fields.keys()
     keys = {DruckPace.settings_type.model_fields[name].alias or name for name in own}
     assert told == keys | {"timeout"} | {channel.name for channel in pace.channels}
+
+
+def stated(page):
+    """What the page of a driver shows of a station file: the table of the instrument, and that of its simulation."""
+    text = (Path(__file__).parents[2] / "docs" / "reference" / page).read_text(encoding="utf-8")
+    tables = tomllib.loads("\n".join(re.findall(r"```toml\n(.*?)```", text, re.DOTALL)))
+    (table,) = tables["instruments"].values()
+    ((resource, device),) = tables["simulation"]["visa"].items()
+    return {**table, "resource": resource}, {resource: device}
+
+
+def test_a_transmitter_of_the_same_rig_sees_what_the_controller_does():
+    (control, pace), (transmit, transmitter) = stated("druck-pace.md"), stated("keller-x.md")
+    clock = VirtualClock()
+    rig = Rig({"visa": {**pace, **transmitter}}, clock, seed=1)
+    connection = Connection.through(rig.visa)
+    controller, sensor = (
+        kind(
+            "it",
+            kind.settings_type.model_validate({k: v for k, v in table.items() if k != "driver"}),
+            clock,
+            connection,
+        )
+        for kind, table in ((load_driver(table["driver"]), table) for table in (control, transmit))
+    )
+    controller.open()
+    sensor.open()
+    for act, kpa in ((lambda: controller.set_pressure(20.0), 20.0), (controller.vent, 0.0)):
+        act()
+        clock.sleep(30.0)
+        assert sensor.sample().values[0] == pytest.approx(kpa, abs=0.05)
+        assert controller.sample().values[0] == pytest.approx(kpa, abs=0.01)
+    rig.close()
 
 
 # -- readings
