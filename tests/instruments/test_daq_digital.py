@@ -22,6 +22,7 @@ from instruments.instrument import (
     InstrumentTimeout,
     load_driver,
 )
+from instruments.simulation.daqserver.hardware import Wiring
 from instruments.simulation.daqserver.server import DaqServer
 
 LEAK, STOP = "cDAQ1Mod2/port0/line0", "cDAQ1Mod2/port0/line7"
@@ -87,6 +88,19 @@ def test_a_broken_wire_of_a_closed_contact_reads_as_an_emergency_stop() -> None:
     lab.inputs.open()
     assert lab.values() == (0.0, 1.0)
     lab.close()
+
+
+def test_a_closed_contact_that_opens_with_its_condition_is_active_low() -> None:
+    server = DaqServer(
+        VirtualClock(), DEVICES, {STOP: Contact((0.0, False), (5.0, True))}, wiring={STOP: Wiring(normally_closed=True)}
+    ).start()
+    written = NiDigitalSettings.model_validate({"inputs": {"e_stop": INPUTS["e_stop"]}})
+    inputs = NiDigital("safety", written, server.system.clock, Connection.through(daq=server.target))
+    inputs.open()
+    seen = [inputs.sample().values]
+    server.system.clock.sleep(6.0)
+    assert [*seen, inputs.sample().values] == [(0.0,), (1.0,)]
+    inputs.close(), server.close()
 
 
 def test_a_reading_is_one_call(lab: Lab) -> None:

@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import numpy as np
+import numpy.typing as npt
 from nidaqmx.error_codes import DAQmxErrors
 
 from instruments.clock import Clock
@@ -18,6 +20,8 @@ from instruments.simulation.daqserver.relay import Relay
 from instruments.simulation.signal import Actuator, Signal
 
 T = TypeVar("T")
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 _MODULE = re.compile(r"^(.+?)mod(\d+)$", re.IGNORECASE)
 _RANGE = re.compile(r"^(.*?)(\d+):(?:.*?)(\d+)$")
@@ -34,12 +38,14 @@ class Wiring:
     lead_ohm : resistance of one lead to a resistance thermometer.
     relay : a line whose heartbeat holds the relay that feeds what this output drives; see `relay.Relay`.
     hold_s : how long that relay stays closed after a change of the heartbeat.
+    normally_closed : a contact at a digital input that opens while its signal is 1: the line is high until then.
     """
 
     shunt_ohm: float | None = None
     lead_ohm: float = 0.0
     relay: str | None = None
     hold_s: float = 1.0
+    normally_closed: bool = False
 
 
 DIRECT = Wiring()
@@ -131,6 +137,11 @@ class Hardware:
         """The port of a digital line."""
         device = self.check_terminal(physical)
         return device.product.ports[int(physical.lower().split("/")[1].removeprefix("port"))]
+
+    def high(self, line: str, signal: FloatArray | float) -> BoolArray:
+        """Levels of an input line at which a contact hangs."""
+        closed = np.asarray(signal) > 0.5
+        return ~closed if self.wiring.get(line.lower(), DIRECT).normally_closed else closed
 
     def drive(self, physical: str, level: float) -> None:
         """Set an output and move what hangs on it."""

@@ -317,7 +317,7 @@ class Task:
         signal = self.hardware.signals.get(key)
         if self.kind is ChannelType.DIGITAL_OUTPUT or signal is None or key in self.hardware.outputs:
             return bool(self.hardware.outputs.get(key, 0.0))
-        return signal.at(t) > 0.5
+        return bool(self.hardware.high(key, signal.at(t)))
 
     def _digital(self, channel: Channel, wanted: Samples) -> FloatArray:
         """Samples of a digital channel as whole numbers, lowest line in bit 0."""
@@ -325,7 +325,7 @@ class Task:
         for bit, line in enumerate(channel.lines):
             signal = self.hardware.signals.get(line.lower())
             if wanted.dt and signal is not None and line.lower() not in self.hardware.outputs:
-                levels = signal.samples(wanted.t0, wanted.dt, wanted.first, wanted.n) > 0.5
+                levels = self.hardware.high(line, signal.samples(wanted.t0, wanted.dt, wanted.first, wanted.n))
             else:
                 levels = np.full(wanted.n, self.level(line, wanted.t0))
             values += levels * float(1 << bit)
