@@ -37,7 +37,7 @@ from instruments.instrument import (
     Polled,
     Settings,
 )
-from instruments.visa import SerialLine, VisaInstrument, VisaSettings
+from instruments.visa import DEADLINES, SerialLine, VisaInstrument, VisaSettings
 
 PressureRateKpaPerS = Annotated[float, reads("pressure-rate")]
 
@@ -48,6 +48,7 @@ SAME = 1e-6
 """A set point is read back as it was sent within this share of the range, a slew within ten times this of itself."""
 
 _MEASURED_RANGE = 1.1
+_MOST_LOOKS = 6
 _RANGE_KPA = {"MBAR": 0.1, "BAR": 100.0, "HPA": 0.1, "KPA": 1.0, "MPA": 1000.0, "PSI": 6.894757293168361}
 _RANGE = re.compile(r"(\d+(?:\.\d+)?)(mbar|bar|hPa|kPa|MPa|psi)g", re.IGNORECASE)
 
@@ -319,12 +320,18 @@ class DruckPace(VisaInstrument, Polled):
     def _held(self, queries: _Queries) -> Fields:
         """What the unit shows twice in a row: one damaged digit must not make a command be said again."""
         before: Fields = ()
-        for _ in range(3):
-            held = self._ask(_message(queries.asked), partial(self._fields, queries))
-            if held == before:
-                return held
-            before = held
-        raise InstrumentReplyError(self.name, "shows something else each time it is asked")
+        until = self.clock.now() + DEADLINES * self.settings.timeout_s
+        for _ in range(_MOST_LOOKS):
+            try:
+                held = self._ask(_message(queries.asked), partial(self._fields, queries))
+            except (InstrumentTimeout, InstrumentReplyError):
+                if self.clock.now() >= until:
+                    raise
+            else:
+                if held == before:
+                    return held
+                before = held
+        raise InstrumentReplyError(self.name, "does not show twice in a row what it does")
 
     # -- replies
 
