@@ -209,7 +209,7 @@ def _as_json(result: Result) -> dict[str, Any]:
 
 
 @contextmanager
-def _progress_bar(terminal: Terminal | None) -> Iterator[Callable[[float, str], None] | None]:
+def _progress_bar(terminal: Terminal | None = None) -> Iterator[Callable[[float, str], None] | None]:
     """Progress on a terminal, out of the way of prompts; nothing where nobody watches."""
     import sys
 
