@@ -73,34 +73,11 @@ class Model:
         self.pump = Pump(parameters, draws, own, lock, changed, now)
         self.reservoir = Reservoir(draws)
         self._drive: Drive = DRIVES[kind](self.pump, draws, self.reservoir, controls.stalled, controls.ratio)
-        path = Settings(
-            Forced(controls.outlet_is_open, controls.outlet_is_held),
-            controls.vent_is_open,
-            controls.back_pressure_kpa,
-            controls.tip_is_open,
-            controls.resistance_factor,
-            controls.free_flow_ul_per_h,
-            controls.bubble_ul,
-            controls.leak_ul_per_s_kpa,
-        )
-        self._line = Line(draws, path, self.reservoir, slips=kind == "peristaltic")
+        self._line = Line(draws, _path(controls), self.reservoir, slips=kind == "peristaltic")
         heater = Forced(controls.bath_is_on, controls.bath_is_held)
         self._environment = Environment(draws, noise, controls.bath_setpoint_degc, heater)
-        vessel = WeighingSettings(
-            controls.is_diverted,
-            controls.leak_fraction,
-            controls.evaporation_mg_per_h,
-            controls.balance_drift_mg_per_h,
-            controls.pan_mg,
-            controls.twin_pan_mg,
-            controls.weight_mg,
-            controls.door_is_open,
-            controls.vessel_capacity_ul,
-            controls.balance_adjustment_ppm,
-            controls.balance_tilt_deg,
-        )
         self.fluid = Fluid(draws)
-        self._weighing = Weighing(draws, noise, self.fluid, vessel)
+        self._weighing = Weighing(draws, noise, self.fluid, _vessel(controls))
         self._syringe = Syringe(draws, self.fluid, controls.pusher_ul_per_h)
         self._port = RefillPort(draws, controls.pocket_share)
         self._flow_sensor = FlowSensor(draws, noise, controls.sensor_drift_per_day)
@@ -159,3 +136,34 @@ class Model:
             del columns[name]
         ends = tuple(float(deflection[-1]) for deflection in deflections)
         return columns, PlantState(environment, drive, line, weighing, flow_state, syringe, refill, ends)
+
+
+def _path(controls: Controls) -> Settings:
+    """What can change in the fluid path."""
+    return Settings(
+        Forced(controls.outlet_is_open, controls.outlet_is_held),
+        controls.vent_is_open,
+        controls.back_pressure_kpa,
+        controls.tip_is_open,
+        controls.resistance_factor,
+        controls.free_flow_ul_per_h,
+        controls.bubble_ul,
+        controls.leak_ul_per_s_kpa,
+    )
+
+
+def _vessel(controls: Controls) -> WeighingSettings:
+    """What can change at the vessel and its balance."""
+    return WeighingSettings(
+        controls.is_diverted,
+        controls.leak_fraction,
+        controls.evaporation_mg_per_h,
+        controls.balance_drift_mg_per_h,
+        controls.pan_mg,
+        controls.twin_pan_mg,
+        controls.weight_mg,
+        controls.door_is_open,
+        controls.vessel_capacity_ul,
+        controls.balance_adjustment_ppm,
+        controls.balance_tilt_deg,
+    )
