@@ -28,8 +28,6 @@ from instruments.newera_messages import SETTING, VERSION, Answer, framed, frames
 from instruments.visa import WIRE_ERRORS, SerialLine, VisaInstrument, VisaSettings
 
 ALARMS = {"R": "reset", "S": "stall", "T": "time-out", "E": "program error", "O": "phase out of range"}
-ALARMS_IN_A_ROW = 4
-"""More in the place of one answer are a fault."""
 
 NOTHING = re.compile("")
 """Data of the reply to a command."""
@@ -71,13 +69,8 @@ class NewEraLine(VisaInstrument):
         return framed(f"{self.settings.address}{text}", safe=self._safe)
 
     def _say(self, text: str, pattern: re.Pattern[str] = NOTHING) -> Answer:
-        """Ask, or command what may be said twice; an alarm comes in place of an answer, and then it is said again."""
-        for _ in range(ALARMS_IN_A_ROW):
-            answer = self._ask(self._request(text), partial(self._answer, text, pattern))
-            if not answer.alarm:
-                return answer
-            self._take_up(answer.alarm)
-        raise InstrumentReplyError(self.name, f"reports alarm after alarm, the last one {answer.alarm}")
+        """Ask, or command what may be said twice."""
+        return self._ask(self._request(text), partial(self._answer, text, pattern))
 
     def _answer(self, text: str, pattern: re.Pattern[str], reply: bytes) -> Answer:
         """What a reply says; raises InstrumentRefusal where the pump says no."""
@@ -88,8 +81,9 @@ class NewEraLine(VisaInstrument):
         self._stray(beside)
         if any(frame != reply and (other := self._ours(frame)) and not other.alarm for frame in frames(beside)):
             raise InstrumentReplyError(self.name, "more than one reply to one question")
-        if answer.alarm:
-            return answer
+        if answer.alarm:  # in the place of an answer: what was said was not executed
+            self._take_up(answer.alarm)
+            raise InstrumentReplyError(self.name, f"reports the alarm {ALARMS.get(answer.alarm, answer.alarm)}")
         self._moving = answer.status in "IWX"
         if answer.data.startswith("?"):
             why = answer.data[1:]
@@ -180,19 +174,32 @@ class NewEraLine(VisaInstrument):
             raise self._mapped(error, b"VER") from error
 
     def _answers(self, port: MessageBasedResource, safe: bool, until: float) -> bool | None:
-        """Ask for the version in one mode; returns in which mode it was answered, None when it was not."""
+        """Ask for the version in one mode; returns in which mode it was answered, None when it was not.
+
+        An alarm may be the answer, or have come before it: the question is put again only when nothing follows.
+        """
         question = framed(f"{self.settings.address}VER", safe=safe)
         port.write_raw(question if safe else b"?\r" + question)  # whatever a pump in basic mode took for a line is none
+        alarmed = False
+        while (now := self.clock.now()) < until:
+            quiet = min(until, now + self.settings.timeout_s / 3.0) if alarmed else until
+            reply = self._next(port, quiet - now)
+            answer = None if reply is None else heard(reply)
+            if reply is not None and answer is not None and VERSION.fullmatch(answer.data):
+                return is_packet(reply)
+            if answer is not None and answer.alarm:
+                self._take_up(answer.alarm)
+                alarmed = True
+            elif reply is None and alarmed:
+                port.write_raw(question)
+                alarmed = False
+        return None
+
+    def _next(self, port: MessageBasedResource, seconds: float) -> bytes | None:
+        """What arrives next, None when nothing does; raises InstrumentTimeout when the whole call has had its time."""
+        self._limit(port, seconds)
         try:
-            while True:
-                self._limit(port, until - self.clock.now())
-                reply = self._receive(port)
-                answer = heard(reply)
-                if answer is not None and answer.alarm:
-                    self._take_up(answer.alarm)
-                    port.write_raw(question)
-                elif answer is not None and VERSION.fullmatch(answer.data):
-                    return is_packet(reply)
+            return self._receive(port)
         except InstrumentTimeout:
             return None
         except VisaIOError as error:

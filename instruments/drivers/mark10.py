@@ -3,8 +3,9 @@
 Source: user's guides of series 4 (9.1.3), series 5 (9.6, gauge control language 2) and model 7i (14.6).  Not verified
 against a real gauge: that an accepted setting gets no reply, and what an overloaded gauge says.
 
-Compression is positive, tension negative.  Every reading states its unit, which is set to N; there is no check sum, so
-a reading counts only if it stands there whole and came alone.
+Compression is positive, tension negative.  Every reading states its unit, which is set to N.  There is no checksum: a
+reading counts only if it stands there whole and came alone, and what jumped by more than ``max_step`` is asked again
+(docs/explanation/wire-faults.md).
 
 The current force is asked for with ``?C``, 50 times a second by default.  The gauge's automatic output (``AOUT``) is
 not used: its lines carry neither time nor number, so one that is lost shifts all that follow, while the answer to a
@@ -65,6 +66,12 @@ class Mark10Settings(VisaSettings):
     """Settings of a gauge."""
 
     capacity_n: ForceN = Field(alias="capacity", gt=0.0, description="largest force of its range")
+    max_step_n: ForceN | None = Field(
+        None,
+        alias="max_step",
+        gt=0.0,
+        description="a larger change from one reading to the next is asked again; a tenth of the capacity if left out",
+    )
     series: Literal[4, 5, 7] = Field(5, description="4 (M4), 5 (M5) or 7 (M7)")
     period_s: TimeS = Field(0.02, alias="period", gt=0.0, description="how often the force is asked for")
 
@@ -88,10 +95,13 @@ class Mark10Gauge(VisaInstrument, Polled):
     settings_type: ClassVar[type[Settings]] = Mark10Settings
     settings: Mark10Settings
     line = SerialLine(baud=115_200)
-    channels = (Channel("force", "N", description="force on the gauge, compression positive"),)
 
     def __init__(self, name: str, settings: Settings, clock: Clock, connection: Connection) -> None:
         super().__init__(name, settings, clock, connection)
+        step_n = self.settings.max_step_n or 0.1 * self.settings.capacity_n
+        self.channels = (
+            Channel("force", "N", description="force on the gauge, compression positive", max_step=step_n),
+        )
         self._question = b"?\r" if self.settings.series == 4 else b"?C\r"
         self._wanted = _WANTED | (_WANTED_7 if self.settings.series == 7 else {})
         self._told: dict[str, str] = {}  # what LIST said last
@@ -115,8 +125,8 @@ class Mark10Gauge(VisaInstrument, Polled):
         return Identity("Mark-10", self._text(b"RM"), serial, self._text(b"RV"))
 
     def sample(self) -> Reading:
-        """Force now."""
-        return self._ask(self._question, self._force)
+        """Force now; asked again where it jumped."""
+        return self._measure(self._question, self._force)
 
     def tare(self) -> None:
         """Take the present load as zero; raises InstrumentRefusal where the gauge cannot, or the load did not rest."""

@@ -42,6 +42,7 @@ from instruments.newera_messages import (
     SETTING,
     VERSION,
     VOLUMES_UL,
+    Answer,
     Counts,
     counts,
     digits,
@@ -103,15 +104,17 @@ class NewEraPump(NewEraLine, Polled):
 
     settings_type: ClassVar[type[Settings]] = NewEraSettings
     settings: NewEraSettings
-    channels = (
-        Channel("infused", "uL", description="volume infused by the pump's count"),
-        Channel("withdrawn", "uL", description="volume withdrawn by the pump's count"),
-        Channel("status", "1", description="letter of the pump's state as its character code"),
-        Channel("alarm", "1", description="letter of the alarm that stands as its character code, 0 for none"),
-    )
 
     def __init__(self, name: str, settings: Settings, clock: Clock, connection: Connection) -> None:
         super().__init__(name, settings, clock, connection)
+        # In basic mode nothing checks a reply: what advanced faster than any rate that is allowed is asked again.
+        most_ul = None if self._safe else 2.0 * self.settings.max_rate_ul_per_h / 3600.0 * self.settings.period_s
+        self.channels = (
+            Channel("infused", "uL", description="volume infused by the pump's count", max_step=most_ul),
+            Channel("withdrawn", "uL", description="volume withdrawn by the pump's count", max_step=most_ul),
+            Channel("status", "1", description="letter of the pump's state as its character code"),
+            Channel("alarm", "1", description="letter of the alarm that stands as its character code, 0 for none"),
+        )
         self.max_rate_ul_per_h = self.settings.max_rate_ul_per_h
         self._unit = "UL" if self.settings.volume_ul <= _LARGEST_UL else "ML"
         self._halts = 0  # so that a start that is under way sees a halt
@@ -172,7 +175,10 @@ class NewEraPump(NewEraLine, Polled):
 
     def sample(self) -> Reading:
         """Counts, state and alarm now; counts that lag behind the rate while the motor turns are flagged FROZEN."""
-        now = self._counts()
+        return self._measure(self._request("DIS"), self._reading)
+
+    def _reading(self, reply: bytes) -> Reading:
+        now = self._noted(self._answer("DIS", COUNTS, reply))
         frozen = int(Quality.FROZEN) if self._lags(now) else 0
         codes = float(ord(now.status)), float(ord(self._alarm or "\0"))
         return Reading(self.sent_s, (now.infused_ul, now.withdrawn_ul, *codes), (frozen, frozen, 0, 0))
@@ -184,8 +190,11 @@ class NewEraPump(NewEraLine, Polled):
         return SyringeState(running, now.infused_ul, now.withdrawn_ul, ALARMS.get(self._alarm, self._alarm))
 
     def _counts(self) -> Counts:
-        now, last = counts(self._say("DIS", COUNTS)), self._last
-        if last is not None and now.fell_from(last):
+        return self._noted(self._say("DIS", COUNTS))
+
+    def _noted(self, answer: Answer) -> Counts:
+        now, last = counts(answer), self._last
+        if self._safe and last is not None and now.fell_from(last):
             self._take_up("R")  # nobody cleared them: it lost its power, and the reply that said so is lost too
         self._last = now
         return now
@@ -299,9 +308,7 @@ class NewEraPump(NewEraLine, Polled):
             self._moving = True
             self._moved = self.clock.now(), before.infused_ul if direction == "INF" else before.withdrawn_ul
             try:
-                alarm = self._command(self._request("RUN"), partial(self._answer, "RUN", NOTHING)).alarm
-                if alarm:
-                    self._take_up(alarm)
+                self._command(self._request("RUN"), partial(self._answer, "RUN", NOTHING))
             except InstrumentRefusal:
                 raise
             except (InstrumentTimeout, InstrumentReplyError) as error:

@@ -390,7 +390,7 @@ def test_a_stalled_pump_says_so_until_the_next_start(pump_at):
 def test_a_pump_that_stalls_at_once_did_not_start(pump_at):
     device = Witness(pressure=Pressure(70.0), force_limit_n=1.0, latency_s=0.12)
     with pytest.raises(InstrumentRefusal, match="stopped at once: stall"):
-        pump_at(device).infuse(1000.0)
+        pump_at(device, timeout="0.6 s").infuse(1000.0)
 
 
 def test_a_pump_that_lost_its_power_stands_and_says_so_and_is_set_again(pump_at):
