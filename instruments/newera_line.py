@@ -32,6 +32,7 @@ ALARMS = {"R": "reset", "S": "stall", "T": "time-out", "E": "program error", "O"
 NOTHING = re.compile("")
 """Data of the reply to a command."""
 
+_SHORTEST_S = 0.001  # that VISA can wait
 _ERRORS = {"": "does not know it", "NA": "cannot do it now", "OOR": "it is out of range", "IGN": "ignored it"}
 
 
@@ -107,9 +108,9 @@ class NewEraLine(VisaInstrument):
                 if frame is None and not may_grow:
                     return data
                 data = b"" if frame is not None else data
-                if (left_s := until - self.clock.now()) <= 0.0:
+                if (left_s := until - self.clock.now()) < _SHORTEST_S:
                     raise InstrumentTimeout(self.name, "no whole reply in time")
-                port.timeout = max(1.0, 1000.0 * left_s)
+                port.timeout = 1000.0 * left_s
         finally:
             port.timeout = usual_ms
 
@@ -157,7 +158,7 @@ class NewEraLine(VisaInstrument):
         """Find the pump in whichever mode it is, bring it into the one that is wanted."""
         port = self._port
         assert port is not None
-        until = self.clock.now() + self.settings.timeout_s
+        until = self._soon()
         both = not self._recognised or self._lost_steps > 1
         modes = (self._safe, not self._safe) if both else (self._safe,)
         try:
@@ -173,6 +174,11 @@ class NewEraLine(VisaInstrument):
         except WIRE_ERRORS as error:
             raise self._mapped(error, b"VER") from error
 
+    def _soon(self) -> float:
+        """One timeout from now, but not after the end of the whole call."""
+        soon = self.clock.now() + self.settings.timeout_s
+        return soon if self._until is None else min(soon, self._until)
+
     def _answers(self, port: MessageBasedResource, safe: bool, until: float) -> bool | None:
         """Ask for the version in one mode; returns in which mode it was answered, None when it was not.
 
@@ -181,7 +187,7 @@ class NewEraLine(VisaInstrument):
         question = framed(f"{self.settings.address}VER", safe=safe)
         port.write_raw(question if safe else b"?\r" + question)  # whatever a pump in basic mode took for a line is none
         alarmed = False
-        while (now := self.clock.now()) < until:
+        while (now := self.clock.now()) < until - _SHORTEST_S:
             quiet = min(until, now + self.settings.timeout_s / 3.0) if alarmed else until
             reply = self._next(port, quiet - now)
             answer = None if reply is None else heard(reply)
@@ -212,7 +218,7 @@ class NewEraLine(VisaInstrument):
         port.write_raw(framed(f"{self.settings.address}SAF{self.settings.safe_timeout_s:.0f}", safe=safe))
         self._limit(port, self.settings.timeout_s)
         self._receive(port)
-        if self._answers(port, self._safe, self.clock.now() + self.settings.timeout_s) != self._safe:
+        if self._answers(port, self._safe, self._soon()) != self._safe:
             raise InstrumentReplyError(self.name, f"does not enter {'safe' if self._safe else 'basic'} mode")
         self._timed = True
 
