@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import uuid
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import grpc
 import nidaqmx
@@ -22,9 +24,6 @@ from instruments.instrument import (
     InstrumentReplyError,
     InstrumentTimeout,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 DAQ_ERRORS = (Error, grpc.RpcError, ValueError, TypeError, OSError)
 """What nidaqmx and gRPC raise: a closed gRPC channel is a ValueError, a wrong array a TypeError."""
@@ -102,6 +101,13 @@ class WatchdogFired(InstrumentRefusal):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class InProcess(DaqTarget):
+    """A device server in this process, reached without a network; ``channel`` makes a gRPC channel to it."""
+
+    channel: Callable[[], Any]
+
+
 class DaqSession:
     """A connection to NI-DAQmx: everything that is made of nidaqmx is made here.
 
@@ -119,7 +125,9 @@ class DaqSession:
         self._channel: Any = None
         self._target = target
         self._tasks: dict[str, nidaqmx.Task] = {}
-        if target is not None:
+        if isinstance(target, InProcess):
+            self._channel = target.channel()
+        elif target is not None:
             options = [
                 ("grpc.max_receive_message_length", -1),
                 ("grpc.max_send_message_length", -1),

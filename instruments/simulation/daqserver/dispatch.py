@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import grpc
@@ -51,27 +52,17 @@ class Dispatcher(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no t
             service, _, name = path.lstrip("/").rpartition("/")
             if service != messages.SERVICE:
                 return None
-            made = self._made[path] = self._make(name)
+            serve = partial(self.answer, name)
+            made = self._made[path] = grpc.unary_unary_rpc_method_handler(serve)
         return made
 
-    def _make(self, name: str) -> Any:
-        method = messages.method(name)
-        handler = self._handlers.get(name)
+    def answer(self, name: str, data: bytes, context: Any) -> bytes:
+        """Serve one call: a serialised request in, a serialised reply out; errors leave through the context."""
+        method, handler = messages.method(name), self._handlers.get(name)
         if method is None or (handler is None and not method.action):
-
-            def refuse(_: bytes, context: Any) -> bytes:
-                self._system.unknown[name] += 1
-                context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{name} is not simulated")
-                raise AssertionError("abort raises")
-
-            return grpc.unary_unary_rpc_method_handler(refuse)
-
-        def serve(data: bytes, context: Any) -> bytes:
-            return self._serve(method, handler, data, context)
-
-        return grpc.unary_unary_rpc_method_handler(serve)
-
-    def _serve(self, method: messages.Method, handler: Handler | None, data: bytes, context: Any) -> bytes:
+            self._system.unknown[name] += 1
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{name} is not simulated")
+            raise AssertionError("abort raises")
         self.calls[method.name] += 1
         call = Call(method.request.FromString(data), method.reply(), context)
         try:

@@ -15,6 +15,7 @@ from instruments.simulation.daqserver.catalogue import CatalogueError
 from instruments.simulation.daqserver.dispatch import Dispatcher
 from instruments.simulation.daqserver.faults import DaqFault
 from instruments.simulation.daqserver.hardware import Hardware, Wiring, lower_keys, name_devices
+from instruments.simulation.daqserver.inprocess import InProcessChannel
 from instruments.simulation.daqserver.misbehaviour import Misbehaviour
 from instruments.simulation.daqserver.system import System
 from instruments.simulation.signal import Actuator, Signal
@@ -99,6 +100,10 @@ class DaqServer:
                 self.system.close()
             self._server.stop(CLOSING_S).wait()
             self._server = None
+
+    def channel(self) -> InProcessChannel:
+        """A gRPC channel to this server for a client in this process, which needs no port."""
+        return InProcessChannel(self._dispatcher)
 
     @property
     def target(self) -> str:

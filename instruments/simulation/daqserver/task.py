@@ -32,6 +32,17 @@ from instruments.simulation.daqserver.watchdog import Watchdog
 
 FloatArray = npt.NDArray[np.float64]
 
+# An enumeration's value is a property, and these are asked for at every read.
+_FROM_HERE, _FROM_FIRST, _FROM_LATEST = (
+    each.value
+    for each in (
+        ReadRelativeTo.CURRENT_READ_POSITION,
+        ReadRelativeTo.FIRST_SAMPLE,
+        ReadRelativeTo.MOST_RECENT_SAMPLE,
+    )
+)
+_OVERWRITES = OverwriteMode.OVERWRITE_UNREAD_SAMPLES.value
+
 EPSILON = 1e-6
 """Share of a sample period by which a moment may miss a sample and still count: float time is not exact."""
 
@@ -273,15 +284,15 @@ class Task:
             -200279, and again at every read until the task is started anew.
         """
         acquired = self.acquired()
-        relative = self.attributes.get("RELATIVE_TO", ReadRelativeTo.CURRENT_READ_POSITION.value)
+        relative = self.attributes.get("RELATIVE_TO", _FROM_HERE)
         offset = int(self.attributes.get("OFFSET", 0))
-        if relative == ReadRelativeTo.FIRST_SAMPLE.value:
+        if relative == _FROM_FIRST:
             self.position = max(0, offset)
-        elif relative == ReadRelativeTo.MOST_RECENT_SAMPLE.value:
+        elif relative == _FROM_LATEST:
             self.position = max(0, acquired + offset)
         unread = acquired - self.position
         if self.overrun or unread > self.buffer_size:
-            keeps = self.attributes.get("OVERWRITE") != OverwriteMode.OVERWRITE_UNREAD_SAMPLES.value
+            keeps = self.attributes.get("OVERWRITE") != _OVERWRITES
             if keeps and not self.overrun:
                 self.frozen = self.position + self.buffer_size  # the device has nowhere to put the next one
             self.overrun = keeps
