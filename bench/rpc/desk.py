@@ -288,7 +288,7 @@ class Desk:
         command = turn.command
         with self._stops if isinstance(command.action, Stop) else self._order:
             run = self._run
-            if run is None or turn.done.is_set():
+            if run is None:
                 turn.end(refusal=ENDED)
                 return
             try:

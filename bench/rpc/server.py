@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -74,8 +72,6 @@ def _server(
     server.start()
     if not address.startswith("unix:"):
         return server, f"{address.rpartition(':')[0]}:{port}"
-    if sys.platform != "win32":
-        os.chmod(address.removeprefix("unix:"), 0o600)
     return server, address
 
 
@@ -89,7 +85,6 @@ class _Service:
     def follow(self, request: pb.FollowRequest, context: grpc.ServicerContext) -> Iterator[pb.Followed]:
         try:
             with self._desk.bell() as bell:
-                context.add_callback(bell.set)  # so that nobody waits for a client that is gone
                 yield from self._journal(request.from_seq, context, bell)
         except RefusedError as error:
             context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))

@@ -267,7 +267,7 @@ def stalled(live: Live, count: int) -> Iterator[None]:
 
 def test_a_stop_a_command_and_the_record_get_through_while_followers_fill_their_streams(live: Live) -> None:
     live.write(100, samples=20_000)
-    with stalled(live, FOLLOWERS), live.client() as client:
+    with stalled(live, FOLLOWERS), live.client(answer_s=5.0) as client:
         with pytest.raises(ClientError, match="8 clients follow this run already; close one of them"):
             list(client.follow())
         begun = WALL.now()
@@ -291,11 +291,13 @@ def test_a_stop_gets_through_when_every_thread_of_the_service_is_taken(
         WALL.wait(hang)
 
     monkeypatch.setattr(live.engine, "note", note)
-    with live.client() as client, client.control("Ada") as lease:
+    with live.client(answer_s=5.0) as client, client.control("Ada") as lease:
         asking = [WALL.worker(str(n), lambda: client.command("Ada", Note("n"), lease)) for n in range(40)]
-        until(lambda: hanging)
-        assert client.stop("Ben", "smoke").outcome is Outcome.ACCEPTED
-        hang.set()
+        try:
+            until(lambda: hanging)
+            assert client.stop("Ben", "smoke").outcome is Outcome.ACCEPTED
+        finally:
+            hang.set()
         for one in asking:
             one.join()
     assert live.engine.stopped == [("Ben", "smoke")]

@@ -12,16 +12,17 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from bench import run_queue
 from bench.cli import main
+from bench.rpc.desk import Desk
 from bench.rpc.doors import Doors
 from bench.rpc.messages import Ending
 from bench.run_queue import Entry, QueueError, RunState, StationLock, enqueue, entries, find, station_holder, waiting
-from bench.runner import Runner
+from bench.runner import Runner, lead_next
 from bench.session import Override, Request
 from bench.station import Station
 from data.run import Run
@@ -329,6 +330,7 @@ def test_a_run_survives_its_client_and_its_terminal_and_a_termination_stops_it_i
     assert (over.status, over.reason) == ("aborted", "stopped by SIGTERM")
     with Run.open(Path(over.run_file)) as run:
         assert all(event.fields["confirmed"] for event in run.records("confirm"))
+        assert [event.fields["key"] for event in run.records("command")][-1] == "signal-SIGTERM"
     until(lambda: station_holder(home, "sim") is None)
     assert second.state().state == "waiting", "whoever ends a runner does not want the next one"
 
@@ -354,6 +356,75 @@ def test_a_file_that_changed_while_a_run_waited_ends_it_before_anything_moves(
     assert "station.toml" in ending.reason
     assert entry.state().ending == ending
     assert capfd.readouterr().err == f"{ending.reason}\n"
+
+
+def test_a_termination_before_the_run_begins_withdraws_it(home: Path) -> None:
+    runner = Runner(enqueue(home, RECORD, "sim", hold=True))
+    runner._terminate(signal.SIGTERM, None)
+    ending = runner.conduct()
+    assert (ending.state, ending.reason, ending.exit_code) == ("withdrawn", "stopped by SIGTERM", 2)
+    assert runner.terminated
+
+
+class Sketch:
+    """A runner in this process, which meanwhile sees what a real one would not notice."""
+
+    terminated = False
+    begun: ClassVar[list[int]] = []
+    meanwhile: ClassVar[Callable[[Entry], object]] = staticmethod(lambda entry: None)
+
+    def __init__(self, entry: Entry) -> None:
+        self.entry, self.desk = entry, Desk(entry.number, entry.procedure, entry.station)
+
+    def opens(self, doors: Doors) -> None:
+        """Leave the signals alone."""
+        assert station_holder(self.entry.home, "sim") == self.entry.number
+
+    def conduct(self) -> Ending:
+        """Have something happen meanwhile."""
+        self.begun.append(self.entry.number)
+        Sketch.meanwhile(self.entry)
+        return Ending("ended")
+
+
+@pytest.fixture
+def sketched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Numbers of the runs that were conducted, and -1 for each runner that was started with the station free."""
+    monkeypatch.setattr(Sketch, "begun", [])
+    monkeypatch.setattr("bench.runner.Runner", Sketch)
+    monkeypatch.setattr("bench.runner._write_to", lambda log: None)
+    started = lambda home, station: Sketch.begun.append(station_holder(home, station) or -1)  # noqa: E731
+    monkeypatch.setattr(run_queue, "start_runner", started)
+    return Sketch.begun
+
+
+@pytest.mark.parametrize("terminated", [False, True])
+def test_a_run_that_is_queued_at_the_last_moment_is_begun_by_the_runner_that_ends(
+    home: Path, sketched: list[int], monkeypatch: pytest.MonkeyPatch, terminated: bool
+) -> None:
+    monkeypatch.setattr(Sketch, "meanwhile", lambda entry: enqueue(home, RECORD, "sim"))
+    monkeypatch.setattr(Sketch, "terminated", terminated)
+    enqueue(home, RECORD, "sim")
+    assert lead_next(home, "sim")
+    assert sketched == ([1] if terminated else [1, -1])
+
+
+def test_a_run_that_was_withdrawn_is_passed_over(home: Path, sketched: list[int]) -> None:
+    first, _, other = (enqueue(home, RECORD, station) for station in ("sim", "sim", "other"))
+    first.claim()
+    assert lead_next(home, "sim")
+    assert not lead_next(home, "nothing waits")
+    assert sketched == [2]
+    assert other.state().state == "waiting"
+
+
+def test_a_station_that_is_held_is_left_to_who_holds_it(
+    home: Path, sketched: list[int], holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_queue, "HOLD_ON_S", 0.1)
+    enqueue(home, RECORD, "sim")
+    assert not lead_next(home, "sim")
+    assert sketched == []
 
 
 def test_a_program_that_breaks_is_told_to_those_who_follow(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
