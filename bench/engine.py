@@ -211,6 +211,7 @@ class Engine:
             self._record(
                 "step", {"index": index, "name": str(step), "state": "end", "took_s": self._clock.now() - begun}
             )
+        self._rest()  # a run that is held is not over
 
     def _leave(self) -> None:
         """Teardown after a normal end or a person's stop; then everything safe; then let go of the instruments."""

@@ -122,6 +122,14 @@ def test_no_step_drives_anything_while_the_bench_is_held(holding: Any) -> None:
     assert [round(t, 1) for t, _, _ in holding.box.moves[1:6]] == [20.1, 20.1, 60.0, 60.0, 60.0]
 
 
+def test_a_run_that_is_held_in_its_last_step_waits_for_the_reset(holding: Any) -> None:
+    holding.scale.tare_s = 25.0
+    end = holding.run(Tare("balance"), at=[(60.0, reset())], interlocks=[HOLD])
+    assert end.status is Status.COMPLETED
+    assert [one["outcome"] for one in holding.of("teardown")] == ["done"]
+    assert holding.of("status")[0]["t"] >= 60.0
+
+
 def test_what_a_hold_does_to_the_bench_meets_no_condition(holding: Any) -> None:
     holding.gauge.pressure = lambda t: 60.0 if 20.05 <= t < 30.0 else 40.0 if 30.0 <= t < 40.0 or t > 80.0 else 10.0
     rise = Phase("rise", until=above("pressure", 30.0), at_most_s=600.0)
