@@ -190,11 +190,15 @@ def _limit(bench: Bench, relief_kpa: float) -> Iterator[Finding]:
 
 
 def _candidates(bench: Bench) -> list[Interlock]:
-    return [
-        interlock
-        for interlock in bench.opened.interlocks
-        if interlock.latches and interlock.high is not None and bench.opened.channel(interlock.channel)[1].unit == "kPa"
-    ]
+    """Interlocks that stop or hold at a high pressure against ambient, as the relief valve has it."""
+
+    def fits(interlock: Interlock) -> bool:
+        _, channel = bench.opened.channel(interlock.channel)
+        return (
+            interlock.latches and interlock.high is not None and channel.unit == "kPa" and channel.reference == "gauge"
+        )
+
+    return [interlock for interlock in bench.opened.interlocks if fits(interlock)]
 
 
 def _guarding(bench: Bench) -> Interlock:

@@ -145,6 +145,18 @@ def test_the_cap_is_what_the_line_takes_up_until_the_interlock_has_acted(bench: 
     assert fastest_ul_per_h(slow) == pytest.approx(135_000.0)
 
 
+def test_a_pressure_that_is_polled_is_later_by_its_period(bench: Any) -> None:
+    keys = 'driver = "keller-x"\nresource = "ASRL/dev/ttyUSB8::INSTR"\nperiod = "2 s"\nreference = "gauge"'
+    gauge = f"[instruments.gauge]\n{keys}"
+    changes = {"[roles]": f"{gauge}\n\n[roles]", 'channel = "daq.line"': 'channel = "gauge.pressure"'}
+    assert fastest_ul_per_h(bench(changes)) == pytest.approx(3600.0 * (300.0 - 150.0) * 0.5 / 2.15)
+
+
+def test_a_pressure_against_vacuum_does_not_stop_a_pusher(bench: Any) -> None:
+    (text,) = texts(bench({'reference = "gauge"': 'reference = "absolute"'}), "protection")
+    assert "which interlock stops the pusher at a high pressure? There are none" in text
+
+
 @pytest.mark.parametrize(("reaction_s", "blocked"), [(8.9, 0), (9.1, 1)])
 def test_a_pusher_that_may_be_faster_than_its_interlock_does_not_start(
     bench: Any, reaction_s: float, blocked: int
