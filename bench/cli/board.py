@@ -100,9 +100,8 @@ class Board:
             head = f"run {status.number}  {status.procedure} on {status.station}   {status.state}   {status.phase}{by}"
             parts += [Text(head, style="bold"), ProgressBar(total=1.0, completed=status.share_done, width=60)]
             parts.append(Text(f"{_clock(status.elapsed_s)} of {_clock(status.planned_s)}"))
-            parts += [
-                Text(f"waits for an answer to {one.key}: {one.text}", style="bold yellow") for one in status.prompts
-            ]
+            parts += [Text(f"held by interlock {name}", style="bold red") for name in status.latched]
+            parts += [Text(f"waits for {one.key}: {one.text}", style="bold yellow") for one in status.prompts]
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
         for heading in ("channel", "value", "", "at"):
             table.add_column(heading, justify="right" if heading == "value" else "left")
