@@ -136,7 +136,7 @@ def test_a_pump_that_was_put_into_basic_mode_is_brought_back(pump_at, in_basic):
     device._memory.safe_timeout_s = 0
     assert [attempt(pump) for _ in range(3)][-1] is None
     assert device._memory.safe_timeout_s == 10
-    # A packet, taken for the beginning of a line, must not become a command when the line ends: "1RUN" might be "RUN 2".
+    # A packet taken for the beginning of a line must not become a command when the line ends: "1RUN" might be "RUN 2".
     assert in_basic or b"?\r0VER\r" in device.sent
 
 
