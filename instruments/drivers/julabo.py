@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 from pyvisa.resources import MessageBasedResource
@@ -35,8 +35,6 @@ from instruments.instrument import (
     Settings,
 )
 from instruments.visa import SerialLine, VisaInstrument, VisaSettings
-
-T = TypeVar("T")
 
 AFTER_ANSWER_S = 0.01
 AFTER_ORDER_S = 0.25
@@ -106,7 +104,6 @@ class JulaboCirculator(VisaInstrument, Polled):
         self._setpoint_degc: float | None = None  # as ordered
         self._on: bool | None = None
         self._alarm = ""
-        self._restoring = False  # on the way back into step: no question is asked twice
 
     @property
     def period_s(self) -> float:
@@ -117,7 +114,7 @@ class JulaboCirculator(VisaInstrument, Polled):
 
     def identify(self) -> Identity:
         """Model and software, as far as the version tells them; there is no serial number."""
-        model, version = self._question(b"version\r", self._version)
+        model, version = self._ask(b"version\r", self._version)
         return Identity("Julabo", model, "", version)
 
     def sample(self) -> Reading:
@@ -212,13 +209,10 @@ class JulaboCirculator(VisaInstrument, Polled):
 
     def _restore(self) -> None:
         """Order again what was ordered and is gone; where that is refused, its readings are good all the same."""
-        self._restoring = True
         try:
             self._order_again()
         except InstrumentRefusal as error:
             self.note("error", f"{error}; what was ordered before is not restored")
-        finally:
-            self._restoring = False
 
     def _order_again(self) -> None:
         if self._setpoint_degc is not None and abs(self._held_degc() - self._setpoint_degc) > 0.006:
@@ -260,17 +254,14 @@ class JulaboCirculator(VisaInstrument, Polled):
                 raise
             super()._synchronise()
 
-    def _question(self, question: bytes, interpret: Callable[[bytes], T]) -> T:
-        return self._transact(question, interpret, attempts=1 if self._restoring else 2)
-
     def _held_degc(self) -> float:
-        return self._question(b"in_sp_00\r", self._number)
+        return self._ask(b"in_sp_00\r", self._number)
 
     def _is_on(self) -> bool:
-        return self._question(b"in_mode_05\r", self._flag)
+        return self._ask(b"in_mode_05\r", self._flag)
 
     def _status(self) -> _Status:
-        status = self._question(b"status\r", self._state)
+        status = self._ask(b"status\r", self._state)
         if status.alarm != self._alarm:
             self._alarm = status.alarm
             what = f"reports {status.alarm}" if status.alarm else "reports no alarm any more"

@@ -314,6 +314,20 @@ def test_a_bath_that_shut_itself_off_is_not_switched_on_again(bathe):
         except InstrumentError:
             continue
     assert (reading.values[1], device.on) == (-1.0, False)
+    assert [note.text for note in bath.take_notes()] == ['bath "it" reports -01 LOW LEVEL ALARM']
+
+
+def test_a_bath_that_will_not_take_its_orders_back_still_gives_its_temperature(bathe):
+    device = JulaboBath(Warmth(37.0))
+    bath = bathe(device)
+    bath.switch(on=True)
+    device.reboot(bath.clock.now())
+    device.remote = False
+    with pytest.raises(InstrumentError):
+        bath.sample()
+    bath.clock.sleep(5.0)
+    assert bath.sample().values[0] == 37.0
+    assert "switch it to remote control; what was ordered before is not restored" in bath.take_notes()[0].text
 
 
 def test_an_order_whose_confirmation_was_lost_is_carried_out(bathe, damaged):
