@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,10 @@ from protocols.steps import Step, Tare
 
 LET_GO_S = 30.0
 """How long the samplers may take to end."""
+
+
+SIMULATED_HOLD_S = 86_400.0
+"""Longest hold of a simulated bench, where nobody may be there to end it."""
 
 
 class Halted(Exception):  # noqa: N818  # not an error: somebody or something stopped the run
@@ -81,8 +86,9 @@ class Engine:
         self._watch = Watch(opened, roles, self.steps, self._samplers)
         self._phase = ""
         self._stopped_in = ""  # the phase in which a person stopped the run
+        longest_hold_s = math.inf if opened.rig is None else SIMULATED_HOLD_S
         self._interlocks = Interlocks(
-            self._safety, self._watch, self._clock, self, self._record, self._tell, latches=latches
+            self._safety, self._watch, self._clock, self, self._record, self._tell, latches, longest_hold_s
         )
         self._watchdog = Watchdog(
             opened.instruments, self._clock, lambda: self._interlocks.guarded, self._tell, self._fail

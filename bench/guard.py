@@ -186,11 +186,8 @@ class Tally:
 
 @dataclass
 class Mark:
-    """Samples that are not to be used, by their clock times: from ``from_s`` up to and without ``to_s``.
-
-    ``columns`` are those of the stream; all of them where none is named.
-    """
+    """Samples of some columns that are not to be used, by clock time: from ``from_s`` up to and without ``to_s``."""
 
     from_s: float
-    columns: tuple[int, ...] = ()
+    columns: tuple[int, ...]
     to_s: float = math.inf

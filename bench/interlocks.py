@@ -77,6 +77,7 @@ class Interlocks:
     ----------
     tell : (level, text) into the run's event log.
     latches : keeps what is latched beyond the run; None where that would be no use.
+    longest_hold_s : a hold that nobody ends for longer becomes a stop; virtual time would go on for ever.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Interlocks:
         record: Record,
         tell: Callable[[str, str], None],
         latches: Latches | None = None,
+        longest_hold_s: float = math.inf,
     ) -> None:
         self._safety = safety
         self._watch = watch
@@ -99,6 +101,8 @@ class Interlocks:
         self._lock = clock.lock()
         self._hold_flag: Flagged | None = None
         self._hold_s = math.nan
+        self._longest_hold_s = longest_hold_s
+        self._released: Event = clock.event()
         self._keeping: list[Event] = []
         self.standing: dict[str, Standing] = {}
 
@@ -217,13 +221,22 @@ class Interlocks:
             first = not self._safety.held
             if first:
                 self._hold_s = self._clock.now()
+                self._released.clear()
                 self._hold_flag = self._watch.flag_all(self._hold_s)
                 self._watch.suspend()
         acted_s = self._safety.hold(self._course.phase)
         if first:
             self._record("hold", {"state": "begin", "interlock": standing.interlock.name, "text": cause}, urgent=True)
+            if math.isfinite(self._longest_hold_s):
+                self._clock.worker("~hold", lambda: self._overdue(standing))
         self._course.nudge()
         return acted_s
+
+    def _overdue(self, standing: Standing) -> None:
+        """Stop when nobody ends the hold in time."""
+        if not self._clock.wait(self._released, self._hold_s + self._longest_hold_s):
+            cause = f"{standing.cause}; nobody has reset it for {self._longest_hold_s / 3600.0:g} h"
+            self._act(standing, "stop", cause)
 
     def reset(self, name: str, person: str, reason: str) -> str:
         """Unlatch an interlock that holds the bench, once its channel is back in its band.
@@ -290,6 +303,7 @@ class Interlocks:
 
     def _end_hold(self, fields: Mapping[str, Any]) -> None:
         flagged, self._hold_flag = self._hold_flag, None
+        self._released.set()
         if flagged is not None:
             lasted_s = self._clock.now() - self._hold_s
             self._record("hold", {"state": "end", "lasted_s": lasted_s, **fields}, urgent=True)

@@ -242,7 +242,7 @@ class Sampler:
         quality = block.quality.copy()
         for mark in tuple(self.marks):
             rows = slice(*np.searchsorted(t, [mark.from_s, mark.to_s]))
-            quality[rows, list(mark.columns) or slice(None)] |= int(Quality.DISTURBED)
+            quality[rows, list(mark.columns)] |= int(Quality.DISTURBED)
             if mark.to_s <= t[0]:
                 self.marks.remove(mark)
         return replace(block, quality=quality)

@@ -99,14 +99,16 @@ class Watch:
 
     def flag(self, channels: Iterable[str], from_s: float) -> Flagged:
         """Flag samples of channels or roles; of every channel of an instrument that is named alone."""
-        flagged = Flagged(tuple(self._target(channel) for channel in channels), from_s)
-        for target in flagged.channels:
+        flagged = Flagged((), from_s)
+        for target in (self._target(channel) for channel in channels):
             name, _, channel = target.partition(".")
             sampler = self._samplers.get(name)
             if sampler is None:
                 continue
             names = [each.name for each in sampler.instrument.channels]
-            mark = Mark(from_s, (names.index(channel),) if channel in names else ())
+            columns = (names.index(channel),) if channel in names else tuple(range(len(names)))
+            mark = Mark(from_s, columns)
+            flagged.channels += tuple(f"{name}.{names[column]}" for column in columns)
             flagged.marks.append(mark)
             sampler.marks.append(mark)
         return flagged

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from bench.latch import Latches
+from bench.session import Request, conduct
 from data.checks import Status
+from data.run import Run
 from data.samples import Quality
 from instruments.clock import WallClock
 from protocols.interlock import Interlock
@@ -68,7 +70,7 @@ def test_what_is_recorded_in_a_hold_is_flagged(holding: Any) -> None:
         assert flagged[~near_the_end].tolist() == ((t > 20.09) & (t < 45.0))[~near_the_end].tolist(), stream
     (span,) = [one for one in holding.of("disturbed") if one["why"] == "hold"]
     assert (span["from_s"], span["to_s"]) == (pytest.approx(20.1), 45.0)
-    assert span["channels"] == ["gauge", "scale"]
+    assert span["channels"] == ["gauge.pressure", "scale.mass"]
 
 
 @pytest.mark.parametrize(
@@ -150,6 +152,26 @@ def test_a_persons_stop_in_a_hold_goes_safe_without_the_teardown(holding: Any) -
     assert holding.of("teardown") == []
     assert holding.box.valves() == {"vent": True, "outlet": False, "diverter": False}
     assert holding.of("hold")[-1]["state"] == "end"
+
+
+def test_a_simulated_bench_that_nobody_resets_does_not_wait_for_ever(
+    sim_station: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.engine.SIMULATED_HOLD_S", 600.0)
+    limit = 'high = "150 kPa"\nslew = "50 kPa/min"\naction = "stop"'
+    hold = '[[hold]]\nvalve = "daq.vent"\non = true\n\n[[safe_state]]'
+    changes = {limit: limit.replace("150", "6").replace("stop", "hold"), "[[safe_state]]": hold}
+    settings = {"stabilisation": "2 h", "analysis": "1 h", "blank-length": "30 min"}
+    station = str(sim_station(tmp_path, changes))
+    request = Request("flow-accuracy", station, settings=settings, seed=3, faults=["occlusion@3 min"], out=tmp_path)
+    result = conduct(request)
+    assert result.end.status is Status.STOPPED_BY_INTERLOCK
+    assert result.end.reason.endswith("nobody has reset it for 0.166667 h")
+    with Run.open(result.run_file) as run:
+        begin, end = (event.t for event in run.records("hold"))
+        assert end - begin == pytest.approx(600.0, abs=1.0)
+        pressure = run.series("outlet_pressure").within(begin + 1.0, end - 1.0)
+        assert (len(pressure) > 5900, len(pressure.good())) == (True, 0)
 
 
 def test_a_hold_in_the_teardown_is_a_stop_since_nobody_could_end_it(holding: Any) -> None:
