@@ -31,13 +31,13 @@ class Jumps:
         self._steps = tuple(
             (column, channel.max_step) for column, channel in enumerate(channels) if channel.max_step is not None
         )
-        self._last: tuple[float | None, ...] = (None,) * len(self._steps)  # of the channels that are watched
+        self._last = (math.nan,) * len(channels)
 
     def follows(self, reading: Reading) -> bool:
         """Whether every channel is within its step of the last good reading; what follows is remembered."""
-        last = self._last
-        for (column, step), before in zip(self._steps, last, strict=True):
-            if _is_value(reading, column) and (before is None or not abs(reading.values[column] - before) <= step):
+        values, last = reading.values, self._last
+        for column, step in self._steps:
+            if not -step <= values[column] - last[column] <= step and _is_value(reading, column):
                 return False
         self._remember(reading)
         return True
@@ -84,25 +84,25 @@ class Jumps:
 
     def _ramp(self, heard: Sequence[Reading]) -> bool:
         """Whether each channel that jumped went on, away from the last good reading: it moves too fast to agree."""
-        for (column, step), before in zip(self._steps, self._last, strict=True):
-            if before is None:
-                return False
-            values = [before, *(reading.values[column] for reading in heard)]
+        for column, step in self._steps:
+            values = [self._last[column], *(reading.values[column] for reading in heard)]
             moves = [later - earlier for earlier, later in pairwise(values)]
-            if max(map(abs, moves)) > step and not (min(moves) > 0.0 or max(moves) < 0.0):
+            steady = all(-step <= move <= step for move in moves)
+            if not (steady or all(move > 0.0 for move in moves) or all(move < 0.0 for move in moves)):
                 return False
         return True
 
     def _remember(self, reading: Reading) -> None:
-        self._last = tuple(
-            reading.values[column] if _is_value(reading, column) else before
-            for (column, _), before in zip(self._steps, self._last, strict=True)
-        )
+        values = reading.values
+        for column, _ in self._steps:
+            if not _is_value(reading, column):
+                values = (*values[:column], self._last[column], *values[column + 1 :])
+        self._last = values
 
     def _flagged(self, reading: Reading) -> Reading:
         quality = list(reading.quality)
-        for (column, step), before in zip(self._steps, self._last, strict=True):
-            if before is None or not abs(reading.values[column] - before) <= step:
+        for column, step in self._steps:
+            if not -step <= reading.values[column] - self._last[column] <= step:
                 quality[column] |= int(Quality.IMPLAUSIBLE)
         return replace(reading, quality=tuple(quality))
 

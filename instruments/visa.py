@@ -12,9 +12,10 @@ No call takes longer than `DEADLINES` timeouts, except one that was given more t
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NoReturn, TypeVar, cast
 
@@ -59,6 +60,7 @@ FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 30.0
 """After a disconnection the port is opened again first after this, then after twice the time, at most this."""
 
+_LEAST_S = 1e-3  # VISA counts milliseconds
 _PEEK_MS = 1  # how long a socket is listened to for what it has kept from before
 _DAMAGED = frozenset({StatusCode.error_serial_parity, StatusCode.error_serial_framing, StatusCode.error_serial_overrun})
 _PARITY = {"none": constants.Parity.none, "even": constants.Parity.even, "odd": constants.Parity.odd}
@@ -112,10 +114,11 @@ class VisaInstrument(Instrument):
         self._port: MessageBasedResource | None = None
         self._in_step = False
         self._peek: Callable[[MessageBasedResource], bytes] = _nothing
-        self._opened = False
+        self._opened = self._putting_back = False
         self._retry_at = float("-inf")
         self._retry_after_s = FIRST_RETRY_S
         self._lost_steps = 0  # attempts to get back in step that failed
+        self._port_timeout_s = math.nan  # as the port is set
         self._until: float | None = None  # end of the time that the present call as a whole may take
         self._jumps: Jumps | None = None  # once something is measured
         self._serial_number: str | None = self.settings.serial
@@ -177,12 +180,8 @@ class VisaInstrument(Instrument):
         first = self._ask(question, interpret)
         if self._jumps.follows(first):
             return first
-        with self._lock:
-            self._allow(asked_s)
-            try:
-                reading, damaged = self._jumps.settled(first, lambda: self._transact(question, interpret, attempts=1))
-            finally:
-                self._end_call()
+        with self._one_call(asked_s):
+            reading, damaged = self._jumps.settled(first, lambda: self._transact(question, interpret, attempts=1))
         if damaged:
             watched = [(channel, k) for k, channel in enumerate(self.channels) if channel.max_step is not None]
             said = ", ".join(f"{first.values[k]:.9g} {channel.unit}" for channel, k in watched)
@@ -194,6 +193,18 @@ class VisaInstrument(Instrument):
     def _command(self, command: bytes, interpret: Callable[[bytes], T], within_s: float | None = None) -> T:
         """Command something that must not happen twice; ``within_s`` where the instrument takes its time."""
         return self._transact(command, interpret, attempts=1, within_s=within_s)
+
+    @contextlib.contextmanager
+    def _one_call(self, start_s: float | None = None) -> Iterator[None]:
+        """Exchanges that belong together: from ``start_s``, or now, they take `DEADLINES` timeouts and no more."""
+        with self._lock:
+            outermost = self._until is None
+            self._allow(self.clock.now() if start_s is None else start_s)
+            try:
+                yield
+            finally:
+                if outermost:
+                    self._end_call()
 
     def _transact(
         self, request: bytes, interpret: Callable[[bytes], T], *, attempts: int, within_s: float | None = None
@@ -230,7 +241,7 @@ class VisaInstrument(Instrument):
                             raise failure from error
                     self._allow(self.clock.now() - self.settings.timeout_s)
             finally:
-                if (outermost and self._until is not None) or within_s is not None:
+                if outermost and (self._until is not None or self._port_timeout_s != self.settings.timeout_s):
                     self._end_call()
 
     def _ready(self) -> MessageBasedResource:
@@ -238,16 +249,15 @@ class VisaInstrument(Instrument):
         port = self._port
         if port is not None and self._in_step:
             return port
+        if self._putting_back:  # what brings it back must not bring itself back, and so on
+            raise InstrumentReplyError(self.name, "fell out of step again while it was brought back to where it was")
         self._allow(self.clock.now())
         return self._recover()
 
     def _connected(self) -> None:
         """Connect and get in step now if that is needed, so that the next exchange is one and nothing else."""
-        with self._lock:
-            try:
-                self._ready()
-            finally:
-                self._end_call()
+        with self._one_call():
+            self._ready()
 
     def _allow(self, start_s: float) -> None:
         """Let the present call take `DEADLINES` timeouts from its start, whatever it is made of."""
@@ -256,9 +266,9 @@ class VisaInstrument(Instrument):
 
     def _end_call(self) -> None:
         self._until = None
-        if self._port is not None:
+        if self._port is not None and self._port_timeout_s != self.settings.timeout_s:
             with contextlib.suppress(*WIRE_ERRORS):  # a port that is gone shows itself at the next exchange
-                self._port.timeout = max(1.0, 1000.0 * self.settings.timeout_s)
+                self._set_timeout(self._port, self.settings.timeout_s)
 
     def _left_over(self) -> bytes:
         """Take what has arrived beside the reply that is being interpreted."""
@@ -305,11 +315,14 @@ class VisaInstrument(Instrument):
             self._put_back()
 
     def _put_back(self) -> None:
+        self._putting_back = True
         try:
             self._restore()
         except InstrumentError:
             self._in_step = False  # until everything is as it was, no reading counts
             raise
+        finally:
+            self._putting_back = False
 
     def _synchronise(self) -> None:
         """Drop what arrived, ask the marker, drop everything before its answer."""
@@ -327,6 +340,7 @@ class VisaInstrument(Instrument):
                 self._limit(port, until - self.clock.now())
                 reply = self._receive(port)
                 if self._is_marked(reply):
+                    self._stray(self._peek(port))  # a second answer that came with it
                     return
                 self._stray(reply)
         except WIRE_ERRORS as error:
@@ -336,9 +350,15 @@ class VisaInstrument(Instrument):
         """Set how long the next read may take; raises InstrumentTimeout when the whole call has had its time."""
         if self._until is not None:
             seconds = min(seconds, self._until - self.clock.now())
-        if seconds <= 0.0:
+        if seconds < _LEAST_S:
             raise InstrumentTimeout(self.name, "no whole reply in time")
-        port.timeout = max(1.0, 1000.0 * seconds)
+        self._set_timeout(port, seconds)
+
+    def _set_timeout(self, port: MessageBasedResource, seconds: float) -> None:
+        """Set how long a read may take, where it is not so already: pyvisa takes its time over it."""
+        if seconds != self._port_timeout_s:
+            port.timeout = 1000.0 * max(_LEAST_S, seconds)
+            self._port_timeout_s = seconds
 
     # -- connecting
 
@@ -385,7 +405,8 @@ class VisaInstrument(Instrument):
         try:
             if isinstance(port, SerialInstrument):
                 self._set_line(port)
-            port.timeout = max(1.0, 1000.0 * settings.timeout_s)
+            self._port_timeout_s = math.nan
+            self._set_timeout(port, settings.timeout_s)
             port.read_termination = self.terminator
             self._peek = _peek_of(port)
             self._peek(port)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from itertools import cycle
 from typing import ClassVar
 
 from pydantic import Field
@@ -24,6 +25,7 @@ from instruments.clock import Clock
 from instruments.instrument import (
     Connection,
     Identity,
+    InstrumentError,
     InstrumentRefusal,
     InstrumentReplyError,
     Polled,
@@ -41,6 +43,10 @@ _OUT_OF_RANGE = {b"S +": int(Quality.OVERLOAD), b"S -": int(Quality.UNDERLOAD)}
 _REFUSED = {b"I": "is busy", b"L": "does not accept the value", b"+": "is overloaded", b"-": "is underloaded"}
 _ERRORS = {b"ES": "does not know the command", b"ET": "received it damaged"}
 _SERIAL_NUMBER = b'I4 A "'
+_MARKERS = (b"I4", b"I3", b"I2", b"I5")
+
+DIGITS_IN_A_STEP = 10.0
+"""A largest step of fewer digits would be asked again at the noise of the last one."""
 
 RESETS_AFTER = 4
 """A balance that failed so often to get in step is reset with ``@``, which ends whatever it was waiting for."""
@@ -74,6 +80,7 @@ class MtSicsBalance(VisaInstrument, Polled):
         self.capacity_mg: float | None = self.settings.capacity_mg
         self._tare: bytes | None = None  # as the balance wrote it, "12.3456 g"
         self._was_reset = False
+        self._markers, self._asked = cycle(_MARKERS), b""
 
     @property
     def period_s(self) -> float:
@@ -82,11 +89,13 @@ class MtSicsBalance(VisaInstrument, Polled):
 
     def identify(self) -> Identity:
         """Serial number (I4), model and capacity (I2), software (I3)."""
-        serial = self._ask(b"I4\r\n", self._text_of(b"I4"))
-        model, software = self._ask(b"I2\r\n", self._text_of(b"I2")), self._ask(b"I3\r\n", self._text_of(b"I3"))
-        if found := _CAPACITY.match(model):
+        serial, told = self._ask(b"I4\r\n", self._text_of(b"I4")), self._ask(b"I2\r\n", self._text_of(b"I2"))
+        if self._serial_number is None and self._ask(b"I4\r\n", self._text_of(b"I4")) != serial:
+            raise InstrumentReplyError(self.name, "tells two serial numbers; the line is disturbed")
+        software, model = self._ask(b"I3\r\n", self._text_of(b"I3")), told
+        if found := _CAPACITY.match(told):
             model, value, unit = found.groups()
-            if self.capacity_mg is None:
+            if self.capacity_mg is None and self._ask(b"I2\r\n", self._text_of(b"I2")) == told:
                 self.capacity_mg = float(value + _TO_MG[unit.encode()].decode())
         return Identity("Mettler-Toledo", model, serial, software)
 
@@ -99,15 +108,30 @@ class MtSicsBalance(VisaInstrument, Polled):
 
         Raises InstrumentRefusal when it does not become stable or is out of range.
         """
+        try:
+            self._take_tare()
+        except InstrumentError:
+            self._in_step = False  # it may have taken a tare all the same; the one before is put back
+            raise
+
+    def _take_tare(self) -> None:
         until = self.clock.now() + self.settings.stability_timeout_s
         while True:
-            if not self.sample().quality[0] and self._ask(b"TI\r\n", self._tared):
+            if not self.sample().quality[0] and self._is_tared():
                 return
             if self.clock.now() >= until:
                 raise InstrumentRefusal(
                     self.name, f"was not stable within {self.settings.stability_timeout_s:g} s; keep draughts away"
                 )
             self.clock.sleep(min(0.5, self.period_s))
+
+    def _is_tared(self) -> bool:
+        """Take a stable load as zero, and remember as what, once the balance has said so twice."""
+        stable, said = self._ask(b"TI\r\n", self._tared)
+        if not stable or _in_mg(self._ask(b"TA\r\n", self._tare_held)) != _in_mg(said):
+            return False
+        self._tare = said
+        return True
 
     def probe(self) -> list[str]:
         """Automatic zero, sleep, unit, range and stability, as far as this balance tells them."""
@@ -117,13 +141,20 @@ class MtSicsBalance(VisaInstrument, Polled):
         if self._setting(b"M16") not in (None, b"0"):
             problems.append("it may go to sleep; switch standby off")
         try:
-            quality = self.sample().quality[0]
+            quality, digit_mg = self.sample().quality[0], self._ask(b"SI\r\n", self._digit_mg)
         except InstrumentReplyError as error:
             return [*problems, f"{error}; its unit must be g, mg or kg"]
+        if DIGITS_IN_A_STEP * digit_mg > self.settings.max_step_mg:
+            problems.append(
+                f"its digit of {digit_mg:g} mg is coarse for max_step; "
+                f'write max_step = "{DIGITS_IN_A_STEP * digit_mg:g} mg" or more into the station file'
+            )
         if quality & (Quality.OVERLOAD | Quality.UNDERLOAD):
             problems.append("its load is out of range")
         elif quality & Quality.UNSTABLE:
             problems.append("its reading is not stable")
+        elif quality & Quality.IMPLAUSIBLE:
+            problems.append("its readings do not agree with one another")
         elif quality:
             problems.append("it reports a fault of its load cell")
         return problems
@@ -150,13 +181,20 @@ class MtSicsBalance(VisaInstrument, Polled):
             return Reading(self.sent_s, (math.nan, float(ord("E"))), (int(Quality.DEVICE_ERROR), 0))
         raise self._unexpected(b"S", reply)
 
-    def _tared(self, reply: bytes) -> bool:
-        """Whether a ``TI`` took a stable load as zero."""
+    def _digit_mg(self, reply: bytes) -> float:
+        """Smallest difference that a weight shows; 0 where the reply is none."""
+        found = _WEIGHT.fullmatch(reply)
+        if found is None:
+            return 0.0
+        _, value, unit = found.groups()
+        return float(b"1e-%d" % len(value.partition(b".")[2])) * float(b"1" + _TO_MG[unit])
+
+    def _tared(self, reply: bytes) -> tuple[bool, bytes]:
+        """Whether a ``TI`` found the load stable, and what it took as zero."""
         found = _TARE.fullmatch(reply)
         if found is None or found[2]:
             raise self._unexpected(b"TI", reply)
-        self._tare = _amount(found)
-        return found[1] == b"S"
+        return found[1] == b"S", _amount(found)
 
     def _tare_held(self, reply: bytes) -> bytes:
         found = _TARE.fullmatch(reply)
@@ -200,12 +238,17 @@ class MtSicsBalance(VisaInstrument, Polled):
     # -- getting back in step
 
     def _marker(self) -> bytes:
-        """``I4``; or ``@``, which also ends whatever the balance waits for, where no tare can be lost by it."""
+        """One of four questions in turn, so that a late answer to the one before is not taken for that to this one.
+
+        Or ``@``, which also ends whatever the balance waits for, where no tare can be lost by it.  The line end before
+        it completes what half of a command may stand in the balance's input.
+        """
         self._was_reset = self._tare is None or self._lost_steps > RESETS_AFTER
-        return b"@\r\n" if self._was_reset else b"I4\r\n"
+        self._asked = next(self._markers)
+        return b"\r\n%s\r\n" % (b"@" if self._was_reset else self._asked)
 
     def _is_marked(self, reply: bytes) -> bool:
-        return reply.startswith(_SERIAL_NUMBER)
+        return reply.startswith(_SERIAL_NUMBER if self._was_reset else self._asked + b" A ")
 
     def _stray(self, data: bytes) -> None:
         """A serial number that nobody asked for is what a balance says when it has started."""
@@ -216,9 +259,9 @@ class MtSicsBalance(VisaInstrument, Polled):
         """Compare the tare with the one that was set, and set it again where it is gone."""
         if self._tare is None:
             return
-        held = self._command(b"TA\r\n", self._tare_held)
-        if _in_mg(held) == _in_mg(self._tare):
-            return
+        for _ in range(2):  # a digit of the reply may be damaged
+            if _in_mg(self._command(b"TA\r\n", self._tare_held)) == _in_mg(self._tare):
+                return
         restored = self._command(b"TA " + self._tare + b"\r\n", self._tare_held)
         if _in_mg(restored) != _in_mg(self._tare):
             raise InstrumentReplyError(self.name, f"its tare is {restored!r} where {self._tare!r} was set")

@@ -70,6 +70,7 @@ class PumpLinkHead(VisaInstrument, Polled):
         self._sequence = 0
         self._awaited = b""
         self._boots = 0
+        self._repeats = False  # while an order is sent again that may have been executed
         self._last_event = ""
 
     @property
@@ -145,38 +146,40 @@ class PumpLinkHead(VisaInstrument, Polled):
 
     def _question(self, text: str, interpret: Callable[[Fields], T]) -> T:
         """Ask; a second time under a new number, so that the answer is never an old one."""
-        try:
-            return self._numbered(text, interpret)
-        except InstrumentRefusal:
-            raise
-        except (InstrumentTimeout, InstrumentReplyError):
-            return self._numbered(text, interpret)
-
-    def _numbered(self, text: str, interpret: Callable[[Fields], T]) -> T:
-        with self._lock:
-            return self._send(self._next_frame(text), interpret)
+        with self._one_call():
+            try:
+                return self._send(self._next_frame(text), interpret)
+            except InstrumentRefusal:
+                raise
+            except (InstrumentTimeout, InstrumentReplyError):
+                return self._send(self._next_frame(text), interpret)
 
     def _order(self, text: str) -> Confirmation:
         """Order once, however often it has to be said: under one number, and never across a restart of the head."""
         with self._lock:
             frame, boots = self._next_frame(text), self._boots
             issued_s: float | None = None
-            for attempt in range(1, _ATTEMPTS + 1):
-                try:
-                    fields = self._send(frame, dict)
-                except InstrumentRefusal:
-                    raise
-                except (InstrumentTimeout, InstrumentReplyError) as error:
-                    issued_s = self.sent_s if issued_s is None else issued_s
-                    if self._boots != boots:
-                        raise InstrumentReplyError(
-                            self.name, f'restarted during "{text}"; whether it was executed stands in the pump\'s log'
-                        ) from error
-                    if attempt == _ATTEMPTS:
+            try:
+                for attempt in range(1, _ATTEMPTS + 1):
+                    self._repeats = attempt > 1
+                    try:
+                        fields = self._send(frame, dict)
+                    except InstrumentRefusal:
                         raise
-                else:
-                    reply = " ".join(["OK", *(f"{key}={value}" for key, value in fields.items())])
-                    return Confirmation(text, reply, issued_s or self.sent_s, self.clock.now())
+                    except (InstrumentTimeout, InstrumentReplyError) as error:
+                        issued_s = self.sent_s if issued_s is None else issued_s
+                        if self._boots != boots:
+                            raise InstrumentReplyError(
+                                self.name,
+                                f'restarted during "{text}"; whether it was executed stands in the pump\'s log',
+                            ) from error
+                        if attempt == _ATTEMPTS:
+                            raise
+                    else:
+                        reply = " ".join(["OK", *(f"{key}={value}" for key, value in fields.items())])
+                        return Confirmation(text, reply, issued_s or self.sent_s, self.clock.now())
+            finally:
+                self._repeats = False
             raise AssertionError("the last attempt returns or raises")
 
     def _next_frame(self, text: str) -> bytes:
@@ -218,6 +221,7 @@ class PumpLinkHead(VisaInstrument, Polled):
             self._stray(line)
             if self.clock.now() >= until:
                 raise InstrumentTimeout(self.name, "talks, but does not answer")
+            self._limit(port, until - self.clock.now())
 
     def _fields(self, reply: bytes) -> dict[str, str]:
         """Fields of an OK reply."""
@@ -237,17 +241,23 @@ class PumpLinkHead(VisaInstrument, Polled):
         return Reading(self.sent_s, values, (0,) * len(values))
 
     def _stray(self, data: bytes) -> None:
-        """Note the events among what arrived unasked, each once."""
+        """Note the events among what arrived unasked, each once.
+
+        A head that has restarted knows no numbers any more: it would execute an order again that is only repeated.
+        """
         for line in data.splitlines(keepends=True):
             text = _unframed(line)
             if text is None or not text.startswith(b"!"):
                 continue
             event = text[1:].decode("ascii", "replace")
-            if event == self._last_event:
+            booted = _BOOTED.search(event) is not None  # each counts: the head may count its events anew, too
+            if event == self._last_event and not booted:
                 continue
             self._last_event = event
-            self._boots += bool(_BOOTED.search(event))
             self.note("warning", f'pump link "{self.name}": event {event}')
+            self._boots += booted
+            if booted and self._repeats:
+                raise InstrumentReplyError(self.name, "has restarted")
 
 
 # ------------------------------------------------------------------------------------------ words on the wire

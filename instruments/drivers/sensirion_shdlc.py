@@ -209,7 +209,8 @@ class ShdlcFlowSensor(VisaInstrument, Buffered):
         self._held.clear()
         self._index = SampleIndex(self.interval_s)
         self._started = True
-        self._begin()
+        with self._one_call():
+            self._begin()
 
     def _begin(self) -> None:
         """Let the cable measure, from an empty ring."""
@@ -228,7 +229,8 @@ class ShdlcFlowSensor(VisaInstrument, Buffered):
         """Return what the ring holds, up to ``most`` samples and up to the next hole."""
         if not self._started:
             raise InstrumentReplyError(self.name, "is not measuring; start it first")
-        self._drain()  # always, so that a ring that is read often enough never runs over
+        with self._one_call():
+            self._drain()  # always, so that a ring that is read often enough never runs over
         return self._block(most)
 
     def anchor(self) -> tuple[float, int]:
@@ -393,7 +395,10 @@ class ShdlcFlowSensor(VisaInstrument, Buffered):
     def _receive(self, port: MessageBasedResource) -> bytes:
         """One frame: a read ends at a flag, so the opening one may come alone."""
         frame = port.read_raw()
-        return frame if len(frame) > 1 else port.read_raw()
+        if len(frame) > 1:
+            return frame
+        self._limit(port, self.settings.timeout_s)
+        return port.read_raw()
 
     def _marker(self) -> bytes:
         return _framed(self.settings.address, _MARKER_COMMAND, b"\x00")

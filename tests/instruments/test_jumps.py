@@ -24,7 +24,7 @@ def judged(*answers, last=100.0):
     """What becomes of the first of these answers, and how many were asked for."""
     jumps = Jumps((Channel("mass", "mg", max_step=STEP), Channel("status", "1")))
     if last is not None:
-        jumps._last = (last,)
+        jumps._last = (last, 83.0)
     left = list(answers)
 
     def ask():

@@ -189,80 +189,6 @@ def test_the_same_reply_twice_is_one(weigh):
     assert weigh(Script(SI="S S    12.3456 g\r\nS S    12.3456 g")).sample().values[0] == 12_345.6
 
 
-class Digits(Script):
-    """A balance of which some answers to SI, counted from the first reading, come with damaged digits."""
-
-    def __init__(self, load, **damaged):
-        super().__init__()
-        self.load, self.damaged, self.count = load, {int(k[1:]): mg for k, mg in damaged.items()}, 0
-
-    def on_bytes(self, data, now):
-        if data != b"SI\r\n":
-            super().on_bytes(data, now)
-            return
-        self.count += 1
-        mg = self.load(now) + self.damaged.get(self.count, 0.0)
-        self.emit(b"S S %10.5f g\r\n" % (mg / 1e3), now + 0.02)
-
-
-def weights(balance, count):
-    """Values and qualities of one reading a second."""
-    start, said = balance.clock.now(), []
-    for k in range(count):
-        balance.clock.sleep_until(start + k)
-        reading = balance.sample()
-        said.append((round(reading.values[0], 2), reading.quality[0], round(reading.t - start, 2)))
-    return said
-
-
-def test_a_true_step_of_the_load_is_read_when_it_happens(weigh):
-    balance = weigh(Digits(lambda t: 5000.0 if t < 2.9 else 80.0))
-    assert weights(balance, 5) == [(mg, 0, k) for k, mg in enumerate([5000.0, 5000.0, 5000.0, 80.0, 80.0])]
-    assert balance.take_notes() == []
-
-
-def test_a_digit_that_the_wire_damaged_is_asked_again_and_said(weigh):
-    balance = weigh(Digits(lambda t: 5000.0, _4=800.0))  # the first reading of all is asked twice
-    assert weights(balance, 4) == [(5000.0, 0, 0), (5000.0, 0, 1), (5000.0, 0, 2.02), (5000.0, 0, 3)]
-    (note,) = balance.take_notes()
-    assert "a reading of 5800 mg did not last and was damaged on the wire" in note.text
-
-
-def test_a_step_that_nothing_confirms_is_flagged_and_takes_no_longer_than_three_timeouts(weigh):
-    device = Digits(lambda t: 5000.0 if t < 1.9 else 80.0)
-    balance = weigh(device)
-    weights(balance, 2)
-    balance.clock.sleep_until(3.0)
-    silence(device, after=1)
-    reading = balance.sample()
-    assert (reading.values[0], reading.quality[0], reading.t) == (80.0, Quality.IMPLAUSIBLE, 3.0)
-    assert balance.clock.now() - 3.0 <= 0.9 + 1e-9
-    device.misbehaviour = None
-    assert balance.sample().quality == (0, 0)
-
-
-def silence(device, after):
-    """Let every answer after so many vanish."""
-
-    class Silence:
-        left = after
-
-        def begin(self, device, data, now):
-            return data
-
-        def tamper(self, device, data, at):
-            self.left -= 1
-            return [(at, data)] if self.left >= 0 else []
-
-    device.misbehaviour = Silence()
-
-
-def test_the_largest_step_is_a_key_of_the_station_file(weigh):
-    balance = weigh(Digits(lambda t: 5000.0, _4=800.0), max_step="1 g")
-    assert balance.channels[0].max_step == 1000.0
-    assert [mg for mg, _, _ in weights(balance, 4)] == [5000.0, 5000.0, 5800.0, 5000.0]
-
-
 # -- tare
 
 
@@ -295,6 +221,42 @@ def test_an_overloaded_balance_cannot_be_tared(weigh):
         balance.tare()
 
 
+@pytest.mark.parametrize("command", ["TI", "TA"])
+def test_a_tare_whose_digits_were_damaged_is_not_remembered(weigh, command):
+    device = Script(SI="S S    12.3456 g", TI="TI S    12.3456 g", TA="TA A    12.3456 g")
+    balance = weigh(device)
+    once(device, command, "12", "16")
+    balance.tare()
+    assert balance._tare == b"12.3456 g"
+    assert [command for command in device.heard if command.startswith("T")] == ["TI", "TA", "TI", "TA"]
+
+
+def once(device, command, old, new):
+    """Let the next reply to a command say something else."""
+    emit = device.emit
+
+    def damaged(data, at):
+        if device.heard[-1] == command:
+            device.emit, data = emit, data.replace(old.encode(), new.encode())
+        emit(data, at)
+
+    device.emit = damaged
+
+
+def test_a_tare_is_set_again_only_when_the_balance_has_lost_it(weigh):
+    device = mt_sics.MtSicsBalance(Load(12_345.6))
+    balance = weigh(device)
+    balance.tare()
+    device.heard = []
+    execute = device._execute
+    device._execute = lambda line, now: (device.heard.append(line.decode()), execute(line, now))
+    balance._in_step = False
+    once(device, "TA", "12", "16")
+    assert balance.sample().values[0] == 0.0
+    assert [command for command in device.heard if command != "SI"] == ["I3", "TA", "TA"]
+    assert balance.take_notes() == []
+
+
 def test_a_restarted_balance_gets_its_tare_back_and_the_log_says_so(weigh):
     device = mt_sics.MtSicsBalance(Load(12_345.6))
     balance = weigh(device)
@@ -325,7 +287,7 @@ def test_a_tare_that_is_still_there_is_left_alone(weigh, damaged):
 
 
 def test_a_balance_that_will_not_take_its_tare_back_gives_no_readings(weigh):
-    device = Script(SI="S S    12.3456 g", TI="TI S    12.3456 g")
+    device = Script(SI="S S    12.3456 g", TI="TI S    12.3456 g", TA="TA A    12.3456 g")
     balance = weigh(device)
     balance.tare()
     device.answers |= {"TA": "TA A     0.0000 g", "TA 12.3456 g": "TA L"}
@@ -352,6 +314,72 @@ def test_a_balance_that_waits_for_something_is_reset_at_last(weigh):
     assert device.tare_mg == pytest.approx(1000.0)
 
 
+def test_half_a_command_in_the_input_of_a_balance_costs_one_more_question(weigh):
+    device = mt_sics.MtSicsBalance(Load(100.0))
+    balance = weigh(device)
+    device.write(b"J", balance.clock.now())
+    balance._in_step = False
+    start = balance.clock.now()
+    assert balance.sample().values[0] == 100.0
+    assert balance.clock.now() - start < 0.2
+
+
+def test_a_serial_number_whose_digits_were_damaged_is_not_remembered(wired):
+    device = Script(SI="S S    12.3456 g")
+    balance = wired("mettler-mtsics", device)
+    once(device, "I4", "B1", "B5")
+    with pytest.raises(InstrumentDisconnected, match="tells two serial numbers"):
+        balance.open()
+    balance.clock.sleep(2.0)
+    balance.sample()
+    assert balance._serial_number == "B1"
+
+
+def test_a_late_answer_to_one_marker_is_none_to_the_next(weigh):
+    """Every answer comes half a second late for a while, so that old ones meet new questions."""
+    load = Load(creeping)
+    device = mt_sics.MtSicsBalance(load, stable_digits=1e6)
+    balance = weigh(device)
+    balance.tare()
+    device.latency_s = 0.02
+    for k in range(200):
+        device.latency_s = 0.5 if k % 20 < 15 else 0.02
+        try:
+            reading = balance.sample()
+        except InstrumentError:
+            continue
+        assert reading.values[0] == pytest.approx(load.shown_at(reading.t) - device.tare_mg, abs=1e-6)
+
+
+def silence(device, after):
+    """Let every answer after so many vanish."""
+
+    class Silence:
+        left = after
+
+        def begin(self, device, data, now):
+            return data
+
+        def tamper(self, device, data, at):
+            self.left -= 1
+            return [(at, data)] if self.left >= 0 else []
+
+    device.misbehaviour = Silence()
+
+
+def test_a_tare_that_failed_leaves_the_one_before(weigh):
+    device = mt_sics.MtSicsBalance(Load(lambda t: 5000.0 if t < 1.0 else 9000.0))
+    balance = weigh(device, stability_timeout="3 s")
+    balance.tare()
+    balance.clock.sleep(5.0)
+    silence(device, after=2)  # the tare is taken, and nobody hears of it
+    with pytest.raises(InstrumentError):
+        balance.tare()
+    assert device.tare_mg == 9000.0
+    device.misbehaviour = None
+    assert balance.sample().values[0] == 4000.0
+
+
 # -- readiness
 
 
@@ -364,6 +392,7 @@ def test_a_balance_that_waits_for_something_is_reset_at_last(weigh):
         ({"SI": "S +"}, "out of range"),
         ({"SI": "S S    12.3456 ct"}, "unit must be g, mg or kg"),
         ({"SI": "S S Error 3b"}, "fault of its load cell"),
+        ({"SI": "S S     12.345 g"}, 'its digit of 1 mg is coarse for max_step; write max_step = "10 mg" or more'),
     ],
 )
 def test_what_keeps_a_balance_from_a_run_is_said(weigh, answers, problem):
@@ -409,7 +438,7 @@ def test_whatever_the_wire_does_a_reading_is_the_load_at_its_moment(weigh, damag
             assert balance.clock.now() - start <= 0.9 + 1e-9
         read += 1
         assert reading.values[0] == pytest.approx(load.shown_at(reading.t) - tare, abs=1e-6)
-    assert read > 700
+    assert read > 600
     assert failed > 10
     assert min(count for kind, count in struck.items() if kind not in ("flip", "freeze")) >= 2
 

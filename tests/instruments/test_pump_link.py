@@ -313,6 +313,33 @@ def test_an_order_is_not_repeated_to_a_head_that_restarted_meanwhile(link, pump,
     assert pump.told == ["bolus single 20 600"]
 
 
+def test_an_order_is_not_repeated_to_a_head_that_was_busy_and_then_restarted(link, pump, head, monkeypatch):
+    lose(head, 1)
+    sleep = link.clock.sleep
+
+    def restart(seconds):
+        head.boot_s = 0.01
+        head.reboot(link.clock.now())
+        sleep(seconds)
+
+    monkeypatch.setattr(link.clock, "sleep", restart)
+    answer = head._answer
+    head._answer = lambda line, now: (answer(line, now), setattr(head, "_busy_until", 1e9))
+    with pytest.raises(InstrumentReplyError, match="restarted during"):
+        link.bolus(20.0, 600.0)
+    assert pump.told == ["bolus single 20 600"]
+
+
+def test_a_head_that_restarted_before_an_order_gets_it(link, pump, head):
+    for k in range(1, 3):
+        head._events = 0  # it counts its events anew
+        head.reboot(link.clock.now())
+        link.clock.sleep(2.0)
+        link.bolus(float(k), 600.0)
+        assert link._boots == k
+    assert pump.told == ["bolus single 1 600", "bolus single 2 600"]
+
+
 def test_a_busy_head_is_asked_again(link, pump, head):
     head._busy_until = link.clock.now() + 0.2
     link.bolus(20.0, 600.0)

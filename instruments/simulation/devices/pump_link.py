@@ -111,14 +111,14 @@ class PumpLinkDevice(ByteDevice):
 
     def advance(self, now: float) -> None:
         """Look for new alarms: every second while somebody listens, else when somebody comes back."""
-        if now - self._checked_at >= _ALARM_CHECK_S:
+        if now >= self.next_event():  # not a difference, whose last bit may say otherwise
             self._checked_at = now
             alarms = frozenset(self.pump.state(now).alarms)
             for alarm in sorted(alarms - self._known_alarms):
                 self.emit(self._event_line(f"alarm={_text(alarm)}"), now)
             self._known_alarms = alarms
 
-    def next_event(self) -> float | None:
+    def next_event(self) -> float:
         """The next look for alarms."""
         return self._checked_at + _ALARM_CHECK_S
 

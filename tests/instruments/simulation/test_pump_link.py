@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from instruments.simulation.devices.pump_link import PumpLinkDevice, crc16, format_program, parse_program
@@ -267,3 +267,14 @@ def test_a_program_keeps_what_it_was_made_of():
     program = DeliveryProgram("stopped")
     assert parse_program({"mode": "stopped"}) == program
     assert replace(program, mode="continuous", rate_ul_per_h=5.0) == parse_program({"mode": "continuous", "rate": "5"})
+
+
+@given(st.floats(0.0, 1e7))
+@example(1.26)  # 1.26 + 1 - 1.26 is less than 1
+def test_the_head_looks_for_alarms_at_the_moment_that_it_announces(t):
+    """Whatever the last bit of a sum says: a reader that waits for that moment would wait for ever."""
+    head = PumpLinkDevice(Memory())
+    head.advance(t)
+    announced = head.next_event()
+    head.advance(announced)
+    assert head.next_event() > announced
