@@ -18,18 +18,14 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from data import quantity_fields
-from data.quantity_fields import MassMg, TimeS, VolumeUl
 from data.samples import Block, Channel, Reading, Stream
 from instruments.clock import Clock
 
 if TYPE_CHECKING:
     from pyvisa import ResourceManager
     from pyvisa.highlevel import VisaLibraryBase
-
-    from data.units import DimensionName
 
 DRIVER_GROUP = "pumpbench.drivers"
 
@@ -84,31 +80,6 @@ class Identity:
     model: str
     serial: str
     firmware: str = ""
-
-
-# Drivers take these from `data.quantity_fields`; here they stand for those that do not yet.
-Seconds = TimeS
-FlowUlPerH = quantity_fields.FlowUlPerH
-Milligrams = MassMg
-Microlitres = VolumeUl
-
-
-def quantity(dimension: DimensionName) -> BeforeValidator:
-    """Validator of a setting that is written as a string with its unit; gives a float in the bench's unit."""
-
-    def read(value: object) -> float:
-        if not isinstance(value, str):
-            example = _EXAMPLES.get(dimension)
-            hint = f", such as {example!r}" if example else ""
-            raise ValueError(f"write the {dimension} as a string with its unit{hint}")
-        from data import quantities  # pint behind it is heavy
-
-        return quantities.parse(value, dimension)
-
-    return BeforeValidator(read)
-
-
-_EXAMPLES = {"time": "1 s", "flow": "10 uL/h", "mass": "220 g", "volume": "5 uL"}
 
 
 class Settings(BaseModel):
