@@ -22,6 +22,7 @@ from protocols.procedure import load_procedure
 CONDITIONAL = {
     "calibration": "a calibration was overdue or missing",
     "fluid-expiry": "the fluid had expired",
+    "rig-check": "no rig check held",
 }
 """Findings of the preflight that, overridden by a person, leave a pass conditional."""
 

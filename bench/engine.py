@@ -172,6 +172,7 @@ class Engine:
         try:
             self._open()
             self._start_sampling()
+            self._safety.make_ready()
             self._execute(self.steps)
             self._finish(End(Status.COMPLETED, "all steps done"))
         except (Halted, SafeStateLatchedError):

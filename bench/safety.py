@@ -13,7 +13,7 @@ from typing import Any
 from bench.ordered import Outcome, do, reason, steps_for
 from bench.protection import SafeStep
 from bench.station import OpenStation
-from instruments.instrument import Instrument
+from instruments.instrument import Instrument, InstrumentError
 
 MAKE_SAFE_S = 5.0
 """Longest wait for one instrument's own safe state."""
@@ -81,6 +81,21 @@ class Safety:
                 break
         with self._ending():
             yield
+
+    def make_ready(self) -> None:
+        """Bring the bench into its working order, the opposite of the safe state, before a run's first step.
+
+        Raises
+        ------
+        InstrumentError
+            A step could not be confirmed; nothing else has moved.
+        """
+        steps = steps_for("", self._opened.station.ready)
+        with self.drive():
+            for step, outcome in zip(steps, do(self._opened, steps, self._tell), strict=True):
+                self._tell(outcome)
+                if not outcome.confirmed:
+                    raise InstrumentError(step.instrument_name, f"the bench is not ready: {outcome.what}")
 
     # -- going safe
 

@@ -24,7 +24,7 @@ from data import quantities
 from data.quantity_fields import LengthMm, Percent, Stated, TemperatureC, VolumeUl, reads
 from data.samples import Channel, FloatArray
 from data.tomlfile import FileError, explain, read_toml
-from instruments.clock import Clock
+from instruments.clock import Clock, VirtualClock
 from instruments.instrument import Buffered, Connection, DriverError, Instrument, Polled, load_driver
 from protocols.interlock import Interlock
 
@@ -129,6 +129,7 @@ class Station(Stated):
     instruments: dict[str, InstrumentTable]
     roles: dict[str, str]
     interlocks: dict[str, InterlockTable] = Field({})
+    ready: list[SafeStep] = Field([])
     safe_state: list[SafeStep] = Field([])
     hold: list[SafeStep] = Field([])
     protection: Protection | None = None
@@ -230,11 +231,16 @@ def load_station(name: str) -> Station:
         raise FileError(f"{path}: a simulated station needs a [simulation] table; see stations/sim.toml")
     for role, target in station.roles.items():
         _known_instrument(path, f"roles.{role}", target, station)
-    for key, steps in (("safe_state", station.safe_state), ("hold", station.hold)):
+    for key, steps in _ordered(station):
         for step in steps:
             if step.target:
                 _known_instrument(path, key, step.target, station)
     return station
+
+
+def _ordered(station: Station) -> tuple[tuple[str, list[SafeStep]], ...]:
+    """The lists of ordered steps, by the key under which they stand in the file."""
+    return (("ready", station.ready), ("safe_state", station.safe_state), ("hold", station.hold))
 
 
 def _known_instrument(path: Path, key: str, target: str, station: Station) -> None:
@@ -304,6 +310,11 @@ def open_station(
             rig.visa if rig else station.visa,
             rig.daq_target if rig else (None if station.daq == "local" else station.daq),
         )
+        if rig is not None and isinstance(clock, VirtualClock):
+            from instruments.daq_session import InProcess  # nidaqmx behind it is heavy
+
+            # In virtual time a network is only a cost; on the wall clock it is part of what is measured.
+            connection.daq = InProcess(rig.daq_target, rig.daq.channel)
         instruments = {
             name: _instrument(path, name, table, clock, connection) for name, table in station.instruments.items()
         }
@@ -375,7 +386,7 @@ def _check_targets(opened: OpenStation) -> None:
     for name, table in opened.station.instruments.items():
         for channel in table.calibration:
             opened.channel(f"{name}.{channel}")
-    for key, steps in (("safe_state", opened.station.safe_state), ("hold", opened.station.hold)):
+    for key, steps in _ordered(opened.station):
         for step in steps:
             if step.target and (wrong := protection.unfit(step, opened.instruments[step.instrument_name])):
                 raise FileError(f'{opened.path}: key "{key}": {wrong}')

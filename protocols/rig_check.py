@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from data.checks import Evaluation
     from data.run import Run
 
-WEIGHING_S = 40.0
-"""The balance settles, then the last ten of its readings count."""
+WEIGHING_S = 90.0
+"""A draft from opening the shield dies down and the balance settles, then the last ten of its readings count."""
 
 SETTLE_S = 120.0
 LONGEST_SOAK_S = 4 * 3600.0
@@ -84,17 +84,20 @@ class RigCheck(Procedure):
         yield from self._transducers()
         yield from self._line()
         yield from self._flow()
+        yield MoveValve("outlet", False)
         yield Phase("blank", for_s=self.blank_length_s)
+        yield MoveValve("outlet", True)
         yield Condition(
             "bath", "bath_temperature", self.bath_low_degc, self.bath_high_degc, self.soak_s, LONGEST_SOAK_S
         )
 
     def _balance(self) -> Iterator[Step]:
-        """A reference weight on and off, and a record of nothing."""
-        yield ReadSettings("balance", "balance-settings")
+        """A reference weight on and off, and a record of nothing: a line that is open breathes into the vessel."""
+        yield MoveValve("outlet", False)
         yield Confirm("level", "level-balance", "Check that the balance is level and has been on for its warm-up time.")
         yield Confirm("shield", "close-door", "Close the draft shield.")
         yield Tare("balance")
+        yield ReadSettings("balance", "balance-settings")
         for k in range(1, self.weighings + 1):
             yield Phase(f"empty-{k}", for_s=WEIGHING_S)
             yield Confirm(
@@ -153,7 +156,7 @@ class RigCheck(Procedure):
             yield Infuse("pusher", rate)
             yield Phase(f"settle-{name}", for_s=SETTLE_S)
             yield Phase(f"gain-{name}", for_s=max(SETTLE_S, self.compared_ul / rate * 3600.0))
-        yield HaltSyringe("pusher")
+            yield HaltSyringe("pusher")
         yield ReadSyringe("pusher", "pushed")
         yield Phase("run-out", for_s=SETTLE_S)
 

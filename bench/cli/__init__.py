@@ -23,6 +23,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "duts": ("bench.cli.listing", "duts", "List or check files of devices under test, catheters and fluids."),
     "faults": ("bench.cli.listing", "faults", "List the faults that a simulated station can have."),
     "analyse": ("bench.cli.analyse", "analyse", "Analyse a log that another program recorded."),
+    "chart": ("bench.cli.shift", "chart", "Show the control chart of a station's rig checks."),
+    "handover": ("bench.cli.shift", "handover", "Write the hand-over note of the runs in a folder."),
     "evaluate": ("bench.cli.review", "evaluate", "Judge a run file again and compare with what it says."),
     "verify": ("bench.cli.review", "verify", "Tell whether a run file is intact."),
     "recover": ("bench.cli.review", "recover", "Make the run file of a run that was cut off."),

@@ -102,6 +102,7 @@ def _delivery_checks(record: GravimetricRecord, excluded: Sequence[Exclusion], d
 
 
 _BALANCE = (
+    "rig-check",
     "data-complete",
     "excluded",
     "evaporation",

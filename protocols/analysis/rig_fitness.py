@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from data.checks import Check, Exclusion, Verdict
 from protocols.analysis import suitability, witness
 from protocols.analysis.gravimetric_record import GravimetricRecord
 from protocols.analysis.mass_steps import exclusion_share, first_inside
+from protocols.analysis.rig.reference import known_rig, rig_was_checked
 
 LARGEST_EXCLUDED_PERCENT = 5.0
 UNCERTIFIED_GAIN_PERCENT = 5.0
@@ -40,6 +42,7 @@ def fitness(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterato
         own.append(witness.agrees(seen, from_s, to_s, bad))
         own.append(witness.steady(seen, seen.stretches(record.collecting), bad))
     yield from own
+    yield from rig_was_checked(record.run)
     if seen is None and record.run.has("flow"):
         note = "the flow sensor was saturated too often to be compared; a pump in shots needs one of a larger range"
         yield suitability.not_measured("sensor-balance-ratio", "Flow sensor less balance", "%", note, optional=True)
@@ -76,9 +79,15 @@ def _witness(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> witnes
     if zero is not None and abs(zero) > suitability.CERTAIN * u_zero:
         zero = None  # more than a zero: something flowed
     collected = record.collected
+    flow, u_gain_percent = record.flow, certificate.get("u_percent", UNCERTIFIED_GAIN_PERCENT)
+    rig = known_rig(record.run)
+    if rig is not None and (found := rig.flow_gain) is not None:
+        # Another run fitted it: fitted in this one it would calibrate a leak away.
+        gain, u_gain_percent = found
+        flow = replace(flow, flow_ul_per_h=flow.flow_ul_per_h / gain)
     return witness.Witness(
-        record.flow,
-        certificate.get("u_percent", UNCERTIFIED_GAIN_PERCENT),
+        flow,
+        u_gain_percent,
         u_zero,
         zero,
         collected.t_s,

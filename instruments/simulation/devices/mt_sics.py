@@ -64,6 +64,7 @@ class MtSicsBalance(ByteDevice):
     stability_timeout_s : how long S, T and Z wait before they give up with ``I``.
     auto_zero : zero tracking.  While the display is within 3 d of zero it follows the load by at most 0.5 d a
         second, and so eats a slow flow.
+    auto_zero_signal : 1 while somebody has switched it on at the panel.
     """
 
     boot_s = 5.0
@@ -80,6 +81,7 @@ class MtSicsBalance(ByteDevice):
         stable_digits: float = 10.0,
         stability_timeout_s: float = 20.0,
         auto_zero: bool = False,
+        auto_zero_signal: Signal | None = None,
     ) -> None:
         super().__init__()
         places = -math.log10(readability_mg)
@@ -92,6 +94,7 @@ class MtSicsBalance(ByteDevice):
         self.stable_digits = stable_digits
         self.stability_timeout_s = stability_timeout_s
         self.auto_zero = auto_zero
+        self._auto_zero_signal = auto_zero_signal
         self.digit_mg = readability_mg
         self.power_on_zero_mg = 0.0
         self._decimals_of_mg = round(places)
@@ -197,9 +200,14 @@ class MtSicsBalance(ByteDevice):
             self._value_mg = self.signal.at(k / CONVERSIONS_PER_S)
             self._converted = k
             self._stable = abs(self._value_mg - second_ago) <= self.stable_digits * self.digit_mg
-            if self.auto_zero:
+            if self._tracks_zero(now):
                 self._track_zero(k)
         return self._value_mg - self.zero_mg, self._stable
+
+    def _tracks_zero(self, now: float) -> bool:
+        """Whether automatic zero is on, by its setting or because somebody switched it on at the panel."""
+        switched = self._auto_zero_signal
+        return self.auto_zero or (switched is not None and switched.at(now) >= 0.5)
 
     def _track_zero(self, k: int) -> None:
         """Let the zero point follow a load that creeps near zero, once a second since the last reading."""
@@ -438,7 +446,7 @@ class MtSicsBalance(ByteDevice):
     def _zero_tracking(self, rest: str, now: float) -> None:
         """``M03`` reads or sets automatic zero."""
         if not rest:
-            self._send(f"M03 A {int(self.auto_zero)}", now)
+            self._send(f"M03 A {int(self._tracks_zero(now))}", now)
         elif rest in ("0", "1"):
             self.auto_zero = rest == "1"
             self._tracked_to = None

@@ -31,6 +31,8 @@ HEIGHT_U_MM = 2.0
 RAMP_FROM = 0.1
 """The ramp is used from this share of it on: valve and plunger have settled."""
 
+MINUTE_S = 60.0
+
 LINE_EXPANSION_PER_K = 2.2e-4
 """Of water at 22 degC."""
 
@@ -42,8 +44,14 @@ class _Record:
     run: Run
     limits: dict[str, Any]
 
-    def good(self, role: str, phase: str) -> Series:
-        """Good samples of a role within a phase; raises RecordError when there are none."""
+    @property
+    def balance(self) -> dict[str, float]:
+        """What the station file says of the reference balance's uncertainty."""
+        name = str(self.run.roles["reference_mass"]).partition(".")[0]
+        return dict(self.run.station["instruments"][name]["uncertainty"])
+
+    def good(self, role: str, phase: str | tuple[float, float]) -> Series:
+        """Good samples of a role within a phase or a span of time; raises RecordError when there are none."""
         try:
             series = self.run.corrected(role).within(phase).good()
         except RunError as error:
@@ -52,14 +60,17 @@ class _Record:
             raise RecordError(f'"{role}" gave no good sample in phase "{phase}"')
         return series
 
-    def mean(self, role: str, phase: str) -> float:
+    def mean(self, role: str, phase: str | tuple[float, float]) -> float:
         """Mean of a role over a phase."""
         values = self.good(role, phase).values
         return math.fsum(values.tolist()) / values.size
 
-    def usual(self, role: str, phase: str, otherwise: float) -> float:
-        """Mean of an optional role, or what is usual where it is not measured."""
-        return self.mean(role, phase) if self.run.has(role) else otherwise
+    def usual(self, role: str, phase: str | tuple[float, float], otherwise: float) -> float:
+        """Mean of an optional role, or what is usual where it was not measured."""
+        try:
+            return self.mean(role, phase) if self.run.has(role) else otherwise
+        except RecordError:
+            return otherwise
 
     def u(self, role: str, value: float = 0.0) -> float:
         """Standard uncertainty of a channel by its certificate."""
@@ -71,7 +82,7 @@ class _Record:
         """Density of the fluid at the room's temperature, as water changes with it."""
         fluid = self.run.fluid
         at = float(fluid.get("density_temperature_c") or gravimetry.REFERENCE_TEMPERATURE_DEGC)
-        room = self.usual("room_temperature", "blank", at)
+        room = self.usual("room_temperature", "gain-slow", at)
         stated = fluid.get("density_g_per_ml")
         ratio = gravimetry.water_density_mg_per_ul(room) / gravimetry.water_density_mg_per_ul(at)
         return ratio * (float(stated) if stated is not None else gravimetry.water_density_mg_per_ul(at))
@@ -79,11 +90,7 @@ class _Record:
     @property
     def ul_per_mg(self) -> float:
         """Volume of one milligram of reading, buoyancy and immersed tube included."""
-        room = self.usual("room_temperature", "blank", gravimetry.REFERENCE_TEMPERATURE_DEGC)
-        ambient_hpa = 10.0 * self.usual("ambient_pressure", "blank", USUAL_PRESSURE_KPA)
-        air = gravimetry.air_density_mg_per_ul(
-            room, ambient_hpa, self.usual("humidity", "blank", USUAL_HUMIDITY_PERCENT)
-        )
+        air = _air_mg_per_ul(self, "gain-slow")
         collection = self.run.station["collection"]
         immersion = gravimetry.immersion_factor(collection["tube_diameter_mm"], collection["vessel_diameter_mm"])
         return immersion * gravimetry.z_factor_ul_per_mg(air, self.fluid_mg_per_ul)
@@ -190,10 +197,9 @@ def _weighings(record: _Record, values: dict[str, float], curves: list[Curve]) -
 
 def _quiet(record: _Record, values: dict[str, float], curves: list[Curve]) -> Iterator[Check]:
     limits = record.limits
-    uncertainty = record.run.station["instruments"][record.run.roles["reference_mass"].partition(".")[0]]["uncertainty"]
     try:
         series = record.good("reference_mass", "quiet")
-        found = balance_check.quiet(series.t, series.values, uncertainty["readability_mg"])
+        found = balance_check.quiet(series.t, series.values, record.balance["readability_mg"])
     except RecordError as error:
         yield _unmeasured("balance-noise", "Balance noise", "mg", str(error))
         return
@@ -374,9 +380,30 @@ def _leak(record: _Record, found: line_check.Compliance) -> line_check.Leak:
 
 
 def _blank(record: _Record) -> Blank:
+    """The rate of loss, with what the air's changing buoyancy did to the vessel taken off."""
     series = record.good("reference_mass", "blank")
-    uncertainty = record.run.station["instruments"][record.run.roles["reference_mass"].partition(".")[0]]["uncertainty"]
-    return blank(series.t, series.values, uncertainty["readability_mg"])
+    begin, end = float(series.t[0]), float(series.t[-1])
+    edges = np.arange(begin, end + MINUTE_S, MINUTE_S)
+    air = np.array([_air_mg_per_ul(record, (at, at + MINUTE_S)) for at in edges])
+    buoyant_ul = float(record.run.station["collection"]["buoyant_volume_ul"])
+    lifted = buoyant_ul * np.interp(series.t, edges + MINUTE_S / 2.0, air - air[0])
+    return blank(series.t, series.values + lifted, record.balance["readability_mg"])
+
+
+def _air_mg_per_ul(record: _Record, span: str | tuple[float, float]) -> float:
+    """Density of the air around the vessel in a span of time."""
+    room = record.usual("room_temperature", span, gravimetry.REFERENCE_TEMPERATURE_DEGC)
+    ambient_hpa = 10.0 * record.usual("ambient_pressure", span, USUAL_PRESSURE_KPA)
+    humidity = record.usual("humidity", "blank", USUAL_HUMIDITY_PERCENT)
+    return gravimetry.air_density_mg_per_ul(room, ambient_hpa, humidity)
+
+
+def _warming_k_per_h(record: _Record) -> float:
+    """How fast the room warmed in the blank, as the balance felt it."""
+    if not record.run.has("room_temperature"):
+        return 0.5
+    room = record.good("room_temperature", "blank")
+    return abs(line_check.straight_line(room.t, room.values).slope) * HOUR_S
 
 
 def _evaporation(record: _Record, values: dict[str, float], curves: list[Curve]) -> Iterator[Check]:
@@ -388,9 +415,12 @@ def _evaporation(record: _Record, values: dict[str, float], curves: list[Curve])
         return
     collection = record.run.station["collection"]
     usual, spread = collection["evaporation_mg_per_h"], collection["evaporation_spread_mg_per_h"]
-    uncertainty = record.run.station["instruments"][record.run.roles["reference_mass"].partition(".")[0]]["uncertainty"]
-    drift = uncertainty["drift_mg_per_day"] / 24.0 / math.sqrt(3.0)
-    half = 3.0 * math.hypot(spread, drift, found.u_mg_per_h)
+    drift = record.balance["drift_mg_per_day"] / 24.0 / math.sqrt(3.0)
+    coefficient = record.balance["temperature_coefficient_percent_per_k"] / 100.0
+    warming = coefficient * collection["load_mg"] * _warming_k_per_h(record)
+    # The slope of a random walk over a time T has the standard deviation w sqrt(6/5 / T).
+    walk = record.balance["zero_walk_mg"] * math.sqrt(1.2 * HOUR_S / (found.to_s - found.from_s))
+    half = 3.0 * math.hypot(spread, drift, warming, walk, found.u_mg_per_h)
     cause = "the vessel loses more than it should: a dry evaporation trap, or the oil layer is gone"
     if found.rate_mg_per_h < usual:
         cause = "the vessel gains mass without flow: a drop runs in, or the balance drifts"
@@ -492,12 +522,3 @@ def _bath(record: _Record, values: dict[str, float], curves: list[Curve]) -> Ite
     if not met and check.verdict is Verdict.PASS:
         check = replace(check, verdict=Verdict.FAIL, note="the bath did not stay within its band: " + cause)
     yield check
-
-
-def fitted_flow(values: dict[str, float]) -> tuple[float, float] | None:
-    """Gain of the flow sensor over the balance and its uncertainty, from a rig check's values; None without."""
-    gain, u = values.get("flow_gain"), values.get("u_flow_gain")
-    return None if gain is None or u is None else (gain, u)
-
-
-__all__ = ["HOUR_S", "evaluate", "fitted_flow"]

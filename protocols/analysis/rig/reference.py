@@ -1,0 +1,64 @@
+"""What a run knows of its rig from the rig check that it relies on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from data.checks import Check, Verdict
+from data.run import Run
+
+GAIN_STABILITY_PERCENT = 0.5
+"""How far a flow sensor's gain may have moved since the rig check: 0.1-0.15 %/K over some kelvin, and its drift."""
+
+
+@dataclass(frozen=True)
+class KnownRig:
+    """The record "rig-check" of a run; ``values`` are what the rig check measured, unit in the name."""
+
+    demanded: bool
+    holds: bool
+    why: str
+    run_id: str
+    values: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def flow_gain(self) -> tuple[float, float] | None:
+        """Gain of the flow sensor over the balance, and its standard uncertainty today in percent; None if unknown."""
+        gain, u = self.values.get("flow_gain"), self.values.get("u_flow_gain")
+        if not self.holds or gain is None or u is None or not gain > 0.0:
+            return None
+        return gain, math.hypot(100.0 * u / gain, GAIN_STABILITY_PERCENT)
+
+
+def known_rig(run: Run) -> KnownRig | None:
+    """What the run's record says; None for a run that does not rely on a rig check."""
+    records = run.records("rig-check")
+    if not records:
+        return None
+    said = records[-1].fields
+    return KnownRig(
+        bool(said.get("demanded")),
+        bool(said.get("holds")),
+        str(said.get("text") or ""),
+        str(said.get("check_run_id") or ""),
+        dict(said.get("values") or {}),
+    )
+
+
+def rig_was_checked(run: Run) -> Iterator[Check]:
+    """The suitability check "rig-check", where the station demands one.
+
+    A person who overrode a missing one lets the run be judged; its passes are conditional then.
+    """
+    known = known_rig(run)
+    if known is None or not known.demanded:
+        return
+    taken = [event.fields for event in run.records("override") if event.fields.get("finding") == "rig-check"]
+    verdict, note = Verdict.INVALID, known.why
+    if known.holds:
+        verdict, note = Verdict.PASS, f"run {known.run_id}"
+    elif taken:
+        verdict, note = Verdict.PASS, f"{known.why}; let pass by {taken[-1].get('person')}: {taken[-1].get('reason')}"
+    yield Check("rig-check", "Rig check", float(known.holds), "1", verdict, "rig", suitability=True, note=note)

@@ -1,0 +1,142 @@
+"""The rig check on the full simulated rig: it passes a healthy rig, names what is wrong with another, and counts."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from bench.preflight import PreflightError
+from bench.rig_chart import rig_charts, sparkline
+from bench.rig_reference import rig_reference
+from bench.session import Override, Request, conduct
+from bench.station import load_station
+from data.checks import Origin, Verdict
+from data.run import Run
+from instruments.clock import WallClock
+
+SHORT = {
+    "weighings": "2",
+    "quiet": "3 min",
+    "blank-length": "30 min",
+    "compared": "10 uL",
+    "soak": "5 min",
+}
+
+
+def checked(out: Path, *faults: str, seed: int = 1):
+    return conduct(Request("rig-check", "sim-full", settings=SHORT, faults=faults, seed=seed, out=out))
+
+
+@pytest.fixture(scope="module")
+def healthy(tmp_path_factory):
+    """Folder with the rig check of a healthy rig, and what became of it."""
+    folder = tmp_path_factory.mktemp("healthy")
+    return folder, checked(folder)
+
+
+def failed(result) -> dict[str, str]:
+    return {check.name: check.note for check in result.evaluation.checks if check.verdict is Verdict.FAIL}
+
+
+def test_a_healthy_rig_passes(healthy):
+    _, result = healthy
+    assert result.evaluation.verdict is Verdict.PASS
+    assert all(check.verdict is Verdict.PASS and check.owner == "rig" for check in result.evaluation.checks)
+
+
+def test_what_it_measures_is_the_rig(healthy):
+    _, result = healthy
+    values = result.evaluation.values
+    assert values["compliance_ul_per_kpa"] == pytest.approx(0.49, rel=0.03)
+    assert values["flow_gain"] == pytest.approx(1.0, abs=0.075)
+    ratio = next(check for check in result.evaluation.checks if check.name == "flow-gain")
+    with Run.open(result.run_file) as run:
+        assert run.faults == []
+    assert ratio.standard_uncertainty < 1.5
+
+
+@pytest.mark.parametrize(
+    ("fault", "check", "cause"),
+    [
+        ("air-bubble:50@0h", "compliance", r"about [345]\d uL of air"),
+        ("rig-leak:20@0h", "rig-leak", "a fitting, a valve or the septum leaks"),
+        ("dry-evaporation-trap:3@0h", "evaporation", "a dry evaporation trap"),
+        ("sensor-drift:2@0h", "flow-gain", "the sensor's gain has drifted"),
+        ("auto-zero:1@0h", "balance-settings", "automatic zero is on"),
+        ("wrong-height:200@0h", "transducer-height", "wrong height"),
+        ("bath-off:1@0h", "bath", "its heater is off"),
+    ],
+)
+def test_each_fault_of_the_rig_is_named(fault, check, cause, tmp_path):
+    notes = failed(checked(tmp_path, fault))
+    assert check in notes
+    assert re.search(cause, notes[check])
+
+
+def test_a_station_that_demands_a_rig_check_refuses_to_judge_a_pump_without(tmp_path):
+    with pytest.raises(PreflightError, match="no rig check of station"):
+        conduct(Request("flow-accuracy", "sim-full", out=tmp_path))
+
+
+def test_a_rig_check_holds_for_its_own_rig(healthy):
+    folder, result = healthy
+    station = load_station("sim-full")
+    now = WallClock().start
+    held = rig_reference(folder, station, Origin.SIMULATED, 1, now)
+    assert (held.demanded, held.holds, held.why) == (True, True, "")
+    assert held.digest == result.verification.digest
+    other = rig_reference(folder, station, Origin.SIMULATED, 2, now)
+    assert not other.holds
+
+
+def test_a_rig_check_is_worth_nothing_when_it_is_old_or_the_station_was_changed(healthy):
+    folder, _ = healthy
+    station, now = load_station("sim-full"), WallClock().start
+    old = rig_reference(folder, station, Origin.SIMULATED, 1, now + timedelta(hours=25))
+    assert "holds for 24 h" in old.why
+    moved = station.model_copy(update={"roles": {**station.roles, "flow": "flow_sensor.other"}})
+    assert "[roles] was changed" in rig_reference(folder, moved, Origin.SIMULATED, 1, now).why
+
+
+def test_a_failed_rig_check_does_not_hold(tmp_path):
+    checked(tmp_path, "rig-leak:50@0h")
+    why = rig_reference(tmp_path, load_station("sim-full"), Origin.SIMULATED, 1, WallClock().start).why
+    assert "ended fail; mend the rig" in why
+
+
+def test_a_run_keeps_the_rig_check_that_it_relies_on(healthy):
+    folder, relied = healthy
+    settings = {"stabilisation": "0 h", "analysis": "1 h", "blank-length": "30 min"}
+    result = conduct(Request("flow-accuracy", "sim-full", settings=settings, seed=1, out=folder))
+    with Run.open(result.run_file) as run:
+        (record,) = run.records("rig-check")
+    assert record.fields["holds"]
+    assert record.fields["check_digest"] == relied.verification.digest
+    assert next(check for check in result.evaluation.checks if check.name == "rig-check").verdict is Verdict.PASS
+
+
+def test_who_overrides_a_missing_rig_check_gets_no_more_than_a_conditional_pass(tmp_path):
+    settings = {"stabilisation": "0 h", "analysis": "1 h", "blank-length": "30 min"}
+    taken = Override("rig-check", "Ada", "weights are at calibration")
+    result = conduct(Request("flow-accuracy", "sim-full", settings=settings, overrides=[taken], out=tmp_path))
+    assert result.evaluation.verdict is not Verdict.PASS
+    said = next(check for check in result.evaluation.checks if check.name == "rig-check")
+    assert "no rig check" in said.note
+
+
+def test_the_chart_has_every_result_of_every_rig_check(healthy):
+    folder, _ = healthy
+    charts = {chart.check: chart for chart in rig_charts(folder, "sim-full")}
+    assert {"compliance", "rig-leak", "flow-gain", "bath"} <= set(charts)
+    assert charts["compliance"].chart is None
+    assert charts["compliance"].row()["control"] == "too few values"
+    assert math.isclose(charts["compliance"].values[0], 0.496, rel_tol=0.03)
+
+
+def test_a_sparkline_reaches_from_the_least_to_the_greatest():
+    assert sparkline((0.0, 1.0, 2.0)) == "▁▅█"
+    assert sparkline((1.0, 1.0)) == "▁▁"
