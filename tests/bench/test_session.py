@@ -111,7 +111,7 @@ def signalled(monkeypatch: pytest.MonkeyPatch) -> Callable[[signal.Signals], Non
 
     def strike(number: signal.Signals) -> None:
         @contextmanager
-        def progress() -> Iterator[Callable[[float, str], None]]:
+        def progress(_prompts: object) -> Iterator[Callable[[float, str], None]]:
             struck: list[bool] = []
 
             def report(share: float, phase: str) -> None:
