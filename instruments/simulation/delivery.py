@@ -1,5 +1,7 @@
 """How the pump understands its program: exact commanded volume, rate and the moments at which the rate changes.
 
+A bolus adds to the basal rate, except a bridge, which replaces it while it runs (docs/reference/pump-link.md).
+
 Times here are seconds on the PUMP's clock since delivery began (``tau``); the pump's own day decides over flex steps.
 """
 
@@ -25,6 +27,10 @@ def volume_ul(program: DeliveryProgram, tau_s: FloatArray, clock_s: float) -> Fl
     clock_s : time of the pump's clock when delivery started.
     """
     volume = _basal_volume_ul(program, tau_s, clock_s)
+    for begin, end in _bridged(program):
+        if tau_s[-1] > begin:
+            held = _basal_volume_ul(program, np.clip(tau_s, begin, end), clock_s)
+            volume = volume - (held - _basal_volume_ul(program, np.array([begin]), clock_s))
     for bolus in program.boluses:
         if tau_s[0] >= bolus.at_s + bolus.duration_s:
             volume = volume + bolus.volume_ul
@@ -37,6 +43,16 @@ def volume_ul(program: DeliveryProgram, tau_s: FloatArray, clock_s: float) -> Fl
         share = np.minimum((into - whole * periodic.interval_s) / periodic.duration_s, 1.0)
         volume = volume + periodic.volume_ul * (whole + share)
     return volume
+
+
+def _bridged(program: DeliveryProgram) -> Iterator[tuple[float, float]]:
+    """Stretches in which a bridge bolus replaces the basal rate, in order and none over another."""
+    reached = 0.0
+    for bolus in sorted((bolus for bolus in program.boluses if bolus.kind == "bridge"), key=lambda bolus: bolus.at_s):
+        begin, end = max(bolus.at_s, reached), bolus.at_s + bolus.duration_s
+        if end > begin:
+            yield begin, end
+            reached = end
 
 
 def _basal_volume_ul(program: DeliveryProgram, tau_s: FloatArray, clock_s: float) -> FloatArray:
@@ -70,6 +86,8 @@ def rate_ul_per_h(program: DeliveryProgram, tau_s: float, clock_s: float) -> flo
     elif program.mode == "flex":
         of_day = (clock_s + tau_s) % DAY_S
         rate = [step_rate for at, step_rate in program.steps if at <= of_day][-1]
+    if any(begin <= tau_s < end for begin, end in _bridged(program)):
+        rate = 0.0
     for bolus in program.boluses:
         if bolus.at_s <= tau_s < bolus.at_s + bolus.duration_s:
             rate += bolus.volume_ul / bolus.duration_s * HOUR_S
@@ -93,9 +111,10 @@ def _next_edges(program: DeliveryProgram, tau_s: float, clock_s: float) -> Itera
         yield bolus.at_s + bolus.duration_s
     if program.mode == "flex" and len(program.steps) > 1:
         midnight = math.floor((clock_s + tau_s) / DAY_S) * DAY_S - clock_s
-        for at, _ in program.steps:
-            yield midnight + at
-        yield midnight + DAY_S
+        bridged = list(_bridged(program))
+        for at in (*(at for at, _ in program.steps), DAY_S):
+            if not any(begin < midnight + at < end for begin, end in bridged):
+                yield midnight + at
     periodic = program.periodic
     if periodic is not None:
         n = max(0, math.floor((tau_s - periodic.first_s) / periodic.interval_s))
@@ -111,8 +130,9 @@ def check(program: DeliveryProgram, minimum_ul_per_h: float, maximum_ul_per_h: f
     for rate in rates:
         if not minimum_ul_per_h <= rate <= maximum_ul_per_h:
             raise ProgramError(f"rate {rate:g} uL/h is outside {minimum_ul_per_h:g} to {maximum_ul_per_h:g} uL/h")
-    room = maximum_ul_per_h - max(rates, default=0.0)
-    for volume, duration in _doses(program):
+    above_basal = maximum_ul_per_h - max(rates, default=0.0)
+    for volume, duration, bridges in _doses(program):
+        room = maximum_ul_per_h if bridges else above_basal
         if not (volume > 0.0 and duration > 0.0 and math.isfinite(volume) and math.isfinite(duration)):
             raise ProgramError(f"a bolus of {volume:g} uL over {duration:g} s cannot be delivered")
         if volume / duration * HOUR_S > room * (1.0 + 1e-9):
@@ -138,7 +158,10 @@ def _basal_rates(program: DeliveryProgram) -> list[float]:
     return [rate for _, rate in program.steps]
 
 
-def _doses(program: DeliveryProgram) -> Iterator[tuple[float, float]]:
-    for dose in (*program.boluses, program.periodic, program.patient):
+def _doses(program: DeliveryProgram) -> Iterator[tuple[float, float, bool]]:
+    """Volume and duration of each bolus, and whether it replaces the basal rate."""
+    for bolus in program.boluses:
+        yield bolus.volume_ul, bolus.duration_s, bolus.kind == "bridge"
+    for dose in (program.periodic, program.patient):
         if dose is not None:
-            yield dose.volume_ul, dose.duration_s
+            yield dose.volume_ul, dose.duration_s, False

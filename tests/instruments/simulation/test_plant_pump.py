@@ -1,12 +1,19 @@
 """What the pump commands, counts, refuses and reports, and how its three drives deliver."""
 
+from dataclasses import asdict, replace
+from itertools import accumulate
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data import schedule as schedule_of
+from data.schedule import Bolus
 from instruments.clock import VirtualClock
+from instruments.instrument import Connection, load_driver
 from instruments.simulation import delivery
+from instruments.simulation.devices.pump_link import PumpLinkDevice
 from instruments.simulation.drive import stroke_curve
 from instruments.simulation.signal import (
     DeliveryProgram,
@@ -15,6 +22,7 @@ from instruments.simulation.signal import (
     ProgramError,
     ProgrammedBolus,
 )
+from instruments.simulation.visalib import SimulatedVisa
 
 STILL = {"pump": {"clock_error_ppm": 0.0}}
 FLEX = DeliveryProgram("flex", steps=((0.0, 24.0), (28800.0, 48.0), (64800.0, 12.0)))
@@ -41,6 +49,20 @@ def test_a_bolus_adds_to_the_basal_rate():
     assert volume(program, 1000.0) == pytest.approx(10.0 + 5.0)
 
 
+def test_a_bridge_replaces_the_basal_rate_while_it_runs():
+    program = DeliveryProgram("continuous", 100.0, boluses=(ProgrammedBolus(3600.0, 60.0, 7200.0, "bridge"),))
+
+    assert [volume(program, 3600.0 * h) for h in (1.0, 2.0, 3.0, 4.0)] == pytest.approx([100.0, 130.0, 160.0, 260.0])
+    assert [delivery.rate_ul_per_h(program, t, 0.0) for t in (3599.0, 3600.0, 10_800.0)] == [100.0, 30.0, 100.0]
+
+
+def test_a_daily_pattern_goes_on_behind_a_bridge_and_changes_no_rate_there():
+    program = replace(FLEX, boluses=(ProgrammedBolus(28_000.0, 60.0, 7200.0, "bridge"),))
+
+    assert delivery.next_edge_s(program, 28_000.0, 0.0) == 35_200.0
+    assert [delivery.rate_ul_per_h(program, t, 0.0) for t in (28_800.0, 35_200.0)] == [30.0, 48.0]
+
+
 def test_periodic_boluses_come_at_their_interval():
     program = DeliveryProgram("stopped", periodic=PeriodicBolus(2.0, 60.0, 3600.0, 600.0))
 
@@ -49,14 +71,19 @@ def test_periodic_boluses_come_at_their_interval():
     )
 
 
+planned = st.builds(
+    ProgrammedBolus,
+    st.floats(0.0, 2e5),
+    st.floats(0.1, 50.0),
+    st.floats(1.0, 3600.0),
+    st.sampled_from(["single", "bridge"]),
+)
 programs = st.builds(
     DeliveryProgram,
     mode=st.sampled_from(["stopped", "continuous", "flex"]),
     rate_ul_per_h=st.floats(2.0, 500.0),
     steps=st.just(FLEX.steps),
-    boluses=st.lists(
-        st.builds(ProgrammedBolus, st.floats(0.0, 2e5), st.floats(0.1, 50.0), st.floats(1.0, 3600.0)), max_size=3
-    ).map(tuple),
+    boluses=st.lists(planned, max_size=3).map(tuple),
     periodic=st.none()
     | st.builds(PeriodicBolus, st.floats(0.1, 9.0), st.floats(1.0, 600.0), st.floats(600.0, 9e4), st.floats(0.0, 9e4)),
 )
@@ -73,6 +100,73 @@ def test_between_edges_volume_grows_by_rate_times_time(program, tau, clock):
     )
 
 
+def without_overlap(bridges):
+    """A few bridges one after the other, from pauses, volumes and durations."""
+    ends = accumulate(pause + duration for pause, _, duration in bridges)
+    return [Bolus(end - d, v, d, "bridge") for end, (_, v, d) in zip(ends, bridges, strict=True)]
+
+
+seconds, doses = st.integers(1, 40_000).map(float), st.floats(0.1, 90.0)
+turns = st.builds(
+    lambda volume, duration, pause, first: schedule_of.PeriodicBolus(volume, duration, duration + pause, first),
+    doses,
+    seconds,
+    seconds,
+    seconds,
+)
+schedules = st.builds(
+    schedule_of.Schedule,
+    st.sampled_from([schedule_of.Stopped(), schedule_of.Flex(FLEX.steps)])
+    | st.builds(schedule_of.Continuous, st.floats(2.0, 500.0)),
+    st.tuples(
+        st.lists(st.tuples(seconds, doses, seconds), max_size=3).map(without_overlap),
+        st.lists(st.builds(Bolus, seconds, doses, seconds, st.sampled_from(["single", "priming"])), max_size=3),
+    ).map(lambda kinds: (*kinds[0], *kinds[1])),
+    st.none() | turns,
+    pump_day_offset_s=st.integers(0, 86_399).map(float),
+)
+
+
+@given(schedule=schedules, times=st.lists(st.floats(0.0, 3e5), min_size=1, max_size=5).map(sorted))
+@settings(max_examples=200, deadline=None)
+def test_the_pump_counts_what_its_schedule_says(schedule, times):
+    program = DeliveryProgram(
+        type(schedule.basal).__name__.lower(),
+        getattr(schedule.basal, "rate_ul_per_h", 0.0),
+        getattr(schedule.basal, "steps", ()),
+        tuple(ProgrammedBolus(b.at_s, b.volume_ul, b.duration_s, b.kind) for b in schedule.boluses),
+        schedule.periodic and PeriodicBolus(**asdict(schedule.periodic)),
+    )
+    counted = delivery.volume_ul(program, np.array(times), schedule.pump_day_offset_s)
+
+    assert counted == pytest.approx(schedule.expected_volume_ul(0.0, np.array(times)), abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["single", "priming", "bridge"])
+def test_a_schedule_that_came_over_the_pump_link_is_counted_as_it_was_meant(make_plant, kind):
+    clock = VirtualClock()
+    library = SimulatedVisa(clock, {"ASRL1::INSTR": PumpLinkDevice(make_plant(STILL, rate=None, clock=clock).pump)})
+    driver = load_driver("pump-link")
+    settings_ = driver.settings_type.model_validate({"resource": "ASRL1::INSTR"})
+    link = driver("pump", settings_, clock, Connection.through(library))
+    schedule = schedule_of.Schedule(schedule_of.Continuous(100.0), (Bolus(3600.0, 60.0, 7200.0, kind),))
+    link.open()
+    link.program(schedule)
+    link.start()
+    start = clock.now()
+    for hours in (0.5, 1.0, 2.0, 3.0, 4.0):
+        clock.sleep_until(start + hours * 3600.0)
+        assert link.status().delivered_ul == pytest.approx(schedule.expected_volume_ul(0.0, hours * 3600.0), rel=1e-3)
+
+
+def test_a_bridge_needs_no_room_above_the_basal_rate(make_plant):
+    pump = make_plant(rate=None).pump
+    program = DeliveryProgram("continuous", 900.0, boluses=(ProgrammedBolus(0.0, 10.0, 60.0, "bridge"),))
+    pump.load(program, 0.0)
+
+    assert pump.program(0.0) == program
+
+
 @pytest.mark.parametrize(
     ("program", "code"),
     [
@@ -83,6 +177,7 @@ def test_between_edges_volume_grows_by_rate_times_time(program, tau, clock):
         (DeliveryProgram("flex", steps=((60.0, 24.0),)), 3),
         (DeliveryProgram("flex"), 3),
         (DeliveryProgram("continuous", 900.0, boluses=(ProgrammedBolus(0.0, 10.0, 60.0),)), 4),
+        (DeliveryProgram("continuous", 90.0, boluses=(ProgrammedBolus(0.0, 20.0, 60.0, "bridge"),)), 4),
         (DeliveryProgram("continuous", 90.0, boluses=(ProgrammedBolus(-1.0, 1.0, 60.0),)), 3),
         (DeliveryProgram("continuous", 90.0, periodic=PeriodicBolus(1.0, 60.0, 30.0)), 3),
         (DeliveryProgram("continuous", 90.0, patient=PatientRule(1.0, 60.0, -1.0, 3)), 3),
