@@ -88,7 +88,7 @@ class Param:
         try:
             return self._in_range(self._convert(value), value)
         except ValueError as error:
-            raise ParamError(f"parameter {self.short_name!r}: {error}") from None
+            raise ParamError(f'parameter "{self.short_name}": {error}') from None
 
     def _convert(self, value: object) -> Any:
         if self.kind is Schedule:
@@ -102,17 +102,17 @@ class Param:
         if self.kind is bool:
             words = {"true": True, "yes": True, "false": False, "no": False}
             if str(value).lower() not in words:
-                raise ValueError(f"{value!r} is neither yes nor no")
+                raise ValueError(f'"{value}" is neither yes nor no')
             return words[str(value).lower()]
         if self.kind is str:
             text = str(value)
             if self.choices and text not in self.choices:
-                raise ValueError(f"{text!r} is not one of {', '.join(self.choices)}")
+                raise ValueError(f'"{text}" is not one of {", ".join(self.choices)}')
             return text
         try:
             return self.kind(str(value))
         except ValueError:
-            raise ValueError(f"{value!r} is not a number; write it like {self.default}") from None
+            raise ValueError(f'"{value}" is not a number; write it like {self.default}') from None
 
     def _in_range(self, value: Any, given: object) -> Any:
         for bound, outside in ((self.low, "below"), (self.high, "above")):
@@ -161,7 +161,7 @@ class Procedure:
         for name, item in self.params.items():
             value = chosen.get(name, item.default)
             if value is None:
-                raise ParamError(f"parameter {item.short_name!r} of {self.name} is missing: {item.help}")
+                raise ParamError(f'parameter "{item.short_name}" of {self.name} is missing: {item.help}')
             setattr(self, name, item.read(value))
 
     @classmethod
@@ -174,7 +174,7 @@ class Procedure:
         names = [item.short_name for item in cls.params.values()]
         near = get_close_matches(wanted, names, 1)
         hint = f'; did you mean "{near[0]}"?' if near else f"; it has {', '.join(names)}"
-        raise ParamError(f"{cls.name} has no parameter {name!r}{hint}")
+        raise ParamError(f'{cls.name} has no parameter "{name}"{hint}')
 
     def values(self) -> dict[str, Any]:
         """Parameters in our units; a schedule as its JSON."""
@@ -235,7 +235,7 @@ def load_procedure(name: str) -> type[Procedure]:
     if name not in procedure_names() or not re.fullmatch(r"[a-z][a-z0-9-]*", name):
         near = get_close_matches(name, procedure_names(), 1)
         hint = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(procedure_names())}"
-        raise ParamError(f"there is no protocol {name!r}; {hint}")
+        raise ParamError(f'there is no protocol "{name}"; {hint}')
     module = import_module(f"protocols.{name.replace('-', '_')}")
     found: type[Procedure] = module.PROCEDURE
     return found

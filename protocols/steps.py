@@ -252,9 +252,9 @@ class Phase(Step):
 
     def __post_init__(self) -> None:
         if (self.for_s is None) == (self.until is None):
-            raise ValueError(f"phase {self.name!r} needs either a duration or a condition")
+            raise ValueError(f'phase "{self.name}" needs either a duration or a condition')
         if self.until is not None and self.at_most_s is None:
-            raise ValueError(f"phase {self.name!r} waits for a condition and needs a longest time")
+            raise ValueError(f'phase "{self.name}" waits for a condition and needs a longest time')
 
     @property
     def roles(self) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +21,7 @@ def test_a_protocol_is_found_by_its_name() -> None:
 
 @pytest.mark.parametrize("name", ["flow-acuracy", "procedure", "../x", ""])
 def test_an_unknown_protocol_is_refused_with_what_there_is(name: str) -> None:
-    with pytest.raises(ParamError, match="flow-accuracy"):
+    with pytest.raises(ParamError, match=f'no protocol "{re.escape(name)}"; .*flow-accuracy'):
         load_procedure(name)
 
 
@@ -39,11 +41,11 @@ def test_defaults_are_one_millilitre_a_day_after_24_hours_for_25_hours() -> None
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"analysis": "25"}, "analysis"),
+        ({"analysis": "25"}, 'parameter "analysis": '),
         ({"analysis": "30 min"}, "below 1 h"),
         ({"analysis": "61 day"}, "above 60 day"),
-        ({"anlysis": "25 h"}, 'did you mean "analysis"'),
-        ({"blank": "valve"}, "diverter, stopped, twin"),
+        ({"anlysis": "25 h"}, 'has no parameter "anlysis"; did you mean "analysis"'),
+        ({"blank": "valve"}, 'parameter "blank": "valve" is not one of diverter, stopped, twin'),
         ({"schedule": "1,5 mL/day"}, "1.5"),
     ],
 )
@@ -51,6 +53,23 @@ def test_a_bad_parameter_is_refused_with_one_sentence_that_names_it(settings: di
     with pytest.raises(ParamError, match=says) as refused:
         FlowAccuracy(**settings)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "settings", "says"),
+    [
+        ("rig-check", {"weighings": "few"}, 'parameter "weighings": "few" is not a number; write it like 3'),
+        ("calibration", {}, 'parameter "channel" of calibration is missing: channel to calibrate'),
+    ],
+)
+def test_what_a_message_quotes_stands_in_double_quotes(protocol: str, settings: dict[str, str], says: str) -> None:
+    with pytest.raises(ParamError, match=says):
+        load_procedure(protocol)(**settings)
+
+
+def test_an_answer_that_is_neither_yes_nor_no_is_quoted() -> None:
+    with pytest.raises(ParamError, match='parameter "vent": "perhaps" is neither yes nor no'):
+        load_procedure("calibration").params["vent"].read("perhaps")
 
 
 @given(st.sampled_from(["diverter", "stopped", "twin"]), st.integers(6, 48), st.integers(1, 100))
@@ -71,5 +90,5 @@ def test_the_pump_delivers_for_the_whole_stabilisation_before_the_analysis(blank
 
 def test_a_phase_needs_a_duration_or_a_condition_with_a_longest_time() -> None:
     for wrong in ({}, {"for_s": 1.0, "until": above("p", 1.0)}, {"until": above("p", 1.0)}):
-        with pytest.raises(ValueError, match="phase 'rise'"):
+        with pytest.raises(ValueError, match='phase "rise"'):
             Phase("rise", **wrong)  # type: ignore[arg-type]  # wrong on purpose
