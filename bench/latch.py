@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -113,18 +112,11 @@ def latches_of(station: Station) -> Latches | None:
     """
     if station.simulated and not os.environ.get("PUMPBENCH_HOME"):
         return None
+    from bench.run_queue import home  # here, since it brings along the messages of the runner
+
     name = re.sub(r"[^A-Za-z0-9_-]", "_", station.name)
-    return Latches(_home() / "stations" / f"{name}.latches")
-
-
-def _home() -> Path:
-    if given := os.environ.get("PUMPBENCH_HOME"):
-        return Path(given).absolute()
     try:
-        if sys.platform == "win32":
-            return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "pumpbench"
-        state = os.environ.get("XDG_STATE_HOME", "")
-        return (Path(state) if os.path.isabs(state) else Path.home() / ".local" / "state") / "pumpbench"
+        return Latches(home() / "stations" / f"{name}.latches")
     except RuntimeError:
         raise LatchError("this account has no home folder to keep latches in; set PUMPBENCH_HOME") from None
 

@@ -88,6 +88,17 @@ def test_a_real_station_is_latched_where_the_platform_keeps_a_users_state(
     assert found.file.parent == tmp_path / "pumpbench" / "stations"
 
 
+def test_an_account_without_a_home_folder_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("PUMPBENCH_HOME", "XDG_STATE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(LatchError, match="set PUMPBENCH_HOME"):
+        latches_of(load_station("template"))
+
+
 # ----------------------------------------------------------------------------------------------- from run to run
 
 
