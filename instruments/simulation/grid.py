@@ -203,9 +203,9 @@ class Track(_Changes):
         return [Leg(*leg) for leg in zip(self._starts, ends, self._values, self._slopes, strict=True)]
 
     def _cut(self, k: int) -> None:
-        """Forget the end of the ramp that is under way at ``k``, which a new command takes the place of."""
+        """Forget the end of the ramp, level or not, that is under way at ``k``: a new command takes its place."""
         i = bisect_right(self._starts, k) - 1
-        if self._slopes[i] and self._starts[i + 1] in self._arrivals:
+        if i + 1 < len(self._starts) and self._starts[i + 1] in self._arrivals:
             self._arrivals.discard(self._starts[i + 1])
             del self._starts[i + 1], self._values[i + 1], self._slopes[i + 1]
 

@@ -35,6 +35,14 @@ def test_a_new_command_takes_over_where_the_ramp_is():
     assert stopped.over(4, 15).tolist() == pytest.approx([4.5, *[7.0] * 10])
 
 
+def test_a_ramp_to_where_it_already_is_does_not_hold_up_the_next_one():
+    track = Track(1.0)
+    track.ramp(10, 1.0, 1.0)
+    track.ramp(10, 2.0, 1.0)
+
+    assert track.over(8, 22).tolist() == pytest.approx([1, 1, *(1.05 + 0.1 * i for i in range(10)), 2, 2])
+
+
 def test_what_is_already_known_for_later_cuts_a_ramp_short():
     track = Track(0.0)
     track.set(5, 3.0)
@@ -56,6 +64,16 @@ def test_a_track_read_in_parts_is_the_track_read_at_once(moves, cut):
 
     assert np.array_equal(np.concatenate([track.over(-1, cut), track.over(cut, 60)]), whole)
     assert [track.at(k) for k in range(-1, 60)] == pytest.approx(whole.tolist(), abs=1e-12)
+
+
+@given(moves=moves, last=st.tuples(st.just(40), st.sampled_from([0.0, 1.0, 2.0]), st.none() | st.just(1.0)))
+def test_the_last_command_is_the_one_that_is_obeyed(moves, last):
+    track = Track(1.0)
+    levels = [(k, float(round(value)), rate) for k, value, rate in sorted(moves, key=lambda move: move[0])]
+    for k, value, rate in (*levels, last):
+        track.set(k, value) if rate is None else track.ramp(k, value, rate)
+
+    assert track.at(1000) == last[1]
 
 
 @given(moves=moves)
