@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import pkgutil
 import re
 import shlex
 import shutil
+from dataclasses import fields
 from pathlib import Path
 
 import click
 import pytest
 
-from bench import station
+import instruments.drivers
+import instruments.simulation.devices
+from bench import protection, rig_limits, station
 from bench.cli import COMMANDS, cli, main
+from bench.unattended import tables
 from data.quantities import parse
+from instruments.simulation.daqserver.hardware import Wiring
 from protocols.procedure import load_procedure, procedure_names
 
 ROOT = Path(__file__).parents[1]
@@ -31,7 +37,11 @@ MODELS = {
     "`[instruments.NAME.uncertainty]`": station.BalanceUncertainty,
     "`[interlocks.NAME]`": station.InterlockTable,
     "`[[safe_state]]`": station.SafeStep,
+    "`[protection]`": protection.Protection,
     "`[collection]`": station.Collection,
+    "`[rig_check]`": rig_limits.RigLimits,
+    "`[[notify]]`": tables.NotifyTable,
+    "`[stack_light]`": tables.StackLightTable,
 }
 
 
@@ -143,22 +153,53 @@ def test_the_reference_has_every_option_of_a_command_and_no_other(name):
 @pytest.mark.parametrize("heading", MODELS)
 def test_the_reference_has_every_key_of_a_station_file_and_no_other(heading):
     told = rows(sections(DOCS / "reference" / "station-files.md")[heading])
-    fields = {field.alias or name: field for name, field in MODELS[heading].model_fields.items()}
-    assert set(told) == set(fields)
+    keys = {field.alias or name: field for name, field in MODELS[heading].model_fields.items()}
+    assert set(told) == set(keys)
     assert {key for key, cells in told.items() if cells[0] == "required"} == {
-        key for key, field in fields.items() if field.is_required()
+        key for key, field in keys.items() if field.is_required()
     }
+
+
+def written(default: object) -> str | None:
+    """A parameter's default as a person types it; None for a parameter that has none, or an empty one."""
+    if isinstance(default, bool):
+        return "yes" if default else "no"
+    return None if default in (None, "") else str(default)
 
 
 @pytest.mark.parametrize("name", procedure_names())
 def test_the_reference_has_every_parameter_and_role_of_a_protocol(name):
     kind = load_procedure(name)
-    told = rows(sections(DOCS / "reference" / "protocols.md")[f"`{name}`"])
+    params, _, roles = sections(DOCS / "reference" / "protocols.md")[f"`{name}`"].partition("| role |")
+    told, parts = rows(params), rows(roles)
     for param in kind.params.values():
         default, low, high = (cell.strip("`") or None for cell in told[param.short_name][:3])
-        assert (default, low, high) == (param.default, param.low, param.high)
+        assert (default, low, high) == (written(param.default), param.low, param.high)
     for role in kind.roles:
-        assert (told[role.role][0] == "required") == (not role.optional)
+        assert (parts[role.role][0] == "required") == (not role.optional)
+
+
+def test_the_reference_has_every_driver():
+    page = (DOCS / "reference" / "drivers.md").read_text("utf-8")
+    drivers = {module.name.replace("_", "-") for module in pkgutil.iter_modules(instruments.drivers.__path__)}
+    assert {driver for driver in drivers if f"`{driver}`" not in page} == set()
+
+
+def test_the_reference_has_every_simulated_device_and_no_other():
+    told = rows(sections(DOCS / "reference" / "station-files.md")["`[simulation.visa]`"])
+    found = pkgutil.iter_modules(instruments.simulation.devices.__path__)
+    assert set(told) - {"device"} == {module.name.replace("_", "-") for module in found if not module.ispkg}
+
+
+def test_the_reference_has_every_key_of_the_simulated_wiring_and_no_other():
+    told = rows(sections(DOCS / "reference" / "station-files.md")["`[simulation.daq.wiring]`"])
+    assert set(told) == {field.name for field in fields(Wiring)}
+
+
+def test_the_reference_has_every_kind_of_record_that_a_run_writes_and_no_other():
+    text = (DOCS / "reference" / "journal.md").read_text("utf-8").partition("### Records that a run writes")[2]
+    code = "".join(path.read_text("utf-8") for path in sorted((ROOT / "bench").rglob("*.py")))
+    assert set(rows(text)) == set(re.findall(r'record(?:_soon)?\(\s*"([a-z-]+)"', code))
 
 
 def test_the_protocol_of_the_how_to_is_one(tmp_path, monkeypatch):
