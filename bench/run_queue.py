@@ -225,10 +225,27 @@ def find(folder: Path, name: str | None) -> Entry:
 def start_runner(folder: Path, station: str) -> None:
     """Start a process that conducts the first waiting run of a station; it goes at once when another one does."""
     log = _private_home(folder) / "runners.log"
-    command = [sys.executable, "-P", "-m", "bench.runner", "--home", str(folder), f"--station={station}"]
+    asked = WallClock().start.timestamp()
+    words = ["--home", str(folder), f"--station={station}", f"--asked={asked!r}"]
+    command = [sys.executable, "-P", "-m", "bench.runner", *words]
     with os.fdopen(os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600), "ab") as out:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, **_own_session())
     WallClock().worker("runner's end", process.wait)  # or it stays a zombie while this process lives
+
+
+def halt_queue(folder: Path, station: str) -> None:
+    """Keep processes that were started before now from conducting a waiting run: a person wants none to follow."""
+    path = _lock_path(folder, station).with_suffix(".halted")
+    private_folder(path.parent)
+    path.write_text(repr(WallClock().start.timestamp()), "ascii")
+
+
+def is_halted(folder: Path, station: str, asked: float) -> bool:
+    """Whether the queue was halted after a process was asked for, at a moment in s of the epoch."""
+    try:
+        return float(_lock_path(folder, station).with_suffix(".halted").read_text("ascii")) > asked
+    except (FileNotFoundError, ValueError):
+        return False
 
 
 def _own_session() -> dict[str, Any]:

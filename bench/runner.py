@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import getpass
+import math
 import os
 import signal
 import sys
@@ -153,13 +154,18 @@ def _ended(result: Result) -> Ending:
     )
 
 
-def lead_next(home: Path, station: str) -> bool:
-    """Conduct the first run that waits for a station; False when none does, or when another process holds it."""
+def lead_next(home: Path, station: str, asked: float = math.inf) -> bool:
+    """Conduct the first run that waits for a station; False when none does, or when another process holds it.
+
+    Parameters
+    ----------
+    asked : moment at which somebody wanted this, in s of the epoch: whoever ended a runner since wants none to follow.
+    """
     lock = StationLock.take(home, station)
     if lock is None:
         return False  # whoever holds it looks at the queue when it lets go
     try:
-        for entry in run_queue.waiting(home, station):
+        for entry in [] if run_queue.is_halted(home, station, asked) else run_queue.waiting(home, station):
             lock.tell({"number": entry.number})
             runner = Runner(entry)
             doors = loopback_doors() if sys.platform == "win32" else unix_doors(home, entry.number)
@@ -169,6 +175,8 @@ def lead_next(home: Path, station: str) -> bool:
                 _write_to(entry.log)
                 runner.opens(opened)
                 runner.desk.over(runner.conduct())
+                if runner.terminated:
+                    run_queue.halt_queue(home, station)
                 lock.release()
                 # Only now: who queued a run while the lock was held relies on this look.
                 if not runner.terminated and run_queue.waiting(home, station):
@@ -192,10 +200,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench.runner", description=__doc__)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--station", required=True)
+    parser.add_argument("--asked", type=float, default=math.inf)
     options = parser.parse_args(arguments)
     faulthandler.enable()
     sys.setswitchinterval(SWITCH_S)
-    lead_next(options.home, options.station)
+    lead_next(options.home, options.station, options.asked)
     return 0
 
 

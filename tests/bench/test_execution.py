@@ -83,7 +83,7 @@ EXAMPLES: dict[Step, tuple[str, dict[str, Any]]] = {
     Condition("soak", "pressure", 5.0, 15.0, 20.0, 60.0): ("condition", {"phase": "soak", "held_s": 20.0}),
     Ask("volume", "", "Which volume?", "mL"): ("answer", {"key": "volume", "value": 1.0}),
     Confirm("level", "level-balance", "Level it."): ("answer", {"key": "level", "value": "done"}),
-    VesselChange("balance", "vessel"): ("disturbed", {"channels": ["scale"], "why": "vessel-change"}),
+    VesselChange("balance", "vessel"): ("disturbed", {"channels": ["scale.mass"], "why": "vessel-change"}),
 }
 
 

@@ -217,7 +217,7 @@ def test_a_pump_that_fills_the_vessel_fails_although_the_interlock_ended_the_run
 
 
 def test_a_pump_that_dumps_while_it_is_stopped_fails(station: str, tmp_path: Path) -> None:
-    evaluation = _run(station, tmp_path, "free-flow:20000@0h", blank="stopped").evaluation
+    evaluation = _run(station, tmp_path, "free-flow:20000@5min", blank="stopped").evaluation
     assert _check(evaluation, "unexpected-delivery").verdict is Verdict.FAIL
     assert evaluation.verdict is Verdict.FAIL
 

@@ -24,6 +24,7 @@ SHORT = {
     "blank-length": "30 min",
     "compared": "10 uL",
     "soak": "5 min",
+    "bath-wait": "10 min",
 }
 
 

@@ -335,6 +335,15 @@ def test_a_run_survives_its_client_and_its_terminal_and_a_termination_stops_it_i
     assert second.state().state == "waiting", "whoever ends a runner does not want the next one"
 
 
+def test_a_process_that_was_slow_to_start_does_not_follow_a_runner_that_a_person_ended(home: Path) -> None:
+    entry = enqueue(home, RECORD, "sim")
+    asked = WALL.start.timestamp()
+    run_queue.halt_queue(home, "sim")
+    assert not lead_next(home, "sim", asked)
+    assert entry.state().state == "waiting"
+    assert not run_queue.is_halted(home, "sim", WallClock().start.timestamp() + 1.0)
+
+
 def detached_by_control_c(run: str) -> int:
     """Exit code of a client that was left when it had shown something."""
     command = [sys.executable, "-P", "-m", "bench.cli", "runner", "attach", run]
