@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from data import quantities
 from data.units import DimensionName
-from instruments.capabilities import PressureController
+from instruments.capabilities import PressureController, Valve
 from protocols.procedure import Controls, Measures, ParamError, Procedure, param
 from protocols.steps import Ask, Confirm, MoveValve, Phase, SetPressure, Step, VentPressure
 
@@ -27,6 +27,7 @@ class Calibration(Procedure):
     roles = (
         Controls("controller", PressureController, optional=True),
         Measures("controller_pressure", "kPa", optional=True),
+        Controls("vent", Valve, optional=True),
     )
     channel: str = param("channel to calibrate, as instrument.channel")
     points: str = param('values of the reference, such as "0 kPa, 20 kPa, 40 kPa"; a single one is a zero')
@@ -65,8 +66,9 @@ class Calibration(Procedure):
         return up if self.course == "up" or len(up) == 1 else up + up[-2::-1]
 
     def needs(self) -> set[str]:
-        """The controller where it is the source, and its own reading as the reference."""
-        return super().needs() | ({"controller", "controller_pressure"} if self.source == "controller" else set())
+        """The controller where it is the source, with its own reading as the reference; the vent where it opens."""
+        source = {"controller", "controller_pressure"} if self.source == "controller" else set()
+        return super().needs() | source | ({"vent"} if self.vent else set())
 
     def steps(self) -> Iterator[Step]:
         """Each point: bring the reference there, wait, record."""

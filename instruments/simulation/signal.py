@@ -58,7 +58,7 @@ class RampActuator(Actuator, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ProgrammedBolus:
-    """A bolus that starts ``at_s`` after the start of delivery and adds to the basal rate."""
+    """A bolus that starts ``at_s`` after the start of delivery and adds to the basal rate; a bridge replaces it."""
 
     at_s: float
     volume_ul: float

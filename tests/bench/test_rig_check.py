@@ -141,3 +141,36 @@ def test_the_chart_has_every_result_of_every_rig_check(healthy):
 def test_a_sparkline_reaches_from_the_least_to_the_greatest():
     assert sparkline((0.0, 1.0, 2.0)) == "▁▅█"
     assert sparkline((1.0, 1.0)) == "▁▁"
+
+
+def test_a_calibration_by_the_controller_finds_the_error_of_a_transducer(tmp_path):
+    settings = {
+        "channel": "daq.outlet_pressure",
+        "points": "0 kPa, 20 kPa, 40 kPa",
+        "source": "controller",
+        "reference": "PACE",
+        "certificate": "C-1",
+        "uncertainty": "0.01 kPa",
+        "allowed": "1 kPa",
+        "vent": "no",
+        "settle": "2 min",
+    }
+    result = conduct(Request("calibration", "sim-full", settings=settings, seed=4, out=tmp_path))
+    assert result.evaluation.verdict is Verdict.PASS
+    assert result.evaluation.values["gain"] == pytest.approx(1.0, abs=0.006)
+    vented = {**settings, "points": "0 kPa", "vent": "yes"}
+    zero = conduct(Request("calibration", "sim-full", settings=vented, seed=4, out=tmp_path))
+    assert zero.evaluation.values["gain"] == 1.0
+
+
+def test_the_valves_of_a_healthy_rig_pass_and_one_that_is_stuck_is_named(tmp_path):
+    healthy = conduct(Request("valve-test", "sim-full", seed=4, out=tmp_path))
+    assert healthy.evaluation.verdict is Verdict.PASS
+    stuck = conduct(Request("valve-test", "sim-full", faults=("valve-stuck-open:1@0h",), seed=4, out=tmp_path))
+    assert "outlet or vent does not close" in failed(stuck)["vent-closed"]
+
+
+def test_a_read_out_names_every_channel(tmp_path):
+    result = conduct(Request("read-out", "sim-full", settings={"length": "30 s"}, seed=4, out=tmp_path))
+    assert result.evaluation.verdict is Verdict.PASS
+    assert {"balance.mass", "controller.pressure", "safety.e_stop"} <= {c.name for c in result.evaluation.checks}
