@@ -27,6 +27,18 @@ PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 GUIDES = [ROOT / "README.md", DOCS / "tutorial.md", *sorted((DOCS / "howto").glob("*.md"))]
 
 SHORT = {"stabilisation": "1 h", "analysis": "1 h", "blank_length": "30 min"}
+SHORTENED = {
+    "run flow-accuracy": SHORT,
+    "run rig-check": {
+        "weighings": "2",
+        "quiet": "3 min",
+        "blank-length": "30 min",
+        "compared": "10 uL",
+        "soak": "1 min",
+    },
+}
+"""Commands of the guides that make runs, and with what they take less time here."""
+
 NOT_HERE = (r"pumpbench test", r"lab-1\.toml --dut", r"zero-check")
 """What would start the suite, real instruments, or a protocol that is not installed."""
 
@@ -125,8 +137,8 @@ def ran(command: str) -> int:
     args = words[1:]
     if args[0] == "demo":
         args = ["run", "flow-accuracy", "--station", "sim", *args[1:]]
-    if args[:2] == ["run", "flow-accuracy"]:
-        args += [word for name, value in SHORT.items() for word in ("--set", f"{name}={value}")]
+    short = SHORTENED.get(" ".join(args[:2]), {})
+    args += [word for name, value in short.items() for word in ("--set", f"{name}={value}")]
     with pytest.raises(SystemExit) as end:
         main(args)
     code = end.value.code
