@@ -28,7 +28,7 @@ from instruments.clock import WallClock
 
 if TYPE_CHECKING:
     from bench.preflight import Finding
-    from bench.session import Request
+    from bench.request import Request
     from bench.station import Station
 
 HOLD_ON_S = 2.0
@@ -97,7 +97,7 @@ class Entry:
 
     def request(self) -> Request:
         """What was asked for; raises QueueError when another version asked."""
-        from bench.session import Override, Request
+        from bench.request import Override, Request
 
         said = dict(self.request_fields)
         try:

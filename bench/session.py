@@ -9,9 +9,9 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,67 +23,26 @@ from bench.closing import close_run
 from bench.engine import End, Engine, plan
 from bench.latch import latches_of
 from bench.recorder import Recorder
+from bench.request import Prepared, Request, RequestError, prepare
 from bench.rig_reference import RigReference, rig_reference
-from bench.station import OpenStation, Station, load_station, open_station, parse_fault, station_path
+from bench.station import OpenStation, Station, open_station, parse_fault
 from bench.unattended.attend import attend
 from bench.unattended.awake import awake
 from bench.unattended.messages import Facts
 from data.checks import Evaluation, Origin, Status
-from data.dut import DutModel, load_catheter, load_dut, load_fluid
 from data.journal import JournalError, JournalFull, JournalWriter
-from data.quantity_fields import Stated
-from data.samples import FloatArray
 from data.seal import Verification
 from instruments.clock import Clock, PacedClock, VirtualClock, WallClock
-from protocols.procedure import Controls, Procedure, load_procedure
 
 SCHEMA = 1
 SOFTWARE = ("pumpbench", "numpy", "scipy", "h5py", "pyvisa", "pyvisa-py", "nidaqmx", "grpcio")
-
-SHIPPED = Path(__file__).parent
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 """What stops a run in order, where the platform has it."""
 
 
-class RequestError(ValueError):
-    """Something that was asked for cannot be done; the message says what and what to do."""
-
-
 class UnsavedError(ValueError):
     """The run went on to its end, but its record could not be closed; the message says where it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Override:
-    """A person lets a run start although a preflight finding blocks it."""
-
-    finding: str
-    person: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a person asked for."""
-
-    procedure: str
-    station: str
-    settings: Mapping[str, str] = field(default_factory=dict)
-    dut: str | None = None
-    serial: str = ""
-    catheter: str | None = None
-    fluid: str | None = None
-    faults: Sequence[str] = ()
-    seed: int = 1
-    out: Path = Path("runs")
-    pace: float | None = None
-    person: str = ""
-    overrides: Sequence[Override] = ()
-    longest_block_s: float | None = None
-    answers: str | None = None  # file of answers to prompts
-    attended: bool = False  # somebody answers prompts at a terminal or a window
-    replay: Mapping[str, tuple[FloatArray, FloatArray]] | None = None
 
 
 @dataclass(frozen=True)
@@ -100,19 +59,6 @@ class Result:
     simulated_s: float
     wall_s: float
     trouble: Sequence[str] = ()  # what the disk did in between
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A request that was read and checked; nothing has moved yet."""
-
-    request: Request
-    station: Station
-    path: Path
-    procedure: Procedure
-    roles: dict[str, str]
-    articles: dict[str, dict[str, Any]]  # "dut", "catheter", "fluid" as JSON
-    origin: Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,77 +84,6 @@ class Lead(Protocol):
 
     def ends(self) -> None:
         """Let go of the engine; called on the clock's own thread.  Nothing is recorded after it."""
-
-
-def prepare(request: Request) -> Prepared:
-    """Read every file and parameter that a request names; raises a ValueError with one clear sentence."""
-    path = station_path(request.station)
-    station = load_station(request.station)
-    kind = load_procedure(request.procedure)
-    defaults = station.procedures.get(kind.name, {})
-    settings = {kind.param_name(name): value for name, value in defaults.items()}
-    settings.update({kind.param_name(name): value for name, value in request.settings.items()})
-    procedure = kind(**settings)
-    if request.faults and not station.simulated:
-        raise RequestError(
-            f'--fault: station "{station.name}" has real instruments; only a simulated one can have faults'
-        )
-    articles = _articles(request, station)
-    origin = Origin.MEASURED
-    if station.simulated:
-        origin = Origin.REPLAYED if request.replay else Origin.SIMULATED
-    return Prepared(request, station, path, procedure, _roles(path, station, procedure), articles, origin)
-
-
-def _articles(request: Request, station: Station) -> dict[str, dict[str, Any]]:
-    """Device under test, catheter and fluid, from the request or from the station's own defaults."""
-    loaders: dict[str, Callable[[Path], Stated]] = {"dut": load_dut, "catheter": load_catheter, "fluid": load_fluid}
-    found = {}
-    for what, load in loaders.items():
-        name = getattr(request, what) or getattr(station, what)
-        if name is None:
-            raise RequestError(
-                f'--{what}: station "{station.name}" has no default; give a file, such as --{what} my.toml'
-            )
-        folder = "catheters" if what == "catheter" else f"{what}s"
-        article = load(_shipped(name, folder))
-        if isinstance(article, DutModel):
-            serial = request.serial or ("SIMULATED" if station.simulated else "")
-            if not serial:
-                raise RequestError("--serial: the serial number of the device under test is missing")
-            article = article.item(serial)
-        found[what] = article.model_dump(mode="json")
-    return found
-
-
-def _shipped(name: str, folder: str) -> Path:
-    """Path of a file given by path or by the name of a shipped one."""
-    path = Path(name)
-    if path.suffix == ".toml":
-        return path
-    shipped = SHIPPED / folder / f"{name}.toml"
-    if not shipped.exists():
-        names = ", ".join(sorted(item.stem for item in (SHIPPED / folder).glob("*.toml")))
-        raise RequestError(
-            f'there is no shipped file "{name}" in {folder} (there are {names}); or give a path to a .toml file'
-        )
-    return shipped
-
-
-def _roles(path: Path, station: Station, procedure: Procedure) -> dict[str, str]:
-    """The station's channels and instruments for the procedure's roles; raises RequestError for a missing one."""
-    needed = procedure.needs()
-    roles = {}
-    for role in procedure.roles:
-        target = station.roles.get(role.role)
-        if target is not None:
-            roles[role.role] = target
-        elif role.role in needed:
-            what = role.capability.__name__ if isinstance(role, Controls) else f"channel in {role.unit}"
-            raise RequestError(
-                f'{path}: table [roles] has no "{role.role}", which {procedure.name} needs ({what}); add the line'
-            )
-    return roles
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from bench.session import Request, conduct
+from bench.request import Request
+from bench.session import conduct
 from bench.station import OpenStation
 from data.run import Run
 

@@ -18,7 +18,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.session import Request, conduct
+from bench.request import Request
+from bench.session import conduct
 from data.checks import Verdict
 
 STABILISATION_H = 24.0

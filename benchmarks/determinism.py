@@ -15,7 +15,8 @@ import tempfile
 from pathlib import Path
 
 from bench.closing import close_run
-from bench.session import Request, Result, conduct
+from bench.request import Request
+from bench.session import Result, conduct
 from bench.station import SHIPPED
 from data.checks import Status
 

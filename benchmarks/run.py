@@ -19,7 +19,8 @@ import h5py
 import numpy as np
 
 from bench.closing import code_hash, evaluate
-from bench.session import Request, conduct
+from bench.request import Request
+from bench.session import conduct
 from bench.station import OpenStation
 from data.fold import fold
 from data.journal_reader import read_journal

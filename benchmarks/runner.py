@@ -24,10 +24,11 @@ from pathlib import Path
 from typing import Any
 
 import bench.runner
+from bench.request import Request
 from bench.rpc.client import Client
 from bench.rpc.messages import Ending
 from bench.run_queue import Entry, enqueue
-from bench.session import Request, Underway
+from bench.session import Underway
 from bench.station import station_path
 from data.frames import PREAMBLE_BYTES
 from data.journal import read_journal

@@ -17,7 +17,8 @@ import numpy as np
 
 from bench.cli.run import DEMO_SEED
 from bench.cli.show import ending_of, notes_of, table_of
-from bench.session import Request, Result, conduct
+from bench.request import Request
+from bench.session import Result, conduct
 from data.checks import Axis, Check, Evaluation
 from data.run import Run
 from data.samples import FloatArray

@@ -92,7 +92,7 @@ def stations(check: tuple[str, ...], as_json: bool) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def duts(check: tuple[Path, ...], as_json: bool) -> int:
     """List the shipped device files, or CHECK files and say what is wrong with them."""
-    from bench.session import SHIPPED
+    from bench.request import SHIPPED
     from data.dut import load_catheter, load_dut, load_fluid
 
     loaders: dict[str, Callable[[Path], Stated]] = {"dut": load_dut, "catheter": load_catheter, "fluid": load_fluid}

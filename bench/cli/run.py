@@ -16,7 +16,8 @@ from bench.cli.terminal import Terminal, somebody_is_there
 
 if TYPE_CHECKING:
     from bench.preflight import Finding
-    from bench.session import Request, Result
+    from bench.request import Request
+    from bench.session import Result
 
 DEMO_SEED = 7
 
@@ -32,7 +33,7 @@ def demo(out: Path, as_json: bool) -> int:
     Real pyvisa and real nidaqmx drive a simulated station through 24 h of stabilisation and 25 h of analysis at
     1 mL/day; the run is recorded, evaluated and verified as it would be in the lab.
     """
-    from bench.session import Request
+    from bench.request import Request
 
     return _conduct(Request("flow-accuracy", "sim", seed=DEMO_SEED, out=out), as_json)
 
@@ -93,7 +94,7 @@ def run(
     as_json: bool,
 ) -> int:
     """Run PROCEDURE (see: pumpbench protocols) on a station and record it."""
-    from bench.session import Override, Request
+    from bench.request import Override, Request
 
     if overrides and not (person and reason):
         raise click.UsageError("--override needs a named --person and a --reason")
@@ -140,7 +141,7 @@ def replay(log: Path, interval: str, unit: str, out: Path, as_json: bool) -> int
     A line of LOG holds one value, or a time in seconds and a value.  The real driver and pyvisa read it as they would
     read the sensor; the run's origin is "replayed".
     """
-    from bench.session import Request
+    from bench.request import Request
     from bench.station import read_flow_log
 
     _time("--interval", interval)

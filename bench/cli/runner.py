@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from bench.request import Request
     from bench.rpc.messages import Action, Ending, Reply, Status
     from bench.run_queue import Entry, RunState
-    from bench.session import Request
 
 BEGINS_WITHIN_S = 30.0
 """A runner that has not taken its run by then has failed to start."""

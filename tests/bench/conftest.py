@@ -14,7 +14,8 @@ import pytest
 from bench.engine import End, Engine
 from bench.latch import Latches
 from bench.recorder import Recorder
-from bench.session import Request, Result, conduct
+from bench.request import Request
+from bench.session import Result, conduct
 from bench.station import OpenStation, Station
 from data.journal import JournalWriter, Record, read_journal
 from data.samples import Block, Channel, Quality, Reading

@@ -12,7 +12,8 @@ import pytest
 
 from bench import closing, session
 from bench.cli import main
-from bench.session import Request, Result, conduct
+from bench.request import Request
+from bench.session import Result, conduct
 from data.checks import Check, Evaluation, Status, Verdict
 from data.run import Run
 from data.tomlfile import FileError

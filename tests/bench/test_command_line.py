@@ -8,7 +8,8 @@ import pytest
 
 from bench.cli import COMMANDS, main
 from bench.cli.show import MARKS, notes_of, table_of
-from bench.session import Request, conduct
+from bench.request import Request
+from bench.session import conduct
 from bench.station import SHIPPED
 from data.checks import Check, Evaluation, Verdict
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from bench.closing import close_run
-from bench.session import Request, Result, conduct
+from bench.request import Request
+from bench.session import Result, conduct
 from data.checks import Status
 from data.seal import read_seal
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from bench.latch import Latches
-from bench.session import Request, conduct
+from bench.request import Request
+from bench.session import conduct
 from data.checks import Status
 from data.run import Run
 from data.samples import Quality

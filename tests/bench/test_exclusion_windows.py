@@ -6,7 +6,8 @@ import pytest
 
 import bench.closing
 from bench.closing import evaluate
-from bench.session import Request, conduct
+from bench.request import Request
+from bench.session import conduct
 from data.checks import Check, Evaluation, Verdict
 from data.run import Event, Run
 from data.seal import Verification

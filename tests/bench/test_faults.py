@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 import bench.closing
-from bench.session import Request, Result, conduct
+from bench.request import Request
+from bench.session import Result, conduct
 from bench.station import station_path
 from data.checks import Check, Evaluation, Status, Verdict
 from data.run import Event, Run

@@ -10,7 +10,7 @@ import pytest
 
 from bench import preflight
 from bench.preflight import Finding, PreflightError
-from bench.session import Request, prepare
+from bench.request import Request, prepare
 from bench.station import open_station
 from instruments.clock import VirtualClock
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from bench.cli import main
-from bench.session import Request, Result, conduct
+from bench.request import Request
+from bench.session import Result, conduct
 from bench.station import read_flow_log
 from data.checks import Origin
 from data.run import Run

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from bench.preflight import PreflightError
+from bench.request import Override, Request
 from bench.rig_chart import rig_charts, sparkline
 from bench.rig_reference import rig_reference
-from bench.session import Override, Request, conduct
+from bench.session import conduct
 from bench.station import load_station
 from data.checks import Origin, Verdict
 from data.run import Run

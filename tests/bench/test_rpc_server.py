@@ -17,6 +17,7 @@ import grpc
 import numpy as np
 import pytest
 
+from bench.request import Request
 from bench.rpc import runner_pb2 as pb
 from bench.rpc.client import Client, ClientError
 from bench.rpc.desk import FOLLOWERS, Desk
@@ -27,7 +28,7 @@ from bench.rpc.server import serving
 from bench.rpc.tail import Piece
 from bench.rpc.wire import CLIENT_OPTIONS, stubs
 from bench.run_queue import RunState, enqueue
-from bench.session import Request, Result, Underway, conduct
+from bench.session import Result, Underway, conduct
 from data.checks import Status
 from data.frames import PREAMBLE, PREAMBLE_BYTES
 from data.journal import JournalWriter, Record, read_journal

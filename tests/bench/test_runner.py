@@ -18,12 +18,12 @@ import pytest
 
 from bench import run_queue
 from bench.cli import main
+from bench.request import Override, Request
 from bench.rpc.desk import Desk
 from bench.rpc.doors import Doors
 from bench.rpc.messages import Ending
 from bench.run_queue import Entry, QueueError, RunState, StationLock, enqueue, entries, find, station_holder, waiting
 from bench.runner import Runner, lead_next
-from bench.session import Override, Request
 from bench.station import Station
 from data.run import Run
 from instruments.clock import WallClock

@@ -11,7 +11,8 @@ import pytest
 
 from bench.cli import main
 from bench.latch import LatchError, Latches, latches_of
-from bench.session import Override, Request, Result, conduct
+from bench.request import Override, Request
+from bench.session import Result, conduct
 from bench.station import load_station
 from data.checks import Status
 from data.run import Run

@@ -18,7 +18,8 @@ import bench.cli.run
 import bench.session
 from bench.cli import main
 from bench.closing import close_run, reevaluate
-from bench.session import Override, Request, Result, UnsavedError, conduct, exit_code
+from bench.request import Override, Request
+from bench.session import Result, UnsavedError, conduct, exit_code
 from data.checks import Status, Verdict
 from data.fold import fold
 from data.journal import DiskFile, JournalWriter

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
 from data.checks import Axis, Check, Curve, Evaluation, Limits, Verdict
-from data.run import Run, RunError, Series
-from protocols.analysis import gravimetry
-from protocols.analysis.decision import judge
+from data.run import Run
 from protocols.analysis.evaporation import HOUR_S, Blank, BlankError, blank
 from protocols.analysis.rig import RecordError
 from protocols.analysis.rig import balance as balance_check
 from protocols.analysis.rig import flow as flow_check
 from protocols.analysis.rig import line as line_check
+from protocols.analysis.rig.judging import at_most, judged, unmeasured, within
+from protocols.analysis.rig.record import RigRecord
 
 RATES = ("slow", "middle", "fast")
 SPANS = (0, 50, 100)
 
-USUAL_HUMIDITY_PERCENT = 50.0
-USUAL_PRESSURE_KPA = 101.325
 SYRINGE_U_PERCENT = 0.5
 """Standard uncertainty of a syringe pump's rate where its certificate says nothing: 1 % at k = 2."""
 
@@ -37,75 +34,16 @@ LINE_EXPANSION_PER_K = 2.2e-4
 """Of water at 22 degC."""
 
 
-@dataclass(frozen=True)
-class _Record:
-    """The run, and what its station asks of a rig."""
-
-    run: Run
-    limits: dict[str, Any]
-
-    @property
-    def balance(self) -> dict[str, float]:
-        """What the station file says of the reference balance's uncertainty."""
-        name = str(self.run.roles["reference_mass"]).partition(".")[0]
-        return dict(self.run.station["instruments"][name]["uncertainty"])
-
-    def good(self, role: str, phase: str | tuple[float, float]) -> Series:
-        """Good samples of a role within a phase or a span of time; raises RecordError when there are none."""
-        try:
-            series = self.run.corrected(role).within(phase).good()
-        except RunError as error:
-            raise RecordError(str(error)) from None
-        if len(series) == 0:
-            raise RecordError(f'"{role}" gave no good sample in phase "{phase}"')
-        return series
-
-    def mean(self, role: str, phase: str | tuple[float, float]) -> float:
-        """Mean of a role over a phase."""
-        values = self.good(role, phase).values
-        return math.fsum(values.tolist()) / values.size
-
-    def usual(self, role: str, phase: str | tuple[float, float], otherwise: float) -> float:
-        """Mean of an optional role, or what is usual where it was not measured."""
-        try:
-            return self.mean(role, phase) if self.run.has(role) else otherwise
-        except RecordError:
-            return otherwise
-
-    def u(self, role: str, value: float = 0.0) -> float:
-        """Standard uncertainty of a channel by its certificate."""
-        certificate = self.run.calibration(role)
-        return math.hypot(certificate.get("u", 0.0), certificate.get("u_percent", 0.0) / 100.0 * abs(value))
-
-    @property
-    def fluid_mg_per_ul(self) -> float:
-        """Density of the fluid at the room's temperature, as water changes with it."""
-        fluid = self.run.fluid
-        at = float(fluid.get("density_temperature_c") or gravimetry.REFERENCE_TEMPERATURE_DEGC)
-        room = self.usual("room_temperature", "gain-slow", at)
-        stated = fluid.get("density_g_per_ml")
-        ratio = gravimetry.water_density_mg_per_ul(room) / gravimetry.water_density_mg_per_ul(at)
-        return ratio * (float(stated) if stated is not None else gravimetry.water_density_mg_per_ul(at))
-
-    @property
-    def ul_per_mg(self) -> float:
-        """Volume of one milligram of reading, buoyancy and immersed tube included."""
-        air = _air_mg_per_ul(self, "gain-slow")
-        collection = self.run.station["collection"]
-        immersion = gravimetry.immersion_factor(collection["tube_diameter_mm"], collection["vessel_diameter_mm"])
-        return immersion * gravimetry.z_factor_ul_per_mg(air, self.fluid_mg_per_ul)
-
-
 def evaluate(run: Run) -> Evaluation:
     """Judge a rig check; a part that was not recorded, or not long enough, is not-measured."""
     limits = run.station.get("rig_check")
     if not limits:
         note = "the station file has no table [rig_check], so nothing says what this rig must keep"
-        return Evaluation((_unmeasured("rig-check", "Rig check", "1", note),))
-    record = _Record(run, limits)
+        return Evaluation((unmeasured("rig-check", "Rig check", "1", note),))
+    record = RigRecord(run, limits)
     values: dict[str, float] = {}
     curves: list[Curve] = []
-    parts: tuple[Callable[[_Record, dict[str, float], list[Curve]], Iterator[Check]], ...] = (
+    parts: tuple[Callable[[RigRecord, dict[str, float], list[Curve]], Iterator[Check]], ...] = (
         _settings,
         _weighings,
         _quiet,
@@ -119,112 +57,86 @@ def evaluate(run: Run) -> Evaluation:
     return Evaluation(tuple(checks), tuple(curves), (), values)
 
 
-def _unmeasured(name: str, title: str, unit: str, note: str) -> Check:
-    return Check(name, title, None, unit, Verdict.NOT_MEASURED, "rig", note=note)
-
-
-def _judged(
-    name: str, title: str, unit: str, value: float, u: float, limits: Limits, cause: str, dof: float = math.inf
-) -> Check:
-    """A rig's result; outside its limits the note names the cause.
-
-    The limits leave room for the uncertainty, so the value alone decides; U stands beside it.
-    """
-    inside = (limits.low is None or value >= limits.low) and (limits.high is None or value <= limits.high)
-    fields = judge(value, u, dof, limits)
-    fields["verdict"] = Verdict.PASS if inside else Verdict.FAIL
-    fields["rule"] = "value within limits; they leave room for U"
-    return Check(name=name, title=title, unit=unit, owner="rig", note="" if inside else cause, **fields)
-
-
-def _within(half: float) -> Limits:
-    return Limits(-half, half, "station file, rig_check")
-
-
-def _at_most(high: float) -> Limits:
-    return Limits(None, high, "station file, rig_check")
-
-
 # -------------------------------------------------------------------------------------------------- 1, 2: balance
 
 
-def _settings(record: _Record, values: dict[str, float], curves: list[Curve]) -> Iterator[Check]:
+def _settings(record: RigRecord, values: dict[str, float], curves: list[Curve]) -> Iterator[Check]:
     """What the balance itself says of its automatic zero and adjustment."""
     name, title = "balance-settings", "Balance settings"
     found = [event.fields for event in record.run.records("settings") if event.fields.get("key") == "balance-settings"]
     if not found:
-        yield _unmeasured(name, title, "1", "the balance's settings were not read back")
+        yield unmeasured(name, title, "1", "the balance's settings were not read back")
         return
     wrong = str(found[-1].get("problems") or "")
-    yield _judged(name, title, "1", float(bool(wrong)), 0.0, _at_most(0.0), wrong)
+    yield judged(name, title, "1", float(bool(wrong)), 0.0, at_most(0.0), wrong)
 
 
-def _weighings(record: _Record, values: dict[str, float], curves: list[Curve]) -> Iterator[Check]:
+def _weighings(record: RigRecord, values: dict[str, float], curves: list[Curve]) -> Iterator[Check]:
     limits, count = record.limits, int(record.run.params["weighings"])
     try:
         empty = [record.good("reference_mass", f"empty-{k}").values for k in range(1, count + 2)]
         loaded = [record.good("reference_mass", f"loaded-{k}").values for k in range(1, count + 1)]
         found = balance_check.weighings(empty, loaded, limits["weight_mg"])
     except RecordError as error:
-        yield _unmeasured("balance-error", "Balance error", "mg", str(error))
+        yield unmeasured("balance-error", "Balance error", "mg", str(error))
         return
     u = math.hypot(found.u_mg, limits["weight_u_mg"])
     cause = "the balance is out of adjustment, or the weight is not the one in the station file"
     if abs(found.error_mg) > 0.001 * limits["weight_mg"]:
         cause = "the weight on the pan is not the one in the station file"
-    yield _judged(
+    yield judged(
         "balance-error",
         f"Balance error at {limits['weight_mg'] / 1000.0:g} g",
         "mg",
         found.error_mg,
         u,
-        _within(limits["weight_error_mg"]),
+        within(limits["weight_error_mg"]),
         cause,
         found.dof,
     )
     u_sd = found.sd_mg / math.sqrt(2.0 * found.dof)
-    yield _judged(
+    yield judged(
         "balance-repeatability",
         "Balance repeatability",
         "mg",
         found.sd_mg,
         u_sd,
-        _at_most(limits["weight_sd_mg"]),
+        at_most(limits["weight_sd_mg"]),
         "the balance does not repeat: vibration, a draft, or something touches the pan",
     )
     values["balance_reading_sd_mg"] = found.reading_sd_mg
 
 
-def _quiet(record: _Record, values: dict[str, float], curves: list[Curve]) -> Iterator[Check]:
+def _quiet(record: RigRecord, values: dict[str, float], curves: list[Curve]) -> Iterator[Check]:
     limits = record.limits
     try:
         series = record.good("reference_mass", "quiet")
         found = balance_check.quiet(series.t, series.values, record.balance["readability_mg"])
     except RecordError as error:
-        yield _unmeasured("balance-noise", "Balance noise", "mg", str(error))
+        yield unmeasured("balance-noise", "Balance noise", "mg", str(error))
         return
     noisy = "vibration or a draft; close the shield, look for pumps and fans on the table"
-    yield _judged("balance-noise", "Balance noise", "mg", found.rms_mg, 0.0, _at_most(limits["quiet_rms_mg"]), noisy)
+    yield judged("balance-noise", "Balance noise", "mg", found.rms_mg, 0.0, at_most(limits["quiet_rms_mg"]), noisy)
     at_100 = found.allan_mg[found.allan_s == 100.0]
     if at_100.size:
         wander = "the zero wanders: warm-up, temperature, or an open shield"
         allan = float(at_100[0])
-        yield _judged(
-            "balance-wander", "Allan deviation at 100 s", "mg", allan, 0.0, _at_most(limits["quiet_allan_mg"]), wander
+        yield judged(
+            "balance-wander", "Allan deviation at 100 s", "mg", allan, 0.0, at_most(limits["quiet_allan_mg"]), wander
         )
     drift = "the balance drifts, or the vessel loses mass: warm-up, temperature, a dry evaporation trap"
-    yield _judged(
+    yield judged(
         "balance-drift",
         "Balance drift",
         "mg/h",
         found.drift_mg_per_h,
         0.0,
-        _within(limits["quiet_drift_mg_per_h"]),
+        within(limits["quiet_drift_mg_per_h"]),
         drift,
     )
     spikes = "drafts or knocks; close the shield and keep away"
-    yield _judged(
-        "balance-spikes", "Spikes", "1", float(found.spikes), 0.0, _at_most(float(limits["quiet_spikes"])), spikes
+    yield judged(
+        "balance-spikes", "Spikes", "1", float(found.spikes), 0.0, at_most(float(limits["quiet_spikes"])), spikes
     )
     axis = Axis("averaging_time", "s", found.allan_s)
     curves.append(Curve("allan", "Allan deviation of the balance", axis, (Axis("deviation", "mg", found.allan_mg),)))
@@ -233,7 +145,7 @@ def _quiet(record: _Record, values: dict[str, float], curves: list[Curve]) -> It
 # ---------------------------------------------------------------------------------------------- 3: transducers
 
 
-def _transducers(record: _Record, values: dict[str, float], curves: list[Curve]) -> Iterator[Check]:
+def _transducers(record: RigRecord, values: dict[str, float], curves: list[Curve]) -> Iterator[Check]:
     yield from _zero(record, values)
     limits = record.limits
     try:
@@ -241,18 +153,18 @@ def _transducers(record: _Record, values: dict[str, float], curves: list[Curve])
         indicated = np.array([record.mean("outlet_pressure", f"span-{percent}") for percent in SPANS])
         found = line_check.span(reference, indicated, record.u("controller_pressure", float(reference[-1])))
     except RecordError as error:
-        yield _unmeasured("transducer-span", "Outlet transducer, span", "%", str(error))
+        yield unmeasured("transducer-span", "Outlet transducer, span", "%", str(error))
         return
     cause = "the transducer's gain is wrong: check its scaling in the station file, or have it calibrated"
     if found.gain_error_percent < -50.0:
         cause = "the pressure of the controller did not reach the transducer: a closed valve or a blocked line"
-    yield _judged(
+    yield judged(
         "transducer-span",
         "Outlet transducer, span",
         "%",
         found.gain_error_percent,
         found.u_gain_percent,
-        _within(limits["span_percent"]),
+        within(limits["span_percent"]),
         cause,
     )
     curves.append(
@@ -265,49 +177,49 @@ def _transducers(record: _Record, values: dict[str, float], curves: list[Curve])
     )
 
 
-def _zero(record: _Record, values: dict[str, float]) -> Iterator[Check]:
+def _zero(record: RigRecord, values: dict[str, float]) -> Iterator[Check]:
     """The vented reading, and the height at which it was taken against the one in the station file."""
     name, title, limits = "transducer-zero", "Outlet transducer, zero", record.limits
     believed_mm = record.run.channels[record.run.roles["outlet_pressure"]].height_mm
     measured = record.run.answers.get("height")
     if measured is None:
-        yield _unmeasured("transducer-height", "Outlet transducer, height", "mm", "nobody measured it")
+        yield unmeasured("transducer-height", "Outlet transducer, height", "mm", "nobody measured it")
     else:
         off_mm = float(measured) - believed_mm
         worth_mm = limits["zero_kpa"] / line_check.head_kpa(1.0, record.fluid_mg_per_ul)
-        yield _judged(
+        yield judged(
             "transducer-height",
             "Outlet transducer, height",
             "mm",
             off_mm,
             HEIGHT_U_MM,
-            _within(worth_mm),
+            within(worth_mm),
             f"the transducer stands {float(measured):g} mm above the outlet, not {believed_mm:g} mm as the station "
             "file says: wrong height",
         )
     try:
         shown = record.mean("outlet_pressure", "vented")
     except RecordError as error:
-        yield _unmeasured(name, title, "kPa", str(error))
+        yield unmeasured(name, title, "kPa", str(error))
         return
     height_mm = believed_mm if measured is None else float(measured)
     zero = shown + line_check.head_kpa(height_mm, record.fluid_mg_per_ul)
     values["outlet_zero_kpa"] = zero
     u = math.hypot(record.u("outlet_pressure"), line_check.head_kpa(HEIGHT_U_MM, record.fluid_mg_per_ul))
     cause = "the transducer's zero has moved; zero it, or the vent did not open"
-    yield _judged(name, title, "kPa", zero, u, _within(limits["zero_kpa"]), cause)
+    yield judged(name, title, "kPa", zero, u, within(limits["zero_kpa"]), cause)
 
 
 # ------------------------------------------------------------------------------------------------ 4, 5: the line
 
 
-def _line(record: _Record, values: dict[str, float], curves: list[Curve]) -> Iterator[Check]:
+def _line(record: RigRecord, values: dict[str, float], curves: list[Curve]) -> Iterator[Check]:
     limits = record.limits
     try:
         found = _compliance(record)
     except RecordError as error:
-        yield _unmeasured("compliance", "Rig compliance", "uL/kPa", str(error))
-        yield _unmeasured("rig-leak", "Rig leak", "uL/h", "the compliance is not known")
+        yield unmeasured("compliance", "Rig compliance", "uL/kPa", str(error))
+        yield unmeasured("rig-leak", "Rig leak", "uL/h", "the compliance is not known")
         return
     usual, band = limits["compliance_ul_per_kpa"], limits["compliance_band_ul_per_kpa"]
     excess = found.ul_per_kpa - usual
@@ -315,7 +227,7 @@ def _line(record: _Record, values: dict[str, float], curves: list[Curve]) -> Ite
     if excess < 0.0:
         cause = "stiffer than the rig is: a part of the line was shut off or changed"
     values["compliance_ul_per_kpa"] = found.ul_per_kpa
-    yield _judged(
+    yield judged(
         "compliance",
         "Rig compliance",
         "uL/kPa",
@@ -327,15 +239,15 @@ def _line(record: _Record, values: dict[str, float], curves: list[Curve]) -> Ite
     try:
         loss = _leak(record, found)
     except RecordError as error:
-        yield _unmeasured("rig-leak", "Rig leak", "uL/h", str(error))
+        yield unmeasured("rig-leak", "Rig leak", "uL/h", str(error))
         return
-    yield _judged(
+    yield judged(
         "rig-leak",
         f"Rig leak at {loss.pressure_kpa:.0f} kPa",
         "uL/h",
         loss.ul_per_h,
         loss.u_ul_per_h,
-        _at_most(limits["leak_ul_per_h"]),
+        at_most(limits["leak_ul_per_h"]),
         "the closed line loses fluid: a fitting, a valve or the septum leaks",
     )
     decay = record.good("outlet_pressure", "decay")
@@ -350,7 +262,7 @@ def _line(record: _Record, values: dict[str, float], curves: list[Curve]) -> Ite
     )
 
 
-def _compliance(record: _Record) -> line_check.Compliance:
+def _compliance(record: RigRecord) -> line_check.Compliance:
     ramp = record.good("outlet_pressure", "ramp")
     begin, end = float(ramp.t[0]), float(ramp.t[-1])
     used = ramp.within(begin + RAMP_FROM * (end - begin), end)
@@ -358,12 +270,12 @@ def _compliance(record: _Record) -> line_check.Compliance:
     return line_check.compliance(used.t, used.values, rate, _syringe_u_percent(record))
 
 
-def _syringe_u_percent(record: _Record) -> float:
+def _syringe_u_percent(record: RigRecord) -> float:
     certificate = record.run.calibration(f"{record.run.roles['pusher'].partition('.')[0]}.infused")
     return float(certificate.get("u_percent") or SYRINGE_U_PERCENT)
 
 
-def _leak(record: _Record, found: line_check.Compliance) -> line_check.Leak:
+def _leak(record: RigRecord, found: line_check.Compliance) -> line_check.Leak:
     decay = record.good("outlet_pressure", "decay")
     volume_ul = float(record.run.station["collection"]["dead_volume_ul"])
     warming, u_warming = 0.0, 0.1
@@ -379,26 +291,18 @@ def _leak(record: _Record, found: line_check.Compliance) -> line_check.Leak:
 # ------------------------------------------------------------------------------------- 6, 7: evaporation, flow sensor
 
 
-def _blank(record: _Record) -> Blank:
+def _blank(record: RigRecord) -> Blank:
     """The rate of loss, with what the air's changing buoyancy did to the vessel taken off."""
     series = record.good("reference_mass", "blank")
     begin, end = float(series.t[0]), float(series.t[-1])
     edges = np.arange(begin, end + MINUTE_S, MINUTE_S)
-    air = np.array([_air_mg_per_ul(record, (at, at + MINUTE_S)) for at in edges])
+    air = np.array([record.air_mg_per_ul((at, at + MINUTE_S)) for at in edges])
     buoyant_ul = float(record.run.station["collection"]["buoyant_volume_ul"])
     lifted = buoyant_ul * np.interp(series.t, edges + MINUTE_S / 2.0, air - air[0])
     return blank(series.t, series.values + lifted, record.balance["readability_mg"])
 
 
-def _air_mg_per_ul(record: _Record, span: str | tuple[float, float]) -> float:
-    """Density of the air around the vessel in a span of time."""
-    room = record.usual("room_temperature", span, gravimetry.REFERENCE_TEMPERATURE_DEGC)
-    ambient_hpa = 10.0 * record.usual("ambient_pressure", span, USUAL_PRESSURE_KPA)
-    humidity = record.usual("humidity", "blank", USUAL_HUMIDITY_PERCENT)
-    return gravimetry.air_density_mg_per_ul(room, ambient_hpa, humidity)
-
-
-def _warming_k_per_h(record: _Record) -> float:
+def _warming_k_per_h(record: RigRecord) -> float:
     """How fast the room warmed in the blank, as the balance felt it."""
     if not record.run.has("room_temperature"):
         return 0.5
@@ -406,12 +310,12 @@ def _warming_k_per_h(record: _Record) -> float:
     return abs(line_check.straight_line(room.t, room.values).slope) * HOUR_S
 
 
-def _evaporation(record: _Record, values: dict[str, float], curves: list[Curve]) -> Iterator[Check]:
+def _evaporation(record: RigRecord, values: dict[str, float], curves: list[Curve]) -> Iterator[Check]:
     name, title, unit = "evaporation", "Evaporation", "mg/h"
     try:
         found = _blank(record)
     except (RecordError, BlankError) as error:
-        yield _unmeasured(name, title, unit, str(error))
+        yield unmeasured(name, title, unit, str(error))
         return
     collection = record.run.station["collection"]
     usual, spread = collection["evaporation_mg_per_h"], collection["evaporation_spread_mg_per_h"]
@@ -426,43 +330,43 @@ def _evaporation(record: _Record, values: dict[str, float], curves: list[Curve])
         cause = "the vessel gains mass without flow: a drop runs in, or the balance drifts"
     limits = Limits(usual - half, usual + half, "station file, collection")
     values["evaporation_mg_per_h"] = found.rate_mg_per_h
-    yield _judged(name, title, unit, found.rate_mg_per_h, found.u_mg_per_h, limits, cause, found.dof)
+    yield judged(name, title, unit, found.rate_mg_per_h, found.u_mg_per_h, limits, cause, found.dof)
 
 
-def _flow(record: _Record, values: dict[str, float], curves: list[Curve]) -> Iterator[Check]:
+def _flow(record: RigRecord, values: dict[str, float], curves: list[Curve]) -> Iterator[Check]:
     limits = record.limits
     try:
         series = record.good("flow", "zero-flow")
         zero = flow_check.zero(series.t, series.values)
     except RecordError as error:
-        yield _unmeasured("flow-zero", "Flow sensor, zero", "uL/h", str(error))
-        yield _unmeasured("flow-gain", "Flow sensor over balance", "%", "its zero is not known")
+        yield unmeasured("flow-zero", "Flow sensor, zero", "uL/h", str(error))
+        yield unmeasured("flow-gain", "Flow sensor over balance", "%", "its zero is not known")
         return
     values["flow_zero_ul_per_h"], values["u_flow_zero_ul_per_h"] = zero.ul_per_h, zero.u_ul_per_h
     cause = "the sensor shows flow behind a closed valve: its zero has moved, or the valve passes"
-    yield _judged(
+    yield judged(
         "flow-zero",
         "Flow sensor, zero",
         "uL/h",
         zero.ul_per_h,
         zero.u_ul_per_h,
-        _within(limits["flow_zero_ul_per_h"]),
+        within(limits["flow_zero_ul_per_h"]),
         cause,
     )
     try:
         points = [_point(record, name, zero) for name in RATES]
     except (RecordError, BlankError) as error:
-        yield _unmeasured("flow-gain", "Flow sensor over balance", "%", str(error))
+        yield unmeasured("flow-gain", "Flow sensor over balance", "%", str(error))
         return
     ratio, u = flow_check.gain(points)
     values["flow_gain"], values["u_flow_gain"] = ratio, u
-    yield _judged(
+    yield judged(
         "flow-gain",
         "Flow sensor over balance",
         "%",
         100.0 * (ratio - 1.0),
         100.0 * u,
-        _within(limits["flow_gain_percent"]),
+        within(limits["flow_gain_percent"]),
         "the sensor's gain has drifted, or fluid is lost between sensor and balance",
         len(points) - 1,
     )
@@ -473,7 +377,7 @@ def _flow(record: _Record, values: dict[str, float], curves: list[Curve]) -> Ite
     yield from _delivered(record, points)
 
 
-def _point(record: _Record, name: str, zero: flow_check.Zero) -> flow_check.Point:
+def _point(record: RigRecord, name: str, zero: flow_check.Zero) -> flow_check.Point:
     flow, mass = record.good("flow", f"gain-{name}"), record.good("reference_mass", f"gain-{name}")
     loss = _blank(record)
     return flow_check.point(
@@ -488,7 +392,7 @@ def _point(record: _Record, name: str, zero: flow_check.Zero) -> flow_check.Poin
     )
 
 
-def _delivered(record: _Record, points: list[flow_check.Point]) -> Iterator[Check]:
+def _delivered(record: RigRecord, points: list[flow_check.Point]) -> Iterator[Check]:
     """What the balance caught of what the syringe pump pushed: a loss after the sensor shows here too."""
     asked = [float(record.run.params[f"{name}_ul_per_h"]) for name in RATES]
     caught = [100.0 * (one.balance_ul_per_h / rate - 1.0) for one, rate in zip(points, asked, strict=True)]
@@ -497,7 +401,7 @@ def _delivered(record: _Record, points: list[flow_check.Point]) -> Iterator[Chec
     cause = "less arrives on the balance than was pushed: a leak in the line, before or after the sensor"
     if at > 0.0:
         cause = "more arrives than was pushed: the syringe's diameter is wrong, or the pump under test runs"
-    yield _judged(
+    yield judged(
         "pushed", "Balance over syringe pump", "%", at, u, Limits(low, -low, "certificate of the syringe pump"), cause
     )
 
@@ -505,20 +409,20 @@ def _delivered(record: _Record, points: list[flow_check.Point]) -> Iterator[Chec
 # ------------------------------------------------------------------------------------------------------ 8: the bath
 
 
-def _bath(record: _Record, values: dict[str, float], curves: list[Curve]) -> Iterator[Check]:
+def _bath(record: RigRecord, values: dict[str, float], curves: list[Curve]) -> Iterator[Check]:
     name, title, unit = "bath", "Bath temperature", "degC"
     params = record.run.params
     met = [event.fields for event in record.run.records("condition") if event.fields.get("phase") == "bath"]
     try:
         last = record.good("bath_temperature", "bath")
     except RecordError as error:
-        yield _unmeasured(name, title, unit, str(error))
+        yield unmeasured(name, title, unit, str(error))
         return
     tail = last.within(float(last.t[-1]) - float(params["soak_s"]), float(last.t[-1]) + 1.0)
     mean = math.fsum(tail.values.tolist()) / len(tail)
     limits = Limits(float(params["bath_low_degc"]), float(params["bath_high_degc"]), "procedure")
     cause = "the bath does not hold its temperature: its heater is off, or it has not had time"
-    check = _judged(name, title, unit, mean, record.u("bath_temperature"), limits, cause)
+    check = judged(name, title, unit, mean, record.u("bath_temperature"), limits, cause)
     if not met and check.verdict is Verdict.PASS:
         check = replace(check, verdict=Verdict.FAIL, note="the bath did not stay within its band: " + cause)
     yield check

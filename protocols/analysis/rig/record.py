@@ -1,0 +1,80 @@
+"""The record of a rig check as its parts read it: good samples of a role, and what air and fluid weighed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from data.run import Run, RunError, Series
+from protocols.analysis import gravimetry
+from protocols.analysis.rig import RecordError
+
+USUAL_HUMIDITY_PERCENT = 50.0
+USUAL_PRESSURE_KPA = 101.325
+
+
+@dataclass(frozen=True)
+class RigRecord:
+    """The run, and what its station asks of a rig."""
+
+    run: Run
+    limits: dict[str, Any]
+
+    @property
+    def balance(self) -> dict[str, float]:
+        """What the station file says of the reference balance's uncertainty."""
+        name = str(self.run.roles["reference_mass"]).partition(".")[0]
+        return dict(self.run.station["instruments"][name]["uncertainty"])
+
+    def good(self, role: str, phase: str | tuple[float, float]) -> Series:
+        """Good samples of a role within a phase or a span of time; raises RecordError when there are none."""
+        try:
+            series = self.run.corrected(role).within(phase).good()
+        except RunError as error:
+            raise RecordError(str(error)) from None
+        if len(series) == 0:
+            raise RecordError(f'"{role}" gave no good sample in phase "{phase}"')
+        return series
+
+    def mean(self, role: str, phase: str | tuple[float, float]) -> float:
+        """Mean of a role over a phase."""
+        values = self.good(role, phase).values
+        return math.fsum(values.tolist()) / values.size
+
+    def usual(self, role: str, phase: str | tuple[float, float], otherwise: float) -> float:
+        """Mean of an optional role, or what is usual where it was not measured."""
+        try:
+            return self.mean(role, phase) if self.run.has(role) else otherwise
+        except RecordError:
+            return otherwise
+
+    def u(self, role: str, value: float = 0.0) -> float:
+        """Standard uncertainty of a channel by its certificate."""
+        certificate = self.run.calibration(role)
+        return math.hypot(certificate.get("u", 0.0), certificate.get("u_percent", 0.0) / 100.0 * abs(value))
+
+    def air_mg_per_ul(self, span: str | tuple[float, float]) -> float:
+        """Density of the air around the vessel in a span of time."""
+        room = self.usual("room_temperature", span, gravimetry.REFERENCE_TEMPERATURE_DEGC)
+        ambient_hpa = 10.0 * self.usual("ambient_pressure", span, USUAL_PRESSURE_KPA)
+        humidity = self.usual("humidity", "blank", USUAL_HUMIDITY_PERCENT)
+        return gravimetry.air_density_mg_per_ul(room, ambient_hpa, humidity)
+
+    @property
+    def fluid_mg_per_ul(self) -> float:
+        """Density of the fluid at the room's temperature, as water changes with it."""
+        fluid = self.run.fluid
+        at = float(fluid.get("density_temperature_c") or gravimetry.REFERENCE_TEMPERATURE_DEGC)
+        room = self.usual("room_temperature", "gain-slow", at)
+        stated = fluid.get("density_g_per_ml")
+        ratio = gravimetry.water_density_mg_per_ul(room) / gravimetry.water_density_mg_per_ul(at)
+        return ratio * (float(stated) if stated is not None else gravimetry.water_density_mg_per_ul(at))
+
+    @property
+    def ul_per_mg(self) -> float:
+        """Volume of one milligram of reading, buoyancy and immersed tube included."""
+        air = self.air_mg_per_ul("gain-slow")
+        collection = self.run.station["collection"]
+        immersion = gravimetry.immersion_factor(collection["tube_diameter_mm"], collection["vessel_diameter_mm"])
+        return immersion * gravimetry.z_factor_ul_per_mg(air, self.fluid_mg_per_ul)
