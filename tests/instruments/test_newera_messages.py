@@ -19,7 +19,7 @@ from instruments.newera_messages import (
     nearest_rate,
     same,
 )
-from instruments.simulation.devices.newera_ne1000 import packet
+from instruments.simulation.devices.newera.wording import packet
 
 # -- frames
 

@@ -13,16 +13,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
+from instruments.simulation.devices.newera.program import PHASES, Memory, Motion, Phase
+from instruments.simulation.devices.newera.wording import ETX, STX, CommandError, number, packet, shown, whole
 from instruments.simulation.signal import Actuator, Signal
 from instruments.simulation.wire import ByteDevice, SerialLine
 
-STX, ETX, CR = 0x02, 0x03, 0x0D
+CR = 0x0D
 INTER_BYTE_S = 0.5
 """A packet whose next byte comes later than this is dropped."""
 
-PHASES = 41
 CHECKS_PER_S = 10  # of the force on the plunger
 FASTEST_MM_PER_MIN = 51.005
 SLOWEST_UM_PER_H = 42.05
@@ -32,77 +32,7 @@ _VOLUMES_UL = {"UL": 1.0, "ML": 1000.0}
 _DIRECTIONS = {"INF": 1, "WDR": -1}
 _RUNS_OVER = 10_000.0
 _LARGEST_FOR_UL_MM = 14.0  # default volume unit: uL up to this diameter, mL above
-_FLOAT = re.compile(r"(?=\d|\.\d)(\d*)\.?(\d{0,3})")
 _COMMAND = re.compile(r"(\d{0,2})([A-Z]*)(.*)")
-
-
-def crc_ccitt(data: bytes) -> int:
-    """CRC-16 with polynomial 1021h, start 0, neither reflected nor inverted; "123456789" gives 31C3h."""
-    crc = 0
-    for byte in data:
-        crc ^= byte << 8
-        for _ in range(8):
-            crc = (crc << 1 ^ 0x1021) & 0xFFFF if crc & 0x8000 else crc << 1
-    return crc
-
-
-def packet(text: bytes) -> bytes:
-    """A text as a packet of the safe mode: its length counts itself, the CRC and the end."""
-    return bytes((STX, len(text) + 4)) + text + crc_ccitt(text).to_bytes(2, "big") + bytes((ETX,))
-
-
-def shown(value: float) -> str:
-    """A number with four digits and a point, at most three of them behind it."""
-    for decimals in (3, 2, 1):
-        text = f"{value:.{decimals}f}"
-        if len(text) <= 5:
-            return text
-    return f"{value:.0f}."
-
-
-class CommandError(Exception):
-    """A command that the pump refuses, with what follows the question mark of its reply."""
-
-
-@dataclass(slots=True)
-class _Phase:
-    """One phase of the pumping program."""
-
-    function: str = "STP"
-    rate: float = 0.0
-    rate_unit: str = "MH"
-    volume: float = 0.0  # in the pump's volume unit; 0 is without an end
-    direction: str = "INF"
-
-
-@dataclass(frozen=True, slots=True)
-class _Motion:
-    """Steps at one rate, as many as are left of the phase or without an end."""
-
-    start_s: float
-    interval_s: float
-    sign: int
-    steps: int | None
-
-    def done(self, t: float) -> int:
-        """Steps made by ``t``."""
-        made = int((t - self.start_s) / self.interval_s + 1e-6)
-        return made if self.steps is None else min(made, self.steps)
-
-    def end_s(self) -> float:
-        """Moment of the last step."""
-        return math.inf if self.steps is None else self.start_s + self.steps * self.interval_s
-
-
-@dataclass(slots=True)
-class _Memory:
-    """What survives a loss of power."""
-
-    diameter_mm: float
-    safe_timeout_s: int
-    restarts: bool
-    volume_unit: str = "UL"
-    phases: list[_Phase] = field(default_factory=lambda: [_Phase("RAT"), *(_Phase() for _ in range(PHASES - 1))])
 
 
 class Ne1000(ByteDevice):
@@ -153,7 +83,7 @@ class Ne1000(ByteDevice):
         self.latency_s = latency_s
         self.step_um = step_um
         self.tick_s = tick_us * 1e-6
-        self._memory = _Memory(diameter_mm, safe_timeout_s, restarts_after_power_failure)
+        self._memory = Memory(diameter_mm, safe_timeout_s, restarts_after_power_failure)
         self._memory.volume_unit = _default_unit(diameter_mm)
         self._commands: dict[str, Callable[[str, float], str]] = {
             "": lambda rest, now: "", "DIA": self._diameter, "PHN": self._phase_number, "FUN": self._function,
@@ -171,7 +101,7 @@ class Ne1000(ByteDevice):
         self._byte_at = -math.inf
         self._status = "S"
         self._alarm = ""
-        self._motion: _Motion | None = None
+        self._motion: Motion | None = None
         self._left: int | None = None  # steps left of a paused phase, None without an end
         self._phase = 0  # being executed
         self._selected = 0
@@ -337,7 +267,7 @@ class Ne1000(ByteDevice):
         per_s = program.rate * _RATES_UL_PER_S[program.rate_unit] / self._step_ul()
         interval_s = max(1, round(1.0 / (per_s * self.tick_s))) * self.tick_s
         sign = _DIRECTIONS[program.direction]
-        self._motion = motion = _Motion(t, interval_s, sign, self._left)
+        self._motion = motion = Motion(t, interval_s, sign, self._left)
         self._status = "I" if sign > 0 else "W"
         self._check = math.floor(t * CHECKS_PER_S) + 1
         self._drive(sign * self._step_ul() / interval_s * 3600.0, t, motion.end_s())
@@ -375,14 +305,14 @@ class Ne1000(ByteDevice):
         if self._motion is not None:
             raise CommandError("NA")
 
-    def _program(self) -> _Phase:
+    def _program(self) -> Phase:
         return self._memory.phases[self._selected]
 
     def _diameter(self, rest: str, now: float) -> str:
         if not rest:
             return shown(self._memory.diameter_mm)
         self._standing()
-        self._memory.diameter_mm = _number(rest, 0.1, 80.0)
+        self._memory.diameter_mm = number(rest, 0.1, 80.0)
         self._memory.volume_unit = _default_unit(self._memory.diameter_mm)
         return ""
 
@@ -390,7 +320,7 @@ class Ne1000(ByteDevice):
         if not rest:
             return str(self._selected + 1)
         self._standing()
-        self._selected = _whole(rest, 1, PHASES) - 1
+        self._selected = whole(rest, 1, PHASES) - 1
         return ""
 
     def _function(self, rest: str, now: float) -> str:
@@ -406,10 +336,10 @@ class Ne1000(ByteDevice):
         program = self._program()
         if not rest:
             return shown(program.rate) + program.rate_unit
-        number, unit = (rest[:-2], rest[-2:]) if rest[-2:] in _RATES_UL_PER_S else (rest, "")
+        digits, unit = (rest[:-2], rest[-2:]) if rest[-2:] in _RATES_UL_PER_S else (rest, "")
         if self._motion is not None and (unit or self._selected != self._phase):
             raise CommandError("NA")  # of a running pump the number alone can be changed
-        rate, unit = _number(number, 0.0, 9999.0), unit or program.rate_unit
+        rate, unit = number(digits, 0.0, 9999.0), unit or program.rate_unit
         speed_mm_per_s = rate * _RATES_UL_PER_S[unit] / self._area_mm2()
         if not SLOWEST_UM_PER_H / 3.6e6 <= speed_mm_per_s <= FASTEST_MM_PER_MIN / 60.0:
             raise CommandError("OOR")
@@ -426,7 +356,7 @@ class Ne1000(ByteDevice):
         if rest in _VOLUMES_UL:
             self._memory.volume_unit = rest
         else:
-            self._program().volume = _number(rest, 0.0, 9999.0)
+            self._program().volume = number(rest, 0.0, 9999.0)
         return ""
 
     def _direction(self, rest: str, now: float) -> str:
@@ -446,7 +376,7 @@ class Ne1000(ByteDevice):
         if self._status == "P" and not rest:
             self._move(now)
         else:
-            self._begin(_whole(rest, 1, PHASES) - 1 if rest else 0, now)
+            self._begin(whole(rest, 1, PHASES) - 1 if rest else 0, now)
         return ""
 
     def _stop(self, rest: str, now: float) -> str:
@@ -478,37 +408,19 @@ class Ne1000(ByteDevice):
     def _safe_mode(self, rest: str, now: float) -> str:
         if not rest:
             return str(self._memory.safe_timeout_s)
-        self._memory.safe_timeout_s = seconds = _whole(rest, 0, 255)
+        self._memory.safe_timeout_s = seconds = whole(rest, 0, 255)
         self._silent_at = now + seconds if seconds else None
         return ""
 
     def _power_failure(self, rest: str, now: float) -> str:
         if not rest:
             return str(int(self._memory.restarts))
-        self._memory.restarts = _whole(rest, 0, 1) == 1
+        self._memory.restarts = whole(rest, 0, 1) == 1
         return ""
 
 
 def _default_unit(diameter_mm: float) -> str:
     return "UL" if diameter_mm <= _LARGEST_FOR_UL_MM else "ML"
-
-
-def _number(text: str, low: float, high: float) -> float:
-    """A number as the pump takes it: at most four digits, three of them behind the point."""
-    found = _FLOAT.fullmatch(text)
-    if found is None:
-        raise CommandError
-    if len(found[1] + found[2]) > 4 or not low <= float(text) <= high:
-        raise CommandError("OOR")
-    return float(text)
-
-
-def _whole(text: str, low: int, high: int) -> int:
-    if not text.isdigit():
-        raise CommandError
-    if not low <= int(text) <= high:
-        raise CommandError("OOR")
-    return int(text)
 
 
 DEVICE = Ne1000

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from instruments.drivers.newera_ne1000 import TOLERANCE
 from instruments.instrument import InstrumentRefusal
 from instruments.newera_messages import digits
-from instruments.simulation.devices.newera_ne1000 import packet
+from instruments.simulation.devices.newera.wording import packet
 
 PLASTIC_50_ML = {"diameter": "26.59 mm", "volume": "50 mL", "max_rate": "1000 mL/h"}
 

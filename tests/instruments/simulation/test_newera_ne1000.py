@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instruments.clock import VirtualClock
-from instruments.simulation.devices.newera_ne1000 import DEVICE, Ne1000, crc_ccitt, packet, shown
+from instruments.simulation.devices.newera.wording import crc_ccitt, packet, shown
+from instruments.simulation.devices.newera_ne1000 import DEVICE, Ne1000
 from instruments.simulation.rig import Rig, RigError
 
 FINE = {"step_um": 1e-3, "tick_us": 1e-6}

@@ -1,0 +1,1 @@
+"""What a New Era pump speaks, and the program that it executes."""
