@@ -45,27 +45,41 @@ class _Thread:
 
 
 class WallClock(Clock):
-    """Real time.  Counts through suspend (BOOTTIME), and notices when UTC is stepped."""
+    """Real time.  Counts through suspend (BOOTTIME), and notices when UTC is stepped.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    pace : how fast it goes.  Two programs on such clocks share a simulated rig in less than real time; on threads,
+        other than a `PacedClock`, so that both may wait on sockets.  Real hardware has pace 1.
+
+    Raises
+    ------
+    ValueError
+        When the pace is not a positive number.
+    """
+
+    def __init__(self, pace: float = 1.0) -> None:
+        if not 0.0 < pace < float("inf"):
+            raise ValueError(f"pace {pace:g} is not a positive number")
+        self.pace = pace
         self._zero = _boottime()
         self.start = datetime.now(UTC)
         self._utc_offset = time.time() - self._zero
         self._sources: list[Callable[[], float]] = []
 
     def now(self) -> float:
-        return _boottime() - self._zero
+        return (_boottime() - self._zero) * self.pace
 
     def sleep_until(self, t: float) -> None:
         while (left := t - self.now()) > 0:
-            time.sleep(min(left, NAP_S))
+            time.sleep(min(left / self.pace, NAP_S))
 
     def wait(self, event: Event, until: float | None = None) -> bool:
         assert isinstance(event, threading.Event)
         if until is None:
             return event.wait()
         while (left := until - self.now()) > 0:
-            if event.wait(min(left, NAP_S)):
+            if event.wait(min(left / self.pace, NAP_S)):
                 return True
         return event.is_set()
 
@@ -97,7 +111,7 @@ class WallClock(Clock):
         if abs(step) <= STEP_S:
             return []
         self._utc_offset = offset
-        return [(boottime - self._zero, step)]
+        return [((boottime - self._zero) * self.pace, step)]
 
 
 def _boottime() -> float:
