@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import h5py
 import numpy as np
 
 ROWS_AT_ONCE = 1 << 18
+
+Identity = tuple[int, int]
+"""What tells an object from every other: number of its file, address in it."""
 
 SKIPPED_ATTRIBUTES = frozenset({"REFERENCE_LIST"})
 """The other side of DIMENSION_LIST: addresses in the file, in no order of their own."""
@@ -27,14 +32,16 @@ def object_digests(root: h5py.Group, leave_out: tuple[str, ...] = ()) -> dict[st
     leave_out : names directly under ``root`` that do not count.
     """
     found: dict[str, str] = {}
-    seen: dict[Any, str] = {}
-    for path, kind, item in _walk(root, root.name, leave_out, seen):
+    paths: dict[Identity, str] = {}
+    walked = list(_walk(root, root.name, leave_out, paths))
+    targets = _Targets(root.file, {} if any(kind == "hard link" for _, kind, _ in walked) else paths)
+    for path, kind, item in walked:
         hashed = hashlib.sha256()
         _put(hashed, kind)
         if isinstance(item, str):
             _put(hashed, item)
         else:
-            _put_object(hashed, item)
+            _put_object(hashed, item, targets)
         found[path] = hashed.hexdigest()
     return found
 
@@ -48,8 +55,25 @@ def combined(digests: Mapping[str, str]) -> str:
     return hashed.hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class _Targets:
+    """Paths of what references mean.  HDF5 itself finds a path by searching the file, so it is asked last."""
+
+    file: h5py.File
+    paths: Mapping[Identity, str]  # empty where an object has two paths: HDF5 then says which
+
+    def path(self, reference: Any) -> bytes:
+        if not reference:
+            return b""
+        if isinstance(reference, h5py.Reference):
+            with suppress(KeyError):  # its target is gone, or has no path of its own
+                info = h5py.h5o.get_info(h5py.h5r.dereference(reference, self.file.id))
+                return self.paths[info.fileno, info.addr].encode("utf-8", "surrogateescape")
+        return h5py.h5r.get_name(reference, self.file.id) or b""
+
+
 def _walk(
-    group: h5py.Group, path: str, leave_out: tuple[str, ...], seen: dict[Any, str]
+    group: h5py.Group, path: str, leave_out: tuple[str, ...], seen: dict[Identity, str]
 ) -> Iterator[tuple[str, str, Any]]:
     """Every link of a tree once: (path, kind, object or the text of a link).
 
@@ -78,26 +102,27 @@ def _walk(
                 yield below, "dataset" if isinstance(item, h5py.Dataset) else "type", item
 
 
-def _identity(item: Any) -> tuple[int, int]:
+def _identity(item: Any) -> Identity:
     info = h5py.h5o.get_info(item.id)
     return info.fileno, info.addr
 
 
-def _put_object(hashed: Any, item: Any) -> None:
-    for name in sorted(item.attrs):
+def _put_object(hashed: Any, item: Any, targets: _Targets) -> None:
+    attributes = item.attrs
+    for name in sorted(attributes):
         if name not in SKIPPED_ATTRIBUTES:
             attribute = h5py.h5a.open(item.id, name.encode())
             _put(hashed, name)
             _put_shape(hashed, attribute.dtype, attribute.shape)
-            _put_values(hashed, attribute.dtype, item.attrs[name], item.file)
+            _put_values(hashed, attribute.dtype, attributes[name], targets)
     _put(hashed, "data")
     if isinstance(item, h5py.Dataset):
         _put_shape(hashed, item.dtype, item.shape)
         if item.shape and item.size:
             for start in range(0, item.shape[0], ROWS_AT_ONCE):
-                _put_values(hashed, item.dtype, item[start : start + ROWS_AT_ONCE], item.file)
+                _put_values(hashed, item.dtype, item[start : start + ROWS_AT_ONCE], targets)
         elif item.shape == ():
-            _put_values(hashed, item.dtype, item[()], item.file)
+            _put_values(hashed, item.dtype, item[()], targets)
     elif isinstance(item, h5py.Datatype):
         _put(hashed, _type_name(item.dtype))
 
@@ -128,7 +153,7 @@ def _type_name(dtype: np.dtype[Any]) -> str:
     return f"{dtype.kind}{dtype.itemsize}"
 
 
-def _put_values(hashed: Any, dtype: np.dtype[Any], values: Any, file: h5py.File) -> None:
+def _put_values(hashed: Any, dtype: np.dtype[Any], values: Any, targets: _Targets) -> None:
     """Numbers as little-endian bytes in C order; text with its length; references by the path of what they mean."""
     if isinstance(values, h5py.Empty):
         _put(hashed, "empty")
@@ -136,23 +161,23 @@ def _put_values(hashed: Any, dtype: np.dtype[Any], values: Any, file: h5py.File)
     array = np.asarray(values)
     if dtype.names is not None:
         for name in dtype.names:
-            _put_values(hashed, dtype[name], array[name], file)
+            _put_values(hashed, dtype[name], array[name], targets)
     elif array.dtype.kind in "biufcV" and array.dtype.names is None:
         plain = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
         hashed.update(plain.reshape(-1).view(np.uint8))
     else:
         for value in array.ravel():
-            _put_value(hashed, dtype, value, file)
+            _put_value(hashed, dtype, value, targets)
 
 
-def _put_value(hashed: Any, dtype: np.dtype[Any], value: Any, file: h5py.File) -> None:
+def _put_value(hashed: Any, dtype: np.dtype[Any], value: Any, targets: _Targets) -> None:
     many = h5py.check_vlen_dtype(dtype)
     if isinstance(value, h5py.Reference | h5py.RegionReference):
-        _put(hashed, (h5py.h5r.get_name(value, file.id) or b"") if value else b"")
+        _put(hashed, targets.path(value))
     elif many is not None:
         items = np.atleast_1d(np.asarray(value))
         _put(hashed, str(len(items)))
-        _put_values(hashed, np.dtype(many), items, file)
+        _put_values(hashed, np.dtype(many), items, targets)
     else:
         _put(hashed, value if isinstance(value, bytes) else str(value))
 

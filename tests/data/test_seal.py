@@ -336,3 +336,24 @@ def test_the_digest_does_not_change_between_releases(tmp_path: Path) -> None:
         file["group/soft"] = h5py.SoftLink("/f8")
         digest = combined(object_digests(file))
     assert digest == "15bacb1955564c751013318a132179fec2358d57284e4da1edd9d3408b5f1dfb"
+
+
+def test_a_reference_counts_as_the_path_of_its_target(tmp_path: Path) -> None:
+    """Also where the target has two paths, is the root itself, or is gone; the digest is as old as the format."""
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["a"] = np.arange(3.0)
+        file["g/b"] = np.arange(3.0)
+        file["refs"] = np.array([file["g/b"].ref, file["a"].ref, file.ref], dtype=h5py.ref_dtype)
+        file["region"] = np.array([file["g/b"].regionref[1:2]], dtype=h5py.regionref_dtype)
+        file.create_dataset("none", (2,), dtype=h5py.ref_dtype)
+        found = [object_digests(file)["/refs"]]
+        file["g/c"] = file["g/b"]
+        found.append(object_digests(file)["/refs"])
+        file.move("a", "z")
+        found.append(object_digests(file)["/refs"])
+        del file["z"]
+        found.append(object_digests(file)["/refs"])
+        whole = combined(object_digests(file))
+    assert found[0] == found[1]
+    assert len(set(found[1:])) == 3
+    assert whole == "7d2801465a6258c2f347958726c3786baa14890422a677c749bc0e5ba45a7c5c"
