@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from datetime import datetime
 from enum import IntEnum
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from isal import isal_zlib
@@ -41,6 +41,10 @@ _ANCHOR = struct.Struct("<HHIqd")  # stream, reserved, reserved, samples acquire
 
 class JournalError(ValueError):
     """A journal, or an entry for one, that cannot be used; the message says why and what to do."""
+
+
+class BrokenFrameError(JournalError):
+    """Bytes that are no intact frame, or do not continue the frame before them; the message says which."""
 
 
 class FrameKind(IntEnum):
@@ -223,6 +227,72 @@ def decode_anchor(payload: memoryview) -> tuple[int, float, int]:
     """Stream number, host time and sample count of an anchor."""
     number, _, _, samples, host_t = _ANCHOR.unpack(payload)
     return number, host_t, samples
+
+
+def frame_bytes(data: bytes | memoryview, at: int = 0) -> int:
+    """Length of the frame that begins at a place, 0 while its head is not there; raises BrokenFrameError for a bad head."""
+    if len(data) - at < HEAD.size:
+        return 0
+    marker, _, _, length, _, _ = HEAD.unpack_from(data, at)
+    if marker != MARKER or length > LONGEST_PAYLOAD:
+        raise BrokenFrameError("a frame's head is damaged")
+    return HEAD.size + int(length) + CHAIN_BYTES
+
+
+def is_intact(frame: memoryview) -> bool:
+    """Whether the bytes of a whole frame have the checksum that stands in its head."""
+    crc: int = HEAD.unpack_from(frame)[-1]
+    return bool(isal_zlib.crc32(frame[HEAD.size : -CHAIN_BYTES], isal_zlib.crc32(frame[: HEAD.size - 4])) == crc)
+
+
+class FrameChain:
+    """Checks that each frame of a journal is intact and continues the one before it, and decodes it.
+
+    Attributes
+    ----------
+    next_seq : number of the frame that comes next.
+    chain : hash of the last frame, which fixes everything before it.
+    streams : declared so far; a block names its stream by its place in this list.
+    """
+
+    def __init__(self) -> None:
+        self.next_seq = 0
+        self.chain = CHAIN_START
+        self.streams: list[Stream] = []
+
+    def take(self, data: memoryview, offset: int) -> Frame:
+        """The frame whose bytes these are, ``offset`` its place; raises BrokenFrameError and stays where it was."""
+        _, kind, _, _, seq, _ = HEAD.unpack_from(data)
+        if not is_intact(data):
+            raise BrokenFrameError("a frame's checksum is wrong")
+        hashed = hashlib.sha256(self.chain)
+        hashed.update(data[:-CHAIN_BYTES])
+        chain = hashed.digest()
+        if seq != self.next_seq or chain != data[-CHAIN_BYTES:]:
+            raise BrokenFrameError("a frame does not continue the one before it")
+        frame = Frame(kind, seq, data[HEAD.size : -CHAIN_BYTES], offset)
+        if kind == FrameKind.STREAM:
+            self.streams.append(decode_stream(frame.payload))
+        self.chain = chain
+        self.next_seq += 1
+        return frame
+
+    def decode(self, frame: Frame) -> Content:
+        """What a frame says; arrays of a block are copies."""
+        payload = frame.payload
+        if frame.kind == FrameKind.BLOCK:
+            view = decode_block(payload)
+            quality = np.broadcast_to(view.quality, view.values.shape).astype(np.uint16)
+            return Block(self.streams[view.number].name, view.first, view.t.copy(), view.values.copy(), quality)
+        if frame.kind == FrameKind.ANCHOR:
+            number, host_t, samples = decode_anchor(payload)
+            return Anchor(self.streams[number].name, host_t, samples)
+        if frame.kind == FrameKind.STREAM:
+            return decode_stream(payload)
+        said = decode_json(payload)
+        if frame.kind == FrameKind.RECORD:
+            return Record(said["kind"], said["t"], said["fields"])
+        return SessionNote(said) if frame.kind == FrameKind.SESSION else cast(Content, said)
 
 
 def _plain(value: Any) -> Any:

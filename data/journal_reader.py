@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-from isal import isal_zlib
-
 from data.frames import (
-    CHAIN_BYTES,
-    CHAIN_START,
     HEAD,
-    LONGEST_PAYLOAD,
     MAGIC,
     MARKER,
     NEEDED,
     PREAMBLE,
     VERSION,
-    Anchor,
+    BrokenFrameError,
     Content,
     Frame,
+    FrameChain,
     FrameKind,
     JournalError,
-    Record,
-    SessionNote,
-    decode_anchor,
-    decode_block,
     decode_json,
-    decode_stream,
+    frame_bytes,
+    is_intact,
 )
-from data.samples import Block, Stream
+from data.samples import Stream
 
 READ_BYTES = 4 << 20
 TAIL_BYTES = 256 << 20
@@ -59,11 +51,7 @@ class JournalReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.streams: list[Stream] = []
-        """Streams declared so far; a block names its stream by its place in this list."""
-        self.chain = CHAIN_START
-        """Hash of the last frame given: it fixes everything before it."""
-        self.frames = 0
+        self._chain = FrameChain()
         self._reason = ""
         self._offset = 0  # of the next frame in the file
         self._buffer = b""
@@ -94,6 +82,21 @@ class JournalReader:
     ) -> None:
         self.close()
 
+    @property
+    def streams(self) -> list[Stream]:
+        """Streams declared so far; a block names its stream by its place in this list."""
+        return self._chain.streams
+
+    @property
+    def chain(self) -> bytes:
+        """Hash of the last frame given: it fixes everything before it."""
+        return self._chain.chain
+
+    @property
+    def frames(self) -> int:
+        """How many frames were given."""
+        return self._chain.next_seq
+
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
@@ -105,26 +108,11 @@ class JournalReader:
         frame, self._first = self._first or self._frame(), None
         if frame is None:
             raise StopIteration
-        if frame.kind == FrameKind.STREAM:
-            self.streams.append(decode_stream(frame.payload))
         return frame
 
     def decode(self, frame: Frame) -> Content:
         """What a frame says; arrays of a block are copies."""
-        payload = frame.payload
-        if frame.kind == FrameKind.BLOCK:
-            view = decode_block(payload)
-            quality = np.broadcast_to(view.quality, view.values.shape).astype(np.uint16)
-            return Block(self.streams[view.number].name, view.first, view.t.copy(), view.values.copy(), quality)
-        if frame.kind == FrameKind.ANCHOR:
-            number, host_t, samples = decode_anchor(payload)
-            return Anchor(self.streams[number].name, host_t, samples)
-        if frame.kind == FrameKind.STREAM:
-            return decode_stream(payload)
-        said = decode_json(payload)
-        if frame.kind == FrameKind.RECORD:
-            return Record(said["kind"], said["t"], said["fields"])
-        return SessionNote(said) if frame.kind == FrameKind.SESSION else said
+        return self._chain.decode(frame)
 
     def tail(self) -> Tail:
         """What is behind the frames that were given; frames are counted in the first `TAIL_BYTES` of it."""
@@ -152,25 +140,13 @@ class JournalReader:
         """The next intact frame, or None; then ``_reason`` says why not."""
         if not self._have(HEAD.size):
             return self._stop("the last frame is cut off")
-        head = self._buffer[self._at : self._at + HEAD.size]
-        marker, kind, _, length, seq, crc = HEAD.unpack(head)
-        if marker != MARKER or length > LONGEST_PAYLOAD:
-            return self._stop("a frame's head is damaged")
-        size = HEAD.size + length + CHAIN_BYTES
-        if not self._have(size):
-            return self._stop("the last frame is cut off")
-        view = memoryview(self._buffer)[self._at : self._at + size]
-        payload = view[HEAD.size : HEAD.size + length]
-        if isal_zlib.crc32(payload, isal_zlib.crc32(head[:-4])) != crc:
-            return self._stop("a frame's checksum is wrong")
-        hashed = hashlib.sha256(self.chain)
-        hashed.update(view[: HEAD.size + length])
-        chain = hashed.digest()
-        if seq != self.frames or chain != view[-CHAIN_BYTES:]:
-            return self._stop("a frame does not continue the one before it")
-        frame = Frame(kind, seq, payload, self._offset)
-        self.chain = chain
-        self.frames += 1
+        try:
+            size = frame_bytes(self._buffer, self._at)
+            if not self._have(size):
+                return self._stop("the last frame is cut off")
+            frame = self._chain.take(memoryview(self._buffer)[self._at : self._at + size], self._offset)
+        except BrokenFrameError as error:
+            return self._stop(str(error))
         self._at += size
         self._offset += size
         return frame
@@ -206,15 +182,14 @@ def read_journal(path: Path) -> JournalReader:
 
 def _intact_frames(data: bytes) -> int:
     """How many frames behind a damaged place are intact in themselves; the broken chain makes them unusable."""
-    found, at = 0, 0
-    while (at := data.find(MARKER, at)) >= 0 and len(data) - at >= HEAD.size:
-        _, _, _, length, _, crc = HEAD.unpack_from(data, at)
-        end = at + HEAD.size + length
-        if end + CHAIN_BYTES <= len(data):
-            head = isal_zlib.crc32(data[at : at + HEAD.size - 4])
-            if isal_zlib.crc32(memoryview(data)[at + HEAD.size : end], head) == crc:
-                found += 1
-                at = end + CHAIN_BYTES
-                continue
-        at += 1
+    found, at, view = 0, 0, memoryview(data)
+    while (at := data.find(MARKER, at)) >= 0:
+        size = 0
+        with suppress(BrokenFrameError):
+            size = frame_bytes(data, at)
+        if 0 < size <= len(data) - at and is_intact(view[at : at + size]):
+            found += 1
+            at += size
+        else:
+            at += 1
     return found

@@ -5,18 +5,15 @@ Used by one thread at a time.  What goes wrong is a `ClientError` with one sente
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self
 from uuid import uuid4
 
 import grpc
-import numpy as np
-from isal import isal_zlib
 
 from bench.rpc import runner_pb2 as pb
 from bench.rpc.doors import Doors
@@ -24,24 +21,7 @@ from bench.rpc.messages import Action, Command, Ending, Grant, Reply, Status
 from bench.rpc.tail import JournalTail, Piece
 from bench.rpc.wire import CLIENT_OPTIONS, TOKEN_KEY, stubs
 from bench.run_queue import Entry, RunState
-from data.frames import (
-    CHAIN_BYTES,
-    CHAIN_START,
-    HEAD,
-    MARKER,
-    Anchor,
-    Content,
-    Frame,
-    FrameKind,
-    JournalError,
-    Record,
-    SessionNote,
-    decode_anchor,
-    decode_block,
-    decode_json,
-    decode_stream,
-)
-from data.samples import Block, Stream
+from data.frames import BrokenFrameError, Content, Frame, FrameChain, JournalError, frame_bytes
 from instruments.clock import WallClock
 
 ANSWER_S = 15.0
@@ -72,49 +52,19 @@ class Followed:
     content: Content
 
 
-class FrameChain:
-    """Checks frames as they come, and decodes them; the first must be the header."""
-
-    def __init__(self) -> None:
-        self.next_seq = 0
-        self.chain = CHAIN_START
-        self.streams: list[Stream] = []
-
-    def feed(self, piece: Piece) -> Iterator[Followed]:
-        """The frames of a piece; raises JournalError for a gap, or for a frame that does not continue the last."""
-        data, at = memoryview(piece.data), 0
-        while at < len(data):
-            head = data[at : at + HEAD.size]
-            marker, kind, _, length, seq, crc = HEAD.unpack(head)
-            payload = data[at + HEAD.size : at + HEAD.size + length]
-            at += HEAD.size + length + CHAIN_BYTES
-            hashed = hashlib.sha256(self.chain)
-            hashed.update(head)
-            hashed.update(payload)
-            self.chain = hashed.digest()
-            intact = marker == MARKER and isal_zlib.crc32(payload, isal_zlib.crc32(head[:-4])) == crc
-            if not intact or seq != self.next_seq or self.chain != data[at - CHAIN_BYTES : at]:
-                raise JournalError(f"frame {self.next_seq} of the run came damaged or out of order; follow it anew")
-            self.next_seq += 1
-            frame = Frame(kind, seq, payload, -1)
-            yield Followed(frame, self._decoded(frame))
-
-    def _decoded(self, frame: Frame) -> Content:
-        payload = frame.payload
-        if frame.kind == FrameKind.STREAM:
-            self.streams.append(decode_stream(payload))
-            return self.streams[-1]
-        if frame.kind == FrameKind.BLOCK:
-            view = decode_block(payload)
-            quality = np.broadcast_to(view.quality, view.values.shape)
-            return Block(self.streams[view.number].name, view.first, view.t, view.values, quality)
-        if frame.kind == FrameKind.ANCHOR:
-            number, host_t, samples = decode_anchor(payload)
-            return Anchor(self.streams[number].name, host_t, samples)
-        said = decode_json(payload)
-        if frame.kind == FrameKind.RECORD:
-            return Record(said["kind"], said["t"], said["fields"])
-        return SessionNote(said) if frame.kind == FrameKind.SESSION else cast(Content, said)
+def checked(chain: FrameChain, piece: Piece) -> Iterator[Followed]:
+    """The frames of a piece; raises JournalError for a gap, or for a frame that does not continue the last."""
+    data, at = memoryview(piece.data), 0
+    while at < len(data):
+        try:
+            size = frame_bytes(data, at)
+            frame = chain.take(data[at : at + size], -1)
+        except BrokenFrameError:
+            raise JournalError(
+                f"frame {chain.next_seq} of the run came damaged or out of order; follow it anew"
+            ) from None
+        at += size
+        yield Followed(frame, chain.decode(frame))
 
 
 class Client:
@@ -184,7 +134,7 @@ class Client:
             if isinstance(message, Ending):
                 yield message
             else:
-                yield from chain.feed(message)
+                yield from checked(chain, message)
 
     def pieces(self, from_seq: int = 0) -> Iterator[Piece | Ending]:
         """The same as bytes, from a sequence number on; whoever lost the line goes on where it was."""

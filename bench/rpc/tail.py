@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from data.frames import CHAIN_BYTES, CHAIN_START, HEAD, LONGEST_PAYLOAD, MARKER, PREAMBLE, JournalError
+from data.frames import CHAIN_BYTES, CHAIN_START, PREAMBLE, BrokenFrameError, JournalError, frame_bytes
 from instruments.clock import WallClock
 
 PIECE_BYTES = 1 << 20
@@ -126,11 +126,7 @@ class JournalTail:
 
 def _frame_bytes(path: Path, data: bytes, at: int) -> int:
     """Length of the frame that begins at a place, 0 while its head is not there; raises JournalError for no head."""
-    if len(data) - at < HEAD.size:
-        return 0
-    marker, _, _, length, _, _ = HEAD.unpack_from(data, at)
-    if marker != MARKER or length > LONGEST_PAYLOAD:
-        raise JournalError(
-            f"{path}: a frame's head is damaged; what is before it can be had by: pumpbench recover {path}"
-        )
-    return HEAD.size + int(length) + CHAIN_BYTES
+    try:
+        return frame_bytes(data, at)
+    except BrokenFrameError as error:
+        raise JournalError(f"{path}: {error}; what is before it can be had by: pumpbench recover {path}") from None

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bench.rpc.tail
-from bench.rpc.client import FrameChain
+from bench.rpc.client import checked
 from bench.rpc.tail import JournalTail, Marks, Piece
-from data.frames import PREAMBLE
+from data.frames import PREAMBLE, FrameChain
 from data.journal import JournalError, JournalWriter, read_journal
 from data.samples import Block, Channel, Stream
 
@@ -93,7 +93,7 @@ def test_a_damaged_head_is_told(journal: Path, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("small_pieces")
 def test_a_client_decodes_what_a_reader_of_the_file_does(journal: Path) -> None:
     chain = FrameChain()
-    followed = [one for piece in pieces(journal, 0) for one in chain.feed(piece)]
+    followed = [one for piece in pieces(journal, 0) for one in checked(chain, piece)]
     with read_journal(journal) as reader:
         for one, frame in zip(followed, reader, strict=True):
             expected, found = reader.decode(frame), one.content
@@ -118,4 +118,4 @@ def test_a_client_notices_a_frame_that_does_not_continue_the_one_before(journal:
     else:
         data[begins[4] - 1 if harm == "chain" else begins[3] + 30] ^= 1
     with pytest.raises(JournalError, match="came damaged or out of order"):
-        list(FrameChain().feed(Piece(0, whole.count, whole.chain, bytes(data))))
+        list(checked(FrameChain(), Piece(0, whole.count, whole.chain, bytes(data))))
