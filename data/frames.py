@@ -230,7 +230,7 @@ def decode_anchor(payload: memoryview) -> tuple[int, float, int]:
 
 
 def frame_bytes(data: bytes | memoryview, at: int = 0) -> int:
-    """Length of the frame that begins at a place, 0 while its head is not there; raises BrokenFrameError for a bad head."""
+    """Bytes of the frame that begins at a place, 0 while its head is not there; raises BrokenFrameError for no head."""
     if len(data) - at < HEAD.size:
         return 0
     marker, _, _, length, _, _ = HEAD.unpack_from(data, at)
