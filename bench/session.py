@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
@@ -359,6 +360,7 @@ def _header(ready: _Ready, run_file: Path) -> dict[str, Any]:
     }
 
 
+@cache
 def _version(package: str) -> str:
     if package == "pumpbench":
         return __version__
