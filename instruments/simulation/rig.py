@@ -33,11 +33,15 @@ from instruments.simulation.operator import SimulatedOperator
 from instruments.simulation.parameters import PlantParameters
 from instruments.simulation.plant import Plant
 from instruments.simulation.replay import ReplaySignal
-from instruments.simulation.signal import Actuator, FloatArray, PumpUnderTest, Signal
+from instruments.simulation.signal import Actuator, FloatArray, PumpUnderTest, RampActuator, Signal
+from instruments.simulation.supply_valve import SupplyValve
 from instruments.simulation.visalib import SimulatedVisa
 from instruments.simulation.wire import ByteDevice
 
 Log = tuple[FloatArray, FloatArray]
+
+SUPPLY_VALVE = "supply_valve"
+"""Actuator: the valve between pressure controller and line; there is one only where a digital line drives it."""
 
 DAQ_CRYSTAL_PPM = 50.0
 """Half-width of the error of the NI devices' sample clock."""
@@ -73,6 +77,7 @@ class Rig:
         in_plant = [fault for fault in faults if FAULTS[fault.name].where == "plant"]
         self.plant = Plant(PlantParameters.load(overrides), clock, seed, in_plant)
         self._signals: dict[str, Signal] = dict(self.plant.signals)
+        self._actuators = self._driven(description.get("daq", {}).get("actuators", {}))
         for name, (times, values) in (replay or {}).items():
             self._lookup("replay", name, self._signals)
             self._signals[name] = ReplaySignal.from_log(times, values, start_s=0.0)
@@ -96,6 +101,15 @@ class Rig:
     def close(self) -> None:
         """Stop the device server."""
         self.daq.close()
+
+    def _driven(self, terminals: Mapping[str, Any]) -> dict[str, Actuator]:
+        """What can be driven: the plant's actuators, and the supply valve where a line drives one."""
+        actuators: dict[str, Actuator] = dict(self.plant.actuators)
+        line = actuators["back_pressure_kpa"]
+        if SUPPLY_VALVE in terminals.values() and isinstance(line, RampActuator):
+            valve = SupplyValve(line)
+            actuators |= {SUPPLY_VALVE: valve, "back_pressure_kpa": valve.controller}
+        return actuators
 
     # -- devices behind VISA resources
 
@@ -126,7 +140,7 @@ class Rig:
         arguments: dict[str, Any] = {"seed": seed, **settings} if "seed" in parameters else settings
         for name, parameter in parameters.items():
             of = _choices(hints[name])
-            known = self._signals if Signal in of else self.plant.actuators if Actuator in of else None
+            known = self._signals if Signal in of else self._actuators if Actuator in of else None
             if PumpUnderTest in of:
                 arguments[name] = self.plant.pump
             elif known is not None and name in settings:
@@ -154,7 +168,7 @@ class Rig:
             for terminal, name in table.get("signals", {}).items()
         }
         actuators: dict[str, Actuator] = {
-            terminal: self._lookup(f'simulation.daq.actuators."{terminal}"', name, self.plant.actuators)
+            terminal: self._lookup(f'simulation.daq.actuators."{terminal}"', name, self._actuators)
             for terminal, name in table.get("actuators", {}).items()
         }
         drawn_ppm = float(Noise(seed).generator("daq crystal").uniform(-DAQ_CRYSTAL_PPM, DAQ_CRYSTAL_PPM))
