@@ -5,6 +5,7 @@ The only module of ours that knows that a station may be simulated.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -160,8 +161,14 @@ def station_path(name: str) -> Path:
     raise FileError(f'there is no station "{name}"; {hint}')
 
 
+_FAULT = re.compile(
+    r"(?P<name>[a-z-]+)(:(?P<severity>[^:@/]+))?"
+    r"(@(?P<at>[^@/]+?)((?<![eE])\+(?P<lasts>[^@/+]+))?)?(/(?P<instrument>[^@/]+))?"
+)
+
+
 def parse_fault(text: str) -> FaultSpec:
-    """Read "over-delivery:1.25@2 h": a fault's name, severity and moment after the start of the run.
+    """Read "unplug:0.5@2 h+5 min/balance": a fault's name, severity, moment in the run, duration, and instrument.
 
     Raises
     ------
@@ -170,18 +177,22 @@ def parse_fault(text: str) -> FaultSpec:
     """
     from instruments.simulation.faults import fault
 
-    match = re.fullmatch(r"(?P<name>[a-z-]+)(:(?P<severity>[^@]+))?(@(?P<at>.+))?", text.strip())
+    match = _FAULT.fullmatch(text.strip())
     if match is None:
-        raise FileError(f'fault "{text}" is malformed; write NAME:SEVERITY@TIME, such as over-delivery:1.25@2h')
+        raise FileError(
+            f'fault "{text}" is malformed; write NAME:SEVERITY@TIME+DURATION/INSTRUMENT, such as over-delivery:1.25@2h '
+            "or unplug@2h+5min/balance; all but the name may be left out"
+        )
     try:
         severity = None if match["severity"] is None else float(match["severity"])
     except ValueError:
         raise FileError(f'fault "{text}": severity "{match["severity"]}" is not a number; write it like 1.25') from None
     try:
         at_s = quantities.parse(match["at"], "time") if match["at"] else 0.0
+        lasts_s = quantities.parse(match["lasts"], "time") if match["lasts"] else math.inf
     except ValueError as error:
         raise FileError(f'fault "{text}": {error}') from None
-    return fault(match["name"], severity, at_s)
+    return fault(match["name"], severity, at_s, lasts_s, (match["instrument"] or "").strip())
 
 
 def read_flow_log(path: Path, interval: str, unit: str) -> tuple[FloatArray, FloatArray]:
@@ -215,6 +226,7 @@ def fault_rows() -> list[dict[str, Any]]:
             "severity": f"{kind.severity:g}" + ("" if kind.unit == "1" else f" {kind.unit}"),
             "from": kind.low,
             "to": kind.high,
+            "ends": "with the run" if kind.where == "plant" else "when told",
             "what happens": kind.description,
         }
         for kind in FAULTS.values()
@@ -302,7 +314,9 @@ def open_station(
 
         plant = _as_plant(dut or {}, fluid or {})
         try:
-            rig = Rig(station.simulation, clock, seed=seed, faults=faults, plant=plant, replay=replay)
+            rig = Rig(
+                station.simulation, clock, seed=seed, faults=faults, plant=plant, replay=replay, wires=_wires(station)
+            )
         except ValueError as error:
             raise FileError(f"{path}: {error}") from None
     try:
@@ -325,6 +339,30 @@ def open_station(
     finally:
         if rig is not None:
             rig.close()
+
+
+def _wires(station: Station) -> dict[str, set[str]]:
+    """VISA resource of each instrument of a simulated station, or the NI devices of its terminals."""
+    devices = station.simulation.get("daq", {}).get("devices", {})
+    resources = station.simulation.get("visa", {})
+    wires = {}
+    for name, table in station.instruments.items():
+        said = {text for value in (table.model_extra or {}).values() for text in _texts(value)}
+        wires[name] = {text for text in said if text in resources}
+        wires[name] |= {text.partition("/")[0] for text in said if "/" in text and text.partition("/")[0] in devices}
+    return wires
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text in a table, however deep."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _texts(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _texts(each)
 
 
 def _as_plant(dut: Mapping[str, Any], fluid: Mapping[str, Any]) -> dict[str, dict[str, object]]:

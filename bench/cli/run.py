@@ -56,8 +56,9 @@ def demo(out: Path, as_json: bool) -> int:
     "--fault",
     "faults",
     multiple=True,
-    metavar="NAME:SEVERITY@TIME",
-    help="A fault of a simulated station (see: pumpbench faults).  May be given more than once.",
+    metavar="NAME:SEVERITY@TIME+DURATION/INSTRUMENT",
+    help="A fault of a simulated station, such as leak:0.3@2h or unplug@2h+5min/balance; all but the name may be left "
+    "out (see: pumpbench faults).  May be given more than once.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of a simulated station.")
 @click.option(

@@ -86,7 +86,7 @@ class Controls:
 
     def inject(self, fault: FaultSpec) -> None:
         """Let a fault begin; a fault of an instrument's wire is none of the plant's business."""
-        if kind_of(fault.name).where == "wire":
+        if kind_of(fault.name).where != "plant":
             return
         ones = {
             "motor-stall": (self.stalled, 1.0),

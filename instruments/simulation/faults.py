@@ -1,4 +1,4 @@
-"""The faults that the simulated bench can have: whose they are, what their severity means, when they begin.
+"""The faults that the simulated bench can have: whose they are, what their severity means, when they begin and end.
 
 ``docs/faults.toml`` says the same with how each one shows; a test keeps the two together.
 """
@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:  # numpy is not needed to name a fault
     from instruments.simulation.signal import Owner
@@ -21,11 +21,11 @@ class FaultError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class FaultKind:
-    """A kind of fault; ``where`` says who makes it happen: the plant, or an instrument's wire."""
+    """A kind of fault; ``where`` says who makes it happen: the plant, a VISA instrument's wire, or the NI devices."""
 
     name: str
     owner: Owner
-    where: Literal["plant", "wire"]
+    where: Literal["plant", "wire", "daq"]
     severity: float
     low: float
     high: float
@@ -35,11 +35,64 @@ class FaultKind:
 
 @dataclass(frozen=True, slots=True)
 class FaultSpec:
-    """One fault of a run: its name, severity, and onset in s on the run's clock."""
+    """One fault of a run.
+
+    Attributes
+    ----------
+    at_s : onset in s on the run's clock.
+    for_s : how long it may strike; one of the plant stays for ever.
+    instrument : which of the station it strikes; each one without a name.
+    """
 
     name: str
     severity: float
     at_s: float = 0.0
+    for_s: float = math.inf
+    instrument: str = ""
+
+    @property
+    def until_s(self) -> float:
+        """When it is over."""
+        return self.at_s + self.for_s
+
+
+class Window(Protocol):
+    """What may strike from one moment until before another."""
+
+    @property
+    def from_s(self) -> float:
+        """When it begins."""
+
+    @property
+    def until_s(self) -> float:
+        """When it is over."""
+
+
+W = TypeVar("W", bound=Window)
+
+
+class Windows(Generic[W]):
+    """Which of many faults may strike now: they are looked through only when one begins or ends.
+
+    Parameters
+    ----------
+    faults : with their windows; each is known by its place among them.
+    """
+
+    def __init__(self, faults: Sequence[W]) -> None:
+        self._faults = faults
+        self._open: tuple[tuple[int, W], ...] = ()
+        self._since_s = self._before_s = math.inf
+
+    def at(self, now: float) -> tuple[tuple[int, W], ...]:
+        """(place, fault) of those whose window holds a moment."""
+        if not self._since_s <= now < self._before_s:
+            edges = [edge for fault in self._faults for edge in (fault.from_s, fault.until_s)]
+            self._since_s = max((edge for edge in edges if edge <= now), default=-math.inf)
+            self._before_s = min((edge for edge in edges if edge > now), default=math.inf)
+            places = enumerate(self._faults)
+            self._open = tuple((place, fault) for place, fault in places if fault.from_s <= now < fault.until_s)
+        return self._open
 
 
 def _kinds() -> Iterable[FaultKind]:
@@ -172,22 +225,38 @@ def _kinds() -> Iterable[FaultKind]:
     )
     yield FaultKind("out-of-level", "rig", "plant", 0.5, 0.0, 5.0, "deg", "The reference balance is tilted by this.")
     yield FaultKind("e-stop", "rig", "plant", 1.0, 1.0, 1.0, "1", "Somebody presses the emergency stop.")
-    yield FaultKind(
-        "unplug", "rig", "wire", 1.0, 0.0, 1.0, "1", "Probability per transaction that an instrument is not there."
-    )
-    yield FaultKind(
-        "garbled-reply", "rig", "wire", 0.01, 0.0, 1.0, "1", "Probability per transaction that a reply is damaged."
-    )
-    yield FaultKind(
-        "frozen-reading",
-        "rig",
-        "wire",
-        1.0,
-        0.0,
-        1.0,
-        "1",
-        "Probability per transaction that the last reply comes again.",
-    )
+    yield from _wire_kinds()
+    yield from _daq_kinds()
+
+
+def _wire_kinds() -> Iterable[FaultKind]:
+    """What strikes the wire of a VISA instrument, by the transaction."""
+    for name, severity, what in (
+        ("unplug", 1.0, "that an instrument is not there"),
+        ("reboot", 0.01, "that an instrument loses its power for a moment and starts anew"),
+        ("dropped-reply", 0.1, "that no reply comes"),
+        ("late-reply", 0.1, "that a reply comes 3 s late"),
+        ("truncated-reply", 0.1, "that a reply ends early"),
+        ("garbled-reply", 0.01, "that a reply is damaged"),
+        ("flipped-bit", 0.1, "that one bit of a reply is wrong"),
+        ("doubled-reply", 0.1, "that a reply comes twice"),
+        ("unsolicited-message", 0.1, "that a message that nobody asked for comes before the reply"),
+        ("lf-only", 0.1, "that a line ends with LF instead of CR LF"),
+        ("frozen-reading", 1.0, "that the last reply comes again"),
+        ("saturated-reading", 0.1, "that the reading is beyond the range"),
+    ):
+        yield FaultKind(name, "rig", "wire", severity, 0.0, 1.0, "1", f"Probability per transaction {what}.")
+
+
+def _daq_kinds() -> Iterable[FaultKind]:
+    """What strikes the NI devices, by the call."""
+    for name, what in (
+        ("daq-overflow", "that the device had nowhere to put its samples"),
+        ("daq-timeout", "that a read gets only a part of what was acquired"),
+        ("daq-removed", "that a module or a cable is pulled"),
+        ("daq-reset", "that a module or a chassis is reset and its outputs go off"),
+    ):
+        yield FaultKind(name, "rig", "daq", 1.0, 0.0, 1.0, "1", f"Probability per call {what}.")
 
 
 FAULTS: dict[str, FaultKind] = {kind.name: kind for kind in _kinds()}
@@ -204,13 +273,16 @@ def kind_of(name: str) -> FaultKind:
     return kind
 
 
-def fault(name: str, severity: float | None = None, at_s: float = 0.0) -> FaultSpec:
+def fault(
+    name: str, severity: float | None = None, at_s: float = 0.0, for_s: float = math.inf, instrument: str = ""
+) -> FaultSpec:
     """A checked fault; without a severity the default of its kind.
 
     Raises
     ------
     FaultError
-        for an unknown name, a severity out of range, or an onset before the start of the run.
+        for an unknown name, a severity out of range, an onset before the start of the run, and for an end or an
+        instrument where there can be none.
     """
     kind = kind_of(name)
     chosen = kind.severity if severity is None else severity
@@ -219,4 +291,10 @@ def fault(name: str, severity: float | None = None, at_s: float = 0.0) -> FaultS
         raise FaultError(f'fault "{name}": severity {chosen:g} is outside {kind.low:g} to {kind.high:g}{unit}')
     if not 0.0 <= at_s < math.inf:
         raise FaultError(f'fault "{name}": it cannot begin at {at_s:g} s; give a time from the start of the run')
-    return FaultSpec(name, chosen, at_s)
+    if not for_s > 0.0:
+        raise FaultError(f'fault "{name}": it cannot last {for_s:g} s; give a duration above 0 s, or none')
+    if kind.where == "plant" and for_s < math.inf:
+        raise FaultError(f'fault "{name}" does not end by itself, as those of wires and DAQ do; leave its duration out')
+    if kind.where == "plant" and instrument:
+        raise FaultError(f'fault "{name}" is in the plant, not at an instrument; leave "/{instrument}" out')
+    return FaultSpec(name, chosen, at_s, for_s, instrument)

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from instruments.simulation.faults import Windows
 from instruments.simulation.wire import ByteDevice
 
 Kind = Literal[
@@ -24,8 +25,17 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 NAMED: dict[str, tuple[Kind, ...]] = {
     "unplug": ("unplug",),
+    "reboot": ("reboot",),
+    "dropped-reply": ("drop",),
+    "late-reply": ("late",),
+    "truncated-reply": ("truncate",),
     "garbled-reply": ("garble", "truncate"),
+    "flipped-bit": ("flip",),
+    "doubled-reply": ("duplicate",),
+    "unsolicited-message": ("unsolicited",),
+    "lf-only": ("lf-only",),
     "frozen-reading": ("freeze",),
+    "saturated-reading": ("saturate",),
 }
 """Faults that a user names, and the kinds that each of them picks from with equal chance.
 
@@ -39,7 +49,7 @@ class WireFault:
     """A fault that strikes a transaction with ``probability`` from ``from_s`` until before ``until_s``.
 
     ``kinds`` are drawn from with equal chance each time it strikes.  ``away_s`` is how long a pulled plug stays out,
-    ``late_s`` how much later than usual a late reply comes.
+    though not beyond ``back_by_s``; ``late_s`` how much later than usual a late reply comes.
     """
 
     kinds: tuple[Kind, ...]
@@ -48,6 +58,7 @@ class WireFault:
     until_s: float = math.inf
     away_s: float = 20.0
     late_s: float = 3.0
+    back_by_s: float = math.inf
 
     def __post_init__(self) -> None:
         if not self.kinds or any(kind not in KINDS for kind in self.kinds):
@@ -59,10 +70,10 @@ class WireFault:
             )
 
 
-def named_fault(name: str, severity: float, from_s: float = 0.0) -> WireFault:
+def named_fault(name: str, severity: float, from_s: float = 0.0, until_s: float = math.inf) -> WireFault:
     """The fault that a user names; raises ValueError for an unknown name or a severity that is no probability."""
     try:
-        return WireFault(NAMED[name], severity, from_s)
+        return WireFault(NAMED[name], severity, from_s, until_s, back_by_s=until_s)
     except KeyError:
         raise ValueError(f'unknown wire fault "{name}"; known: {", ".join(NAMED)}') from None
 
@@ -73,11 +84,14 @@ class Misbehaviour:
     Attributes
     ----------
     struck : how often each kind that may strike has struck, for tests and logs.
+    hits : how often each of the faults has struck, in their order.
     """
 
     def __init__(self, name: str, faults: Iterable[WireFault], *, seed: int = 0) -> None:
         self.faults = tuple(faults)
         self.struck: dict[Kind, int] = {kind: 0 for fault in self.faults for kind in fault.kinds}
+        self.hits = [0] * len(self.faults)
+        self._windows = Windows(self.faults)
         self._random = random.Random(f"{seed}/wire/{name}")
         self._pending: list[tuple[Kind, WireFault]] = []
 
@@ -85,21 +99,22 @@ class Misbehaviour:
         """Stand between a device and its cable."""
         device.misbehaviour = self
 
-    def onset(self) -> float:
-        """Earliest moment at which anything may strike; infinite when nothing will."""
-        return min((fault.from_s for fault in self.faults if fault.probability > 0.0), default=math.inf)
+    def onsets(self) -> set[float]:
+        """The moments from which on something may strike."""
+        return {fault.from_s for fault in self.faults if fault.probability > 0.0}
 
     def begin(self, device: ByteDevice, data: bytes, now: float) -> bytes | None:
         """Draw what strikes this transaction; returns what the device gets, None when nothing arrives."""
         self._pending = []
         frozen = saturated = False
-        for fault in self.faults:
-            if not fault.from_s <= now < fault.until_s or self._random.random() >= fault.probability:
+        for place, fault in self._windows.at(now):
+            if self._random.random() >= fault.probability:
                 continue
             kind = fault.kinds[int(self._random.random() * len(fault.kinds))]
             self.struck[kind] += 1
+            self.hits[place] += 1
             if kind == "unplug":
-                device.unplug(now, fault.away_s)
+                device.unplug(now, min(fault.away_s, fault.back_by_s - now))
                 return None
             if kind == "reboot":
                 device.reboot(now)

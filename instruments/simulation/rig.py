@@ -19,12 +19,16 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import math
 import pkgutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, get_args, get_type_hints
 
 from instruments.clock import Clock
 from instruments.simulation.daqserver.hardware import Wiring
+from instruments.simulation.daqserver.misbehaviour import Misbehaviour as DaqMisbehaviour
+from instruments.simulation.daqserver.misbehaviour import named_trouble
 from instruments.simulation.daqserver.server import DaqServer
 from instruments.simulation.faults import FAULTS, FaultSpec
 from instruments.simulation.misbehaviour import Misbehaviour, named_fault
@@ -60,6 +64,12 @@ class Rig:
     seed : every draw and every noise of the rig follows from it.
     plant : further overrides of the plant's parameters, such as those of the device under test.
     replay : signal name -> (times in s, values) of a recorded log that takes the plant's place.
+    wires : name of an instrument -> its VISA resource, or the NI devices that it has terminals of; for faults that
+        strike one instrument.
+
+    Attributes
+    ----------
+    misbehaviours : what strikes the wire of each VISA resource that has faults, and the DAQ server under "daq".
     """
 
     def __init__(
@@ -71,6 +81,7 @@ class Rig:
         faults: Sequence[FaultSpec] = (),
         plant: Mapping[str, object] | None = None,
         replay: Mapping[str, Log] | None = None,
+        wires: Mapping[str, Collection[str]] | None = None,
     ) -> None:
         _known("simulation", description, ("plant", "visa", "daq", "operator"))
         overrides = _merged(description.get("plant", {}), plant or {})
@@ -81,8 +92,9 @@ class Rig:
         for name, (times, values) in (replay or {}).items():
             self._lookup("replay", name, self._signals)
             self._signals[name] = ReplaySignal.from_log(times, values, start_s=0.0)
-        on_wire = [fault for fault in faults if FAULTS[fault.name].where == "wire"]
-        self._misbehaviours: list[Misbehaviour] = []
+        self._wires = wires or {}
+        self.misbehaviours: dict[str, Misbehaviour | DaqMisbehaviour] = {}
+        on_wire = self._aimed(faults, "wire", description.get("visa", {}), "VISA resource")
         devices = {
             resource: self._device(resource, table, clock, seed, on_wire)
             for resource, table in description.get("visa", {}).items()
@@ -90,7 +102,9 @@ class Rig:
         self.devices = devices
         self.visa = SimulatedVisa(clock, devices)
         self.operator = self._operator(description.get("operator", {}), clock, seed)
-        self.daq = self._daq_server(description.get("daq", {}), clock, seed)
+        daq = description.get("daq", {})
+        on_daq = self._aimed(faults, "daq", daq.get("devices", {}), "NI device")
+        self.daq = self._daq_server(daq, clock, seed, on_daq)
         clock.foresee(self._next_onset(clock))
 
     @property
@@ -125,12 +139,26 @@ class Rig:
             device = kind(**arguments)
         except (TypeError, ValueError) as error:
             raise RigError(f"{where}: {error}") from None
-        wire = [named_fault(fault.name, fault.severity, fault.at_s) for fault in faults if struck]
+        wire = [
+            named_fault(fault.name, fault.severity, fault.at_s, fault.until_s)
+            for fault in faults
+            if struck and (not fault.instrument or resource in self._wires[fault.instrument])
+        ]
         if wire:
             misbehaviour = Misbehaviour(resource, wire, seed=seed)
             misbehaviour.attach(device)
-            self._misbehaviours.append(misbehaviour)
+            self.misbehaviours[resource] = misbehaviour
         return device
+
+    def _aimed(self, faults: Sequence[FaultSpec], where: str, there: Collection[str], what: str) -> list[FaultSpec]:
+        """The faults of wires, or of NI devices; raises RigError where one is aimed at what it cannot strike."""
+        found = [fault for fault in faults if FAULTS[fault.name].where == where]
+        for fault in found:
+            if fault.instrument:
+                places = self._lookup(f'fault "{fault.name}": instruments', fault.instrument, self._wires)
+                if not set(places) & set(there):
+                    raise RigError(f'fault "{fault.name}": instrument "{fault.instrument}" has no {what} to strike')
+        return found
 
     def _arguments(self, where: str, kind: type[ByteDevice], settings: dict[str, Any], seed: int) -> dict[str, Any]:
         """What a device is made with: the plant's part by the parameters' types, the rest as the table says."""
@@ -161,7 +189,7 @@ class Rig:
 
     # -- NI devices
 
-    def _daq_server(self, table: Mapping[str, Any], clock: Clock, seed: int) -> DaqServer:
+    def _daq_server(self, table: Mapping[str, Any], clock: Clock, seed: int, faults: Sequence[FaultSpec]) -> DaqServer:
         _known("simulation.daq", table, ("devices", "signals", "actuators", "wiring", "clock_ppm"))
         signals = {
             terminal: self._lookup(f'simulation.daq.signals."{terminal}"', name, self._signals)
@@ -175,19 +203,26 @@ class Rig:
         try:
             wiring = {terminal: Wiring(**entry) for terminal, entry in table.get("wiring", {}).items()}
             ppm = float(table.get("clock_ppm", drawn_ppm))
-            return DaqServer(clock, table.get("devices", {}), signals, actuators, wiring, ppm).start()
+            server = DaqServer(clock, table.get("devices", {}), signals, actuators, wiring, ppm)
         except (TypeError, ValueError) as error:
             raise RigError(f"simulation.daq: {error}") from None
+        if faults:
+            troubles = [
+                named_trouble(each.name, each.severity, each.at_s, each.until_s, self._wires.get(each.instrument, ()))
+                for each in faults
+            ]
+            server.misbehaviour = self.misbehaviours["daq"] = DaqMisbehaviour(troubles, seed=seed)
+        return server.start()
 
     # -- small parts
 
     def _next_onset(self, clock: Clock) -> Callable[[], float]:
-        """Earliest moment still to come at which a wire begins to misbehave."""
-        onsets = sorted(misbehaviour.onset() for misbehaviour in self._misbehaviours)
+        """Earliest moment still to come at which a wire or the DAQ begins to misbehave."""
+        onsets = sorted(set[float]().union(*(each.onsets() for each in self.misbehaviours.values())))
 
         def next_onset() -> float:
-            now = clock.now()
-            return min((onset for onset in onsets if onset > now), default=float("inf"))
+            place = bisect_right(onsets, clock.now())
+            return onsets[place] if place < len(onsets) else math.inf
 
         return next_onset
 

@@ -19,9 +19,18 @@ from instruments.simulation.daqserver.hardware import Device
 from instruments.simulation.daqserver.messages import Message
 from instruments.simulation.daqserver.system import System
 from instruments.simulation.daqserver.task import Task
+from instruments.simulation.faults import Windows
 
 Kind = Literal["overflow", "timeout", "unplug", "reset", "stall", "unavailable"]
 KINDS: tuple[Kind, ...] = ("overflow", "timeout", "unplug", "reset", "stall", "unavailable")
+
+NAMED: dict[str, Kind] = {
+    "daq-overflow": "overflow",
+    "daq-timeout": "timeout",
+    "daq-removed": "unplug",
+    "daq-reset": "reset",
+}
+"""Faults that a user names, and the kind that each of them is."""
 
 LAG_S = 0.15
 """Samples of at most this time are still on their way to the host when a read times out."""
@@ -35,10 +44,12 @@ class DaqTrouble:
 
     - overflow: a read meets -200279; the device had nowhere to put its samples
     - timeout: a read gets -200284 and only a part of what was acquired, the rest comes with the next one
-    - unplug: the cable of the device, or its module, is pulled for ``away_s``
+    - unplug: the cable of the device, or its module, is pulled for ``away_s``, though not beyond ``back_by_s``
     - reset: the device is reset; its outputs go off and its tasks are void
     - stall: its sample clock stands still for ``away_s``
     - unavailable: the server answers nobody for ``away_s``
+
+    ``devices`` are the only ones whose tasks it strikes; without any it strikes all.
     """
 
     kinds: tuple[Kind, ...]
@@ -46,6 +57,8 @@ class DaqTrouble:
     from_s: float = 0.0
     until_s: float = math.inf
     away_s: float = 5.0
+    back_by_s: float = math.inf
+    devices: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if not self.kinds or any(kind not in KINDS for kind in self.kinds):
@@ -57,34 +70,49 @@ class DaqTrouble:
             )
 
 
+def named_trouble(
+    name: str, severity: float, from_s: float = 0.0, until_s: float = math.inf, devices: Iterable[str] = ()
+) -> DaqTrouble:
+    """The fault that a user names; raises ValueError for an unknown name or a severity that is no probability."""
+    try:
+        only = frozenset(map(str.lower, devices))
+        return DaqTrouble((NAMED[name],), severity, from_s, until_s, back_by_s=until_s, devices=only)
+    except KeyError:
+        raise ValueError(f'unknown DAQ fault "{name}"; known: {", ".join(NAMED)}') from None
+
+
 class Misbehaviour:
     """What strikes the calls of one server.
 
     Attributes
     ----------
     struck : how often each kind has struck, for tests and logs.
+    hits : how often each of the faults has struck, in their order.
     """
 
     def __init__(self, faults: Iterable[DaqTrouble], *, seed: int = 0) -> None:
         self.faults = tuple(faults)
         self.struck: dict[Kind, int] = dict.fromkeys(KINDS, 0)
+        self.hits = [0] * len(self.faults)
+        self._windows = Windows(self.faults)
         self._random = random.Random(f"{seed}/daq")
         self._back: list[tuple[float, Device, Kind]] = []
         self._silent_until = -math.inf
 
-    def onset(self) -> float:
-        """Earliest moment at which anything may strike; infinite when nothing will."""
-        return min((fault.from_s for fault in self.faults if fault.probability > 0.0), default=math.inf)
+    def onsets(self) -> set[float]:
+        """The moments from which on something may strike."""
+        return {fault.from_s for fault in self.faults if fault.probability > 0.0}
 
     def begin(self, system: System, request: Message) -> None:
         """Draw what strikes this call; raises SessionFault while the server answers nobody."""
         now = system.clock.now()
         self._bring_back(system, now)
-        for fault in self.faults:
-            if fault.from_s <= now < fault.until_s and self._random.random() < fault.probability:
+        for place, fault in self._windows.at(now):
+            if self._random.random() < fault.probability:
                 kind = fault.kinds[int(self._random.random() * len(fault.kinds))]
-                if self._strike(system, request, kind, now + fault.away_s):
+                if self._strike(system, request, kind, fault, min(now + fault.away_s, fault.back_by_s)):
                     self.struck[kind] += 1
+                    self.hits[place] += 1
         if now < self._silent_until:
             raise SessionFault("UNAVAILABLE", "the server answers nobody")
 
@@ -103,13 +131,15 @@ class Misbehaviour:
             else:
                 system.release(device)
 
-    def _strike(self, system: System, request: Message, kind: Kind, until: float) -> bool:
+    def _strike(self, system: System, request: Message, kind: Kind, fault: DaqTrouble, until: float) -> bool:
         """Do it; False where this call has nothing that could be struck."""
         if kind == "unavailable":
             self._silent_until = max(self._silent_until, until)
             return True
         task = self._task(system, request)
         if task is None or not task.devices:
+            return False
+        if fault.devices and not any(device.name.lower() in fault.devices for device in task.devices):
             return False
         if kind in ("overflow", "timeout"):
             return self._strike_samples(task, kind)

@@ -172,7 +172,7 @@ def test_a_flipped_bit_of_a_request_is_one_bit():
 
 def test_nothing_strikes_before_the_onset():
     balance, misbehaviour = struck("drop", from_s=11.0)
-    assert misbehaviour.onset() == 11.0
+    assert misbehaviour.onsets() == {11.0}
     assert reply(balance, 10.9) == WEIGHT
     assert reply(balance, 11.0) == b""
 
