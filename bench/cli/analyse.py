@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.cli.analyse_bolus import bolus
+from bench.cli.log_options import BadInput, air_density, fluid_density, mass_log, quantities, quantity
+
 if TYPE_CHECKING:
     from data.units import DimensionName
     from protocols.analysis.flow_log import FlowLog, FlowLogSettings
 
 
-class BadInput(click.ClickException):
-    """One sentence on stderr and exit code 2."""
-
-    exit_code = 2
-
-
 @click.group()
 def analyse() -> None:
     """Analyse a log that another program recorded."""
+
+
+analyse.add_command(bolus)
 
 
 @analyse.command()
@@ -47,16 +47,12 @@ def flow(
 
     LOG is a text table (CSV) whose first line names the columns.
     """
-    from bench.cli.csv_log import ISO, read_log
     from protocols.analysis.flow_log import analyse_flow_log
 
     try:
-        iso = time_unit.strip().casefold() == ISO
-        time_scale = 1.0 if iso else _quantity("--time-unit", f"1 {time_unit}", "time")
-        mass_scale = _quantity("--mass-unit", f"1 {mass_unit}", "mass")
         settings, notes = _settings(options)
-        times, masses = read_log(log, time_column, mass_column, iso_time=iso)
-        result = analyse_flow_log(times * time_scale, masses * mass_scale, settings)
+        times, masses = mass_log(log, time_column, time_unit, mass_column, mass_unit)
+        result = analyse_flow_log(times, masses, settings)
     except ValueError as error:
         raise BadInput(str(error)) from None
     for note in (*notes, *result.notes):
@@ -67,49 +63,28 @@ def flow(
         _show(result, settings)
 
 
-def _settings(options: dict[str, str | None]) -> tuple[FlowLogSettings, list[str]]:
+def _settings(options: dict[str, str | None]) -> tuple[FlowLogSettings, tuple[str, ...]]:
     """Options as numbers, and what was assumed for those not given."""
     from protocols.analysis.flow_log import FlowLogSettings
-    from protocols.analysis.gravimetry import REFERENCE_TEMPERATURE_DEGC, water_density_mg_per_ul
 
     def given(name: str, dimension: DimensionName) -> float | None:
         text = options[name]
-        return None if text is None else _quantity(f"--{name.replace('_', '-')}", text, dimension)
+        return None if text is None else quantity(f"--{name.replace('_', '-')}", text, dimension)
 
-    notes = []
-    density = given("density", "density")
-    if density is None:
-        density = water_density_mg_per_ul(REFERENCE_TEMPERATURE_DEGC)
-        notes.append(
-            f"no --density given: taken as water at {REFERENCE_TEMPERATURE_DEGC:g} degC, {density:.6f} g/mL; "
-            "saline and drug are up to 1 % denser"
-        )
-    air = given("buoyancy", "density")
-    if air is not None and not 0.0 < air < 0.01:
-        raise BadInput(f'--buoyancy: "{options["buoyancy"]}" is no density of air; write for example 1.2 kg/m3')
+    density, notes = fluid_density(options["density"])
     windows = options["windows"]
     settings = FlowLogSettings(
-        set_rate_ul_per_h=_quantity("--set-rate", options["set_rate"] or "", "flow"),
-        interval_s=_quantity("--sample-interval", options["sample_interval"] or "", "time"),
+        set_rate_ul_per_h=quantity("--set-rate", options["set_rate"] or "", "flow"),
+        interval_s=quantity("--sample-interval", options["sample_interval"] or "", "time"),
         density_mg_per_ul=density,
         start_s=given("start", "time"),
         end_s=given("end", "time"),
-        windows_s=None if windows is None else tuple(_quantity("--windows", one, "time") for one in windows.split(",")),
+        windows_s=None if windows is None else quantities("--windows", windows, "time"),
         evaporation_mg_per_h=given("evaporation", "mass-rate") or 0.0,
-        air_mg_per_ul=air,
+        air_mg_per_ul=air_density(options["buoyancy"]),
         max_gap_s=given("max_gap", "time"),
     )
     return settings, notes
-
-
-def _quantity(option: str, text: str, dimension: DimensionName) -> float:
-    """A quantity in our unit; raises `BadInput` that names the option."""
-    from data.quantities import QuantityError, parse
-
-    try:
-        return parse(text, dimension)
-    except QuantityError as error:
-        raise BadInput(f"{option}: {error}") from None
 
 
 def _show(result: FlowLog, settings: FlowLogSettings) -> None:
