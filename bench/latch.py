@@ -110,7 +110,7 @@ def latches_of(station: Station) -> Latches | None:
     LatchError
         There is no folder for them.
     """
-    if station.simulated and not os.environ.get("PUMPBENCH_HOME"):
+    if not station.real and not os.environ.get("PUMPBENCH_HOME"):
         return None
     from bench.run_queue import home  # here, since it brings along the messages of the runner
 

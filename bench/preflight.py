@@ -104,7 +104,7 @@ def findings(
     found = [finding for check in checks for finding in check(asked)]
     interlocks = [*opened.interlocks, *procedure.interlocks()]
     found += safeguards(Bench(opened, roles, [*procedure.steps(), *procedure.teardown()], interlocks))
-    found += () if opened.station.simulated else computer()
+    found += computer() if opened.station.real else ()
     found += [Finding("method", "warns", text) for text in procedure.remarks(asked.dut)]
     ends = "" if opened.station.simulated else f", until {asked.finish:%Y-%m-%d %H:%M} UTC"
     found.append(Finding("duration", "tells", f"the run takes {duration_s / 3600.0:.4g} h, blanks included{ends}"))

@@ -75,13 +75,18 @@ def prepare(request: Request) -> Prepared:
     settings = {kind.param_name(name): value for name, value in defaults.items()}
     settings.update({kind.param_name(name): value for name, value in request.settings.items()})
     procedure = kind(**settings)
+    if request.faults and station.served is not None:
+        raise RequestError(
+            f'--fault: the instruments of station "{station.name}" are simulated by another program; '
+            "give it the faults: pumpbench sim serve --fault"
+        )
     if request.faults and not station.simulated:
         raise RequestError(
             f'--fault: station "{station.name}" has real instruments; only a simulated one can have faults'
         )
     articles = _articles(request, station)
     origin = Origin.MEASURED
-    if station.simulated:
+    if not station.real:
         origin = Origin.REPLAYED if request.replay else Origin.SIMULATED
     return Prepared(request, station, path, procedure, _roles(path, station, procedure), articles, origin)
 
@@ -99,7 +104,7 @@ def _articles(request: Request, station: Station) -> dict[str, dict[str, Any]]:
         folder = "catheters" if what == "catheter" else f"{what}s"
         article = load(_shipped(name, folder))
         if isinstance(article, DutModel):
-            serial = request.serial or ("SIMULATED" if station.simulated else "")
+            serial = request.serial or ("" if station.real else "SIMULATED")
             if not serial:
                 raise RequestError("--serial: the serial number of the device under test is missing")
             article = article.item(serial)

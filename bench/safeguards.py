@@ -106,7 +106,7 @@ def _e_stop(bench: Bench) -> Iterator[Finding]:
     """A real bench that drives something has an emergency stop that the run hears of."""
     opened = bench.opened
     driven = [*_valved(bench), *bench.having(SyringePump), *bench.having(PressureController)]
-    if driven and not opened.station.simulated and bench.protection.e_stop is None:
+    if driven and opened.station.real and bench.protection.e_stop is None:
         text = f"{', '.join(driven)} can be driven, but there is no emergency stop"
         advice = "wire it to an input, watch that by an interlock, and name it in [protection] as e_stop"
         yield Finding("e-stop", "warns", f"{opened.path}: {text}; {advice}")

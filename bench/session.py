@@ -128,7 +128,7 @@ def _rig(prepared: Prepared) -> RigReference | None:
     """The rig check on which the run relies; None for a procedure that tests the rig itself."""
     if not prepared.procedure.relies_on_rig_check:
         return None
-    seed = prepared.request.seed if prepared.station.simulated else None
+    seed = _seed(prepared)
     return rig_reference(prepared.request.out, prepared.station, prepared.origin, seed, WallClock().start)
 
 
@@ -198,7 +198,7 @@ def conduct(
 
 def _awake(prepared: Prepared) -> AbstractContextManager[object]:
     """A real run keeps its computer awake; a simulated one has no hardware that could be left alone."""
-    return nullcontext() if prepared.station.simulated else awake(f"{prepared.procedure.name} is running")
+    return awake(f"{prepared.procedure.name} is running") if prepared.station.real else nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,9 +316,16 @@ def _stopped_by_signals(clock: Clock, engine: Engine, person: str) -> Iterator[N
 def _clock(prepared: Prepared, pace: float | None) -> Clock:
     if not prepared.station.simulated:
         if pace not in (None, 1.0):
-            raise RequestError(f'--pace: station "{prepared.station.name}" has real instruments and runs in real time')
-        return WallClock()
+            raise RequestError(f'--pace: the instruments of station "{prepared.station.name}" have their own time')
+        return WallClock(prepared.station.served.pace if prepared.station.served else 1.0)
     return VirtualClock() if pace is None else PacedClock(pace)
+
+
+def _seed(prepared: Prepared) -> int | None:
+    """Seed of the simulated rig, wherever it is; None for real instruments."""
+    if prepared.station.served is not None:
+        return prepared.station.served.seed
+    return prepared.request.seed if prepared.station.simulated else None
 
 
 def _person(request: Request) -> str:
@@ -336,8 +343,8 @@ def _header(ready: _Ready, run_file: Path) -> dict[str, Any]:
         "procedure": procedure.name,
         "method": procedure.method,
         "params": procedure.values(),
-        "seed": prepared.request.seed if prepared.station.simulated else None,
-        "faults": list(prepared.request.faults),
+        "seed": _seed(prepared),
+        "faults": list(prepared.station.served.faults if prepared.station.served else prepared.request.faults),
         "start_utc": ready.clock.start.isoformat(),
         "station": prepared.station.model_dump(mode="json", by_alias=False),
         "roles": prepared.roles,

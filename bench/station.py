@@ -25,13 +25,14 @@ from data import quantities
 from data.quantity_fields import LengthMm, Percent, Stated, TemperatureC, VolumeUl, reads
 from data.samples import Channel, FloatArray
 from data.tomlfile import FileError, explain, read_toml
-from instruments.clock import Clock, VirtualClock
+from instruments.clock import Clock, VirtualClock, WallClock
 from instruments.instrument import Buffered, Connection, DriverError, Instrument, Polled, load_driver
 from protocols.interlock import Interlock
 
 if TYPE_CHECKING:
     from instruments.simulation.faults import FaultSpec
     from instruments.simulation.rig import Rig
+    from instruments.simulation.serving import ServedRig
 
 ROLLERS = 2
 """Rollers of the simulated peristaltic pump: strokes in one revolution."""
@@ -116,6 +117,17 @@ class InstrumentTable(BaseModel):
     uncertainty: BalanceUncertainty | None = None
 
 
+class Served(Stated):
+    """The instruments of a station are simulated by another program, `pumpbench sim serve`, behind real ports.
+
+    ``pace`` is how fast its clock goes, ``seed`` and ``faults`` are those of its rig; they go into a run's record.
+    """
+
+    pace: float = Field(1.0, gt=0.0)
+    seed: int = 1
+    faults: list[str] = Field([])
+
+
 class Station(Stated):
     """A station file."""
 
@@ -139,11 +151,17 @@ class Station(Stated):
     notify: list[NotifyTable] = Field([])
     stack_light: StackLightTable | None = None
     simulation: dict[str, Any] = Field({})
+    served: Served | None = None
 
     @property
     def simulated(self) -> bool:
-        """Whether every instrument of the station is simulated."""
+        """Whether every instrument of the station is simulated in the program that runs it."""
         return self.visa == "simulated" and self.daq == "simulated"
+
+    @property
+    def real(self) -> bool:
+        """Whether the station has real instruments."""
+        return not self.simulated and self.served is None
 
 
 def station_path(name: str) -> Path:
@@ -241,6 +259,8 @@ def load_station(name: str) -> Station:
         raise FileError(f'{path}: "visa" and "daq": either both are "simulated" or none; one plant serves both')
     if station.simulated and not station.simulation:
         raise FileError(f"{path}: a simulated station needs a [simulation] table; see stations/sim.toml")
+    if station.simulated and station.served is not None:
+        raise FileError(f"{path}: [served] says that another program simulates; then visa and daq are its addresses")
     for role, target in station.roles.items():
         _known_instrument(path, f"roles.{role}", target, station)
     for key, steps in _ordered(station):
@@ -312,7 +332,7 @@ def open_station(
     if station.simulated:
         from instruments.simulation.rig import Rig
 
-        plant = _as_plant(dut or {}, fluid or {})
+        plant = as_plant(dut or {}, fluid or {})
         try:
             rig = Rig(
                 station.simulation, clock, seed=seed, faults=faults, plant=plant, replay=replay, wires=_wires(station)
@@ -341,6 +361,39 @@ def open_station(
             rig.close()
 
 
+@contextmanager
+def serve_rig(
+    description: Mapping[str, Any],
+    where: str,
+    clock: WallClock,
+    resources: Mapping[str, str],
+    *,
+    seed: int = 1,
+    faults: tuple[FaultSpec, ...] = (),
+    plant: Mapping[str, Any] | None = None,
+) -> Iterator[ServedRig]:
+    """Serve a simulated rig to other programs on ports of this computer.
+
+    Parameters
+    ----------
+    description : a ``[simulation]`` table.
+    where : the file that it is from, for messages.
+    resources : name of an instrument -> its resource in the description.
+    """
+    from instruments.simulation.rig import Rig
+    from instruments.simulation.serving import ServedRig
+
+    try:
+        rig = Rig(description, clock, seed=seed, faults=faults, plant=plant)
+    except ValueError as error:
+        raise FileError(f"{where}: {error}") from None
+    try:
+        with ServedRig(rig, clock, resources) as served:
+            yield served
+    finally:
+        rig.close()
+
+
 def _wires(station: Station) -> dict[str, set[str]]:
     """VISA resource of each instrument of a simulated station, or the NI devices of its terminals."""
     devices = station.simulation.get("daq", {}).get("devices", {})
@@ -365,7 +418,7 @@ def _texts(value: object) -> Iterator[str]:
             yield from _texts(each)
 
 
-def _as_plant(dut: Mapping[str, Any], fluid: Mapping[str, Any]) -> dict[str, dict[str, object]]:
+def as_plant(dut: Mapping[str, Any], fluid: Mapping[str, Any]) -> dict[str, dict[str, object]]:
     """What the files of device and fluid say, as parameters of the simulated plant."""
     plant: dict[str, dict[str, object]] = {}
     if dut:

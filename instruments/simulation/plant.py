@@ -14,7 +14,7 @@ import numpy as np
 
 from instruments.clock import Clock
 from instruments.simulation.faults import FaultSpec, fault
-from instruments.simulation.grid import CHUNK, DT_S, EDGE, RATE_HZ, Timeline, Track, index_of_command, time_of
+from instruments.simulation.grid import CHUNK, DT_S, EDGE, RATE_HZ, Forced, Timeline, Track, index_of_command, time_of
 from instruments.simulation.model import Columns, Model, PlantState
 from instruments.simulation.noise import Noise
 from instruments.simulation.outputs import Output, outputs
@@ -202,6 +202,18 @@ class Plant:
     def draws(self) -> Draws:
         """What the seed drew for each parameter."""
         return self._model.draws
+
+    def standing(self, t: float) -> dict[str, float]:
+        """What is driven, as it stands at ``t``: valves as open (1) or shut, not as energised; a stuck one as it is."""
+        controls, k = self._model.controls, int(t * RATE_HZ + EDGE)
+        with self.lock:
+            return {
+                "outlet_is_open": Forced(controls.outlet_is_open, controls.outlet_is_held).at(k),
+                "vent_is_open": controls.vent_is_open.at(k),
+                "is_diverted": controls.is_diverted.at(k),
+                "pusher_ul_per_h": controls.pusher_ul_per_h.at(k),
+                "back_pressure_kpa": controls.back_pressure_kpa.at(k),
+            }
 
     def density_kg_per_m3(self, temperature_degc: float) -> float:
         """True density of the fluid, with what the seed drew: truth volumes at a reference temperature follow."""
