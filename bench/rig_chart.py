@@ -13,6 +13,9 @@ from protocols.analysis.rig.chart import ControlChart, control_chart
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 
+SHOWN = 10
+"""So many of the latest values are drawn."""
+
 
 @dataclass(frozen=True)
 class RigChart:
@@ -56,21 +59,36 @@ class RigChart:
         }
 
     def row(self) -> dict[str, str]:
-        """One line of a table."""
+        """One line of a table that fits on 80 columns: what is out of control is `remark`."""
         chart = self.chart
-        control = "too few values" if chart is None else "in control"
-        if chart is not None and chart.signals:
-            last = chart.signals[-1]
-            control = f"{self.files[last.at]}: {last.rule}"
+        digits = _decimals(chart.limits) if chart is not None else None
+        shown = f"{self.values[-1]:.4g}" if digits is None else f"{self.values[-1]:.{digits}f}"
+        between = "too few values"
+        if chart is not None:
+            low, high = chart.limits
+            between = f"{low:.{digits}f} to {high:.{digits}f}" if digits is not None else f"{low:.4g} exactly"
         return {
             "result": self.check,
-            "values": str(len(self.values)),
-            "latest": f"{self.values[-1]:.5g} {self.unit}",
-            "centre": "" if chart is None else f"{chart.centre:.5g}",
-            "control limits": "" if chart is None else f"{chart.limits[0]:.5g} to {chart.limits[1]:.5g}",
-            "course": sparkline(self.values[-24:]),
-            "control": control,
+            "n": str(len(self.values)),
+            "latest": shown if self.unit == "1" else f"{shown} {self.unit}",
+            "control limits": between,
+            "course": sparkline(self.values[-SHOWN:]),
         }
+
+    @property
+    def remark(self) -> str:
+        """The latest rule that was broken, since which rig check, and how many before; "" for none."""
+        signals = () if self.chart is None else self.chart.signals
+        if not signals:
+            return ""
+        before = f" ({len(signals) - 1} signals before that)" if len(signals) > 1 else ""
+        return f"{self.check}: {signals[-1].rule} since {self.files[signals[-1].at]}{before}"
+
+
+def _decimals(limits: tuple[float, float]) -> int | None:
+    """Decimals that show three digits of the distance of two limits; None when there is no distance."""
+    width = limits[1] - limits[0]
+    return min(9, max(0, 2 - math.floor(math.log10(width)))) if width > 0.0 else None
 
 
 def sparkline(values: tuple[float, ...]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from bench.cli.show import check_rows, check_table
+from bench.cli.show import check_rows, check_table, value_row
 
 VERDICT_EXIT = {"pass": 0, "conditional-pass": 0, "fail": 1, "conditional-fail": 1}
 
@@ -31,6 +31,7 @@ def evaluate(run_file: Path, as_json: bool) -> int:
             "identical": again.identical,
             "why": again.why,
             "checks": check_rows(again.evaluation),
+            "values": value_row(again.evaluation),
         }
         click.echo(json.dumps(said, indent=1, allow_nan=False))
     else:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.cli.show import check_rows, result_table
+from bench.cli.show import check_rows, result_table, value_row
 from bench.cli.terminal import Terminal, somebody_is_there
 
 if TYPE_CHECKING:
@@ -205,6 +205,7 @@ def _as_json(result: Result) -> dict[str, Any]:
         "verdict": str(result.evaluation.verdict),
         "origin": str(result.origin),
         "checks": check_rows(result.evaluation),
+        "values": value_row(result.evaluation),
         "simulated_s": result.simulated_s,
         "wall_s": round(result.wall_s, 3),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -52,16 +53,20 @@ def chart(station: str, folder: Path, check: str | None, as_json: bool) -> int:
         click.echo(json.dumps([one.to_json() for one in charts], indent=1, allow_nan=False))
     else:
         _print([one.row() for one in charts])
+        remarks = [one.remark for one in charts if one.remark]
+        for line in remarks or ["nothing is out of control"] * any(one.chart is not None for one in charts):
+            click.echo(line)
     return 1 if any(one.latest_is_out for one in charts) else 0
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for heading in rows[0]:
-        table.add_column(heading, overflow="fold", no_wrap=heading == "result")
+        table.add_column(heading, no_wrap=True, justify="right" if heading == "n" else "left")
     for row in rows:
-        table.add_row(*map(str, row.values()))
-    Console().print(table)
+        table.add_row(*map(Text, row.values()))
+    Console(width=None if sys.stdout.isatty() else 100).print(table)

@@ -68,7 +68,7 @@ def check_table(evaluation: Evaluation) -> None:
 
     console = Console(width=None if sys.stdout.isatty() else 110)
     console.print(table_of(evaluation))
-    for line in notes_of(evaluation):
+    for line in [*notes_of(evaluation), *values_of(evaluation)]:
         click.echo(line)
 
 
@@ -97,6 +97,18 @@ def notes_of(evaluation: Evaluation) -> list[str]:
             titles.setdefault(note, []).append(check.title)
     notes = [f"  {_listed(named)}: {note}" for note, named in titles.items()]
     return notes + [f"  not used: {gap.from_s:.0f} s to {gap.to_s:.0f} s, {gap.reason}" for gap in evaluation.excluded]
+
+
+def values_of(evaluation: Evaluation) -> list[str]:
+    """What was found besides the checks, such as the gain and offset of a calibration; the unit is in the name."""
+    width = max(map(len, evaluation.values), default=0)
+    lines = [f"  {name:<{width}}  {value:.6g}" for name, value in evaluation.values.items()]
+    return ["", "values", *lines] if lines else []
+
+
+def value_row(evaluation: Evaluation) -> dict[str, float | None]:
+    """The same as plain data; what is not finite is null."""
+    return {name: _finite(value) for name, value in evaluation.values.items()}
 
 
 def _listed(titles: list[str]) -> str:

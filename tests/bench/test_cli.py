@@ -346,7 +346,7 @@ def test_a_run_prints_only_its_json(pumpbench: Run, tmp_path: Path) -> None:
     words = ("run", "flow-record", "--station", "sim", "--set", "recording=10 min", "--out", tmp_path, "--json")
     code, out, complaint = pumpbench(*words)
     said = json.loads(out)
-    assert {"run_file", "status", "verdict", "origin", "checks", "simulated_s", "wall_s"} <= set(said)
+    assert {"run_file", "status", "verdict", "origin", "checks", "values", "simulated_s", "wall_s"} <= set(said)
     assert (code, said["status"], said["origin"], said["verdict"]) == (4, "completed", "simulated", "not-measured")
     assert said["simulated_s"] == pytest.approx(600.0, abs=2.0)
     assert 0.0 < said["wall_s"] < 60.0
@@ -359,7 +359,7 @@ def test_a_run_prints_only_its_json(pumpbench: Run, tmp_path: Path) -> None:
 def test_evaluate_prints_verdict_checks_and_whether_they_are_the_same(pumpbench: Run, short_run: Result) -> None:
     code, out, _ = pumpbench("evaluate", short_run.run_file, "--json")
     said = json.loads(out)
-    assert {"verdict", "identical", "why", "checks"} <= set(said)
+    assert {"verdict", "identical", "why", "checks", "values"} <= set(said)
     assert (code, said["verdict"], said["identical"]) == (0, "pass", True)
     mean = next(check for check in said["checks"] if check["name"] == "mean-flow-error")
     assert all(mean[key] is not None for key in CHECK)

@@ -9,15 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from bench.cli.show import values_of
 from bench.preflight import PreflightError
 from bench.request import Override, Request
-from bench.rig_chart import rig_charts, sparkline
+from bench.rig_chart import RigChart, rig_charts, sparkline
 from bench.rig_reference import rig_reference
 from bench.session import conduct
 from bench.station import load_station
 from data.checks import Origin, Verdict
 from data.run import Run
 from instruments.clock import WallClock
+from protocols.analysis.rig.chart import control_chart
 
 SHORT = {
     "weighings": "2",
@@ -144,8 +146,21 @@ def test_the_chart_has_every_result_of_every_rig_check(healthy):
     charts = {chart.check: chart for chart in rig_charts(folder, "sim-full")}
     assert {"compliance", "rig-leak", "flow-gain", "bath"} <= set(charts)
     assert charts["compliance"].chart is None
-    assert charts["compliance"].row()["control"] == "too few values"
+    assert charts["compliance"].row()["control limits"] == "too few values"
     assert math.isclose(charts["compliance"].values[0], 0.496, rel_tol=0.03)
+
+
+def test_a_line_of_the_chart_fits_on_80_columns_and_what_is_out_of_control_is_said():
+    values = (*(-0.0021 + 0.0001 * math.sin(k) for k in range(30)), 0.5)
+    files = tuple(f"rig-check_lab_{k:04d}.h5" for k in range(31))
+    chart = RigChart("balance-repeatability", "uL/kPa", files, files, values, control_chart(values))
+    row = chart.row()
+    assert sum(max(len(heading), len(cell)) + 2 for heading, cell in row.items()) <= 80
+    assert row["latest"] == "0.500000 uL/kPa"
+    assert re.fullmatch(r"-0\.00\d{4} to -0\.00\d{4}", row["control limits"])
+    assert chart.remark.startswith(
+        "balance-repeatability: beyond three standard deviations since rig-check_lab_0030.h5"
+    )
 
 
 def test_a_sparkline_reaches_from_the_least_to_the_greatest():
@@ -167,7 +182,9 @@ def test_a_calibration_by_the_controller_finds_the_error_of_a_transducer(tmp_pat
     }
     result = conduct(Request("calibration", "sim-full", settings=settings, seed=4, out=tmp_path))
     assert result.evaluation.verdict is Verdict.PASS
-    assert result.evaluation.values["gain"] == pytest.approx(1.0, abs=0.006)
+    gain = result.evaluation.values["gain"]
+    assert gain == pytest.approx(1.0, abs=0.006)
+    assert f"  gain    {gain:.6g}" in values_of(result.evaluation)
     vented = {**settings, "points": "0 kPa", "vent": "yes"}
     zero = conduct(Request("calibration", "sim-full", settings=vented, seed=4, out=tmp_path))
     assert zero.evaluation.values["gain"] == 1.0
