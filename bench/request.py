@@ -84,14 +84,14 @@ def prepare(request: Request) -> Prepared:
         raise RequestError(
             f'--fault: station "{station.name}" has real instruments; only a simulated one can have faults'
         )
-    articles = _articles(request, station)
+    articles = articles_of(request, station)
     origin = Origin.MEASURED
     if not station.real:
         origin = Origin.REPLAYED if request.replay else Origin.SIMULATED
     return Prepared(request, station, path, procedure, _roles(path, station, procedure), articles, origin)
 
 
-def _articles(request: Request, station: Station) -> dict[str, dict[str, Any]]:
+def articles_of(request: Request, station: Station) -> dict[str, dict[str, Any]]:
     """Device under test, catheter and fluid, from the request or from the station's own defaults."""
     loaders: dict[str, Callable[[Path], Stated]] = {"dut": load_dut, "catheter": load_catheter, "fluid": load_fluid}
     found = {}

@@ -335,7 +335,7 @@ def open_station(
         plant = as_plant(dut or {}, fluid or {})
         try:
             rig = Rig(
-                station.simulation, clock, seed=seed, faults=faults, plant=plant, replay=replay, wires=_wires(station)
+                station.simulation, clock, seed=seed, faults=faults, plant=plant, replay=replay, wires=wires_of(station)
             )
         except ValueError as error:
             raise FileError(f"{path}: {error}") from None
@@ -371,6 +371,7 @@ def serve_rig(
     seed: int = 1,
     faults: tuple[FaultSpec, ...] = (),
     plant: Mapping[str, Any] | None = None,
+    wires: Mapping[str, set[str]] | None = None,
 ) -> Iterator[ServedRig]:
     """Serve a simulated rig to other programs on ports of this computer.
 
@@ -379,12 +380,18 @@ def serve_rig(
     description : a ``[simulation]`` table.
     where : the file that it is from, for messages.
     resources : name of an instrument -> its resource in the description.
+    wires : for faults that strike one instrument: its resource, or the NI devices that it has terminals of.
+
+    Raises
+    ------
+    FileError
+        The description or a fault is wrong.
     """
     from instruments.simulation.rig import Rig
     from instruments.simulation.serving import ServedRig
 
     try:
-        rig = Rig(description, clock, seed=seed, faults=faults, plant=plant)
+        rig = Rig(description, clock, seed=seed, faults=faults, plant=plant, wires=wires)
     except ValueError as error:
         raise FileError(f"{where}: {error}") from None
     try:
@@ -394,7 +401,7 @@ def serve_rig(
         rig.close()
 
 
-def _wires(station: Station) -> dict[str, set[str]]:
+def wires_of(station: Station) -> dict[str, set[str]]:
     """VISA resource of each instrument of a simulated station, or the NI devices of its terminals."""
     devices = station.simulation.get("daq", {}).get("devices", {})
     resources = station.simulation.get("visa", {})

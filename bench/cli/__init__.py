@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "stations": ("bench.cli.listing", "stations", "List or check station files."),
     "duts": ("bench.cli.listing", "duts", "List or check files of devices under test, catheters and fluids."),
     "faults": ("bench.cli.listing", "faults", "List the faults that a simulated station can have."),
+    "sim": ("bench.cli.sim", "sim", "Serve simulated instruments to other programs."),
     "analyse": ("bench.cli.analyse", "analyse", "Analyse a log that another program recorded."),
     "chart": ("bench.cli.shift", "chart", "Show the control chart of a station's rig checks."),
     "handover": ("bench.cli.shift", "handover", "Write the hand-over note of the runs in a folder."),
