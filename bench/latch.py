@@ -1,6 +1,6 @@
 """Interlocks that stay latched beyond their run, until a named person resets them: one small file a station.
 
-    HOME/stations/NAME.latches      a line of JSON for each latch and each reset, never changed
+    HOME/stations/NAME.latches      a line of JSON for each latch, reset and clearing of a watchdog, never changed
 
 HOME is PUMPBENCH_HOME, or where the platform keeps a user's state.  A simulated station is latched only where
 PUMPBENCH_HOME is set: simulated runs must not block each other.
@@ -62,6 +62,8 @@ class Latches:
             said = _said(line)
             if said.get("event") == "reset":
                 latched.pop(said["interlock"], None)
+            elif "instrument" in said:
+                continue  # a note on an instrument
             else:
                 name = said.get("interlock", "unknown")
                 cause = said.get("cause", "a line of the file is damaged")
@@ -86,8 +88,13 @@ class Latches:
             self.reset(latch.interlock, person, reason, utc)
         return found
 
+    def note(self, event: str, instrument: str, said: str, person: str, reason: str, utc: datetime) -> None:
+        """Keep what a named person did to an instrument and why; raises OSError."""
+        fields = {"event": event, "instrument": instrument, "said": said, "person": person, "reason": reason}
+        self._append({**fields, "utc": _moment(utc)})
+
     def history(self) -> list[dict[str, Any]]:
-        """Every latch and reset, as it was written."""
+        """Every latch, reset and note, as it was written."""
         if not self.file.exists():
             return []
         return [said for line in self.file.read_text("utf-8", errors="replace").splitlines() if (said := _said(line))]

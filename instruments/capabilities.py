@@ -230,3 +230,6 @@ class HostWatched(Protocol):
 
     def disarm_watchdog(self) -> None:
         """Stop counting and leave the outputs as they are; one that has fired stays so."""
+
+    def clear_watchdog(self) -> str:
+        """End what a watchdog that fired has locked, by a person's decision; says how the outputs are now."""

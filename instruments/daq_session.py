@@ -97,7 +97,7 @@ class WatchdogFired(InstrumentRefusal):
         super().__init__(
             instrument,
             "its watchdog has fired: the host was silent for too long and the outputs are in their expiration states; "
-            "find out why, then clear it (clear_watchdog, or reset the device in NI MAX)",
+            f'find out why, then clear it: pumpbench stations FILE --clear-watchdog {instrument} --reason "..."',
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import sys
 from collections.abc import Callable
@@ -68,12 +69,25 @@ def protocols(name: str | None, as_json: bool) -> int:
 
 @click.command()
 @click.argument("check", nargs=-1)
+@click.option("--clear-watchdog", "watchdog", metavar="INSTRUMENT", help="Clear its watchdog, which has fired.")
+@click.option("--person", default="", help="Who clears it; the OS account without it.")
+@click.option("--reason", default="", help="Why it may go on; it is recorded.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def stations(check: tuple[str, ...], as_json: bool) -> int:
-    """List the shipped stations, or CHECK station files and say what is wrong with them."""
+def stations(check: tuple[str, ...], watchdog: str | None, person: str, reason: str, as_json: bool) -> int:
+    """List the shipped stations, or CHECK station files and say what is wrong with them.
+
+    With --clear-watchdog, end what the watchdog of an INSTRUMENT of the one station has locked.
+    """
     from bench.station import SHIPPED, load_station, open_station, station_path
     from instruments.clock import VirtualClock, WallClock
 
+    if watchdog is not None:
+        if len(check) != 1:
+            raise click.UsageError("--clear-watchdog needs the one station that it belongs to; name it")
+        from bench.watchdog_clearing import clear_watchdog
+
+        click.echo(f"{watchdog}: {clear_watchdog(check[0], watchdog, person or getpass.getuser(), reason)}")
+        return 0
     rows = []
     for name in check or sorted(item.stem for item in SHIPPED.glob("*.toml")):
         station = load_station(name)

@@ -14,6 +14,7 @@ from bench.latch import LatchError, Latches, latches_of
 from bench.request import Override, Request
 from bench.session import Result, conduct
 from bench.station import load_station
+from bench.watchdog_clearing import ClearingError, clear_watchdog
 from data.checks import Status
 from data.run import Run
 
@@ -139,3 +140,43 @@ def restarted(occluded: Request, out: Path) -> Result:
     override = Override("latched", "Ada", "the tip was closed; opened")
     options: dict[str, Any] = {"settings": {"recording": "10 min"}, "out": out, "overrides": [override]}
     return conduct(Request("flow-record", occluded.station, person="Ada", **options))
+
+
+# ---------------------------------------------------------------------------------------- a watchdog that has fired
+
+
+def test_a_watchdog_is_cleared_by_a_named_person_with_a_reason_and_latches_nothing(latching: Path) -> None:
+    said = clear_watchdog("sim-full", "daq", "Ada", "the computer had crashed")
+    assert said.startswith("watchdog cleared: valves outlet released")
+    kept = Latches(latching / "stations" / "sim-full.latches")
+    intent, outcome = kept.history()
+    assert (intent["event"], outcome["event"]) == ("watchdog-to-be-cleared", "watchdog-cleared")
+    assert {(one["instrument"], one["person"], one["reason"]) for one in (intent, outcome)} == {
+        ("daq", "Ada", "the computer had crashed")
+    }
+    assert outcome["said"] == said
+    assert kept.standing() == []
+
+
+@pytest.mark.usefixtures("latching")
+@pytest.mark.parametrize(
+    ("station", "instrument", "reason", "why"),
+    [
+        ("sim-full", "daq", " ", "a named person with a reason"),
+        ("sim-full", "balance", "why not", 'no instrument "balance" has a watchdog; daq has'),
+        ("sim", "daq", "why not", 'no instrument "daq" has a watchdog; none has'),
+    ],
+)
+def test_a_watchdog_that_cannot_be_cleared_is_told(station: str, instrument: str, reason: str, why: str) -> None:
+    with pytest.raises(ClearingError, match=why):
+        clear_watchdog(station, instrument, "Ada", reason)
+
+
+def test_the_watchdog_of_a_simulated_station_whose_state_nobody_keeps_needs_no_clearing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("PUMPBENCH_HOME", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        main(["stations", "sim-full", "--clear-watchdog", "daq", "--reason", "why not"])
+    assert ended.value.code == 2
+    assert "is simulated" in capsys.readouterr().err
