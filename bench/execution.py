@@ -100,7 +100,10 @@ class Executor:
         rig = self.opened.rig
         hands = None if rig is None else rig.operator
         course = self.course
-        self.prompts = Prompts(self.opened.clock, self.record, course.hold, course.nudge, lambda: course.ending, hands)
+        longest_s = self.opened.station.prompts.longest_wait_s
+        self.prompts = Prompts(
+            self.opened.clock, self.record, course.hold, course.nudge, lambda: course.ending, hands, longest_s
+        )
         for instrument in self.opened.instruments.values():
             if hasattr(instrument, "operator"):
                 instrument.operator = self.prompts

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bench import protection
 from bench.protection import InterlockTable, Protection, SafeStep
 from bench.rig_limits import RigLimits
-from bench.unattended.tables import NotifyTable, StackLightTable
+from bench.unattended.tables import NotifyTable, PromptsTable, StackLightTable
 from data import quantities
 from data.quantity_fields import LengthMm, Percent, Stated, TemperatureC, VolumeUl, reads
 from data.samples import Channel, FloatArray
@@ -148,6 +148,7 @@ class Station(Stated):
     protection: Protection | None = None
     collection: Collection | None = None
     rig_check: RigLimits | None = None
+    prompts: PromptsTable = PromptsTable()
     notify: list[NotifyTable] = Field([])
     stack_light: StackLightTable | None = None
     simulation: dict[str, Any] = Field({})
@@ -450,6 +451,8 @@ def as_plant(dut: Mapping[str, Any], fluid: Mapping[str, Any]) -> dict[str, dict
             "density_kg_per_m3": fluid["density_g_per_ml"] * 1000.0,
             "density_temperature_degc": fluid["density_temperature_c"],
         }
+    if fluid and fluid["concentration_ug_per_ml"] is not None:
+        plant["vial"] = {"drug": fluid["drug"], "concentration_ug_per_ml": fluid["concentration_ug_per_ml"]}
     return plant
 
 

@@ -52,6 +52,7 @@ MODELS = {
     "`[protection]`": protection.Protection,
     "`[collection]`": station.Collection,
     "`[rig_check]`": rig_limits.RigLimits,
+    "`[prompts]`": tables.PromptsTable,
     "`[[notify]]`": tables.NotifyTable,
     "`[stack_light]`": tables.StackLightTable,
 }

@@ -1,4 +1,4 @@
-"""Tables of a station file about unattended running: ``[[notify]]`` and ``[stack_light]``."""
+"""Tables of a station file about unattended running: ``[prompts]``, ``[[notify]]`` and ``[stack_light]``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ Occasion = Literal["interlock", "outage", "prompt", "end"]
 OCCASIONS: tuple[Occasion, ...] = ("interlock", "outage", "prompt", "end")
 
 _SERVER = re.compile(r"[^\s:]+:\d+")
+
+
+class PromptsTable(Stated):
+    """How long a prompt may wait for its answer before it ends the run; without a time it waits for ever."""
+
+    longest_wait_s: TimeS | None = Field(None, alias="longest_wait", ge=60.0)
 
 
 class NotifyTable(Stated):

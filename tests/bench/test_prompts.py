@@ -291,10 +291,10 @@ def test_an_operator_rests_while_the_run_is_paused(toys: Any) -> None:
 
 def test_a_longest_wait_ends_the_run_and_a_pause_does_not_count(toys: Any) -> None:
     pause, resume = (10.0, lambda engine: engine.pause("Ada")), (60.0, lambda engine: engine.resume("Ada"))
-    limit = (0.5, lambda engine: setattr(engine.prompts, "longest_s", 30.0))
-    end = asked(toys, LEVEL, at=[limit, pause, resume])
-    assert (end.status, end.reason) == (Status.ERROR, 'prompt "level": nobody answered within 30 s')
-    assert toys.of("status")[0]["t"] == pytest.approx(81.0, abs=0.5)
+    toys.stated = {"prompts": {"longest_wait": "1 min"}}
+    end = asked(toys, LEVEL, at=[pause, resume])
+    assert (end.status, end.reason) == (Status.ERROR, 'prompt "level": nobody answered within 60 s')
+    assert toys.of("status")[0]["t"] == pytest.approx(111.0, abs=0.5)
 
 
 def test_a_teardown_waits_for_a_person_only_so_long(toys: Any) -> None:

@@ -11,7 +11,7 @@ from bench.station import OpenStation, Station
 from bench.unattended.awake import awake
 from bench.unattended.messages import Facts, Messenger, occasion_of
 from bench.unattended.stack_light import StackLight
-from bench.unattended.tables import NotifyTable, StackLightTable
+from bench.unattended.tables import NotifyTable, PromptsTable, StackLightTable
 from data.tomlfile import explain
 from instruments.clock import VirtualClock
 from instruments.instrument import InstrumentTimeout
@@ -122,6 +122,12 @@ def test_what_chatters_is_told_once_and_then_counted(webhook):
 )
 def test_what_needs_nobody_is_no_occasion(kind, fields):
     assert occasion_of(kind, fields) is None
+
+
+def test_nobody_is_given_less_than_a_minute_to_answer(tmp_path):
+    with pytest.raises(ValueError) as refused:
+        PromptsTable.model_validate({"longest_wait": "30 s"})
+    assert "longest_wait" in explain(tmp_path / "lab.toml", refused.value, model=PromptsTable, prefix="prompts")
 
 
 @pytest.mark.parametrize(
