@@ -349,7 +349,7 @@ def _header(ready: _Ready, run_file: Path) -> dict[str, Any]:
         "station": prepared.station.model_dump(mode="json", by_alias=False),
         "roles": prepared.roles,
         **prepared.articles,
-        "schedule": procedure.values().get("schedule"),
+        "schedule": None if (schedule := procedure.programmed()) is None else schedule.to_json(),
         "steps": [step.to_json() for step in steps],
         "findings": [finding.to_json(prepared.path) for finding in ready.findings],
         "software": {name: _version(name) for name in SOFTWARE} | {"python": platform.python_version()},

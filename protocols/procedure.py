@@ -144,6 +144,8 @@ class Procedure:
     params: ClassVar[dict[str, Param]] = {}
     relies_on_rig_check: ClassVar[bool] = True
     """Whether what it concludes stands on a rig that was checked; not so where it checks the rig itself."""
+    qualification: ClassVar[Mapping[str, str]] = {}
+    """Parameters of the shortest form that its own uncertainty allows, as people type them."""
 
     def __init_subclass__(cls) -> None:
         hints = get_type_hints(cls)
@@ -187,6 +189,11 @@ class Procedure:
     def teardown(self) -> Iterator[Step]:
         """What to do after a normal end or an operator's stop, but never after an interlock."""
         yield from ()
+
+    def programmed(self) -> Schedule | None:
+        """What the pump is programmed to deliver from its start to the end; None where that is not one schedule."""
+        schedule = getattr(self, "schedule", None)
+        return schedule if isinstance(schedule, Schedule) else None
 
     def needs(self) -> set[str]:
         """Roles that these parameters need, optional ones among them."""

@@ -98,7 +98,7 @@ class GravimetricRecord:
     @property
     def planned_blanks(self) -> int:
         """Blanks that the procedure takes."""
-        return 0 if self.run.params["blank"] == "twin" else 2
+        return 2 if self.run.params.get("blank", "none") in ("stopped", "diverter") else 0
 
     @property
     def collecting(self) -> list[tuple[float, float]]:
@@ -143,8 +143,13 @@ class GravimetricRecord:
         return self.run.calibration(role)
 
 
-def read_record(run: Run) -> GravimetricRecord:
+def read_record(run: Run, schedule: Schedule | None = None) -> GravimetricRecord:
     """Read a run.
+
+    Parameters
+    ----------
+    schedule : what the pump was programmed to deliver, where that was found out during the run; the run's own by
+        default.
 
     Raises
     ------
@@ -155,7 +160,7 @@ def read_record(run: Run) -> GravimetricRecord:
     if not run.has("reference_mass"):
         raise GravimetricRecordError("nothing was recorded of the reference balance; see the events of the run")
     started_s = _started(run)
-    planned_s = float(run.params["analysis_s"])
+    planned_s = float(run.params.get("analysis_s", 0.0))
     if "analysis" in phases:
         analysis = phases["analysis"]
         complete = analysis[1] - analysis[0] >= planned_s - 1.0
@@ -185,7 +190,7 @@ def read_record(run: Run) -> GravimetricRecord:
     return GravimetricRecord(
         run,
         phases,
-        run.schedule,
+        run.schedule if schedule is None else schedule,
         started_s,
         analysis,
         complete,
@@ -256,7 +261,7 @@ def _blanks(
     collection: dict[str, Any],
 ) -> tuple[tuple[Blank, ...], bool]:
     """Blanks of the run; without any, what the station file states, and False."""
-    if run.params["blank"] == "twin" and run.has("twin_mass"):
+    if run.params.get("blank", "none") == "twin" and run.has("twin_mass"):
         twin = run.corrected("twin_mass").good()
         middle = (twin.t[0] + twin.t[-1]) / 2.0
         halves = [(float(twin.t[0]), float(middle)), (float(middle), float(twin.t[-1]))]
@@ -334,7 +339,7 @@ def _flow(run: Run) -> tuple[Minutes | None, float | None]:
     series = series.good()
     step = AIR_STEP * parse(full_scale, "flow") if full_scale else math.inf
     minutes = minutes_of(series.t, series.values, step)
-    return minutes, _zero(run, minutes) if run.params["blank"] == "stopped" else None
+    return minutes, _zero(run, minutes) if run.params.get("blank", "none") == "stopped" else None
 
 
 def _zero(run: Run, minutes: Minutes) -> float | None:

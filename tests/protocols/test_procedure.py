@@ -92,3 +92,9 @@ def test_a_phase_needs_a_duration_or_a_condition_with_a_longest_time() -> None:
     for wrong in ({}, {"for_s": 1.0, "until": above("p", 1.0)}, {"until": above("p", 1.0)}):
         with pytest.raises(ValueError, match='phase "rise"'):
             Phase("rise", **wrong)  # type: ignore[arg-type]  # wrong on purpose
+
+
+@pytest.mark.parametrize("name", procedure_names())
+def test_the_shortest_form_of_a_protocol_has_valid_parameters(name: str) -> None:
+    kind = load_procedure(name)
+    assert all(kind.params[kind.param_name(key)].read(value) is not None for key, value in kind.qualification.items())
