@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.cli.analyse_bolus import bolus
+from bench.cli.analyse_occlusion import occlusion
 from bench.cli.log_options import BadInput, air_density, fluid_density, mass_log, quantities, quantity
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def analyse() -> None:
 
 
 analyse.add_command(bolus)
+analyse.add_command(occlusion)
 
 
 @analyse.command()

@@ -1,4 +1,4 @@
-"""Two columns of a text table, time and a value, from any logger: separators, encodings and mistakes.
+"""Columns of a text table, time and one or more values, from any logger: separators, encodings and mistakes.
 
 Comma, semicolon and tab separate; the decimal sign is a point; lines that begin with # are comments; the first other
 line names the columns.  Numbers are read at numpy's speed; only a table with a mistake is read again, line by line, to
@@ -13,7 +13,7 @@ import difflib
 import math
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,32 +32,33 @@ class LogError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """How a table is written, and where its two columns are."""
+    """How a table is written, and where the wanted columns are; the first one is time."""
 
     path: Path
     encoding: str
     separator: str
     header_line: int  # counted from 1
-    columns: tuple[int, int]
-    names: tuple[str, str]
+    columns: tuple[int, ...]
+    names: tuple[str, ...]
     width: int
 
 
 def read_log(
-    path: Path, time_column: str, value_column: str, *, iso_time: bool = False
-) -> tuple[FloatArray, FloatArray]:
-    """Read two columns.
+    path: Path, time_column: str, value_columns: Mapping[str, str], *, iso_time: bool = False
+) -> tuple[FloatArray, ...]:
+    """Read a column of time and some of values.
 
     Parameters
     ----------
     path : a text table with column names in its first line.
-    time_column, value_column : names of the columns.
+    time_column : name of the column of time.
+    value_columns : names of the others, by the option that gave each, such as ``{"--mass": "m"}``.
     iso_time : the time column holds ISO 8601 dates and times; they become seconds since the first.
 
     Returns
     -------
     tuple
-        (n,) times and (n,) values as written; times rise.
+        (n,) times, and (n,) values of each column as written; times rise.
 
     Raises
     ------
@@ -65,17 +66,17 @@ def read_log(
         For a file that is missing, empty or no table, a column that it has not, a cell that is no number, and times
         that do not rise.
     """
-    layout = _layout(path, time_column, value_column)
-    times, values = _dated(layout) if iso_time else _numbers(layout)
+    layout = _layout(path, {"--time": time_column, **value_columns})
+    times, *values = _dated(layout) if iso_time else _numbers(layout)
     if times.size < 2:
         raise LogError(f"{path}: it has {times.size} rows of data; an analysis needs at least two")
     falling = np.flatnonzero(~(np.diff(times) > 0.0))
     if falling.size:
         raise _order_error(layout, int(falling[0]) + 1, bool(times[falling[0]] == times[falling[0] + 1]))
-    return times, values
+    return times, *values
 
 
-def _layout(path: Path, time_column: str, value_column: str) -> _Layout:
+def _layout(path: Path, wanted: Mapping[str, str]) -> _Layout:
     """Find encoding, separator, header and columns."""
     try:
         with path.open("rb") as file:
@@ -88,13 +89,17 @@ def _layout(path: Path, time_column: str, value_column: str) -> _Layout:
         ) from None
     encoding = _encoding(path, head)
     number, line = _header(path, encoding)
-    separator, names = _split(line, time_column.strip(), value_column.strip())
+    stripped = tuple(name.strip() for name in wanted.values())
+    separator, names = _split(line, *stripped)
     if all(_is_number(name) for name in names if name):
         raise LogError(f'{path}: line {number} "{line.strip()[:60]}" has no column names; write a line with them first')
-    columns = (_column(path, names, time_column, "--time"), _column(path, names, value_column, "--mass"))
-    if columns[0] == columns[1]:
-        raise LogError(f'{path}: time and mass are both column "{time_column}"; name two columns')
-    return _Layout(path, encoding, separator, number, columns, (time_column.strip(), value_column.strip()), len(names))
+    columns = tuple(_column(path, names, name, option) for option, name in wanted.items())
+    for later, option in enumerate(wanted):
+        for earlier, other in enumerate(list(wanted)[:later]):
+            if columns[later] == columns[earlier]:
+                both = f"{other.removeprefix('--')} and {option.removeprefix('--')}"
+                raise LogError(f'{path}: {both} are both column "{stripped[later]}"; name two columns')
+    return _Layout(path, encoding, separator, number, columns, stripped, len(names))
 
 
 def _encoding(path: Path, head: bytes) -> str:
@@ -147,12 +152,12 @@ def _column(path: Path, names: list[str], wanted: str, option: str) -> int:
     raise LogError(f'{path}: there is no column "{wanted}"; {hint}(columns: {listed})')
 
 
-def _numbers(layout: _Layout) -> tuple[FloatArray, FloatArray]:
-    """Both columns as numbers."""
+def _numbers(layout: _Layout) -> tuple[FloatArray, ...]:
+    """The columns as numbers."""
     table = _fast(layout) if _is_even(layout) else None
     if table is None or not np.isfinite(table).all():
         table = _line_by_line(layout)
-    return np.ascontiguousarray(table[:, 0]), np.ascontiguousarray(table[:, 1])
+    return tuple(np.ascontiguousarray(column) for column in table.T)
 
 
 def _is_even(layout: _Layout) -> bool:
@@ -177,7 +182,7 @@ def _is_even(layout: _Layout) -> bool:
 
 
 def _fast(layout: _Layout) -> FloatArray | None:
-    """(n, 2) numbers at numpy's speed; None where a cell is none."""
+    """(n, columns) numbers at numpy's speed; None where a cell is none."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of an empty table, which read_log tells better
@@ -193,11 +198,11 @@ def _fast(layout: _Layout) -> FloatArray | None:
             )
     except ValueError:
         return None
-    return table.reshape(-1, 2)
+    return table.reshape(-1, len(layout.columns))
 
 
-def _rows(layout: _Layout) -> Iterator[tuple[int, str, str]]:
-    """Line number and the two cells of each row of data."""
+def _rows(layout: _Layout) -> Iterator[tuple[int, list[str]]]:
+    """Line number and the wanted cells of each row of data."""
     with layout.path.open(encoding=layout.encoding, errors="replace", newline="") as file:
         reader = csv.reader(file, delimiter=layout.separator)
         for cells in reader:
@@ -214,20 +219,20 @@ def _rows(layout: _Layout) -> Iterator[tuple[int, str, str]]:
                     f"{layout.path}: line {number} has {len(cells)} cells, but the header names {layout.width} "
                     f"columns{commas}; mend the line"
                 )
-            yield number, cells[layout.columns[0]].strip(), cells[layout.columns[1]].strip()
+            yield number, [cells[column].strip() for column in layout.columns]
 
 
 def _line_by_line(layout: _Layout) -> FloatArray:
     """The numbers again, slowly, naming the first cell that is none."""
     rows = []
-    for number, *cells in _rows(layout):
+    for number, cells in _rows(layout):
         row = []
         for name, cell in zip(layout.names, cells, strict=True):
             if not _is_number(cell) or not math.isfinite(float(cell)):
                 raise LogError(f'{layout.path}: line {number}: column "{name}" {_why_no_number(cell)}')
             row.append(float(cell))
         rows.append(row)
-    return np.array(rows, dtype=np.float64).reshape(-1, 2)
+    return np.array(rows, dtype=np.float64).reshape(-1, len(layout.columns))
 
 
 def _why_no_number(cell: str) -> str:
@@ -241,17 +246,17 @@ def _why_no_number(cell: str) -> str:
     return f'holds "{cell[:40]}", which is not a number; mend or drop the line'
 
 
-def _dated(layout: _Layout) -> tuple[FloatArray, FloatArray]:
+def _dated(layout: _Layout) -> tuple[FloatArray, ...]:
     """Times as ISO 8601, in seconds since the first, and values."""
     from datetime import datetime
 
     begin: datetime | None = None
-    times, values = [], []
-    for number, time, value in _rows(layout):
+    rows = []
+    for number, (time, *cells) in _rows(layout):
         try:
             moment = datetime.fromisoformat(time)
             begin = moment if begin is None else begin
-            times.append((moment - begin).total_seconds())
+            row = [(moment - begin).total_seconds()]
         except ValueError:
             raise LogError(
                 f'{layout.path}: line {number}: column "{layout.names[0]}" holds "{time[:40]}", which is no ISO 8601 '
@@ -261,15 +266,18 @@ def _dated(layout: _Layout) -> tuple[FloatArray, FloatArray]:
             raise LogError(
                 f"{layout.path}: line {number}: some times have an offset to UTC and some have none; write all alike"
             ) from None
-        if not _is_number(value) or not math.isfinite(float(value)):
-            raise LogError(f'{layout.path}: line {number}: column "{layout.names[1]}" {_why_no_number(value)}')
-        values.append(float(value))
-    return np.array(times, dtype=np.float64), np.array(values, dtype=np.float64)
+        for name, cell in zip(layout.names[1:], cells, strict=True):
+            if not _is_number(cell) or not math.isfinite(float(cell)):
+                raise LogError(f'{layout.path}: line {number}: column "{name}" {_why_no_number(cell)}')
+            row.append(float(cell))
+        rows.append(row)
+    table = np.array(rows, dtype=np.float64).reshape(-1, len(layout.columns))
+    return tuple(np.ascontiguousarray(column) for column in table.T)
 
 
 def _order_error(layout: _Layout, row: int, repeated: bool) -> LogError:
     """Say at which line time does not rise; ``row`` counts rows of data from 0."""
-    cells = [(number, time) for index, (number, time, _) in enumerate(_rows(layout)) if row - 1 <= index <= row]
+    cells = [(number, time) for index, (number, (time, *_)) in enumerate(_rows(layout)) if row - 1 <= index <= row]
     (_, before), (line, here) = cells
     what = f"time {here} stands twice" if repeated else f"time falls from {before} to {here}"
     return LogError(f"{layout.path}: line {line}: {what}; sort the log by time and keep one line for each time")

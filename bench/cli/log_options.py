@@ -65,5 +65,5 @@ def mass_log(
     iso = time_unit.strip().casefold() == ISO
     time_scale = 1.0 if iso else quantity("--time-unit", f"1 {time_unit}", "time")
     mass_scale = quantity("--mass-unit", f"1 {mass_unit}", "mass")
-    times, masses = read_log(path, time_column, mass_column, iso_time=iso)
+    times, masses = read_log(path, time_column, {"--mass": mass_column}, iso_time=iso)
     return times * time_scale, masses * mass_scale
