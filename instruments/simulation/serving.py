@@ -57,6 +57,11 @@ class ServedRig:
         """Pull the plug of an instrument for a time."""
         self._server.unplug(self._devices[name], away_s)
 
+    def plug(self) -> None:
+        """Put every plug back."""
+        for device in self._devices.values():
+            self._server.plug(device)
+
     def truth(self) -> dict[str, Any]:
         """What is true in the plant now, and what the pressure controllers do, whether it reaches the line or not."""
         now, plant = self._clock.now(), self.rig.plant

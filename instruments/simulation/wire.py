@@ -135,6 +135,10 @@ class ByteDevice(ABC):
         if self.bus_powered:
             self._start(now, self._plugged_at)
 
+    def plug(self, now: float) -> None:
+        """Put the plug back before its time."""
+        self._plugged_at = min(self._plugged_at, now)
+
     def reboot(self, now: float) -> None:
         """Lose power and come back at once: state is lost, commands are not understood for `boot_s`."""
         self._out.clear()

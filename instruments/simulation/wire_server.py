@@ -72,6 +72,11 @@ class WireServer:
             device.advance(self._clock.now())
             device.unplug(self._clock.now(), away_s)
 
+    def plug(self, device: ByteDevice) -> None:
+        """Put the plug of a device back before its time; callable from any thread."""
+        with self._lock:
+            device.plug(self._clock.now())
+
     def __enter__(self) -> WireServer:
         self._open = True
         self._worker = self._clock.worker("wire server", self._serve)
