@@ -44,6 +44,8 @@ class Controls:
     free_flow_ul_per_h: Timeline
     pocket_share: Timeline
     tip_is_open: Timeline
+    slip_kpa: Timeline
+    alarm_is_broken: Timeline
     resistance_factor: Timeline
     leak_fraction: Timeline
     leak_ul_per_s_kpa: Timeline
@@ -71,6 +73,7 @@ class Controls:
             "e_stop_is_held": FREE,
             "ratio": AS_BUILT,
             "tip_is_open": 1.0,
+            "slip_kpa": draws["pump.slip_pressure_kpa"],
             "resistance_factor": 1.0,
             "transducer_height_mm": draws["outlet_transducer.height_mm"],
             "evaporation_mg_per_h": AS_DRAWN,
@@ -93,6 +96,7 @@ class Controls:
             "reset-to-minimum-rate": (self.reset, 1.0),
             "battery-low": (self.battery_low, 1.0),
             "occlusion": (self.tip_is_open, 0.0),
+            "no-occlusion-alarm": (self.alarm_is_broken, 1.0),
             "valve-stuck-open": (self.outlet_is_held, 1.0),
             "valve-stuck-closed": (self.outlet_is_held, 0.0),
             "bath-off": (self.bath_is_held, 0.0),
@@ -106,6 +110,7 @@ class Controls:
             "under-delivery": self.ratio,
             "pump-clock-offset": self.clock_step_s,
             "free-flow": self.free_flow_ul_per_h,
+            "weak-rollers": self.slip_kpa,
             "pocket-fill": self.pocket_share,
             "leak": self.leak_fraction,
             "kink": self.resistance_factor,

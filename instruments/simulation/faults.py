@@ -123,6 +123,12 @@ def _kinds() -> Iterable[FaultKind]:
         "uL/h",
         "The reservoir empties through the pump; flow at the nominal reservoir pressure.",
     )
+    yield FaultKind(
+        "weak-rollers", "dut", "plant", 40.0, 1.0, 150.0, "kPa", "The rollers slip from this outlet pressure on."
+    )
+    yield FaultKind(
+        "no-occlusion-alarm", "dut", "plant", 1.0, 1.0, 1.0, "1", "The pump's occlusion alarm does not sound."
+    )
     yield FaultKind("battery-low", "dut", "plant", 1.0, 1.0, 1.0, "1", "The pump's battery nears its end of service.")
     yield FaultKind(
         "pump-clock-offset", "dut", "plant", 3600.0, -43200.0, 43200.0, "s", "The pump's clock jumps by this."

@@ -16,6 +16,7 @@ from instruments.simulation.drive import Supply
 from instruments.simulation.environment import EnvironmentChunk
 from instruments.simulation.grid import CHUNK, DT_S, Forced, Timeline, Track
 from instruments.simulation.network import Network, Response, crossing_s, part_of_interval, respond
+from instruments.simulation.occlusion_alarm import SILENT, AlarmState, OcclusionAlarm
 from instruments.simulation.parameters import Draws
 from instruments.simulation.properties import STANDARD_ATMOSPHERE_KPA, ZERO_CELSIUS_K
 from instruments.simulation.reservoir import Reservoir
@@ -41,6 +42,8 @@ class Settings:
     back_pressure_kpa: Track
     tip_is_open: Timeline
     resistance_factor: Timeline
+    slip_kpa: Timeline  # from which on the rollers slip
+    alarm_is_broken: Timeline
     free_flow_ul_per_h: Timeline  # at the nominal reservoir pressure
     bubble_ul: Timeline
     leak_ul_per_s_kpa: Timeline  # to ambient, at the pump's outlet
@@ -53,6 +56,7 @@ class Settings:
             self.back_pressure_kpa,
             self.tip_is_open,
             self.resistance_factor,
+            self.slip_kpa,
             self.free_flow_ul_per_h,
             self.bubble_ul,
             self.leak_ul_per_s_kpa,
@@ -74,6 +78,7 @@ class LineState:
     added_ul: float = 0.0
     bubble_ul: float = 0.0
     bubble_from_ul: float = 0.0
+    alarm: AlarmState = SILENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,8 @@ class LineChunk:
 
     ``line_ul`` has passed the flow sensor, ``lost_ul`` left by vent, leak or relief valve, of which ``tray_ul`` not by
     the vent; ``added_ul`` came from thermal expansion and a moving valve, ``crept_ul`` fills what silicone has given
-    way.  ``sensor_air`` and ``tip_air`` are 1 in the intervals (n,) in which air passes.
+    way.  ``sensor_air`` and ``tip_air`` are 1 in the intervals (n,) in which air passes, ``occlusion_alarm`` is 1 while
+    the pump's alarm sounds.
     """
 
     p1_kpa: FloatArray
@@ -96,6 +102,7 @@ class LineChunk:
     line_step_ul: FloatArray
     sensor_air: FloatArray
     tip_air: FloatArray
+    occlusion_alarm: FloatArray
 
 
 class Line:
@@ -106,11 +113,11 @@ class Line:
         self.settings = settings
         self.reservoir = reservoir
         self.slip_conductance = draws["pump.slip_ul_per_s_kpa"] if slips else 0.0
-        self.slip_kpa = draws["pump.slip_pressure_kpa"]
         self.leak_conductance = draws["catheter.leak_conductance_ul_per_s_kpa"]
         self.relief_conductance = draws["relief.conductance_ul_per_s_kpa"]
         self.relief_kpa = draws["relief.opening_kpa"]
         self.creep_share = draws["catheter.creep_share"]
+        self.alarm = OcclusionAlarm(draws["pump.occlusion_alarm_kpa"], settings.alarm_is_broken)
 
     def start(self) -> LineState:
         """At rest against the back pressure."""
@@ -166,6 +173,7 @@ class _Stretch:
     sealed: Network  # while the relief valve is closed
     feedback: float  # pump flow lost per kPa
     slip: float  # the same above the slip pressure
+    slip_kpa: float
     free: float
     reservoir_kpa: float
     leak: float
@@ -214,14 +222,14 @@ class _Passage:
         s = self._constants(k, end, p1)
         piece = slice(a, end - self._k0)
         added = self._added[piece] + self._breath_ul(piece)
-        slip_kpa, relief_kpa = self._line.slip_kpa, self._line.relief_kpa
+        slip_kpa, relief_kpa = s.slip_kpa, self._line.relief_kpa
         s1 = self._supply.flow_ul_per_s[piece] + (s.free * s.reservoir_kpa + s.slip * slip_kpa)
         if self._pushed is not None:
             s1 = s1 + self._pushed[piece] / DT_S
         s2 = added / DT_S + s.tip * s.head_kpa
         relieved = s1 + s.relief * relief_kpa if s.relieves else s1
         response = respond(s.network(relieves=s.relieves), p1, p2, relieved, s2, crept)
-        n = self._steady(response, slips=s.slip > 0.0)
+        n = self._steady(response, slip_kpa, slips=s.slip > 0.0)
         n, tray = self._relieved(s, response, s1, s2, (p1, p2, *crept), n)
         passed = s.tip * (response.integral2 - s.head_kpa * DT_S) if s.tip else np.zeros(end - k)
         n = self._until_bubble_leaves(passed, n)
@@ -248,9 +256,10 @@ class _Passage:
         start = self._start
         starts = (start.pump_ul, start.line_ul, start.lost_ul, start.tray_ul, start.added_ul)
         pump, line, lost, tray, added = map(running_sum, steps, starts)
-        d = self._line.d
+        d, p1_kpa = self._line.d, self._pressures[0]
+        sounding, alarm = self._line.alarm.advance(start.alarm, self._k0, p1_kpa, self._supply.flow_ul_per_s)
         chunk = LineChunk(
-            self._pressures[0],
+            p1_kpa,
             self._pressures[1],
             pump,
             line,
@@ -261,10 +270,11 @@ class _Passage:
             self._passed,
             self._air(line, d["catheter.bubble_to_sensor_ul"]),
             self._air(line, d["catheter.bubble_to_tip_ul"]),
+            sounding,
         )
         p1, p2, *crept = (float(column[-1]) for column in self._pressures)
         pump_ul, line_ul, lost_ul, tray_ul, added_ul = (float(c[-1]) for c in (pump, line, lost, tray, added))
-        end = LineState(p1, p2, tuple(crept), pump_ul, line_ul, lost_ul, tray_ul, added_ul, *self._bubble)
+        end = LineState(p1, p2, tuple(crept), pump_ul, line_ul, lost_ul, tray_ul, added_ul, *self._bubble, alarm)
         return chunk, end
 
     def _crept_ul(self) -> FloatArray:
@@ -280,7 +290,8 @@ class _Passage:
     def _constants(self, k: int, end: int, p1: float) -> _Stretch:
         line, d, at = self._line, self._line.d, self._line.settings
         feedback = [g for first, g in self._supply.conductance if first <= k][-1]
-        slip = line.slip_conductance if p1 >= line.slip_kpa else 0.0
+        slip_kpa = at.slip_kpa.at(k)
+        slip = line.slip_conductance if p1 >= slip_kpa else 0.0
         free = at.free_flow_ul_per_h.at(k) / 3600.0 / line.reservoir.nominal_kpa
         is_open = at.outlet_is_open.at(k) * at.tip_is_open.at(k)
         tip = d["catheter.tip_conductance_ul_per_s_kpa"] * is_open
@@ -299,6 +310,7 @@ class _Passage:
             network,
             feedback,
             slip,
+            slip_kpa,
             free,
             self._reservoir_kpa(k) if free else 0.0,
             leak,
@@ -332,12 +344,12 @@ class _Passage:
 
     # -- what changes the network by itself
 
-    def _steady(self, response: Response, *, slips: bool) -> int:
+    def _steady(self, response: Response, slip_kpa: float, *, slips: bool) -> int:
         """Intervals until the rollers begin or cease to slip."""
         n = len(response.integral1)
         if self._line.slip_conductance:
             p1 = response.p1[1:]
-            crossed = p1 < self._line.slip_kpa if slips else p1 >= self._line.slip_kpa
+            crossed = p1 < slip_kpa if slips else p1 >= slip_kpa
             if crossed.any():
                 n = int(np.argmax(crossed)) + 1
         return n

@@ -146,6 +146,8 @@ def _path(controls: Controls) -> Settings:
         controls.back_pressure_kpa,
         controls.tip_is_open,
         controls.resistance_factor,
+        controls.slip_kpa,
+        controls.alarm_is_broken,
         controls.free_flow_ul_per_h,
         controls.bubble_ul,
         controls.leak_ul_per_s_kpa,

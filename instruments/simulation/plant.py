@@ -180,6 +180,8 @@ class Plant:
         self._states: dict[int, PlantState] = {0: self._model.start()}
         self._signals = {o.name: PlantSignal(self, o, self._noise) for o in outputs(self._model)}
         self.actuators: Mapping[str, PlantActuator] = self._actuators()
+        if self.draws["pump.occlusion_alarm_kpa"]:
+            self._model.pump.hears = self._occlusion_alarm
         clock.foresee(self._next_change)
 
     @property
@@ -274,6 +276,14 @@ class Plant:
             "needle_mm": PlantMover(self, controls.needle_mm),
             "e_stop": switch(controls.e_stop),
         }
+
+    def _occlusion_alarm(self, t: float) -> tuple[bool, tuple[float, ...]]:
+        """Whether the pump's occlusion alarm sounds, and when it began to until then."""
+        with self.lock:
+            chunk, k = divmod(int(t * RATE_HZ + EDGE), CHUNK)
+            sounding = self._columns(chunk)["occlusion_alarm"]
+            onsets = self._states[chunk + 1].line.alarm.onsets_s
+            return bool(sounding[k]), tuple(onset for onset in onsets if onset <= t)
 
     # -- chunks
 

@@ -107,6 +107,8 @@ class Pump:
         self._lock = lock
         self._changed = changed
         self._now = now
+        self.hears: Callable[[float], tuple[bool, tuple[float, ...]]] = lambda _: (False, ())
+        """Whether the occlusion alarm sounds at a moment, and when it began to until then."""
         self._commands: list[_Command] = []
         self._grants: list[float] = []  # times of the pump's clock at which a patient bolus was granted
         self._spoken: list[tuple[float, str]] = []
@@ -353,6 +355,7 @@ class Pump:
             "empty-reservoir": left_ul <= 0.0,
             "low-battery": (bool(told) and told[-1] == "reset") or self._faults.battery_low.at(index_at(t)) == 1.0,
             "low-reservoir": left_ul <= self._d["reservoir.alarm_volume_ul"],
+            "occlusion": self.hears(t)[0],
             "stall": self._stall_noticed_s() <= t,
             "stopped-too-long": era.program is not None and not era.running and t >= era.t + LONG_STOP_S,
         }
@@ -367,6 +370,7 @@ class Pump:
             (self._stall_noticed_s(), "alarm stall: the rotor does not turn"),
             (_onset_s(self._faults.battery_low), "alarm low-battery: replace the pump within 90 days"),
         ]
+        noticed += [(onset, "alarm occlusion: the motor meets too high a pressure") for onset in self.hears(t)[1]]
         for i, era in enumerate(self._eras):
             end = self._eras[i + 1].t if i + 1 < len(self._eras) else math.inf
             if i and era.program is not None and not era.running and end > era.t + LONG_STOP_S:

@@ -32,6 +32,8 @@ CHANGES: dict[str, tuple[set[str], set[str]]] = {
     "motor-stall": (DELIVERY, GAUGE),
     "reset-to-minimum-rate": (DELIVERY | {"programmed_volume_ul"}, GAUGE),
     "free-flow": (DELIVERY | GAUGE, set()),
+    "weak-rollers": (set(), set()),  # the line is open
+    "no-occlusion-alarm": (set(), set()),
     "battery-low": (set(), set()),
     "pump-clock-offset": (set(), set()),  # the program has one rate all day
     "pocket-fill": (set(), set()),  # nobody injects
