@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import bench.cli.run
+import bench.closing
 import bench.session
 from bench.cli import main
 from bench.closing import close_run, reevaluate
@@ -24,6 +25,7 @@ from data.checks import Status, Verdict
 from data.fold import fold
 from data.journal import DiskFile, JournalWriter
 from data.run import Run
+from data.seal import Verification
 from instruments.clock import WallClock
 
 RECORD = {"recording": "10 min"}
@@ -41,6 +43,16 @@ def test_a_run_ends_sealed_evaluated_and_agreeing_with_itself(short_run: Result)
     assert short_run.evaluation.verdict is Verdict.PASS
     again = reevaluate(short_run.run_file)
     assert again.identical, again.why
+
+
+def test_a_closed_run_is_verified_in_a_process_of_its_own(
+    verify_of_a_run: Callable[[Path], Verification], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(bench.closing, "verify", verify_of_a_run)
+    monkeypatch.setattr("data.seal.examine", None)
+    verification = conduct(record_request(out=tmp_path)).verification
+    assert verification.state == "intact"
+    assert len(verification.digest) == 64
 
 
 def test_a_run_file_tells_the_whole_story(short_run: Result) -> None:
