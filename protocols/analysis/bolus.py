@@ -7,6 +7,7 @@ those of the record: s, and mg or uL.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -37,6 +38,7 @@ class Basal:
     slope_per_s : of the line.
     bend_per_s, u_bend_per_s : slope of the stretch's second half less that of its first, and its standard error; 0
         where there are too few samples to tell.
+    blocks_s, block_s : of a line through means over whole blocks, their middles and the length of one.
     """
 
     from_s: float
@@ -47,6 +49,8 @@ class Basal:
     slope_per_s: float
     bend_per_s: float = 0.0
     u_bend_per_s: float = 0.0
+    blocks_s: tuple[float, ...] = ()
+    block_s: float = 0.0
 
     @property
     def length_s(self) -> float:
@@ -56,6 +60,12 @@ class Basal:
     def at(self, t_s: float) -> float:
         """The line at a time."""
         return self.value + self.slope_per_s * (t_s - self.middle_s)
+
+    def weights(self, t_s: float) -> tuple[float, ...]:
+        """Weight of each block's mean in the line at a time; they sum to 1."""
+        x = [at - self.middle_s for at in self.blocks_s]
+        width = math.fsum(one * one for one in x)
+        return tuple(1.0 / len(x) + one * (t_s - self.middle_s) / width for one in x)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +117,72 @@ def jumps(t_s: FloatArray, values: FloatArray, starts_s: Sequence[float]) -> tup
         amount = after.at(start) - before.at(start)
         found.append(Jump(start, amount, before, after, _remarks(len(found) + 1, amount, before, after)))
     return tuple(found)
+
+
+def block_jumps(
+    t_s: FloatArray,
+    values: FloatArray,
+    starts_s: Sequence[float],
+    from_s: float,
+    to_s: float,
+    block_s: float,
+    edge_s: float,
+) -> tuple[Jump, ...]:
+    """As `jumps`, with lines through means over whole blocks, such as the strokes of the pump.
+
+    Parameters
+    ----------
+    from_s, to_s : the part of the record that belongs to these boluses.
+    block_s : a mean over a whole stroke does not depend on where in the stroke it begins, so the line through such
+        means has no part of the pulsation.  Where the last half holds no two of them, it is cut into two.
+    edge_s : uncertainty of the starts' times; so much before each belongs to no stretch.
+    """
+    summed = Summed(t_s, values)
+    edges = [from_s, *starts_s, to_s]
+    stretches = []
+    for begin, end in itertools.pairwise(edges):
+        stop = end if end == to_s else end - edge_s
+        stretches.append(block_line(summed, (begin + end) / 2.0, stop, block_s))
+    return tuple(
+        Jump(start, after.at(start) - before.at(start), before, after)
+        for start, (before, after) in zip(starts_s, itertools.pairwise(stretches), strict=True)
+    )
+
+
+class Summed:
+    """Time integral of a record that is linear between its samples."""
+
+    def __init__(self, t_s: FloatArray, values: FloatArray) -> None:
+        self._t_s, self._values = t_s, values
+        self._area = np.concatenate([[0.0], np.cumsum((values[1:] + values[:-1]) / 2.0 * np.diff(t_s))])
+
+    def means(self, edges_s: FloatArray) -> FloatArray:
+        """(n,) means between neighbouring edges (n + 1,)."""
+        index = np.clip(np.searchsorted(self._t_s, edges_s, side="right") - 1, 0, self._t_s.size - 1)
+        into = edges_s - self._t_s[index]
+        at_edges = np.interp(edges_s, self._t_s, self._values)
+        area = self._area[index] + (self._values[index] + at_edges) / 2.0 * into
+        return np.asarray(np.diff(area) / np.diff(edges_s), dtype=np.float64)
+
+
+def block_line(summed: Summed, from_s: float, to_s: float, block_s: float) -> Basal:
+    """Least-squares line through the means over whole blocks, counted back from the end of a stretch.
+
+    Raises
+    ------
+    RecordError
+        If the stretch has no length.
+    """
+    if not to_s > from_s:
+        raise RecordError(f"no basal flow is left from {from_s:g} s to {to_s:g} s; record longer")
+    count = math.floor((to_s - from_s) / block_s + WHOLE) if block_s > 0.0 else 0
+    if count < LEAST_SAMPLES:
+        count, block_s = LEAST_SAMPLES, (to_s - from_s) / LEAST_SAMPLES
+    edges = to_s - block_s * np.arange(count, -1.0, -1.0)
+    middles = (edges[1:] + edges[:-1]) / 2.0
+    middle, value, slope, _ = _fit(middles, summed.means(edges))
+    begin = to_s - count * block_s
+    return Basal(begin, to_s, count, middle, value, slope, blocks_s=tuple(middles.tolist()), block_s=block_s)
 
 
 def line(t_s: FloatArray, values: FloatArray, from_s: float, to_s: float) -> Basal:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -18,8 +17,8 @@ from protocols.analysis.flow_changes import change_checks, stroke_curve
 from protocols.analysis.flow_events import interruptions, undriven
 from protocols.analysis.gravimetric_record import EDGE_S, GravimetricRecord, GravimetricRecordError, read_record
 from protocols.analysis.grid import Grid, RecordError, gaps, resample
-from protocols.analysis.mass_steps import negative_steps
 from protocols.analysis.rig_fitness import doubt_percent, fitness
+from protocols.analysis.standing import as_limits, exclusions, on_suitability, source
 from protocols.analysis.trumpet import TrumpetPoint, default_windows_s, extremes_of_a_perfect_pump, trumpet_of_grid
 
 USUAL_INTERVAL_S = 900.0
@@ -37,11 +36,11 @@ def evaluate(run: Run) -> Evaluation:
         record = read_record(run)
     except GravimetricRecordError as error:
         return Evaluation((_nothing(str(error)), *undriven(run)))
-    excluded = _exclusions(record)
+    excluded = exclusions(record)
     fit = tuple(fitness(record, excluded))
     bad = {check.name for check in fit if check.verdict is Verdict.INVALID}
     doubt = doubt_percent(record, fit)
-    judged = [_on_suitability(check, bad) for check in _delivery_checks(record, excluded, doubt)]
+    judged = [on_suitability(check, bad) for check in _delivery_checks(record, excluded, doubt)]
     values = {
         "set_rate_ul_per_h": record.set_rate_ul_per_h,
         "ul_per_mg": record.collected.ul_per_mg,
@@ -61,28 +60,6 @@ def _nothing(note: str) -> Check:
         owner="dut",
         note=note,
     )
-
-
-def _on_suitability(check: Check, bad: set[str]) -> Check:
-    """A number that stands on an unfit rig is kept, and says nothing of the pump."""
-    blamed = sorted(bad & set(check.depends_on))
-    if not blamed:
-        return check
-    note = f"{check.note}; " if check.note else ""
-    return replace(check, verdict=Verdict.INVALID, note=f"{note}the rig was not fit: {', '.join(blamed)}")
-
-
-def _exclusions(record: GravimetricRecord) -> tuple[Exclusion, ...]:
-    """What may not be used: falls of the mass, and what a named person took out with a reason."""
-    from_s, to_s = record.started_s, record.analysis[1]
-    inside = (record.shown_t_s >= from_s) & (record.shown_t_s <= to_s)
-    t_s, shown = record.shown_t_s[inside], record.shown_mg[inside]
-    found = list(negative_steps(t_s, shown)) if t_s.size > 10 else []
-    found = [gap for gap in found if not any(gap.from_s < a.to_s and gap.to_s > a.from_s for a in record.away)]
-    for event in record.run.records("exclusion"):
-        what = event.fields
-        found.append(Exclusion(what["from_s"], what["to_s"], what["reason"], what["person"]))
-    return tuple(found)
 
 
 # ----------------------------------------------------------------------------------------------- the pump
@@ -272,7 +249,7 @@ def _trumpet_checks(record: GravimetricRecord, excluded: Sequence[Exclusion]) ->
         reading = 100.0 * noise / (record.set_rate_ul_per_h * point.window_s / HOUR_S)
         u = math.hypot(reading, common)
         for side, value in (("max", point.ep_max_percent), ("min", point.ep_min_percent)):
-            limits = _as_limits(one)
+            limits = as_limits(one)
             yield Check(
                 name=f"trumpet-{point.window_s / 60.0:.4g}min-{side}",
                 title=f"Trumpet {point.window_s / 60.0:.4g} min, {side}",
@@ -341,7 +318,7 @@ def _changes(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterat
 def _start_up(record: GravimetricRecord) -> Check:
     """Time until the flow first reached 95 % of the set rate and stayed for a stroke."""
     declared = record.dut["limits"]["start_up"]
-    limits = Limits(None, declared["at_most_s"], _source(declared)) if declared else None
+    limits = Limits(None, declared["at_most_s"], source(declared)) if declared else None
     common = {"name": "start-up", "title": "Start-up time", "unit": "s", "owner": "dut", "optional": limits is None}
     phases = record.phases
     if "stabilisation" not in phases or record.set_rate_ul_per_h <= 0.0:
@@ -401,14 +378,4 @@ def _curves(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterato
 
 
 def _limits(record: GravimetricRecord, quantity: str) -> Limits | None:
-    return _as_limits(record.dut["limits"][quantity])
-
-
-def _as_limits(declared: object) -> Limits | None:
-    if not isinstance(declared, dict):
-        return None
-    return Limits(declared["low_percent"], declared["high_percent"], _source(declared))
-
-
-def _source(declared: dict[str, object]) -> str:
-    return f"{declared['source']}, revision {declared['revision']}"
+    return as_limits(record.dut["limits"][quantity])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -209,8 +209,14 @@ def read_record(run: Run, schedule: Schedule | None = None) -> GravimetricRecord
         blanked,
         math.hypot(collection["evaporation_spread_mg_per_h"], drift),
         _away(phases),
-        *_flow(run),
+        *_flow(run, () if schedule is None else _boluses(schedule, started_s, run.end_s)),
     )
+
+
+def _boluses(schedule: Schedule, started_s: float, end_s: float) -> list[tuple[float, float]]:
+    """Stretches in which a bolus may be faster than a flow sensor."""
+    found = schedule.boluses_between(0.0, end_s - started_s)
+    return [(one.at_s + started_s - EDGE_S, one.end_s + started_s + EDGE_S) for _, one in found if one.kind != "bridge"]
 
 
 def _started(run: Run) -> float:
@@ -327,13 +333,21 @@ def _away(phases: Mapping[str, tuple[float, float]]) -> tuple[Exclusion, ...]:
     return tuple(Exclusion(*phases[name], why) for name, why in names.items() if name in phases)
 
 
-def _flow(run: Run) -> tuple[Minutes | None, float | None]:
-    """The flow sensor in minutes, None without one that could follow; and what it showed while the pump stood still."""
+def _flow(run: Run, without: Sequence[tuple[float, float]]) -> tuple[Minutes | None, float | None]:
+    """The flow sensor in minutes, None without one that could follow; and what it showed while the pump stood still.
+
+    What it showed in the stretches ``without`` is left out.
+    """
     if not run.has("flow"):
         return None, None
     settings = run.station["instruments"][run.roles["flow"].partition(".")[0]]
     full_scale = settings.get("full_scale")
     series = run.corrected("flow")
+    if without:
+        used = np.ones(series.t.size, dtype=np.bool_)
+        for begin, end in without:
+            used[slice(*np.searchsorted(series.t, [begin, end]))] = False
+        series = replace(series, t=series.t[used], values=series.values[used], quality=series.quality[used])
     if series.t.size and float(((series.quality & int(Quality.SATURATED)) != 0).mean()) > SATURATED_SHARE:
         return None, None  # what it could not follow is missing from every mean
     series = series.good()

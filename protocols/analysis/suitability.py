@@ -35,6 +35,13 @@ LARGEST_RISE_KPA = 5.0
 CONDITION_S = 600.0
 """A condition is judged by its means over this long: one cycle of a bath's controller."""
 
+SPIKE_SIGMAS = 8.0
+SPIKES = 0
+BACK_FLOW = 6.0
+"""Multiple of the mean flow that a roller draws back as it leaves."""
+
+BACK_FLOW_S = 60.0
+
 
 def _check(name: str, title: str, unit: str, note: str = "", *, owner: Owner = "rig", **fields: object) -> Check:
     return Check(name=name, title=title, unit=unit, owner=owner, suitability=True, note=note, **fields)  # type: ignore[arg-type]  # fields of judge()
@@ -175,6 +182,27 @@ def _longest_repeat(t_s: FloatArray, values: FloatArray) -> tuple[float, float]:
     lengths = t_s[ends] - t_s[starts]
     longest = int(np.argmax(lengths))
     return float(lengths[longest]), float(t_s[starts[longest]])
+
+
+def balance_quiet(parts: Sequence[tuple[FloatArray, FloatArray]], flow_mg_per_s: float, reading_mg: float) -> Check:
+    """Falls between neighbouring readings that noise and the pump's own back-flow cannot make: drafts and knocks.
+
+    Parameters
+    ----------
+    parts : times (n,) and indications (n,) of each stretch of basal flow.
+    reading_mg : standard deviation of one reading.
+
+    Notes
+    -----
+    A spike up or down has one falling edge.  A roller's exit draws back a multiple of the flow for a while.
+    """
+    falls = []
+    for t_s, mass_mg in parts:
+        changes = np.diff(mass_mg) + BACK_FLOW * flow_mg_per_s * np.minimum(np.diff(t_s), BACK_FLOW_S)
+        falls += t_s[1:][changes < -SPIKE_SIGMAS * math.sqrt(2.0) * reading_mg].tolist()
+    note = f"drafts or knocks, the first at {falls[0]:.0f} s; close the shield and keep away" if falls else ""
+    limits = Limits(None, float(SPIKES), "protocol")
+    return judged("balance-quiet", "Spikes of the balance", "1", float(len(falls)), 0.0, limits, note)
 
 
 def in_band(

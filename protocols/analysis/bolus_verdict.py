@@ -1,0 +1,342 @@
+"""The verdict of a bolus-accuracy run: each bolus by the balance with U, and what the pump answered to requests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from data.checks import Axis, Check, Curve, Evaluation, Exclusion, Limits, Verdict
+from data.run import Event, Run
+from data.samples import FloatArray
+from data.schedule import Bolus, Schedule
+from protocols.analysis.bolus import Basal, Jump, block_jumps
+from protocols.analysis.bolus_budget import jump_budget, noise_of
+from protocols.analysis.budget import Budget
+from protocols.analysis.decision import SIMPLE, judge, reported
+from protocols.analysis.delivery import LEAST_OVER_U
+from protocols.analysis.gravimetric_record import EDGE_S, GravimetricRecord, GravimetricRecordError, read_record
+from protocols.analysis.grid import RecordError, kept
+from protocols.analysis.rig_fitness import fitness
+from protocols.analysis.standing import as_limits, exclusions, of_a_run_cut_off, on_suitability
+from protocols.analysis.suitability import balance_quiet
+
+HOUR_S = 3600.0
+CLOCK_EDGE_S = 5.0
+"""How far the moment of a request may be off that at which the pump judged it."""
+
+DELIVERED_SHARE = 0.5
+"""A request of which the balance saw more than this part of a bolus delivered one."""
+
+STANDS_ON = (
+    "rig-check",
+    "data-complete",
+    "excluded",
+    "balance-alive",
+    "balance-quiet",
+    "no-air",
+    "outlet-pressure",
+    "bath-temperature",
+    "sensor-balance-ratio",
+    "ratio-steady",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A patient's request: when, what the pump answered, and the answers that its rule allows."""
+
+    at_s: float
+    granted: bool
+    told: str
+    allowed: frozenset[str]
+
+    @property
+    def right(self) -> bool:
+        """Whether the answer is one that the rule allows."""
+        return self.granted == ("ok" in self.allowed) or len({one == "ok" for one in self.allowed}) > 1
+
+
+def evaluate(run: Run) -> Evaluation:
+    """Judge a bolus-accuracy run."""
+    try:
+        started = _started_s(run)
+        requests = _requests(run, started)
+        granted = [one.at_s - started for one in requests if one.granted]
+        record = read_record(run, _with_granted(run.schedule, granted))
+    except GravimetricRecordError as error:
+        return Evaluation((_nothing(str(error)),))
+    first = record.phases.get("analysis")
+    if first is None:
+        return Evaluation((_nothing("the run ended before the first interval began"),))
+    end_s = max(to_s for name, (_, to_s) in record.phases.items() if name == "analysis" or name.startswith("request-"))
+    record = replace(record, analysis=(first[0], end_s))
+    excluded = exclusions(record)
+    fit = (*fitness(record, excluded), *_quiet(record))
+    bad = {check.name for check in fit if check.verdict is Verdict.INVALID}
+    found, curves = _pump_checks(record, requests, excluded)
+    judged = [on_suitability(check, bad) for check in found]
+    planned = sum(step["step"] == "Phase" for step in run.steps)
+    if len(record.phases) < planned or first[1] - first[0] < _planned_s(run) - 1.0:
+        judged = [of_a_run_cut_off(check) for check in judged]
+    return Evaluation((*judged, *fit), curves, excluded)
+
+
+def _nothing(note: str) -> Check:
+    return Check("bolus-mean-error", "Bolus volume, mean error", None, "%", Verdict.NOT_MEASURED, "dut", note=note)
+
+
+def _planned_s(run: Run) -> float:
+    return float(next(step["for_s"] for step in run.steps if step.get("name") == "analysis"))
+
+
+# ------------------------------------------------------------------------------------------------- requests
+
+
+def _started_s(run: Run) -> float:
+    for event in run.records("pump-command"):
+        if str(event.fields["command"]).startswith("RUN"):
+            return float(event.fields["confirmed_s"])
+    raise GravimetricRecordError("delivery never started; the run ended before the pump was told to run")
+
+
+def _requests(run: Run, started_s: float) -> tuple[Request, ...]:
+    """Each request with the answers that the programmed rule allows, given what the pump granted before."""
+    if run.schedule.patient is None:
+        return ()
+    offset_s = _pump_day_s(run, started_s)
+    found: list[Request] = []
+    for event in run.records("pump-command"):
+        if not str(event.fields["command"]).startswith("BOLUS kind=patient"):
+            continue
+        at_s, reply = _answered_s(event), str(event.fields["reply"])
+        granted = "granted=1" in reply or reply.startswith("granted")
+        before = [one.at_s - started_s for one in found if one.granted]
+        allowed = _allowed(run.schedule, before, at_s - started_s, offset_s)
+        found.append(Request(at_s, granted, reply, allowed))
+    return tuple(found)
+
+
+def _answered_s(event: Event) -> float:
+    return float(event.fields["confirmed_s"])
+
+
+def _pump_day_s(run: Run, started_s: float) -> float:
+    """What the pump's clock showed at the start of delivery; 0 where it does not say."""
+    for event in run.records("pump"):
+        clock = float(event.fields["clock_s"])
+        if math.isfinite(clock):
+            return clock - (float(event.fields["answered_s"]) - started_s)
+    return 0.0
+
+
+def _allowed(schedule: Schedule, granted_s: Sequence[float], at_s: float, offset_s: float) -> frozenset[str]:
+    """Outcomes of the rule within the uncertainty of the moment: at the edge of a lockout or a day both are right."""
+    held = replace(_with_granted(schedule, granted_s), pump_day_offset_s=offset_s)
+    return frozenset(held.decide([at_s + shift])[0].outcome for shift in (-CLOCK_EDGE_S, 0.0, CLOCK_EDGE_S))
+
+
+def _with_granted(schedule: Schedule, granted_s: Sequence[float]) -> Schedule:
+    """The schedule with the patient boluses that the pump granted, whether or not it should have."""
+    rule = schedule.patient
+    if rule is None:
+        return schedule
+    extra = (Bolus(at_s, rule.volume_ul, rule.duration_s, "patient") for at_s in granted_s)
+    return replace(schedule, boluses=(*schedule.boluses, *extra))
+
+
+# -------------------------------------------------------------------------------------------------- boluses
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One bolus or request by the balance."""
+
+    jump: Jump
+    budget: Budget
+    left_out: str
+
+
+def _pump_checks(
+    record: GravimetricRecord, requests: Sequence[Request], excluded: Sequence[Exclusion]
+) -> tuple[list[Check], tuple[Curve, ...]]:
+    planned = record.run.schedule.boluses
+    starts = [bolus.at_s + record.started_s for bolus in planned] + [one.at_s for one in requests]
+    from_s, to_s = record.analysis
+    starts = [start for start in starts if from_s < start < to_s]
+    stroke_s = record.stroke_ul / float(record.run.params["basal_ul_per_h"]) * HOUR_S
+    t_s, volumes = record.volumes(from_s, to_s)
+    try:
+        found = block_jumps(t_s, volumes, starts, from_s, to_s, stroke_s, EDGE_S) if starts else ()
+    except RecordError as error:
+        return [_nothing(str(error))], ()
+    expected = float(record.run.params["bolus_ul"])
+    seen = [_seen(record, one, expected, excluded, stroke_s) for one in found]
+    boluses, asked = seen[: len(planned)], seen[len(planned) :]
+    checks = [*_volumes(record, boluses, expected), *_answers(requests, asked, expected), _basal(found)]
+    return checks, tuple(_curves(boluses, expected))
+
+
+def _seen(
+    record: GravimetricRecord, jump: Jump, expected_ul: float, excluded: Sequence[Exclusion], stroke_s: float
+) -> _Seen:
+    budget = jump_budget(record, [jump], stroke_s)
+    reason = ""
+    if kept(jump.before.from_s, jump.after.to_s, excluded) != [(jump.before.from_s, jump.after.to_s)]:
+        reason = "part of it is excluded"
+    elif expected_ul < LEAST_OVER_U * budget.u:
+        reason = f"expected {expected_ul:.4g} uL is under {LEAST_OVER_U:g} u of {budget.u:.2g} uL"
+    return _Seen(jump, budget, reason)
+
+
+def _volumes(record: GravimetricRecord, boluses: Sequence[_Seen], expected_ul: float) -> Iterator[Check]:
+    """Mean, largest and smallest error, and each bolus."""
+    limits = as_limits(record.dut["limits"]["bolus"])
+    used = [one for one in boluses if not one.left_out]
+    if not used:
+        note = boluses[0].left_out if boluses else "no bolus was recorded"
+        verdict = Verdict.NOT_CAPABLE if boluses and " u of " in note else Verdict.NOT_MEASURED
+        yield replace(_nothing(note), verdict=verdict, depends_on=STANDS_ON)
+        return
+    stroke_s = record.stroke_ul / float(record.run.params["basal_ul_per_h"]) * HOUR_S
+    errors = [100.0 * (one.jump.amount / expected_ul - 1.0) for one in used]
+    mean = jump_budget(record, [one.jump for one in used], stroke_s)
+    lengths = [basal.length_s for one in used for basal in (one.jump.before, one.jump.after)]
+    notes = [f"{len(used)} boluses; basal flow over {_range(lengths)} between them"]
+    if left := len(boluses) - len(used):
+        notes.append(f"{left} left out: {next(one.left_out for one in boluses if one.left_out)}")
+    fields = ("Bolus volume, mean error", math.fsum(errors) / len(errors), mean)
+    yield _error_check("bolus-mean-error", *fields, expected_ul, limits, "; ".join(notes))
+    for name, word, pick in (("max", "largest", max), ("min", "smallest", min)):
+        number = errors.index(pick(errors))
+        note = f"bolus {boluses.index(used[number]) + 1}"
+        title = f"Bolus volume, {word} error"
+        yield _error_check(f"bolus-{name}-error", title, errors[number], used[number].budget, expected_ul, limits, note)
+    for number, one in enumerate(boluses, 1):
+        if one.left_out:
+            yield reported(f"bolus-{number}", f"Bolus {number}", None, "%", one.left_out, STANDS_ON)
+            continue
+        error = 100.0 * (one.jump.amount / expected_ul - 1.0)
+        title = f"Bolus {number}, delivered against programmed"
+        yield _error_check(f"bolus-{number}", title, error, one.budget, expected_ul, limits, "")
+
+
+def _error_check(
+    name: str, title: str, error: float, budget: Budget, expected_ul: float, limits: Limits | None, note: str
+) -> Check:
+    percent = budget.scaled(title, "%", 100.0 / expected_ul)
+    return Check(
+        name=name,
+        title=title,
+        unit="%",
+        owner="dut",
+        optional=limits is None,
+        depends_on=STANDS_ON,
+        budget=percent.rows(),
+        note=note,
+        **judge(error, percent.u, percent.dof, limits),
+    )
+
+
+def _range(lengths_s: Sequence[float]) -> str:
+    low, high = min(lengths_s) / 60.0, max(lengths_s) / 60.0
+    return f"{low:.3g} min" if high - low < 0.05 else f"{low:.3g} to {high:.3g} min"
+
+
+# --------------------------------------------------------------------------------------------------- answers
+
+
+def _answers(requests: Sequence[Request], seen: Sequence[_Seen], expected_ul: float) -> Iterator[Check]:
+    """Whether the pump answered by its rule, and delivered what it answered."""
+    if not requests:
+        return
+    wrong = [one for one in requests if not one.right]
+    notes = [_said(one, number) for number, one in enumerate(requests, 1) if not one.right]
+    source = "programmed rule of the patient bolus"
+    yield _count("requests-by-rule", "Requests answered against the rule", len(wrong), source, "; ".join(notes), ())
+    blind = next((one.left_out for one in seen if one.left_out), "")
+    if len(seen) < len(requests) or blind:
+        note = blind or "not every request was followed by enough delivery"
+        verdict = Verdict.NOT_CAPABLE if " u of " in note else Verdict.NOT_MEASURED
+        yield replace(
+            reported("requests-delivered", "Requests delivered otherwise than answered", None, "1", note, STANDS_ON),
+            verdict=verdict,
+            optional=False,
+        )
+        return
+    otherwise = []
+    for number, (asked, one) in enumerate(zip(requests, seen, strict=True), 1):
+        share = one.jump.amount / expected_ul
+        title = f"Request {number}, delivered of a bolus"
+        u = one.budget.u / expected_ul
+        told = "granted" if asked.granted else "refused"
+        yield Check(
+            name=f"request-{number}",
+            title=title,
+            unit="%",
+            owner="dut",
+            optional=True,
+            depends_on=STANDS_ON,
+            note=f"{told} ({asked.told})",
+            **judge(100.0 * share, 100.0 * u, one.budget.dof, None),
+        )
+        if (share > DELIVERED_SHARE) != asked.granted:
+            otherwise.append(f"request {number} was {told}, and {one.jump.amount:.3g} uL were delivered")
+    yield _count(
+        "requests-delivered",
+        "Requests delivered otherwise than answered",
+        len(otherwise),
+        "what the pump answered",
+        "; ".join(otherwise),
+        STANDS_ON,
+    )
+
+
+def _said(request: Request, number: int) -> str:
+    ought = ", ".join(sorted(request.allowed))
+    return f"request {number} was {'granted' if request.granted else 'refused'}, by the rule: {ought}"
+
+
+def _count(name: str, title: str, count: int, source: str, note: str, depends_on: tuple[str, ...]) -> Check:
+    fields = judge(float(count), 0.0, math.inf, Limits(None, 0.0, source), SIMPLE)
+    return Check(name=name, title=title, unit="1", owner="dut", depends_on=depends_on, note=note, **fields)
+
+
+# ------------------------------------------------------------------------------------------------ small parts
+
+
+def _basal(found: Sequence[Jump]) -> Check:
+    """Mean slope between the boluses; evaporation as the station states it is taken off."""
+    lines: list[Basal] = [found[0].before, *(one.after for one in found)] if found else []
+    mean = math.fsum(one.slope_per_s for one in lines) / len(lines) * HOUR_S if lines else None
+    note = f"mean of {len(lines)} stretches" if lines else ""
+    return reported("basal-flow", "Basal flow between boluses", mean, "uL/h", note, STANDS_ON)
+
+
+def _quiet(record: GravimetricRecord) -> Iterator[Check]:
+    """Drafts and knocks, outside the boluses: a few milligrams for half a minute are a bolus's error."""
+    windows = [Exclusion(a, b, "") for a, b in record.bolus_windows]
+    noise = noise_of(record)
+    flow = float(record.run.params["basal_ul_per_h"]) / record.collected.ul_per_mg / HOUR_S
+    parts: list[tuple[FloatArray, FloatArray]] = []
+    for from_s, to_s in kept(*record.analysis, windows):
+        inside = (record.shown_t_s >= from_s) & (record.shown_t_s <= to_s)
+        parts.append((record.shown_t_s[inside], record.shown_mg[inside]))
+    yield balance_quiet(parts, flow, noise.reading_mg)
+
+
+def _curves(boluses: Sequence[_Seen], expected_ul: float) -> Iterator[Curve]:
+    used = [(number, one) for number, one in enumerate(boluses, 1) if not one.left_out]
+    if not used:
+        return
+    numbers = np.array([float(number) for number, _ in used])
+    errors = np.array([100.0 * (one.jump.amount / expected_ul - 1.0) for _, one in used])
+    u = np.array([100.0 * one.budget.expanded / expected_ul for _, one in used])
+    yield Curve(
+        "boluses",
+        "Error of each bolus",
+        Axis("bolus", "1", numbers),
+        (Axis("error", "%", errors), Axis("expanded_uncertainty", "%", u)),
+    )
