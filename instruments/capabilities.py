@@ -75,6 +75,14 @@ class PumpLink(Protocol):
         """The pump's own event log."""
 
 
+@runtime_checkable
+class ReservoirCount(Protocol):
+    """A pump that counts what is left in its reservoir, from what it was told at the last refill."""
+
+    def set_reservoir(self, volume_ul: float) -> Confirmation:
+        """Tell it what the reservoir holds now; raises InstrumentRefusal when the pump takes no such volume."""
+
+
 @dataclass(frozen=True, slots=True)
 class PressureState:
     """What a pressure controller does: regulates to a set point, only measures (shut off), or is open to ambient."""

@@ -142,6 +142,12 @@ class PumpLinkHead(VisaInstrument, Polled):
         """Deliver one bolus; "granted=0 reason=..." in the reply is a refusal by the pump's own rule."""
         return self._order(f"BOLUS kind={kind} vol={_number(volume_ul)} dur={_number(duration_s)}")
 
+    def set_reservoir(self, volume_ul: float) -> Confirmation:
+        """Tell the pump what its reservoir holds after a refill; the reply ends with what it counts from there."""
+        done = self._order(f"FILL vol={_number(volume_ul)}")
+        counted = self._question("STAT", _status).reservoir_ul
+        return Confirmation(done.command, f"{done.reply}; counts {counted:.9g} uL", done.issued_s, self.clock.now())
+
     # -- exchanges
 
     def _question(self, text: str, interpret: Callable[[Fields], T]) -> T:

@@ -30,6 +30,7 @@ class Controls:
     weight_mg: Timeline
     door_is_open: Timeline
     pusher_ul_per_h: Timeline
+    port_vent_is_open: Timeline
     needle_mm: Track
     e_stop: Timeline
 
@@ -43,6 +44,14 @@ class Controls:
     clock_step_s: Timeline
     free_flow_ul_per_h: Timeline
     pocket_share: Timeline
+    needle_short_mm: Timeline
+    needle_is_beside: Timeline
+    septum_leak_factor: Timeline
+    capacity_shift_ul: Timeline
+    count_error_ul: Timeline
+    programmed_factor: Timeline
+    label_factor: Timeline
+    scale_error: Timeline
     tip_is_open: Timeline
     slip_kpa: Timeline
     alarm_is_broken: Timeline
@@ -65,6 +74,7 @@ class Controls:
         initial = {
             "outlet_is_open": draws["valves.outlet_is_normally_open"],
             "vent_is_open": draws["valves.vent_is_normally_open"],
+            "port_vent_is_open": draws["valves.port_vent_is_normally_open"],
             "back_pressure_kpa": draws["outlet.back_pressure_kpa"],
             "bath_setpoint_degc": draws["bath.setpoint_degc"],
             "bath_is_on": 1.0,
@@ -75,6 +85,9 @@ class Controls:
             "tip_is_open": 1.0,
             "slip_kpa": draws["pump.slip_pressure_kpa"],
             "resistance_factor": 1.0,
+            "septum_leak_factor": 1.0,
+            "programmed_factor": 1.0,
+            "label_factor": 1.0,
             "transducer_height_mm": draws["outlet_transducer.height_mm"],
             "evaporation_mg_per_h": AS_DRAWN,
             "vessel_capacity_ul": draws["vessel.capacity_ul"],
@@ -101,6 +114,7 @@ class Controls:
             "valve-stuck-closed": (self.outlet_is_held, 0.0),
             "bath-off": (self.bath_is_held, 0.0),
             "e-stop": (self.e_stop_is_held, 1.0),
+            "needle-beside-port": (self.needle_is_beside, 1.0),
             "auto-zero": (self.balance_auto_zero, 1.0),
             "rig-leak": (self.leak_ul_per_s_kpa, fault.severity / 3600.0 / LEAK_KPA),
             "wrong-height": (self.transducer_height_mm, self.transducer_height_mm.at(-1) + fault.severity),
@@ -112,6 +126,13 @@ class Controls:
             "free-flow": self.free_flow_ul_per_h,
             "weak-rollers": self.slip_kpa,
             "pocket-fill": self.pocket_share,
+            "short-needle": self.needle_short_mm,
+            "septum-coring": self.septum_leak_factor,
+            "over-fill": self.capacity_shift_ul,
+            "reservoir-count": self.count_error_ul,
+            "programming-error": self.programmed_factor,
+            "wrong-concentration": self.label_factor,
+            "syringe-scale": self.scale_error,
             "leak": self.leak_fraction,
             "kink": self.resistance_factor,
             "dry-evaporation-trap": self.evaporation_mg_per_h,

@@ -231,8 +231,57 @@ def _kinds() -> Iterable[FaultKind]:
     )
     yield FaultKind("out-of-level", "rig", "plant", 0.5, 0.0, 5.0, "deg", "The reference balance is tilted by this.")
     yield FaultKind("e-stop", "rig", "plant", 1.0, 1.0, 1.0, "1", "Somebody presses the emergency stop.")
+    yield from _refill_kinds()
     yield from _wire_kinds()
     yield from _daq_kinds()
+
+
+def _refill_kinds() -> Iterable[FaultKind]:
+    """What goes wrong at a refill: at the port, with the needle, the filling, the program, the count, the scale."""
+    rows: tuple[tuple[str, Owner, float, float, float, str, str], ...] = (
+        ("septum-coring", "dut", 1000.0, 1.0, 1.0e6, "1", "The septum leaks this multiple of what its punctures make."),
+        (
+            "over-fill",
+            "dut",
+            -3000.0,
+            -19000.0,
+            20000.0,
+            "uL",
+            "The reservoir's valve closes so far above its capacity.",
+        ),
+        (
+            "reservoir-count",
+            "dut",
+            3000.0,
+            -40000.0,
+            40000.0,
+            "uL",
+            "The pump stores so much more than it was filled with.",
+        ),
+        ("short-needle", "rig", 5.0, 0.5, 30.0, "mm", "The refill needle is too short by this."),
+        ("needle-beside-port", "rig", 1.0, 1.0, 1.0, "1", "The refill needle goes beside the port."),
+        ("syringe-scale", "rig", 0.05, -0.5, 0.5, "1", "The scale for syringes reads so much too high."),
+        (
+            "wrong-concentration",
+            "record",
+            4.0,
+            0.01,
+            100.0,
+            "1",
+            "The vial holds, and says, this multiple of the order.",
+        ),
+        (
+            "programming-error",
+            "record",
+            2.0,
+            0.01,
+            100.0,
+            "1",
+            "Somebody changes the rates of a started pump to this multiple.",
+        ),
+    )
+    for name, owner, severity, low, high, unit, what in rows:
+        yield FaultKind(name, owner, "plant", severity, low, high, unit, what)
 
 
 def _wire_kinds() -> Iterable[FaultKind]:

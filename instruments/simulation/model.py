@@ -19,9 +19,11 @@ from instruments.simulation.parameters import PlantParameters
 from instruments.simulation.pump import Pump, PumpFaults
 from instruments.simulation.reservoir import Reservoir
 from instruments.simulation.sensors import FlowSensor, FlowState, Transducer
+from instruments.simulation.septum import SeptumLeak, SeptumState
 from instruments.simulation.signal import FloatArray
 from instruments.simulation.stage import Stage
-from instruments.simulation.syringe import RefillPort, RefillState, Syringe, SyringeState
+from instruments.simulation.stepping import running_sum
+from instruments.simulation.syringe import AtReservoir, PortSettings, RefillPort, RefillState, Syringe, SyringeState
 from instruments.simulation.weighing import Fluid, Weighing, WeighingSettings, WeighingState
 
 Columns = dict[str, FloatArray]
@@ -45,6 +47,8 @@ class PlantState:
     flow: FlowState
     syringe: SyringeState
     refill: RefillState
+    septum: SeptumState
+    pump_mg: float
     deflections: tuple[float, ...]
 
 
@@ -69,7 +73,15 @@ class Model:
         kind = parameters.text("pump.kind")
         self.thermocouple = parameters.text("thermocouple.type")
         self._refills = parameters.text("pusher.at") == "reservoir"
-        own = PumpFaults(controls.stalled, controls.reset, controls.battery_low, controls.clock_step_s)
+        self._needle_is_held = parameters.text("pusher.needle") == "stage"
+        own = PumpFaults(
+            controls.stalled,
+            controls.reset,
+            controls.battery_low,
+            controls.clock_step_s,
+            controls.programmed_factor,
+            controls.count_error_ul,
+        )
         self.pump = Pump(parameters, draws, own, lock, changed, now)
         self.reservoir = Reservoir(draws)
         self._drive: Drive = DRIVES[kind](self.pump, draws, self.reservoir, controls.stalled, controls.ratio)
@@ -79,10 +91,12 @@ class Model:
         self.fluid = Fluid(draws)
         self._weighing = Weighing(draws, noise, self.fluid, _vessel(controls))
         self._syringe = Syringe(draws, self.fluid, controls.pusher_ul_per_h)
-        self._port = RefillPort(draws, controls.pocket_share)
+        port = PortSettings(controls.pocket_share, controls.port_vent_is_open, controls.capacity_shift_ul)
+        self._port = RefillPort(draws, noise, port)
+        self._septum = SeptumLeak(draws, controls.septum_leak_factor)
         self._flow_sensor = FlowSensor(draws, noise, controls.sensor_drift_per_day)
         self.transducers = {section: Transducer(section, draws) for section in TRANSDUCERS}
-        self.stage = Stage(draws, noise, controls.needle_mm)
+        self.stage = Stage(draws, noise, controls.needle_mm, controls.needle_short_mm, controls.needle_is_beside)
         room = np.array([draws["laboratory.temperature_degc"]])
         self._kpa_per_mm = float(self.fluid.density_kg_per_m3(room)[0]) * GRAVITY * 1e-6
 
@@ -99,6 +113,8 @@ class Model:
             self._flow_sensor.start(),
             SyringeState(),
             RefillState(),
+            SeptumState(),
+            0.0,
             (line.p1_kpa - column_kpa, self.reservoir.nominal_kpa, self.controls.back_pressure_kpa.at(-1)),
         )
 
@@ -107,18 +123,27 @@ class Model:
         k0 = chunk * CHUNK
         fill_ul = self.draws["reservoir.fill_ul"]
         env, environment = self._environment.advance(state.environment, chunk)
-        left_ul = fill_ul - state.line.pump_ul + state.refill.refilled_ul
+        left_ul = fill_ul - state.line.pump_ul + state.refill.refilled_ul - state.septum.leak_ul
         around = PumpSurroundings(env, left_ul, state.line.p1_kpa)
         supply, drive = self._drive.advance(state.drive, k0, around)
         plunger = self._syringe.plunger_ul(k0, env)
         at_port, at_line = (plunger, None) if self._refills else (None, plunger)
         path, line = self._line.advance(state.line, k0, supply, env, left_ul, at_line)
-        port, through_needle, refill = self._port.advance(state.refill, k0, at_port, left_ul, path.pump_ul)
-        pushed, syringe = self._syringe.advance(state.syringe, through_needle if self._refills else at_line, env)
+        place = np.arange(k0, k0 + CHUNK + 1, dtype=np.float64)
+        punctures = self.stage.punctures(place[1:])
+        reached = self.stage.reaches(place) if self._needle_is_held else np.full(CHUNK + 1, self._refills)
+        start_kpa = float(self.reservoir.pressure_kpa(np.array([left_ul]), env.bath_degc[:1], env.pressure_kpa[:1])[0])
+        at = AtReservoir(left_ul, start_kpa, path.pump_ul, reached[1:], punctures)
+        port, from_syringe, refill = self._port.advance(state.refill, k0, at_port, at)
+        pushed, syringe = self._syringe.advance(state.syringe, from_syringe if self._refills else at_line, env)
         weighed, weighing = self._weighing.advance(state.weighing, chunk, path.line_step_ul, path.tip_air, env)
         flow, air, flow_state = self._flow_sensor.advance(state.flow, chunk, path.line_step_ul, path.sensor_air, env)
-        reservoir_ul = fill_ul - path.pump_ul + port.refilled_ul
+        reservoir_ul = fill_ul - path.pump_ul + port.refilled_ul - state.septum.leak_ul
         reservoir_kpa = self.reservoir.pressure_kpa(reservoir_ul, env.bath_degc, env.pressure_kpa)
+        leak, septum = self._septum.advance(state.septum, k0, punctures, reservoir_kpa)
+        reservoir_ul = reservoir_ul - (leak.leak_ul - state.septum.leak_ul)
+        gained_ul = np.diff(port.refilled_ul) - np.diff(path.pump_ul) - np.diff(leak.leak_ul)
+        pump_mg = running_sum(gained_ul * (self.fluid.density_kg_per_m3(env.bath_degc[1:]) * 1e-3), state.pump_mg)
         back_kpa = self.controls.back_pressure_kpa.over(k0 - 1, k0 + CHUNK)
         height_mm = self.controls.transducer_height_mm.over(k0 - 1, k0 + CHUNK)
         felt = (path.p1_kpa - self._kpa_per_mm * height_mm, reservoir_kpa, back_kpa)
@@ -126,16 +151,23 @@ class Model:
             transducer.deflect(pressure, start)
             for transducer, pressure, start in zip(self.transducers.values(), felt, state.deflections, strict=True)
         ]
-        columns: Columns = {f.name: getattr(p, f.name) for p in (env, path, port, pushed, weighed) for f in fields(p)}
+        columns: Columns = {
+            f.name: getattr(p, f.name) for p in (env, path, port, pushed, weighed, leak) for f in fields(p)
+        }
         columns |= dict(zip(TRANSDUCERS, deflections, strict=True))
         columns |= {"flow": flow, "air": air, "reservoir_kpa": reservoir_kpa, "back_kpa": back_kpa}
-        columns |= {"reservoir_ul": reservoir_ul, "height_mm": height_mm}
-        columns["pusher_kpa"] = self._port.pressure_kpa(port, reservoir_kpa) if self._refills else path.p1_kpa
+        columns |= {"reservoir_ul": reservoir_ul, "height_mm": height_mm, "pump_mg": pump_mg}
+        columns["capillary_mm"] = self._septum.capillary_mm(leak.leak_ul_per_kpa, env)
+        refill_kpa = self._port.pressure_kpa(port, reservoir_kpa, reached)
+        columns |= {"refill_kpa": refill_kpa, "pusher_kpa": refill_kpa if self._refills else path.p1_kpa}
         columns["programmed_ul"] = self.pump.commanded_ul(k0, k0 + CHUNK)
         for name in ("line_step_ul", "sensor_air", "tip_air"):
             del columns[name]
         ends = tuple(float(deflection[-1]) for deflection in deflections)
-        return columns, PlantState(environment, drive, line, weighing, flow_state, syringe, refill, ends)
+        end = PlantState(
+            environment, drive, line, weighing, flow_state, syringe, refill, septum, float(pump_mg[-1]), ends
+        )
+        return columns, end
 
 
 def _path(controls: Controls) -> Settings:

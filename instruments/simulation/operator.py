@@ -27,8 +27,6 @@ SETTINGS: dict[str, tuple[str, float | str]] = {
     "close-door": ("door_open", 0.0),
     "press-e-stop": ("e_stop", 1.0),
     "release-e-stop": ("e_stop", 0.0),
-    "insert-needle": ("needle_mm", "depth_mm"),
-    "withdraw-needle": ("needle_mm", 0.0),
     "switch-bath-on": ("bath_is_on", 1.0),
     "switch-bath-off": ("bath_is_on", 0.0),
     "set-bath": ("bath_setpoint_degc", "temperature_degc"),
@@ -38,13 +36,27 @@ SETTINGS: dict[str, tuple[str, float | str]] = {
 MEASUREMENTS: dict[str, tuple[str, str, float, float]] = {
     # action -> truth of the plant, its unit, standard deviation of a reading, and its resolution
     "measure-height": ("transducer_height_mm", "mm", 0.3, 0.5),
-    "weigh-syringe": ("syringe_mass_mg", "mg", 0.5, 1.0),
+    "weigh-syringe": ("syringe_shown_mg", "mg", 0.5, 1.0),
+    "read-capillary": ("capillary_mm", "mm", 0.1, 0.1),
+    "weigh-pump": ("pump_mass_gain_mg", "mg", 0.2, 0.1),
 }
 
 BY_HAND = {"needle_mm": 5.0, "back_pressure_kpa": 5.0}
-"""How fast a hand moves what cannot jump, a second."""
+"""How fast a hand moves what cannot jump, a second, where the prompt does not say."""
 
-WORK_S = {"change-vessel": 40.0, "program-pump": 60.0, "measure-height": 20.0, "weigh-syringe": 30.0}
+GRADUATED_UL = 40_000.0
+GRADUATION_UL = 100.0
+GRADUATION_ERROR_UL = 200.0
+"""A syringe's graduation: where its plunger stands at the start, one mark, and how far a reading may be off."""
+
+WORK_S = {
+    "change-vessel": 40.0,
+    "program-pump": 60.0,
+    "measure-height": 20.0,
+    "weigh-syringe": 30.0,
+    "weigh-pump": 60.0,
+    "read-capillary": 20.0,
+}
 """Time that an action takes besides the reaction."""
 
 ACTS = 0.6
@@ -83,6 +95,11 @@ class SimulatedOperator:
             "start-pump": self._programmer.start,
             "stop-pump": self._programmer.stop,
             "request-bolus": self._programmer.bolus,
+            "scan-vial": self._scan_vial,
+            "read-syringe": self._read_syringe,
+            "insert-needle": self._insert_needle,
+            "withdraw-needle": self._withdraw_needle,
+            "puncture-series": self._puncture_series,
         }
 
     def respond(self, action: str, kind: str, unit: str, details: Details, asked_s: float) -> tuple[float, Value]:
@@ -132,7 +149,48 @@ class SimulatedOperator:
         if unit != its_unit:
             raise OperatorError(f'the simulated operator measures this in {its_unit}, not in "{unit}"')
         z = float(self._noise.normals("operator's reading", self._asked, 1)[0])
-        return round((self._plant.truth[quantity].at(t) + sd * z) / resolution) * resolution
+        true = self._plant.truth[quantity].at(t)
+        if quantity == "syringe_shown_mg":
+            sd = self._plant.draws["pusher.scale_sd_mg"]
+            true *= 1.0 + self._plant.truth["scale_error"].at(t)
+        return round((true + sd * z) / resolution) * resolution
+
+    def _read_syringe(self, _: Details, t: float) -> Value:
+        """Where the plunger stands on the syringe's graduation, in uL."""
+        z = float(self._noise.generator(f"operator's graduation {self._asked}").uniform(-1.0, 1.0))
+        left_ul = GRADUATED_UL - self._plant.truth["pushed_volume_ul"].at(t)
+        return round((left_ul + GRADUATION_ERROR_UL * z) / GRADUATION_UL) * GRADUATION_UL
+
+    def _scan_vial(self, _: Details, t: float) -> Value:
+        """What the label of the vial says, as a scanner types it."""
+        drug, labelled = self._plant.text("vial.drug"), self._plant.draws["vial.concentration_ug_per_ml"]
+        if drug == "none":
+            return "none"
+        return f"{drug} {labelled * self._plant.truth['label_factor'].at(t):.6g} ug/mL"
+
+    # -- the needle
+
+    def _insert_needle(self, details: Details, t: float) -> Value:
+        self._move_needle(number(details, "depth_mm"), details, t)
+        return DONE
+
+    def _withdraw_needle(self, details: Details, t: float) -> Value:
+        self._move_needle(0.0, details, t)
+        return DONE
+
+    def _puncture_series(self, details: Details, t: float) -> Value:
+        """Puncture ``count`` times, to ``depth_mm`` and out again, one after the other."""
+        depth_mm, speed = number(details, "depth_mm"), _speed(details)
+        cycle_s = 2.0 * math.ceil(depth_mm / speed * 10.0 + 1.0) / 10.0
+        for k in range(int(number(details, "count"))):
+            self._move_needle(depth_mm, details, t + k * cycle_s)
+            self._move_needle(0.0, details, t + (k + 0.5) * cycle_s)
+        return DONE
+
+    def _move_needle(self, to_mm: float, details: Details, t: float) -> None:
+        needle = self._plant.actuators["needle_mm"]
+        assert isinstance(needle, PlantMover)
+        needle.ramp(to_mm, _speed(details), t)
 
     def _change_vessel(self, _: Details, t: float) -> Value:
         """Lift the vessel with what it has caught, and put one of the same kind in its place 10 s later."""
@@ -149,6 +207,11 @@ class SimulatedOperator:
             actuator.ramp(value, BY_HAND[name], t)
         else:
             actuator.write(value, t)
+
+
+def _speed(details: Details) -> float:
+    """How fast the stage is to move, in mm/s."""
+    return number(details, "speed_mm_per_s") if "speed_mm_per_s" in details else BY_HAND["needle_mm"]
 
 
 def number(details: Details, name: str) -> float:

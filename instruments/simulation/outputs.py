@@ -131,6 +131,15 @@ def _pressure_instruments(model: Model) -> Iterator[Output]:
     yield Output(
         "pusher_pressure_kpa", "kPa", "gauge pressure that the syringe pump pushes against", _column("pusher_kpa")
     )
+    gain, zero = 1.0 + d["refill_transducer.gain_error"], d["refill_transducer.zero_error_kpa"]
+    low, span = d["refill_transducer.low_kpa"], d["refill_transducer.high_kpa"] - d["refill_transducer.low_kpa"]
+    yield Output(
+        "refill_pressure_v",
+        "V",
+        "gauge pressure in the refill line, 0-5 V",
+        lambda columns, _: (columns["refill_kpa"] * gain + zero - low) * (5.0 / span),
+        d["refill_transducer.noise_kpa"] * 5.0 / span,
+    )
 
 
 def _climate_instruments(model: Model) -> Iterator[Output]:
@@ -161,7 +170,20 @@ def _stage(model: Model) -> Iterator[Output]:
     force, position = model.stage.force_n, model.stage.position_mm
     noise = model.draws["stage.noise_n"]
     yield Output("stage_force_n", "N", "force on the needle", _at_any_moment(force), noise, moment=force)
-    yield Output("stage_position_mm", "mm", "position of the needle's tip", _at_any_moment(position), moment=position)
+    yield Output("stage_position_mm", "mm", "position of the stage", _at_any_moment(position), moment=position)
+    travel_mm, off_mm = model.draws["stage.travel_mm"], model.draws["stage.position_error_mm"]
+
+    def volts(place: FloatArray) -> FloatArray:
+        return (position(place) + off_mm) * (10.0 / travel_mm)
+
+    yield Output(
+        "stage_position_v",
+        "V",
+        "position of the stage by its potentiometer, 0-10 V",
+        _at_any_moment(volts),
+        model.draws["stage.position_noise_mm"] * 10.0 / travel_mm,
+        moment=volts,
+    )
 
 
 def _digital(model: Model) -> Iterator[Output]:
@@ -245,6 +267,11 @@ _TRUTH = (
     ("inflow_volume_ul", "uL", "inflow_ul", "the same at the pump's temperature"),
     ("pushed_mass_mg", "mg", "pushed_mg", "mass that has left the syringe"),
     ("syringe_mass_mg", "mg", "syringe_mg", "mass of the syringe"),
+    ("syringe_shown_mg", "mg", "syringe_shown_mg", "what a right scale shows of the syringe"),
+    ("vented_volume_ul", "uL", "vented_ul", "volume that left by the vent of the refill line"),
+    ("septum_leak_volume_ul", "uL", "leak_ul", "volume that the reservoir lost through the septum"),
+    ("pump_mass_gain_mg", "mg", "pump_mg", "mass that the pump has gained"),
+    ("capillary_mm", "mm", "capillary_mm", "meniscus in the capillary of the coupon fixture"),
     ("refilled_volume_ul", "uL", "refilled_ul", "volume that the reservoir has taken from the needle"),
     ("pocket_volume_ul", "uL", "pocket_ul", "volume that went beside the refill port"),
     ("reservoir_volume_ul", "uL", "reservoir_ul", "volume in the reservoir"),
@@ -264,6 +291,9 @@ _TRUTH = (
 def _truth(model: Model) -> Iterator[Output]:
     for name, unit, column, description in _TRUTH:
         yield Output(f"truth_{name}", unit, description, _column(column))
+    label, scale = _setting(model.controls.label_factor), _setting(model.controls.scale_error)
+    yield Output("truth_label_factor", "1", "concentration on the vial over that of the fluid's file", label, held=True)
+    yield Output("truth_scale_error", "1", "relative error of the scale for syringes", scale, held=True)
     punctures = model.stage.punctures
     yield Output(
         "truth_punctures", "1", "punctures of the septum", _at_any_moment(punctures), held=True, moment=punctures

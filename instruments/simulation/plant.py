@@ -176,6 +176,7 @@ class Plant:
         self._spacing = 1
         self._foreseen = -math.inf
         self._signals: dict[str, PlantSignal] = {}
+        self._parameters = parameters
         self._model = Model(parameters, self._noise, self.faults, self.lock, self._cut_back, clock.now)
         self._states: dict[int, PlantState] = {0: self._model.start()}
         self._signals = {o.name: PlantSignal(self, o, self._noise) for o in outputs(self._model)}
@@ -216,6 +217,10 @@ class Plant:
                 "pusher_ul_per_h": controls.pusher_ul_per_h.at(k),
                 "back_pressure_kpa": controls.back_pressure_kpa.at(k),
             }
+
+    def text(self, name: str) -> str:
+        """A parameter that is a word."""
+        return self._parameters.text(name)
 
     def density_kg_per_m3(self, temperature_degc: float) -> float:
         """True density of the fluid, with what the seed drew: truth volumes at a reference temperature follow."""
@@ -264,6 +269,7 @@ class Plant:
         return {
             "outlet_valve": valve(controls.outlet_is_open, draws["valves.outlet_is_normally_open"]),
             "vent_valve": valve(controls.vent_is_open, draws["valves.vent_is_normally_open"]),
+            "port_vent_valve": valve(controls.port_vent_is_open, draws["valves.port_vent_is_normally_open"]),
             "diverter_valve": valve(controls.is_diverted, 0.0),
             "back_pressure_kpa": PlantMover(self, controls.back_pressure_kpa),
             "pusher_ul_per_h": setting(controls.pusher_ul_per_h),

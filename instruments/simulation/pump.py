@@ -6,7 +6,7 @@ What its mechanism then delivers is in `drive`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
@@ -66,13 +66,16 @@ class PumpFaults:
     """What goes wrong with the pump that it knows of itself, from its moment on.
 
     ``stalled`` and ``battery_low`` are 1, ``reset`` is 1 from when it falls back to its reset rate, and
-    ``clock_step_s`` is how far its clock jumps.
+    ``clock_step_s`` is how far its clock jumps.  Whoever starts it lets somebody multiply its rates by
+    ``programmed_factor``, and ``count_error_ul`` is added to the volume that it stores at a refill.
     """
 
     stalled: Timeline
     reset: Timeline
     battery_low: Timeline
     clock_step_s: Timeline
+    programmed_factor: Timeline
+    count_error_ul: Timeline
 
 
 class Pump:
@@ -110,6 +113,7 @@ class Pump:
         self.hears: Callable[[float], tuple[bool, tuple[float, ...]]] = lambda _: (False, ())
         """Whether the occlusion alarm sounds at a moment, and when it began to until then."""
         self._commands: list[_Command] = []
+        self._fills: list[tuple[float, float]] = []  # when, and up to which commanded volume its reservoir lasts then
         self._grants: list[float] = []  # times of the pump's clock at which a patient bolus was granted
         self._spoken: list[tuple[float, str]] = []
         for timeline, what in ((faults.reset, "reset"), (faults.clock_step_s, "clock")):
@@ -137,6 +141,16 @@ class Pump:
         """Stop the motor; a gas-driven pump has none and flows on."""
         self._command(_Command(index_of_command(t), t, "stop"), "delivery stopped")
 
+    def fill(self, volume_ul: float, t: float) -> None:
+        """Store what the reservoir holds after a refill; the count goes down from there.  Raises `ProgramError`."""
+        capacity_ul = self._d["reservoir.capacity_ul"]
+        if not 0.0 <= volume_ul <= capacity_ul:
+            raise ProgramError(f"a reservoir of {capacity_ul:g} uL does not hold {volume_ul:g} uL")
+        with self._lock:
+            stored_ul = volume_ul + self._faults.count_error_ul.at(index_at(t))
+            self._fills.append((t, self._commanded_ul(t) + stored_ul))
+            self._spoken.append((t, f"reservoir filled: {stored_ul:g} uL"))
+
     def bolus(self, volume_ul: float, duration_s: float, kind: BolusKind, t: float) -> str:
         """Request a bolus; "ok" or "refused:" and the reason."""
         era = self._era(t)
@@ -163,7 +177,7 @@ class Pump:
             running=era.running,
             mode="stopped" if era.program is None else era.program.mode,
             delivered_ul=delivered,
-            reservoir_ul=max(0.0, self._d["reservoir.fill_ul"] - delivered),
+            reservoir_ul=max(0.0, self._lasts_ul(t) - delivered),
             alarms=self._alarms(t, era, commanded),
             clock_s=self.clock_s(t),
             stroke_ul=self._stroke_ul,
@@ -172,12 +186,15 @@ class Pump:
     def program(self, t: float) -> DeliveryProgram | None:
         """The stored program without boluses that were requested since, None before the first one."""
         stored: DeliveryProgram | None = None
+        held: DeliveryProgram | None = None
         for command in self._in_order():
             if command.t <= t and command.what == "load":
-                stored = command.program
+                stored = held = command.program
             elif command.t <= t and command.what == "reset":
-                stored = self._reset_program()
-        return stored
+                stored = held = self._reset_program()
+            elif command.t <= t and command.what == "start":
+                held = self._meddled(stored, command.k)
+        return held
 
     def log(self) -> list[tuple[float, str]]:
         """The pump's log until now, oldest first."""
@@ -262,7 +279,9 @@ class Pump:
             elif command.what == "clock":
                 eras.append(self._jumped(era, command, done_ul))
             elif not gas:
-                eras.append(replace(fresh, program=self._as_loaded(era), running=command.what == "start"))
+                starts, held = command.what == "start", self._as_loaded(era)
+                held = self._meddled(held, command.k) if starts else held
+                eras.append(replace(fresh, program=held, running=starts))
         return eras
 
     def _jumped(self, era: _Era, command: _Command, done_ul: float) -> _Era:
@@ -277,6 +296,14 @@ class Pump:
         """The era's program without the boluses that were requested while it ran."""
         loads = [c for c in self._in_order() if c.what in ("load", "reset") and c.k <= era.k]
         return loads[-1].program or self._reset_program() if loads else era.program
+
+    def _meddled(self, program: DeliveryProgram | None, k: int) -> DeliveryProgram | None:
+        """The program after somebody has changed the rates of the pump that was just started."""
+        factor = self._faults.programmed_factor.at(k)
+        if program is None or factor == 1.0:
+            return program
+        steps = tuple((at, rate * factor) for at, rate in program.steps)
+        return replace(program, rate_ul_per_h=program.rate_ul_per_h * factor, steps=steps)
 
     def _reset_program(self) -> DeliveryProgram:
         return DeliveryProgram("continuous", self._d["pump.reset_rate_ul_per_h"])
@@ -349,7 +376,7 @@ class Pump:
         return "ok" if len(today) < rule.max_per_day else "refused:daily-maximum"
 
     def _alarms(self, t: float, era: _Era, commanded_ul: float) -> tuple[str, ...]:
-        left_ul = self._d["reservoir.fill_ul"] - commanded_ul
+        left_ul = self._lasts_ul(t) - commanded_ul
         told = [c.what for c in self._in_order() if c.t <= t and c.what in ("load", "reset")]
         alarms = {
             "empty-reservoir": left_ul <= 0.0,
@@ -363,10 +390,8 @@ class Pump:
 
     def _noticed(self, t: float) -> list[tuple[float, str]]:
         """What the pump notices by itself until ``t``."""
-        fill = self._d["reservoir.fill_ul"]
         noticed = [
-            (self._reached_s(fill - self._d["reservoir.alarm_volume_ul"], t), "alarm low-reservoir: calculated"),
-            (self._reached_s(fill, t), "alarm empty-reservoir: calculated"),
+            *self._ran_low(t),
             (self._stall_noticed_s(), "alarm stall: the rotor does not turn"),
             (_onset_s(self._faults.battery_low), "alarm low-battery: replace the pump within 90 days"),
         ]
@@ -381,6 +406,22 @@ class Pump:
             if c.what == "reset"
         ]
         return noticed
+
+    def _lasts_ul(self, t: float) -> float:
+        """Commanded volume at which the pump counts its reservoir empty, as it stands at ``t``."""
+        filled = [lasts_ul for at, lasts_ul in self._fills if at <= t]
+        return filled[-1] if filled else self._d["reservoir.fill_ul"]
+
+    def _ran_low(self, t: float) -> Iterator[tuple[float, str]]:
+        """When its count ran low and out between one refill and the next, until ``t``."""
+        begins = [(-math.inf, self._d["reservoir.fill_ul"]), *self._fills]
+        ends = [at for at, _ in self._fills] + [math.inf]
+        for (begin, lasts_ul), end in zip(begins, ends, strict=True):
+            low_ul = lasts_ul - self._d["reservoir.alarm_volume_ul"]
+            for volume_ul, what in ((low_ul, "low-reservoir"), (lasts_ul, "empty-reservoir")):
+                at = max(self._reached_s(volume_ul, t), begin)
+                if at < end and at < math.inf:
+                    yield at, f"alarm {what}: calculated"
 
     def _stall_noticed_s(self) -> float:
         return _onset_s(self._faults.stalled) + self._d["pump.stall_detection_s"]

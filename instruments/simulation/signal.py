@@ -148,6 +148,9 @@ class PumpUnderTest(Protocol):
         The volume and duration of a patient bolus are those of the program's rule; what is asked for is ignored.
         """
 
+    def fill(self, volume_ul: float, t: float) -> None:
+        """Store what the reservoir holds after a refill.  Raises `ProgramError`."""
+
     def state(self, t: float) -> PumpState:
         """What the pump would tell a programmer at ``t``."""
 

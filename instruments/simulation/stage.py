@@ -3,7 +3,8 @@
 The force is a function of the needle's position and of what has happened before, known at any moment: nothing here
 runs on the plant's grid but the commands.  On the way in the septum gives way like a spring until it is pierced; the
 force drops to the friction along the shaft, which turns its sign with the motion; at the bottom of the reservoir the
-needle meets a stop.
+needle meets a stop.  A needle that is too short stays behind the stage; one that goes beside the port meets nothing but
+the gel that stands for tissue.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from instruments.simulation.grid import Leg, Track
+from instruments.simulation.grid import Leg, Timeline, Track
 from instruments.simulation.noise import Noise
 from instruments.simulation.parameters import Draws
 from instruments.simulation.signal import FloatArray
@@ -39,12 +40,17 @@ class Septum:
 
 @dataclass(frozen=True, slots=True)
 class _Phase:
-    """An even motion in which the force has one form, from the grid place ``start`` (a share of an index) on."""
+    """An even motion in which the force has one form, from the grid place ``start`` (a share of an index) on.
+
+    ``position_mm`` is that of the tip, which stays ``behind_mm`` behind the stage.
+    """
 
     start: float
     position_mm: float
     slope: float  # mm an interval
     septum: Septum
+    behind_mm: float = 0.0
+    beside: bool = False
 
 
 class Stage:
@@ -52,12 +58,25 @@ class Stage:
 
     Parameters
     ----------
-    needle_mm : position of the needle's tip, growing on its way into the port.
+    needle_mm : position of the stage, which is that of the tip of a needle of the right length, growing on its way in.
+    short_mm : by how much the needle is too short; what it is when a motion begins holds for the motion.
+    beside : 1 while the needle goes beside the port; likewise.
     """
 
-    def __init__(self, draws: Draws, noise: Noise, needle_mm: Track) -> None:
+    def __init__(
+        self,
+        draws: Draws,
+        noise: Noise,
+        needle_mm: Track,
+        short_mm: Timeline | None = None,
+        beside: Timeline | None = None,
+    ) -> None:
         self._noise = noise
         self._track = needle_mm
+        self._short_mm = short_mm or Timeline(0.0)
+        self._beside = beside or Timeline(0.0)
+        self._through_mm = draws["septum.surface_mm"] + draws["septum.thickness_mm"]
+        self._gel_n_per_mm = draws["septum.gel_n_per_mm"]
         self._surface_mm = draws["septum.surface_mm"]
         self._give_mm = draws["septum.give_mm"]
         self._peak_n = draws["septum.peak_force_n"]
@@ -88,9 +107,9 @@ class Stage:
         return force * self._gain + self._zero_n
 
     def position_mm(self, place: FloatArray) -> FloatArray:
-        """Position of the tip at places on the grid."""
+        """Position of the stage at places on the grid."""
         phases, index = self._phases_at(place)
-        start, position, slope = np.array([(p.start, p.position_mm, p.slope) for p in phases]).T
+        start, position, slope = np.array([(p.start, p.position_mm + p.behind_mm, p.slope) for p in phases]).T
         values: FloatArray = position[index] + slope[index] * (place - start[index])
         return values
 
@@ -98,6 +117,16 @@ class Stage:
         """Punctures of the septum until then, those before the run included."""
         phases, index = self._phases_at(place)
         return np.array([phase.septum.punctures for phase in phases], dtype=np.float64)[index]
+
+    def reaches(self, place: FloatArray) -> npt.NDArray[np.bool_]:
+        """Whether the needle ends in the reservoir then: it is through the septum with its whole bevel."""
+        phases, index = self._phases_at(place)
+        inside = np.array([phase.septum.inside and not phase.beside for phase in phases])
+        if not inside.any():
+            return np.zeros(len(place), dtype=bool)
+        behind = np.array([phase.behind_mm for phase in phases])
+        reached: npt.NDArray[np.bool_] = inside[index] & (self.position_mm(place) - behind[index] >= self._through_mm)
+        return reached
 
     # -- history
 
@@ -126,12 +155,15 @@ class Stage:
 
     def _passed(self, leg: Leg, septum: Septum) -> Iterator[_Phase]:
         """Phases of a leg, and a last one with the state in which it leaves the septum."""
-        start, position = float(leg.start), leg.value
+        behind, beside = self._short_mm.at(leg.start), self._beside.at(leg.start) > 0.0
+        start, position = float(leg.start), leg.value - behind
         end_mm = position + leg.slope * (leg.end - leg.start) if leg.slope else position
-        septum = self._jumped(septum, position)
+        septum = Septum(septum.punctures) if beside else self._jumped(septum, position)
         while True:
-            yield _Phase(start, position, leg.slope, septum)
-            turn_mm = self._next_turn_mm(septum, position, leg.slope)
+            yield _Phase(start, position, leg.slope, septum, behind, beside)
+            turn_mm = math.copysign(math.inf, leg.slope)
+            if not beside:
+                turn_mm = self._next_turn_mm(septum, position, leg.slope)
             if not leg.slope or (turn_mm - end_mm) * leg.slope >= 0.0:
                 yield _Phase(leg.end, end_mm, 0.0, self._dragged(septum, end_mm))
                 return
@@ -182,6 +214,9 @@ class Stage:
         return np.clip(force, -self._friction_n, self._friction_n)
 
     def _force_at(self, phase: _Phase, position: FloatArray) -> FloatArray:
+        if phase.beside:
+            gel: FloatArray = self._gel_n_per_mm * np.maximum(position - self._surface_mm, 0.0)
+            return gel
         stop = self._stop_n_per_mm * np.maximum(position - self._stop_mm, 0.0)
         if phase.septum.inside:
             return self._friction(phase.septum, position) + stop

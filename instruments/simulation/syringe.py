@@ -4,7 +4,8 @@ The syringe has the laboratory's temperature; what it pushes counts in the plant
 volumes do, so that no mass is lost.  At the access port its flow is a source of the line.  At the refill port the
 plunger's volume is book-kept interval by interval: what the reservoir cannot take when its valve has closed at
 capacity is held in syringe and needle under pressure, and what it cannot give is a vacuum there; both go in or come
-back before anything else moves.
+back before anything else moves.  A needle that does not reach the reservoir gives all of it to the pocket and draws
+nothing; an open vent takes what the syringe gives, and what the reservoir presses back through the needle.
 """
 
 from __future__ import annotations
@@ -12,14 +13,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from instruments.simulation.environment import EnvironmentChunk
 from instruments.simulation.grid import CHUNK, DT_S, Timeline
+from instruments.simulation.noise import Noise
 from instruments.simulation.parameters import Draws
-from instruments.simulation.properties import STANDARD_ATMOSPHERE_KPA, water_density
+from instruments.simulation.properties import STANDARD_ATMOSPHERE_KPA, air_density, water_density
 from instruments.simulation.signal import FloatArray
 from instruments.simulation.stepping import running_sum
 from instruments.simulation.weighing import Fluid
+
+STEEL_KG_PER_M3 = 8000.0
+"""Conventional density of the weights with which scales are adjusted."""
+
+BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +43,15 @@ class SyringeState:
 class SyringeChunk:
     """The syringe at the n + 1 grid points of a chunk.
 
-    ``pushed_ul`` is the volume at the syringe's temperature, ``inflow_ul`` the same at the pump's.
+    ``pushed_ul`` is the volume at the syringe's temperature, ``inflow_ul`` the same at the pump's.  A scale shows
+    ``syringe_shown_mg``: what has left took its buoyancy with it.
     """
 
     pushed_ul: FloatArray
     inflow_ul: FloatArray
     pushed_mg: FloatArray
     syringe_mg: FloatArray
+    syringe_shown_mg: FloatArray
 
 
 class Syringe:
@@ -75,7 +85,14 @@ class Syringe:
         starts = (state.pushed_ul, state.inflow_ul, state.pushed_mg)
         pushed, inflow, mass = map(running_sum, steps, starts)
         end = SyringeState(float(pushed[-1]), float(inflow[-1]), float(mass[-1]))
-        return SyringeChunk(pushed, inflow, mass, self._full_mg - mass), end
+        return SyringeChunk(pushed, inflow, mass, self._full_mg - mass, self._shown_mg(mass, env)), end
+
+    def _shown_mg(self, pushed_mg: FloatArray, env: EnvironmentChunk) -> FloatArray:
+        """What a scale shows of the syringe, in mg of steel weights; the empty one has the buoyancy of steel."""
+        air = air_density(env.pressure_hpa, env.humidity_percent, env.lab_degc)
+        fluid = self._fluid.density_kg_per_m3(env.lab_degc)
+        shown: FloatArray = self._full_mg - pushed_mg * (1.0 - air / fluid) / (1.0 - air / STEEL_KG_PER_M3)
+        return shown
 
     def _swelling(self, env: EnvironmentChunk) -> FloatArray:
         """Volume at the pump's temperature over that at the laboratory's, in each interval."""
@@ -89,6 +106,7 @@ class RefillState:
 
     refilled_ul: float = 0.0
     pocket_ul: float = 0.0
+    vented_ul: float = 0.0
     held_ul: float = 0.0  # compressed when positive, vacuum when negative
     needle_ul_per_s: float = 0.0  # flow of the last interval
 
@@ -99,71 +117,137 @@ class RefillChunk:
 
     refilled_ul: FloatArray
     pocket_ul: FloatArray
+    vented_ul: FloatArray
     held_ul: FloatArray
     needle_ul_per_s: FloatArray
 
 
-class RefillPort:
-    """A needle in the refill port.
+@dataclass(frozen=True, slots=True)
+class PortSettings:
+    """What can change at the port: share of a filling that goes beside it, vent, and where its valve closes."""
 
-    Parameters
+    pocket_share: Timeline
+    vent_is_open: Timeline
+    capacity_shift_ul: Timeline
+
+
+@dataclass(frozen=True, slots=True)
+class AtReservoir:
+    """What the port meets in a chunk.
+
+    Attributes
     ----------
-    pocket_share : share of what leaves the needle on filling that ends beside the port.
+    volume_ul, pressure_kpa : of the reservoir at the start of the chunk.
+    pump_ul : what the pump has taken since the start of the run (n + 1,).
+    reached : (n,) whether the needle ends in the reservoir.
+    punctures : (n,) of the septum; where the needle ends decides how much of the last drops it gets.
     """
 
-    def __init__(self, draws: Draws, pocket_share: Timeline) -> None:
-        self._pocket_share = pocket_share
+    volume_ul: float
+    pressure_kpa: float
+    pump_ul: FloatArray
+    reached: BoolArray
+    punctures: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class _Interval:
+    """The port in one interval."""
+
+    reached: bool
+    share: float
+    vented: bool
+    capacity_ul: float
+    dead_ul: float
+
+
+class RefillPort:
+    """A needle in the refill port."""
+
+    def __init__(self, draws: Draws, noise: Noise, settings: PortSettings) -> None:
+        self._settings = settings
+        self._noise = noise
         self._capacity_ul = draws["reservoir.capacity_ul"]
+        self._stop_ul = draws["reservoir.stop_volume_ul"]
         self._dead_ul = draws["reservoir.dead_volume_ul"]
+        self._dead_spread_ul = draws["reservoir.dead_spread_ul"]
         self._resistance = draws["pusher.needle_kpa_s_per_ul"]
         self._stiffness = 1.0 / draws["pusher.shut_compliance_ul_per_kpa"]
 
     def advance(
-        self, state: RefillState, k0: int, plunger_ul: FloatArray | None, reservoir_ul: float, pump_ul: FloatArray
+        self, state: RefillState, k0: int, plunger_ul: FloatArray | None, at: AtReservoir
     ) -> tuple[RefillChunk, FloatArray | None, RefillState]:
         """Compute one chunk.
 
         Parameters
         ----------
         plunger_ul : what the plunger sweeps in each interval (n,), None while it stands.
-        reservoir_ul : the reservoir's volume at the start of the chunk.
-        pump_ul : what the pump has taken since the start of the run (n + 1,).
 
         Returns
         -------
-        the port's chunk, what went through the needle in each interval, and the state at the end.
+        the port's chunk, what left the syringe in each interval, and the state at the end.
         """
-        if plunger_ul is None and not state.held_ul and not state.needle_ul_per_s:
+        vented = self._settings.vent_is_open.over(k0, k0 + CHUNK) > 0.0
+        drains = bool((vented & at.reached).any())
+        if plunger_ul is None and not state.held_ul and not state.needle_ul_per_s and not drains:
             still = np.zeros(CHUNK + 1)
-            volumes = (state.refilled_ul + still, state.pocket_ul + still)
+            volumes = (state.refilled_ul + still, state.pocket_ul + still, state.vented_ul + still)
             return RefillChunk(*volumes, still, still), None, state
         plunger = np.zeros(CHUNK) if plunger_ul is None else plunger_ul
-        share = self._pocket_share.over(k0, k0 + CHUNK)
-        through, held = np.zeros(CHUNK), np.full(CHUNK + 1, state.held_ul)
-        volume, drawn = reservoir_ul, np.diff(pump_ul)
+        shares = np.where(at.reached, self._settings.pocket_share.over(k0, k0 + CHUNK), 1.0)
+        capacity = self._capacity_ul + self._settings.capacity_shift_ul.over(k0, k0 + CHUNK)
+        dead = self._dead(at.punctures)
+        through, left, held = np.zeros(CHUNK), np.zeros(CHUNK), np.full(CHUNK + 1, state.held_ul)
+        volume, drawn = at.volume_ul, np.diff(at.pump_ul)
         for i in range(CHUNK):
             volume -= float(drawn[i])
-            passed = self._through_needle(float(plunger[i]), float(held[i]), volume, float(share[i]))
-            held[i + 1] = held[i] + plunger[i] - passed
-            through[i] = passed
-            volume += passed - float(share[i]) * max(passed, 0.0)
-        aside = share * np.maximum(through, 0.0)
-        refilled, pocket = running_sum(through - aside, state.refilled_ul), running_sum(aside, state.pocket_ul)
+            now = _Interval(bool(at.reached[i]), float(shares[i]), bool(vented[i]), float(capacity[i]), float(dead[i]))
+            if now.vented:
+                left[i], held[i + 1] = plunger[i] + held[i], 0.0
+                through[i] = -self._pressed_back(now, volume, at.pressure_kpa)
+            else:
+                left[i] = through[i] = self._through_needle(float(plunger[i]), float(held[i]), volume, now)
+                held[i + 1] = held[i] + plunger[i] - through[i]
+            volume += through[i] - now.share * max(through[i], 0.0)
+        aside = shares * np.maximum(through, 0.0)
+        sums = ((through - aside, state.refilled_ul), (aside, state.pocket_ul), (left - through, state.vented_ul))
+        refilled, pocket, waste = (running_sum(steps, start) for steps, start in sums)
         flow = np.concatenate(([state.needle_ul_per_s], through / DT_S))
-        end = RefillState(*(float(column[-1]) for column in (refilled, pocket, held, flow)))
-        return RefillChunk(refilled, pocket, held, flow), through, end
+        end = RefillState(*(float(column[-1]) for column in (refilled, pocket, waste, held, flow)))
+        return RefillChunk(refilled, pocket, waste, held, flow), left, end
 
-    def _through_needle(self, plunger: float, held: float, volume: float, share: float) -> float:
+    def _through_needle(self, plunger: float, held: float, volume: float, now: _Interval) -> float:
         """Volume that goes in (or, when negative, comes out) in one interval."""
         wanted = held + plunger
         if wanted >= 0.0:
-            room = max(self._capacity_ul - volume, 0.0)
-            return wanted if share >= 1.0 else min(wanted, room / (1.0 - share))
-        if plunger >= 0.0:
+            room = max(now.capacity_ul - volume, 0.0)
+            return wanted if now.share >= 1.0 else min(wanted, room / (1.0 - now.share))
+        if plunger >= 0.0 or not now.reached:
             return 0.0  # the vacuum fills first
-        return -min(-wanted, -plunger, max(volume - self._dead_ul, 0.0))
+        return -min(-wanted, -plunger, max(volume - now.dead_ul, 0.0))
 
-    def pressure_kpa(self, chunk: RefillChunk, reservoir_kpa: FloatArray) -> FloatArray:
-        """Gauge pressure in the syringe: the reservoir's, the needle's drop, and what the valve holds back."""
-        pressure = reservoir_kpa + self._resistance * chunk.needle_ul_per_s + self._stiffness * chunk.held_ul
+    def _pressed_back(self, now: _Interval, volume: float, pressure_kpa: float) -> float:
+        """Volume that the reservoir presses out through the needle into the open vent in one interval."""
+        if not now.reached or pressure_kpa <= 0.0:
+            return 0.0
+        flow = pressure_kpa * min(volume / self._stop_ul, 1.0) / self._resistance
+        return min(flow * DT_S, max(volume - now.dead_ul, 0.0))
+
+    def _dead(self, punctures: FloatArray) -> FloatArray:
+        """Volume that this needle cannot draw, in each interval."""
+        if not self._dead_spread_ul:
+            return np.full(CHUNK, self._dead_ul)
+        dead = np.empty(CHUNK)
+        for n in np.unique(punctures):
+            z = float(self._noise.normals("emptying", int(n), 1)[0])
+            dead[punctures == n] = max(self._dead_ul + self._dead_spread_ul * z, 0.0)
+        return dead
+
+    def pressure_kpa(self, chunk: RefillChunk, reservoir_kpa: FloatArray, reached: BoolArray) -> FloatArray:
+        """Gauge pressure in the syringe: the reservoir's, the needle's drop, and what the valve holds back.
+
+        ``reached`` has the n + 1 grid points: before a needle that ends elsewhere there is no reservoir.
+        """
+        behind = np.where(reached, reservoir_kpa, 0.0)
+        pressure = behind + self._resistance * chunk.needle_ul_per_s + self._stiffness * chunk.held_ul
         return np.maximum(pressure, -STANDARD_ATMOSPHERE_KPA)

@@ -78,6 +78,7 @@ class PumpLinkDevice(ByteDevice):
         self._commands: dict[str, Callable[[dict[str, str], float], str]] = {
             "ID": self._identify, "TIME": self._time, "SET": self._set, "GET": self._get, "RUN": self._run,
             "STOP": self._stop, "BOLUS": self._bolus, "STAT": self._status, "LOG": self._log,
+            "FILL": self._fill,
         }  # fmt: skip
         self._known_alarms: frozenset[str] = frozenset()
         self._checked_at = -math.inf
@@ -213,6 +214,11 @@ class PumpLinkDevice(ByteDevice):
         if reason == "range":
             raise LinkError(OUT_OF_RANGE, "bolus out of range")
         return f"granted=0 reason={_text(reason)}"
+
+    def _fill(self, arguments: dict[str, str], now: float) -> str:
+        _only(arguments, "vol")
+        self.pump.fill(_value(arguments, "vol"), now)
+        return ""
 
     def _status(self, arguments: dict[str, str], now: float) -> str:
         _only(arguments)

@@ -17,40 +17,59 @@ DOCS = Path(__file__).parents[3] / "docs"
 
 FLOW = {"flow_nl_per_min", "line_volume_ul"}
 AT_TIP = {"reference_load_mg", "tip_mass_mg", "vessel_mass_mg", "tip_volume_ul", "vessel_volume_ul"}
-IN_PUMP = {"pump_volume_ul", "reservoir_volume_ul", "reservoir_pressure_v", "reservoir_pressure_kpa"}
+IN_PUMP = {
+    "pump_volume_ul",
+    "reservoir_volume_ul",
+    "reservoir_pressure_v",
+    "reservoir_pressure_kpa",
+    "pump_mass_gain_mg",
+}
+SEPTUM = {"septum_leak_volume_ul"}  # a little more or less with the pressure in the reservoir
 OUTLET = {"outlet_pressure_kpa", "keller_pressure_kpa", "pusher_pressure_kpa"}
 PRESSURE = OUTLET | {"distal_pressure_kpa"}
 GAUGE = {"outlet_pressure_v_per_v"}  # does not see what is within its hysteresis
 DELIVERY = FLOW | AT_TIP | IN_PUMP | PRESSURE
+WITH_IT = GAUGE | SEPTUM
 BATH = {"bath_thermocouple_v", "bath_temperature_degc", "bath_sensor_degc"}
 TRAY = {"lost_volume_ul", "tray_volume_ul"}
 
 # fault -> what must change, what else may
 CHANGES: dict[str, tuple[set[str], set[str]]] = {
-    "over-delivery": (DELIVERY, GAUGE),
-    "under-delivery": (DELIVERY, GAUGE),
-    "motor-stall": (DELIVERY, GAUGE),
-    "reset-to-minimum-rate": (DELIVERY | {"programmed_volume_ul"}, GAUGE),
-    "free-flow": (DELIVERY | GAUGE, set()),
+    "over-delivery": (DELIVERY | SEPTUM, GAUGE),
+    "under-delivery": (DELIVERY | SEPTUM, GAUGE),
+    "motor-stall": (DELIVERY | SEPTUM, GAUGE),
+    "reset-to-minimum-rate": (DELIVERY | {"programmed_volume_ul"}, WITH_IT),
+    "free-flow": (DELIVERY | GAUGE, SEPTUM),
     "weak-rollers": (set(), set()),  # the line is open
     "no-occlusion-alarm": (set(), set()),
     "battery-low": (set(), set()),
     "pump-clock-offset": (set(), set()),  # the program has one rate all day
     "pocket-fill": (set(), set()),  # nobody injects
+    "over-fill": (set(), set()),
+    "septum-coring": (SEPTUM | {"capillary_mm", "pump_mass_gain_mg", "reservoir_volume_ul"}, DELIVERY | GAUGE),
+    "short-needle": (set(), set()),  # nobody moves it
+    "needle-beside-port": (set(), set()),
+    "syringe-scale": ({"scale_error"}, set()),
+    "wrong-concentration": ({"label_factor"}, set()),
+    "programming-error": (set(), set()),  # it was started before
+    "reservoir-count": (set(), set()),  # nobody fills it
     "leak": (AT_TIP | {"leaked_volume_ul"}, set()),
-    "occlusion": (FLOW | AT_TIP | PRESSURE | GAUGE, IN_PUMP),
-    "kink": (FLOW | AT_TIP | PRESSURE | GAUGE, IN_PUMP),
+    "occlusion": (FLOW | AT_TIP | PRESSURE | GAUGE, IN_PUMP | SEPTUM),
+    "kink": (FLOW | AT_TIP | PRESSURE | GAUGE, IN_PUMP | SEPTUM),
     "dry-evaporation-trap": ({"reference_load_mg", "evaporated_mg"}, set()),
-    "bath-off": (BATH | {"reservoir_pressure_v", "vessel_mass_mg", "flow_nl_per_min"}, DELIVERY | GAUGE),
+    "bath-off": (BATH | {"reservoir_pressure_v", "vessel_mass_mg", "flow_nl_per_min"}, DELIVERY | WITH_IT),
     "sensor-drift": ({"flow_nl_per_min"}, set()),
     "balance-drift": ({"reference_load_mg"}, set()),
     "air-bubble": (
         {"flow_air", "flow_nl_per_min", "vessel_mass_mg", "line_volume_ul"},
-        DELIVERY | GAUGE | {"added_volume_ul"},
+        DELIVERY | WITH_IT | {"added_volume_ul"},
     ),
-    "rig-leak": (TRAY | OUTLET, DELIVERY | GAUGE),
+    "rig-leak": (TRAY | OUTLET, DELIVERY | WITH_IT),
     "valve-stuck-open": (set(), set()),  # nobody closes it
-    "valve-stuck-closed": (FLOW | AT_TIP | PRESSURE | GAUGE | {"added_volume_ul"}, IN_PUMP | TRAY | {"leak_tray"}),
+    "valve-stuck-closed": (
+        FLOW | AT_TIP | PRESSURE | GAUGE | {"added_volume_ul"},
+        IN_PUMP | SEPTUM | TRAY | {"leak_tray"},
+    ),
     "wrong-height": ({"transducer_height_mm"} | GAUGE, set()),
     "vessel-overflow": ({"reference_load_mg", "spilled_mg"}, set()),
     "auto-zero": ({"balance_auto_zero"}, set()),

@@ -12,7 +12,7 @@ from instruments.simulation.plant import Plant
 from instruments.simulation.properties import water_density
 from instruments.simulation.signal import DeliveryProgram
 
-AT_PORT = {"pusher": {"at": "reservoir", "gain_error": 0.0}}
+AT_PORT = {"pusher": {"at": "reservoir", "gain_error": 0.0}, "septum": {"leak_ul_per_s_kpa": 0.0}}
 SWELLING = float(water_density(np.array([22.0]))[0] / water_density(np.array([37.0]))[0])
 
 
