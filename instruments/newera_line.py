@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
+from itertools import cycle
 from typing import ClassVar
 
 from pydantic import Field
@@ -31,6 +32,14 @@ ALARMS = {"R": "reset", "S": "stall", "T": "time-out", "E": "program error", "O"
 
 NOTHING = re.compile("")
 """Data of the reply to a command."""
+
+_MARKERS = (
+    ("VER", VERSION),
+    ("DIR", re.compile("INF|WDR")),
+    ("RAT", re.compile(r"[\d.]+[UM][HM]")),
+    ("DIA", re.compile(r"[\d.]+")),
+)
+"""Questions to get back in step with and their answers, in turn: no late answer passes for that to the next one."""
 
 _SHORTEST_S = 0.001  # that VISA can wait
 _ERRORS = {"": "does not know it", "NA": "cannot do it now", "OOR": "it is out of range", "IGN": "ignored it"}
@@ -63,6 +72,7 @@ class NewEraLine(VisaInstrument):
         self._moving = False  # as far as we know
         self._in_use = False  # a reset since then is one that matters
         self._timed = False  # its time-out is the one of the settings
+        self._markers, self._asked = cycle(_MARKERS), _MARKERS[0]
 
     # -- exchanges
 
@@ -161,6 +171,7 @@ class NewEraLine(VisaInstrument):
         until = self._soon()
         both = not self._recognised or self._lost_steps > 1
         modes = (self._safe, not self._safe) if both else (self._safe,)
+        self._asked = _MARKERS[0] if both else next(self._markers)
         try:
             self._stray(self._peek(port))
             for left, mode in zip(range(len(modes), 0, -1), modes, strict=True):
@@ -172,7 +183,7 @@ class NewEraLine(VisaInstrument):
             if found != self._safe:
                 self._change_mode(port, found)
         except WIRE_ERRORS as error:
-            raise self._mapped(error, b"VER") from error
+            raise self._mapped(error, self._asked[0].encode("ascii")) from error
 
     def _soon(self) -> float:
         """One timeout from now, but not after the end of the whole call."""
@@ -180,18 +191,19 @@ class NewEraLine(VisaInstrument):
         return soon if self._until is None else min(soon, self._until)
 
     def _answers(self, port: MessageBasedResource, safe: bool, until: float) -> bool | None:
-        """Ask for the version in one mode; returns in which mode it was answered, None when it was not.
+        """Ask the marker in one mode; returns in which mode it was answered, None when it was not.
 
         An alarm may be the answer, or have come before it: the question is put again only when nothing follows.
         """
-        question = framed(f"{self.settings.address}VER", safe=safe)
+        name, pattern = self._asked
+        question = framed(f"{self.settings.address}{name}", safe=safe)
         port.write_raw(question if safe else b"?\r" + question)  # whatever a pump in basic mode took for a line is none
         alarmed = False
         while (now := self.clock.now()) < until - _SHORTEST_S:
             quiet = min(until, now + self.settings.timeout_s / 3.0) if alarmed else until
             reply = self._next(port, quiet - now)
             answer = None if reply is None else heard(reply)
-            if reply is not None and answer is not None and VERSION.fullmatch(answer.data):
+            if reply is not None and answer is not None and pattern.fullmatch(answer.data):
                 return is_packet(reply)
             if answer is not None and answer.alarm:
                 self._take_up(answer.alarm)

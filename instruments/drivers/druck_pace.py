@@ -20,6 +20,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import cycle
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -66,6 +67,7 @@ _FORMS = {
     _SLEW + ":MODE": r"([A-Z]+)", _SLEW + ":OVER": r"([01])", _BAND: _NUMBER, _BAND + ":TIME": r"(\d+)",
     ":SOUR:PRES:COMP1": _NUMBER, ":SYST:ERR": r'(-?\d+), ?"([^"]*)"',
 }  # fmt: skip
+_MARKERS = (b"*IDN", b":SENS:PRES:RANG", b":OUTP:STAT", b":SOUR:PRES:SLEW")
 _IDENTITY = re.compile(r"\*IDN ([^,]+),([^,]+),([^,]+),([^,\r\n]+)\r?\n")
 
 Fields = tuple[str, ...]
@@ -133,6 +135,7 @@ class DruckPace(VisaInstrument, Polled):
             Channel("regulating", "1", description="1 while it regulates, 0 while it only measures or vents"),
         )
         self._range, self._range_kpa = "", 0.0
+        self._markers, self._marked = cycle(_MARKERS), _MARKERS[0]
         self._band_is_set = False
         self._regulates: bool | None = None  # as far as the bench knows; None while it is being told
         self._doubted = False
@@ -382,10 +385,12 @@ class DruckPace(VisaInstrument, Polled):
     # -- getting back in step
 
     def _marker(self) -> bytes:
-        return b"\n*CLS;*IDN?\n"  # what is left of a line that lost its end is ended first
+        """One of four queries in turn, alone, so that a late answer to the one before is not taken for that to this."""
+        self._marked = next(self._markers) if self._recognised else _MARKERS[0]
+        return b"\n*CLS;%s?\n" % self._marked  # what is left of a line that lost its end is ended first
 
     def _is_marked(self, reply: bytes) -> bool:
-        return reply.startswith(b"*IDN ")
+        return reply.startswith(self._marked + b" ") and b";" not in reply
 
     def _restore(self) -> None:
         """Set the unit where it is another, and see which range is selected."""

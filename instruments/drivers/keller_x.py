@@ -2,9 +2,10 @@
 
 Sources: Keller's description of the communication protocol of the X-line, and the published vectors of functions 48
 and 73.  A frame is address, function, data and CRC-16 with the high byte first; its length follows from its function,
-so no character ends it.  After power-up a transmitter answers nothing but function 48, with which the driver also gets
-back in step.  From memory, not verified against a real transmitter: the bits of the status byte, infinities for values
-beyond the range, the range coefficients.
+so no character ends it.  After power-up a transmitter answers nothing but function 48.  The driver gets back in step
+with one of four functions in turn, of which it uses two for nothing else: a late answer to the one before is not taken
+for that to this one.  From memory, not verified against a real transmitter: the bits of the status byte, infinities for
+values beyond the range, the range coefficients.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import math
 import struct
 from functools import partial
+from itertools import cycle
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -33,9 +35,11 @@ from instruments.visa import SerialLine, VisaInstrument, VisaSettings
 
 BAR_KPA = 100.0
 
-_INITIALISE, _SERIAL, _VALUE = 48, 69, 73
-_REQUEST_LENGTH = {_INITIALISE: 4, _SERIAL: 4, _VALUE: 5}
-_REPLY_LENGTH = {_INITIALISE: 10, _SERIAL: 8, _VALUE: 9}
+_COEFFICIENT, _INITIALISE, _SERIAL, _VALUE, _INTEGER = 30, 48, 69, 73, 74
+_REQUEST_LENGTH = {_COEFFICIENT: 5, _INITIALISE: 4, _SERIAL: 4, _VALUE: 5, _INTEGER: 5}
+_REPLY_LENGTH = {_COEFFICIENT: 8, _INITIALISE: 10, _SERIAL: 8, _VALUE: 9, _INTEGER: 9}
+_ZERO = 64  # number of a coefficient
+_MARKERS = ((_INITIALISE,), (_COEFFICIENT, _ZERO), (_SERIAL,), (_INTEGER, 1))
 _EXCEPTION, _EXCEPTION_LENGTH = 0x80, 5
 _EXCEPTIONS = {1: "does not know the function", 2: "has no such channel", 3: "refuses the value"}
 _NOT_INITIALISED = 32
@@ -86,6 +90,8 @@ class KellerX(VisaInstrument, Polled):
             Channel("pressure", "kPa", own.reference, own.height_mm, f"{own.reference} pressure"),
             Channel("status", "1", description="status byte of the reply"),
         )
+        self._markers, self._marked = cycle(_MARKERS), _INITIALISE
+        self._restarted = False
 
     @property
     def period_s(self) -> float:
@@ -175,14 +181,27 @@ class KellerX(VisaInstrument, Polled):
         return port.read_bytes(count)
 
     def _marker(self) -> bytes:
-        return _framed(bytes((self.settings.address, _INITIALISE)))
+        marker = next(self._markers) if self._recognised else _MARKERS[0]
+        self._marked = marker[0]
+        return _framed(bytes((self.settings.address, *marker)))
 
     def _is_marked(self, reply: bytes) -> bool:
-        return reply[1] == _INITIALISE and _intact(reply)
+        """An exception is an answer too: the transmitter may have restarted, or not have that function."""
+        if reply[1] & ~_EXCEPTION != self._marked or not _intact(reply):
+            return False
+        self._restarted = reply[1] != self._marked and reply[2] == _NOT_INITIALISED
+        return True
+
+    def _restore(self) -> None:
+        """Initialise a transmitter that has restarted."""
+        if self._restarted:
+            self._call(_INITIALISE)
+            self._restarted = False
 
     def _stray(self, data: bytes) -> None:
         """Our own question comes back from an adapter that repeats everything."""
-        if not self.settings.echo and data.startswith(self._marker()):
+        own = tuple(_framed(bytes((self.settings.address, *marker))) for marker in _MARKERS)
+        if not self.settings.echo and data.startswith(own):
             raise InstrumentReplyError(self.name, "the adapter repeats what is sent; write echo = true")
 
 

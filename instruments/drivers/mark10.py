@@ -11,8 +11,9 @@ The current force is asked for with ``?C``, 50 times a second by default.  The g
 not used: its lines carry neither time nor number, so one that is lost shifts all that follow, while the answer to a
 question has the time of the question.
 
-A setting gets no reply, so ``LIST``, which tells all settings, goes out in the same breath; it also serves to get back
-in step.  Series 4 knows ``?`` alone: it shows whatever its display shows, in the unit of its display, and is zeroed by
+A setting gets no reply, so ``LIST``, which tells all settings, goes out in the same breath.  To get back in step it is
+asked in turn with the gauge's own texts, so that a late answer to the one before is not taken for that to this one.
+Series 4 knows ``?`` alone: it shows whatever its display shows, in the unit of its display, and is zeroed by
 its key.
 """
 
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import math
 import re
+from itertools import cycle
 from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
@@ -56,6 +58,7 @@ _ERRORS = {
     b"*22": "the value is too large",
 }  # fmt: skip
 _ILLEGAL = b"*10"
+_LISTING, _TEXTS = b"LIST", (b"RS", b"RM", b"RV")
 _WANTED = {"AOUT": "AOUT0", "unit": "N", "format": "FULL", "AOFF": "AOFF0"}
 """Settings and how each is commanded: no output unasked, newtons, with the unit, no switching off by itself."""
 _WANTED_7 = {"IPOL": "IPOL0", "OPOL": "OPOL0"}
@@ -105,6 +108,8 @@ class Mark10Gauge(VisaInstrument, Polled):
         self._question = b"?\r" if self.settings.series == 4 else b"?C\r"
         self._wanted = _WANTED | (_WANTED_7 if self.settings.series == 7 else {})
         self._told: dict[str, str] = {}  # what LIST said last
+        self._texts: dict[bytes, str] = {}  # its serial number, model and version, once they are known
+        self._markers, self._marked = cycle((_LISTING, *_TEXTS)), _LISTING
         self._battery = 0
         self._set_up = False
         self._zeroed = False
@@ -119,10 +124,13 @@ class Mark10Gauge(VisaInstrument, Polled):
         """Model, serial number and firmware; series 4 tells none of them."""
         if self.settings.series == 4:
             return Identity("Mark-10", "series 4", "")
-        serial = self._text(b"RS")
-        if self._text(b"RS") != serial:
-            raise InstrumentReplyError(self.name, "tells two serial numbers; the line is disturbed")
-        return Identity("Mark-10", self._text(b"RM"), serial, self._text(b"RV"))
+        self._texts = {}
+        serial, model, firmware = texts = [self._text(command) for command in _TEXTS]
+        if [self._text(command) for command in _TEXTS] != texts:
+            raise InstrumentReplyError(self.name, "tells two serial numbers, models or versions; the line is disturbed")
+        if len(set(texts)) == len(texts):
+            self._texts = dict(zip(_TEXTS, texts, strict=True))
+        return Identity("Mark-10", model, serial, firmware)
 
     def sample(self) -> Reading:
         """Force now; asked again where it jumped."""
@@ -132,11 +140,12 @@ class Mark10Gauge(VisaInstrument, Polled):
         """Take the present load as zero; raises InstrumentRefusal where the gauge cannot, or the load did not rest."""
         self._insist_on_language("zeroed", "press its ZERO key")
         self._ask(b"Z\rLIST\r", self._settings_told)
-        self._zeroed, self._zero_is_lost = True, False
+        self._zeroed = True
         reading = self.sample()
         if not abs(reading.values[0]) <= ZEROED_WITHIN * self.settings.capacity_n:
             shown = f"{reading.values[0]:.4g} N"
             raise InstrumentRefusal(self.name, f"shows {shown} after it was zeroed; keep the load still")
+        self._zero_is_lost = False  # now that the gauge shows it: the settings come even where the zero did not arrive
 
     def peaks(self) -> Peaks:
         """Largest forces since the peaks were cleared, at the gauge's own rate; zeroing clears them too."""
@@ -225,12 +234,17 @@ class Mark10Gauge(VisaInstrument, Polled):
     # -- getting back in step
 
     def _marker(self) -> bytes:
-        """``LIST``, which series 4 answers with an error code: neither is a reading."""
-        return b"LIST\r" if self.settings.series == 4 else b"AOUT0\rLIST\r"
+        """``LIST``, which series 4 answers with an error code, or a text that is known: none of them is a reading."""
+        if self.settings.series == 4:
+            return b"LIST\r"
+        self._marked = next(self._markers) if self._texts else _LISTING
+        return b"AOUT0\r" + self._marked + b"\r"
 
     def _is_marked(self, reply: bytes) -> bool:
         if self.settings.series == 4:
             return reply.startswith(_ILLEGAL)
+        if self._marked != _LISTING:
+            return reply.rstrip(b"\r\n") == self._texts[self._marked].encode("ascii")
         if not _LIST.fullmatch(reply):
             return False
         self._settings_told(reply)
@@ -240,6 +254,8 @@ class Mark10Gauge(VisaInstrument, Polled):
         """Set what is not as it should be, and say so when it was once."""
         if self.settings.series == 4:
             return
+        if self._marked != _LISTING:
+            self._ask(b"LIST\r", self._settings_told)
         differ, told = self._differences(), self._told
         if differ and self._ask(b"LIST\r", self._settings_told) != told:
             raise InstrumentReplyError(self.name, "tells its settings in two ways; the line is disturbed")

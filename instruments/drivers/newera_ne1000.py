@@ -120,6 +120,7 @@ class NewEraPump(NewEraLine, Polled):
         self._halts = 0  # so that a start that is under way sees a halt
         self._rate_ul_per_h = 0.0
         self._settled = False  # syringe and program are those of the settings
+        self._has_phases = False
         self._last: Counts | None = None
         self._moved: tuple[float, float] | None = None  # when the count of a motion was last seen to change; uL
 
@@ -286,6 +287,8 @@ class NewEraPump(NewEraLine, Polled):
         issued_s, halts = self.clock.now(), self._halts
         self._insist_on_standing()
         self._settle()
+        if self._has_phases:
+            self._put("PHN", "1")  # else rate and volume would be those of another phase than the one that runs
         self._put("DIR", direction)
         self._put("RAT", rate_text)
         self._put("VOL", volume_text, self._unit)
@@ -388,12 +391,21 @@ class NewEraPump(NewEraLine, Polled):
                 raise InstrumentReplyError(self.name, f"volume unit reads back {held} where {self._unit} was set")
         no_restart, one_phase = (("PF", "0"),), (("PHN", "2"), ("FUN", "STP"), ("PHN", "1"), ("FUN", "RAT"))
         for group in (no_restart, one_phase):
+            self._put_what_it_has(group)
+        self._settled = True
+
+    def _put_what_it_has(self, group: tuple[tuple[str, str], ...]) -> None:
+        """Set what not every model has; it must refuse twice, since in basic mode a damaged command is refused too."""
+        for is_last in (False, True):
             try:
                 for name, value in group:
                     self._put(name, value)
+                    self._has_phases |= name == "PHN"
             except InstrumentRefusal as error:
-                self.note("warning", f"{error}; this model may not have it")
-        self._settled = True
+                if is_last:
+                    self.note("warning", f"{error}; this model may not have it")
+            else:
+                return
 
 
 DRIVER = NewEraPump
