@@ -14,9 +14,10 @@ from itertools import pairwise
 from data.samples import UNUSABLE, Channel, Quality, Reading
 from instruments.instrument import InstrumentError
 
-MOST_READINGS = 3
+AGREEING, AGREEING_IF_DISTURBED = 2, 3
+"""How many readings must show the same before a jump is believed, on a good wire and on a disturbed one."""
 
-_UNUSABLE = int(UNUSABLE)
+_UNUSABLE, _UNSTABLE = int(UNUSABLE), int(Quality.UNSTABLE)
 
 
 class Jumps:
@@ -42,36 +43,39 @@ class Jumps:
         self._remember(reading)
         return True
 
-    def settled(self, first: Reading, ask: Callable[[], Reading]) -> tuple[Reading, bool]:
+    def settled(self, first: Reading, ask: Callable[[], Reading], agreeing: int = AGREEING) -> tuple[Reading, bool]:
         """What to make of a reading that does not follow: the reading to use, and whether the first was damaged.
 
         Parameters
         ----------
         ask : takes another reading; where it raises InstrumentError nothing confirms the first.
+        agreeing : how many readings must show the same; one more is taken at most.
 
         Returns
         -------
         tuple
-            The first reading where another one confirms it; a later one where that continues the last good reading,
-            or is confirmed itself; else the first, `Quality.IMPLAUSIBLE` in the channels that jumped.
+            The first reading where others confirm it; a later one where that continues the last good reading, or is
+            confirmed itself; else the first, `Quality.IMPLAUSIBLE` in the channels that jumped.
         """
         heard = [first]
-        while len(heard) < MOST_READINGS:
+        while len(heard) <= agreeing:
             try:
                 again = ask()
             except InstrumentError:
                 break
             if not self._shows(again):
                 break
-            if self._near(again, first) or (len(heard) > 1 and self._ramp([*heard, again])):
+            confirmed = sum(self._near(again, before) for before in heard) >= agreeing - 1
+            if (confirmed and self._near(again, first)) or (len(heard) == agreeing and self._ramp([*heard, again])):
                 self._remember(again)
                 return first, False
-            if self.follows(again):
-                return again, True
-            if any(self._near(again, before) for before in heard):
-                self._remember(again)
-                return again, True
             heard.append(again)
+            if self.follows(again):
+                return again, not _moving(heard)
+            if confirmed:
+                damaged = not (_moving(heard) or self._on_the_way(first, again))
+                self._remember(again)
+                return again, damaged
         return self._flagged(first), False
 
     def _shows(self, reading: Reading) -> bool:
@@ -92,6 +96,15 @@ class Jumps:
                 return False
         return True
 
+    def _on_the_way(self, reading: Reading, end: Reading) -> bool:
+        """Whether each watched channel was between the last good reading and where it ended up."""
+        return all(
+            min(self._last[column], end.values[column])
+            <= reading.values[column]
+            <= max(self._last[column], end.values[column])
+            for column, _ in self._steps
+        )
+
     def _remember(self, reading: Reading) -> None:
         values = reading.values
         for column, _ in self._steps:
@@ -110,3 +123,8 @@ class Jumps:
 def _is_value(reading: Reading, column: int) -> bool:
     """Whether a channel shows a value at all: an overloaded or faulty one is flagged already."""
     return not reading.quality[column] & _UNUSABLE and not math.isnan(reading.values[column])
+
+
+def _moving(heard: Sequence[Reading]) -> bool:
+    """Whether the instrument itself says of any reading that it moves: then one that did not last was no damage."""
+    return any(bits & _UNSTABLE for reading in heard for bits in reading.quality)

@@ -39,7 +39,7 @@ from instruments.instrument import (
     InstrumentTimeout,
     Settings,
 )
-from instruments.jumps import Jumps
+from instruments.jumps import AGREEING, AGREEING_IF_DISTURBED, Jumps
 
 if sys.platform == "win32":
     _TERMINAL_ERRORS: tuple[type[Exception], ...] = ()
@@ -59,6 +59,9 @@ DEADLINES = 3
 FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 30.0
 """After a disconnection the port is opened again first after this, then after twice the time, at most this."""
+
+DISTURBED_S = 60.0
+"""How long after a failed exchange a wire counts as disturbed: what jumps then needs more readings to be believed."""
 
 _LEAST_S = 1e-3  # VISA counts milliseconds
 _PEEK_MS = 1  # how long a socket is listened to for what it has kept from before
@@ -117,6 +120,7 @@ class VisaInstrument(Instrument):
         self._opened = self._putting_back = False
         self._retry_at = float("-inf")
         self._retry_after_s = FIRST_RETRY_S
+        self._disturbed_s = float("-inf")  # when an exchange failed last
         self._lost_steps = 0  # attempts to get back in step that failed
         self._port_timeout_s = math.nan  # as the port is set
         self._until: float | None = None  # end of the time that the present call as a whole may take
@@ -181,8 +185,14 @@ class VisaInstrument(Instrument):
         if self._jumps.follows(first):
             return first
         with self._one_call(asked_s):
-            reading, damaged = self._jumps.settled(first, lambda: self._transact(question, interpret, attempts=1))
+            disturbed = asked_s - self._disturbed_s <= DISTURBED_S
+            reading, damaged = self._jumps.settled(
+                first,
+                lambda: self._transact(question, interpret, attempts=1),
+                AGREEING_IF_DISTURBED if disturbed else AGREEING,
+            )
         if damaged:
+            self._disturbed_s = self.clock.now()
             watched = [(channel, k) for k, channel in enumerate(self.channels) if channel.max_step is not None]
             said = ", ".join(f"{first.values[k]:.9g} {channel.unit}" for channel, k in watched)
             self.note(
@@ -230,7 +240,7 @@ class VisaInstrument(Instrument):
                     except InstrumentRefusal:
                         raise
                     except (InstrumentTimeout, InstrumentReplyError):
-                        self._in_step = False
+                        self._in_step, self._disturbed_s = False, self.clock.now()
                         attempts -= 1
                         if attempts <= 0:
                             raise
@@ -282,7 +292,7 @@ class VisaInstrument(Instrument):
 
     def _mapped(self, error: Exception, request: bytes) -> InstrumentError:
         """Say what happened in one of the three errors, and take the consequence."""
-        self._in_step = False
+        self._in_step, self._disturbed_s = False, self.clock.now()
         if isinstance(error, pyvisa.errors.VisaIOError):
             if error.error_code == StatusCode.error_timeout:
                 return InstrumentTimeout(self.name, f"no whole reply to {request!r} in time")
