@@ -17,6 +17,7 @@ from instruments.capabilities import (
     Confirmation,
     PressureController,
     PumpLink,
+    ReservoirCount,
     SyringePump,
     Tareable,
     TemperatureBath,
@@ -36,11 +37,13 @@ from protocols.steps import (
     MoveValve,
     Phase,
     Program,
+    ReadProgram,
     ReadPump,
     ReadSettings,
     ReadSyringe,
     RequestBolus,
     SetPressure,
+    SetReservoir,
     SetTemperature,
     SetValve,
     StartDelivery,
@@ -168,6 +171,17 @@ class Executor:
                 "log": list(pump.log()),
             },
         )
+
+    @do.register
+    def _(self, step: ReadProgram) -> None:
+        pump = self._controlled(step.role, PumpLink)
+        self.record("program", {"key": step.key, "schedule": pump.read_back().to_json()})
+
+    @do.register
+    def _(self, step: SetReservoir) -> None:
+        self.safety.insist()
+        counting = self._controlled(step.role, ReservoirCount)
+        self.record("pump-command", asdict(counting.set_reservoir(step.volume_ul)))
 
     # -- pressure, syringe, temperature
 

@@ -23,13 +23,17 @@ if TYPE_CHECKING:
 # The unit in a parameter's name says its dimension.
 _DIMENSIONS: dict[str, DimensionName] = {
     "_ul_per_h": "flow",
+    "_ul_per_kpa": "compliance",
     "_mg_per_h": "mass-rate",
     "_g_per_ml": "density",
+    "_mm_per_s": "velocity",
     "_percent": "percent",
     "_degc": "temperature",
     "_kpa": "pressure",
     "_ul": "volume",
     "_mg": "mass",
+    "_mm": "length",
+    "_n": "force",
     "_s": "time",
 }
 
@@ -144,6 +148,8 @@ class Procedure:
     params: ClassVar[dict[str, Param]] = {}
     relies_on_rig_check: ClassVar[bool] = True
     """Whether what it concludes stands on a rig that was checked; not so where it checks the rig itself."""
+    largest_swept_ul: ClassVar[float | None] = None
+    """The most that the outlet valve may push into the line as it closes; None where it does not matter."""
     qualification: ClassVar[Mapping[str, str]] = {}
     """Parameters of the shortest form that its own uncertainty allows, as people type them."""
 

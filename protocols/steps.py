@@ -110,6 +110,22 @@ class ReadPump(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class ReadProgram(Step):
+    """Ask the pump for the program that it holds, and keep it under a key."""
+
+    role: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetReservoir(Step):
+    """Tell the pump what its reservoir holds after a refill; its count goes down from there."""
+
+    role: str
+    volume_ul: float
+
+
+@dataclass(frozen=True, slots=True)
 class SetValve(Step):
     """Energise or release a valve."""
 
