@@ -100,7 +100,7 @@ def findings(
     beyond = list(_rates(asked))
     if beyond:
         return beyond  # what else is wrong with such a rate follows from it
-    checks = (_roles, _calibrations, _interlocks, _fluid, _pump, _limits, _collection, _sensor, _disk)
+    checks = (_roles, _calibrations, _interlocks, _fluid, _pump, _limits, _collection, _closed_line, _sensor, _disk)
     found = [finding for check in checks for finding in check(asked)]
     interlocks = [*opened.interlocks, *procedure.interlocks()]
     found += safeguards(Bench(opened, roles, [*procedure.steps(), *procedure.teardown()], interlocks))
@@ -264,6 +264,23 @@ def _collection(asked: _Asked) -> Iterator[Finding]:
         holds = f"the balance holds {uncertainty.capacity_mg / 1000:.4g} g"
         yield Finding(
             "balance", "blocks", f"{opened.path}: {text}, but {holds}; use a lighter vessel or another balance"
+        )
+
+
+def _closed_line(asked: _Asked) -> Iterator[Finding]:
+    """A valve that pushes as it closes makes a pressure of its own, in a protocol that closes the line on the pump."""
+    most_ul, path, stated = asked.procedure.largest_swept_ul, asked.opened.path, asked.opened.station.closed_line
+    if most_ul is None:
+        return
+    if stated is None:
+        text = "nothing says what the outlet valve pushes into the line as it closes"
+        advice = "add [closed_line] with swept_volume, from the valve's data sheet"
+        yield Finding("closed-line", "blocks", f"{path}: {text}; {advice}")
+    elif stated.swept_volume_ul > most_ul:
+        text = f"its outlet valve pushes {stated.swept_volume_ul:g} uL into the line as it closes"
+        advice = f"use a valve of at most {most_ul:g} uL"
+        yield Finding(
+            "closed-line", "blocks", f"{path}: {text}, which alone raises the pressure of a closed line; {advice}"
         )
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench import protection
-from bench.protection import InterlockTable, Protection, SafeStep
+from bench.protection import ComplianceUlPerKpa, InterlockTable, Protection, SafeStep
 from bench.rig_limits import RigLimits
 from bench.unattended.tables import NotifyTable, PromptsTable, StackLightTable
 from data import quantities
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 ROLLERS = 2
 """Rollers of the simulated peristaltic pump: strokes in one revolution."""
+
+ALARM_KPA = 60.0
+"""Where the simulated pump alarms for an occlusion, if its model does not say."""
 
 SHIPPED = Path(__file__).parent / "stations"
 
@@ -108,6 +111,20 @@ class Collection(Stated):
     evaporation_spread_mg_per_h: MassMgPerH = Field(alias="evaporation_spread")
 
 
+class ClosedLine(Stated):
+    """The line between pump and outlet valve when that is closed, for an occlusion.
+
+    ``swept_volume`` is what the outlet valve pushes into the line as it closes.  ``bare_compliance`` is the volume a
+    pressure of the line without a catheter, of fluid at 20 degC, ``bare_compliance_u`` its standard uncertainty and
+    ``bare_compliance_source`` how and when it was measured.
+    """
+
+    swept_volume_ul: VolumeUl = Field(alias="swept_volume", ge=0.0, examples=["0.05 uL"])
+    bare_compliance_ul_per_kpa: ComplianceUlPerKpa | None = Field(None, alias="bare_compliance", ge=0.0)
+    bare_compliance_u_ul_per_kpa: ComplianceUlPerKpa = Field(0.0, alias="bare_compliance_u", ge=0.0)
+    bare_compliance_source: str = ""
+
+
 class InstrumentTable(BaseModel):
     """One instrument: its driver, its calibrations and uncertainty; the other keys are the driver's own."""
 
@@ -147,6 +164,7 @@ class Station(Stated):
     hold: list[SafeStep] = Field([])
     protection: Protection | None = None
     collection: Collection | None = None
+    closed_line: ClosedLine | None = None
     rig_check: RigLimits | None = None
     prompts: PromptsTable = PromptsTable()
     notify: list[NotifyTable] = Field([])
@@ -440,6 +458,8 @@ def as_plant(dut: Mapping[str, Any], fluid: Mapping[str, Any]) -> dict[str, dict
             "maximum_rate_ul_per_h": high,
         }
         plant["reservoir"] = {"capacity_ul": dut["reservoir_ul"]}
+        if "occlusion" in dut["alarms"]:
+            plant["pump"]["occlusion_alarm_kpa"] = dut.get("occlusion_alarm_kpa") or ALARM_KPA
         if dut["kind"] == "peristaltic":
             plant["pump"]["revolution_volume_ul"] = dut["stroke_ul"] * ROLLERS
         if dut["minimum_rate_ul_per_h"] is not None:

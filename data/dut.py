@@ -21,6 +21,7 @@ from data.quantity_fields import (
     FlowUlPerH,
     LengthMm,
     Percent,
+    PressureKpa,
     Stated,
     TemperatureC,
     TimeS,
@@ -77,6 +78,19 @@ class StartUpLimit(Stated):
     revision: str = Field(min_length=1)
 
 
+class OcclusionLimits(Stated):
+    """What the maker declares of a closed outlet: when it is told, what the pump pushes against, what comes out after.
+
+    ``pressure_at_least`` is the outlet pressure up to which the rollers do not slip.
+    """
+
+    alarm_at_most_kpa: PressureKpa | None = Field(None, alias="alarm_at_most", examples=["60 kPa"])
+    pressure_at_least_kpa: PressureKpa | None = Field(None, alias="pressure_at_least", examples=["60 kPa"])
+    bolus_at_most_ul: VolumeUl | None = Field(None, alias="bolus_at_most", examples=["50 uL"])
+    source: str = Field(min_length=1)
+    revision: str = Field(min_length=1)
+
+
 class AccuracyLimits(Stated):
     """Declared limits, one per quantity; what is left out is reported and not judged."""
 
@@ -85,6 +99,7 @@ class AccuracyLimits(Stated):
     bolus: PercentLimit | None = None
     start_up: StartUpLimit | None = Field(None, alias="start-up")
     trumpet: tuple[TrumpetLimit, ...] = ()
+    occlusion: OcclusionLimits | None = None
 
 
 class DutModel(Stated):
@@ -114,6 +129,7 @@ class DutModel(Stated):
     low_reservoir_ul: VolumeUl | None = Field(None, alias="low_reservoir_volume", examples=["2 mL"])
     internal_path_ul: VolumeUl | None = Field(None, alias="internal_path", examples=["0.2 mL"])
     alarms: tuple[Alarm, ...] = Field(examples=[["low-reservoir", "stall"]])
+    occlusion_alarm_kpa: PressureKpa | None = Field(None, alias="occlusion_alarm", gt=0.0)
     patient_day: Literal["calendar", "rolling", "none"] = Field(examples=["calendar"])
     septum_punctures: StrictInt | None = Field(None, ge=1)
     refill_needle: str = ""
@@ -155,6 +171,8 @@ class DutModel(Stated):
             raise ValueError(
                 '"low_reservoir" and the alarm "low-reservoir" in "alarms" contradict each other; change one'
             )
+        if self.occlusion_alarm_kpa is not None and not self.has_occlusion_alarm:
+            raise ValueError('"occlusion_alarm" goes with the alarm "occlusion" in "alarms"; give both, or none')
         for key, value in (("stroke", self.stroke_ul), ("quantum", self.quantum_ul_per_h)):
             if value is not None and value <= 0.0:
                 raise ValueError(f'"{key}" must be above 0; correct it, or leave it out where the pump has none')

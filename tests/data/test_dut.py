@@ -47,7 +47,7 @@ def test_a_shipped_pump_is_simulated_and_has_one_limit_the_mean(path):
     assert (limits.mean.low_percent, limits.mean.high_percent) == (-14.5, 14.5)
     assert (limits.segment, limits.bolus, limits.start_up, limits.trumpet) == (None, None, None, ())
     assert limits.mean.source
-    assert not pump.has_occlusion_alarm
+    assert pump.has_occlusion_alarm == (limits.occlusion is not None) == (path.stem == "sim-alarming")
 
 
 def test_quantities_of_a_pump_are_in_our_units():

@@ -6,7 +6,6 @@ Units: kPa, uL, s, uL/s.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,7 +124,7 @@ def _law(t_s: FloatArray, rise_kpa: FloatArray) -> Rise | None:
     terms = {"slope": t_s, "step": np.ones(t_s.size), "bend": -integral}
     choices: tuple[tuple[str, ...], ...] = (("slope",), ("slope", "step"), ("slope", "bend"), ("slope", "step", "bend"))
     floor = t_s.size * (1e-7 * max(float(np.max(np.abs(rise_kpa))), 1e-9)) ** 2
-    best: tuple[float, Sequence[str], Fit] | None = None
+    best: tuple[float, tuple[str, ...], Fit] | None = None
     for chosen in choices:
         fit = least_squares([terms[name] for name in chosen], rise_kpa) if t_s.size > len(chosen) else None
         if fit is None:
