@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import platform
+import re
 import signal
 import sys
 import tempfile
@@ -113,6 +114,7 @@ def _ready(request: Request) -> Iterator[_Ready]:
         dut=prepared.articles["dut"],
         fluid=prepared.articles["fluid"],
         replay=request.replay,
+        task_book=_task_book(prepared.station),
     ) as opened:
         findings = preflight.findings(prepared.procedure, opened, prepared.roles, prepared.articles, request.out, clock)
         rig = _rig(prepared)
@@ -122,6 +124,15 @@ def _ready(request: Request) -> Iterator[_Ready]:
         attended = request.attended or opened.rig is not None  # behind which stands a simulated operator
         answers = answers_of(request.answers, prepared.procedure, opened.instruments, attended=attended)
         yield _Ready(prepared, clock, opened, findings, rig, answers)
+
+
+def _task_book(station: Station) -> Path | None:
+    """File in which the station's tasks on a device server are noted; None where there is none to speak of."""
+    if station.daq in ("local", "simulated"):
+        return None
+    from bench.run_queue import home  # here, since it brings along the messages of the runner
+
+    return home() / "stations" / f"{re.sub(r'[^A-Za-z0-9_-]', '_', station.name)}.tasks"
 
 
 def _rig(prepared: Prepared) -> RigReference | None:

@@ -124,6 +124,7 @@ class DaqSession:
     def __init__(self, target: DaqTarget | None, deadline_s: float) -> None:
         self._channel: Any = None
         self._target = target
+        self._book = None if target is None else target.book
         self._tasks: dict[str, nidaqmx.Task] = {}
         if isinstance(target, InProcess):
             self._channel = target.channel()
@@ -138,6 +139,9 @@ class DaqSession:
     def task(self) -> nidaqmx.Task:
         """A new task under a name that no other one has, so that it can never be mistaken."""
         name = f"{TASK_NAME}{uuid.uuid4().hex}"
+        if self._book is not None:
+            self.clear(self._book.left())
+            self._book.note(name)
         self._tasks[name] = task = nidaqmx.Task(name, **self._options(name))
         return task
 
@@ -156,7 +160,12 @@ class DaqSession:
 
     def close(self) -> list[str]:
         """Close its tasks and the connection, whatever state they are in; returns the names of tasks that live on."""
-        left = [name for name, task in self._tasks.items() if not _closed(task.close)]
+        left = []
+        for name, task in self._tasks.items():
+            if not _closed(task.close):
+                left.append(name)
+            elif self._book is not None:
+                self._book.strike(name)
         self._tasks = {}
         if self._channel is not None:
             self._channel.close()
@@ -169,6 +178,8 @@ class DaqSession:
             options = GrpcSessionOptions(self._channel, name, initialization_behavior=behaviour)
             if not _closed(lambda: nidaqmx.Task(name, grpc_options=options).close()):  # noqa: B023  # called at once
                 return left[index:]
+            if self._book is not None:
+                self._book.strike(name)
         return []
 
     def _options(self, name: str = "") -> dict[str, Any]:

@@ -13,7 +13,7 @@ import importlib
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -25,6 +25,8 @@ from instruments.clock import Clock
 if TYPE_CHECKING:
     from pyvisa import ResourceManager
     from pyvisa.highlevel import VisaLibraryBase
+
+    from instruments.daq_book import TaskBook
 
 DRIVER_GROUP = "pumpbench.drivers"
 
@@ -97,9 +99,13 @@ class Settings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class DaqTarget:
-    """Address "host:port" of an NI gRPC device server; without one the local NI-DAQmx driver is used."""
+    """Address "host:port" of an NI gRPC device server; without one the local NI-DAQmx driver is used.
+
+    ``book`` is where its tasks are noted; without one those of a killed process are found by nobody.
+    """
 
     address: str
+    book: TaskBook | None = field(default=None, kw_only=True)
 
 
 class Connection:
