@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
@@ -26,6 +26,7 @@ from data.quantity_fields import LengthMm, Percent, Stated, TemperatureC, Volume
 from data.samples import Channel, FloatArray
 from data.tomlfile import FileError, explain, read_toml
 from instruments.clock import Clock, VirtualClock, WallClock
+from instruments.daq_book import TaskBook
 from instruments.instrument import Buffered, Connection, DriverError, Instrument, Polled, load_driver
 from protocols.interlock import Interlock
 
@@ -342,10 +343,15 @@ def open_station(
     dut: Mapping[str, Any] | None = None,
     fluid: Mapping[str, Any] | None = None,
     replay: Mapping[str, tuple[FloatArray, FloatArray]] | None = None,
+    task_book: Path | None = None,
 ) -> Iterator[OpenStation]:
     """Make every instrument of a station, with the simulated rig behind it where the file says so.
 
     Nothing is sent on a wire before an engine opens the instruments.
+
+    Parameters
+    ----------
+    task_book : file for the tasks on a device server, of whoever holds the station; see `instruments.daq_book`.
     """
     rig: Rig | None = None
     if station.simulated:
@@ -363,6 +369,8 @@ def open_station(
             rig.visa if rig else station.visa,
             rig.daq_target if rig else (None if station.daq == "local" else station.daq),
         )
+        if task_book is not None and connection.daq is not None:
+            connection.daq = replace(connection.daq, book=TaskBook(task_book))
         if rig is not None and isinstance(clock, VirtualClock):
             from instruments.daq_session import InProcess  # nidaqmx behind it is heavy
 
