@@ -1,4 +1,7 @@
-"""The rig check on the full simulated rig: it passes a healthy rig, names what is wrong with another, and counts."""
+"""The rig check on the full simulated rig: it passes a healthy rig, names what is wrong with another, and counts.
+
+The rig is read less often than the shipped one, except its balance; tests/test_docs.py checks the shipped one.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from bench.request import Override, Request
 from bench.rig_chart import RigChart, rig_charts, sparkline
 from bench.rig_reference import rig_reference
 from bench.session import conduct
-from bench.station import load_station
+from bench.station import load_station, station_path
 from data.checks import Origin, Verdict
 from data.run import Run
 from instruments.clock import WallClock
@@ -30,16 +33,39 @@ SHORT = {
     "bath-wait": "10 min",
 }
 
-
-def checked(out: Path, *faults: str, seed: int = 1):
-    return conduct(Request("rig-check", "sim-full", settings=SHORT, faults=faults, seed=seed, out=out))
+LESS_OFTEN = (
+    ('driver = "ni-digital"\nperiod = "1 s"', 'driver = "ni-digital"\nperiod = "10 s"'),
+    ('max_outage = "5 s"', 'max_outage = "25 s"'),
+    ('period = "2 s"', 'period = "6 s"'),
+    ('period = "3 s"', 'period = "9 s"'),
+    ('safe_timeout = "10 s"', 'safe_timeout = "28 s"'),
+    ('rate = "10 Hz"', 'rate = "2 Hz"'),
+    ('interval = "0.1 s"', 'interval = "0.5 s"'),
+    ('driver = "pump-link"', 'driver = "pump-link"\nperiod = "10 min"'),
+)
 
 
 @pytest.fixture(scope="module")
-def healthy(tmp_path_factory):
+def rig(tmp_path_factory):
+    """Station file of the full simulated rig, read less often."""
+    text = station_path("sim-full").read_text("utf-8")
+    for old, new in LESS_OFTEN:
+        assert old in text, old
+        text = text.replace(old, new)
+    path = tmp_path_factory.mktemp("rig") / "less-often.toml"
+    path.write_text(text, "utf-8")
+    return str(path)
+
+
+def checked(rig: str, out: Path, *faults: str, seed: int = 1):
+    return conduct(Request("rig-check", rig, settings=SHORT, faults=faults, seed=seed, out=out))
+
+
+@pytest.fixture(scope="module")
+def healthy(rig, tmp_path_factory):
     """Folder with the rig check of a healthy rig, and what became of it."""
     folder = tmp_path_factory.mktemp("healthy")
-    return folder, checked(folder)
+    return folder, checked(rig, folder)
 
 
 def failed(result) -> dict[str, str]:
@@ -83,27 +109,27 @@ NAMED = {
         (("auto-zero:1@0h", "wrong-height:200@0h", "bath-off:1@0h"), ("balance-settings", "transducer-height", "bath")),
     ],
 )
-def test_each_fault_of_the_rig_is_named(faults, checks, tmp_path):
-    notes = failed(checked(tmp_path, *faults))
+def test_each_fault_of_the_rig_is_named(rig, faults, checks, tmp_path):
+    notes = failed(checked(rig, tmp_path, *faults))
     assert [check for check in checks if not re.search(NAMED[check], notes.get(check, ""))] == []
 
 
-def test_a_leak_is_named_and_a_rig_check_that_found_one_does_not_hold(tmp_path):
-    notes = failed(checked(tmp_path, "rig-leak:20@0h"))
+def test_a_leak_is_named_and_a_rig_check_that_found_one_does_not_hold(rig, tmp_path):
+    notes = failed(checked(rig, tmp_path, "rig-leak:20@0h"))
     assert list(notes) == ["rig-leak"]
     assert re.search(NAMED["rig-leak"], notes["rig-leak"])
-    why = rig_reference(tmp_path, load_station("sim-full"), Origin.SIMULATED, 1, WallClock().start).why
+    why = rig_reference(tmp_path, load_station(rig), Origin.SIMULATED, 1, WallClock().start).why
     assert "ended fail; mend the rig" in why
 
 
-def test_a_station_that_demands_a_rig_check_refuses_to_judge_a_pump_without(tmp_path):
+def test_a_station_that_demands_a_rig_check_refuses_to_judge_a_pump_without(rig, tmp_path):
     with pytest.raises(PreflightError, match="no rig check of station"):
-        conduct(Request("flow-accuracy", "sim-full", out=tmp_path))
+        conduct(Request("flow-accuracy", rig, out=tmp_path))
 
 
-def test_a_rig_check_holds_for_its_own_rig(healthy):
+def test_a_rig_check_holds_for_its_own_rig(rig, healthy):
     folder, result = healthy
-    station = load_station("sim-full")
+    station = load_station(rig)
     now = WallClock().start
     held = rig_reference(folder, station, Origin.SIMULATED, 1, now)
     assert (held.demanded, held.holds, held.why) == (True, True, "")
@@ -112,19 +138,19 @@ def test_a_rig_check_holds_for_its_own_rig(healthy):
     assert not other.holds
 
 
-def test_a_rig_check_is_worth_nothing_when_it_is_old_or_the_station_was_changed(healthy):
+def test_a_rig_check_is_worth_nothing_when_it_is_old_or_the_station_was_changed(rig, healthy):
     folder, _ = healthy
-    station, now = load_station("sim-full"), WallClock().start
+    station, now = load_station(rig), WallClock().start
     old = rig_reference(folder, station, Origin.SIMULATED, 1, now + timedelta(hours=25))
     assert "holds for 24 h" in old.why
     moved = station.model_copy(update={"roles": {**station.roles, "flow": "flow_sensor.other"}})
     assert "[roles] was changed" in rig_reference(folder, moved, Origin.SIMULATED, 1, now).why
 
 
-def test_a_run_keeps_the_rig_check_that_it_relies_on(healthy):
+def test_a_run_keeps_the_rig_check_that_it_relies_on(rig, healthy):
     folder, relied = healthy
     settings = {"stabilisation": "0 h", "analysis": "1 h", "blank-length": "30 min"}
-    result = conduct(Request("flow-accuracy", "sim-full", settings=settings, seed=1, out=folder))
+    result = conduct(Request("flow-accuracy", rig, settings=settings, seed=1, out=folder))
     with Run.open(result.run_file) as run:
         (record,) = run.records("rig-check")
     assert record.fields["holds"]
@@ -132,10 +158,10 @@ def test_a_run_keeps_the_rig_check_that_it_relies_on(healthy):
     assert next(check for check in result.evaluation.checks if check.name == "rig-check").verdict is Verdict.PASS
 
 
-def test_who_overrides_a_missing_rig_check_gets_no_more_than_a_conditional_pass(tmp_path):
+def test_who_overrides_a_missing_rig_check_gets_no_more_than_a_conditional_pass(rig, tmp_path):
     settings = {"stabilisation": "0 h", "analysis": "1 h", "blank-length": "30 min"}
     taken = Override("rig-check", "Ada", "weights are at calibration")
-    result = conduct(Request("flow-accuracy", "sim-full", settings=settings, overrides=[taken], out=tmp_path))
+    result = conduct(Request("flow-accuracy", rig, settings=settings, overrides=[taken], out=tmp_path))
     assert result.evaluation.verdict is not Verdict.PASS
     said = next(check for check in result.evaluation.checks if check.name == "rig-check")
     assert "no rig check" in said.note
@@ -168,7 +194,7 @@ def test_a_sparkline_reaches_from_the_least_to_the_greatest():
     assert sparkline((1.0, 1.0)) == "▁▁"
 
 
-def test_a_calibration_by_the_controller_finds_the_error_of_a_transducer(tmp_path):
+def test_a_calibration_by_the_controller_finds_the_error_of_a_transducer(rig, tmp_path):
     settings = {
         "channel": "daq.outlet_pressure",
         "points": "0 kPa, 20 kPa, 40 kPa",
@@ -180,24 +206,24 @@ def test_a_calibration_by_the_controller_finds_the_error_of_a_transducer(tmp_pat
         "vent": "no",
         "settle": "2 min",
     }
-    result = conduct(Request("calibration", "sim-full", settings=settings, seed=4, out=tmp_path))
+    result = conduct(Request("calibration", rig, settings=settings, seed=4, out=tmp_path))
     assert result.evaluation.verdict is Verdict.PASS
     gain = result.evaluation.values["gain"]
     assert gain == pytest.approx(1.0, abs=0.006)
     assert f"  gain    {gain:.6g}" in values_of(result.evaluation)
     vented = {**settings, "points": "0 kPa", "vent": "yes"}
-    zero = conduct(Request("calibration", "sim-full", settings=vented, seed=4, out=tmp_path))
+    zero = conduct(Request("calibration", rig, settings=vented, seed=4, out=tmp_path))
     assert zero.evaluation.values["gain"] == 1.0
 
 
-def test_the_valves_of_a_healthy_rig_pass_and_one_that_is_stuck_is_named(tmp_path):
-    healthy = conduct(Request("valve-test", "sim-full", seed=4, out=tmp_path))
+def test_the_valves_of_a_healthy_rig_pass_and_one_that_is_stuck_is_named(rig, tmp_path):
+    healthy = conduct(Request("valve-test", rig, seed=4, out=tmp_path))
     assert healthy.evaluation.verdict is Verdict.PASS
-    stuck = conduct(Request("valve-test", "sim-full", faults=("valve-stuck-open:1@0h",), seed=4, out=tmp_path))
+    stuck = conduct(Request("valve-test", rig, faults=("valve-stuck-open:1@0h",), seed=4, out=tmp_path))
     assert "outlet or vent does not close" in failed(stuck)["vent-closed"]
 
 
-def test_a_read_out_names_every_channel(tmp_path):
-    result = conduct(Request("read-out", "sim-full", settings={"length": "30 s"}, seed=4, out=tmp_path))
+def test_a_read_out_names_every_channel(rig, tmp_path):
+    result = conduct(Request("read-out", rig, settings={"length": "30 s"}, seed=4, out=tmp_path))
     assert result.evaluation.verdict is Verdict.PASS
     assert {"balance.mass", "controller.pressure", "safety.e_stop"} <= {c.name for c in result.evaluation.checks}
