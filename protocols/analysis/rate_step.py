@@ -1,0 +1,323 @@
+"""The verdict of a rate-step run: start-up, and after each change its settling, new mean and overshoot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from data.checks import Axis, Check, Curve, Evaluation, Exclusion, Limits, Verdict
+from data.run import Run
+from data.samples import FloatArray
+from protocols.analysis import delivery
+from protocols.analysis.budget import Budget, bounded
+from protocols.analysis.decision import judge, reported
+from protocols.analysis.gravimetric_record import GravimetricRecord, GravimetricRecordError, read_record
+from protocols.analysis.grid import RecordError, kept, resample
+from protocols.analysis.rig.reference import known_rig
+from protocols.analysis.rig_fitness import fitness
+from protocols.analysis.short_volume import short_volume
+from protocols.analysis.standing import as_limits, exclusions, of_a_run_cut_off, on_suitability, source
+from protocols.analysis.witness import MINUTE_S
+from protocols.rate_step import course
+
+HOUR_S = 3600.0
+INTERVAL_S = 60.0
+"""Interval of the start-up, and step of the window of one stroke that finds the settling."""
+
+LEAST_OVER_U = delivery.LEAST_OVER_U
+STANDS_ON = (
+    "rig-check",
+    "data-complete",
+    "excluded",
+    "evaporation",
+    "blanks-agree",
+    "balance-alive",
+    "no-air",
+    "outlet-pressure",
+    "bath-temperature",
+    "sensor-balance-ratio",
+    "ratio-steady",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plateau:
+    """A rate and the time for which it was held, on the run's clock."""
+
+    number: int
+    from_s: float
+    to_s: float
+    rate_ul_per_h: float
+
+    def stroke_s(self, stroke_ul: float) -> float:
+        """Duration of a stroke at the programmed rate, which the rotor keeps whatever it delivers."""
+        return stroke_ul / self.rate_ul_per_h * HOUR_S
+
+    def whole(self, stroke_ul: float, length_s: float) -> tuple[float, int]:
+        """The longest time of whole strokes within a length, and their number; the length itself where none fits."""
+        stroke_s = self.stroke_s(stroke_ul)
+        count = math.floor(length_s / stroke_s + 1e-6) if stroke_s > 0.0 else 0
+        return (count * stroke_s, count) if count else (length_s, 0)
+
+
+def evaluate(run: Run) -> Evaluation:
+    """Judge a rate-step run."""
+    try:
+        plateaus = _plateaus(run)
+        changes = [(one.from_s - plateaus[0].from_s, one.rate_ul_per_h) for one in plateaus]
+        length_s = plateaus[-1].to_s - plateaus[0].from_s
+        record = read_record(run, course(changes, length_s))
+    except GravimetricRecordError as error:
+        return Evaluation((_nothing(str(error)),))
+    record = replace(record, analysis=(plateaus[0].from_s, plateaus[-1].to_s))
+    excluded = exclusions(record)
+    fit = tuple(fitness(record, excluded))
+    bad = {check.name for check in fit if check.verdict is Verdict.INVALID}
+    course_of = _time_structure(record)
+    found = [*_start(record, plateaus[0], course_of), *_steps(record, plateaus, course_of, excluded)]
+    judged = [on_suitability(check, bad) for check in found]
+    planned = sum(step["step"] == "Phase" for step in run.steps)
+    last = plateaus[-1]
+    if len(record.phases) < planned or last.to_s - last.from_s < float(run.params["hold_s"]) - 1.0:
+        judged = [of_a_run_cut_off(check) for check in judged]
+    return Evaluation((*judged, *fit), tuple(_curves(record, plateaus, course_of)), excluded)
+
+
+def _nothing(note: str) -> Check:
+    return Check("step-1-error", "Step 1, new mean", None, "%", Verdict.NOT_MEASURED, "dut", note=note)
+
+
+def _plateaus(run: Run) -> tuple[Plateau, ...]:
+    """Each rate from when the pump had confirmed it; those that were reached."""
+    phases = {phase.name: (phase.t0, phase.t1) for phase in run.phases}
+    names = [str(step["name"]) for step in run.steps if step["step"] == "Phase"]
+    reached = [name for name in names if name in phases and not name.startswith("blank")]
+    commands = run.records("pump-command")
+    started = [e for e in commands if str(e.fields["command"]).startswith("RUN")]
+    if not started or not reached:
+        raise GravimetricRecordError("delivery never started; the run ended before the pump was told to run")
+    begins = [float(started[0].fields["confirmed_s"])]
+    for event in commands:
+        if str(event.fields["command"]).startswith("SET") and event.t > begins[0]:
+            begins.append(float(event.fields["confirmed_s"]))
+    ends = [*begins[1 : len(reached)], phases[reached[-1]][1]]
+    rates = _rates(run)
+    return tuple(
+        Plateau(number, begin, end, rate)
+        for number, (begin, end, rate) in enumerate(zip(begins, ends, rates, strict=False))
+        if end > begin
+    )
+
+
+def _rates(run: Run) -> list[float]:
+    """Programmed rates in order, from the plan."""
+    programs = [step["schedule"]["basal"] for step in run.steps if step["step"] == "Program"]
+    return [float(basal["rate_ul_per_h"]) for basal in programs]
+
+
+# ---------------------------------------------------------------------------------------------------- in time
+
+
+@dataclass(frozen=True)
+class _Course:
+    """Cumulative volume against time, for its course alone; ``by`` says whose."""
+
+    t_s: FloatArray
+    volume_ul: FloatArray
+    by: str
+
+    def at(self, t_s: FloatArray) -> FloatArray:
+        return np.asarray(np.interp(t_s, self.t_s, self.volume_ul), dtype=np.float64)
+
+
+def _time_structure(record: GravimetricRecord) -> _Course:
+    """The flow sensor's record with the gain of the rig check; the balance's where the sensor has gaps or is none."""
+    from_s, to_s = record.analysis
+    minutes = record.flow
+    if minutes is not None and minutes.t_s.size:
+        inside = (minutes.t_s >= from_s - MINUTE_S) & (minutes.t_s <= to_s + MINUTE_S)
+        flow, at = minutes.flow_ul_per_h[inside], minutes.t_s[inside]
+        expected = (to_s - from_s) / MINUTE_S
+        if flow.size >= 0.99 * expected and np.isfinite(flow).all():
+            rig = known_rig(record.run)
+            gain = rig.flow_gain[0] if rig is not None and rig.flow_gain is not None else 1.0
+            flow = (flow - (record.flow_zero_ul_per_h or 0.0)) / gain
+            edges = np.concatenate([[at[0] - MINUTE_S / 2.0], at + MINUTE_S / 2.0])
+            passed = np.concatenate([[0.0], np.cumsum(flow * (np.diff(edges) / HOUR_S))])
+            return _Course(edges, passed, "flow sensor")
+    t_s, volumes = record.volumes(from_s, to_s)
+    return _Course(t_s, volumes, "balance")
+
+
+def settling_s(
+    t_s: FloatArray, volume_ul: FloatArray, from_s: float, to_s: float, window_s: float, mean: float, band: float
+) -> float | None:
+    """Time after ``from_s`` from which every window's mean flow is within a band around the mean; None if it never is.
+
+    Parameters
+    ----------
+    t_s, volume_ul : (n,) record.
+    window_s : a whole stroke, so that no window sees the pump's wave.
+    mean : in uL/h.
+    band : as a share of the mean.
+    """
+    last = to_s - window_s
+    if last < from_s:
+        return None
+    begins = from_s + INTERVAL_S * np.arange(math.floor((last - from_s) / INTERVAL_S + 1e-6) + 1, dtype=np.float64)
+    flow = (np.interp(begins + window_s, t_s, volume_ul) - np.interp(begins, t_s, volume_ul)) / window_s * HOUR_S
+    outside = np.flatnonzero(np.abs(flow - mean) > band * abs(mean))
+    if not outside.size:
+        return 0.0
+    if outside[-1] == begins.size - 1:
+        return None
+    return float(begins[outside[-1] + 1] - from_s)
+
+
+# --------------------------------------------------------------------------------------------------- start-up
+
+
+def _start(record: GravimetricRecord, first: Plateau, course_of: _Course) -> Iterator[Check]:
+    """Time until the flow was there and stayed for a stroke, and what the start delivered."""
+    declared = record.dut["limits"]["start_up"]
+    limits = Limits(None, declared["at_most_s"], source(declared)) if declared else None
+    try:
+        grid = resample(course_of.t_s, course_of.volume_ul, INTERVAL_S, first.from_s, first.to_s)
+        started = delivery.startup_s(grid, first.rate_ul_per_h, first.stroke_s(record.stroke_ul) or None)
+    except RecordError:
+        started = None
+    at = None if started is None else started - first.from_s
+    note = f"by the {course_of.by}"
+    if at is None:
+        note = f"never within {(first.to_s - first.from_s) / HOUR_S:.3g} h, {note}"
+    fields = judge(at, INTERVAL_S / math.sqrt(12.0), math.inf, limits)
+    if at is None and limits is not None and limits.high is not None and first.to_s - first.from_s > limits.high:
+        fields["verdict"] = Verdict.FAIL
+    yield Check(
+        name="start-up", title="Start-up time", unit="s", owner="dut", optional=limits is None,
+        depends_on=STANDS_ON, note=note, **fields,
+    )  # fmt: skip
+    yield _transition(record, first, "start-up-volume", "Start-up, delivered against programmed", ())
+
+
+# ------------------------------------------------------------------------------------------------------ steps
+
+
+def _steps(
+    record: GravimetricRecord, plateaus: Sequence[Plateau], course_of: _Course, excluded: Sequence[Exclusion]
+) -> Iterator[Check]:
+    means: list[tuple[float, Budget] | None] = []
+    for one in plateaus:
+        name = f"step-{one.number}" if one.number else "start"
+        title = f"Step {one.number}" if one.number else "First rate"
+        mean = _mean(record, one, excluded)
+        means.append(mean)
+        yield _mean_check(record, one, mean, f"{name}-error", f"{title}, new mean against programmed")
+        before = means[one.number - 1] if one.number else None
+        if mean is not None and before is not None:
+            achieved = 100.0 * (mean[0] / before[0] - 1.0)
+            asked = 100.0 * (one.rate_ul_per_h / plateaus[one.number - 1].rate_ul_per_h - 1.0)
+            u = 100.0 * mean[0] / before[0] * math.hypot(mean[1].u / mean[0], before[1].u / before[0])
+            note = f"programmed {asked:+.3g} %"
+            check = reported(f"{name}-change", f"{title}, change of the mean", achieved, "%", note, STANDS_ON)
+            yield replace(check, **judge(achieved, u, math.inf, None))
+        if one.number:
+            yield _settling(record, one, course_of, name, title)
+            yield _transition(record, one, f"{name}-overshoot", f"{title}, overshoot", excluded)
+
+
+def _mean(record: GravimetricRecord, one: Plateau, excluded: Sequence[Exclusion]) -> tuple[float, Budget] | None:
+    """Mean flow over the whole strokes of the plateau's last half, in uL/h; None where it cannot be told."""
+    length_s, strokes = one.whole(record.stroke_ul, (one.to_s - one.from_s) / 2.0)
+    begin = one.to_s - length_s
+    if kept(begin, one.to_s, excluded) != [(begin, one.to_s)]:
+        return None
+    volume, budget = short_volume(record, begin, one.to_s)
+    if not strokes and record.stroke_ul:
+        budget = budget.plus(bounded("part of a stroke", record.stroke_ul / 2.0))
+    per_hour = HOUR_S / length_s
+    return volume * per_hour, budget.scaled("mean flow", "uL/h", per_hour)
+
+
+def _mean_check(
+    record: GravimetricRecord, one: Plateau, mean: tuple[float, Budget] | None, name: str, title: str
+) -> Check:
+    limits = as_limits(record.dut["limits"]["segment"])
+    if mean is None:
+        return reported(name, title, None, "%", "part of it is excluded", STANDS_ON)
+    flow, budget = mean
+    percent = budget.scaled(title, "%", 100.0 / one.rate_ul_per_h)
+    length_s, strokes = one.whole(record.stroke_ul, (one.to_s - one.from_s) / 2.0)
+    note = f"{strokes} whole strokes, {length_s / 60.0:.4g} min" if strokes else "less than one stroke"
+    fields = judge(100.0 * (flow / one.rate_ul_per_h - 1.0), percent.u, percent.dof, limits)
+    return Check(
+        name=name, title=title, unit="%", owner="dut", optional=limits is None, depends_on=STANDS_ON,
+        budget=percent.rows(), note=note, **fields,
+    )  # fmt: skip
+
+
+def _settling(record: GravimetricRecord, one: Plateau, course_of: _Course, name: str, title: str) -> Check:
+    """Time after the change from which every stroke's mean stays within the band around the new mean."""
+    band = float(record.run.params["band_percent"]) / 100.0
+    length_s, _ = one.whole(record.stroke_ul, (one.to_s - one.from_s) / 2.0)
+    volumes = course_of.at(np.array([one.to_s - length_s, one.to_s]))
+    mean = float(volumes[1] - volumes[0]) / length_s * HOUR_S
+    window = one.stroke_s(record.stroke_ul) or MINUTE_S
+    found = settling_s(course_of.t_s, course_of.volume_ul, one.from_s, one.to_s, window, mean, band)
+    note = f"within {100.0 * band:g} % of its new mean, by the {course_of.by}"
+    if found is None:
+        note = f"not settled within {(one.to_s - one.from_s) / HOUR_S:.3g} h, by the {course_of.by}"
+    check = reported(f"{name}-settling", f"{title}, settling time", found, "s", note, STANDS_ON)
+    return replace(check, **judge(found, INTERVAL_S / math.sqrt(12.0), math.inf, None))
+
+
+def _transition(record: GravimetricRecord, one: Plateau, name: str, title: str, excluded: Sequence[Exclusion]) -> Check:
+    """Volume in the time after a change against the programmed one, over whole strokes of the new rate."""
+    limits = as_limits(record.dut["limits"]["segment"])
+    length_s, strokes = one.whole(
+        record.stroke_ul, min(float(record.run.params["transition_s"]), one.to_s - one.from_s)
+    )
+    end = one.from_s + length_s
+    expected = one.rate_ul_per_h * length_s / HOUR_S
+    if kept(one.from_s, end, excluded) != [(one.from_s, end)]:
+        return reported(name, title, None, "%", "part of it is excluded", STANDS_ON)
+    volume, budget = short_volume(record, one.from_s, end)
+    if not strokes and record.stroke_ul:
+        budget = budget.plus(bounded("part of a stroke", record.stroke_ul / 2.0))
+    percent = budget.scaled(title, "%", 100.0 / expected)
+    fields = judge(100.0 * (volume / expected - 1.0), percent.u, percent.dof, limits)
+    note = f"{volume - expected:+.3g} uL in the first {length_s / 60.0:.4g} min"
+    if expected < LEAST_OVER_U * budget.u:
+        fields["verdict"] = Verdict.NOT_CAPABLE
+        note = f"expected {expected:.4g} uL is under {LEAST_OVER_U:g} u of {budget.u:.2g} uL"
+    return Check(
+        name=name, title=title, unit="%", owner="dut", optional=limits is None, depends_on=STANDS_ON,
+        budget=percent.rows(), note=note, **fields,
+    )  # fmt: skip
+
+
+# ----------------------------------------------------------------------------------------------------- curves
+
+
+def _curves(record: GravimetricRecord, plateaus: Sequence[Plateau], course_of: _Course) -> Iterator[Curve]:
+    """Flow in windows of one stroke of the rate that is programmed, stroke after stroke."""
+    edges, programmed = [plateaus[0].from_s], []
+    for one in plateaus:
+        stroke_s = one.stroke_s(record.stroke_ul) or MINUTE_S
+        count = math.floor((one.to_s - one.from_s) / stroke_s + 1e-6)
+        edges += [one.from_s + (i + 1) * stroke_s for i in range(count)]
+        programmed += [one.rate_ul_per_h] * count
+    if len(edges) < 2:
+        return
+    t_s = np.array(edges)
+    length = np.diff(t_s) / HOUR_S
+    times, volumes = record.volumes(*record.analysis)
+    balance = np.diff(np.interp(t_s, times, volumes)) / length
+    hours = ((t_s[1:] + t_s[:-1]) / 2.0 - plateaus[0].from_s) / HOUR_S
+    axes = [Axis("balance", "uL/h", balance), Axis("programmed", "uL/h", np.array(programmed))]
+    if course_of.by != "balance":
+        axes.append(Axis("sensor", "uL/h", np.diff(course_of.at(t_s)) / length))
+    yield Curve("flow", "Flow, stroke by stroke", Axis("time", "h", hours), tuple(axes))
