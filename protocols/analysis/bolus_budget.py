@@ -107,3 +107,15 @@ def _u_slope(noise: ReadingNoise, basal: Basal) -> float:
     lengths = np.full(at.size, basal.block_s)
     risen = basal.slope_per_s * (at - at[0])
     return math.hypot(*(u for _, u in noise.parts_mg(at, risen, slope, lengths)))
+
+
+def line_u_ul(record: GravimetricRecord, basal: Basal, at_s: float) -> float:
+    """Standard uncertainty in uL of a line at a time against the record's own point there."""
+    at = np.array(basal.blocks_s)
+    weights = np.append(np.array(basal.weights(at_s)), -1.0)
+    times = np.append(at, at_s)
+    order = np.argsort(times, kind="stable")
+    risen = basal.slope_per_s * (times - times[0])
+    lengths = np.full(times.size, basal.block_s)
+    parts = noise_of(record).parts_mg(times[order], risen[order], weights[order], lengths[order])
+    return math.hypot(*(u for _, u in parts)) * record.collected.ul_per_mg

@@ -1,0 +1,269 @@
+"""The verdict of a priming run: what the path needs, what was programmed, what came, and when it was at the tip."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from data.checks import Axis, Check, Curve, Evaluation, Limits, Verdict
+from data.run import Run
+from data.schedule import Bolus
+from protocols.analysis.bolus import Jump, Summed, block_line
+from protocols.analysis.bolus_budget import jump_budget, line_u_ul
+from protocols.analysis.budget import Budget, Component, bounded
+from protocols.analysis.decision import judge, reported
+from protocols.analysis.front import tail_share
+from protocols.analysis.gravimetric_record import EDGE_S, GravimetricRecord, GravimetricRecordError, read_record
+from protocols.analysis.grid import RecordError
+from protocols.analysis.rig_fitness import fitness
+from protocols.analysis.short_volume import short_volume
+from protocols.analysis.standing import as_limits, exclusions, of_a_run_cut_off, on_suitability
+
+HOUR_S = 3600.0
+BORE_HALF_DIGIT_MM = 0.005
+"""A bore is stated in hundredths of a millimetre."""
+
+LENGTH_U_MM = 2.0
+"""Standard uncertainty of the length that was cut off, by a ruler."""
+
+PATH_SHARE = 0.05
+"""How far a pump's internal path may be from what its maker states, assumed."""
+
+STANDS_ON = (
+    "rig-check",
+    "data-complete",
+    "excluded",
+    "balance-alive",
+    "no-air",
+    "outlet-pressure",
+    "bath-temperature",
+    "sensor-balance-ratio",
+    "ratio-steady",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What has to be filled before drug leaves the tip."""
+
+    volume_ul: float
+    budget: Budget
+    words: str
+
+
+def needed(run: Run) -> Need | None:
+    """Volume of internal path and catheter, of the catheter alone after its revision; None where it is not stated."""
+    catheter, occasion = run.catheter, str(run.params["occasion"])
+    bore, volume = float(catheter["bore_mm"]), float(catheter["priming_volume_ul"])
+    length = float(catheter["length_supplied_mm"]) - float(catheter["length_trimmed_mm"])
+    parts = [
+        bounded("bore of the catheter", 2.0 * BORE_HALF_DIGIT_MM / bore * volume),
+        Component("length of the catheter", LENGTH_U_MM / length * volume),
+    ]
+    words = f"catheter {length:.0f} mm of {bore:g} mm bore: {volume:.4g} uL"
+    if occasion == "catheter-revision":
+        return Need(volume, Budget("path", "uL", tuple(parts)), words)
+    path = run.dut.get("internal_path_ul")
+    if path is None:
+        return None
+    parts.append(bounded("internal path of the pump", PATH_SHARE * float(path)))
+    return Need(
+        volume + float(path), Budget("path", "uL", tuple(parts)), f"internal path {float(path):.4g} uL, {words}"
+    )
+
+
+def evaluate(run: Run) -> Evaluation:
+    """Judge a priming run."""
+    try:
+        record = read_record(run, run.schedule)
+    except GravimetricRecordError as error:
+        return Evaluation((_nothing(str(error)),))
+    if "analysis" not in record.phases:
+        return Evaluation((_nothing("the run ended before delivery could be recorded"),))
+    excluded = exclusions(record)
+    fit = tuple(fitness(record, excluded))
+    bad = {check.name for check in fit if check.verdict is Verdict.INVALID}
+    need = needed(run)
+    bolus = run.schedule.boluses[0]
+    bridges = bolus.kind == "bridge"
+    found = [*_programmed(run, bolus, need)]
+    try:
+        found += _bridge(record, bolus, need) if bridges else _priming(record, bolus, need)
+    except RecordError as error:
+        found.append(_nothing(str(error)))
+    judged = [on_suitability(check, bad) for check in found]
+    planned_s = float(next(step["for_s"] for step in run.steps if step.get("name") == "analysis"))
+    if record.analysis[1] - record.analysis[0] < planned_s - 1.0:
+        judged = [of_a_run_cut_off(check) for check in judged]
+    return Evaluation((*judged, *fit), tuple(_curves(record, need)), excluded)
+
+
+def _nothing(note: str) -> Check:
+    return Check(
+        "bolus-error", "Bolus, delivered against programmed", None, "%", Verdict.NOT_MEASURED, "dut", note=note
+    )
+
+
+# ------------------------------------------------------------------------------------------------- what it needs
+
+
+def _programmed(run: Run, bolus: Bolus, need: Need | None) -> Iterator[Check]:
+    """Programmed against needed volume: an error of it is one of the record, not of the pump."""
+    name, title = "programmed-volume", "Programmed volume against what the path needs"
+    if need is None:
+        yield replace(reported(name, title, None, "%", "the pump's model file states no internal path"), owner="record")
+        return
+    tolerance = float(run.params["tolerance_percent"])
+    error = 100.0 * (bolus.volume_ul / need.volume_ul - 1.0)
+    percent = need.budget.scaled(title, "%", 100.0 * bolus.volume_ul / need.volume_ul**2)
+    fields = judge(error, percent.u, percent.dof, Limits(-tolerance, tolerance, "parameter tolerance"))
+    words = f"{need.words}; {need.volume_ul:.4g} uL in all"
+    yield Check(name=name, title=title, unit="%", owner="record", note=words, budget=percent.rows(), **fields)
+    catheter, flow = run.catheter, bolus.rate_ul_per_h
+    bore = float(catheter["bore_mm"])
+    length = float(catheter["length_supplied_mm"]) - float(catheter["length_trimmed_mm"])
+    tail = tail_share(bore, length, flow) * float(catheter["priming_volume_ul"])
+    note = "computed: after so much more the tip has 95 % of the new concentration"
+    yield replace(reported("tail", "Tail of the front", tail, "uL", note), owner="catheter")
+
+
+def _reached(record: GravimetricRecord, bolus: Bolus, need: Need, from_s: float) -> Iterator[Check]:
+    """When so much had left the tip as the path holds, and how much of the path the bolus filled."""
+    t_s, volumes = record.volumes(from_s, record.analysis[1])
+    over = np.flatnonzero(volumes >= need.volume_ul)
+    since = from_s - record.started_s
+    planned = record.schedule.moment_of_volume_s(need.volume_ul + float(record.schedule.expected_volume_ul(0.0, since)))
+    name, title = "time-to-tip", "Front at the tip after"
+    if over.size and over[0] > 0:
+        i = int(over[0])
+        share = (need.volume_ul - volumes[i - 1]) / (volumes[i] - volumes[i - 1])
+        at = float(t_s[i - 1] + share * (t_s[i] - t_s[i - 1]))
+        _, budget = short_volume(record, from_s, at)
+        flow = max(record.schedule.rate_ul_per_h(at - record.started_s), 1e-9)
+        u = math.hypot(budget.u, need.budget.u) / flow * HOUR_S
+        note = f"as programmed {planned - since:.5g} s"
+        check = reported(name, title, at - from_s, "s", note, STANDS_ON)
+        yield replace(check, **judge(at - from_s, u, math.inf, None))
+    else:
+        yield reported(name, title, None, "s", "not reached in this run", STANDS_ON)
+    end_s = bolus.end_s + record.started_s
+    volume, budget = short_volume(record, from_s, min(end_s, record.analysis[1]))
+    filled = 100.0 * volume / need.volume_ul
+    parts = [*budget.scaled("", "%", 100.0 / need.volume_ul).components]
+    parts += need.budget.scaled("", "%", filled / need.volume_ul).components
+    whole = Budget("path filled", "%", tuple(parts))
+    least = 100.0 - float(record.run.params["tolerance_percent"])
+    yield Check(
+        name="path-filled",
+        title="Part of the path that is filled when the bolus ends",
+        unit="%",
+        owner="dut",
+        depends_on=STANDS_ON,
+        budget=whole.rows(),
+        note="basal flow meanwhile included",
+        **judge(filled, whole.u, whole.dof, Limits(least, None, "parameter tolerance")),
+    )
+
+
+# ------------------------------------------------------------------------------------------------------ priming
+
+
+def _priming(record: GravimetricRecord, bolus: Bolus, need: Need | None) -> Iterator[Check]:
+    """A priming bolus on top of the basal flow, as any bolus."""
+    start = bolus.at_s + record.started_s
+    from_s, to_s = record.analysis
+    if not from_s < start < to_s or bolus.end_s + record.started_s > to_s:
+        yield _nothing("the run ended before the bolus did")
+        return
+    t_s, volumes = record.volumes(from_s, to_s)
+    stroke_s = record.stroke_ul / float(record.run.params["basal_ul_per_h"]) * HOUR_S
+    # The bolus takes a part of the time after it; its basal stretch is the last half of what is left.
+    end = bolus.end_s + record.started_s
+    summed = Summed(t_s, volumes)
+    before = block_line(summed, (from_s + start) / 2.0, start - EDGE_S, stroke_s)
+    after = block_line(summed, (end + to_s) / 2.0, to_s, stroke_s)
+    found = Jump(start, after.at(start) - before.at(start), before, after)
+    budget = jump_budget(record, [found], stroke_s)
+    yield _error(
+        record, "bolus-error", "Priming bolus, delivered against programmed", found.amount, budget, bolus, "bolus"
+    )
+    if need is not None:
+        yield from _reached(record, bolus, need, start)
+
+
+def _error(
+    record: GravimetricRecord, name: str, title: str, volume: float, budget: Budget, bolus: Bolus, quantity: str
+) -> Check:
+    limits = as_limits(record.dut["limits"][quantity])
+    percent = budget.scaled(title, "%", 100.0 / bolus.volume_ul)
+    fields = judge(100.0 * (volume / bolus.volume_ul - 1.0), percent.u, percent.dof, limits)
+    return Check(
+        name=name, title=title, unit="%", owner="dut", optional=limits is None, depends_on=STANDS_ON,
+        budget=percent.rows(), note=f"{volume:.5g} of {bolus.volume_ul:.5g} uL", **fields,
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------------- bridge
+
+
+def _bridge(record: GravimetricRecord, bolus: Bolus, need: Need | None) -> Iterator[Check]:
+    """The old rate until the path is emptied of the old drug; then the new rate, neither sooner nor later."""
+    begin, end = record.started_s, bolus.end_s + record.started_s
+    to_s = record.analysis[1]
+    if end > to_s:
+        yield _nothing("the run ended before the bridge did")
+        return
+    old, new = bolus.rate_ul_per_h, float(record.run.params["new_ul_per_h"])
+    stroke_s = record.stroke_ul / old * HOUR_S
+    volume, budget = short_volume(record, begin, end)
+    if stroke_s:
+        budget = budget.plus(*_part_of_a_stroke(record, bolus.volume_ul))
+    yield _error(record, "bolus-error", "Bridge, delivered against programmed", volume, budget, bolus, "segment")
+    yield _bridge_end(record, bolus, old, new)
+    if need is not None:
+        yield from _reached(record, bolus, need, begin)
+
+
+def _part_of_a_stroke(record: GravimetricRecord, volume_ul: float) -> Iterator[Component]:
+    """The wave within a stroke, where the volume is no whole number of strokes."""
+    strokes = volume_ul / record.stroke_ul
+    if abs(strokes - round(strokes)) > 0.02:
+        yield bounded("part of a stroke", record.stroke_ul / 2.0)
+
+
+def _bridge_end(record: GravimetricRecord, bolus: Bolus, old: float, new: float) -> Check:
+    """Where the lines of the old and of the new rate cross, against the programmed duration."""
+    begin, end, to_s = record.started_s, bolus.end_s + record.started_s, record.analysis[1]
+    t_s, volumes = record.volumes(begin, to_s)
+    summed = Summed(t_s, volumes)
+    stretch = max(4.0 * record.stroke_ul / old * HOUR_S, to_s - end)
+    before = block_line(summed, max(begin, end - EDGE_S - stretch), end - EDGE_S, record.stroke_ul / old * HOUR_S)
+    after = block_line(summed, end + EDGE_S, to_s, record.stroke_ul / new * HOUR_S)
+    change = before.slope_per_s - after.slope_per_s
+    planned = bolus.duration_s
+    name, title = "bridge-end", "End of the bridge, after its programmed one"
+    if abs(change) * HOUR_S < 0.5 * abs(old - new):
+        return reported(name, title, None, "s", "the rate did not change as programmed", STANDS_ON)
+    crossing = (after.at(end) - before.at(end)) / change
+    u = math.hypot(line_u_ul(record, before, end), line_u_ul(record, after, end)) / abs(change)
+    note = f"programmed {planned:.5g} s: {bolus.volume_ul:.4g} uL at {old:.4g} uL/h"
+    check = reported(name, title, crossing, "s", note, STANDS_ON)
+    return replace(check, **judge(crossing, u, math.inf, None))
+
+
+# ------------------------------------------------------------------------------------------------------- curves
+
+
+def _curves(record: GravimetricRecord, need: Need | None) -> Iterator[Curve]:
+    from_s, to_s = record.analysis
+    edges = np.linspace(from_s, to_s, 401)
+    t_s, volumes = record.volumes(from_s, to_s)
+    delivered = np.interp(edges, t_s, volumes)
+    programmed = record.programmed_ul(edges) - record.programmed_ul(edges[:1])
+    axes = [Axis("delivered", "uL", delivered), Axis("programmed", "uL", programmed)]
+    if need is not None:
+        axes.append(Axis("needed", "uL", np.full(edges.size, need.volume_ul)))
+    yield Curve("volume", "Cumulative volume", Axis("time", "h", (edges - from_s) / HOUR_S), tuple(axes))
