@@ -18,6 +18,11 @@ settings.register_profile("explore", deadline=None, derandomize=False, print_blo
 settings.load_profile("repeatable")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest test comes first, lest all cores but one wait for it at the end."""
+    items.sort(key=lambda item: item.path.name != "test_docs.py")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def verify_of_a_run() -> Iterator[Callable[[Path], Verification]]:
     """With what a run is verified when it is closed.

@@ -26,7 +26,7 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 GUIDES = [ROOT / "README.md", DOCS / "tutorial.md", *sorted((DOCS / "howto").glob("*.md"))]
 
-SHORT = {"stabilisation": "1 h", "analysis": "1 h", "blank_length": "30 min"}
+SHORT = {"stabilisation": "0 h", "analysis": "1 h", "blank_length": "30 min"}
 SHORTENED = {
     "run flow-accuracy": SHORT,
     "run rig-check": {

@@ -92,9 +92,29 @@ def test_the_test_command_adds_its_group_once_and_runs_the_whole_suite(launcher,
     assert launcher.commands[-1][2:6] == ["-m", "pytest", "-n", "auto"]
     assert installed(launcher) == ["requirements-test.lock"]
     launcher.main(["test", "tests/data", "-q"])
-    assert launcher.commands[-1][2:] == ["-m", "pytest", "tests/data", "-q"]
+    assert launcher.commands[-1][-2:] == ["tests/data", "-q"]
     assert installed(launcher) == []
     assert Path.cwd() == checkout
+
+
+@pytest.mark.parametrize(
+    ("args", "spread"),
+    [
+        ([], True),
+        (["tests/data", "-q"], True),
+        (["--ignore=tests/test_docs.py", "-k", "flow"], True),
+        (["tests/test_docs.py"], False),
+        (["-x", "tests/test_docs.py::test_every_page_can_be_reached_from_the_index"], False),
+        (["-n", "3"], False),
+        (["-n0", "tests/data"], False),
+        (["-p", "no:xdist"], False),
+    ],
+)
+def test_the_suite_takes_all_cores_unless_a_file_is_named_or_a_person_says_otherwise(args, spread, launcher):
+    launcher.main(["test", *args])
+    command = launcher.commands[-1][2:]
+    assert (command[2:4] == ["-n", "auto"]) is spread
+    assert command[: len(command) - len(args)] + args == command
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "pyproject.toml"])
