@@ -44,6 +44,7 @@ class ServedRig:
         return self.rig.daq_target
 
     def __enter__(self) -> ServedRig:
+        self.truth()  # the plant's first answer takes a second, which shall be no host's time-out
         self.ports = addresses(self._server, self._devices)
         self._server.__enter__()
         return self
