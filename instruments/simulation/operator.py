@@ -41,6 +41,12 @@ MEASUREMENTS: dict[str, tuple[str, str, float, float]] = {
     "weigh-pump": ("pump_mass_gain_mg", "mg", 0.2, 0.1),
 }
 
+REFERENCES: dict[str, tuple[str, float]] = {
+    # unit of a reference -> actuator, and standard deviation of what the reference shows against it
+    "kPa": ("back_pressure_kpa", 0.005),
+    "mg": ("weight_mg", 0.05),
+}
+
 BY_HAND = {"needle_mm": 5.0, "back_pressure_kpa": 5.0}
 """How fast a hand moves what cannot jump, a second, where the prompt does not say."""
 
@@ -56,6 +62,7 @@ WORK_S = {
     "weigh-syringe": 30.0,
     "weigh-pump": 60.0,
     "read-capillary": 20.0,
+    "set-reference": 30.0,
 }
 """Time that an action takes besides the reaction."""
 
@@ -132,6 +139,8 @@ class SimulatedOperator:
             return self._measure(*MEASUREMENTS[action], unit, t)
         if action in self._actions:
             return self._actions[action](details, t)
+        if action == "set-reference":
+            return self._set_reference(details, unit, t)
         if action == "read-programmer":
             return self._programmer.read(details, unit, t)
         if kind == "confirm":
@@ -154,6 +163,19 @@ class SimulatedOperator:
             sd = self._plant.draws["pusher.scale_sd_mg"]
             true *= 1.0 + self._plant.truth["scale_error"].at(t)
         return round((true + sd * z) / resolution) * resolution
+
+    def _set_reference(self, details: Details, unit: str, t: float) -> Value:
+        """Bring a reference to about a value, and say what it shows."""
+        if unit not in REFERENCES:
+            raise OperatorError(
+                f'the simulated operator has a reference in {" and ".join(REFERENCES)}, none in "{unit}"; '
+                "answer it by a file or at the window"
+            )
+        actuator, sd = REFERENCES[unit]
+        value = number(details, "value")
+        self._write(actuator, value, t)
+        z = float(self._noise.normals("operator's reading", self._asked, 1)[0])
+        return round(value + sd * z, 3)
 
     def _read_syringe(self, _: Details, t: float) -> Value:
         """Where the plunger stands on the syringe's graduation, in uL."""
@@ -199,6 +221,7 @@ class SimulatedOperator:
         z = float(self._noise.normals("operator's vessel", self._asked, 1)[0])
         self._write("pan_mg", -(draws["vessel.glass_mass_mg"] + draws["vessel.liquid_mg"] + caught), t)
         self._write("pan_mg", VESSEL_SPREAD_MG * z - caught, t + 10.0)
+        self._write("taken_mg", caught, t + 10.0)
         return DONE
 
     def _write(self, name: str, value: float, t: float) -> None:

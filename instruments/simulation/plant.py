@@ -277,6 +277,7 @@ class Plant:
             "bath_is_on": switch(controls.bath_is_on),
             "pan_mg": setting(controls.pan_mg),
             "twin_pan_mg": setting(controls.twin_pan_mg),
+            "taken_mg": setting(controls.taken_mg),
             "weight_mg": setting(controls.weight_mg),
             "door_open": switch(controls.door_is_open),
             "needle_mm": PlantMover(self, controls.needle_mm),

@@ -143,7 +143,8 @@ class PumpUnderTest(Protocol):
         """Stop the motor."""
 
     def bolus(self, volume_ul: float, duration_s: float, kind: BolusKind, t: float) -> str:
-        """Request a bolus: "ok", or "refused:" and one of lockout, daily-maximum, stopped, stalled, range, no-program.
+        """Request a bolus: "ok", or "refused:" and one of lockout, daily-maximum, stopped, stalled, range, bridge,
+        no-program.
 
         The volume and duration of a patient bolus are those of the program's rule; what is asked for is ignored.
         """

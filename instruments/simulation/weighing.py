@@ -198,6 +198,7 @@ class WeighingSettings:
     capacity_ul: Timeline  # of the reference vessel; what is over it has run off and weighs no more
     adjustment_ppm: Timeline  # by which the reference balance's gain is off since it adjusted itself
     tilt_deg: Timeline  # by which it is out of level
+    taken_mg: Timeline  # what was caught by vessels that were taken away since the start of the run
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,9 +280,10 @@ class Weighing:
         return WeighingChunk(*columns, self._pan.door(k0), reference_mg, twin_mg), end
 
     def _spilled_mg(self, state: WeighingState, k0: int, liquid_mg: FloatArray, density: FloatArray) -> FloatArray:
-        """What has run off the vessel because it was full: as much as its filling was ever over its capacity."""
+        """What has run off vessels because they were full: as much as the filling was ever over the capacity."""
         capacity_mg = self._settings.capacity_ul.over(k0 - 1, k0 + CHUNK) * density * 1e-3
-        spilled: FloatArray = np.maximum.accumulate(np.maximum(liquid_mg - capacity_mg, state.spilled_mg))
+        filling_mg = liquid_mg - self._settings.taken_mg.over(k0 - 1, k0 + CHUNK)
+        spilled: FloatArray = np.maximum.accumulate(np.maximum(filling_mg - capacity_mg, state.spilled_mg))
         return spilled
 
     def _gain(self, k0: int) -> FloatArray | float:

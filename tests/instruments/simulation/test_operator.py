@@ -102,6 +102,23 @@ def test_a_changed_vessel_is_empty_again(make_plant):
     assert before - load.at(answered_s + 60.0) == pytest.approx(1000.0, abs=200.0)
 
 
+def test_a_vessel_that_was_changed_overflows_only_when_it_is_full_itself(make_plant):
+    plant = make_plant(rate=500.0, faults=(("vessel-overflow", 5200.0, 0.0),))
+    SimulatedOperator(plant, VirtualClock(), 3).respond("change-vessel", "confirm", "", {}, 1200.0)
+    spilled = plant.truth["spilled_mg"]
+    assert spilled.at(2400.0) == 0.0  # 333 uL in all, of which the second vessel has half
+    assert spilled.at(2880.0) > 0.0
+
+
+def test_a_reference_is_brought_where_it_is_wanted_and_read(operator):
+    plant = operator._plant
+    at_s, shown = operator.respond("set-reference", "number", "kPa", {"value": 20.0, "channel": "daq.outlet"}, 100.0)
+    assert shown == pytest.approx(20.0, abs=0.025)
+    assert plant.signals["controller_pressure_kpa"].at(at_s + 20.0) == pytest.approx(20.0, abs=0.1)
+    with pytest.raises(OperatorError, match="has a reference in kPa and mg"):
+        operator.respond("set-reference", "number", "degC", {"value": 20.0}, 200.0)
+
+
 # ------------------------------------------------------------------------------------------------- the programmer
 
 

@@ -56,6 +56,18 @@ def test_a_bridge_replaces_the_basal_rate_while_it_runs():
     assert [delivery.rate_ul_per_h(program, t, 0.0) for t in (3599.0, 3600.0, 10_800.0)] == [100.0, 30.0, 100.0]
 
 
+def test_a_second_bridge_waits_for_the_end_of_the_first(make_plant):
+    first, second = ProgrammedBolus(0.0, 60.0, 7200.0, "bridge"), ProgrammedBolus(7199.0, 60.0, 7200.0, "bridge")
+    plant = make_plant(rate=None)
+    with pytest.raises(ProgramError, match="two bridge boluses overlap"):
+        plant.pump.load(DeliveryProgram("continuous", 100.0, boluses=(first, second)), 0.0)
+    plant.pump.load(DeliveryProgram("continuous", 100.0, boluses=(first,)), 0.0)
+    plant.pump.start(0.0)
+    assert plant.pump.bolus(60.0, 7200.0, "bridge", 3600.0) == "refused:bridge"
+    assert plant.pump.bolus(60.0, 7200.0, "single", 3600.0) == "ok"
+    assert plant.pump.bolus(60.0, 7200.0, "bridge", 7300.0) == "ok"
+
+
 def test_a_daily_pattern_goes_on_behind_a_bridge_and_changes_no_rate_there():
     program = replace(FLEX, boluses=(ProgrammedBolus(28_000.0, 60.0, 7200.0, "bridge"),))
 
