@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from instruments.simulation.environment import EnvironmentChunk
-from instruments.simulation.grid import CHUNK, DT_S, Timeline, times
+from instruments.simulation.grid import CHUNK, DT_S, RATE_HZ, Timeline, times
 from instruments.simulation.parameters import Draws
 from instruments.simulation.properties import water_viscosity
 from instruments.simulation.pump import Pump
@@ -23,6 +23,19 @@ from instruments.simulation.stepping import recurrence
 
 AS_BUILT = -1.0
 """Value of the delivered-to-programmed ratio that leaves the pump's own error in place."""
+
+OVERSHOOT_INTERVALS = round(1800.0 * RATE_HZ)
+"""How long a pump overshoots after a change of its program."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriveFaults:
+    """What goes wrong with a mechanism: stall, delivered over programmed, sticking after a start, overshoot."""
+
+    stalled: Timeline
+    ratio: Timeline
+    late_start_s: Timeline
+    overshoot: Timeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +78,28 @@ class Drive(Protocol):
 class _Mechanism:
     """What the drives share: the error terms and the faults of a mechanism that counts what it delivers."""
 
-    def __init__(self, pump: Pump, draws: Draws, reservoir: Reservoir, stalled: Timeline, ratio: Timeline) -> None:
+    def __init__(self, pump: Pump, draws: Draws, reservoir: Reservoir, faults: DriveFaults) -> None:
         self.pump = pump
         self.d = draws
         self.reservoir = reservoir
-        self.stalled = stalled
+        self.stalled = faults.stalled
         self.as_built = 1.0 + draws["pump.mean_error"]
-        self._ratio = ratio
+        self._faults = faults
 
     def driven_ul(self, k0: int) -> FloatArray:
-        """Volume that the mechanism is told to have delivered at the chunk's grid points: it stands after a stall."""
-        volume = self.pump.commanded_ul(k0, k0 + CHUNK)
+        """Volume that the mechanism has turned by at the chunk's grid points: it stands while it sticks or stalls."""
+        volume = self._unstuck_ul(k0, self.pump.commanded_ul(k0, k0 + CHUNK))
         moving = self.moving(k0)
         volume[moving:] = volume[moving]
         return volume
+
+    def _unstuck_ul(self, k0: int, volume_ul: FloatArray) -> FloatArray:
+        """Commanded volume without what was commanded while the rotor stuck after a start."""
+        for k in self.pump.started_k(k0 + CHUNK):
+            if sticks_s := self._faults.late_start_s.at(k):
+                begin, end = (float(self.pump.commanded_ul(at, at)[0]) for at in (k, k + round(sticks_s * RATE_HZ)))
+                volume_ul = volume_ul - np.clip(self.pump.commanded_ul(k0, k0 + CHUNK) - begin, 0.0, end - begin)
+        return volume_ul
 
     def moving(self, k0: int) -> int:
         """Intervals of the chunk before the motor stalls."""
@@ -99,8 +120,11 @@ class _Mechanism:
 
     def ratio(self, k0: int) -> FloatArray:
         """Delivered over programmed at reference conditions, in each interval."""
-        ratio = self._ratio.over(k0, k0 + CHUNK)
+        ratio = self._faults.ratio.over(k0, k0 + CHUNK)
         ratio[ratio == AS_BUILT] = self.as_built
+        for k in self.pump.reprogrammed_k(k0 + CHUNK):
+            if factor := self._faults.overshoot.at(k):
+                ratio[max(k - k0, 0) : max(k + OVERSHOOT_INTERVALS - k0, 0)] *= factor
         return ratio
 
     def gain(self, k0: int, around: PumpSurroundings) -> FloatArray:
@@ -115,8 +139,8 @@ class _Mechanism:
 class Rollers(_Mechanism):
     """Peristaltic: a stepper turns a rotor whose rollers displace a wavy stroke each."""
 
-    def __init__(self, pump: Pump, draws: Draws, reservoir: Reservoir, stalled: Timeline, ratio: Timeline) -> None:
-        super().__init__(pump, draws, reservoir, stalled, ratio)
+    def __init__(self, pump: Pump, draws: Draws, reservoir: Reservoir, faults: DriveFaults) -> None:
+        super().__init__(pump, draws, reservoir, faults)
         self._step_ul = draws["pump.revolution_volume_ul"] / draws["pump.steps_per_revolution"]
         self._steps = round(draws["pump.steps_per_revolution"] / draws["pump.rollers"])
         self._stroke_ul = self._step_ul * self._steps
@@ -160,8 +184,8 @@ class Shots(_Mechanism):
 class Gas(_Mechanism):
     """Gas-driven: reservoir pressure through a capillary, slower as the fluid thickens."""
 
-    def __init__(self, pump: Pump, draws: Draws, reservoir: Reservoir, stalled: Timeline, ratio: Timeline) -> None:
-        super().__init__(pump, draws, reservoir, stalled, ratio)
+    def __init__(self, pump: Pump, draws: Draws, reservoir: Reservoir, faults: DriveFaults) -> None:
+        super().__init__(pump, draws, reservoir, faults)
         self.as_built = 1.0  # its flow is what it is; there is no program to miss
 
     def advance(self, state: DriveState, k0: int, around: PumpSurroundings) -> tuple[Supply, DriveState]:

@@ -134,6 +134,39 @@ def _kinds() -> Iterable[FaultKind]:
         "pump-clock-offset", "dut", "plant", 3600.0, -43200.0, 43200.0, "s", "The pump's clock jumps by this."
     )
     yield FaultKind(
+        "late-start",
+        "dut",
+        "plant",
+        1200.0,
+        1.0,
+        86400.0,
+        "s",
+        "The rotor sticks for this long after each start; what is programmed meanwhile is lost.",
+    )
+    yield FaultKind(
+        "set-point-overshoot",
+        "dut",
+        "plant",
+        1.5,
+        1.0,
+        10.0,
+        "1",
+        "The pump delivers this multiple of what is programmed for half an hour after each change of its program.",
+    )
+    yield FaultKind(
+        "lockout-ignored", "dut", "plant", 1.0, 1.0, 1.0, "1", "The pump grants a patient's bolus within the lockout."
+    )
+    yield FaultKind(
+        "daily-maximum-ignored",
+        "dut",
+        "plant",
+        1.0,
+        1.0,
+        1.0,
+        "1",
+        "The pump grants a patient's bolus beyond the daily maximum.",
+    )
+    yield FaultKind(
         "pocket-fill",
         "dut",
         "plant",

@@ -44,6 +44,10 @@ CHANGES: dict[str, tuple[set[str], set[str]]] = {
     "no-occlusion-alarm": (set(), set()),
     "battery-low": (set(), set()),
     "pump-clock-offset": (set(), set()),  # the program has one rate all day
+    "late-start": (set(), set()),  # it was started before
+    "set-point-overshoot": (set(), set()),  # its program is not changed
+    "lockout-ignored": (set(), set()),  # nobody asks
+    "daily-maximum-ignored": (set(), set()),
     "pocket-fill": (set(), set()),  # nobody injects
     "over-fill": (set(), set()),
     "septum-coring": (SEPTUM | {"capillary_mm", "pump_mass_gain_mg", "reservoir_volume_ul"}, DELIVERY | GAUGE),
