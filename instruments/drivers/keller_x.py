@@ -38,6 +38,7 @@ BAR_KPA = 100.0
 _COEFFICIENT, _INITIALISE, _SERIAL, _VALUE, _INTEGER = 30, 48, 69, 73, 74
 _REQUEST_LENGTH = {_COEFFICIENT: 5, _INITIALISE: 4, _SERIAL: 4, _VALUE: 5, _INTEGER: 5}
 _REPLY_LENGTH = {_COEFFICIENT: 8, _INITIALISE: 10, _SERIAL: 8, _VALUE: 9, _INTEGER: 9}
+_SHORTEST_S = 0.001  # that VISA can wait
 _ZERO = 64  # number of a coefficient
 _MARKERS = ((_INITIALISE,), (_COEFFICIENT, _ZERO), (_SERIAL,), (_INTEGER, 1))
 _EXCEPTION, _EXCEPTION_LENGTH = 0x80, 5
@@ -175,9 +176,9 @@ class KellerX(VisaInstrument, Polled):
     def _bytes(self, port: MessageBasedResource, count: int, until: float) -> bytes:
         """So many bytes, before a moment."""
         left = until - self.clock.now()
-        if left <= 0.0:
+        if left < _SHORTEST_S:
             raise InstrumentTimeout(self.name, "no whole reply in time")
-        port.timeout = max(1.0, 1000.0 * left)
+        port.timeout = 1000.0 * left
         return port.read_bytes(count)
 
     def _marker(self) -> bytes:

@@ -1,6 +1,7 @@
 """A true step and a damaged digit, told apart by asking again."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from data.samples import Channel, Quality, Reading
 from instruments.instrument import InstrumentTimeout
-from instruments.jumps import AGREEING, Jumps
+from instruments.jumps import AGREEING, AGREEING_IF_DISTURBED, Jumps
 
 STEP = 1.0
 LOST = None
@@ -20,7 +21,7 @@ def reading(value):
     return Reading(0.0, (value, 83.0), (overload, 0))
 
 
-def judged(*answers, last=100.0):
+def judged(*answers, last=100.0, agreeing=AGREEING, moving=False):
     """What becomes of the first of these answers, and how many were asked for."""
     jumps = Jumps((Channel("mass", "mg", max_step=STEP), Channel("status", "1")))
     if last is not None:
@@ -31,10 +32,11 @@ def judged(*answers, last=100.0):
         answer = left.pop(0)
         if answer is LOST:
             raise InstrumentTimeout("it", "said nothing")
-        return reading(answer)
+        said = reading(answer)
+        return replace(said, quality=(int(Quality.UNSTABLE), 0)) if moving else said
 
     first = ask()
-    result, damaged = (first, False) if jumps.follows(first) else jumps.settled(first, ask)
+    result, damaged = (first, False) if jumps.follows(first) else jumps.settled(first, ask, agreeing)
     return result.values[0], result.quality, damaged, len(answers) - len(left), jumps
 
 
@@ -79,6 +81,17 @@ def test_what_nothing_confirms_is_flagged_and_the_next_reading_decides(answers):
     assert said == [140.0, DOUBTFUL, False]
     assert asked == len(answers) <= AGREEING + 1
     assert not jumps.follows(reading(140.0))
+
+
+def test_on_a_disturbed_wire_the_same_flip_twice_in_a_row_is_not_believed():
+    assert judged(180.0, 180.1, 100.1, agreeing=AGREEING_IF_DISTURBED)[:4] == (100.1, GOOD, True, 3)
+    assert judged(140.0, 140.1, 140.2, agreeing=AGREEING_IF_DISTURBED)[:4] == (140.0, GOOD, False, 3)
+    assert judged(140.0, 980.0, 140.1, 140.2, agreeing=AGREEING_IF_DISTURBED)[:4] == (140.0, GOOD, False, 4)
+
+
+def test_a_load_that_is_still_on_its_way_is_not_called_damaged():
+    assert judged(140.0, 200.0, 199.9)[:4] == (199.9, GOOD, False, 3)
+    assert judged(180.0, 100.2, moving=True)[2:4] == (False, 2)
 
 
 @pytest.mark.parametrize("slope", [30.0, -2.0])
