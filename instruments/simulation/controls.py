@@ -43,6 +43,10 @@ class Controls:
     reset: Timeline
     battery_low: Timeline
     clock_step_s: Timeline
+    late_start_s: Timeline
+    overshoot: Timeline
+    lockout_ignored: Timeline
+    maximum_ignored: Timeline
     free_flow_ul_per_h: Timeline
     pocket_share: Timeline
     needle_short_mm: Timeline
@@ -109,6 +113,8 @@ class Controls:
             "motor-stall": (self.stalled, 1.0),
             "reset-to-minimum-rate": (self.reset, 1.0),
             "battery-low": (self.battery_low, 1.0),
+            "lockout-ignored": (self.lockout_ignored, 1.0),
+            "daily-maximum-ignored": (self.maximum_ignored, 1.0),
             "occlusion": (self.tip_is_open, 0.0),
             "no-occlusion-alarm": (self.alarm_is_broken, 1.0),
             "valve-stuck-open": (self.outlet_is_held, 1.0),
@@ -124,6 +130,8 @@ class Controls:
             "over-delivery": self.ratio,
             "under-delivery": self.ratio,
             "pump-clock-offset": self.clock_step_s,
+            "late-start": self.late_start_s,
+            "set-point-overshoot": self.overshoot,
             "free-flow": self.free_flow_ul_per_h,
             "weak-rollers": self.slip_kpa,
             "pocket-fill": self.pocket_share,

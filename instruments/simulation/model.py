@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from instruments.simulation.controls import Controls
-from instruments.simulation.drive import DRIVES, Drive, DriveState, PumpSurroundings
+from instruments.simulation.drive import DRIVES, Drive, DriveFaults, DriveState, PumpSurroundings
 from instruments.simulation.environment import Environment, EnvironmentState
 from instruments.simulation.faults import FaultSpec
 from instruments.simulation.grid import CHUNK, Forced
@@ -81,10 +81,12 @@ class Model:
             controls.clock_step_s,
             controls.programmed_factor,
             controls.count_error_ul,
+            controls.lockout_ignored,
+            controls.maximum_ignored,
         )
         self.pump = Pump(parameters, draws, own, lock, changed, now)
         self.reservoir = Reservoir(draws)
-        self._drive: Drive = DRIVES[kind](self.pump, draws, self.reservoir, controls.stalled, controls.ratio)
+        self._drive: Drive = DRIVES[kind](self.pump, draws, self.reservoir, _mechanism(controls))
         self._line = Line(draws, _path(controls), self.reservoir, slips=kind == "peristaltic")
         heater = Forced(controls.bath_is_on, controls.bath_is_held)
         self._environment = Environment(draws, noise, controls.bath_setpoint_degc, heater)
@@ -168,6 +170,11 @@ class Model:
             environment, drive, line, weighing, flow_state, syringe, refill, septum, float(pump_mg[-1]), ends
         )
         return columns, end
+
+
+def _mechanism(controls: Controls) -> DriveFaults:
+    """What goes wrong with the pump's mechanism."""
+    return DriveFaults(controls.stalled, controls.ratio, controls.late_start_s, controls.overshoot)
 
 
 def _path(controls: Controls) -> Settings:

@@ -67,7 +67,8 @@ class PumpFaults:
 
     ``stalled`` and ``battery_low`` are 1, ``reset`` is 1 from when it falls back to its reset rate, and
     ``clock_step_s`` is how far its clock jumps.  Whoever starts it lets somebody multiply its rates by
-    ``programmed_factor``, and ``count_error_ul`` is added to the volume that it stores at a refill.
+    ``programmed_factor``, and ``count_error_ul`` is added to the volume that it stores at a refill.  It grants a
+    patient's bolus in spite of the lockout or the daily maximum where ``lockout_ignored`` or ``maximum_ignored`` is 1.
     """
 
     stalled: Timeline
@@ -76,6 +77,8 @@ class PumpFaults:
     clock_step_s: Timeline
     programmed_factor: Timeline
     count_error_ul: Timeline
+    lockout_ignored: Timeline
+    maximum_ignored: Timeline
 
 
 class Pump:
@@ -245,6 +248,19 @@ class Pump:
         coming = min((time_of(e.k) for e in self._eras if time_of(e.k) > t), default=math.inf)
         return min(coming, self._edge_t(acting, t))
 
+    def started_k(self, before_k: int) -> list[int]:
+        """Grid indices before ``before_k`` from which delivery was started."""
+        return [command.k for command in self._in_order() if command.what == "start" and command.k < before_k]
+
+    def reprogrammed_k(self, before_k: int) -> list[int]:
+        """Grid indices before ``before_k`` from which a running pump had another program."""
+        found, running = [], False
+        for command in self._in_order():
+            if command.k < before_k and command.what == "load" and running:
+                found.append(command.k)
+            running = command.what == "start" or (running and command.what != "stop")
+        return found
+
     # -- eras
 
     def _command(self, command: _Command, text: str) -> None:
@@ -357,7 +373,7 @@ class Pump:
             return "refused:stalled"
         if kind == "patient":
             assert era.program.patient is not None
-            return self._patient_answer(era.program.patient, self.clock_s(t))
+            return self._patient_answer(era.program.patient, t)
         now = self._tau_s(era, t)
         bridging = [b for b in era.program.boluses if b.kind == "bridge" and b.at_s + b.duration_s > now]
         if kind == "bridge" and any(b.at_s < now + duration_s for b in bridging):
@@ -372,12 +388,15 @@ class Pump:
             return "refused:range"
         return "ok"
 
-    def _patient_answer(self, rule: PatientRule, clock_s: float) -> str:
-        if self._grants and clock_s < self._grants[-1] + rule.lockout_s:
+    def _patient_answer(self, rule: PatientRule, t: float) -> str:
+        clock_s, k = self.clock_s(t), index_at(t)
+        locked = bool(self._grants) and clock_s < self._grants[-1] + rule.lockout_s
+        if locked and not self._faults.lockout_ignored.at(k):
             return "refused:lockout"
         since = clock_s - DAY_S if rule.day == "rolling" else math.floor(clock_s / DAY_S) * DAY_S
         today = [at for at in self._grants if at > since or (rule.day == "calendar" and at == since)]
-        return "ok" if len(today) < rule.max_per_day else "refused:daily-maximum"
+        room = len(today) < rule.max_per_day or bool(self._faults.maximum_ignored.at(k))
+        return "ok" if room else "refused:daily-maximum"
 
     def _alarms(self, t: float, era: _Era, commanded_ul: float) -> tuple[str, ...]:
         left_ul = self._lasts_ul(t) - commanded_ul
