@@ -38,7 +38,7 @@ STROKES = 20
 class FlowAccuracy(Procedure):
     """Gravimetric flow accuracy over a programmed delivery schedule."""
 
-    name, method = "flow-accuracy", 2
+    name, method = "flow-accuracy", 3
     roles = (
         Measures("reference_mass", "mg"),
         Controls("balance", Tareable),

@@ -74,17 +74,18 @@ def _witness(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> witnes
     if record.flow is None or record.flow.t_s.size == 0:
         return None
     certificate = record.calibration("flow")
-    u_zero = certificate.get("u", 0.0)
-    zero = record.flow_zero_ul_per_h
-    if zero is not None and abs(zero) > suitability.CERTAIN * u_zero:
-        zero = None  # more than a zero: something flowed
-    collected = record.collected
-    flow, u_gain_percent = record.flow, certificate.get("u_percent", UNCERTIFIED_GAIN_PERCENT)
+    u_zero, u_gain_percent = certificate.get("u", 0.0), certificate.get("u_percent", UNCERTIFIED_GAIN_PERCENT)
+    offset, gain, u_today = 0.0, 1.0, u_zero
     rig = known_rig(record.run)
-    if rig is not None and (found := rig.flow_gain) is not None:
-        # Another run fitted it: fitted in this one it would calibrate a leak away.
-        gain, u_gain_percent = found
-        flow = replace(flow, flow_ul_per_h=flow.flow_ul_per_h / gain)
+    if rig is not None:
+        # Another run found zero and gain: found in this one they would calibrate a leak away.
+        offset, u_today = rig.flow_zero(u_zero) or (offset, u_today)
+        gain, u_gain_percent = rig.flow_gain or (gain, u_gain_percent)
+    collected = record.collected
+    flow = replace(record.flow, flow_ul_per_h=(record.flow.flow_ul_per_h - offset) / gain)
+    zero = None if record.flow_zero_ul_per_h is None else (record.flow_zero_ul_per_h - offset) / gain
+    if zero is not None and abs(zero) > suitability.CERTAIN * u_today:
+        zero = None  # more than a zero: something flowed
     return witness.Witness(
         flow,
         u_gain_percent,
@@ -95,6 +96,7 @@ def _witness(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> witnes
         record.programmed_ul,
         lambda from_s, to_s: collected.delivered(from_s, to_s)[1].u,
         excluded,
+        u_today,
     )
 
 

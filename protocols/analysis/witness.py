@@ -141,12 +141,13 @@ class Witness:
     Attributes
     ----------
     minutes : its record.
-    u_gain_percent, u_zero_ul_per_h : its certificate.
+    u_gain_percent, u_zero_ul_per_h : of its gain, as it is known today, and of its zero by its certificate.
     zero_ul_per_h : what it showed while nothing flowed, None when the run had no such time.
     balance_s : (n,) times of the balance's good samples.
     volume_ul, programmed_ul : cumulative volumes at any times, by the balance and by the schedule.
     u_ul : (from_s, to_s) -> standard uncertainty of the volume by the balance.
     excluded : nothing is compared in these stretches.
+    u_known_zero_ul_per_h : of the zero that was taken off already, since a rig check has found it; None without one.
     """
 
     minutes: Minutes
@@ -158,11 +159,14 @@ class Witness:
     programmed_ul: Callable[[FloatArray], FloatArray] = field(repr=False)
     u_ul: Callable[[float, float], float] = field(repr=False)
     excluded: Sequence[Exclusion] = ()
+    u_known_zero_ul_per_h: float | None = None
 
     @property
     def u_now_ul_per_h(self) -> float:
-        """Standard uncertainty of the zero: smaller once the run has shown it."""
-        return self.u_zero_ul_per_h * (1.0 if self.zero_ul_per_h is None else ZERO_WANDERS)
+        """Standard uncertainty of the zero: smaller once a rig check or the run itself has shown it."""
+        if self.zero_ul_per_h is not None:
+            return self.u_zero_ul_per_h * ZERO_WANDERS
+        return self.u_zero_ul_per_h if self.u_known_zero_ul_per_h is None else self.u_known_zero_ul_per_h
 
     def seen(self, from_s: float, to_s: float) -> Stretch | None:
         """Both in the minutes that both have; None when these are less than half of the interval."""

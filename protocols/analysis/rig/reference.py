@@ -12,6 +12,9 @@ from data.run import Run
 GAIN_STABILITY_PERCENT = 0.5
 """How far a flow sensor's gain may have moved since the rig check: 0.1-0.15 %/K over some kelvin, and its drift."""
 
+ZERO_STABILITY = 0.2
+"""How far its zero may have moved since then, in parts of its certificate's u: twice what may change within a run."""
+
 
 @dataclass(frozen=True)
 class KnownRig:
@@ -30,6 +33,18 @@ class KnownRig:
         if not self.holds or gain is None or u is None or not gain > 0.0:
             return None
         return gain, math.hypot(100.0 * u / gain, GAIN_STABILITY_PERCENT)
+
+    def flow_zero(self, u_certificate_ul_per_h: float) -> tuple[float, float] | None:
+        """Zero of the flow sensor and its standard uncertainty today in uL/h; None if unknown.
+
+        Parameters
+        ----------
+        u_certificate_ul_per_h : standard uncertainty of the zero by the sensor's certificate.
+        """
+        zero, u = self.values.get("flow_zero_ul_per_h"), self.values.get("u_flow_zero_ul_per_h")
+        if not self.holds or zero is None or u is None:
+            return None
+        return zero, math.hypot(u, ZERO_STABILITY * u_certificate_ul_per_h)
 
 
 def known_rig(run: Run) -> KnownRig | None:

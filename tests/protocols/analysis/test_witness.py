@@ -88,6 +88,14 @@ def test_a_loss_that_the_zero_hides_shows_once_the_run_has_measured_the_zero() -
     assert _agrees(replace(hidden, zero_ul_per_h=-1.2)).verdict is Verdict.INVALID
 
 
+def test_a_loss_that_the_zero_hides_shows_where_a_rig_check_has_found_the_zero() -> None:
+    known = _witness(_flat(4.0), _flat(2.8), rate=4.0)  # the sensor's zero is taken off already
+    assert _agrees(known).verdict is Verdict.NOT_CAPABLE
+    check = _agrees(replace(known, u_known_zero_ul_per_h=0.13))
+    assert (check.verdict, check.owner) == (Verdict.INVALID, "catheter")
+    assert check.standard_uncertainty == pytest.approx(25.0 * np.sqrt(0.07**2 + 0.13**2), rel=5e-3)
+
+
 def test_a_leak_that_begins_within_the_run_shows_although_the_sensor_is_out_of_calibration() -> None:
     check = _steady(_witness(_flat(RATE * 1.07), _late(RATE, RATE * 0.9)))
     assert check.value == pytest.approx(10.0 - 3.0 * 2.5 * 0.1)
