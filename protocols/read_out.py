@@ -18,10 +18,12 @@ class ReadOut(Procedure):
 
     name, method = "read-out", 1
     relies_on_rig_check = False
+    settle_s: float = param("wait for the line to rest after valves were made ready", default="10 s", low="0 s")
     length_s: float = param("how long", default="5 min", low="10 s", high="60 day")
 
     def steps(self) -> Iterator[Step]:
-        """Record."""
+        """Record, once the pulse of flow is over that a moving valve pushes through the line."""
+        yield Phase("settling", for_s=self.settle_s)
         yield Phase("read-out", for_s=self.length_s)
 
     @staticmethod

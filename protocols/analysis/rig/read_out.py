@@ -17,10 +17,9 @@ def evaluate(run: Run) -> Evaluation:
     checks: list[Check] = []
     silent: list[str] = []
     for name, channel in run.channels.items():
-        series = run.series(name).within("read-out")
-        if _answered(run, name, series) < ANSWERED_PERCENT:
+        if _answered(run, name) < ANSWERED_PERCENT:
             silent.append(name)
-        checks += _shown(name, channel.unit, series.good())
+        checks += _shown(name, channel.unit, run.series(name).within("read-out").good())
     share = 100.0 * (len(run.channels) - len(silent)) / max(1, len(run.channels))
     note = f"lost or not good: {', '.join(silent)}" if silent else f"{len(run.channels)} channels"
     fields = judge(share, 0.0, math.inf, Limits(100.0, None, "procedure"))
@@ -28,11 +27,16 @@ def evaluate(run: Run) -> Evaluation:
     return Evaluation((answer, *checks))
 
 
-def _answered(run: Run, name: str, series: Series) -> float:
-    """Share of good samples among those that were due, in percent."""
+def _answered(run: Run, name: str) -> float:
+    """Share of good samples among those that were due, in percent, the wait before the read-out included.
+
+    A channel that is read once a minute may have answered only then.
+    """
+    end = run.phase("read-out")[1]
+    begin = min(phase.t0 for phase in run.phases if phase.name in ("settling", "read-out"))
+    series = run.series(name).within((begin, end))
     if len(series) == 0:
         return 0.0
-    begin, end = run.phase("read-out")
     lost = sum(missing for before, after, missing in run.gaps(name) if begin <= before and after <= end)
     return 100.0 * len(series.good()) / (len(series) + lost)
 
