@@ -138,8 +138,8 @@ def check(program: DeliveryProgram, minimum_ul_per_h: float, maximum_ul_per_h: f
             raise ProgramError(f"a bolus of {volume:g} uL over {duration:g} s cannot be delivered")
         if volume / duration * HOUR_S > room * (1.0 + 1e-9):
             raise ProgramError(f"a bolus of {volume:g} uL over {duration:g} s needs more than {room:g} uL/h")
-    bridges = sorted((b.at_s, b.at_s + b.duration_s) for b in program.boluses if b.kind == "bridge")
-    if any(begin < end for (_, end), (begin, _) in pairwise(bridges)):
+    spans = sorted((b.at_s, b.at_s + b.duration_s) for b in program.boluses if b.kind == "bridge")
+    if any(begin < end for (_, end), (begin, _) in pairwise(spans)):
         raise ProgramError("two bridge boluses overlap", 3)
     periodic = program.periodic
     if periodic is not None and not (periodic.interval_s >= periodic.duration_s and periodic.first_s >= 0.0):
