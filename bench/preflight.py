@@ -12,7 +12,8 @@ from typing import Any, Literal
 from bench.computer import computer
 from bench.findings import Finding
 from bench.safeguards import LATCHED, Bench, safeguards
-from bench.station import Calibration, OpenStation, sampled
+from bench.station import OpenStation, sampled
+from bench.station_tables import Calibration
 from data import schedule_ranges
 from data.schedule import Schedule
 from instruments.clock import Clock

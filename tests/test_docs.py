@@ -14,7 +14,7 @@ import pytest
 
 import instruments.drivers
 import instruments.simulation.devices
-from bench import protection, rig_limits, station
+from bench import protection, rig_limits, station, station_tables
 from bench.cli import COMMANDS, cli, main
 from bench.unattended import tables
 from data.quantities import parse
@@ -44,13 +44,13 @@ NOT_HERE = (r"pumpbench test", r"lab-1\.toml --dut", r"zero-check")
 
 MODELS = {
     "The file": station.Station,
-    "`[instruments.NAME]`": station.InstrumentTable,
-    "`[instruments.NAME.calibration.CHANNEL]`": station.Calibration,
-    "`[instruments.NAME.uncertainty]`": station.BalanceUncertainty,
+    "`[instruments.NAME]`": station_tables.InstrumentTable,
+    "`[instruments.NAME.calibration.CHANNEL]`": station_tables.Calibration,
+    "`[instruments.NAME.uncertainty]`": station_tables.BalanceUncertainty,
     "`[interlocks.NAME]`": station.InterlockTable,
     "`[[safe_state]]`": station.SafeStep,
     "`[protection]`": protection.Protection,
-    "`[collection]`": station.Collection,
+    "`[collection]`": station_tables.Collection,
     "`[rig_check]`": rig_limits.RigLimits,
     "`[prompts]`": tables.PromptsTable,
     "`[[notify]]`": tables.NotifyTable,

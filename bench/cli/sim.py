@@ -70,7 +70,8 @@ def serve(
     gRPC device server.  One plant and one clock are behind all of them.
     """
     from bench import served_rig
-    from bench.station import Served, parse_fault, serve_rig
+    from bench.station import parse_fault, serve_rig
+    from bench.station_tables import Served
     from instruments.clock import WallClock
 
     if (station is None) == (not instruments and not daq):

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.station import SHIPPED, Calibration, load_station, open_station, parse_fault, station_path
+from bench.station import SHIPPED, load_station, open_station, parse_fault, station_path
+from bench.station_tables import Calibration
 from data.tomlfile import FileError
 from instruments.clock import VirtualClock, WallClock
 
