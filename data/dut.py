@@ -29,6 +29,7 @@ from data.quantity_fields import (
     VoltageV,
     VolumeUl,
 )
+from data.refill_limits import RefillLimits
 from data.tomlfile import read_toml
 
 Kind = Literal["peristaltic", "valve-gated", "gas-driven"]
@@ -100,6 +101,7 @@ class AccuracyLimits(Stated):
     start_up: StartUpLimit | None = Field(None, alias="start-up")
     trumpet: tuple[TrumpetLimit, ...] = ()
     occlusion: OcclusionLimits | None = None
+    refill: RefillLimits | None = None
 
 
 class DutModel(Stated):

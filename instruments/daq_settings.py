@@ -18,7 +18,16 @@ ResistanceOhm = Annotated[float, reads("resistance")]
 
 Point = tuple[float, float]
 
-_MEASURED: tuple[DimensionName, ...] = ("pressure", "force", "temperature", "flow", "mass", "percent", "density")
+_MEASURED: tuple[DimensionName, ...] = (
+    "pressure",
+    "force",
+    "length",
+    "temperature",
+    "flow",
+    "mass",
+    "percent",
+    "density",
+)
 """What a sensor with an electrical output may measure: dimensions whose unit a channel may have."""
 
 
