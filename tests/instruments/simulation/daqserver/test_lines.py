@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
-import grpc
-import nidaqmx
 import numpy as np
 import pytest
 from nidaqmx.constants import (
@@ -13,8 +9,7 @@ from nidaqmx.constants import (
     CountDirection,
     LineGrouping,
 )
-from nidaqmx.errors import DaqError, DaqWriteError
-from nidaqmx.grpc_session_options import SessionInitializationBehavior
+from nidaqmx.errors import DaqWriteError
 from nidaqmx.stream_readers import (
     AnalogSingleChannelReader,
     CounterReader,
@@ -24,110 +19,10 @@ from nidaqmx.stream_readers import (
 from nidaqmx.stream_writers import AnalogSingleChannelWriter, DigitalMultiChannelWriter, DigitalSingleChannelWriter
 from nidaqmx.system import System
 
-from instruments.clock import Clock, VirtualClock
-from instruments.simulation.daqserver.server import DaqServer
-
-DEVICES = {
-    "cDAQ1Mod1": "NI 9215",
-    "cDAQ1Mod2": "NI 9205",
-    "cDAQ1Mod3": "NI 9213",
-    "cDAQ1Mod4": "NI 9472",
-    "cDAQ1Mod5": "NI 9401",
-    "cDAQ1Mod6": "NI 9263",
-    "cDAQ1Mod7": "NI 9239",
-    "Dev1": "USB-6211",
-}
-
-
-class Index:
-    """A signal whose value tells which moment it belongs to: volts = seconds / 1000."""
-
-    def at(self, t: float) -> float:
-        return t / 1000.0
-
-    def samples(self, t0: float, dt: float, first: int, n: int) -> np.ndarray:
-        return (t0 + np.arange(first, first + n) * dt) / 1000.0
-
-
-class Switch:
-    """A line that is high in every odd second."""
-
-    def at(self, t: float) -> float:
-        return float(int(t + 1e-9) % 2)
-
-    def samples(self, t0: float, dt: float, first: int, n: int) -> np.ndarray:
-        return np.array([self.at(t0 + k * dt) for k in range(first, first + n)])
-
-
-class Edges:
-    """Ten edges a second."""
-
-    def at(self, t: float) -> float:
-        return 10.0 * t
-
-    def samples(self, t0: float, dt: float, first: int, n: int) -> np.ndarray:
-        return 10.0 * (t0 + np.arange(first, first + n) * dt)
-
-
-class Seen:
-    """An actuator that remembers what it was told, and when."""
-
-    def __init__(self) -> None:
-        self.commands: list[tuple[float, float]] = []
-
-    def write(self, value: float, t: float) -> None:
-        self.commands.append((value, t))
-
-
-class Lab:
-    """A server, a channel to it, and its clock."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
-        self.valve, self.pressure = Seen(), Seen()
-        signals = {"cDAQ1Mod1/ai0": Index(), "cDAQ1Mod5/port0/line7": Switch(), "Dev1/ctr0": Edges()}
-        actuators = {"cDAQ1Mod4/port0/line0": self.valve, "cDAQ1Mod6/ao0": self.pressure}
-        self.server = DaqServer(clock, DEVICES, signals, actuators).start()
-        self.channel = grpc.insecure_channel(self.server.target, options=[("grpc.max_receive_message_length", -1)])
-
-    def options(
-        self, name: str = "", behaviour: int = SessionInitializationBehavior.AUTO
-    ) -> nidaqmx.GrpcSessionOptions:
-        return nidaqmx.GrpcSessionOptions(self.channel, name, initialization_behavior=behaviour)
-
-    def task(self, name: str = "") -> nidaqmx.Task:
-        return nidaqmx.Task(name, grpc_options=self.options(name))
-
-    def voltage(self, channels: str = "cDAQ1Mod1/ai0", rate: float | None = 10.0, **timing: object) -> nidaqmx.Task:
-        task = self.task()
-        task.ai_channels.add_ai_voltage_chan(channels, min_val=-10.0, max_val=10.0)
-        if rate is not None:
-            task.timing.cfg_samp_clk_timing(rate, **({"sample_mode": AcquisitionType.CONTINUOUS} | timing))
-        return task
-
-    def close(self) -> None:
-        self.channel.close()
-        self.server.close()
-
-
-@pytest.fixture
-def lab() -> Iterator[Lab]:
-    made = Lab(VirtualClock())
-    yield made
-    made.close()
-
-
-def code_of(action: Callable[[], object]) -> int:
-    """The DAQmx code with which an action fails."""
-    with pytest.raises(DaqError) as failed:
-        action()
-    return int(failed.value.error_code)
-
-
 # ---------------------------------------------------------------------------------- lines, outputs, counters
 
 
-def test_a_line_moves_what_hangs_on_it_and_reads_back(lab: Lab) -> None:
+def test_a_line_moves_what_hangs_on_it_and_reads_back(lab):
     lab.clock.sleep(3.0)
     with lab.task() as task:
         task.do_channels.add_do_chan("cDAQ1Mod4/port0/line0:3", line_grouping=LineGrouping.CHAN_PER_LINE)
@@ -142,7 +37,7 @@ def test_a_line_moves_what_hangs_on_it_and_reads_back(lab: Lab) -> None:
     assert lab.valve.commands[-1] == (0.0, 3.0)
 
 
-def test_the_lines_of_a_port_are_one_number_lowest_line_first(lab: Lab) -> None:
+def test_the_lines_of_a_port_are_one_number_lowest_line_first(lab):
     with lab.task() as task:
         task.do_channels.add_do_chan("cDAQ1Mod4/port0", line_grouping=LineGrouping.CHAN_FOR_ALL_LINES)
         writer = DigitalSingleChannelWriter(task.out_stream, auto_start=True)
@@ -158,7 +53,7 @@ def test_the_lines_of_a_port_are_one_number_lowest_line_first(lab: Lab) -> None:
         assert task.read() == 0b1000_0000
 
 
-def test_an_input_line_shows_its_signal_sample_by_sample(lab: Lab) -> None:
+def test_an_input_line_shows_its_signal_sample_by_sample(lab):
     with lab.task() as task:
         task.di_channels.add_di_chan("cDAQ1Mod5/port0/line7")
         assert task.read() is False
@@ -172,7 +67,7 @@ def test_an_input_line_shows_its_signal_sample_by_sample(lab: Lab) -> None:
         assert task.read(4, timeout=0.0) == [True, True, False, False]
 
 
-def test_an_input_module_has_no_outputs_and_a_line_one_owner(lab: Lab) -> None:
+def test_an_input_module_has_no_outputs_and_a_line_one_owner(lab, code_of):
     with lab.task() as task:
         assert code_of(lambda: task.di_channels.add_di_chan("cDAQ1Mod4/port0/line0")) == -200431
     with lab.task() as first, lab.task() as second:
@@ -184,7 +79,7 @@ def test_an_input_module_has_no_outputs_and_a_line_one_owner(lab: Lab) -> None:
         assert (taken.value.error_code, taken.value.samps_per_chan_written) == (-50103, 0)
 
 
-def test_an_analog_output_drives_and_refuses_what_is_out_of_range(lab: Lab) -> None:
+def test_an_analog_output_drives_and_refuses_what_is_out_of_range(lab):
     with lab.task() as task:
         task.ao_channels.add_ao_voltage_chan("cDAQ1Mod6/ao0", min_val=0.0, max_val=5.0)
         task.write(2.5)
@@ -195,7 +90,7 @@ def test_an_analog_output_drives_and_refuses_what_is_out_of_range(lab: Lab) -> N
         assert refused.value.error_code == -200561
 
 
-def test_a_counter_counts_edges_from_its_start(lab: Lab) -> None:
+def test_a_counter_counts_edges_from_its_start(lab):
     lab.clock.sleep(7.0)
     with lab.task() as task:
         task.ci_channels.add_ci_count_edges_chan("Dev1/ctr0", initial_count=5, count_direction=CountDirection.COUNT_UP)
@@ -205,7 +100,7 @@ def test_a_counter_counts_edges_from_its_start(lab: Lab) -> None:
         assert CounterReader(task.in_stream).read_one_sample_uint32() == 25
 
 
-def test_a_read_of_the_wrong_kind_is_refused(lab: Lab) -> None:
+def test_a_read_of_the_wrong_kind_is_refused(lab, code_of):
     with lab.task() as task:
         task.do_channels.add_do_chan("cDAQ1Mod4/port0/line0")
         assert code_of(lambda: AnalogSingleChannelReader(task.in_stream).read_one_sample()) in (-200525,)
@@ -215,7 +110,7 @@ def test_a_read_of_the_wrong_kind_is_refused(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(("pulled", "code"), [("cDAQ1Mod1", -88708), ("cDAQ1", -201003)])
-def test_a_device_that_is_pulled_out_is_gone_until_it_is_back(lab: Lab, pulled: str, code: int) -> None:
+def test_a_device_that_is_pulled_out_is_gone_until_it_is_back(lab, pulled, code, code_of):
     task = lab.voltage()
     task.start()
     lab.clock.sleep(1.0)
@@ -231,7 +126,7 @@ def test_a_device_that_is_pulled_out_is_gone_until_it_is_back(lab: Lab, pulled: 
         assert len(again.read(1, timeout=0.0)) == 1
 
 
-def test_a_pulled_module_lets_its_valves_go_and_a_pulled_cable_of_the_chassis_does_not(lab: Lab) -> None:
+def test_a_pulled_module_lets_its_valves_go_and_a_pulled_cable_of_the_chassis_does_not(lab):
     with lab.task() as task:
         task.do_channels.add_do_chan("cDAQ1Mod4/port0/line0")
         task.write(True)
@@ -241,7 +136,7 @@ def test_a_pulled_module_lets_its_valves_go_and_a_pulled_cable_of_the_chassis_do
     assert lab.valve.commands[-1][0] == 0.0
 
 
-def test_a_reset_aborts_tasks_and_takes_outputs_down(lab: Lab) -> None:
+def test_a_reset_aborts_tasks_and_takes_outputs_down(lab, code_of):
     task, lines = lab.voltage(), lab.task()
     lines.do_channels.add_do_chan("cDAQ1Mod4/port0/line0")
     lines.write(True)
@@ -253,7 +148,7 @@ def test_a_reset_aborts_tasks_and_takes_outputs_down(lab: Lab) -> None:
     lines.close()
 
 
-def test_a_stalled_device_answers_but_acquires_nothing(lab: Lab) -> None:
+def test_a_stalled_device_answers_but_acquires_nothing(lab):
     with lab.voltage() as task:
         task.start()
         lab.clock.sleep(1.0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import grpc
 import nidaqmx
 import numpy as np
@@ -31,82 +29,16 @@ from nidaqmx.stream_readers import (
 )
 from nidaqmx.system import System
 
-from instruments.clock import Clock, VirtualClock, WallClock
+from instruments.clock import VirtualClock, WallClock
 from instruments.simulation.daqserver.catalogue import CatalogueError
 from instruments.simulation.daqserver.server import DaqServer
-
-DEVICES = {
-    "cDAQ1Mod1": "NI 9215",
-    "cDAQ1Mod2": "NI 9205",
-    "cDAQ1Mod3": "NI 9213",
-    "cDAQ1Mod4": "NI 9472",
-    "cDAQ1Mod5": "NI 9401",
-    "cDAQ1Mod6": "NI 9263",
-    "cDAQ1Mod7": "NI 9239",
-    "Dev1": "USB-6211",
-}
-
-
-class Index:
-    """A signal whose value tells which moment it belongs to: volts = seconds / 1000."""
-
-    def at(self, t: float) -> float:
-        return t / 1000.0
-
-    def samples(self, t0: float, dt: float, first: int, n: int) -> np.ndarray:
-        return (t0 + np.arange(first, first + n) * dt) / 1000.0
-
-
-class Lab:
-    """A server, a channel to it, and its clock."""
-
-    def __init__(self, clock: Clock, clock_ppm: float = 0.0) -> None:
-        self.clock = clock
-        signals = {f"cDAQ1Mod{slot}/ai{index}": Index() for slot in (1, 2, 3, 7) for index in range(4)}
-        signals |= {"Dev1/ai0": Index()}
-        self.server = DaqServer(clock, DEVICES, signals, clock_ppm=clock_ppm).start()
-        self.channel = grpc.insecure_channel(self.server.target, options=[("grpc.max_receive_message_length", -1)])
-
-    def options(
-        self, name: str = "", behaviour: int = SessionInitializationBehavior.AUTO
-    ) -> nidaqmx.GrpcSessionOptions:
-        return nidaqmx.GrpcSessionOptions(self.channel, name, initialization_behavior=behaviour)
-
-    def task(self, name: str = "") -> nidaqmx.Task:
-        return nidaqmx.Task(name, grpc_options=self.options(name))
-
-    def voltage(self, channels: str = "cDAQ1Mod1/ai0", rate: float | None = 10.0, **timing: object) -> nidaqmx.Task:
-        task = self.task()
-        task.ai_channels.add_ai_voltage_chan(channels, min_val=-10.0, max_val=10.0)
-        if rate is not None:
-            task.timing.cfg_samp_clk_timing(rate, **({"sample_mode": AcquisitionType.CONTINUOUS} | timing))
-        return task
-
-    def close(self) -> None:
-        self.channel.close()
-        self.server.close()
-
-
-@pytest.fixture
-def lab() -> Iterator[Lab]:
-    made = Lab(VirtualClock())
-    yield made
-    made.close()
-
-
-def code_of(action: Callable[[], object]) -> int:
-    """The DAQmx code with which an action fails."""
-    with pytest.raises(DaqError) as failed:
-        action()
-    return int(failed.value.error_code)
-
 
 # ------------------------------------------------------------------------------------- devices and sessions
 
 
-def test_the_devices_list_themselves_as_daqmx_devices(lab: Lab) -> None:
+def test_the_devices_list_themselves_as_daqmx_devices(lab):
     devices = System.remote(grpc_options=lab.options()).devices
-    assert [device.name for device in devices] == ["cDAQ1", *DEVICES]
+    assert [device.name for device in devices] == ["cDAQ1", *lab.devices]
     module = devices["cDAQ1Mod1"]
     assert module.product_type == "NI 9215"
     assert module.bus_type is BusType.COMPACT_DAQ
@@ -121,11 +53,11 @@ def test_the_devices_list_themselves_as_daqmx_devices(lab: Lab) -> None:
     assert [own.name for own in devices["cDAQ1"].chassis_module_devices] == [f"cDAQ1Mod{slot}" for slot in range(1, 8)]
 
 
-def test_the_driver_version_is_told(lab: Lab) -> None:
+def test_the_driver_version_is_told(lab):
     assert System.remote(grpc_options=lab.options()).driver_version.major_version == 26
 
 
-def test_a_session_of_a_name_is_attached_to_or_refused_as_asked(lab: Lab) -> None:
+def test_a_session_of_a_name_is_attached_to_or_refused_as_asked(lab):
     with lab.task("one") as one, lab.task("one") as same:
         assert one == same
         with pytest.raises(RpcError) as twice:
@@ -139,18 +71,18 @@ def test_a_session_of_a_name_is_attached_to_or_refused_as_asked(lab: Lab) -> Non
     assert lab.server.system.tasks == {}
 
 
-def test_a_closed_task_is_no_task(lab: Lab) -> None:
+def test_a_closed_task_is_no_task(lab, code_of):
     first, second = lab.task("shared"), lab.task("shared")
     first.close()
     assert code_of(second.start) == -200088
 
 
-def test_a_task_without_channels_cannot_start(lab: Lab) -> None:
+def test_a_task_without_channels_cannot_start(lab, code_of):
     with lab.task() as task:
         assert code_of(task.start) == -200478
 
 
-def test_channels_are_named_as_the_client_expects(lab: Lab) -> None:
+def test_channels_are_named_as_the_client_expects(lab):
     with lab.task() as task:
         task.ai_channels.add_ai_voltage_chan("cDAQ1Mod1/ai0:1", "p")
         task.ai_channels.add_ai_voltage_chan("cDAQ1Mod1/ai3")
@@ -162,7 +94,7 @@ def test_channels_are_named_as_the_client_expects(lab: Lab) -> None:
         assert task.ai_channels["p1"].ai_max == 5.0
 
 
-def test_a_property_that_does_not_apply_is_an_error_and_is_counted(lab: Lab) -> None:
+def test_a_property_that_does_not_apply_is_an_error_and_is_counted(lab, code_of):
     with lab.voltage() as task:
         assert code_of(lambda: task.ai_channels[0].ai_rtd_r0) == -200452
         task.ai_channels[0].ai_adc_timing_mode = ADCTimingMode.HIGH_SPEED
@@ -172,22 +104,22 @@ def test_a_property_that_does_not_apply_is_an_error_and_is_counted(lab: Lab) -> 
     assert lab.server.unknown == {"Chan.AI_RTD_R0": 1}
 
 
-def test_a_call_that_is_not_simulated_is_unimplemented_and_counted(lab: Lab) -> None:
+def test_a_call_that_is_not_simulated_is_unimplemented_and_counted(lab):
     with lab.task() as task, pytest.raises(RpcError) as refused:
         task.co_channels.add_co_pulse_chan_freq("Dev1/ctr0")
     assert refused.value.rpc_code is grpc.StatusCode.UNIMPLEMENTED
     assert lab.server.unknown == {"CreateCOPulseChanFreq": 1}
 
 
-def test_calls_are_counted(lab: Lab) -> None:
+def test_calls_are_counted(lab):
     with lab.voltage() as task:
         task.start()
     assert (lab.server.calls["CreateTask"], lab.server.calls["StartTask"], lab.server.calls["ClearTask"]) == (1, 1, 1)
 
 
-def test_a_terminal_that_no_device_has_is_refused_by_the_server() -> None:
+def test_a_terminal_that_no_device_has_is_refused_by_the_server():
     with pytest.raises(CatalogueError, match=r'no terminal "cDAQ1Mod1/ai7".*NI 9215'):
-        DaqServer(VirtualClock(), {"cDAQ1Mod1": "NI 9215"}, {"cDAQ1Mod1/ai7": Index()})
+        DaqServer(VirtualClock(), {"cDAQ1Mod1": "NI 9215"}, {"cDAQ1Mod1/ai7": object()})
     with pytest.raises(CatalogueError, match="write one of"):
         DaqServer(VirtualClock(), {"Dev1": "NI 9999"}, {})
 
@@ -195,7 +127,7 @@ def test_a_terminal_that_no_device_has_is_refused_by_the_server() -> None:
 # --------------------------------------------------------------------------------------------- sample clock
 
 
-def test_samples_are_there_when_their_moment_has_come(lab: Lab) -> None:
+def test_samples_are_there_when_their_moment_has_come(lab):
     with lab.voltage() as task:
         task.start()
         counts = []
@@ -208,7 +140,7 @@ def test_samples_are_there_when_their_moment_has_come(lab: Lab) -> None:
         assert not task.is_task_done()
 
 
-def test_a_read_of_samples_that_are_not_there_gives_those_that_are_at_once(lab: Lab) -> None:
+def test_a_read_of_samples_that_are_not_there_gives_those_that_are_at_once(lab):
     with lab.voltage("cDAQ1Mod1/ai0:1") as task:
         reader = AnalogMultiChannelReader(task.in_stream)
         reader.verify_array_shape = False
@@ -225,8 +157,8 @@ def test_a_read_of_samples_that_are_not_there_gives_those_that_are_at_once(lab: 
         assert reader.read_many_sample(data, 1, timeout=0.0) == 1
 
 
-def test_the_crystal_of_the_device_runs_at_its_own_speed() -> None:
-    lab = Lab(VirtualClock(), clock_ppm=-50.0)
+def test_the_crystal_of_the_device_runs_at_its_own_speed(make_lab):
+    lab = make_lab(VirtualClock(), clock_ppm=-50.0)
     with lab.voltage(samps_per_chan=2_000_000) as task:
         task.start()
         lab.clock.sleep(86_400.0)
@@ -240,8 +172,8 @@ def test_the_crystal_of_the_device_runs_at_its_own_speed() -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=12))
-def test_how_reads_are_cut_into_blocks_changes_nothing(blocks: list[int]) -> None:
-    lab = Lab(VirtualClock(), clock_ppm=30.0)
+def test_how_reads_are_cut_into_blocks_changes_nothing(make_lab, blocks):
+    lab = make_lab(VirtualClock(), clock_ppm=30.0)
     with lab.voltage("cDAQ1Mod1/ai0") as task, lab.voltage("cDAQ1Mod2/ai0") as twin:
         task.ai_channels.add_ai_thrmcpl_chan("cDAQ1Mod3/ai0")
         twin.ai_channels.add_ai_thrmcpl_chan("cDAQ1Mod3/ai1")
@@ -261,7 +193,7 @@ def test_how_reads_are_cut_into_blocks_changes_nothing(blocks: list[int]) -> Non
     assert np.array_equal(np.hstack(pieces), whole)
 
 
-def test_one_task_spans_the_modules_of_a_chassis(lab: Lab) -> None:
+def test_one_task_spans_the_modules_of_a_chassis(lab):
     with lab.voltage("cDAQ1Mod1/ai0, cDAQ1Mod2/ai0", rate=200.0) as task:
         task.ai_channels.add_ai_thrmcpl_chan("cDAQ1Mod3/ai0:3", min_val=0, max_val=100)
         task.start()
@@ -274,7 +206,7 @@ def test_one_task_spans_the_modules_of_a_chassis(lab: Lab) -> None:
         assert np.count_nonzero(np.diff(data[2])) == 199  # four of its 1200 conversions a second: it keeps up
 
 
-def test_a_slow_module_repeats_its_last_conversion_in_a_fast_task(lab: Lab) -> None:
+def test_a_slow_module_repeats_its_last_conversion_in_a_fast_task(lab):
     with lab.task() as task:
         task.ai_channels.add_ai_thrmcpl_chan("cDAQ1Mod3/ai0:3", min_val=0, max_val=100)
         task.timing.cfg_samp_clk_timing(3000.0, sample_mode=AcquisitionType.CONTINUOUS)
@@ -287,20 +219,20 @@ def test_a_slow_module_repeats_its_last_conversion_in_a_fast_task(lab: Lab) -> N
     assert np.count_nonzero(np.diff(data[0])) == 299  # 1200 conversions a second over four channels
 
 
-def test_a_rate_above_what_a_module_can_do_is_refused(lab: Lab) -> None:
+def test_a_rate_above_what_a_module_can_do_is_refused(lab, code_of):
     with lab.voltage("cDAQ1Mod2/ai0:3", rate=100e3) as task:
         assert code_of(task.start) == -200077
         assert task.timing.samp_clk_max_rate == 62_500.0
 
 
-def test_a_delta_sigma_module_samples_at_the_next_rate_that_it_has(lab: Lab) -> None:
+def test_a_delta_sigma_module_samples_at_the_next_rate_that_it_has(lab):
     with lab.voltage("cDAQ1Mod7/ai0", rate=10.0) as task:
         assert task.timing.samp_clk_rate == pytest.approx(50e3 / 31)
         task.timing.samp_clk_rate = 20e3
         assert task.timing.samp_clk_rate == 25e3
 
 
-def test_the_default_buffer_grows_with_the_rate(lab: Lab) -> None:
+def test_the_default_buffer_grows_with_the_rate(lab):
     sizes = []
     for rate in (10.0, 1000.0, 50e3):
         with lab.voltage(rate=rate) as task:
@@ -311,7 +243,7 @@ def test_the_default_buffer_grows_with_the_rate(lab: Lab) -> None:
 # --------------------------------------------------------------------------------------- buffers and states
 
 
-def test_a_buffer_that_nobody_reads_overruns_and_stays_so(lab: Lab) -> None:
+def test_a_buffer_that_nobody_reads_overruns_and_stays_so(lab):
     with lab.voltage() as task:
         task.in_stream.input_buf_size = 50
         task.start()
@@ -330,7 +262,7 @@ def test_a_buffer_that_nobody_reads_overruns_and_stays_so(lab: Lab) -> None:
         assert reader.read_many_sample(data, 10, timeout=0.0) == 10
 
 
-def test_an_overwriting_task_goes_on_from_the_most_recent_sample(lab: Lab) -> None:
+def test_an_overwriting_task_goes_on_from_the_most_recent_sample(lab):
     with lab.voltage() as task:
         task.in_stream.input_buf_size = 50
         task.in_stream.overwrite = OverwriteMode.OVERWRITE_UNREAD_SAMPLES
@@ -342,7 +274,7 @@ def test_an_overwriting_task_goes_on_from_the_most_recent_sample(lab: Lab) -> No
         assert data == pytest.approx(np.arange(99.6, 100.05, 0.1) / 1000.0, abs=2e-4)
 
 
-def test_a_finite_task_gives_its_samples_and_no_more(lab: Lab) -> None:
+def test_a_finite_task_gives_its_samples_and_no_more(lab, code_of):
     with lab.voltage(sample_mode=AcquisitionType.FINITE, samps_per_chan=20) as task:
         task.start()
         assert code_of(lambda: task.wait_until_done(timeout=1.0)) == -200560
@@ -354,26 +286,26 @@ def test_a_finite_task_gives_its_samples_and_no_more(lab: Lab) -> None:
         assert code_of(lambda: task.read(1, timeout=0.0)) == -200278
 
 
-def test_reading_starts_a_task_that_was_not_started(lab: Lab) -> None:
+def test_reading_starts_a_task_that_was_not_started(lab):
     with lab.voltage() as task:
         assert task.read(nidaqmx.constants.READ_ALL_AVAILABLE) == []
         lab.clock.sleep(1.0)
         assert len(task.read(nidaqmx.constants.READ_ALL_AVAILABLE)) == 11
 
 
-def test_a_running_task_cannot_be_changed(lab: Lab) -> None:
+def test_a_running_task_cannot_be_changed(lab, code_of):
     with lab.voltage() as task:
         task.start()
         assert code_of(lambda: task.timing.cfg_samp_clk_timing(20.0)) == -200479
         assert code_of(lambda: task.ai_channels.add_ai_voltage_chan("cDAQ1Mod1/ai1")) == -200479
 
 
-def test_two_channels_of_one_name_do_not_go_into_one_task(lab: Lab) -> None:
+def test_two_channels_of_one_name_do_not_go_into_one_task(lab, code_of):
     with lab.voltage() as task:
         assert code_of(lambda: task.ai_channels.add_ai_voltage_chan("cDAQ1Mod1/ai0")) == -200489
 
 
-def test_a_module_serves_one_hardware_timed_task_at_a_time(lab: Lab) -> None:
+def test_a_module_serves_one_hardware_timed_task_at_a_time(lab, code_of):
     with (
         lab.voltage("cDAQ1Mod1/ai0") as first,
         lab.voltage("cDAQ1Mod1/ai1") as second,
@@ -387,7 +319,7 @@ def test_a_module_serves_one_hardware_timed_task_at_a_time(lab: Lab) -> None:
         second.start()
 
 
-def test_a_chassis_runs_three_hardware_timed_input_tasks(lab: Lab) -> None:
+def test_a_chassis_runs_three_hardware_timed_input_tasks(lab, code_of):
     terminals = ("cDAQ1Mod1/ai0", "cDAQ1Mod2/ai0", "cDAQ1Mod7/ai0")
     tasks = [lab.voltage(terminal) for terminal in terminals]
     for task in tasks:
@@ -400,7 +332,7 @@ def test_a_chassis_runs_three_hardware_timed_input_tasks(lab: Lab) -> None:
         task.close()
 
 
-def test_the_array_of_a_read_must_hold_what_is_read(lab: Lab) -> None:
+def test_the_array_of_a_read_must_hold_what_is_read(lab, code_of):
     with lab.voltage("cDAQ1Mod1/ai0:1") as task:
         task.start()
         lab.clock.sleep(1.0)
@@ -413,7 +345,7 @@ def test_the_array_of_a_read_must_hold_what_is_read(lab: Lab) -> None:
         )
 
 
-def test_the_other_ways_to_read_agree(lab: Lab) -> None:
+def test_the_other_ways_to_read_agree(lab):
     lab.clock.sleep(2000.0)
     with lab.voltage("cDAQ1Mod1/ai0:1", rate=None) as task:
         assert task.read() == pytest.approx([2.0, 2.0], abs=2e-4)
@@ -428,7 +360,7 @@ def test_the_other_ways_to_read_agree(lab: Lab) -> None:
         assert AnalogSingleChannelReader(task.in_stream).read_one_sample() == pytest.approx(2.0, abs=2e-4)
 
 
-def test_a_large_read_is_not_limited_by_the_size_of_a_message(lab: Lab) -> None:
+def test_a_large_read_is_not_limited_by_the_size_of_a_message(lab):
     with lab.voltage("cDAQ1Mod2/ai0:3", rate=10_000.0, samps_per_chan=300_000) as task:
         task.start()
         lab.clock.sleep(25.0)
@@ -440,8 +372,8 @@ def test_a_large_read_is_not_limited_by_the_size_of_a_message(lab: Lab) -> None:
 # ------------------------------------------------------------------------------------------------ wall clock
 
 
-def test_on_the_wall_clock_a_read_waits_for_its_samples() -> None:
-    lab = Lab(WallClock())
+def test_on_the_wall_clock_a_read_waits_for_its_samples(make_lab):
+    lab = make_lab(WallClock())
     with lab.voltage(rate=1000.0) as task:
         task.start()
         before = lab.clock.now()
@@ -454,8 +386,8 @@ def test_on_the_wall_clock_a_read_waits_for_its_samples() -> None:
     lab.close()
 
 
-def test_a_task_that_is_stopped_ends_the_read_that_waits_for_it() -> None:
-    lab = Lab(WallClock())
+def test_a_task_that_is_stopped_ends_the_read_that_waits_for_it(code_of, make_lab):
+    lab = make_lab(WallClock())
     task = lab.voltage(rate=100.0)
     task.start()
     failed: list[int] = []

@@ -1,0 +1,125 @@
+"""A simulated NI device server with something at its terminals, as the real nidaqmx sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import grpc
+import nidaqmx
+import numpy as np
+import pytest
+from nidaqmx.constants import AcquisitionType
+from nidaqmx.errors import DaqError
+from nidaqmx.grpc_session_options import SessionInitializationBehavior
+
+from instruments.clock import Clock, VirtualClock
+from instruments.simulation.daqserver.server import DaqServer
+
+DEVICES = {
+    "cDAQ1Mod1": "NI 9215",
+    "cDAQ1Mod2": "NI 9205",
+    "cDAQ1Mod3": "NI 9213",
+    "cDAQ1Mod4": "NI 9472",
+    "cDAQ1Mod5": "NI 9401",
+    "cDAQ1Mod6": "NI 9263",
+    "cDAQ1Mod7": "NI 9239",
+    "Dev1": "USB-6211",
+}
+
+
+class Index:
+    """A signal whose value tells which moment it belongs to: volts = seconds / 1000."""
+
+    def at(self, t: float) -> float:
+        return t / 1000.0
+
+    def samples(self, t0: float, dt: float, first: int, n: int) -> np.ndarray:
+        return (t0 + np.arange(first, first + n) * dt) / 1000.0
+
+
+class Switch:
+    """A line that is high in every odd second."""
+
+    def at(self, t: float) -> float:
+        return float(int(t + 1e-9) % 2)
+
+    def samples(self, t0: float, dt: float, first: int, n: int) -> np.ndarray:
+        return np.array([self.at(t0 + k * dt) for k in range(first, first + n)])
+
+
+class Edges:
+    """Ten edges a second."""
+
+    def at(self, t: float) -> float:
+        return 10.0 * t
+
+    def samples(self, t0: float, dt: float, first: int, n: int) -> np.ndarray:
+        return 10.0 * (t0 + np.arange(first, first + n) * dt)
+
+
+class Seen:
+    """An actuator that remembers what it was told, and when."""
+
+    def __init__(self) -> None:
+        self.commands: list[tuple[float, float]] = []
+
+    def write(self, value: float, t: float) -> None:
+        self.commands.append((value, t))
+
+
+class Lab:
+    """A server with signals and actuators at its terminals, a channel to it, and its clock."""
+
+    def __init__(self, clock: Clock, clock_ppm: float = 0.0) -> None:
+        self.clock, self.devices = clock, DEVICES
+        signals = {f"cDAQ1Mod{slot}/ai{index}": Index() for slot in (1, 2, 3, 7) for index in range(4)}
+        signals |= {"Dev1/ai0": Index(), "cDAQ1Mod5/port0/line7": Switch(), "Dev1/ctr0": Edges()}
+        self.valve, self.pressure = Seen(), Seen()
+        actuators = {"cDAQ1Mod4/port0/line0": self.valve, "cDAQ1Mod6/ao0": self.pressure}
+        self.server = DaqServer(clock, DEVICES, signals, actuators, clock_ppm=clock_ppm).start()
+        self.channel = grpc.insecure_channel(self.server.target, options=[("grpc.max_receive_message_length", -1)])
+
+    def options(
+        self, name: str = "", behaviour: int = SessionInitializationBehavior.AUTO
+    ) -> nidaqmx.GrpcSessionOptions:
+        return nidaqmx.GrpcSessionOptions(self.channel, name, initialization_behavior=behaviour)
+
+    def task(self, name: str = "") -> nidaqmx.Task:
+        return nidaqmx.Task(name, grpc_options=self.options(name))
+
+    def voltage(self, channels: str = "cDAQ1Mod1/ai0", rate: float | None = 10.0, **timing: object) -> nidaqmx.Task:
+        task = self.task()
+        task.ai_channels.add_ai_voltage_chan(channels, min_val=-10.0, max_val=10.0)
+        if rate is not None:
+            task.timing.cfg_samp_clk_timing(rate, **({"sample_mode": AcquisitionType.CONTINUOUS} | timing))
+        return task
+
+    def close(self) -> None:
+        self.channel.close()
+        self.server.close()
+
+
+@pytest.fixture(scope="session")
+def make_lab() -> type[Lab]:
+    """Makes a lab on a clock; whoever makes it closes it."""
+    return Lab
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    """A lab in virtual time."""
+    made = Lab(VirtualClock())
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def code_of() -> Callable[[Callable[[], object]], int]:
+    """Function that gives the DAQmx code with which an action fails."""
+
+    def code_of(action: Callable[[], object]) -> int:
+        with pytest.raises(DaqError) as failed:
+            action()
+        return int(failed.value.error_code)
+
+    return code_of
