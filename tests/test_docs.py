@@ -225,7 +225,7 @@ def test_the_protocol_of_the_how_to_is_one(tmp_path, monkeypatch):
 
     from bench import closing, session
 
-    monkeypatch.setattr(session, "load_procedure", lambda _: PROCEDURE)
+    monkeypatch.setattr("bench.request.load_procedure", lambda _: PROCEDURE)
     monkeypatch.setattr(closing, "load_procedure", lambda _: PROCEDURE)
     result = session.conduct(session.Request("zero-check", "sim", {"settle": "1 min"}, out=tmp_path))
     (check,) = result.evaluation.checks

@@ -19,6 +19,7 @@ from bench.session import Result, conduct
 from bench.station import OpenStation, Station
 from data.journal import JournalWriter, Record, read_journal
 from data.samples import Block, Channel, Quality, Reading
+from data.schedule import Schedule
 from instruments.capabilities import Confirmation, PumpStatus
 from instruments.clock import Clock, VirtualClock
 from instruments.instrument import (
@@ -167,8 +168,11 @@ class Pump(Toy):
     def status(self) -> PumpStatus:
         return PumpStatus(True, "continuous", 0.0, 20000.0, (), self.clock.now())
 
-    def read_back(self) -> Any:
-        return None
+    def read_back(self) -> Schedule:
+        return Schedule.parse("1 mL/day")
+
+    def set_reservoir(self, volume_ul: float) -> Confirmation:
+        return self._confirmed(f"RESERVOIR {volume_ul:g}")
 
     def log(self) -> tuple[str, ...]:
         return ()

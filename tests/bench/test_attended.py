@@ -58,7 +58,7 @@ class Weighed(Procedure):
 @pytest.fixture
 def ask(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result]:
     """Conduct the protocol with some things different."""
-    monkeypatch.setattr(session, "load_procedure", lambda _: Weighed)
+    monkeypatch.setattr("bench.request.load_procedure", lambda _: Weighed)
     monkeypatch.setattr(closing, "load_procedure", lambda _: Weighed)
 
     def run(**different: Any) -> Result:
@@ -192,7 +192,7 @@ REAL = {'visa = "simulated"': 'visa = "@py"', 'daq = "simulated"': 'daq = "local
 def test_a_real_station_with_nobody_there_refuses_what_asks(
     monkeypatch: pytest.MonkeyPatch, sim_station: Callable[..., Path], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(session, "load_procedure", lambda _: Weighed)
+    monkeypatch.setattr("bench.request.load_procedure", lambda _: Weighed)
     request = Request("weighed", str(sim_station(tmp_path, REAL)), serial="S1", out=tmp_path)
     with pytest.raises(FileError, match=r'asks "Level the balance\.", and nobody is there to answer.*level = "done"'):
         session.check(request)

@@ -203,10 +203,14 @@ def test_a_real_station_takes_no_faults_and_no_pace(
 ) -> None:
     station = sim_station(tmp_path, {'visa = "simulated"\ndaq = "simulated"': 'visa = "@py"\ndaq = "local"'})
     words = ("run", "flow-accuracy", "--station", station, "--serial", "7", "--out", tmp_path / "o")
+    said = {
+        "--fault": 'station "sim" has real instruments',
+        "--pace": 'the instruments of station "sim" have their own time',
+    }
     for option, value in (("--fault", "leak:0.3@1h"), ("--pace", "10")):
         code, _, complaint = pumpbench(*words, option, value)
         assert code == 2
-        assert f"{option}: station" in sentence(complaint)
+        assert f"{option}: {said[option]}" in sentence(complaint)
     code, _, complaint = pumpbench(*words[:4], "--out", tmp_path / "o")
     assert "--serial" in sentence(complaint)
 
