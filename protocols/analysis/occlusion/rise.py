@@ -186,3 +186,39 @@ def crossing_s(t_s: FloatArray, values: FloatArray, threshold: float) -> float |
     if fit is None or not fit.coefficients[1] > 0.0:
         return raw
     return raw + (threshold - fit.coefficients[0]) / fit.coefficients[1]
+
+
+# ------------------------------------------------------------------------------------------------------- low-passed
+
+
+def low_passed(t_s: FloatArray, values: FloatArray, over_s: float) -> tuple[FloatArray, FloatArray]:
+    """Means over one period of the ripple, at the samples that have half a period on either side.
+
+    Parameters
+    ----------
+    t_s, values : (n,) samples.
+    over_s : the period; 0 leaves the samples as they are.
+    """
+    if over_s <= 0.0:
+        return t_s, values
+    inside = t_s[(t_s >= t_s[0] + over_s / 2.0) & (t_s <= t_s[-1] - over_s / 2.0)]
+    steps = np.diff(t_s) * (values[1:] + values[:-1]) / 2.0
+    integral = np.concatenate([[0.0], np.cumsum(steps)])
+
+    def until(at: FloatArray) -> FloatArray:
+        k = np.clip(np.searchsorted(t_s, at, side="right") - 1, 0, t_s.size - 2)
+        into = at - t_s[k]
+        here = values[k] + into * (values[k + 1] - values[k]) / (t_s[k + 1] - t_s[k])
+        return np.asarray(integral[k] + into * (values[k] + here) / 2.0)
+
+    return inside, (until(inside + over_s / 2.0) - until(inside - over_s / 2.0)) / over_s
+
+
+def thinned(t_s: FloatArray, values: FloatArray, most: int) -> tuple[FloatArray, FloatArray]:
+    """At most so many means of equally many consecutive samples each."""
+    size = max(1, math.ceil(t_s.size / most))
+    count = t_s.size // size
+    if size == 1 or count == 0:
+        return t_s, values
+    t = t_s[: count * size].reshape(count, size).mean(axis=1)
+    return np.asarray(t, dtype=np.float64), np.asarray(values[: count * size].reshape(count, size).mean(axis=1))

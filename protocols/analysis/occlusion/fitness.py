@@ -1,0 +1,207 @@
+"""Was the bench fit to occlude a pump?  What fails here makes invalid what stands on it; it never fails a pump."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from data.checks import Check, Limits, Verdict
+from protocols.analysis import suitability
+from protocols.analysis.grid import RecordError
+from protocols.analysis.occlusion.line import ClosedLine, metered_step
+from protocols.analysis.occlusion.record import EDGE_S, HOUR_S, Occluded, OcclusionRecord
+from protocols.analysis.rig.line import air_ul
+from protocols.analysis.rig.reference import known_rig, rig_was_checked
+
+LEAK_SHARE = 0.1
+"""A leak may take this share of the slowest rate at the threshold; the rise is then a tenth late."""
+
+LARGEST_SWEPT_UL = 0.5
+LEFT_PERCENT = 10.0
+"""An opened line keeps at most this much of its pressure."""
+
+OPENED_S = 60.0
+
+
+def fitness(record: OcclusionRecord, line: ClosedLine | None, why: str) -> Iterator[Check]:
+    """Every suitability check for which the run holds something.
+
+    Parameters
+    ----------
+    line : by the metered step; None where there was none, and ``why``.
+    """
+    yield from rig_was_checked(record.run)
+    for occluded in record.occlusions:
+        yield from _open_before(record, occluded)
+        yield from _opens(record, occluded)
+    if bool(record.run.params["metered"]):
+        yield from _closed(record, line, why)
+    if record.run.has("bath_temperature") and record.occlusions:
+        band = record.run.station["collection"]
+        middle, half = band["pump_temperature_degc"], band["pump_temperature_band_k"]
+        bath = record.run.corrected("bath_temperature").within(record.occlusions[0].started_s, record.run.end_s).good()
+        u = record.run.calibration("bath_temperature").get("u", 0.0)
+        yield suitability.in_band(
+            "bath-temperature", "Pump temperature", "degC", bath.t, bath.values, middle - half, middle + half, u
+        )
+
+
+def metered_line(record: OcclusionRecord) -> ClosedLine:
+    """The closed line by the step of the syringe pump; raises RecordError where the record does not show it."""
+    begun, done = (_syringe(record, key) for key in ("metered-begin", "metered-end"))
+    hold = record.phases.get("metered-hold")
+    if begun is None or done is None or hold is None:
+        raise RecordError("the run ended before the metered step was made")
+    flow = float(record.run.params["step_ul_per_h"]) / HOUR_S
+    from_s = float(begun["answered_s"])
+    base = record.mean_kpa(from_s - EDGE_S, from_s)
+    t_s, pressure = record.pressure(from_s, hold[1])
+    line = metered_step(t_s - from_s, pressure - base, hold[0] - from_s, flow, record.u_syringe, record.u_gain)
+    # What swelled in the closed line looks like a leak of the other sign.
+    held_s = hold[1] - hold[0]
+    swelled, u_swelled = record.warming_ul(*hold)
+    rise = record.mean_kpa(*hold) - base
+    leak = line.leak_ul_per_s_kpa + swelled / held_s / rise
+    return replace(line, leak_ul_per_s_kpa=leak, u_leak=math.hypot(line.u_leak, u_swelled / held_s / rise))
+
+
+def _syringe(record: OcclusionRecord, key: str) -> Mapping[str, Any] | None:
+    found = [event.fields for event in record.run.records("syringe") if event.fields["key"] == key]
+    return found[-1] if found else None
+
+
+def _open_before(record: OcclusionRecord, occluded: Occluded) -> Iterator[Check]:
+    """Before it is closed the line must be open."""
+    until_s = occluded.closed_s if occluded.closed_s is not None else record.run.end_s
+    t_s, pressure = record.pressure(occluded.started_s, until_s)
+    check = suitability.line_open(t_s, pressure)
+    note = check.note and "the catheter is blocked, or the outlet valve does not open; valve-test tells which"
+    yield replace(check, name=_numbered("outlet-pressure", occluded), note=note)
+
+
+def _opens(record: OcclusionRecord, occluded: Occluded) -> Iterator[Check]:
+    """Once it is opened the pressure must be gone."""
+    if occluded.opened_s is None or occluded.closed_s is None or occluded.until_s < occluded.opened_s + 2.0 * OPENED_S:
+        return
+    base = record.mean_kpa(occluded.closed_s - EDGE_S, occluded.closed_s)
+    top = record.mean_kpa(occluded.opened_s - 1.0, occluded.opened_s) - base
+    if top < suitability.LARGEST_RISE_KPA:
+        return
+    left = record.mean_kpa(occluded.opened_s + OPENED_S, occluded.opened_s + 2.0 * OPENED_S) - base
+    share = 100.0 * left / top
+    note = "" if share <= LEFT_PERCENT else "the pressure stays: the outlet valve does not open, or the line is blocked"
+    yield suitability.judged(
+        _numbered("valve-opens", occluded),
+        "Pressure left after opening",
+        "%",
+        share,
+        0.0,
+        Limits(None, LEFT_PERCENT, "protocol"),
+        note,
+    )
+
+
+def _closed(record: OcclusionRecord, line: ClosedLine | None, why: str) -> Iterator[Check]:
+    """Whether the outlet valve closes, what it sweeps, and whether what is behind it is tight and without air."""
+    limits = Limits(None, 0.0, "protocol")
+    if line is None:
+        if "metered-hold" in record.phases:
+            yield suitability.judged("valve-closes", "Line does not close", "1", 1.0, 0.0, limits, f"{why}, or leaks")
+        else:
+            yield suitability.not_measured("valve-closes", "Line does not close", "1", why)
+        return
+    yield suitability.judged("valve-closes", "Line does not close", "1", 0.0, 0.0, limits)
+    yield from _swept(record, line)
+    yield _tight(record, line)
+    yield from _without_air(record, line)
+
+
+def _swept(record: OcclusionRecord, line: ClosedLine) -> Iterator[Check]:
+    """What the valve pushed into the line as it closed, from the step of pressure."""
+    before, closed = record.phases.get("metered-before"), record.phases.get("metered-closed")
+    if before is None or closed is None:
+        return
+    step_kpa = record.mean_kpa(closed[1] - EDGE_S, closed[1]) - record.mean_kpa(*before)
+    swelled, u_swelled = record.warming_ul(before[0], closed[1])
+    swept = line.ul_per_kpa * step_kpa - swelled
+    # A transducer with play does not show a small step.
+    u = math.hypot(u_swelled, line.ul_per_kpa * record.u_kpa(0.0))
+    note = "" if swept <= LARGEST_SWEPT_UL else "the outlet valve pushes too much into the line as it closes"
+    yield suitability.judged(
+        "closing-step",
+        "Swept by the closing valve",
+        "uL",
+        swept,
+        u,
+        Limits(None, LARGEST_SWEPT_UL, "protocol"),
+        note,
+    )
+
+
+def _tight(record: OcclusionRecord, line: ClosedLine) -> Check:
+    """Leak of the closed line at the threshold."""
+    threshold = float(record.run.params["threshold_kpa"])
+    at_threshold = line.leak_ul_per_s_kpa * threshold * HOUR_S
+    u = line.u_leak * threshold * HOUR_S
+    most = LEAK_SHARE * min(record.rates_ul_per_h)
+    stated = record.run.station.get("rig_check")
+    if stated:
+        most = min(most, float(stated["leak_ul_per_h"]))
+    most = max(most, suitability.CERTAIN * u)
+    note = ""
+    if at_threshold > most:
+        known = known_rig(record.run)
+        checked = (
+            f"the rig check {known.run_id} found none" if known is not None and known.holds else "no rig check holds"
+        )
+        note = (
+            f"a fitting, a valve or the catheter leaks ({checked}); run rig-check with a plug in the catheter's place"
+        )
+    return suitability.judged(
+        "line-tight",
+        f"Leak of the closed line at {threshold:g} kPa",
+        "uL/h",
+        at_threshold,
+        u,
+        Limits(None, most, "protocol"),
+        note,
+    )
+
+
+def _without_air(record: OcclusionRecord, line: ClosedLine) -> Iterator[Check]:
+    """The compliance against that of the rig check, or against what the station usually has: excess is air."""
+    stated = record.run.station.get("rig_check")
+    if not stated:
+        return
+    known = known_rig(record.run)
+    usual, source = float(stated["compliance_ul_per_kpa"]), "station file, rig_check"
+    if known is not None and known.holds and "compliance_ul_per_kpa" in known.values:
+        usual, source = known.values["compliance_ul_per_kpa"], f"rig check {known.run_id}"
+    band = float(stated["compliance_band_ul_per_kpa"])
+    excess = line.ul_per_kpa - usual
+    note = ""
+    if excess > band:
+        note = f"softer than it was: about {air_ul(excess):.0f} uL of air in the line, or another catheter"
+    elif excess < -band:
+        note = "stiffer than it was: a part of the line is shut off, or another catheter"
+    yield suitability.judged(
+        "compliance-as-checked",
+        "Compliance of the line",
+        "uL/kPa",
+        line.ul_per_kpa,
+        line.u_ul_per_kpa,
+        Limits(usual - band, usual + band, source),
+        note,
+    )
+
+
+def _numbered(name: str, occluded: Occluded) -> str:
+    """The first occlusion's checks have plain names."""
+    return name if occluded.number == 1 else f"{name}-{occluded.number}"
+
+
+def unfit(checks: Sequence[Check]) -> set[str]:
+    """Names of the suitability checks that failed."""
+    return {check.name for check in checks if check.suitability and check.verdict is Verdict.INVALID}

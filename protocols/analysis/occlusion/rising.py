@@ -1,0 +1,182 @@
+"""What the pump did behind the closed line: time to the threshold, highest pressure, compliance, slip, alarm."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from data.checks import Check, Limits, Verdict
+from protocols.analysis.budget import Budget, Component
+from protocols.analysis.decision import SIMPLE, judge, reported
+from protocols.analysis.occlusion.alarm import alarm_after
+from protocols.analysis.occlusion.case import HOLDS, Case, told
+from protocols.analysis.occlusion.line import followed
+from protocols.analysis.occlusion.record import HOUR_S
+from protocols.analysis.occlusion.rise import (
+    crossing_s,
+    highest_rise_kpa,
+    initial_slope,
+    raw_crossing_s,
+    time_to_rise_s,
+)
+from protocols.analysis.occlusion.slip import LEAST_SHARE, Slip, slip
+
+MOMENT_S = 0.1
+"""Standard uncertainty of the moment of closing."""
+
+STROKE_SHARE = 5.0
+"""How strongly strokes, which stay in the residuals, move the slope at one end of the rise, over their number."""
+
+
+def rising_checks(case: Case) -> Iterator[Check]:
+    """Every check of the rise."""
+    slipping = _slip(case)
+    yield from _times(case)
+    yield _highest(case, slipping)
+    yield from _by_rise(case)
+    yield from _slips(case, slipping)
+    yield from _alarms(case)
+
+
+def _threshold(case: Case) -> float:
+    return float(case.record.run.params["threshold_kpa"])
+
+
+def _times(case: Case) -> Iterator[Check]:
+    """Time to the threshold: of the pressure low-passed over one stroke, and of the first raw sample beside it."""
+    threshold, behind = _threshold(case), case.behind
+    name, title, note = "time-to-threshold", f"Time to {threshold:g} kPa", ""
+    raw = raw_crossing_s(behind.t_s, behind.rise_kpa + behind.base_kpa, threshold)
+    after = behind.low_t_s > 0.0
+    timed = crossing_s(behind.low_t_s[after], behind.low_kpa[after], threshold) if after.any() else None
+    if timed is None and raw is not None:
+        timed, note = raw, "of the first sample: the rise ended within half a stroke of it"
+    if timed is None or raw is None:
+        yield reported(name, title, None, "s", "never reached", depends_on=HOLDS)
+        return
+    case.keep("raw_time_to_threshold_s", raw)
+    if case.line is not None:
+        takes = case.line.ul_per_kpa + case.line.creep_ul_per_kpa
+        leak = max(case.line.leak_ul_per_s_kpa, 0.0)
+        expected = time_to_rise_s(threshold - behind.base_kpa, case.flow_ul_per_s, takes, leak)
+        if math.isfinite(expected):
+            case.keep("expected_time_s", expected)
+            note = "; ".join(filter(None, (note, f"{expected:.0f} s by flow before and compliance")))
+    u = math.hypot(case.record.u_kpa(threshold) / behind.mean_slope, MOMENT_S)
+    yield told(name, title, timed, u, "s", "dut", note, depends_on=HOLDS)
+
+
+def _highest(case: Case, slipping: Slip | None) -> Check:
+    """The highest pressure; a pump that does not reach the threshold in a tight closed line has failed."""
+    threshold, top = _threshold(case), case.behind.top_kpa
+    fields = judge(top, case.record.u_kpa(top), math.inf, Limits(threshold, None, "protocol"), SIMPLE)
+    fields["verdict"], note = Verdict.PASS, ""
+    if top < threshold:
+        fields["verdict"], note = Verdict.FAIL, _why_not(case, slipping)
+        if case.occluded.opened_s is None:
+            fields["verdict"], note = Verdict.NOT_MEASURED, "the run ended during the rise"
+    return Check(
+        name="reaches-threshold",
+        title="Highest pressure",
+        unit="kPa",
+        owner="dut",
+        depends_on=HOLDS,
+        note=note,
+        **fields,
+    )
+
+
+def _why_not(case: Case, slipping: Slip | None) -> str:
+    """Why the pressure ended below the threshold."""
+    line = case.line
+    if slipping is not None:
+        most = highest_rise_kpa(case.flow_ul_per_s, slipping.lost_ul_per_s_kpa, slipping.kpa)
+        return f"the rollers slip from {slipping.kpa:.0f} kPa on, the pressure ends at {most:.0f} kPa"
+    if line is not None and line.leak_ul_per_s_kpa > 3.0 * line.u_leak:
+        most = case.behind.base_kpa + highest_rise_kpa(case.flow_ul_per_s, line.leak_ul_per_s_kpa)
+        return f"with this leak the pressure ends at {most:.0f} kPa"
+    return "the pump stopped, or the line did not close"
+
+
+def _by_rise(case: Case) -> Iterator[Check]:
+    """Compliance from the pump's own flow: that before closing over the slope at closing."""
+    behind, line = case.behind, case.line
+    flow, budget = case.volumes.before_ul_per_h
+    taken = behind.rise_kpa
+    if line is not None and line.creep_ul_per_kpa:
+        taken = taken + line.creep_share * followed(behind.t_s, behind.rise_kpa, line.creep_s)
+    law = initial_slope(behind.t_s, taken)
+    if law is None or law.slope_kpa_per_s <= 0.0 or flow <= 0.0:
+        return
+    value = flow / HOUR_S / law.slope_kpa_per_s
+    used = behind.rise_kpa[behind.t_s <= law.until_s]
+    strokes = max(flow / HOUR_S * law.until_s / case.record.stroke_ul, 1.0) if case.record.stroke_ul else 1.0
+    swing = math.sqrt(2.0) * law.residual_kpa / max(float(np.max(used)), 1e-9)
+    slope = Component("slope at closing", value * STROKE_SHARE * swing / strokes)
+    u = Budget("compliance", "uL/kPa", (slope, Component("flow before", value * budget.u / flow))).u
+    case.keep("compliance_by_rise_ul_per_kpa", value)
+    case.keep("slope_kpa_per_s", law.slope_kpa_per_s)
+    case.keep("closing_step_kpa", law.step_kpa)
+    note = "without a metered step creep is in it" if line is None else ""
+    title = "Compliance by the pump's flow"
+    yield told("compliance-by-rise", title, value, u, "uL/kPa", "rig", note, depends_on=HOLDS)
+
+
+def _slip(case: Case) -> Slip | None:
+    """The slip of the rollers, where the line is known and the pump has any."""
+    if case.line is None or case.flow_ul_per_s <= 0.0 or case.record.run.dut.get("kind") != "peristaltic":
+        return None
+    behind = case.behind
+    return slip(behind.t_s, behind.rise_kpa, behind.base_kpa, case.flow_ul_per_s, case.line)
+
+
+def _slips(case: Case, slipping: Slip | None) -> Iterator[Check]:
+    """From which pressure the rollers slip; where they do not, they held up to the highest."""
+    if case.line is None or case.record.run.dut.get("kind") != "peristaltic":
+        return
+    limits, top = case.limits("pressure_at_least_kpa", None), case.behind.top_kpa
+    if slipping is None:
+        fields = judge(top, case.record.u_kpa(top), math.inf, limits, SIMPLE)
+        if limits is not None and limits.low is not None and top < limits.low:
+            fields["verdict"] = Verdict.NOT_MEASURED
+        note = (
+            f"no slip up to the highest pressure; a loss of less than {100.0 * LEAST_SHARE:g} % of the flow is not seen"
+        )
+    else:
+        fields = judge(slipping.kpa, math.hypot(slipping.u_kpa, case.record.u_kpa(slipping.kpa)), math.inf, limits)
+        note = f"above it they lose {slipping.lost_ul_per_s_kpa * HOUR_S:.3g} uL/h for each kPa"
+    yield Check(
+        name="slip-pressure",
+        title="Rollers hold up to",
+        unit="kPa",
+        owner="dut",
+        depends_on=HOLDS,
+        optional=limits is None,
+        note=note,
+        **fields,
+    )
+
+
+def _alarms(case: Case) -> Iterator[Check]:
+    """Time to the pump's own alarm, and the pressure at it; a pump that has none is not failed for it."""
+    name, title = "alarm-pressure", "Pressure at the alarm"
+    if "occlusion" not in case.record.run.dut.get("alarms", ()):
+        note = "n/a by model: it has no occlusion alarm"
+        yield reported("time-to-alarm", "Time to occlusion alarm", None, "s", note)
+        return
+    limits = case.limits(None, "alarm_at_most_kpa")
+    found = alarm_after(case.record.run, case.occluded)
+    behind, record = case.behind, case.record
+    if found is None:
+        beyond = _threshold(case) if limits is None or limits.high is None else limits.high
+        silent = behind.top_kpa > beyond + 2.0 * record.u_kpa(beyond)
+        note = f"no alarm up to {behind.top_kpa:.1f} kPa" + ("" if silent else ", and the pressure rose no higher")
+        verdict = Verdict.FAIL if silent else Verdict.NOT_MEASURED
+        yield Check(name, title, None, "kPa", verdict, "dut", depends_on=HOLDS, note=note)
+        return
+    yield told("time-to-alarm", "Time to occlusion alarm", found.after_s, found.u_s, "s", "dut", depends_on=HOLDS)
+    at = float(np.interp(found.after_s, behind.t_s, behind.rise_kpa)) + behind.base_kpa
+    fields = judge(at, math.hypot(record.u_kpa(at), behind.mean_slope * found.u_s), math.inf, limits)
+    yield Check(name=name, title=title, unit="kPa", owner="dut", depends_on=HOLDS, optional=limits is None, **fields)

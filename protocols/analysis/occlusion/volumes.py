@@ -1,0 +1,116 @@
+"""Flow before an occlusion, the bolus that its release lets out, and the flow after: by the balance alone.
+
+All windows are equally long and hold whole strokes.  So what the vessel loses, what the balance drifts and the pump's
+pulsation fall out of the differences between them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from protocols.analysis.budget import Budget, Component
+from protocols.analysis.grid import RecordError
+from protocols.analysis.occlusion.record import EDGE_S, HOUR_S, Occluded, OcclusionRecord
+
+LINEAR_MG = 1000.0
+"""Over a gain so small against its range a balance's linearity counts in proportion; beyond, in full."""
+
+
+@dataclass(frozen=True, slots=True)
+class Volumes:
+    """Budgets beside values; None where the record does not reach so far.
+
+    Attributes
+    ----------
+    before_ul_per_h : flow before closing.
+    bolus_ul : what came out after opening beyond normal delivery.
+    after_ul_per_h : flow in the window after that.
+    """
+
+    before_ul_per_h: tuple[float, Budget]
+    bolus_ul: tuple[float, Budget] | None
+    after_ul_per_h: tuple[float, Budget] | None
+
+
+def volumes(record: OcclusionRecord, occluded: Occluded) -> Volumes:
+    """Weigh one occlusion; raises RecordError where the balance shows too little before it."""
+    if occluded.before_s is None or occluded.closed_s is None:
+        raise RecordError("the line was not closed")
+    long_s = occluded.window_s
+    last_s = occluded.closed_s - EDGE_S
+    at = {"first": last_s - long_s, "closing": last_s}
+    opened_s = occluded.opened_s
+    if opened_s is not None:
+        at["opening"] = opened_s - EDGE_S
+        for name, end_s in (("bolus", opened_s + long_s), ("last", opened_s + 2.0 * long_s)):
+            if occluded.until_s >= end_s + EDGE_S:
+                at[name] = end_s
+    levels = {name: record.level_mg(t_s - EDGE_S, t_s + EDGE_S) for name, t_s in at.items()}
+    weigh = _Weigh(record, at, levels, occluded.rate_ul_per_h / HOUR_S)
+    hours = long_s / HOUR_S
+    before = weigh.difference({"closing": 1.0, "first": -1.0}, hours)
+    bolus = after = None
+    if "bolus" in at:
+        bolus = weigh.difference({"bolus": 1.0, "opening": -1.0, "closing": -1.0, "first": 1.0}, 0.0)
+        bolus = _with_warming(record, bolus, (at["opening"], at["bolus"]), (at["first"], at["closing"]))
+    if "last" in at:
+        after = weigh.difference({"last": 1.0, "bolus": -1.0}, hours)
+    return Volumes(_per_hour(before, hours), bolus, None if after is None else _per_hour(after, hours))
+
+
+@dataclass(frozen=True, slots=True)
+class _Weigh:
+    """Levels of mass by name, and their moments."""
+
+    record: OcclusionRecord
+    at: Mapping[str, float]
+    levels: Mapping[str, float]
+    flow_ul_per_s: float
+
+    def difference(self, weights: Mapping[str, float], evaporated_h: float) -> tuple[float, Budget]:
+        """Volume of a weighted sum of levels, in which evaporation of so many hours is missing."""
+        collected, noise = self.record.collected, self.record.noise
+        weighing, per_mg = collected.weighing, collected.ul_per_mg
+        names = sorted(weights, key=lambda name: self.at[name])
+        t_s = np.array([self.at[name] for name in names])
+        w = np.array([weights[name] for name in names])
+        level = np.array([self.levels[name] for name in names])
+        rate, u_rate = self._loss_mg_per_h
+        gained = math.fsum((w * level).tolist()) + rate * evaporated_h
+        volume = gained * per_mg
+        delivered = np.concatenate([[0.0], np.cumsum(np.maximum(np.diff(level), 0.0))]) * per_mg
+        block = np.full(t_s.size, 2.0 * EDGE_S)
+        parts = [Component(source, u * per_mg) for source, u in noise.parts_mg(t_s, delivered, w, block)]
+        share = min(1.0, abs(gained) / LINEAR_MG)
+        parts.append(Component("linearity", share * weighing.linearity_half_width_mg / math.sqrt(3.0) * per_mg))
+        parts.append(Component("evaporation and drift", u_rate * evaporated_h * per_mg))
+        density = weighing.density_half_width_mg_per_ul / math.sqrt(3.0) / weighing.fluid_mg_per_ul
+        parts.append(Component("density", density * abs(volume)))
+        return volume, Budget("volume", "uL", tuple(parts))
+
+    @property
+    def _loss_mg_per_h(self) -> tuple[float, float]:
+        """What the vessel loses, as the station states it, and how far that, with the balance's drift, may be off."""
+        blank = self.record.collected.evaporation.blanks[0]
+        name = self.record.run.roles["reference_mass"].partition(".")[0]
+        drift = float(self.record.run.station["instruments"][name]["uncertainty"]["drift_mg_per_day"])
+        return blank.rate_mg_per_h, math.hypot(blank.u_mg_per_h, drift / 24.0 / math.sqrt(3.0))
+
+
+def _with_warming(
+    record: OcclusionRecord, bolus: tuple[float, Budget], after: tuple[float, float], before: tuple[float, float]
+) -> tuple[float, Budget]:
+    """What a warming line pushes out leaves the tip, but was not held back by the occlusion."""
+    value, budget = bolus
+    (swelled, u_after), (usual, u_before) = record.warming_ul(*after), record.warming_ul(*before)
+    warming = Component("warming of the line", math.hypot(u_after, u_before))
+    return value - (swelled - usual), budget.plus(warming)
+
+
+def _per_hour(volume: tuple[float, Budget], hours: float) -> tuple[float, Budget]:
+    value, budget = volume
+    return value / hours, budget.scaled("flow", "uL/h", 1.0 / hours)
