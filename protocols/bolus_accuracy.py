@@ -41,7 +41,7 @@ class BolusAccuracy(Procedure):
         "interval": "40 min",
         "stabilisation": "10 min",
         "lockout": "80 min",
-        "daily_maximum": "1",
+        "daily_maximum": "2",
     }
     basal_ul_per_h: float = param("basal rate", default="1 mL/day", low="0.01 mL/day", high="24 mL/day")
     bolus_ul: float = param("volume of each bolus", default="25 uL", low="0.1 uL", high="1 mL")

@@ -20,6 +20,7 @@ from protocols.analysis.rig.reference import known_rig
 from protocols.analysis.rig_fitness import fitness
 from protocols.analysis.short_volume import short_volume
 from protocols.analysis.standing import as_limits, exclusions, of_a_run_cut_off, on_suitability, source
+from protocols.analysis.suitability import CERTAIN
 from protocols.analysis.witness import MINUTE_S
 from protocols.rate_step import course
 
@@ -66,7 +67,7 @@ class Plateau:
 def evaluate(run: Run) -> Evaluation:
     """Judge a rate-step run."""
     try:
-        plateaus = _plateaus(run)
+        plateaus = plateaus_of(run)
         changes = [(one.from_s - plateaus[0].from_s, one.rate_ul_per_h) for one in plateaus]
         length_s = plateaus[-1].to_s - plateaus[0].from_s
         record = read_record(run, course(changes, length_s))
@@ -90,7 +91,7 @@ def _nothing(note: str) -> Check:
     return Check("step-1-error", "Step 1, new mean", None, "%", Verdict.NOT_MEASURED, "dut", note=note)
 
 
-def _plateaus(run: Run) -> tuple[Plateau, ...]:
+def plateaus_of(run: Run) -> tuple[Plateau, ...]:
     """Each rate from when the pump had confirmed it; those that were reached."""
     phases = {phase.name: (phase.t0, phase.t1) for phase in run.phases}
     names = [str(step["name"]) for step in run.steps if step["step"] == "Phase"]
@@ -217,10 +218,10 @@ def _steps(
         means.append(mean)
         yield _mean_check(record, one, mean, f"{name}-error", f"{title}, new mean against programmed")
         before = means[one.number - 1] if one.number else None
-        if mean is not None and before is not None:
+        if mean is not None and before is not None and before[0] > CERTAIN * before[1].u:
             achieved = 100.0 * (mean[0] / before[0] - 1.0)
             asked = 100.0 * (one.rate_ul_per_h / plateaus[one.number - 1].rate_ul_per_h - 1.0)
-            u = 100.0 * mean[0] / before[0] * math.hypot(mean[1].u / mean[0], before[1].u / before[0])
+            u = 100.0 / before[0] * math.hypot(mean[1].u, mean[0] / before[0] * before[1].u)
             note = f"programmed {asked:+.3g} %"
             check = reported(f"{name}-change", f"{title}, change of the mean", achieved, "%", note, STANDS_ON)
             yield replace(check, **judge(achieved, u, math.inf, None))
