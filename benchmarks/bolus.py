@@ -38,7 +38,7 @@ from protocols.procedure import load_procedure
 DUT = "sim-declared"
 LESS_OFTEN = (
     ('period = "1 s"', 'period = "5 s"'),
-    ('interval = "0.1 s"', 'interval = "0.5 s"'),
+    ('interval = "0.1 s"', 'interval = "0.2 s"'),
     ('rate = "10 Hz"', 'rate = "1 Hz"'),
     ('driver = "pump-link"', 'driver = "pump-link"\nperiod = "10 min"'),
 )
