@@ -36,6 +36,9 @@ CATCH_UP_S = 10.0
 MOST = 100_000
 """Samples that one read asks for at most, after however long an outage."""
 
+LOST_S = 1.0
+"""How often an instrument that is lost is read, however long blocks may be: it knows itself when to try again."""
+
 GAPS_S = 60.0
 """Samples that an instrument misses without being lost are told together, at most so often."""
 
@@ -73,6 +76,7 @@ class Sampler:
         self._wake: Event = self.clock.event()  # to end, or to read before it is due
         self._caught_up: Event = self.clock.event()
         self._gap: _Gap | None = None
+        self._lost_gap: _Gap | None = None  # what the present outage has cost, once it is known
         self._seen_s = self.clock.now()  # when the latest sample was taken
         self._expected = 0  # index of the next one
 
@@ -192,12 +196,17 @@ class Sampler:
         self._try(instrument.stop)
 
     def _next_read(self, start: float, read: int, instrument: Buffered) -> int:
-        """When to read next, in samples: late, but before a watched channel can have crossed its limit or be lost."""
+        """When to read next, in samples: late, but before a watched channel can have crossed its limit or be lost.
+
+        What is lost is asked again soon, or the length of an outage would depend on that of a block.
+        """
         interval = instrument.interval_s
         at = start + read * interval
         # In real time nothing can be read more often than the horizon; on a virtual clock one sample is a block.
         shortest = self.longest_block_s if self.longest_block_s <= WALL_HORIZON_S else interval
         span = min(self.longest_block_s, instrument.read_period_s)
+        if self._lost_since is not None:
+            span = min(span, LOST_S)
         if self.guards:
             span = min(span, *(guard.headroom_s(at) for guard in self.guards))
             horizon = self.clock.horizon()
@@ -248,13 +257,15 @@ class Sampler:
         return replace(block, quality=quality)
 
     def _count_on(self, first: int, samples: int, begin_s: float, end_s: float) -> None:
-        """Notice samples that are missing although the instrument was not lost, as behind a quick reconnection."""
+        """Notice samples that are missing, also where the instrument was not lost, as behind a quick reconnection."""
         missed = first - self._expected
+        if self._gap is not None and begin_s - self._gap.from_s > GAPS_S:
+            self._tell_gap()
         if missed > 0 and self._lost_since is None:
-            if self._gap is not None and begin_s - self._gap.from_s > GAPS_S:
-                self._tell_gap()
             gap = self._gap = self._gap or _Gap(self._seen_s)
             gap.to_s, gap.samples, gap.places = begin_s, gap.samples + missed, gap.places + 1
+        elif missed > 0:
+            self._lost_gap = _Gap(self._seen_s, begin_s, missed, 1)
         self._expected, self._seen_s = first + samples, end_s
 
     def _tell_gap(self) -> None:
@@ -310,10 +321,16 @@ class Sampler:
         lasted_s = self.clock.now() - self._lost_since
         self._lost_since = self._lost_kind = None
         text = f'instrument "{self.instrument.name}" answers again after {lasted_s:.1f} s'
-        self._outage("end", text, lasted_s)
+        gap, self._lost_gap = self._lost_gap, None
+        if gap is None:
+            self._outage("end", text, lasted_s=lasted_s)
+            return
+        # A reply that is lost takes samples from before the outage with it.
+        missing = {"from_s": gap.from_s, "to_s": gap.to_s, "samples": gap.samples}
+        self._outage("end", f"{text}; {gap.samples} samples are missing", lasted_s=lasted_s, **missing)
 
-    def _outage(self, state: str, text: str, lasted_s: float | None = None) -> None:
-        fields = {"instrument": self.instrument.name, "state": state, "text": text, "lasted_s": lasted_s}
+    def _outage(self, state: str, text: str, **more: float) -> None:
+        fields = {"instrument": self.instrument.name, "state": state, "text": text, **more}
         self.recorder.record("outage", self.clock.now(), fields)
 
     def _notes(self, instrument: Instrument) -> None:

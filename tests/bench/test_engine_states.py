@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import Phase as Part
 from hypothesis import strategies as st
 
+import data.journal
 from bench.latch import Latches
 from data.checks import Status
 from data.samples import Quality
@@ -20,6 +21,8 @@ from instruments.clock import VirtualClock
 from instruments.instrument import InstrumentDisconnected, InstrumentTimeout
 from protocols.interlock import Interlock
 from protocols.steps import Confirm, Phase, SetValve, StartDelivery, Tare, above
+
+EXAMPLES = 60 if settings.get_current_profile_name() != "explore" else 3000
 
 TELLS_S = 300.0
 """From here on somebody looks after the bench: answers, resets, resumes, and stops the run at last."""
@@ -140,9 +143,16 @@ def looking_after() -> list[tuple[float, str]]:
     return [*rounds, (TELLS_S + 400.0, "stop")]
 
 
+@pytest.fixture
+def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the disk confirms is tested elsewhere."""
+    monkeypatch.setattr(data.journal.os, "fdatasync", lambda fd: None)
+
+
+@pytest.mark.usefixtures("quick_disk")
 @given(person, bench)
 @settings(
-    max_examples=120, deadline=None, suppress_health_check=list(HealthCheck), phases=[Part.explicit, Part.generate]
+    max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), phases=[Part.explicit, Part.generate]
 )
 def test_each_run_ends_once_safe_and_repeats_nothing(
     toy_bench: Any, script: list[tuple[float, str]], happens: list[tuple[float, str, float]]
