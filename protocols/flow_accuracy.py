@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from data.schedule import Schedule
 from instruments.capabilities import PumpLink, Tareable, Valve
@@ -52,6 +52,7 @@ class FlowAccuracy(Procedure):
         Measures("ambient_pressure", "kPa", optional=True),
         Measures("humidity", "%", optional=True),
     )
+    qualification: ClassVar[Mapping[str, str]] = {"stabilisation": "0 h", "analysis": "2 h", "blank_length": "50 min"}
     schedule: Schedule = param("what the pump is programmed to deliver", default="1 mL/day")
     stabilisation_s: float = param("stabilisation period", default="24 h", low="0 h", high="60 day")
     analysis_s: float = param("analysis period", default="25 h", low="1 h", high="60 day")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, ClassVar
 
 from instruments.capabilities import PressureController, PumpLink, SyringePump, Tareable, Valve
 from protocols.procedure import Controls, Measures, Procedure, param
@@ -59,6 +59,14 @@ class RigCheck(Procedure):
         Controls("controller", PressureController),
         Controls("diverter", Valve, optional=True),
     )
+    qualification: ClassVar[Mapping[str, str]] = {
+        "weighings": "2",
+        "quiet": "3 min",
+        "blank_length": "30 min",
+        "compared": "10 uL",
+        "soak": "5 min",
+        "bath_wait": "10 min",
+    }
     weight_mg: float = param("reference weight near the working load", default="20 g", low="1 g", high="10 kg")
     weighings: int = param("how often the weight is put on", default=3, low="2", high="20")
     quiet_s: float = param("quiet record of the balance", default="10 min", low="2 min", high="1 day")
