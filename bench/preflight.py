@@ -19,7 +19,7 @@ from data.schedule import Schedule
 from instruments.clock import Clock
 from instruments.instrument import Buffered
 from protocols.procedure import Measures, Procedure
-from protocols.steps import Program, StopDelivery
+from protocols.steps import Program, StartDelivery, StopDelivery
 
 __all__ = ["LATCHED", "OVERRIDABLE", "Finding", "PreflightError", "findings", "insist"]
 
@@ -68,6 +68,15 @@ class _Asked:
     @property
     def schedules(self) -> list[Schedule]:
         return [step.schedule for step in self.procedure.steps() if isinstance(step, Program)]
+
+    @property
+    def delivering_s(self) -> float:
+        """Longest time for which the pump delivers: from its start to its stop, or to the end of the run."""
+        steps = list(self.procedure.steps())
+        starts = [k for k, step in enumerate(steps) if isinstance(step, StartDelivery)]
+        stops = [k for k, step in enumerate(steps) if isinstance(step, StopDelivery) and starts and k > starts[-1]]
+        begin, end = (starts[0] if starts else 0), (stops[0] if stops else len(steps))
+        return sum(step.most_s for step in steps[begin:end])
 
 
 def insist(findings: Sequence[Finding], overridden: Sequence[str]) -> None:
@@ -203,7 +212,7 @@ def _pump(asked: _Asked) -> Iterator[Finding]:
         odd = schedule_ranges.unusual(schedule, rates or EVERYTHING, doses, concentrations)
         for value in odd:
             yield Finding("unusual-rate", "blocks", f"{model}: {value.text.partition(';')[0]}; change it")
-        needed, usable = schedule.expected_volume_ul(0.0, asked.duration_s), dut["reservoir_ul"] - dut["residual_ul"]
+        needed, usable = schedule.expected_volume_ul(0.0, asked.delivering_s), dut["reservoir_ul"] - dut["residual_ul"]
         if needed > usable:
             text = (
                 f"the run is expected to deliver {needed / 1000:.3g} mL, but its reservoir gives {usable / 1000:.3g} mL"
@@ -251,7 +260,7 @@ def _collection(asked: _Asked) -> Iterator[Finding]:
     collection, opened = asked.opened.station.collection, asked.opened
     if collection is None:
         return
-    needed = max((each.expected_volume_ul(0.0, asked.duration_s) for each in asked.schedules), default=0.0)
+    needed = max((each.expected_volume_ul(0.0, asked.delivering_s) for each in asked.schedules), default=0.0)
     delivered = f"the run is expected to deliver {needed / 1000:.3g} mL"
     if needed * HEADROOM > collection.vessel_capacity_ul:
         text = f"{delivered} into a vessel of {collection.vessel_capacity_ul / 1000:.3g} mL"

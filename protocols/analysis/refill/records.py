@@ -1,0 +1,100 @@
+"""Order, vial, program and read-back of a refill, each against the others.
+
+A right label on wrong content agrees with all of them: nothing here, and nothing on the bench, sees it but an assay.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from data.checks import Check, Limits
+from data.quantities import QuantityError, parse
+from data.run import Run
+from data.schedule import Schedule
+from protocols.analysis.decision import SIMPLE, judge, reported
+
+AGREE_PERCENT = 0.1
+"""Words and numbers that are copied agree within their digits."""
+
+DAY_S = 86_400.0
+
+_VIAL = re.compile(r"(?P<drug>.+?)[\s,;]+(?P<concentration>[\d.]+\s*\S+/\S+)")
+
+NO_ASSAY = "a right label on wrong content shows in nothing but an assay"
+
+
+def reconciled(run: Run) -> Iterator[Check]:
+    """Every comparison for which the run holds both sides."""
+    programmed = run.schedule
+    wanted = Schedule.parse(run.params["order"]) if run.params["order"] else None
+    yield _vial(run, wanted or programmed)
+    if wanted is None:
+        note = "no order was stated; give --set order=..."
+        yield reported("order", "Program against order", None, "%", note)
+    else:
+        yield _same("order", "Program against order", programmed, wanted)
+    read = [event.fields["schedule"] for event in run.records("program") if event.fields.get("key") == "after"]
+    if read:
+        held = Schedule.from_json(read[-1])
+        yield _same("read-back", "Program read back against program", held, programmed)
+    else:
+        yield reported("read-back", "Program read back against program", None, "%", "it was not read back")
+    yield _dose(programmed)
+
+
+def _vial(run: Run, wanted: Schedule) -> Check:
+    name, title = "vial", "Label of the vial against order"
+    said = str(run.answers.get("vial") or "").strip()
+    if not said:
+        return reported(name, title, None, "%", "the vial was not scanned")
+    if wanted.concentration_ug_per_ml is None:
+        there = said.lower() in ("none", "water", "saline")
+        return _exact(name, title, 0.0 if there else 100.0, "" if there else f'"{said}" where no drug was ordered')
+    match = _VIAL.fullmatch(said)
+    try:
+        labelled = parse(match["concentration"], "concentration") if match else None
+    except QuantityError:
+        labelled = None
+    if match is None or labelled is None:
+        return _exact(name, title, 100.0, f'"{said}" is no drug with a concentration')
+    if wanted.drug and match["drug"].strip().casefold() != wanted.drug.casefold():
+        return _exact(name, title, 100.0, f'"{match["drug"]}" where {wanted.drug} was ordered')
+    off = 100.0 * (labelled / wanted.concentration_ug_per_ml - 1.0)
+    return _exact(name, title, off, f"{said}; {NO_ASSAY}")
+
+
+def _same(name: str, title: str, found: Schedule, wanted: Schedule) -> Check:
+    """Daily volume and concentration, of which the dose is made; the drug by its name."""
+    if wanted.drug and found.drug.casefold() != wanted.drug.casefold():
+        return _exact(name, title, 100.0, f'drug "{found.drug}" where {wanted.drug} was meant')
+    pairs = [(_daily_ul(found), _daily_ul(wanted), "uL/day")]
+    if wanted.concentration_ug_per_ml is not None or found.concentration_ug_per_ml is not None:
+        pairs.append((found.concentration_ug_per_ml or 0.0, wanted.concentration_ug_per_ml or 0.0, "ug/mL"))
+    offs = [(100.0 * (a / b - 1.0) if b else 100.0 * float(a != b), a, b, unit) for a, b, unit in pairs]
+    off, a, b, unit = max(offs, key=lambda one: abs(one[0]))
+    note = f"{a:.6g} {unit} where {b:.6g} {unit} was meant" if abs(off) > AGREE_PERCENT else ""
+    return _exact(name, title, off, note)
+
+
+def _exact(name: str, title: str, off_percent: float, note: str) -> Check:
+    limits = Limits(-AGREE_PERCENT, AGREE_PERCENT, "the two are copies of one order")
+    return Check(
+        name, title, unit="%", owner="record", note=note, **judge(off_percent, 0.0, float("inf"), limits, SIMPLE)
+    )
+
+
+def _dose(schedule: Schedule) -> Check:
+    """What is delivered a day: volume, and with a drug the dose, never without drug, concentration and rate."""
+    daily_ul = _daily_ul(schedule)
+    rate = f"{daily_ul / 1000.0:.4g} mL/day ({daily_ul / 24.0:.4g} uL/h)"
+    concentration = schedule.concentration_ug_per_ml
+    if concentration is None:
+        return reported("dose", "Programmed a day", daily_ul / 1000.0, "mL/day", rate)
+    drug = schedule.drug or "drug without a name"
+    dose = daily_ul / 1000.0 * concentration
+    return reported("dose", "Programmed a day", dose, "ug/day", f"{drug} at {concentration:g} ug/mL, {rate}")
+
+
+def _daily_ul(schedule: Schedule) -> float:
+    return float(schedule.expected_volume_ul(0.0, DAY_S))
