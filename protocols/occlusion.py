@@ -181,7 +181,7 @@ class Occlusion(Procedure):
         half_stroke_kpa = 0.5 * float(dut["stroke_ul"] or 0.0) / self.line_ul_per_kpa
         if self.limit_kpa < self.threshold_kpa + half_stroke_kpa:
             yield (
-                f"the limit is less than half a stroke, {half_stroke_kpa:.3g} kPa, above the threshold, so the time to it "
+                f"the limit is less than half a stroke, {half_stroke_kpa:.3g} kPa, above the threshold, so the time "
                 f"depends on where a stroke falls; set limit to {self.threshold_kpa + half_stroke_kpa:.3g} kPa"
             )
         if "occlusion" not in dut["alarms"]:

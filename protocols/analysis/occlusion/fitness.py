@@ -82,10 +82,11 @@ def _open_before(record: OcclusionRecord, occluded: Occluded) -> Iterator[Check]
 
 
 def _opens(record: OcclusionRecord, occluded: Occluded) -> Iterator[Check]:
-    """Once it is opened the pressure must be gone."""
-    if occluded.opened_s is None or occluded.closed_s is None or occluded.until_s < occluded.opened_s + 2.0 * OPENED_S:
+    """Once it is opened the pressure must be gone, down to what it was when the run began."""
+    if occluded.opened_s is None or occluded.until_s < occluded.opened_s + 2.0 * OPENED_S:
         return
-    base = record.mean_kpa(occluded.closed_s - EDGE_S, occluded.closed_s)
+    at_first_s = record.phases.get("metered-before", (occluded.started_s, 0.0))[0]
+    base = record.mean_kpa(at_first_s, at_first_s + EDGE_S)
     top = record.mean_kpa(occluded.opened_s - 1.0, occluded.opened_s) - base
     if top < suitability.LARGEST_RISE_KPA:
         return
