@@ -1,0 +1,341 @@
+"""What a qualification runs: each claimed fault and each sound pump, in every form of its protocol, with every seed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, RootModel
+
+from bench.engine import plan as steps_of
+from bench.qualify.faults import ClaimedFault, Trial, faults_file, read_faults
+from bench.request import Request, RequestError, prepare
+from bench.station import Station, load_station, parse_fault, station_path
+from data import quantities
+from data.quantity_fields import Stated
+from data.tomlfile import FileError, read_toml
+from protocols.procedure import Procedure, load_procedure, procedure_names
+from protocols.steps import Phase
+
+FORMS = Path(__file__).parent / "forms.toml"
+SHORT = "short"
+
+FULL_SEEDS = 20
+QUICK_SEEDS = 3
+FULL_PUMPS = 200
+QUICK_PUMPS = 12
+
+VAGUE_S = 300.0
+"""An onset within a phase is refused when nobody can say within this when the phase begins."""
+
+Expected = Literal["sound", "found", "not-passed", "right"]
+"""
+sound : the verdict of a sound pump on a sound rig.
+found : a claimed check finds the fault, and names its owner.
+not-passed : several faults at once must not hide each other.
+right : the verdict fits the pump's true error.
+"""
+
+
+class Form(Stated):
+    """One form of a protocol in the full matrix."""
+
+    name: str
+    settings: dict[str, str] = Field({})
+
+
+class Forms(Stated):
+    """The forms of one protocol."""
+
+    dut: str | None = None
+    full: tuple[Form, ...] = (Form(name="full"),)
+    pumps: bool = False
+
+
+class _FormsFile(RootModel[dict[str, Forms]]):
+    """The file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the matrix; its trials differ in their seed alone.
+
+    Attributes
+    ----------
+    fault : its name; empty for a sound pump and for drawn pumps.
+    faults : as ``--fault`` takes them, the row's own first.
+    checks : any one of them has to find it.
+    at_s : when it begins, from the start of the run.
+    rig_check : settings of the rig check on which the run relies; None where the station demands none.
+    """
+
+    protocol: str
+    form: str
+    station: str
+    settings: Mapping[str, str]
+    dut: str | None
+    expected: Expected
+    fault: str = ""
+    owner: str = ""
+    severity: float | None = None
+    unit: str = "1"
+    at_s: float = 0.0
+    faults: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
+    rig_check: Mapping[str, str] | None = None
+
+    @property
+    def key(self) -> str:
+        """What stands for the row in a record of trials."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def title(self) -> str:
+        """What is tried, for people."""
+        if self.expected == "right":
+            return "pumps around their limit"
+        if not self.fault:
+            return "sound pump, sound rig"
+        severity = "" if self.severity is None else f" {self.severity:g}{'' if self.unit == '1' else ' ' + self.unit}"
+        at = "from the start" if self.at_s == 0.0 else f"from {self.at_s / 3600.0:.3g} h"
+        others = "".join(f" with {fault}" for fault in self.faults[1:])
+        return f"{self.fault}{severity} {at}{others}"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A protocol that is not run, and why."""
+
+    protocol: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is to be run.
+
+    Attributes
+    ----------
+    stations : name and SHA-256 of each station file.
+    digest : SHA-256 of all of it; trials of another plan do not count.
+    """
+
+    quick: bool
+    seeds: tuple[int, ...]
+    pumps: int
+    rows: tuple[Row, ...]
+    left_out: tuple[LeftOut, ...]
+    stations: Mapping[str, str]
+    unseen: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over rows, seeds and stations."""
+        said = [self.seeds, self.pumps, sorted(self.stations.items()), [asdict(row) for row in self.rows]]
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+    def trials(self) -> Iterator[tuple[Row, int]]:
+        """Row and seed of each run: every row once before any of them again, so that early figures say something."""
+        most = max(max(self.seeds, default=0), self.pumps)
+        for seed in range(1, most + 1):
+            for row in self.rows:
+                if seed <= self.pumps if row.expected == "right" else seed in self.seeds:
+                    yield row, seed
+
+
+def build_plan(
+    stations: Sequence[str],
+    *,
+    quick: bool,
+    seeds: int | None = None,
+    pumps: int | None = None,
+    protocols: Sequence[str] = (),
+    faults: Sequence[str] = (),
+) -> Plan:
+    """Read the files and lay out the matrix.
+
+    Parameters
+    ----------
+    stations : names or files; a protocol takes the first one that has its roles.
+    seeds, pumps : how many; what is usual for the quick or the full matrix without them.
+    protocols, faults : these alone; all that claim something, and all that is claimed, without them.
+
+    Raises
+    ------
+    ValueError
+        A name, a station or the table of faults is wrong, or nothing is left to run; says what to do.
+    """
+    table = read_faults(faults_file())
+    wanted = _known("--protocol", protocols, procedure_names())
+    chosen = _known("--fault", faults, list(table))
+    names = set(procedure_names())
+    for name, fault in table.items():
+        if strange := sorted(fault.protocols() - names):
+            raise FileError(f'{faults_file()}: key "{name}": there is no protocol "{strange[0]}"; mend the name')
+    loaded = [(given, load_station(given)) for given in stations]
+    _simulated(loaded)
+    forms = read_toml(FORMS, _FormsFile).root
+    claimed = {each for fault in table.values() for each in fault.protocols()}
+    rows: list[Row] = []
+    left: list[LeftOut] = []
+    for name in wanted or procedure_names():
+        kind, stated = load_procedure(name), forms.get(name, Forms())
+        if name not in claimed:
+            left.append(LeftOut(name, "no fault is claimed by it"))
+            continue
+        on = _station_for(kind, stated, loaded)
+        if isinstance(on, str):
+            left.append(LeftOut(name, on))
+            continue
+        rows += _rows(kind, stated, on, loaded, {each: table[each] for each in chosen or table}, quick=quick)
+    if not rows:
+        why = "; ".join(f"{each.protocol}: {each.why}" for each in left)
+        raise RequestError(f"nothing is left to run ({why}); give another --station, --protocol or --fault")
+    drawn = (QUICK_PUMPS if quick else FULL_PUMPS) if pumps is None else pumps
+    if not drawn or chosen:
+        rows = [row for row in rows if row.expected != "right"]
+    count = (QUICK_SEEDS if quick else FULL_SEEDS) if seeds is None else seeds
+    used = {row.station for row in rows}
+    hashes = {
+        given: hashlib.sha256(station_path(given).read_bytes()).hexdigest() for given, _ in loaded if given in used
+    }
+    unseen = {name: fault.unseen for name, fault in table.items() if fault.unseen}
+    drawn = drawn if any(row.expected == "right" for row in rows) else 0
+    return Plan(quick, tuple(range(1, count + 1)), drawn, tuple(rows), tuple(left), hashes, unseen)
+
+
+def _known(option: str, given: Sequence[str], there: Sequence[str]) -> list[str]:
+    for name in given:
+        if name not in there:
+            near = get_close_matches(name, there, 1)
+            hint = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(there)}"
+            raise RequestError(f'{option} "{name}" is not known; {hint}')
+    return list(dict.fromkeys(given))
+
+
+def _simulated(loaded: Sequence[tuple[str, Station]]) -> None:
+    for given, station in loaded:
+        if not station.simulated:
+            raise RequestError(
+                f'--station {given}: faults need simulated instruments; give the simulated twin of "{station.name}", '
+                "or qualify the bench itself with --hardware"
+            )
+
+
+def _station_for(
+    kind: type[Procedure], forms: Forms, loaded: Sequence[tuple[str, Station]]
+) -> str | tuple[str, Station]:
+    """The first station that the protocol can run on, or why there is none."""
+    why = []
+    for given, station in loaded:
+        try:
+            prepare(Request(kind.name, given, settings=kind.qualification, dut=forms.dut))
+        except RequestError as error:
+            why.append(str(error))
+        else:
+            return given, station
+    return "; ".join(why)
+
+
+def _rows(
+    kind: type[Procedure],
+    forms: Forms,
+    on: tuple[str, Station],
+    loaded: Sequence[tuple[str, Station]],
+    table: Mapping[str, ClaimedFault],
+    *,
+    quick: bool,
+) -> Iterator[Row]:
+    """Sound pump, claimed faults and drawn pumps of one protocol."""
+    given, station = on
+    short = Form(name=SHORT, settings=dict(kind.qualification))
+    rig = load_procedure("rig-check")
+    demanded = kind.relies_on_rig_check and station.rig_check is not None and station.rig_check.demanded
+    relied = (dict(rig.qualification) if quick else {}) if demanded else None
+    for number, form in enumerate([short] if quick else forms.full):
+        common: dict[str, Any] = {
+            "protocol": kind.name,
+            "form": form.name,
+            "station": given,
+            "dut": forms.dut,
+            "rig_check": relied,
+        }
+        yield Row(**common, settings=form.settings, expected="sound")
+        for name, fault in table.items():
+            for trial in fault.tried(kind.name):
+                if not trial.forms or form.name in trial.forms:
+                    yield _row(common, form, kind, name, fault, trial, given)
+        if forms.pumps and number == 0:
+            yield Row(**common, settings=form.settings, expected="right")
+
+
+def _row(
+    common: Mapping[str, Any],
+    form: Form,
+    kind: type[Procedure],
+    name: str,
+    fault: ClaimedFault,
+    trial: Trial,
+    station: str,
+) -> Row:
+    settings = {**form.settings, **trial.settings}
+    severity = trial.severity_in(form.name, fault.severity)
+    at_s = _onset(trial.at, kind, settings, station, f'{faults_file()}: key "{name}.trials"')
+    texts = (f"{name}:{severity!r}@{at_s!r}s" + (f"/{trial.instrument}" if trial.instrument else ""), *trial.together)
+    for text in texts:
+        parse_fault(text)
+    claimed = fault.checks(kind.name)
+    expected: Expected = "not-passed" if trial.together else "found" if claimed else "sound"
+    return Row(
+        **common,
+        settings=settings,
+        expected=expected,
+        fault=name,
+        owner=fault.owner,
+        severity=severity,
+        unit=fault.unit,
+        at_s=at_s,
+        faults=texts,
+        checks=(trial.check,) if trial.check else claimed,
+    )
+
+
+def _onset(text: str, kind: type[Procedure], settings: Mapping[str, str], station: str, where: str) -> float:
+    """Moment in s from the start of the run that "2 h" or "analysis 50 %" means."""
+    share = re.fullmatch(r"(?P<phase>[a-z0-9-]+) (?P<share>\d+(\.\d+)?) %", text)
+    if share is None:
+        try:
+            return quantities.parse(text, "time")
+        except quantities.QuantityError as error:
+            raise FileError(f'{where}: at: {error}, or a share of a phase, such as "analysis 50 %"') from None
+    defaults = load_station(station).procedures.get(kind.name, {})
+    stated = {kind.param_name(key): value for key, value in defaults.items()}
+    procedure = kind(**(stated | {kind.param_name(key): value for key, value in settings.items()}))
+    earliest = latest = 0.0
+    for step in steps_of(procedure):
+        if isinstance(step, Phase) and step.name == share["phase"]:
+            if latest - earliest > VAGUE_S or step.for_s is None:
+                raise FileError(f'{where}: at: nobody can say when phase "{step.name}" is; give a time, such as "2 h"')
+            return float(round(earliest + step.for_s * float(share["share"]) / 100.0))
+        earliest, latest = earliest + step.least_s, latest + step.most_s
+    raise FileError(f'{where}: at: {kind.name} has no phase "{share["phase"]}"; name one that it has')
+
+
+@cache
+def code_identity() -> str:
+    """SHA-256 over everything of ours that decides what a trial says: code, tables of the plant, shipped files."""
+    digest = hashlib.sha256(faults_file().read_bytes())
+    for package in ("bench", "protocols", "instruments", "data"):
+        root = Path(str(import_module(package).__file__)).parent
+        for source in sorted(path for path in root.rglob("*") if path.suffix in (".py", ".toml")):
+            digest.update(f"{package}/{source.relative_to(root).as_posix()}\0".encode())
+            digest.update(source.read_bytes().replace(b"\r\n", b"\n"))
+    return digest.hexdigest()
