@@ -1,0 +1,53 @@
+"""Short runs of the protocols about boluses and changes of the rate, on the simulated station read less often."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench.request import Request
+from bench.session import Result, conduct
+from bench.station import station_path
+from data.checks import Check
+from protocols.procedure import load_procedure
+
+LESS_OFTEN = (
+    ('period = "1 s"', 'period = "10 s"'),
+    ('interval = "0.1 s"', 'interval = "0.2 s"'),
+    ('rate = "10 Hz"', 'rate = "1 Hz"'),
+    ('driver = "pump-link"', 'driver = "pump-link"\nperiod = "10 min"'),
+)
+
+Runs = Callable[..., Result]
+
+
+@pytest.fixture(scope="session")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The simulated station, read less often."""
+    text = station_path("sim").read_text(encoding="utf-8")
+    for old, new in LESS_OFTEN:
+        assert old in text, old
+        text = text.replace(old, new)
+    path = tmp_path_factory.mktemp("station") / "quick.toml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def conducted(quick: str, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """Conduct the shortest form of a protocol with a pump that declares every limit."""
+
+    def conduct_one(protocol: str, *faults: str, **settings: str) -> Result:
+        chosen = {**load_procedure(protocol).qualification, **settings}
+        out: Path = tmp_path_factory.mktemp("run")
+        return conduct(Request(protocol, quick, settings=chosen, dut="sim-declared", faults=faults, seed=3, out=out))
+
+    return conduct_one
+
+
+@pytest.fixture
+def named() -> Callable[[Result], dict[str, Check]]:
+    """Checks of a result by name."""
+    return lambda result: {check.name: check for check in result.evaluation.checks}

@@ -1,0 +1,112 @@
+"""bolus-accuracy: each bolus within its U, answers by the rule, and what an unfit rig does to them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from bench.closing import reevaluate
+from data.checks import Verdict
+from data.run import Run
+from data.schedule import Continuous, PatientBolus, Schedule
+from protocols.analysis.bolus_verdict import _allowed
+from protocols.bolus_accuracy import BolusAccuracy
+from protocols.procedure import ParamError
+from protocols.steps import Phase, RequestBolus
+
+
+@pytest.fixture(scope="module")
+def healthy(conducted):
+    return conducted("bolus-accuracy")
+
+
+def test_a_healthy_pump_passes_with_every_bolus_within_its_limits(healthy, named):
+    checks = named(healthy)
+    assert healthy.evaluation.verdict is Verdict.PASS
+    assert [checks[f"bolus-{i}"].verdict for i in (1, 2, 3)] == [Verdict.PASS] * 3
+    assert abs(checks["bolus-mean-error"].value - 0.7) < checks["bolus-mean-error"].expanded_uncertainty + 0.5
+    assert checks["bolus-mean-error"].standard_uncertainty < checks["bolus-1"].standard_uncertainty
+
+
+def test_mean_largest_and_smallest_are_those_of_the_boluses(healthy, named):
+    checks = named(healthy)
+    errors = [checks[f"bolus-{i}"].value for i in (1, 2, 3)]
+    assert checks["bolus-mean-error"].value == pytest.approx(math.fsum(errors) / 3)
+    assert (checks["bolus-max-error"].value, checks["bolus-min-error"].value) == (max(errors), min(errors))
+
+
+def test_the_budget_adds_up_and_names_the_meniscus_first(healthy, named):
+    check = named(healthy)["bolus-1"]
+    parts = dict(check.budget)
+    assert check.standard_uncertainty == pytest.approx(math.sqrt(math.fsum(u * u for u in parts.values())))
+    assert max(parts, key=parts.get) == "meniscus"
+
+
+def test_requests_are_granted_and_refused_by_the_rule_and_delivered_as_answered(healthy, named):
+    checks = named(healthy)
+    shares = [checks[f"request-{i}"].value for i in range(1, 6)]
+    assert [round(share / 100.0) for share in shares] == [1, 0, 1, 0, 0]
+    assert ["lockout" in checks[f"request-{i}"].note for i in (2, 4)] == [True, True]
+    assert "daily-maximum" in checks["request-5"].note
+    assert checks["requests-by-rule"].value == checks["requests-delivered"].value == 0.0
+
+
+def test_it_evaluates_identically_again(healthy):
+    assert reevaluate(healthy.run_file).identical
+
+
+def test_its_schedule_stands_in_the_file(healthy):
+    with Run.open(healthy.run_file) as run:
+        assert len(run.schedule.boluses) == 3
+        assert run.schedule.patient is not None
+
+
+def test_a_lockout_that_is_ignored_fails_the_pump(conducted, named):
+    result = conducted("bolus-accuracy", "lockout-ignored:1@0h", boluses="2")
+    check = named(result)["requests-by-rule"]
+    assert (check.verdict, check.owner, result.evaluation.verdict) == (Verdict.FAIL, "dut", Verdict.FAIL)
+    assert "request 2 was granted, by the rule: lockout" in check.note
+
+
+def test_a_leak_after_the_sensor_says_nothing_of_the_pump(conducted, named):
+    result = conducted("bolus-accuracy", "leak:0.3@0h", boluses="2", requests="no")
+    assert named(result)["sensor-balance-ratio"].verdict is Verdict.INVALID
+    assert named(result)["bolus-mean-error"].verdict is Verdict.INVALID
+    assert result.evaluation.verdict is Verdict.INVALID
+
+
+def test_requests_fall_into_each_lockout_after_it_and_beyond_the_daily_maximum():
+    procedure = BolusAccuracy(lockout="2 h", daily_maximum="2")
+    steps = list(procedure.steps())
+    waits = [step.for_s for step in steps if isinstance(step, Phase) and step.name.startswith("request")]
+    assert waits == [3600.0, 3660.0, 3600.0, 3660.0, 3600.0]
+    assert sum(isinstance(step, RequestBolus) for step in steps) == 5
+    assert procedure.programmed().boluses[0].at_s == procedure.stabilisation_s + procedure.interval_s
+
+
+def test_at_the_edge_of_a_lockout_or_of_a_day_both_answers_are_right():
+    schedule = Schedule(Continuous(41.7), patient=PatientBolus(25.0, 300.0, 3600.0, 1))
+    assert _allowed(schedule, [0.0], 1800.0, 0.0) == {"lockout"}
+    assert _allowed(schedule, [0.0], 3600.0, 0.0) == {"lockout", "daily-maximum"}
+    assert _allowed(schedule, [0.0], 43_200.0, 43_200.0) == {"ok", "daily-maximum"}  # midnight of the pump
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"interval": "8 min"}, 'parameter "interval": 480 s leaves no basal flow'),
+        ({"lockout": "10 min"}, 'parameter "lockout": 600 s is too short'),
+        ({"boluses": "1"}, "1 is below 2"),
+    ],
+)
+def test_what_cannot_be_seen_is_refused(settings, says):
+    with pytest.raises(ParamError, match=says):
+        BolusAccuracy(**settings)
+
+
+def test_too_short_an_interval_for_strokes_is_told():
+    dut = {"stroke_ul": 5.0, "patient_day": "rolling", "model": "M"}
+    told = list(BolusAccuracy(interval="20 min").remarks(dut))
+    assert "holds no 2 strokes of 5 uL" in told[0]
+    assert "M counts a rolling day" in told[1]

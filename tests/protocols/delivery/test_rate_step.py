@@ -1,0 +1,86 @@
+"""rate-step: start-up, settling, new mean and overshoot of each change."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bench.closing import reevaluate
+from data.checks import Verdict
+from protocols.analysis.rate_step import settling_s
+from protocols.procedure import ParamError
+from protocols.rate_step import RateStep, course
+
+
+@pytest.fixture(scope="module")
+def healthy(conducted):
+    return conducted("rate-step")
+
+
+def test_a_healthy_pump_passes_and_follows_its_change_at_once(healthy, named):
+    checks = named(healthy)
+    assert healthy.evaluation.verdict is Verdict.PASS
+    assert checks["step-1-change"].value == pytest.approx(20.0, abs=1.5)
+    assert checks["step-1-settling"].value <= 120.0
+    assert checks["start-up"].value <= 180.0
+
+
+def test_it_evaluates_identically_again(healthy):
+    assert reevaluate(healthy.run_file).identical
+
+
+@pytest.mark.parametrize(
+    ("fault", "check"), [("set-point-overshoot:1.5@0h", "step-1-overshoot"), ("late-start:1200@0h", "start-up")]
+)
+def test_a_fault_of_the_transition_fails_the_pump_and_leaves_its_new_mean(conducted, named, fault, check):
+    result = conducted("rate-step", fault)
+    checks = named(result)
+    assert (checks[check].verdict, checks[check].owner) == (Verdict.FAIL, "dut")
+    assert checks["step-1-error"].verdict is Verdict.PASS
+    assert result.evaluation.verdict is Verdict.FAIL
+    if check == "start-up":
+        assert checks[check].value == pytest.approx(1200.0, abs=180.0)
+    else:
+        assert checks["step-1-settling"].value == pytest.approx(1800.0, abs=450.0)  # a stroke of 6 min is the window
+
+
+def volume_with_overshoot(t, until_s):
+    """Flow of 1.5 until a time, then of 1, in uL/h."""
+    return (np.minimum(t, until_s) * 1.5 + np.maximum(t - until_s, 0.0)) / 3600.0
+
+
+def test_settling_is_the_begin_of_the_first_window_after_which_all_are_in_the_band():
+    t = np.arange(0.0, 7201.0, 10.0)
+    # A window of 600 s from t has an excess of 0.5 (1800 - t)/600: 5 % are left at t = 1740 s.
+    assert settling_s(t, volume_with_overshoot(t, 1800.0), 0.0, 7200.0, 600.0, 1.0, 0.0501) == 1740.0
+    assert settling_s(t, volume_with_overshoot(t, 0.0), 0.0, 7200.0, 600.0, 1.0, 0.05) == 0.0
+    assert settling_s(t, volume_with_overshoot(t, 7200.0), 0.0, 7200.0, 600.0, 1.0, 0.05) is None
+    assert settling_s(t, t, 0.0, 500.0, 600.0, 1.0, 0.05) is None
+
+
+def test_changes_are_of_the_rate_before_and_the_planned_course_is_exact():
+    procedure = RateStep(basal="1 mL/day", changes="10 %, -20 %", hold="2 h")
+    base = 1000.0 / 24.0
+    assert procedure.rates() == pytest.approx((base, 1.1 * base, 0.88 * base))
+    assert procedure.programmed().expected_volume_ul(0.0, 6 * 3600.0) == pytest.approx(2.0 * base * 2.98)
+    assert course([(0.0, 1.0), (3600.0, 3.0)], 7200.0).expected_volume_ul(1800.0, 5400.0) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"changes": "10"}, 'parameter "changes": '),
+        ({"changes": "0 %"}, "is no change of a rate"),
+        ({"changes": "-100 %"}, "is no change of a rate"),
+        ({"transition": "2 h"}, 'parameter "transition": 7200 s is more than half of the 10800 s'),
+    ],
+)
+def test_a_bad_change_is_refused_in_words(settings, says):
+    with pytest.raises(ParamError, match=says):
+        RateStep(**settings)
+
+
+def test_too_few_strokes_are_told():
+    assert "holds no 4 strokes of 5 uL" in next(
+        RateStep(hold="50 min", transition="10 min").remarks({"stroke_ul": 5.0})
+    )
