@@ -22,6 +22,7 @@ from instruments.instrument import (
     Buffered,
     Connection,
     Identity,
+    InstrumentError,
     InstrumentRefusal,
     InstrumentReplyError,
     Settings,
@@ -43,6 +44,7 @@ class NiDaqmx(Buffered):
         self._acquisition = Acquisition(name, self.settings, columns, clock, self._new_session, self.note)
         self._lines = Lines(name, self.settings.valves, clock, self._new_session)
         self._watchdog = self._new_watchdog()
+        self._valves_in_doubt = False  # whatever took the acquisition may have reset the outputs too
 
     @property
     def valve_names(self) -> tuple[str, ...]:
@@ -108,8 +110,15 @@ class NiDaqmx(Buffered):
         self._acquisition.start()
 
     def read(self, most: int) -> Block:
-        """Take what is there, at most ``most`` samples."""
-        return self._acquisition.read(most)
+        """Take what is there, at most ``most`` samples; behind an outage the valves are put back where they were."""
+        try:
+            block = self._acquisition.read(most)
+        except InstrumentError:
+            self._valves_in_doubt = True
+            raise
+        if self._valves_in_doubt:
+            self._put_valves_back()
+        return block
 
     def anchor(self) -> tuple[float, int]:
         """Latest (clock time, samples acquired by then): taken from the last short block, which emptied the buffer."""
@@ -161,8 +170,27 @@ class NiDaqmx(Buffered):
         A chassis is reset for it: its outputs go to their power-up states, and what runs on it breaks off.
         """
         self._guard().clear()
+        self._lines.forget()
         self._lines.close()
         return "watchdog cleared: valves " + ", ".join(f"{name} {_word(on)}" for name, on in self.valves().items())
+
+    def _put_valves_back(self) -> None:
+        """Bring valves that a reset has released back to where the bench had them, and say so."""
+        if not self.settings.valves:
+            self._valves_in_doubt = False
+            return
+        try:
+            if self._watchdog is not None:
+                self._watchdog.check()
+            lost = self._lines.put_back()
+        except InstrumentError as error:
+            if not isinstance(error, WatchdogFired):
+                return  # and tried again at the next read
+            lost = {}  # the watchdog's doing: they stay until a person clears it
+        self._valves_in_doubt = False
+        for name, on in lost.items():
+            said = f'valve "{name}" had left its state in an outage and was {_word(on)} again'
+            self.note("warning", f'instrument "{self.name}": {said}')
 
     def _guard(self) -> Watchdog:
         if self._watchdog is None:

@@ -38,6 +38,7 @@ class Lines:
         self._writer: DigitalMultiChannelWriter | None = None
         self._reader: DigitalMultiChannelReader | None = None
         self._levels = np.zeros(len(self._valves), np.bool_)
+        self._commanded: dict[str, bool] = {}  # last, whether it was confirmed or not
 
     def drive(self, wanted: Mapping[str, bool]) -> None:
         """Set some lines, all in one write; the others stay as they are."""
@@ -51,7 +52,27 @@ class Lines:
             self._levels = levels
 
         with self._lock:
+            self._commanded.update(wanted)
             self._guarded(write)
+
+    def put_back(self) -> dict[str, bool]:
+        """Drive the lines that are not as they were commanded last, such as after a reset; returns them.
+
+        Under one lock: a command that comes meanwhile, of a safe state above all, is never undone.
+        """
+        if not self._commanded:
+            return {}
+        with self._lock:
+            found = dict(zip(self._valves, self._guarded(self._read).tolist(), strict=True))
+            lost = {name: on for name, on in self._commanded.items() if found[name] != on}
+            if lost:
+                self.drive(lost)
+        return lost
+
+    def forget(self) -> None:
+        """Put nothing back that was commanded before now."""
+        with self._lock:
+            self._commanded.clear()
 
     def states(self) -> dict[str, bool]:
         """Read every line back from the device."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -180,3 +180,35 @@ def test_workers_of_a_virtual_clock_read_and_switch_beside_each_other() -> None:
     lab.close()
     assert sum(counts) == 601
     assert [t for _, t in lab.outlet_valve.commands] == [5.0 * step for step in range(1, 13)]
+
+
+# ------------------------------------------------------------------------------------------------ behind an outage
+
+
+def reset_while_reading(lab: Lab, meanwhile: Callable[[], object] = lambda: None) -> None:
+    """The chassis is reset while its inputs are read, and read until they come again."""
+    lab.daq.open()
+    lab.daq.set_valve("outlet", True)
+    lab.daq.start()
+    lab.clock.sleep(1.0)
+    lab.daq.read(100)
+    lab.server.reset("cDAQ1")
+    with pytest.raises(InstrumentDisconnected):
+        lab.daq.read(100)
+    meanwhile()
+    lab.clock.sleep(1.0)
+    lab.daq.read(100)
+    lab.clock.sleep(1.0)
+    assert len(lab.daq.read(100).t)
+
+
+def test_a_valve_that_a_reset_released_is_put_back_and_told(lab: Lab) -> None:
+    reset_while_reading(lab)
+    assert [value for value, _ in lab.outlet_valve.commands][-2:] == [0.0, 1.0]
+    assert any('valve "outlet" had left its state' in note.text for note in lab.daq.take_notes())
+
+
+def test_a_valve_that_went_safe_meanwhile_stays_safe(lab: Lab) -> None:
+    reset_while_reading(lab, lambda: lab.daq.set_valve("outlet", False))
+    assert [value for value, _ in lab.outlet_valve.commands][-1] == 0.0
+    assert not any("had left its state" in note.text for note in lab.daq.take_notes())
