@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "analyse": ("bench.cli.analyse", "analyse", "Analyse a log that another program recorded."),
     "chart": ("bench.cli.shift", "chart", "Show the control chart of a station's rig checks."),
     "handover": ("bench.cli.shift", "handover", "Write the hand-over note of the runs in a folder."),
+    "qualify": ("bench.cli.qualify", "qualify", "Try every fault on the simulated bench, and count what is found."),
     "evaluate": ("bench.cli.review", "evaluate", "Judge a run file again and compare with what it says."),
     "verify": ("bench.cli.review", "verify", "Tell whether a run file is intact."),
     "recover": ("bench.cli.review", "recover", "Make the run file of a run that was cut off."),

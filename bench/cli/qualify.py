@@ -1,0 +1,149 @@
+"""``pumpbench qualify``: whether the bench finds every fault that it says it finds."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from bench.qualify.matrix import Matrix
+    from bench.qualify.plan import Plan
+
+EXIT_INTERRUPTED = 130
+
+
+@click.command()
+@click.option(
+    "--station",
+    "stations",
+    multiple=True,
+    required=True,
+    metavar="STATION",
+    help="A simulated station; a protocol takes the first one that has what it needs.  May be given more than once.",
+)
+@click.option("--quick", is_flag=True, help="Three seeds and the shortest forms: minutes instead of a night.")
+@click.option("--seeds", type=click.IntRange(1), help="How many seeds each row gets: 20, with --quick 3.")
+@click.option(
+    "--pumps", type=click.IntRange(0), help="How many pumps are drawn around their limit: 200, with --quick 12."
+)
+@click.option("--protocol", "protocols", multiple=True, help="Only this protocol.  May be given more than once.")
+@click.option("--fault", "faults", multiple=True, metavar="NAME", help="Only this fault.  May be given more than once.")
+@click.option("--jobs", type=click.IntRange(1), help="Runs at a time; as many as there are cores without it.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("qualification"),
+    show_default=True,
+    help="Folder of the trials, matrix.h5 and matrix.html.  The same command goes on where it was stopped.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the matrix as one JSON document.")
+def qualify(
+    stations: Sequence[str],
+    quick: bool,
+    seeds: int | None,
+    pumps: int | None,
+    protocols: Sequence[str],
+    faults: Sequence[str],
+    jobs: int | None,
+    out: Path,
+    as_json: bool,
+) -> int:
+    """Run every claimed fault and sound pumps through the whole simulated bench, and count what it says.
+
+    Each fault of docs/faults.toml is tried in each protocol that claims it, with many seeds, each of which draws
+    another rig; then pumps around their limit.  Exit code 1 when a run did not say what is claimed.
+    """
+    from bench.qualify.ledger import Ledger
+    from bench.qualify.plan import build_plan, code_identity
+
+    plan = build_plan(stations, quick=quick, seeds=seeds, pumps=pumps, protocols=protocols, faults=faults)
+    with Ledger(out, plan.digest, code_identity()) as ledger:
+        if ledger.foreign:
+            click.echo(f"note: {ledger.path}: {ledger.foreign} trials of another plan or of other code do not count")
+        interrupted = False
+        try:
+            _run(plan, ledger, out, jobs or os.cpu_count() or 1)
+        except KeyboardInterrupt:
+            interrupted = True
+        matrix = _write(plan, ledger.done, out)
+    _tell(matrix, out, as_json=as_json)
+    if interrupted:
+        click.echo("stopped; the same command goes on from here", err=True)
+        return EXIT_INTERRUPTED
+    return 0 if matrix.holds else 1
+
+
+def _run(plan: Plan, ledger: Any, out: Path, jobs: int) -> None:
+    """Run what is not done yet."""
+    from bench.qualify.pool import run_all
+
+    trials = list(plan.trials())
+    left = [(row, seed) for row, seed in trials if (row.key, seed) not in ledger.done]
+    with _progress(plan, len(trials), jobs) as advance:
+        advance(ledger.done)
+        for said in run_all(left, out, min(jobs, max(1, len(left)))):
+            ledger.append(said)
+            advance(ledger.done)
+
+
+def _write(plan: Plan, done: Mapping[tuple[str, int], Any], out: Path) -> Matrix:
+    from bench.qualify.matrix import matrix_of
+    from bench.qualify.page import write_page
+    from bench.qualify.plan import code_identity
+    from bench.qualify.store import write_matrix
+    from instruments.clock import WallClock
+
+    made_at = WallClock().start.isoformat(timespec="seconds")
+    matrix = matrix_of(plan, done, code=code_identity(), made_at=made_at)
+    drawn = [said for said in done.values() if said.get("drawn")]
+    write_matrix(out / "matrix.h5", matrix, drawn)
+    write_page(out / "matrix.html", matrix)
+    return matrix
+
+
+def _tell(matrix: Matrix, out: Path, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(matrix.to_json(), indent=1, allow_nan=False))
+        return
+    from bench.qualify.show import print_matrix
+
+    print_matrix(matrix)
+    click.echo(f"matrix: {out / 'matrix.html'} and {out / 'matrix.h5'}")
+
+
+@contextmanager
+def _progress(plan: Plan, total: int, jobs: int) -> Iterator[Any]:
+    """Tell how many trials are done and how long the rest takes: a bar on a terminal, else a line now and then."""
+    import sys
+
+    from bench.qualify.forecast import left_s
+    from bench.qualify.words import duration
+
+    def said(done: Mapping[tuple[str, int], Any]) -> str:
+        left = left_s(plan, done, jobs)
+        return f"{len(done)} of {total} trials" + (f", about {duration(left)} left" if left else "")
+
+    if not sys.stderr.isatty():
+        told = [-1]
+
+        def line(done: Mapping[tuple[str, int], Any]) -> None:
+            tenth = 10 * len(done) // max(1, total)
+            if tenth > told[0]:
+                told[0] = tenth
+                click.echo(said(done), err=True)
+
+        yield line
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=total)
+        yield lambda done: bar.update(task, completed=len(done), description=said(done))

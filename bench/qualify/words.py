@@ -1,0 +1,77 @@
+"""How counts, bounds and times of the matrix are said, on a terminal as on the page."""
+
+from __future__ import annotations
+
+from bench.qualify.drawn import Count
+from bench.qualify.matrix import Line, Matrix
+from bench.qualify.plan import Row
+
+STRATA = {
+    "inside": "within 2 U inside the limit",
+    "outside": "within 2 U outside the limit",
+    "rest": "anywhere else",
+}
+
+
+def bound(line: Line) -> str:
+    """What the count proves: "at least 86 %", of false alarms "at most 1.5 %"."""
+    return f"{'≤' if line.about_alarms else '≥'} {percent(line.proved)}"
+
+
+def percent(share: float) -> str:
+    """A share in percent, with a decimal where it is small."""
+    value = 100.0 * share
+    return f"{value:.1f} %" if value < 9.95 else f"{value:.0f} %"
+
+
+def count(line: Line) -> str:
+    """How many trials said what is claimed, of how many; of sound pumps how many alarmed."""
+    of = f"{len(line.trials)}" + ("" if line.complete else f" ({line.planned} planned)")
+    return f"{len(line.surprises) if line.about_alarms else line.as_claimed} of {of}"
+
+
+def mark(line: Line) -> tuple[str, str]:
+    """Sign and word for a row."""
+    if not line.trials:
+        return "–", "not run yet"
+    if line.about_alarms:
+        return ("✓", "no alarm") if line.holds else ("✗", "false alarm")
+    if line.row.expected == "not-passed":
+        return ("✓", "not hidden") if line.holds else ("✗", "hidden")
+    return ("✓", "found") if line.holds else ("✗", "missed")
+
+
+def claim(row: Row) -> str:
+    """What has to say it, and whose fault it has to say that it is."""
+    if row.expected == "sound":
+        return "nothing" if row.fault else "pass"
+    if row.expected == "not-passed":
+        return "anything but a pass"
+    return f"{' or '.join(row.checks)} ({row.owner})"
+
+
+def duration(seconds: float | None) -> str:
+    """A time as a person says it."""
+    if seconds is None:
+        return ""
+    for unit, size in (("d", 86_400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2.0 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def pumps(each: Count) -> str:
+    """A sentence on the drawn pumps of one stratum."""
+    wrong = {"inside": "failed", "outside": "passed", "rest": "judged wrongly"}[each.stratum]
+    proof = f"at most {percent(each.at_most)}" if each.pumps else "none was run"
+    none = f"; {each.no_verdict} without a verdict" if each.no_verdict else ""
+    return f"{each.pumps} {STRATA[each.stratum]}: {each.wrong} {wrong} ({each.allowed} allowed), {proof}{none}"
+
+
+def summary(matrix: Matrix) -> str:
+    """One sentence on all of it."""
+    faults = [line for line in matrix.lines if line.row.fault]
+    right = sum(line.holds for line in faults)
+    alarms, sound = matrix.alarms
+    said = f"{right} of {len(faults)} rows are as claimed; {alarms} false alarms in {sound} runs of sound pumps"
+    return said if matrix.complete else f"{said}; trials are missing"
