@@ -195,6 +195,8 @@ class Engine:
             self._record("identity", {"instrument": name, **asdict(instrument.identify())})
             for problem in instrument.probe():
                 self._tell("warning", f"{name}: {problem}")
+        if self._watchdog.watches:
+            self._safety.begin_safe()
         self._watchdog.arm()
 
     def _start_sampling(self) -> None:

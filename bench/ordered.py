@@ -71,6 +71,25 @@ def do(
         yield Outcome(outcome.what, outcome.confirmed, clock.now() - begun, outcome.before)
 
 
+def driven(opened: OpenStation, steps: Sequence[SafeStep]) -> Iterator[tuple[str, str]]:
+    """What is driven although the steps would end that: instrument, and how it stands; raises InstrumentError."""
+    states: dict[str, dict[str, bool]] = {}
+    for step in steps:
+        instrument = opened.instruments.get(step.instrument_name)
+        if step.valve is not None and isinstance(instrument, Valve):
+            name = step.instrument_name
+            states[name] = states[name] if name in states else instrument.valves()
+            if states[name].get(step.valve.partition(".")[2]) and not step.on:
+                yield name, f"valve {step.valve} is energised"
+        elif step.do == "halt" and isinstance(instrument, SyringePump):
+            if (motion := instrument.syringe_state().running) != "stopped":
+                yield step.instrument_name, f"{step.instrument_name} is {motion}"
+        elif step.do in ("vent", "isolate") and isinstance(instrument, PressureController):
+            state = instrument.pressure_state()
+            if state.mode == "control":
+                yield step.instrument_name, f"{step.instrument_name} regulates to {state.setpoint_kpa:g} kPa"
+
+
 class _Attempt:
     """One step, in a worker that may hang."""
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from bench.ordered import Outcome, do, reason, steps_for
+from bench.ordered import Outcome, do, driven, reason, steps_for
 from bench.protection import SafeStep
 from bench.station import OpenStation
 from instruments.instrument import Instrument, InstrumentError
@@ -81,6 +81,28 @@ class Safety:
                 break
         with self._ending():
             yield
+
+    def begin_safe(self) -> None:
+        """Take the safe state before a watchdog is armed, where something is driven still.
+
+        Outputs stand as a killed run has left them.  What feeds them has fallen off since; the next heartbeat would
+        bring them back, and with them a pressure or a flow that nobody has asked for.
+
+        Raises
+        ------
+        InstrumentError
+            Something cannot be made safe.
+        """
+        steps = steps_for("", self._opened.station.safe_state)
+        left = list(driven(self._opened, steps))
+        if not left:
+            return
+        said = ", ".join(how for _, how in left)
+        text = f"{said}, as whoever drove the bench before has left it; the safe state is taken first"
+        self._record("event", {"level": "warning", "text": text})
+        self.go_safe()
+        for name, how in driven(self._opened, steps):
+            raise InstrumentError(name, f"the bench cannot be made safe before the run: {how}")
 
     def make_ready(self) -> None:
         """Bring the bench into its working order, the opposite of the safe state, before a run's first step.

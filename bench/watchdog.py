@@ -59,6 +59,11 @@ class Watchdog:
         ]
         self._armed: list[str] = []
 
+    @property
+    def watches(self) -> bool:
+        """Whether there is a watchdog to be armed."""
+        return bool(self._watched)
+
     def arm(self) -> None:
         """Arm every watchdog and feed it from now on; raises InstrumentError."""
         for name, instrument in self._watched:

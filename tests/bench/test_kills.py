@@ -6,10 +6,10 @@ wire tells anything any more.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from bench.engine import Engine
 from bench.recorder import Recorder
 from bench.station import OpenStation, Station, load_station, open_station, station_path
+from data.checks import Status
 from data.journal import JournalWriter
 from instruments.clock import VirtualClock
 from protocols.procedure import Procedure
@@ -33,6 +34,15 @@ SAFE = {
     "back_pressure_kpa": 0.0,
 }
 EVER_S = 1e9
+
+
+class Quiet(Procedure):
+    """Drive nothing."""
+
+    name, method = "quiet", 1
+
+    def steps(self) -> Iterator[Step]:
+        yield Phase("quiet", for_s=2.0)
 
 
 class Stir(Procedure):
@@ -109,7 +119,7 @@ def plant_after(station: Station, event: str, at_s: float, wait_s: float = 75.0)
 
 
 @settings(max_examples=14)
-@given(event=st.sampled_from(["stop", "death", "pusher", "controller", "chassis"]), at_s=st.floats(0.0, 12.0))
+@given(event=st.sampled_from(["stop", "death", "pusher", "controller", "chassis"]), at_s=st.floats(0.0, 9.5))
 def test_after_a_stop_a_cut_wire_or_a_death_at_any_moment_the_plant_is_in_the_safe_state(station, event, at_s):
     assert plant_after(station, event, at_s) == SAFE
 
@@ -118,13 +128,40 @@ def test_a_dead_host_leaves_the_bench_driven_until_the_devices_own_time_outs():
     station = part(DRIVEN)
     standing = plant_after(station, "death", 6.0, wait_s=8.0)
     assert standing["pusher_ul_per_h"] > 0.0
-    assert standing["back_pressure_kpa"] == 20.0
+    assert standing["back_pressure_kpa"] > 10.0
     assert standing["vent_is_open"] == 0.0
 
 
-def test_random_moments_of_these_runs_find_everything_driven(station):
-    rng, seen = random.Random(1), set()
-    for _ in range(3):
-        standing = plant_after(station, "death", rng.uniform(5.0, 12.0), wait_s=1.0)
-        seen |= {name for name, value in standing.items() if value != SAFE[name]}
+def test_these_runs_drive_everything(station):
+    seen: set[str] = set()
+    for at_s in (5.0, 7.0):
+        seen |= {name for name, value in plant_after(station, "death", at_s, wait_s=0.6).items() if value != SAFE[name]}
     assert seen == set(SAFE)
+
+
+def test_what_a_killed_run_has_left_does_not_come_back_with_the_next_heartbeat(station, tmp_path):
+    clock, seen = VirtualClock(), []
+    with open_station(station, station_path("sim-full"), clock) as opened:
+        rig = opened.rig
+        assert rig is not None
+        for line in range(4):  # which nothing feeds before the first heartbeat
+            rig.daq.system.hardware.drive(f"cDAQ1Mod6/port0/line{line}", 1.0)
+        rig.devices["ASRL4::INSTR"].write(b":UNIT:PRES KPA;:SOUR:PRES 20\n:OUTP:STAT 1\n", 0.0)
+        recorder = Recorder(JournalWriter(tmp_path / "x.journal", HEADER), clock, lambda text: None)
+        engine = Engine(opened, Quiet(), station.roles, recorder, longest_block_s=1.0, person="Ada")
+
+        def main() -> Status:
+            clock.worker("~look", lambda: [looked(rig, clock, seen) for _ in range(40)])
+            status = engine.run().status
+            recorder.close()
+            return status
+
+        assert clock.run(main) is Status.COMPLETED
+    assert {standing["back_pressure_kpa"] for standing in seen} == {0.0}
+    assert {standing["outlet_is_open"] for standing in seen} == {1.0}
+
+
+def looked(rig: Any, clock: VirtualClock, seen: list[dict[str, float]]) -> None:
+    """See how the plant stands, in a while."""
+    clock.sleep(0.1)
+    seen.append(rig.plant.standing(clock.now()))
