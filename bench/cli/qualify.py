@@ -65,7 +65,9 @@ def qualify(
     plan = build_plan(stations, quick=quick, seeds=seeds, pumps=pumps, protocols=protocols, faults=faults)
     with Ledger(out, plan.digest, code_identity()) as ledger:
         if ledger.foreign:
-            click.echo(f"note: {ledger.path}: {ledger.foreign} trials of another plan or of other code do not count")
+            click.echo(
+                f"note: {ledger.path}: {ledger.foreign} trials of another plan or of other code do not count", err=True
+            )
         interrupted = False
         try:
             _run(plan, ledger, out, jobs or os.cpu_count() or 1)
