@@ -32,7 +32,7 @@ def digest(path: Path) -> str:
 def test_the_data_do_not_depend_on_the_longest_block(
     short_run: Result, short_request: Callable[..., Request], tmp_path: Path
 ) -> None:
-    other = conduct(short_request(out=tmp_path, longest_block_s=3.0))
+    other = conduct(short_request(out=tmp_path, longest_block_s=7.0))
     assert digest(other.run_file) == digest(short_run.run_file)
 
 
