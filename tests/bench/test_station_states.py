@@ -52,7 +52,7 @@ from protocols.steps import (
     above,
 )
 
-EXAMPLES = 30 if settings.get_current_profile_name() != "explore" else 1500
+EXAMPLES = 30 if settings.get_current_profile_name() != "explore" else 400
 HOLD_S = 5.0
 """How long the relay stays closed without a heartbeat."""
 
