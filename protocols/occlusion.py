@@ -65,7 +65,7 @@ class Occlusion(Procedure):
         Measures("ambient_pressure", "kPa", optional=True),
         Measures("humidity", "%", optional=True),
     )
-    qualification: ClassVar[Mapping[str, str]] = {"window": "10 uL", "hold": "10 min", "settle": "10 min"}
+    qualification: ClassVar[Mapping[str, str]] = {"window": "10 uL", "settle": "10 min"}
     rates: str = param("rates at which the line is closed, separated by commas", default="1 mL/day")
     threshold_kpa: float = param(
         "outlet pressure whose crossing is timed", default="60 kPa", low="2 kPa", high="500 kPa"
@@ -86,7 +86,7 @@ class Occlusion(Procedure):
     metered: bool = param("measure the compliance by a step of the syringe pump", default=True)
     step_ul: float = param("volume of that step", default="10 uL", low="1 uL", high="200 uL")
     step_ul_per_h: float = param("its rate", default="300 uL/h", low="10 uL/h", high="10 mL/h")
-    hold_s: float = param("record of the closed line after the step", default="15 min", low="5 min", high="4 h")
+    hold_s: float = param("record of the closed line after the step", default="15 min", low="10 min", high="4 h")
     partial_kpa: float = param(
         "back pressure of a partial occlusion, by the pressure controller; none at 0",
         default="0 kPa",

@@ -55,14 +55,15 @@ def behind(record: OcclusionRecord, occluded: Occluded) -> Behind:
     until_s = occluded.opened_s if occluded.opened_s is not None else ended_s
     stroke_s = record.stroke_ul / occluded.flow_ul_per_s
     base = record.mean_kpa(closed_s - max(EDGE_S, min(stroke_s, occluded.window_s)), closed_s)
-    t_s, pressure = record.pressure(closed_s, until_s)
+    seen_s = until_s - record.guard_s
+    t_s, pressure = record.pressure(closed_s, seen_s)
     if t_s.size < LEAST_SAMPLES:
         raise RecordError("the line was closed for too short a time")
-    long_t, long_p = record.pressure(closed_s - stroke_s, until_s)
-    low_t, low_p = low_passed(long_t, long_p, min(stroke_s, (until_s - closed_s) / 2.0))
+    long_t, long_p = record.pressure(closed_s - stroke_s, seen_s)
+    low_t, low_p = low_passed(long_t, long_p, min(stroke_s, (seen_s - closed_s) / 2.0))
     at_opening = None
     if occluded.opened_s is not None:
-        tail_t, tail_p = record.pressure(until_s - min(LAST_S, (until_s - closed_s) / 4.0), until_s)
+        tail_t, tail_p = record.pressure(seen_s - min(LAST_S, (seen_s - closed_s) / 4.0), seen_s)
         slope = (float(tail_p[-1]) - float(tail_p[0])) / max(float(tail_t[-1] - tail_t[0]), 1e-9)
         middle = math.fsum(tail_t.tolist()) / tail_t.size
         at_opening = math.fsum(tail_p.tolist()) / tail_p.size + slope * (until_s - middle)

@@ -23,6 +23,7 @@ LEFT_PERCENT = 10.0
 """An opened line keeps at most this much of its pressure."""
 
 OPENED_S = 60.0
+JUST_BEFORE_S = 10.0
 
 
 def fitness(record: OcclusionRecord, line: ClosedLine | None, why: str) -> Iterator[Check]:
@@ -57,7 +58,7 @@ def metered_line(record: OcclusionRecord) -> ClosedLine:
     flow = float(record.run.params["step_ul_per_h"]) / HOUR_S
     from_s = float(begun["answered_s"])
     base = record.mean_kpa(from_s - EDGE_S, from_s)
-    t_s, pressure = record.pressure(from_s, hold[1])
+    t_s, pressure = record.pressure(from_s, hold[1] - record.guard_s)
     line = metered_step(t_s - from_s, pressure - base, hold[0] - from_s, flow, record.u_syringe, record.u_gain)
     # What swelled in the closed line looks like a leak of the other sign.
     held_s = hold[1] - hold[0]
@@ -87,7 +88,7 @@ def _opens(record: OcclusionRecord, occluded: Occluded) -> Iterator[Check]:
         return
     at_first_s = record.phases.get("metered-before", (occluded.started_s, 0.0))[0]
     base = record.mean_kpa(at_first_s, at_first_s + EDGE_S)
-    top = record.mean_kpa(occluded.opened_s - 1.0, occluded.opened_s) - base
+    top = record.mean_kpa(occluded.opened_s - JUST_BEFORE_S, occluded.opened_s - record.guard_s) - base
     if top < suitability.LARGEST_RISE_KPA:
         return
     left = record.mean_kpa(occluded.opened_s + OPENED_S, occluded.opened_s + 2.0 * OPENED_S) - base

@@ -128,6 +128,12 @@ class OcclusionRecord:
         found = self._pressure.within(from_s, to_s)
         return thinned(found.t, found.values, MOST_SAMPLES)
 
+    @cached_property
+    def guard_s(self) -> float:
+        """A sample within this of a moving valve may already show what it does."""
+        t_s = self._pressure.t
+        return 2.0 * float(np.median(np.diff(t_s))) if t_s.size > 1 else 0.0
+
     def mean_kpa(self, from_s: float, to_s: float) -> float:
         """Mean pressure of a stretch."""
         values = self._pressure.within(from_s, to_s).values

@@ -25,10 +25,9 @@ SAME_SENSOR_PERCENT = 0.1
 
 def flow_checks(occluded: Occluded, found: Volumes) -> Iterator[Check]:
     """Whether the pump delivered at all, before and after; how well is for flow-accuracy to say."""
-    open_line = ("rig-check", "outlet-pressure")
     for name, title, flow, depends in (
-        ("flow-before", "Flow before closing", found.before_ul_per_h, open_line),
-        ("flow-after", "Flow after opening", found.after_ul_per_h, (*open_line, "valve-opens")),
+        ("flow-before", "Flow before closing", found.before_ul_per_h, HOLDS),
+        ("flow-after", "Flow after opening", found.after_ul_per_h, (*HOLDS, "valve-opens")),
     ):
         if flow is None:
             yield unmeasured(name, title, "%", "the run ended before it was recorded")
