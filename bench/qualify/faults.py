@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from pydantic import Field, RootModel, model_validator
+from pydantic import Field, RootModel, ValidationError, model_validator
 
 from data.checks import Owner
 from data.quantity_fields import Stated
-from data.tomlfile import FileError, read_toml
+from data.tomlfile import FileError, explain, read_toml
 
 INTERLOCK = "interlock"
 """Stands for a check in a claim: an interlock has to stop the run."""
@@ -83,8 +83,8 @@ class ClaimedFault(Stated):
         return set(self.claims) | {trial.protocol for trial in self.trials}
 
 
-class _Faults(RootModel[dict[str, ClaimedFault]]):
-    """The file."""
+class _Tables(RootModel[dict[str, dict[str, Any]]]):
+    """The file, before its tables are looked at."""
 
 
 def faults_file() -> Path:
@@ -106,4 +106,10 @@ def faults_file() -> Path:
 @cache
 def read_faults(path: Path) -> dict[str, ClaimedFault]:
     """Every fault by its name; raises FileError naming the line, the key and the remedy."""
-    return read_toml(path, _Faults).root
+    found = {}
+    for name, table in read_toml(path, _Tables).root.items():
+        try:
+            found[name] = ClaimedFault.model_validate(table)
+        except ValidationError as error:
+            raise FileError(explain(path, error, model=ClaimedFault, prefix=name)) from None
+    return found

@@ -65,7 +65,7 @@ def _head(matrix: Matrix, title: str) -> str:
     sign = "✓" if good else "✗" if not matrix.holds else "…"
     return (
         f"<h1>{title}</h1>\n"
-        f'<p class="soft">{form}, {len(matrix.plan.seeds)} seeds, {escape(matrix.made_at)}</p>\n'
+        f'<p class="soft">{form}, {words.some(len(matrix.plan.seeds), "seed")}, {escape(matrix.made_at)}</p>\n'
         f'<p class="verdict{"" if matrix.holds else " bad"}">{sign} {escape(words.summary(matrix))}.</p>\n'
         f"<p>{escape(INTRODUCTION)}</p>"
     )

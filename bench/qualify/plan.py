@@ -176,16 +176,14 @@ def build_plan(
     table = read_faults(faults_file())
     wanted = _known("--protocol", protocols, procedure_names())
     chosen = _known("--fault", faults, list(table))
-    names = set(procedure_names())
-    for name, fault in table.items():
-        if strange := sorted(fault.protocols() - names):
-            raise FileError(f'{faults_file()}: key "{name}": there is no protocol "{strange[0]}"; mend the name')
     loaded = [(given, load_station(given)) for given in stations]
     _simulated(loaded)
     forms = read_toml(FORMS, _FormsFile).root
     claimed = {each for fault in table.values() for each in fault.protocols()}
     rows: list[Row] = []
-    left: list[LeftOut] = []
+    left = [
+        LeftOut(name, "it claims faults, but is not installed") for name in sorted(claimed - set(procedure_names()))
+    ]
     for name in wanted or procedure_names():
         kind, stated = load_procedure(name), forms.get(name, Forms())
         if name not in claimed:

@@ -73,5 +73,11 @@ def summary(matrix: Matrix) -> str:
     faults = [line for line in matrix.lines if line.row.fault]
     right = sum(line.holds for line in faults)
     alarms, sound = matrix.alarms
-    said = f"{right} of {len(faults)} rows are as claimed; {alarms} false alarms in {sound} runs of sound pumps"
+    said = f"{right} of {some(len(faults), 'row')} as claimed; {some(alarms, 'false alarm')} in "
+    said += f"{some(sound, 'run')} of sound pumps"
     return said if matrix.complete else f"{said}; trials are missing"
+
+
+def some(number: int, what: str) -> str:
+    """A number of things."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
