@@ -34,6 +34,8 @@ class Controls:
     port_vent_is_open: Timeline
     needle_mm: Track
     e_stop: Timeline
+    catheter_is_off: Timeline
+    bend_mm: Timeline
 
     outlet_is_held: Timeline
     bath_is_held: Timeline
@@ -61,6 +63,11 @@ class Controls:
     slip_kpa: Timeline
     alarm_is_broken: Timeline
     resistance_factor: Timeline
+    kink_radius_factor: Timeline
+    extra_length_mm: Timeline
+    catheter_leak_ul_per_s_kpa: Timeline
+    is_disconnected: Timeline
+    tip_is_dislodged: Timeline
     leak_fraction: Timeline
     leak_ul_per_s_kpa: Timeline
     bubble_ul: Timeline
@@ -90,6 +97,7 @@ class Controls:
             "tip_is_open": 1.0,
             "slip_kpa": draws["pump.slip_pressure_kpa"],
             "resistance_factor": 1.0,
+            "kink_radius_factor": 1.0,
             "septum_leak_factor": 1.0,
             "programmed_factor": 1.0,
             "label_factor": 1.0,
@@ -116,6 +124,9 @@ class Controls:
             "lockout-ignored": (self.lockout_ignored, 1.0),
             "daily-maximum-ignored": (self.maximum_ignored, 1.0),
             "occlusion": (self.tip_is_open, 0.0),
+            "disconnect": (self.is_disconnected, 1.0),
+            "tip-dislodged": (self.tip_is_dislodged, 1.0),
+            "catheter-leak": (self.catheter_leak_ul_per_s_kpa, fault.severity / 3600.0 / LEAK_KPA),
             "no-occlusion-alarm": (self.alarm_is_broken, 1.0),
             "valve-stuck-open": (self.outlet_is_held, 1.0),
             "valve-stuck-closed": (self.outlet_is_held, 0.0),
@@ -144,6 +155,8 @@ class Controls:
             "syringe-scale": self.scale_error,
             "leak": self.leak_fraction,
             "kink": self.resistance_factor,
+            "kinks-early": self.kink_radius_factor,
+            "wrong-length": self.extra_length_mm,
             "dry-evaporation-trap": self.evaporation_mg_per_h,
             "vessel-overflow": self.vessel_capacity_ul,
             "sensor-drift": self.sensor_drift_per_day,

@@ -190,6 +190,7 @@ def _kinds() -> Iterable[FaultKind]:
     yield FaultKind(
         "kink", "catheter", "plant", 1000.0, 1.0, 1.0e9, "1", "The catheter's resistance is this multiple of itself."
     )
+    yield from _catheter_kinds()
     yield FaultKind(
         "dry-evaporation-trap",
         "rig",
@@ -267,6 +268,35 @@ def _kinds() -> Iterable[FaultKind]:
     yield from _refill_kinds()
     yield from _wire_kinds()
     yield from _daq_kinds()
+
+
+def _catheter_kinds() -> Iterable[FaultKind]:
+    """What forced flow, pressure decay, bends and priming find at a catheter."""
+    rows: tuple[tuple[str, Owner, float, float, float, str, str], ...] = (
+        (
+            "catheter-leak",
+            "catheter",
+            20.0,
+            0.001,
+            1.0e5,
+            "uL/h",
+            "The catheter leaks to ambient; flow that is lost at 100 kPa.",
+        ),
+        ("disconnect", "catheter", 1.0, 1.0, 1.0, "1", "The catheter comes off the pump."),
+        ("tip-dislodged", "catheter", 1.0, 1.0, 1.0, "1", "The tip sees ambient pressure, whatever is held around it."),
+        ("kinks-early", "catheter", 1.6, 0.1, 10.0, "1", "The catheter kinks at this multiple of its kink radius."),
+        (
+            "wrong-length",
+            "record",
+            100.0,
+            -900.0,
+            10000.0,
+            "mm",
+            "The catheter is longer by this than its file says.",
+        ),
+    )
+    for name, owner, severity, low, high, unit, what in rows:
+        yield FaultKind(name, owner, "plant", severity, low, high, unit, what)
 
 
 def _refill_kinds() -> Iterable[FaultKind]:

@@ -15,6 +15,7 @@ import numpy as np
 from instruments.simulation.drive import Supply
 from instruments.simulation.environment import EnvironmentChunk
 from instruments.simulation.grid import CHUNK, DT_S, Forced, Timeline, Track
+from instruments.simulation.mounting import BRIDGE_KPA_S_PER_UL, RIGID, Mounted, Mounting
 from instruments.simulation.network import Network, Response, crossing_s, part_of_interval, respond
 from instruments.simulation.occlusion_alarm import SILENT, AlarmState, OcclusionAlarm
 from instruments.simulation.parameters import Draws
@@ -47,10 +48,11 @@ class Settings:
     free_flow_ul_per_h: Timeline  # at the nominal reservoir pressure
     bubble_ul: Timeline
     leak_ul_per_s_kpa: Timeline  # to ambient, at the pump's outlet
+    mounting: Mounting
 
     def changes(self, k0: int, k1: int) -> set[int]:
         """Indices in (k0, k1) at which any of them changes."""
-        everything = (
+        everything: tuple[Forced | Timeline | Track, ...] = (
             self.outlet_is_open,
             self.vent_is_open,
             self.back_pressure_kpa,
@@ -60,6 +62,7 @@ class Settings:
             self.free_flow_ul_per_h,
             self.bubble_ul,
             self.leak_ul_per_s_kpa,
+            *self.mounting.timelines,
         )
         return {k for timeline in everything for k in timeline.changes(k0, k1)}
 
@@ -126,12 +129,19 @@ class Line:
 
     def head_kpa(self, k: int) -> float:
         """Gauge pressure at the tip in the interval that begins at ``k``."""
-        return self.d["outlet.static_head_kpa"] + self.settings.back_pressure_kpa.at(k)
+        return self.d["outlet.static_head_kpa"] + self._held(k) * self.settings.back_pressure_kpa.at(k)
 
     def heads_kpa(self, k: int, end: int) -> float | FloatArray:
         """Gauge pressure at the tip from ``k`` to ``end``, in which it stands or moves evenly."""
         back = self.settings.back_pressure_kpa
-        return self.d["outlet.static_head_kpa"] + back.over(k, end) if back.moves(k) else self.head_kpa(k)
+        if not back.moves(k):
+            return self.head_kpa(k)
+        return self.d["outlet.static_head_kpa"] + self._held(k) * back.over(k, end)
+
+    def _held(self, k: int) -> float:
+        """1 where the tip sees the back pressure, 0 where it is dislodged; a bridge has none that could be."""
+        mounting = self.settings.mounting
+        return 0.0 if mounting.tip_is_dislodged.at(k) and not mounting.is_off.at(k) else 1.0
 
     def advance(
         self,
@@ -177,6 +187,7 @@ class _Stretch:
     free: float
     reservoir_kpa: float
     leak: float
+    distal_leak: float
     relief: float  # conductance of the relief valve when it is open
     relieves: bool  # whether it is, at the start
     tip: float
@@ -241,6 +252,7 @@ class _Passage:
         pumped = self._supply.flow_ul_per_s[piece] * DT_S - s.feedback * integral1
         pumped += s.free * (s.reservoir_kpa * DT_S - integral1) - s.slip * (integral1 - slip_kpa * DT_S)
         self._pump[piece] = pumped
+        tray += s.distal_leak * response.integral2
         self._tray[piece] = tray[kept]
         self._lost[piece] = tray[kept] + s.vent * response.integral2[kept]
         self._added[piece] = added[kept]
@@ -290,21 +302,22 @@ class _Passage:
     def _constants(self, k: int, end: int, p1: float) -> _Stretch:
         line, d, at = self._line, self._line.d, self._line.settings
         feedback = [g for first, g in self._supply.conductance if first <= k][-1]
+        mounted = at.mounting.at(k, d)
         slip_kpa = at.slip_kpa.at(k)
         slip = line.slip_conductance if p1 >= slip_kpa else 0.0
         free = at.free_flow_ul_per_h.at(k) / 3600.0 / line.reservoir.nominal_kpa
-        is_open = at.outlet_is_open.at(k) * at.tip_is_open.at(k)
+        is_open = at.outlet_is_open.at(k) * (1.0 if mounted.off else at.tip_is_open.at(k))
         tip = d["catheter.tip_conductance_ul_per_s_kpa"] * is_open
         vent = d["valves.vent_conductance_ul_per_s_kpa"] * at.vent_is_open.at(k)
-        through = 1.0 / (d["catheter.resistance_kpa_s_per_ul"] * at.resistance_factor.at(k))
-        leak = line.leak_conductance + at.leak_ul_per_s_kpa.at(k)
+        resistance = d["catheter.resistance_kpa_s_per_ul"] * at.resistance_factor.at(k) * mounted.resistance
+        through = mounted.through / (BRIDGE_KPA_S_PER_UL if mounted.off else resistance)
+        leak = line.leak_conductance + at.leak_ul_per_s_kpa.at(k) + mounted.open_end
         # Air is as soft as its volume over the absolute pressure.
         soft = self._bubble[0] / STANDARD_ATMOSPHERE_KPA + d["pusher.compliance_ul_per_kpa"]
-        c1 = d["catheter.proximal_compliance_ul_per_kpa"] + soft
-        c2 = d["catheter.distal_compliance_ul_per_kpa"]
-        network = Network(c1, c2, feedback + slip + free + leak, through, tip + vent)
+        c1, c2 = self._compliances(mounted)
+        network = Network(c1 + soft, c2, feedback + slip + free + leak, through, tip + vent + mounted.leak)
         if line.creep_share:
-            behind1, behind2 = self._creep_compliances()
+            behind1, behind2 = (RIGID * c if mounted.off else c for c in self._creep_compliances())
             network = replace(network, creep1=behind1, creep2=behind2, creep_s=d["catheter.creep_s"])
         return _Stretch(
             network,
@@ -314,12 +327,21 @@ class _Passage:
             free,
             self._reservoir_kpa(k) if free else 0.0,
             leak,
+            mounted.leak,
             line.relief_conductance,
             p1 >= line.relief_kpa,
             tip,
             vent,
             line.heads_kpa(k, end),
         )
+
+    def _compliances(self, mounted: Mounted) -> tuple[float, float]:
+        """Of the two nodes; a bridge leaves that of the plumbing, a longer catheter has more."""
+        half = self._line.d["catheter.distal_compliance_ul_per_kpa"]
+        if mounted.off:
+            return self._line.d["catheter.bare_compliance_ul_per_kpa"], RIGID * half
+        more = half * (mounted.longer - 1.0)
+        return self._line.d["catheter.proximal_compliance_ul_per_kpa"] + more, half + more
 
     def _creep_compliances(self) -> tuple[float, float]:
         d, share = self._line.d, self._line.creep_share
@@ -415,7 +437,7 @@ class _Passage:
 
     def _admit_bubble(self, k: int) -> None:
         volume = self._line.settings.bubble_ul.at(k)
-        if volume and not self._line.settings.bubble_ul.at(k - 1):
+        if volume and volume != self._line.settings.bubble_ul.at(k - 1):
             self._bubble = (volume, self._line_ul)
             self._bubbles.append(self._bubble)
 

@@ -14,6 +14,7 @@ from instruments.simulation.environment import Environment, EnvironmentState
 from instruments.simulation.faults import FaultSpec
 from instruments.simulation.grid import CHUNK, Forced
 from instruments.simulation.line import Line, LineState, Settings
+from instruments.simulation.mounting import Mounting, OnCatheter
 from instruments.simulation.noise import Noise
 from instruments.simulation.parameters import PlantParameters
 from instruments.simulation.pump import Pump, PumpFaults
@@ -190,6 +191,15 @@ def _path(controls: Controls) -> Settings:
         controls.free_flow_ul_per_h,
         controls.bubble_ul,
         controls.leak_ul_per_s_kpa,
+        Mounting(
+            controls.catheter_is_off,
+            controls.bend_mm,
+            controls.kink_radius_factor,
+            controls.extra_length_mm,
+            controls.catheter_leak_ul_per_s_kpa,
+            controls.is_disconnected,
+            controls.tip_is_dislodged,
+        ),
     )
 
 
@@ -197,7 +207,7 @@ def _vessel(controls: Controls) -> WeighingSettings:
     """What can change at the vessel and its balance."""
     return WeighingSettings(
         controls.is_diverted,
-        controls.leak_fraction,
+        OnCatheter(controls.leak_fraction, controls.catheter_is_off),
         controls.evaporation_mg_per_h,
         controls.balance_drift_mg_per_h,
         controls.pan_mg,

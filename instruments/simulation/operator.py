@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 
 from instruments.clock import Clock
+from instruments.simulation.mounting import bore_ul
 from instruments.simulation.noise import Noise
 from instruments.simulation.plant import Plant, PlantMover
 from instruments.simulation.programmer import Programmer
@@ -31,6 +32,10 @@ SETTINGS: dict[str, tuple[str, float | str]] = {
     "switch-bath-off": ("bath_is_on", 0.0),
     "set-bath": ("bath_setpoint_degc", "temperature_degc"),
     "set-back-pressure": ("back_pressure_kpa", "pressure_kpa"),
+    "bridge-line": ("catheter_is_off", 1.0),
+    "mount-catheter": ("catheter_is_off", 0.0),
+    "bend-catheter": ("bend_mm", "radius_mm"),
+    "straighten-catheter": ("bend_mm", 0.0),
 }
 
 MEASUREMENTS: dict[str, tuple[str, str, float, float]] = {
@@ -63,6 +68,11 @@ WORK_S = {
     "weigh-pump": 60.0,
     "read-capillary": 20.0,
     "set-reference": 30.0,
+    "bridge-line": 60.0,
+    "mount-catheter": 60.0,
+    "bend-catheter": 15.0,
+    "straighten-catheter": 10.0,
+    "dry-catheter": 120.0,
 }
 """Time that an action takes besides the reaction."""
 
@@ -107,6 +117,7 @@ class SimulatedOperator:
             "insert-needle": self._insert_needle,
             "withdraw-needle": self._withdraw_needle,
             "puncture-series": self._puncture_series,
+            "dry-catheter": self._dry_catheter,
         }
 
     def respond(self, action: str, kind: str, unit: str, details: Details, asked_s: float) -> tuple[float, Value]:
@@ -213,6 +224,14 @@ class SimulatedOperator:
         needle = self._plant.actuators["needle_mm"]
         assert isinstance(needle, PlantMover)
         needle.ramp(to_mm, _speed(details), t)
+
+    def _dry_catheter(self, _: Details, t: float) -> Value:
+        """Blow the catheter out and mount it again: its bore is full of air."""
+        draws = self._plant.draws
+        length_mm = draws["catheter.length_mm"] + self._plant.truth["extra_length_mm"].at(t)
+        self._write("air_ul", bore_ul(length_mm, draws["catheter.bore_mm"]), t)
+        self._write("air_ul", 0.0, t + 1.0)
+        return DONE
 
     def _change_vessel(self, _: Details, t: float) -> Value:
         """Lift the vessel with what it has caught, and put one of the same kind in its place 10 s later."""

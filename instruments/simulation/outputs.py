@@ -294,6 +294,8 @@ def _truth(model: Model) -> Iterator[Output]:
     label, scale = _setting(model.controls.label_factor), _setting(model.controls.scale_error)
     yield Output("truth_label_factor", "1", "concentration on the vial over that of the fluid's file", label, held=True)
     yield Output("truth_scale_error", "1", "relative error of the scale for syringes", scale, held=True)
+    extra = _setting(model.controls.extra_length_mm)
+    yield Output("truth_extra_length_mm", "mm", "length of the catheter over that of the parameters", extra, held=True)
     punctures = model.stage.punctures
     yield Output(
         "truth_punctures", "1", "punctures of the septum", _at_any_moment(punctures), held=True, moment=punctures

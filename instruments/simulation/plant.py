@@ -282,6 +282,9 @@ class Plant:
             "door_open": switch(controls.door_is_open),
             "needle_mm": PlantMover(self, controls.needle_mm),
             "e_stop": switch(controls.e_stop),
+            "catheter_is_off": switch(controls.catheter_is_off),
+            "bend_mm": setting(controls.bend_mm),
+            "air_ul": setting(controls.bubble_ul),
         }
 
     def _occlusion_alarm(self, t: float) -> tuple[bool, tuple[float, ...]]:

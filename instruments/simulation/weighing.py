@@ -8,6 +8,7 @@ import numpy as np
 
 from instruments.simulation.environment import EnvironmentChunk
 from instruments.simulation.grid import CHUNK, DT_S, RATE_HZ, Timeline, times
+from instruments.simulation.mounting import OnCatheter
 from instruments.simulation.noise import Noise, Wander, ramp
 from instruments.simulation.pan import Pan
 from instruments.simulation.parameters import Draws
@@ -188,7 +189,7 @@ class WeighingSettings:
     """What can change at the vessel; ``is_diverted`` is 1 while the flow goes to waste."""
 
     is_diverted: Timeline
-    leak_fraction: Timeline
+    leak_fraction: OnCatheter  # none while the catheter is off
     evaporation_mg_per_h: Timeline
     drift_mg_per_h: Timeline
     pan_mg: Timeline

@@ -60,6 +60,11 @@ CHANGES: dict[str, tuple[set[str], set[str]]] = {
     "leak": (AT_TIP | {"leaked_volume_ul"}, set()),
     "occlusion": (FLOW | AT_TIP | PRESSURE | GAUGE, IN_PUMP | SEPTUM),
     "kink": (FLOW | AT_TIP | PRESSURE | GAUGE, IN_PUMP | SEPTUM),
+    "catheter-leak": (TRAY | PRESSURE, DELIVERY | WITH_IT),
+    "disconnect": (FLOW | AT_TIP | PRESSURE | TRAY | {"leak_tray"}, IN_PUMP | WITH_IT),
+    "tip-dislodged": (set(), set()),  # no back pressure is held
+    "kinks-early": (set(), set()),  # nobody bends it
+    "wrong-length": (PRESSURE | FLOW | {"extra_length_mm"}, DELIVERY | WITH_IT),
     "dry-evaporation-trap": ({"reference_load_mg", "evaporated_mg"}, set()),
     "bath-off": (BATH | {"reservoir_pressure_v", "vessel_mass_mg", "flow_nl_per_min"}, DELIVERY | WITH_IT),
     "sensor-drift": ({"flow_nl_per_min"}, set()),
