@@ -85,7 +85,7 @@ class Occlusion(Procedure):
     )
     metered: bool = param("measure the compliance by a step of the syringe pump", default=True)
     step_ul: float = param("volume of that step", default="10 uL", low="1 uL", high="200 uL")
-    step_ul_per_h: float = param("its rate", default="300 uL/h", low="10 uL/h", high="10 mL/h")
+    step_rate_ul_per_h: float = param("its rate", default="300 uL/h", low="10 uL/h", high="10 mL/h")
     hold_s: float = param("record of the closed line after the step", default="15 min", low="10 min", high="4 h")
     partial_kpa: float = param(
         "back pressure of a partial occlusion, by the pressure controller; none at 0",
@@ -137,8 +137,8 @@ class Occlusion(Procedure):
         yield MoveValve("outlet", False)
         yield Phase("metered-closed", for_s=REST_S)
         yield ReadSyringe("pusher", "metered-begin")
-        yield Infuse("pusher", self.step_ul_per_h, self.step_ul)
-        yield AwaitSyringe("pusher", 2.0 * self.step_ul / self.step_ul_per_h * HOUR_S + EDGE_S)
+        yield Infuse("pusher", self.step_rate_ul_per_h, self.step_ul)
+        yield AwaitSyringe("pusher", 2.0 * self.step_ul / self.step_rate_ul_per_h * HOUR_S + EDGE_S)
         yield ReadSyringe("pusher", "metered-end")
         yield Phase("metered-hold", for_s=self.hold_s)
         yield MoveValve("outlet", True)

@@ -55,7 +55,7 @@ def metered_line(record: OcclusionRecord) -> ClosedLine:
     hold = record.phases.get("metered-hold")
     if begun is None or done is None or hold is None:
         raise RecordError("the run ended before the metered step was made")
-    flow = float(record.run.params["step_ul_per_h"]) / HOUR_S
+    flow = float(record.run.params["step_rate_ul_per_h"]) / HOUR_S
     from_s = float(begun["answered_s"])
     base = record.mean_kpa(from_s - EDGE_S, from_s)
     t_s, pressure = record.pressure(from_s, hold[1] - record.guard_s)
@@ -88,7 +88,8 @@ def _opens(record: OcclusionRecord, occluded: Occluded) -> Iterator[Check]:
         return
     at_first_s = record.phases.get("metered-before", (occluded.started_s, 0.0))[0]
     base = record.mean_kpa(at_first_s, at_first_s + EDGE_S)
-    top = record.mean_kpa(occluded.opened_s - JUST_BEFORE_S, occluded.opened_s - record.guard_s) - base
+    seen_s = occluded.opened_s - record.guard_s
+    top = record.mean_kpa(seen_s - JUST_BEFORE_S - record.guard_s, seen_s) - base
     if top < suitability.LARGEST_RISE_KPA:
         return
     left = record.mean_kpa(occluded.opened_s + OPENED_S, occluded.opened_s + 2.0 * OPENED_S) - base
