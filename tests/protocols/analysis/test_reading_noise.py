@@ -58,6 +58,8 @@ def test_lines_through_whole_strokes_do_not_see_the_pumps_wave():
 def test_weights_of_a_line_sum_to_one_and_give_its_value():
     t = np.arange(0.0, 4000.0, 10.0)
     line = block_line(Summed(t, 2.0 + 0.01 * t), 500.0, 2500.0, 450.0)
+    means = [2.0 + 0.01 * at for at in line.blocks_s]
     assert sum(line.weights(3000.0)) == pytest.approx(1.0)
+    assert sum(w * m for w, m in zip(line.weights(3000.0), means, strict=True)) == pytest.approx(32.0)
     assert line.at(3000.0) == pytest.approx(32.0)
     assert line.from_s == 700.0
