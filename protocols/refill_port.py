@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from data.checks import Evaluation
     from data.run import Run
 
-REST_S = 10.0
+REST_S = 15.0
 """Record of the force with the needle free, and with it at rest where it was pushed to."""
 
 SETTLE_S = 60.0
@@ -77,7 +77,7 @@ class RefillPort(Procedure):
         "schedule": "6 mL/day at 500 ug/mL; drug baclofen",
         "order": "3000 ug/day at 500 ug/mL; drug baclofen",
         "analysis": "4 h",
-        "blank_length": "1 h",
+        "blank_length": "2 h",
     }
     schedule: Schedule = param("what the pump is programmed to deliver after the refill", default="1 mL/day")
     order: str = param("what was ordered, as a schedule, read from the order and not from the program", default="")

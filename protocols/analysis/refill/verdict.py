@@ -309,6 +309,8 @@ def _residual(refill: _Refill, closed: Ledger) -> Check:
     if isinstance(declared, dict):
         source = f"{declared['source']}, revision {declared['revision']}"
         limits = Limits(declared["low_percent"], declared["high_percent"], source)
+    if closed.programmed_ul <= 0.0:
+        return _missing("residual", "Delivered, by the residual, against programmed", "%", "nothing was programmed")
     budget = closed.residual_budget.scaled("residual", "%", 100.0 / closed.programmed_ul)
     expected = closed.filled_ul - closed.programmed_ul
     note = f"residual {closed.emptied_ul / 1000.0:.3f} mL where the schedule leaves {expected / 1000.0:.3f} mL"
@@ -408,7 +410,7 @@ def _delivery(refill: _Refill) -> Iterator[Check]:
         )
     yield after.surge(record, limit, (*BALANCE, *RECORDS))
     closed = refill.closed
-    if closed is not None:
+    if closed is not None and closed.programmed_ul > 0.0:
         error = 100.0 * (closed.delivered_ul / closed.programmed_ul - 1.0)
         yield reported("delivered", "Delivered, by the balance, against programmed", error, "%", depends_on=BALANCE)
 
