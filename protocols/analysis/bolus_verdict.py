@@ -165,7 +165,7 @@ def _pump_checks(
     planned = record.run.schedule.boluses
     starts = [bolus.at_s + record.started_s for bolus in planned] + [one.at_s for one in requests]
     from_s, to_s = record.analysis
-    starts = [start for start in starts if from_s < start < to_s]
+    starts, to_s = finished(starts, from_s, to_s, 2.0 * float(record.run.params["duration_s"]))
     stroke_s = record.stroke_ul / float(record.run.params["basal_ul_per_h"]) * HOUR_S
     t_s, volumes = record.volumes(from_s, to_s)
     try:
@@ -177,6 +177,17 @@ def _pump_checks(
     boluses, asked = seen[: len(planned)], seen[len(planned) :]
     checks = [*_volumes(record, boluses, expected), *_answers(requests, asked, expected), _basal(found)]
     return checks, tuple(_curves(boluses, expected))
+
+
+def finished(starts_s: Sequence[float], from_s: float, to_s: float, least_s: float) -> tuple[list[float], float]:
+    """Boluses that a record holds with the basal flow after them, and where it ends for them.
+
+    A run that was cut off may end in a bolus, of which it then says nothing.
+    """
+    held = [start for start in starts_s if from_s < start < to_s]
+    while held and to_s - held[-1] < least_s:
+        to_s = held.pop() - EDGE_S
+    return held, to_s
 
 
 def _seen(

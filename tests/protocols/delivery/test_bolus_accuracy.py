@@ -10,7 +10,7 @@ from bench.closing import reevaluate
 from data.checks import Verdict
 from data.run import Run
 from data.schedule import Continuous, PatientBolus, Schedule
-from protocols.analysis.bolus_verdict import _allowed
+from protocols.analysis.bolus_verdict import _allowed, finished
 from protocols.bolus_accuracy import BolusAccuracy
 from protocols.procedure import ParamError
 from protocols.steps import Phase, RequestBolus
@@ -90,6 +90,13 @@ def test_at_the_edge_of_a_lockout_or_of_a_day_both_answers_are_right():
     assert _allowed(schedule, [0.0], 1800.0, 0.0) == {"lockout"}
     assert _allowed(schedule, [0.0], 3600.0, 0.0) == {"lockout", "daily-maximum"}
     assert _allowed(schedule, [0.0], 43_200.0, 43_200.0) == {"ok", "daily-maximum"}  # midnight of the pump
+
+
+def test_a_bolus_in_which_a_run_was_cut_off_is_left_out_and_its_basal_flow_before_kept():
+    starts = [100.0, 3700.0, 7300.0]
+    assert finished(starts, 0.0, 10_900.0, 600.0) == (starts, 10_900.0)
+    assert finished(starts, 0.0, 7500.0, 600.0) == ([100.0, 3700.0], 7270.0)
+    assert finished(starts, 0.0, 50.0, 600.0) == ([], 50.0)
 
 
 @pytest.mark.parametrize(
