@@ -99,7 +99,7 @@ class RefillPort(Procedure):
     overfill: bool = param(
         "push until the reservoir's valve closes, and empty it again, before the filling", default=False
     )
-    overfill_ul: float = param("largest volume of that test", default="21 mL", low="1 mL", high="60 mL")
+    overfill_most_ul: float = param("largest volume of that test", default="21 mL", low="1 mL", high="60 mL")
     punctures: int = param("further punctures before the septum's leak is measured", default=0, low="0", high="2000")
     septum: str = param("how the septum's leak is measured", default="none", choices=("none", "mass", "coupon"))
     septum_length_s: float = param("time over which it is measured", default="2 day", low="1 h", high="60 day")
@@ -112,8 +112,8 @@ class RefillPort(Procedure):
         super().__init__(**values)
         if self.last_ul >= self.fill_ul:
             raise ParamError(f'parameter "last": {self.last_ul / 1000.0:g} mL is all of the filling; choose less')
-        if self.overfill and self.overfill_ul <= self.fill_ul:
-            raise ParamError('parameter "overfill_ul" is no more than the filling; choose more than the capacity')
+        if self.overfill and self.overfill_most_ul <= self.fill_ul:
+            raise ParamError('parameter "overfill_most" is no more than the filling; choose more than the capacity')
         if self.order:
             Schedule.parse(self.order)
 
@@ -218,7 +218,7 @@ class RefillPort(Procedure):
         early_ul = self.fill_ul - self.last_ul
         yield self._syringe("over-fill", "for the over-fill test, before")
         yield from self._push("over-filling-early", self.push_ul_per_h, early_ul)
-        yield from self._push("over-filling", self.slow_ul_per_h, self.overfill_ul - early_ul)
+        yield from self._push("over-filling", self.slow_ul_per_h, self.overfill_most_ul - early_ul)
         yield self._syringe("over-filled", "for the over-fill test, after")
         yield from self._draw("drawing-back")
 

@@ -153,7 +153,7 @@ def test_parameters_that_contradict_each_other_are_refused():
     with pytest.raises(ParamError, match='"last"'):
         RefillPort(fill="2 mL", last="3 mL")
     with pytest.raises(ParamError, match="overfill"):
-        RefillPort(overfill="yes", overfill_ul="10 mL")
+        RefillPort(overfill="yes", overfill_most="10 mL")
     with pytest.raises(ValueError, match="schedule"):
         RefillPort(order="two of the red ones")
 
