@@ -20,6 +20,13 @@ LINEAR_MG = 1000.0
 """Over a gain so small against its range a balance's linearity counts in proportion; beyond, in full."""
 
 
+RESPONSE_S = 1.0
+"""How late a balance shows what flows onto it (filters of 0.5-2 s), and how well the moment of opening is known.
+
+It stands before the opening and follows after the window, so its lag does not fall out of the difference.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Volumes:
     """Budgets beside values; None where the record does not reach so far.
@@ -56,6 +63,8 @@ def volumes(record: OcclusionRecord, occluded: Occluded) -> Volumes:
     bolus = after = None
     if "bolus" in at:
         bolus = weigh.difference({"bolus": 1.0, "opening": -1.0, "closing": -1.0, "first": 1.0}, 0.0)
+        late = Component("response of the balance", weigh.flow_ul_per_s * RESPONSE_S)
+        bolus = (bolus[0], bolus[1].plus(late))
         bolus = _with_warming(record, bolus, (at["opening"], at["bolus"]), (at["first"], at["closing"]))
     if "last" in at:
         after = weigh.difference({"last": 1.0, "bolus": -1.0}, hours)
