@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bench.qualify.plan import Plan
 
 EXIT_INTERRUPTED = 130
+REQUIREMENTS = "requirements.html"
 
 
 @click.command()
@@ -42,7 +43,10 @@ EXIT_INTERRUPTED = 130
     show_default=True,
     help="Folder of the trials, matrix.h5 and matrix.html.  The same command goes on where it was stopped.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the matrix as one JSON document.")
+@click.option("--hardware", is_flag=True, help="Qualify the bench itself: guided steps with weights, flows and stops.")
+@click.option("--part", "parts", multiple=True, help="With --hardware: only this part.  May be given more than once.")
+@click.option("--person", default="", help="With --hardware: who does it; the OS account without it.")
+@click.option("--json", "as_json", is_flag=True, help="Print the matrix, or the bench's record, as one JSON document.")
 def qualify(
     stations: Sequence[str],
     quick: bool,
@@ -52,13 +56,24 @@ def qualify(
     faults: Sequence[str],
     jobs: int | None,
     out: Path,
+    hardware: bool,
+    parts: Sequence[str],
+    person: str,
     as_json: bool,
 ) -> int:
     """Run every claimed fault and sound pumps through the whole simulated bench, and count what it says.
 
     Each fault of docs/faults.toml is tried in each protocol that claims it, with many seeds, each of which draws
     another rig; then pumps around their limit.  Exit code 1 when a run did not say what is claimed.
+
+    With --hardware no fault is tried: a person is guided through the operational qualification of the bench itself.
     """
+    if hardware:
+        if quick or seeds or pumps is not None or protocols or faults or jobs or len(stations) != 1:
+            raise click.UsageError("--hardware takes one --station, --part, --person, --out and --json")
+        return _bench(stations[0], out, parts, person, as_json=as_json)
+    if parts or person:
+        raise click.UsageError("--part and --person go with --hardware")
     from bench.qualify.ledger import Ledger
     from bench.qualify.plan import build_plan, code_identity
 
@@ -96,8 +111,10 @@ def _run(plan: Plan, ledger: Any, out: Path, jobs: int) -> None:
 
 def _write(plan: Plan, done: Mapping[tuple[str, int], Any], out: Path) -> Matrix:
     from bench.qualify.matrix import matrix_of
-    from bench.qualify.page import write_page
+    from bench.qualify.page import page, write_page
     from bench.qualify.plan import code_identity
+    from bench.qualify.record_page import requirements_page
+    from bench.qualify.requirements import MATRIX, trace
     from bench.qualify.store import write_matrix
     from instruments.clock import WallClock
 
@@ -105,8 +122,51 @@ def _write(plan: Plan, done: Mapping[tuple[str, int], Any], out: Path) -> Matrix
     matrix = matrix_of(plan, done, code=code_identity(), made_at=made_at)
     drawn = [said for said in done.values() if said.get("drawn")]
     write_matrix(out / "matrix.h5", matrix, drawn)
-    write_page(out / "matrix.html", matrix)
+    write_page(out / "matrix.html", page(matrix))
+    (out / MATRIX).write_text(json.dumps(matrix.to_json(), indent=1, allow_nan=False), encoding="utf-8")
+    write_page(out / REQUIREMENTS, requirements_page(trace(out), made_at))
     return matrix
+
+
+def _bench(station: str, out: Path, parts: Sequence[str], person: str, *, as_json: bool) -> int:
+    """Guide a person through the qualification of the bench itself, and write its record."""
+    import getpass
+
+    from bench.cli.terminal import Terminal, somebody_is_there
+    from bench.qualify.hardware import qualify_bench, said
+    from bench.qualify.page import write_page
+    from bench.qualify.record_page import bench_page, requirements_page
+    from bench.qualify.requirements import trace
+    from bench.run_queue import holding
+    from bench.station import load_station
+    from data.checks import Verdict
+    from instruments.clock import WallClock
+
+    made_at = WallClock().start.isoformat(timespec="seconds")
+    loaded = load_station(station)
+    out.mkdir(parents=True, exist_ok=True)
+
+    def lead() -> Terminal | None:
+        return Terminal(person or getpass.getuser()) if somebody_is_there() and not loaded.simulated else None
+
+    def begins(part: str) -> None:
+        click.echo(f"{part} ...", err=True)
+
+    with holding(loaded):
+        record = qualify_bench(station, out, made_at=made_at, person=person, parts=parts, lead=lead, begins=begins)
+    write_page(out / "bench.html", bench_page(record))
+    write_page(out / REQUIREMENTS, requirements_page(trace(out), made_at))
+    if as_json:
+        click.echo(json.dumps(record.to_json(), indent=1, allow_nan=False))
+    else:
+        for part in record.parts:
+            click.echo(f"{part.name}: " + (str(part.verdict) if part.run else f"not run, {part.why_not}"))
+            for check in part.checks:
+                click.echo(f"  {check.title}: {said(check)}, {check.verdict}")
+        click.echo(f"record: {out / 'bench.html'}; evidence: {out / REQUIREMENTS}")
+    if record.verdict in (Verdict.FAIL, Verdict.CONDITIONAL_FAIL):
+        return 1
+    return 0 if record.verdict in (Verdict.PASS, Verdict.CONDITIONAL_PASS) else 4
 
 
 def _tell(matrix: Matrix, out: Path, *, as_json: bool) -> None:
@@ -116,7 +176,7 @@ def _tell(matrix: Matrix, out: Path, *, as_json: bool) -> None:
     from bench.qualify.show import print_matrix
 
     print_matrix(matrix)
-    click.echo(f"matrix: {out / 'matrix.html'} and {out / 'matrix.h5'}")
+    click.echo(f"matrix: {out / 'matrix.html'} and {out / 'matrix.h5'}; evidence: {out / REQUIREMENTS}")
 
 
 @contextmanager

@@ -18,6 +18,10 @@ INTERLOCK = "interlock"
 
 NAME = "faults.toml"
 
+SHIPPED = Path(__file__).parents[1] / "docs"
+CHECKOUT = Path(__file__).parents[2] / "docs"
+"""Where the tables lie in an installed bench, and in a checkout."""
+
 
 class Trial(Stated):
     """How a fault is tried in one protocol; see the head of the file."""
@@ -88,19 +92,22 @@ class _Tables(RootModel[dict[str, dict[str, Any]]]):
 
 
 def faults_file() -> Path:
-    """The table of faults: in docs/ of a checkout, beside this package in an installed bench.
+    """The table of faults; raises FileError when the package is not whole."""
+    return table_file(NAME)
+
+
+def table_file(name: str) -> Path:
+    """A table of docs/: in the docs/ of a checkout, within this package in an installed bench.
 
     Raises
     ------
     FileError
         It is in neither place.
     """
-    bench = Path(__file__).parents[1]
-    places = (bench / "docs" / NAME, bench.parent / "docs" / NAME)
-    for path in places:
+    for path in (SHIPPED / name, CHECKOUT / name):
         if path.is_file():
             return path
-    raise FileError(f"{places[0]}: the table of faults is missing; install pumpbench anew, from a whole package")
+    raise FileError(f"{SHIPPED / name}: the table is missing; install pumpbench anew, from a whole package")
 
 
 @cache

@@ -26,21 +26,30 @@ TOLD_AFTER = (
 DRAWN = "Counted by what truly left the catheter tip, which the simulated plant tells, and by the U of the run."
 
 
-def write_page(out: Path, matrix: Matrix) -> None:
-    """Write the page, in place of an earlier one of this name; raises RecordError when the disk does not take it."""
+def write_page(out: Path, text: str) -> None:
+    """Write a page, in place of an earlier one of this name; raises RecordError when the disk does not take it."""
     part = out.with_name(f".{out.name}.{os.getpid()}.part")
     with writing(out):
         try:
-            part.write_text(page(matrix), encoding="utf-8")
+            part.write_text(text, encoding="utf-8")
             part.replace(out)
         finally:
             part.unlink(missing_ok=True)
 
 
-def page(matrix: Matrix) -> str:
-    """The whole page."""
-    title = "Qualification of the simulated bench"
+def document(title: str, body: str) -> str:
+    """A whole page around its body."""
     style = STYLE.read_text(encoding="utf-8")
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<style>\n{style}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def page(matrix: Matrix) -> str:
+    """The matrix as a page."""
+    title = "Qualification of the simulated bench"
     parts = (
         _head(matrix, title),
         _matrix(matrix),
@@ -51,12 +60,7 @@ def page(matrix: Matrix) -> str:
         _reasons("Not run, and why", "protocol", ((each.protocol, each.why) for each in matrix.plan.left_out)),
         _identity(matrix),
     )
-    body = "\n".join(part for part in parts if part)
-    return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<style>\n{style}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
-    )
+    return document(title, "\n".join(part for part in parts if part))
 
 
 def _head(matrix: Matrix, title: str) -> str:

@@ -20,17 +20,23 @@ from bench.qualify import drawn
 from bench.qualify.bounds import least_share, most_share
 from bench.qualify.faults import faults_file, read_faults
 from bench.qualify.forecast import left_s
+from bench.qualify.hardware import BenchRecord, qualify_bench
 from bench.qualify.ledger import Ledger
 from bench.qualify.matrix import matrix_of
 from bench.qualify.outcome import compare
 from bench.qualify.page import page
 from bench.qualify.plan import Row, build_plan
+from bench.qualify.record_page import bench_page, requirements_page
+from bench.qualify.requirements import read_requirements, trace
 from bench.request import RequestError
 from bench.station import station_path
 from data.checks import Check, Evaluation, Status, Verdict
 from data.tomlfile import FileError
 from instruments.clock import WallClock
 from instruments.simulation.faults import FAULTS
+from protocols.operational_qualification import PARTS
+
+ROOT = Path(__file__).parents[2]
 
 SHIPPED = ("sim", "sim-full", "sim-refill")
 
@@ -139,7 +145,7 @@ def test_a_table_that_claims_nothing_clear_is_refused(more: str, says: str, tmp_
 
 def test_a_missing_table_of_faults_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.qualify.faults.NAME", "gone.toml")
-    with pytest.raises(FileError, match="the table of faults is missing; install pumpbench anew"):
+    with pytest.raises(FileError, match="the table is missing; install pumpbench anew"):
         faults_file()
 
 
@@ -299,6 +305,7 @@ def qualified(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes, di
     return out, first, json.loads(again.stdout)
 
 
+@pytest.mark.timeout(300)  # four processes start, one after the other
 def test_a_matrix_goes_on_after_a_kill_without_doing_a_trial_twice(qualified) -> None:
     out, first, matrix = qualified
     assert first.count(b"\n") < 3
@@ -307,6 +314,7 @@ def test_a_matrix_goes_on_after_a_kill_without_doing_a_trial_twice(qualified) ->
     assert matrix["complete"] is True
 
 
+@pytest.mark.timeout(300)  # four processes start, one after the other
 def test_a_small_matrix_says_who_found_what(qualified) -> None:
     _, _, matrix = qualified
     rows = {row["fault"]: row for row in matrix["rows"]}
@@ -317,6 +325,7 @@ def test_a_small_matrix_says_who_found_what(qualified) -> None:
     assert rows["frozen-reading"]["told_s"] == pytest.approx(3 * 3600.0 - 4200.0, rel=0.05)
 
 
+@pytest.mark.timeout(300)  # four processes start, one after the other
 def test_the_files_of_a_matrix_say_the_same_as_its_document(qualified) -> None:
     out, _, matrix = qualified
     with h5py.File(out / "matrix.h5") as file:
@@ -347,3 +356,79 @@ def test_bad_input_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
         main(["qualify", "--station", "simm"])
     assert end.value.code == 2
     assert 'did you mean "sim"' in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------------------------------------ requirements
+
+
+def test_every_requirement_names_evidence_that_there_is() -> None:
+    rows = {f"{row.protocol}/{row.fault or 'sound'}" for row in build_plan(SHIPPED, quick=True).rows} | {"pumps"}
+    for name, requirement in read_requirements().items():
+        assert set(requirement.rows) <= rows, name
+        assert {check.partition("/")[0] for check in requirement.bench} <= set(PARTS), name
+        assert [test for test in requirement.tests if not (ROOT / test).is_file()] == [], name
+
+
+def _matrix_document(as_claimed: int, trials: int) -> dict[str, object]:
+    runs = [{"seed": seed, "run": f"{seed:016x}", "verdict": "fail"} for seed in range(trials)]
+    counts = {"planned": 3, "trials": trials, "as_claimed": as_claimed, "runs": runs}
+    bounds = {"proved_at_least": 0.37, "proved_at_most": None}
+    faults = ("over-delivery", "under-delivery", "motor-stall", "reset-to-minimum-rate", "free-flow")
+    rows = [{"protocol": "flow-accuracy", "fault": fault, **counts, **bounds} for fault in faults]
+    return {"rows": rows, "pumps": [{"stratum": "rest", "pumps": 12, "wrong": 0, "holds": True}]}
+
+
+@pytest.mark.parametrize(("as_claimed", "trials", "state"), [(3, 3, "holds"), (2, 3, "fails"), (2, 2, "missing")])
+def test_a_requirement_is_shown_only_by_all_of_its_evidence(
+    as_claimed: int, trials: int, state: str, tmp_path: Path
+) -> None:
+    (tmp_path / "matrix.json").write_text(json.dumps(_matrix_document(as_claimed, trials)), "utf-8")
+    traced = {each.name: each for each in trace(tmp_path)}
+    assert traced["wrong-delivery"].state == state
+    assert traced["true-mass"].state == "missing"
+    assert traced["quantities"].state == "named"
+    assert f"{as_claimed} of {trials}" in requirements_page(list(traced.values()), "2026-01-01")
+
+
+def test_a_requirement_that_nothing_shows_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "requirements.toml"
+    path.write_text('[easy]\nsentence = "It is easy."\n', "utf-8")
+    with pytest.raises(FileError, match="nothing shows this requirement"):
+        read_requirements(path)
+
+
+# -------------------------------------------------------------------------------------------------- the bench itself
+
+
+@pytest.fixture(scope="module")
+def record(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, BenchRecord]:
+    """The record of a simulated bench, by its weights and its emergency stop."""
+    out = tmp_path_factory.mktemp("bench")
+    parts = ("weights", "e-stop", "relief")
+    return out, qualify_bench("sim-full", out, made_at="2026-01-01", person="Ada Example", parts=parts)
+
+
+def test_a_pressed_stop_passes_the_part_that_it_ends(record) -> None:
+    _, made = record
+    parts = {part.name: part for part in made.parts}
+    assert list(parts) == ["weights", "relief", "e-stop"]
+    assert (parts["e-stop"].status, parts["e-stop"].verdict) == ("stopped-by-interlock", Verdict.PASS)
+    assert parts["weights"].verdict is Verdict.PASS
+    assert parts["relief"].why_not == "a simulated rig has no relief valve"
+
+
+def test_the_record_of_a_bench_names_its_instruments_and_is_evidence(record) -> None:
+    out, made = record
+    balance = next(row for row in made.installed if row["instrument"] == "balance")
+    assert (balance["serial"], balance["certificates"]) == ("B021002593", "mass: SIM-BAL-01, due 2030-12-31")
+    traced = {each.name: each for each in trace(out)}
+    assert traced["true-mass"].state == "holds"
+    assert traced["true-flow"].state == "missing"
+    text = bench_page(made)
+    assert "not run: a simulated rig has no relief valve" in text
+    assert "Ada Example" in text
+
+
+def test_an_unknown_part_is_told(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="there are weights, flow"):
+        qualify_bench("sim-full", tmp_path, made_at="", person="", parts=["weight"])

@@ -1,0 +1,297 @@
+"""The verdict of an operational qualification: what the bench makes of weights, flows and stops that are known.
+
+Each check has U by the certificate of what is known and by the record; the guard-banded rule decides.  A bench whose U
+is over a third of a limit is not capable of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from data.checks import Check, Evaluation, Limits, Status, Verdict
+from data.run import Run
+from protocols.analysis.decision import judge
+from protocols.analysis.rig import RecordError
+from protocols.analysis.rig import balance as balance_check
+from protocols.analysis.rig import flow as flow_check
+from protocols.analysis.rig import line as line_check
+from protocols.analysis.rig.record import RigRecord
+from protocols.calibration import read_points
+
+RATES = ("slow", "middle", "fast")
+
+SYRINGE_U_PERCENT = 0.5
+"""Standard uncertainty of a syringe pump's rate where its certificate says nothing: 1 % at k = 2."""
+
+RAMP_FROM = 0.1
+"""A ramp is used from this share of it on: valve and plunger have settled."""
+
+CAPSULE_CERTIFICATE_PERCENT = 1.0
+NEEDLE_CERTIFICATE_PERCENT = 1.0
+"""Standard uncertainties of capsule and needle valve, until a certificate of theirs is entered: assumed."""
+
+LINE_EXPANSION_PER_K = 2.2e-4
+"""Of water at 22 degC."""
+
+U_WARMING_K = 0.05
+"""What the fluid of a closed line may warm in the half of a record that counts: standard uncertainty, assumed."""
+
+SOURCE = "parameter of the qualification"
+
+
+def evaluate(run: Run) -> Evaluation:
+    """Judge the part that the run did."""
+    parts = {
+        "weights": _weights,
+        "flow": _flow,
+        "closed-line": _closed_line,
+        "leak": _leak,
+        "e-stop": _e_stop,
+        "relief": _relief,
+        "watchdog": _watchdog,
+    }
+    record = RigRecord(run, dict(run.station.get("rig_check") or {}))
+    return Evaluation(tuple(parts[str(run.params["part"])](record, run.params)))
+
+
+def _judged(name: str, title: str, unit: str, value: float, u: float, limits: Limits, dof: float = math.inf) -> Check:
+    fields = judge(value, u, dof, limits)
+    # Of the rig's fitness, so that a stop that was asked for does not take the verdict from it.
+    return Check(name=name, title=title, unit=unit, owner="rig", suitability=True, **fields)
+
+
+def _unmeasured(name: str, title: str, unit: str, note: str) -> Check:
+    return Check(name, title, None, unit, Verdict.NOT_MEASURED, "rig", suitability=True, note=note)
+
+
+def _within(half: float) -> Limits:
+    return Limits(-half, half, SOURCE)
+
+
+# ------------------------------------------------------------------------------------------------- weights and flows
+
+
+def _weights(record: RigRecord, params: Mapping[str, Any]) -> Iterator[Check]:
+    masses, _ = read_points(str(params["weights"]))
+    for number, mass_mg in enumerate(masses, 1):
+        name, title = f"weight-{number}", f"Balance error at {mass_mg / 1000.0:g} g"
+        try:
+            empty = [record.good("reference_mass", f"empty-{number}-{k}").values for k in (1, 2, 3)]
+            loaded = [record.good("reference_mass", f"loaded-{number}-{k}").values for k in (1, 2)]
+            found = balance_check.weighings(empty, loaded, mass_mg)
+        except RecordError as error:
+            yield _unmeasured(name, title, "mg", str(error))
+            continue
+        balance = record.balance
+        # Two weighings show too little of the scatter: what the station file says of it counts.
+        scatter = balance["repeatability_mg"] / math.sqrt(2.0)
+        u = math.hypot(float(params["weight_u_mg"]), scatter, balance["readability_mg"] / math.sqrt(12.0))
+        yield _judged(name, title, "mg", found.error_mg, u, _within(float(params["weight_error_mg"])))
+
+
+def _flow(record: RigRecord, params: Mapping[str, Any]) -> Iterator[Check]:
+    syringe = _syringe_u_percent(record)
+    has_sensor = record.run.has("flow")
+    try:
+        zero = _zero(record) if has_sensor else flow_check.Zero(0.0, 0.0)
+    except RecordError as error:
+        zero, has_sensor = flow_check.Zero(0.0, 0.0), False
+        yield _unmeasured("sensor-zero", "Flow sensor, zero", "uL/h", str(error))
+    for name in RATES:
+        rate = float(params[f"{name}_ul_per_h"])
+        titles = f"{name}-flow", f"Balance over syringe pump at {rate:g} uL/h"
+        try:
+            slope, u_slope = _gain_ul_per_h(record, name)
+        except RecordError as error:
+            yield _unmeasured(*titles, "%", str(error))
+            continue
+        u = math.hypot(100.0 * u_slope / rate, syringe)
+        limits = _within(float(params["flow_error_percent"]))
+        yield _judged(*titles, "%", 100.0 * (slope / rate - 1.0), u, limits)
+        if has_sensor:
+            flow = record.good("flow", f"gain-{name}").values
+            shown = math.fsum(flow.tolist()) / flow.size - zero.ul_per_h
+            u = math.hypot(100.0 * zero.u_ul_per_h / rate, syringe)
+            limits = _within(float(params["sensor_error_percent"]))
+            title = f"Flow sensor over syringe pump at {rate:g} uL/h"
+            yield _judged(f"{name}-sensor", title, "%", 100.0 * (shown / rate - 1.0), u, limits)
+    yield _bolus(record, params, syringe)
+
+
+def _zero(record: RigRecord) -> flow_check.Zero:
+    series = record.good("flow", "zero-flow")
+    return flow_check.zero(series.t, series.values)
+
+
+def _gain_ul_per_h(record: RigRecord, name: str) -> tuple[float, float]:
+    """Volume that the balance gained an hour, what the vessel lost added, and its standard uncertainty."""
+    mass = record.good("reference_mass", f"gain-{name}")
+    fit = line_check.straight_line(mass.t, mass.values)
+    collection = record.run.station["collection"]
+    hour_s = 3600.0
+    slope = fit.slope * hour_s + float(collection["evaporation_mg_per_h"])
+    drift = record.balance["drift_mg_per_day"] / 24.0 / math.sqrt(3.0)
+    walk = record.balance["zero_walk_mg"] * math.sqrt(1.2 * hour_s / float(mass.t[-1] - mass.t[0]))
+    u = math.hypot(fit.u_slope * hour_s, float(collection["evaporation_spread_mg_per_h"]), drift, walk)
+    return slope * record.ul_per_mg, u * record.ul_per_mg
+
+
+def _bolus(record: RigRecord, params: Mapping[str, Any], syringe_percent: float) -> Check:
+    name, title, unit = "bolus", f"Metered bolus of {float(params['bolus_ul']):g} uL by the balance", "%"
+    try:
+        before, after = (record.good("reference_mass", f"{when}-bolus") for when in ("before", "after"))
+    except RecordError as error:
+        return _unmeasured(name, title, unit, str(error))
+    hours = (float(after.t.mean()) - float(before.t.mean())) / 3600.0
+    collection, balance = record.run.station["collection"], record.balance
+    lost = float(collection["evaporation_mg_per_h"]) * hours
+    gained = record.mean("reference_mass", "after-bolus") - record.mean("reference_mass", "before-bolus") + lost
+    asked = float(params["bolus_ul"])
+    wandering = balance["zero_walk_mg"] * math.sqrt(max(hours, 0.0))
+    reading = math.sqrt(2.0) * balance["repeatability_mg"]
+    u_mg = math.hypot(reading, wandering, float(collection.get("meniscus_mg") or 0.0))
+    u = math.hypot(100.0 * u_mg * record.ul_per_mg / asked, syringe_percent)
+    off = 100.0 * (gained * record.ul_per_mg / asked - 1.0)
+    return _judged(name, title, unit, off, u, _within(float(params["bolus_error_percent"])))
+
+
+def _syringe_u_percent(record: RigRecord) -> float:
+    certificate = record.run.calibration(f"{record.run.roles['pusher'].partition('.')[0]}.infused")
+    return float(certificate.get("u_percent") or SYRINGE_U_PERCENT)
+
+
+# ----------------------------------------------------------------------------------------------------- closed line
+
+
+def _line(record: RigRecord, params: Mapping[str, Any]) -> tuple[line_check.Compliance, line_check.Leak]:
+    """Compliance of the closed line, and what it loses at the proof pressure.
+
+    Notes
+    -----
+    A line that loses g P takes Q - g P of the injection: with the slopes s_r of the ramp and s_d of the decay at the
+    mean pressures P_r and P_d, C = Q / (s_r - s_d P_r / P_d) and g = -C s_d / P_d.
+    """
+    ramp, decay = record.good("outlet_pressure", "ramp"), record.good("outlet_pressure", "decay")
+    begin, end = float(ramp.t[0]), float(ramp.t[-1])
+    used = ramp.within(begin + RAMP_FROM * (end - begin), end)
+    half = decay.within((float(decay.t[0]) + float(decay.t[-1])) / 2.0, float(decay.t[-1]) + 1.0)
+    up = line_check.straight_line(used.t, used.values)
+    down = line_check.straight_line(half.t, half.values)
+    slope = up.slope - down.slope * up.value / down.value
+    if slope <= 0.0:
+        raise RecordError("the pressure did not rise while the syringe pump pushed; the line is open or the pump idle")
+    rate = float(params["injection_ul_per_h"]) / 3600.0
+    found = rate / slope
+    relative = math.hypot(math.hypot(up.u_slope, down.u_slope) / slope, _syringe_u_percent(record) / 100.0)
+    at_proof = float(params["proof_kpa"]) / down.value
+    loss = -found * down.slope * 3600.0 * at_proof
+    volume = float(record.run.station["collection"]["dead_volume_ul"])
+    warmed = volume * LINE_EXPANSION_PER_K * U_WARMING_K / ((float(half.t[-1]) - float(half.t[0])) / 3600.0)
+    u_loss = math.hypot(found * down.u_slope * 3600.0 * at_proof, loss * relative, warmed)
+    return line_check.Compliance(found, found * relative), line_check.Leak(loss, u_loss, down.value)
+
+
+def _closed_line(record: RigRecord, params: Mapping[str, Any]) -> Iterator[Check]:
+    title = f"Loss of the closed line at {float(params['proof_kpa']):g} kPa"
+    try:
+        line, loss = _line(record, params)
+    except RecordError as error:
+        yield _unmeasured("closed-line", title, "uL/h", str(error))
+        return
+    limits = Limits(None, float(params["tight_ul_per_h"]), SOURCE)
+    yield _judged("closed-line", title, "uL/h", loss.ul_per_h, loss.u_ul_per_h, limits)
+    capsule = float(params["capsule_ul_per_kpa"])
+    if capsule > 0.0:
+        yield _capsule(record, params, line, capsule)
+
+
+def _capsule(record: RigRecord, params: Mapping[str, Any], line: line_check.Compliance, capsule: float) -> Check:
+    name, title, unit = "capsule", "Compliance of the capsule", "%"
+    try:
+        ramp = record.good("outlet_pressure", "capsule-ramp")
+        begin, end = float(ramp.t[0]), float(ramp.t[-1])
+        used = ramp.within(begin + RAMP_FROM * (end - begin), end)
+        rate, syringe = float(params["injection_ul_per_h"]), _syringe_u_percent(record)
+        both = line_check.compliance(used.t, used.values, rate, syringe)
+    except RecordError as error:
+        return _unmeasured(name, title, unit, str(error))
+    found = both.ul_per_kpa - line.ul_per_kpa
+    # Both injections are of one syringe pump: its error is the same share of the difference.
+    scatter = math.hypot(
+        math.sqrt(max(0.0, both.u_ul_per_kpa**2 - (both.ul_per_kpa * syringe / 100.0) ** 2)),
+        math.sqrt(max(0.0, line.u_ul_per_kpa**2 - (line.ul_per_kpa * syringe / 100.0) ** 2)),
+    )
+    u = math.hypot(100.0 * scatter / capsule, syringe, CAPSULE_CERTIFICATE_PERCENT)
+    limits = _within(float(params["capsule_error_percent"]))
+    return _judged(name, title, unit, 100.0 * (found / capsule - 1.0), u, limits)
+
+
+def _leak(record: RigRecord, params: Mapping[str, Any]) -> Iterator[Check]:
+    name, title, unit = "leak", f"Leak of the needle valve at {float(params['proof_kpa']):g} kPa", "%"
+    try:
+        _, loss = _line(record, params)
+    except RecordError as error:
+        yield _unmeasured(name, title, unit, str(error))
+        return
+    known = float(params["leak_ul_per_h"])
+    u = math.hypot(100.0 * loss.u_ul_per_h / known, NEEDLE_CERTIFICATE_PERCENT)
+    yield _judged(
+        name, title, unit, 100.0 * (loss.ul_per_h / known - 1.0), u, _within(float(params["leak_error_percent"]))
+    )
+
+
+# -------------------------------------------------------------------------------------------------------- the stops
+
+
+def _e_stop(record: RigRecord, params: Mapping[str, Any]) -> Iterator[Check]:
+    """The run has to be stopped by the emergency stop, in time, and every order of the safe state confirmed."""
+    run = record.run
+    wanted = str((run.station.get("protection") or {}).get("e_stop") or "e-stop")
+    trips = [event for event in run.records("interlock") if event.fields["name"] == wanted]
+    stopped = bool(trips) and run.status is Status.STOPPED_BY_INTERLOCK
+    title = "Emergency stop stops the run"
+    yield _judged("e-stop", title, "1", float(stopped), 0.0, Limits(1.0, None, SOURCE))
+    if not stopped:
+        return
+    trip = trips[0]
+    reaction = float(trip.fields["reaction_s"] or 0.0)
+    limits = Limits(None, float(params["reaction_s"]), SOURCE)
+    yield _judged("e-stop-reaction", "From the contact to the safe state", "s", reaction, 0.0, limits)
+    said = [event for event in run.records("confirm") if event.t >= trip.t]
+    open_ = [str(event.fields["what"]) for event in said if not event.fields["confirmed"]]
+    done = float(len(said) - len(open_)) if said else 0.0
+    check = _judged(
+        "e-stop-confirmed",
+        "Orders of the safe state confirmed",
+        "1",
+        done,
+        0.0,
+        Limits(max(1, len(said)), None, SOURCE),
+    )
+    yield check
+
+
+def _relief(record: RigRecord, params: Mapping[str, Any]) -> Iterator[Check]:
+    name, title, unit = "relief", "Relief valve opens", "kPa"
+    answer = record.run.answers.get("opens-at")
+    if answer is None:
+        yield _unmeasured(name, title, unit, "nobody entered where it opens")
+        return
+    stated = float(params["relief_kpa"])
+    half = stated * float(params["relief_error_percent"]) / 100.0
+    limits = Limits(stated - half, stated + half, SOURCE)
+    yield _judged(name, title, unit, float(answer), float(params["gauge_u_kpa"]), limits)
+
+
+def _watchdog(record: RigRecord, params: Mapping[str, Any]) -> Iterator[Check]:
+    title = "From a pulled plug to released valves"
+    answer = record.run.answers.get("falls-back-after")
+    if answer is None:
+        yield _unmeasured("watchdog", title, "s", "nobody entered the time")
+        return
+    limits = Limits(None, float(params["watchdog_s"]), SOURCE)
+    yield _judged("watchdog", title, "s", float(answer), float(params["stopwatch_u_s"]), limits)
+    safe = float(record.run.answers.get("all-safe") == "yes")
+    yield _judged("watchdog-safe", "Every valve on its safe side", "1", safe, 0.0, Limits(1.0, None, SOURCE))
