@@ -24,10 +24,10 @@ from typing import Any
 
 import numpy as np
 
+from bench.qualify.bounds import least_share
 from bench.request import Request
 from bench.session import conduct
 from bench.station import OpenStation, station_path
-from benchmarks.detection import least_share
 from data.checks import Check, Verdict
 from data.run import Run
 from protocols.analysis.bolus import block_jumps

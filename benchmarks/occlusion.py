@@ -23,10 +23,10 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.qualify.bounds import least_share
 from bench.request import Override, Request
 from bench.session import conduct
 from bench.station import OpenStation, station_path
-from benchmarks.detection import least_share
 from data.checks import Check, Evaluation, Verdict
 from data.run import Run
 from instruments.simulation.properties import water_density

@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from bench.qualify.bounds import least_share
 from bench.request import Request
 from bench.session import conduct
 from bench.station import OpenStation, station_path
-from benchmarks.detection import least_share
 from data.checks import Verdict
 
 LESS_OFTEN = (
