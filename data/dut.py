@@ -93,6 +93,14 @@ class OcclusionLimits(Stated):
 
 
 class AccuracyLimits(Stated):
+class AlarmLimit(Stated):
+    """How far the true content of the reservoir may be from the declared one when the low-reservoir alarm sounds."""
+
+    within_ul: VolumeUl = Field(alias="within", gt=0.0, examples=["1 mL"])
+    source: str = Field(min_length=1)
+    revision: str = Field(min_length=1)
+
+
     """Declared limits, one per quantity; what is left out is reported and not judged."""
 
     mean: PercentLimit | None = None
@@ -103,6 +111,10 @@ class AccuracyLimits(Stated):
     occlusion: OcclusionLimits | None = None
     refill: RefillLimits | None = None
 
+    back_pressure: PercentLimit | None = Field(None, alias="back-pressure")
+    temperature: PercentLimit | None = None
+    reservoir_level: PercentLimit | None = Field(None, alias="reservoir-level")
+    low_reservoir: AlarmLimit | None = Field(None, alias="low-reservoir")
 
 class DutModel(Stated):
     """Model file of a pump (docs/reference/dut-files.md)."""

@@ -29,6 +29,7 @@ _DIMENSIONS: dict[str, DimensionName] = {
     "_mm_per_s": "velocity",
     "_percent": "percent",
     "_degc": "temperature",
+    "_k": "temperature-difference",
     "_kpa": "pressure",
     "_ul": "volume",
     "_mg": "mass",

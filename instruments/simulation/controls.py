@@ -33,6 +33,7 @@ class Controls:
     pusher_ul_per_h: Timeline
     port_vent_is_open: Timeline
     needle_mm: Track
+    filled_ul: Timeline
     e_stop: Timeline
     catheter_is_off: Timeline
     bend_mm: Timeline

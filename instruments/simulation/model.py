@@ -124,9 +124,11 @@ class Model:
     def advance(self, chunk: int, state: PlantState) -> tuple[Columns, PlantState]:
         """Compute one chunk."""
         k0 = chunk * CHUNK
-        fill_ul = self.draws["reservoir.fill_ul"]
+        # What goes in by hand acts on the flow from the next chunk on, as all that is slow.
+        by_hand_ul = self.controls.filled_ul.over(k0 - 1, k0 + CHUNK)
+        fill_ul = self.draws["reservoir.fill_ul"] + by_hand_ul
         env, environment = self._environment.advance(state.environment, chunk)
-        left_ul = fill_ul - state.line.pump_ul + state.refill.refilled_ul - state.septum.leak_ul
+        left_ul = float(fill_ul[0]) - state.line.pump_ul + state.refill.refilled_ul - state.septum.leak_ul
         around = PumpSurroundings(env, left_ul, state.line.p1_kpa)
         supply, drive = self._drive.advance(state.drive, k0, around)
         plunger = self._syringe.plunger_ul(k0, env)
@@ -145,7 +147,7 @@ class Model:
         reservoir_kpa = self.reservoir.pressure_kpa(reservoir_ul, env.bath_degc, env.pressure_kpa)
         leak, septum = self._septum.advance(state.septum, k0, punctures, reservoir_kpa)
         reservoir_ul = reservoir_ul - (leak.leak_ul - state.septum.leak_ul)
-        gained_ul = np.diff(port.refilled_ul) - np.diff(path.pump_ul) - np.diff(leak.leak_ul)
+        gained_ul = np.diff(by_hand_ul) + np.diff(port.refilled_ul) - np.diff(path.pump_ul) - np.diff(leak.leak_ul)
         pump_mg = running_sum(gained_ul * (self.fluid.density_kg_per_m3(env.bath_degc[1:]) * 1e-3), state.pump_mg)
         back_kpa = self.controls.back_pressure_kpa.over(k0 - 1, k0 + CHUNK)
         height_mm = self.controls.transducer_height_mm.over(k0 - 1, k0 + CHUNK)

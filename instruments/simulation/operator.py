@@ -62,6 +62,7 @@ GRADUATION_ERROR_UL = 200.0
 
 WORK_S = {
     "change-vessel": 40.0,
+    "fill-reservoir": 300.0,
     "program-pump": 60.0,
     "measure-height": 20.0,
     "weigh-syringe": 30.0,
@@ -78,6 +79,10 @@ WORK_S = {
 
 ACTS = 0.6
 """Share of the time to the answer after which the plant feels what was done."""
+
+BODY_DEGC = 37.0
+FILLING_SD_UL = 15.0
+"""Standard deviation of a filling by the difference of a syringe's weight, with what stays in the needle."""
 
 VESSEL_SPREAD_MG = 50.0
 """Standard deviation of the mass of a vessel of the same kind."""
@@ -105,9 +110,11 @@ class SimulatedOperator:
         self._reaction_s = reaction_s
         self._spread = spread
         self._asked = 0
+        self._filled_ul = 0.0
         self._programmer = Programmer(plant.pump)
         self._actions: dict[str, Callable[[Details, float], Value]] = {
             "change-vessel": self._change_vessel,
+            "fill-reservoir": self._fill_reservoir,
             "program-pump": self._programmer.program,
             "start-pump": self._programmer.start,
             "stop-pump": self._programmer.stop,
@@ -242,6 +249,17 @@ class SimulatedOperator:
         self._write("pan_mg", VESSEL_SPREAD_MG * z - caught, t + 10.0)
         self._write("taken_mg", caught, t + 10.0)
         return DONE
+
+    def _fill_reservoir(self, details: Details, t: float) -> Value:
+        """Empty the reservoir and fill it from a weighed syringe; answers the volume at 20 degC by weight."""
+        shown_ul = round(number(details, "volume_ul"))
+        z = float(self._noise.normals("operator's filling", self._asked, 1)[0])
+        swells = self._plant.density_kg_per_m3(20.0) / self._plant.density_kg_per_m3(BODY_DEGC)
+        holds_ul = (shown_ul + FILLING_SD_UL * z) * swells
+        there_ul = self._plant.truth["reservoir_volume_ul"].at(t)
+        self._filled_ul += holds_ul - there_ul
+        self._write("filled_ul", self._filled_ul, t)
+        return float(shown_ul)
 
     def _write(self, name: str, value: float, t: float) -> None:
         actuator = self._plant.actuators[name]

@@ -281,6 +281,7 @@ class Plant:
             "weight_mg": setting(controls.weight_mg),
             "door_open": switch(controls.door_is_open),
             "needle_mm": PlantMover(self, controls.needle_mm),
+            "filled_ul": setting(controls.filled_ul),
             "e_stop": switch(controls.e_stop),
             "catheter_is_off": switch(controls.catheter_is_off),
             "bend_mm": setting(controls.bend_mm),
