@@ -133,7 +133,7 @@ class Matrix:
             "complete": self.complete,
             "holds": self.holds,
             "confidence": 0.95,
-            "seeds": list(self.plan.seeds),
+            "seeds": self.plan.seeds,
             "stations": dict(self.plan.stations),
             "plan": self.plan.digest,
             "code": self.code,
@@ -186,10 +186,10 @@ def matrix_of(plan: Plan, done: Mapping[tuple[str, int], Said], *, code: str, ma
     lines, pumps = [], []
     for row in plan.rows:
         if row.expected == "right":
-            pumps += [done[row.key, seed] for seed in range(1, plan.pumps + 1) if (row.key, seed) in done]
+            pumps += [done[row.key, seed] for seed in range(1, row.seeds + 1) if (row.key, seed) in done]
         else:
-            trials = [done[row.key, seed] for seed in plan.seeds if (row.key, seed) in done]
-            lines.append(Line(row, len(plan.seeds), trials))
+            trials = [done[row.key, seed] for seed in range(1, row.seeds + 1) if (row.key, seed) in done]
+            lines.append(Line(row, row.seeds, trials))
     return Matrix(
         plan, tuple(lines), tuple(drawn.count(pumps)) if pumps else (), len(pumps), code, made_at, _software()
     )

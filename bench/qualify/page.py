@@ -69,7 +69,7 @@ def _head(matrix: Matrix, title: str) -> str:
     sign = "✓" if good else "✗" if not matrix.holds else "…"
     return (
         f"<h1>{title}</h1>\n"
-        f'<p class="soft">{form}, {words.some(len(matrix.plan.seeds), "seed")}, {escape(matrix.made_at)}</p>\n'
+        f'<p class="soft">{form}, {words.some(matrix.plan.seeds, "seed")}, {escape(matrix.made_at)}</p>\n'
         f'<p class="verdict{"" if matrix.holds else " bad"}">{sign} {escape(words.summary(matrix))}.</p>\n'
         f"<p>{escape(INTRODUCTION)}</p>"
     )
@@ -182,7 +182,7 @@ def _reasons(heading: str, what: str, reasons: Iterable[tuple[str, str]]) -> str
 
 
 def _identity(matrix: Matrix) -> str:
-    facts = [("made at", matrix.made_at), ("seeds", f"{matrix.plan.seeds[0]} to {matrix.plan.seeds[-1]}")]
+    facts = [("made at", matrix.made_at), ("seeds", f"1 to {matrix.plan.seeds}")]
     facts += [(f"station {name}", f"sha256 {digest}") for name, digest in matrix.plan.stations.items()]
     facts += [("plan", f"sha256 {matrix.plan.digest}"), ("code", f"sha256 {matrix.code}")]
     facts += list(matrix.software.items())

@@ -57,6 +57,7 @@ class Forms(Stated):
 
     dut: str | None = None
     full: tuple[Form, ...] = (Form(name="full"),)
+    quick_seeds: int = Field(QUICK_SEEDS, ge=1)
     pumps: bool = False
 
 
@@ -74,6 +75,7 @@ class Row:
     faults : as ``--fault`` takes them, the row's own first.
     checks : any one of them has to find it.
     at_s : when it begins, from the start of the run.
+    seeds : how many trials it gets, with the seeds from 1 on.
     rig_check : settings of the rig check on which the run relies; None where the station demands none.
     """
 
@@ -83,6 +85,7 @@ class Row:
     settings: Mapping[str, str]
     dut: str | None
     expected: Expected
+    seeds: int
     fault: str = ""
     owner: str = ""
     severity: float | None = None
@@ -129,8 +132,6 @@ class Plan:
     """
 
     quick: bool
-    seeds: tuple[int, ...]
-    pumps: int
     rows: tuple[Row, ...]
     left_out: tuple[LeftOut, ...]
     stations: Mapping[str, str]
@@ -138,17 +139,24 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over rows, seeds and stations."""
-        said = [self.seeds, self.pumps, sorted(self.stations.items()), [asdict(row) for row in self.rows]]
+        """SHA-256 over rows and stations."""
+        said = [sorted(self.stations.items()), [asdict(row) for row in self.rows]]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
     def trials(self) -> Iterator[tuple[Row, int]]:
         """Row and seed of each run: every row once before any of them again, so that early figures say something."""
-        most = max(max(self.seeds, default=0), self.pumps)
-        for seed in range(1, most + 1):
-            for row in self.rows:
-                if seed <= self.pumps if row.expected == "right" else seed in self.seeds:
-                    yield row, seed
+        for seed in range(1, max(row.seeds for row in self.rows) + 1):
+            yield from ((row, seed) for row in self.rows if seed <= row.seeds)
+
+    @property
+    def seeds(self) -> int:
+        """Seeds of the rows that get the most, drawn pumps aside."""
+        return max((row.seeds for row in self.rows if row.expected != "right"), default=0)
+
+    @property
+    def pumps(self) -> int:
+        """How many pumps are drawn around their limit."""
+        return sum(row.seeds for row in self.rows if row.expected == "right")
 
 
 def build_plan(
@@ -178,12 +186,51 @@ def build_plan(
     chosen = _known("--fault", faults, list(table))
     loaded = [(given, load_station(given)) for given in stations]
     _simulated(loaded)
+    rows, left = _all_rows(table, wanted, chosen, loaded, _Length(quick, seeds, 0 if chosen else pumps))
+    if not rows:
+        why = "; ".join(f"{each.protocol}: {each.why}" for each in left)
+        raise RequestError(f"nothing is left to run ({why}); give another --station, --protocol or --fault")
+    used = {row.station for row in rows}
+    hashes = {
+        given: hashlib.sha256(station_path(given).read_bytes()).hexdigest() for given, _ in loaded if given in used
+    }
+    unseen = {name: fault.unseen for name, fault in table.items() if fault.unseen}
+    return Plan(quick, tuple(rows), tuple(left), hashes, unseen)
+
+
+@dataclass(frozen=True, slots=True)
+class _Length:
+    """How much is asked for; None where what is usual holds."""
+
+    quick: bool
+    seeds: int | None
+    pumps: int | None
+
+    def of_row(self, forms: Forms) -> int:
+        """Seeds of a row."""
+        if self.seeds is not None:
+            return self.seeds
+        return forms.quick_seeds if self.quick else FULL_SEEDS
+
+    def of_pumps(self) -> int:
+        """Drawn pumps."""
+        usual = QUICK_PUMPS if self.quick else FULL_PUMPS
+        return usual if self.pumps is None else self.pumps
+
+
+def _all_rows(
+    table: Mapping[str, ClaimedFault],
+    wanted: Sequence[str],
+    chosen: Sequence[str],
+    loaded: Sequence[tuple[str, Station]],
+    length: _Length,
+) -> tuple[list[Row], list[LeftOut]]:
+    """Rows of every protocol that is wanted, and the protocols that are left out."""
     forms = read_toml(FORMS, _FormsFile).root
     claimed = {each for fault in table.values() for each in fault.protocols()}
     rows: list[Row] = []
-    left = [
-        LeftOut(name, "it claims faults, but is not installed") for name in sorted(claimed - set(procedure_names()))
-    ]
+    missing = sorted(claimed - set(procedure_names()))
+    left = [LeftOut(name, "it claims faults, but is not installed") for name in missing]
     for name in wanted or procedure_names():
         kind, stated = load_procedure(name), forms.get(name, Forms())
         if name not in claimed:
@@ -193,21 +240,10 @@ def build_plan(
         if isinstance(on, str):
             left.append(LeftOut(name, on))
             continue
-        rows += _rows(kind, stated, on, loaded, {each: table[each] for each in chosen or table}, quick=quick)
-    if not rows:
-        why = "; ".join(f"{each.protocol}: {each.why}" for each in left)
-        raise RequestError(f"nothing is left to run ({why}); give another --station, --protocol or --fault")
-    drawn = (QUICK_PUMPS if quick else FULL_PUMPS) if pumps is None else pumps
-    if not drawn or chosen:
-        rows = [row for row in rows if row.expected != "right"]
-    count = (QUICK_SEEDS if quick else FULL_SEEDS) if seeds is None else seeds
-    used = {row.station for row in rows}
-    hashes = {
-        given: hashlib.sha256(station_path(given).read_bytes()).hexdigest() for given, _ in loaded if given in used
-    }
-    unseen = {name: fault.unseen for name, fault in table.items() if fault.unseen}
-    drawn = drawn if any(row.expected == "right" for row in rows) else 0
-    return Plan(quick, tuple(range(1, count + 1)), drawn, tuple(rows), tuple(left), hashes, unseen)
+        found = list(_rows(kind, stated, on, {each: table[each] for each in chosen or table}, length))
+        if not chosen or any(row.fault for row in found):
+            rows += found
+    return rows, left
 
 
 def _known(option: str, given: Sequence[str], there: Sequence[str]) -> list[str]:
@@ -247,18 +283,16 @@ def _rows(
     kind: type[Procedure],
     forms: Forms,
     on: tuple[str, Station],
-    loaded: Sequence[tuple[str, Station]],
     table: Mapping[str, ClaimedFault],
-    *,
-    quick: bool,
+    length: _Length,
 ) -> Iterator[Row]:
     """Sound pump, claimed faults and drawn pumps of one protocol."""
     given, station = on
     short = Form(name=SHORT, settings=dict(kind.qualification))
     rig = load_procedure("rig-check")
     demanded = kind.relies_on_rig_check and station.rig_check is not None and station.rig_check.demanded
-    relied = (dict(rig.qualification) if quick else {}) if demanded else None
-    for number, form in enumerate([short] if quick else forms.full):
+    relied = (dict(rig.qualification) if length.quick else {}) if demanded else None
+    for number, form in enumerate([short] if length.quick else forms.full):
         common: dict[str, Any] = {
             "protocol": kind.name,
             "form": form.name,
@@ -266,13 +300,14 @@ def _rows(
             "dut": forms.dut,
             "rig_check": relied,
         }
-        yield Row(**common, settings=form.settings, expected="sound")
+        seeds = length.of_row(forms)
+        yield Row(**common, settings=form.settings, expected="sound", seeds=seeds)
         for name, fault in table.items():
             for trial in fault.tried(kind.name):
                 if not trial.forms or form.name in trial.forms:
-                    yield _row(common, form, kind, name, fault, trial, given)
-        if forms.pumps and number == 0:
-            yield Row(**common, settings=form.settings, expected="right")
+                    yield _row({**common, "seeds": seeds}, form, kind, name, fault, trial, given)
+        if forms.pumps and number == 0 and length.of_pumps():
+            yield Row(**common, settings=form.settings, expected="right", seeds=length.of_pumps())
 
 
 def _row(

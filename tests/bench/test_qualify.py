@@ -80,7 +80,7 @@ def test_every_fault_of_the_plant_is_claimed_tried_or_said_to_be_unseen() -> Non
 
 def test_every_trial_of_the_full_matrix_has_a_moment_a_severity_and_a_station() -> None:
     plan = build_plan(SHIPPED, quick=False)
-    assert len(list(plan.trials())) == len(plan.seeds) * sum(r.expected != "right" for r in plan.rows) + plan.pumps
+    assert len(list(plan.trials())) == plan.seeds * sum(r.expected != "right" for r in plan.rows) + plan.pumps
     leak = [row for row in plan.rows if row.fault == "leak" and row.checks == ("ratio-steady",)]
     assert {row.form: row.severity for row in leak} == {"1 mL/day": 0.10, "0.1 mL/day": 0.15, "0.048 mL/day": 0.30}
     assert {row.at_s for row in leak} == {(24.0 + 12.5) * 3600.0}
@@ -151,7 +151,7 @@ def test_a_missing_table_of_faults_is_told(monkeypatch: pytest.MonkeyPatch) -> N
 
 # ------------------------------------------------------------------------------------------- what a run is held to
 
-SOUND = Row("flow-accuracy", "short", "sim", {}, None, "sound")
+SOUND = Row("flow-accuracy", "short", "sim", {}, None, "sound", 1)
 LEAK = replace(SOUND, expected="found", fault="leak", owner="catheter", checks=("ratio",))
 DRY = replace(LEAK, fault="dry-evaporation-trap", owner="rig", checks=("evaporation",))
 SLOW = replace(LEAK, fault="under-delivery", owner="dut", checks=("mean",))
