@@ -19,7 +19,7 @@ from data.schedule import Schedule
 from instruments.clock import Clock
 from instruments.instrument import Buffered
 from protocols.procedure import Measures, Procedure
-from protocols.steps import Program, StartDelivery, StopDelivery
+from protocols.steps import Phase, Program, StartDelivery, StopDelivery
 
 __all__ = ["LATCHED", "OVERRIDABLE", "Finding", "PreflightError", "findings", "insist"]
 
@@ -51,6 +51,7 @@ class _Asked:
     roles: Mapping[str, str]
     dut: Mapping[str, Any]
     fluid: Mapping[str, Any]
+    catheter: Mapping[str, Any]
     out: Path
     start: datetime
     duration_s: float
@@ -106,11 +107,25 @@ def findings(
     """Everything that can be known before the run."""
     duration_s = sum(step.most_s for step in procedure.steps())
     start = clock.utc(clock.now())
-    asked = _Asked(procedure, opened, roles, articles["dut"], articles["fluid"], out, start, duration_s)
+    asked = _Asked(
+        procedure, opened, roles, articles["dut"], articles["fluid"], articles["catheter"], out, start, duration_s
+    )
     beyond = list(_rates(asked))
     if beyond:
         return beyond  # what else is wrong with such a rate follows from it
-    checks = (_roles, _calibrations, _interlocks, _fluid, _pump, _limits, _collection, _closed_line, _sensor, _disk)
+    checks = (
+        _roles,
+        _calibrations,
+        _interlocks,
+        _fluid,
+        _pump,
+        _limits,
+        _collection,
+        _closed_line,
+        _access_port,
+        _sensor,
+        _disk,
+    )
     found = [finding for check in checks for finding in check(asked)]
     interlocks = [*opened.interlocks, *procedure.interlocks()]
     found += safeguards(Bench(opened, roles, [*procedure.steps(), *procedure.teardown()], interlocks))
@@ -292,6 +307,24 @@ def _closed_line(asked: _Asked) -> Iterator[Finding]:
         yield Finding(
             "closed-line", "blocks", f"{path}: {text}, which alone raises the pressure of a closed line; {advice}"
         )
+
+
+def _access_port(asked: _Asked) -> Iterator[Finding]:
+    """What pushes through a catheter is too large to burst it, and the plan stays within what the catheter holds."""
+    smallest_ul, path = asked.procedure.smallest_syringe_ul, asked.opened.path
+    if smallest_ul is None:
+        return
+    name = asked.roles.get("pusher", "").partition(".")[0]
+    held_ul = getattr(asked.opened.instruments[name].settings, "volume_ul", None) if name else None
+    if held_ul is not None and held_ul < smallest_ul:
+        text = f"its syringe holds {held_ul / 1000:g} mL, and one of less than {smallest_ul / 1000:g} mL"
+        advice = "put in a larger one and state its diameter and volume"
+        yield Finding("syringe", "blocks", f'{path}: instrument "{name}": {text} can burst a catheter; {advice}')
+    proof_kpa = asked.catheter.get("proof_kpa")
+    planned = [step.until.value for step in asked.procedure.steps() if isinstance(step, Phase) and step.until]
+    if proof_kpa is not None and max(planned, default=0.0) > proof_kpa:
+        text = f"the plan goes up to {max(planned):g} kPa, but it holds {proof_kpa:g} kPa"
+        yield Finding("proof", "blocks", f"catheter {asked.catheter['model']}: {text}; choose a lower proof")
 
 
 def _sensor(asked: _Asked) -> Iterator[Finding]:

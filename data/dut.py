@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, StrictBool, StrictInt, computed_field, model_validator
 
+from data.catheter_limits import CatheterLimits
 from data.quantity_fields import (
     ClockPpm,
     ConcentrationUgPerMl,
@@ -92,7 +93,6 @@ class OcclusionLimits(Stated):
     revision: str = Field(min_length=1)
 
 
-class AccuracyLimits(Stated):
 class AlarmLimit(Stated):
     """How far the true content of the reservoir may be from the declared one when the low-reservoir alarm sounds."""
 
@@ -101,6 +101,7 @@ class AlarmLimit(Stated):
     revision: str = Field(min_length=1)
 
 
+class AccuracyLimits(Stated):
     """Declared limits, one per quantity; what is left out is reported and not judged."""
 
     mean: PercentLimit | None = None
@@ -110,11 +111,11 @@ class AlarmLimit(Stated):
     trumpet: tuple[TrumpetLimit, ...] = ()
     occlusion: OcclusionLimits | None = None
     refill: RefillLimits | None = None
-
     back_pressure: PercentLimit | None = Field(None, alias="back-pressure")
     temperature: PercentLimit | None = None
     reservoir_level: PercentLimit | None = Field(None, alias="reservoir-level")
     low_reservoir: AlarmLimit | None = Field(None, alias="low-reservoir")
+
 
 class DutModel(Stated):
     """Model file of a pump (docs/reference/dut-files.md)."""
@@ -222,6 +223,8 @@ class Catheter(Stated):
     bore_mm: LengthMm = Field(alias="bore", examples=["0.53 mm"])
     outer_diameter_mm: LengthMm | None = Field(None, alias="outer_diameter", examples=["1.2 mm"])
     connector: str = ""
+    proof_kpa: PressureKpa | None = Field(None, alias="proof_pressure", gt=0.0, examples=["150 kPa"])
+    limits: CatheterLimits = CatheterLimits()
 
     @property
     def length_mm(self) -> float:

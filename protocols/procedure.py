@@ -151,6 +151,8 @@ class Procedure:
     """Whether what it concludes stands on a rig that was checked; not so where it checks the rig itself."""
     largest_swept_ul: ClassVar[float | None] = None
     """The most that the outlet valve may push into the line as it closes; None where it does not matter."""
+    smallest_syringe_ul: ClassVar[float | None] = None
+    """The smallest syringe that may push into a catheter; None where nothing is pushed through one."""
     qualification: ClassVar[Mapping[str, str]] = {}
     """Parameters of the shortest form that its own uncertainty allows, as people type them."""
 

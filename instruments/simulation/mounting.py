@@ -24,8 +24,8 @@ COLLAPSE = 30.0
 DISCONNECTED = 1000.0
 """Conductance of an open connector over that of the catheter."""
 
-BRIDGE_KPA_S_PER_UL = 1.0e-3
-"""Resistance of the short wide tube that stands in the catheter's place, and the share of creep of steel."""
+BRIDGE_KPA_S_PER_UL = 1.0e-4
+"""Resistance of the short wide tube that stands in the catheter's place: 2 mm of bore."""
 
 RIGID = 1.0e-3
 """What is left of a compliance where steel stands in for silicone."""

@@ -40,7 +40,7 @@ def test_a_bridge_leaves_the_line_alone_whatever_ails_the_catheter(forced):
     ill = (("kink", 1000.0, 0.0), ("occlusion", 1.0, 0.0), ("catheter-leak", 500.0, 0.0), ("leak", 0.5, 0.0))
     plant = forced(faults=ill)
     plant.actuators["catheter_is_off"].write(1.0, 0.0)
-    assert drop(plant) == pytest.approx((0.1 + 0.001) * FORCED_UL_PER_S * WARMER, rel=2e-3)
+    assert drop(plant) == pytest.approx((0.1 + 0.0001) * FORCED_UL_PER_S * WARMER, rel=2e-3)
     pushed = plant.truth["inflow_volume_ul"].at(60.0)
     assert plant.truth["vessel_volume_ul"].at(60.0) == pytest.approx(pushed, rel=2e-3)
 

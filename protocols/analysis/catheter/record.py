@@ -1,0 +1,242 @@
+"""What a catheter run recorded, as its parts read it: pressures, masses, counts of the syringe, the fluid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from data.run import Run
+from data.samples import FloatArray, Quality
+from protocols.analysis import gravimetry
+from protocols.analysis.grid import RecordError
+from protocols.analysis.occlusion.rise import thinned
+from protocols.analysis.rig import RecordError as RigRecordError
+from protocols.analysis.rig.record import RigRecord
+
+HOUR_S = 3600.0
+MOST_SAMPLES = 2000
+BODY_DEGC = 37.0
+
+UNCERTIFIED_GAIN_PERCENT = 0.25
+SYRINGE_U_PERCENT = 0.5
+"""As for an occlusion, where a certificate says nothing."""
+
+EXPANSION_PER_K = 2.2e-4
+"""Of water at 22 degC."""
+
+AROUND_S = 90.0
+"""A temperature at a moment is the mean from so long before to so long after."""
+
+AIR_K, LATE_K = 0.04, 0.08
+"""Standard uncertainty of a change of the line's temperature: by a sensor in the air around it, whose last digit is
+0.1 K, and by one at the vessel, which follows the air late."""
+
+LAGS = 0.3
+"""The same as a share of the change: fluid in a thin tube follows the air within minutes."""
+
+EDGE_S = (1.0, 2.0)
+"""Left out at the begin and end of a forced flow: stamps of instruments and steps are a second apart."""
+
+FLOWS = ("slow", "middle", "fast")
+
+
+@dataclass(frozen=True)
+class CatheterRecord:
+    """The run; what it does not hold raises `RecordError`."""
+
+    run: Run
+
+    @cached_property
+    def rig(self) -> RigRecord:
+        """Its channels."""
+        return RigRecord(self.run, {})
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """Parameters of the procedure."""
+        return self.run.params
+
+    @property
+    def limits(self) -> Mapping[str, Any]:
+        """What the catheter's file declares."""
+        return dict(self.run.catheter.get("limits") or {})
+
+    @cached_property
+    def phases(self) -> dict[str, tuple[float, float]]:
+        """Begin and end of each phase."""
+        return {phase.name: (phase.t0, phase.t1) for phase in self.run.phases}
+
+    @property
+    def rates_ul_per_h(self) -> dict[str, float]:
+        """The forced flows."""
+        return {name: float(self.params[f"{name}_ul_per_h"]) for name in FLOWS}
+
+    def span(self, name: str) -> tuple[float, float]:
+        """Begin and end of a phase; raises RecordError where it never came."""
+        if name not in self.phases:
+            raise RecordError(f'the run ended before phase "{name}"')
+        return self.phases[name]
+
+    # -- pressure
+
+    def pressure(self, from_s: float, to_s: float) -> tuple[FloatArray, FloatArray]:
+        """Times and outlet pressures of a stretch, at most `MOST_SAMPLES` of them."""
+        try:
+            found = self.rig.good("outlet_pressure", (from_s, to_s))
+        except RigRecordError as error:
+            raise RecordError(str(error)) from None
+        return thinned(found.t, found.values, MOST_SAMPLES)
+
+    def mean_kpa(self, role: str, span: tuple[float, float]) -> tuple[float, float]:
+        """Mean of a pressure over a stretch, and its standard uncertainty from the scatter."""
+        try:
+            values = self.rig.good(role, span).values
+        except RigRecordError as error:
+            raise RecordError(str(error)) from None
+        if values.size < 5:
+            raise RecordError(f'"{role}" gave {values.size} good samples from {span[0]:.0f} s to {span[1]:.0f} s')
+        mean = math.fsum(values.tolist()) / values.size
+        square = math.fsum(((values - mean) ** 2).tolist()) / (values.size - 1)
+        return mean, math.sqrt(square / values.size)
+
+    @property
+    def u_gain(self) -> float:
+        """Relative standard uncertainty of the outlet transducer's gain."""
+        return float(self.run.calibration("outlet_pressure").get("u_percent") or UNCERTIFIED_GAIN_PERCENT) / 100.0
+
+    @property
+    def u_syringe(self) -> float:
+        """Relative standard uncertainty of what the syringe pump moves, by its certificate."""
+        name = self.run.roles["pusher"].partition(".")[0]
+        return float(self.run.calibration(f"{name}.infused").get("u_percent") or SYRINGE_U_PERCENT) / 100.0
+
+    # -- volume
+
+    @cached_property
+    def bath_degc(self) -> float:
+        """Temperature of the catheter; body temperature where no bath is measured."""
+        return self.rig.usual("bath_temperature", (0.0, self.run.end_s), BODY_DEGC)
+
+    @cached_property
+    def fluid_mg_per_ul(self) -> float:
+        """Density of the fluid at 20 degC, as water changes with temperature."""
+        fluid, water = self.run.fluid, gravimetry.water_density_mg_per_ul
+        stated = fluid.get("density_g_per_ml")
+        if stated is None:
+            return water(gravimetry.REFERENCE_TEMPERATURE_DEGC)
+        return (
+            float(stated) * water(gravimetry.REFERENCE_TEMPERATURE_DEGC) / water(float(fluid["density_temperature_c"]))
+        )
+
+    @cached_property
+    def ul_per_mg(self) -> float:
+        """Volume at 20 degC of one milligram on the balance, buoyancy and immersed tube included."""
+        collection = self.run.station["collection"]
+        immersion = gravimetry.immersion_factor(collection["tube_diameter_mm"], collection["vessel_diameter_mm"])
+        room = self.rig.usual("room_temperature", (0.0, self.run.end_s), 20.0)
+        hpa = 10.0 * self.rig.usual("ambient_pressure", (0.0, self.run.end_s), 101.325)
+        humidity = self.rig.usual("humidity", (0.0, self.run.end_s), 50.0)
+        air = gravimetry.air_density_mg_per_ul(room, hpa, humidity)
+        return gravimetry.volume_ul(1.0, 0.0, self.fluid_mg_per_ul, air, immersion)
+
+    @cached_property
+    def swelling(self) -> float:
+        """Volume in the catheter over that at 20 degC."""
+        water = gravimetry.water_density_mg_per_ul
+        return water(gravimetry.REFERENCE_TEMPERATURE_DEGC) / water(self.bath_degc)
+
+    def mass(self, span: tuple[float, float]) -> tuple[FloatArray, FloatArray]:
+        """Times and readings of the balance in a stretch."""
+        try:
+            found = self.rig.good("reference_mass", span)
+        except RigRecordError as error:
+            raise RecordError(str(error)) from None
+        return found.t, found.values
+
+    def level_mg(self, span: tuple[float, float]) -> float:
+        """Mean reading of the balance over a stretch."""
+        values = self.mass(span)[1]
+        if values.size < 5:
+            raise RecordError(f"the balance gave {values.size} good readings from {span[0]:.0f} s to {span[1]:.0f} s")
+        return math.fsum(values.tolist()) / values.size
+
+    @property
+    def u_level_mg(self) -> float:
+        """Standard uncertainty of a difference of two levels: the meniscus at the tube, twice, and the readings."""
+        balance = self.rig.balance
+        meniscus = float(self.run.station["collection"]["meniscus_mg"]) / math.sqrt(3.0)
+        return math.sqrt(2.0) * math.hypot(meniscus, balance["repeatability_mg"] / 2.0)
+
+    def counted_ul(self, key: str) -> tuple[float, float]:
+        """What the syringe pump had counted at a read-out, and when it said so."""
+        found = [event.fields for event in self.run.records("syringe") if event.fields["key"] == key]
+        if not found:
+            raise RecordError(f'the run ended before the syringe was read for "{key}"')
+        return float(found[-1]["infused_ul"]), float(found[-1]["answered_s"])
+
+    def warming_ul(self, from_s: float, to_s: float) -> tuple[float, float]:
+        """Volume by which the fluid in the line swells in a stretch, and the standard uncertainty of that."""
+        per_k = float(self.run.station["collection"]["dead_volume_ul"]) * EXPANSION_PER_K
+        near = self.run.has("line_temperature")
+        role = "line_temperature" if near else "room_temperature"
+        try:
+            ends = [self.rig.mean(role, (t - AROUND_S, t + AROUND_S)) for t in (from_s, to_s)]
+        except (RigRecordError, KeyError):
+            return 0.0, per_k * LATE_K * 2.0
+        change = ends[1] - ends[0]
+        return per_k * change, per_k * math.hypot(AIR_K if near else LATE_K, LAGS * change)
+
+    # -- air
+
+    def air_s(self, from_s: float, to_s: float) -> list[tuple[float, float]]:
+        """Stretches in which the flow sensor was in air, by its own flag."""
+        if not self.run.has("flow"):
+            return []
+        series = self.run.series("flow").within(from_s, to_s)
+        flagged = (series.quality & int(Quality.AIR)) != 0
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], flagged, [False]]).astype(np.int8)))
+        last = series.t.size - 1
+        return [(float(series.t[a]), float(series.t[min(b, last)])) for a, b in edges.reshape(-1, 2).tolist()]
+
+    # -- what follows from the catheter's file
+
+    @property
+    def length_mm(self) -> float:
+        """Length in use."""
+        return float(self.run.catheter["length_supplied_mm"]) - float(self.run.catheter["length_trimmed_mm"])
+
+    @property
+    def bore_ul(self) -> float:
+        """Volume of the bore."""
+        return float(self.run.catheter["priming_volume_ul"])
+
+    @cached_property
+    def viscosity_mpa_s(self) -> float:
+        """Viscosity of the fluid in the catheter: as stated, carried to its temperature as that of water goes."""
+        fluid = self.run.fluid
+        stated = fluid.get("viscosity_mpa_s")
+        here = water_viscosity_mpa_s(self.bath_degc)
+        if stated is None:
+            return here
+        return float(stated) * here / water_viscosity_mpa_s(float(fluid["viscosity_temperature_c"]))
+
+    @property
+    def poiseuille_kpa_s_per_ul(self) -> float:
+        """Resistance that follows from bore and length of the file.
+
+        Notes
+        -----
+        R = 128 mu L / (pi d^4) (Hagen-Poiseuille); mPa s / mm^3 is 1e-6 kPa s / uL.
+        """
+        bore_mm = float(self.run.catheter["bore_mm"])
+        return 128.0e-6 * self.viscosity_mpa_s * self.length_mm / (math.pi * bore_mm**4)
+
+
+def water_viscosity_mpa_s(temperature_degc: float) -> float:
+    """Viscosity of water: 2.414e-5 Pa s x 10^(247.8/(T - 140 K)) (Vogel form; 1 % from 0 to 100 degC)."""
+    return float(2.414e-2 * 10.0 ** (247.8 / (temperature_degc + 273.15 - 140.0)))
