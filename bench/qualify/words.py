@@ -71,7 +71,7 @@ def pumps(each: Count) -> str:
 def summary(matrix: Matrix) -> str:
     """One sentence on all of it."""
     faults = [line for line in matrix.lines if line.row.fault]
-    right = sum(line.holds for line in faults)
+    right = sum(line.holds and line.complete for line in faults)
     alarms, sound = matrix.alarms
     said = f"{right} of {some(len(faults), 'row')} as claimed; {some(alarms, 'false alarm')} in "
     said += f"{some(sound, 'run')} of sound pumps"

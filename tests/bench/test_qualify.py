@@ -28,6 +28,7 @@ from bench.qualify.page import page
 from bench.qualify.plan import Row, build_plan
 from bench.qualify.record_page import bench_page, requirements_page
 from bench.qualify.requirements import read_requirements, trace
+from bench.qualify.words import summary
 from bench.request import RequestError
 from bench.station import station_path
 from data.checks import Check, Evaluation, Status, Verdict
@@ -350,6 +351,13 @@ def test_a_miss_is_coloured_named_and_fails_the_matrix() -> None:
     assert 'class="bad"' in text
     assert "✗ missed</span> 0 of 1" in text
     assert "Not as claimed" in text
+
+
+def test_what_was_not_run_is_not_called_as_claimed() -> None:
+    plan = build_plan(["sim"], quick=True, seeds=1, protocols=["priming"], faults=["over-delivery"])
+    matrix = matrix_of(plan, {}, code="c" * 64, made_at="2026-01-01")
+    assert not matrix.complete
+    assert summary(matrix) == "0 of 1 row as claimed; 0 false alarms in 0 runs of sound pumps; trials are missing"
 
 
 def test_bad_input_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
