@@ -23,6 +23,7 @@ from protocols.steps import (
 if TYPE_CHECKING:
     from data.checks import Evaluation
     from data.run import Run
+    from protocols.analysis.forecast import Forecast
 
 SETTLE_S = 1800.0
 """After a blank the tubing and the flow settle for this long before anything is judged."""
@@ -53,6 +54,7 @@ class FlowAccuracy(Procedure):
         Measures("humidity", "%", optional=True),
     )
     qualification: ClassVar[Mapping[str, str]] = {"stabilisation": "0 h", "analysis": "2 h", "blank_length": "50 min"}
+    forecast_over = "analysis_s"
     schedule: Schedule = param("what the pump is programmed to deliver", default="1 mL/day")
     stabilisation_s: float = param("stabilisation period", default="24 h", low="0 h", high="60 day")
     analysis_s: float = param("analysis period", default="25 h", low="1 h", high="60 day")
@@ -124,6 +126,16 @@ class FlowAccuracy(Procedure):
     def interlocks(self) -> Sequence[Interlock]:
         """None of its own: the limits of pressure, mass and temperature belong to the station."""
         return ()
+
+    def forecast(
+        self, station: Mapping[str, Any], roles: Mapping[str, str], dut: Mapping[str, Any], fluid: Mapping[str, Any]
+    ) -> Forecast | None:
+        """By the budget that the evaluation uses; see docs/explanation/forecast.md."""
+        from protocols.analysis.flow_forecast import flow_forecast
+        from protocols.analysis.gravimetric_forecast import plan_of, rig_of
+
+        rig = rig_of(station, roles, self.blank)
+        return None if rig is None else flow_forecast(plan_of(self.steps()), self.schedule, rig, dut, fluid)
 
     @staticmethod
     def evaluate(run: Run) -> Evaluation:

@@ -19,6 +19,7 @@ from protocols.steps import Step
 if TYPE_CHECKING:
     from data.checks import Evaluation
     from data.run import Run
+    from protocols.analysis.forecast import Forecast
 
 # The unit in a parameter's name says its dimension.
 _DIMENSIONS: dict[str, DimensionName] = {
@@ -157,6 +158,8 @@ class Procedure:
     """Parameters of the shortest form that its own uncertainty allows, as people type them."""
 
     def __init_subclass__(cls) -> None:
+    forecast_over: ClassVar[str] = ""
+    """The parameter whose length decides what a run can tell, where `forecast` knows that; else empty."""
         hints = get_type_hints(cls)
         declared = {name: value for name, value in vars(cls).items() if isinstance(value, Param)}
         cls.params = dict(cls.params)
@@ -225,6 +228,17 @@ class Procedure:
     @staticmethod
     def evaluate(run: Run) -> Evaluation:
         """Judge the run file; reads the file alone."""
+    def forecast(
+        self, station: Mapping[str, Any], roles: Mapping[str, str], dut: Mapping[str, Any], fluid: Mapping[str, Any]
+    ) -> Forecast | None:
+        """Expected uncertainty of each check before the run; None where it is not known beforehand.
+
+        Parameters
+        ----------
+        station, roles, dut, fluid : as a run file keeps them.
+        """
+        return None
+
         raise NotImplementedError
 
 

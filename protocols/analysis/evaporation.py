@@ -85,8 +85,22 @@ def blank(t_s: FloatArray, mass_mg: FloatArray, readability_mg: float) -> Blank:
     n = t_s.size
     if n < 2 * LEAST_STRETCHES:
         raise BlankError(f"a blank of {n} samples is too short; record at least {2 * LEAST_STRETCHES}")
-    length_s = float(t_s[-1] - t_s[0])
     mean_t, mean_m = _stretch_means(t_s, mass_mg, min(STRETCHES, n // 2))
+    rounding = 0.0 if _noise_carries_over_digits(mass_mg, readability_mg) else readability_mg
+    return blank_of_means(float(t_s[0]), float(t_s[-1]), mean_t, mean_m, rounding)
+
+
+def blank_of_means(
+    from_s: float, to_s: float, mean_t: FloatArray, mean_m: FloatArray, rounding_mg: float = 0.0
+) -> Blank:
+    """Rate of loss from the means of a blank's stretches; see `blank`.
+
+    Parameters
+    ----------
+    from_s, to_s : first and last sample.
+    mean_t, mean_m : (m,) mean time in s and mean mass in mg of each stretch.
+    rounding_mg : the balance's digit, where noise does not carry the readings over it; else 0.
+    """
     hours = np.diff(mean_t) / HOUR_S
     changes = np.diff(mean_m)
     fits = [_fit(changes, hours, ratio) for ratio in WANDER_OVER_WHITE]
@@ -97,10 +111,10 @@ def blank(t_s: FloatArray, mass_mg: FloatArray, readability_mg: float) -> Blank:
     square = math.fsum(w * (fit.u**2 + (fit.rate - rate) ** 2) for w, fit in zip(weights, fits, strict=True)) / whole
     dof = _degrees_of_freedom(fits, weights, rate, math.sqrt(square), changes.size - 1)
     components = [Component("blank", math.sqrt(square), dof)]
-    if not _noise_carries_over_digits(mass_mg, readability_mg):
-        components.append(Component("rounding", readability_mg / math.sqrt(6.0) / (length_s / HOUR_S)))
+    if rounding_mg > 0.0:
+        components.append(Component("rounding", rounding_mg / math.sqrt(6.0) / ((to_s - from_s) / HOUR_S)))
     u = math.sqrt(math.fsum(component.u**2 for component in components))
-    return Blank(float(t_s[0]), float(t_s[-1]), -rate, u, welch_satterthwaite(components))
+    return Blank(from_s, to_s, -rate, u, welch_satterthwaite(components))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,9 @@ from protocols.analysis.budget import Budget, Component, bounded, resolution
 
 HOURS_A_DAY = 24.0
 
+LINE_CHANGE_K = 1.0
+LINE_EXPANSION_PER_K = 2.2e-4
+
 
 @dataclass(frozen=True, slots=True)
 class Weighing:
@@ -91,6 +94,37 @@ def volume_budget(volume_ul: float, duration_h: float, weighing: Weighing) -> Bu
 def error_budget(volume_ul: float, expected_ul: float, duration_h: float, weighing: Weighing) -> Budget:
     """Budget in percent of the flow error 100 (V/V_expected - 1)."""
     return volume_budget(volume_ul, duration_h, weighing).scaled("flow error", "%", 100.0 / expected_ul)
+
+
+def mean_rate_u_percent(
+    mean_u_percent: float, analysis_s: float, whole_s: float, whole_ul: float, line_volume_ul: float
+) -> float:
+    """Standard uncertainty in percent of the pump's mean rate over whole strokes.
+
+    Parameters
+    ----------
+    mean_u_percent : that of the mean over the whole analysis.
+    whole_s, whole_ul : duration and volume of the whole strokes in it.
+
+    Notes
+    -----
+    What the line gives off as it warms leaves the tip, but the pump did not pump it.
+    """
+    pushed_ul = gravimetry.expansion_ul(line_volume_ul, LINE_CHANGE_K, LINE_EXPANSION_PER_K)
+    line = bounded("thermal expansion", pushed_ul)
+    return math.hypot(mean_u_percent * analysis_s / whole_s, 100.0 * line.u / whole_ul)
+
+
+def window_u_percent(common_u_percent: float, reading_ul: float, window_ul: float) -> float:
+    """Standard uncertainty in percent of the flow error over one window of a trumpet.
+
+    Parameters
+    ----------
+    common_u_percent : what all windows share, such as the density.
+    reading_ul : standard deviation of the difference of two readings.
+    window_ul : programmed volume of the window.
+    """
+    return math.hypot(100.0 * reading_ul / window_ul, common_u_percent)
 
 
 def cycle(half_swing_ul: float) -> Component:

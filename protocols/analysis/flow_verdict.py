@@ -10,9 +10,10 @@ import numpy as np
 from data.checks import Axis, Check, Curve, Evaluation, Exclusion, Limits, Verdict
 from data.run import Run
 from protocols.analysis import delivery, gravimetry
-from protocols.analysis.budget import Budget, bounded
+from protocols.analysis.budget import Budget
 from protocols.analysis.decision import judge
 from protocols.analysis.evaporation import HOUR_S
+from protocols.analysis.flow_budget import mean_rate_u_percent, window_u_percent
 from protocols.analysis.flow_changes import change_checks, stroke_curve
 from protocols.analysis.flow_events import interruptions, undriven
 from protocols.analysis.gravimetric_record import EDGE_S, GravimetricRecord, GravimetricRecordError, read_record
@@ -26,8 +27,6 @@ USUAL_INTERVAL_S = 900.0
 
 STROKES_FOR_A_MEAN = 20
 LONGEST_GAP_S = 600.0
-LINE_CHANGE_K = 1.0
-LINE_EXPANSION_PER_K = 2.2e-4
 
 
 def evaluate(run: Run) -> Evaluation:
@@ -177,12 +176,7 @@ def _mean_rate(record: GravimetricRecord, mean: Budget) -> Iterator[Check]:
     end_s = float(np.interp(strokes * stroke, np.maximum.accumulate(volumes), t_s))
     rate = strokes * stroke / (end_s - from_s) * HOUR_S
     error = 100.0 * (rate / record.set_rate_ul_per_h - 1.0)
-    # What the line gives off as it warms leaves the tip, but the pump did not pump it.
-    line = bounded(
-        "thermal expansion", gravimetry.expansion_ul(record.line_volume_ul, LINE_CHANGE_K, LINE_EXPANSION_PER_K)
-    )
-    in_percent = 100.0 * line.u / (strokes * stroke)
-    u = math.hypot(mean.u * (to_s - from_s) / (end_s - from_s), in_percent)
+    u = mean_rate_u_percent(mean.u, to_s - from_s, end_s - from_s, strokes * stroke, record.line_volume_ul)
     note = ""
     if strokes < STROKES_FOR_A_MEAN:
         hours = STROKES_FOR_A_MEAN * stroke / record.set_rate_ul_per_h
@@ -246,8 +240,7 @@ def _trumpet_checks(record: GravimetricRecord, excluded: Sequence[Exclusion]) ->
             continue
         near = min(declared, key=lambda window: abs(window - point.window_s), default=None)
         one = declared[near] if near is not None and abs(near - point.window_s) < 0.1 * point.window_s else None
-        reading = 100.0 * noise / (record.set_rate_ul_per_h * point.window_s / HOUR_S)
-        u = math.hypot(reading, common)
+        u = window_u_percent(common, noise, record.set_rate_ul_per_h * point.window_s / HOUR_S)
         for side, value in (("max", point.ep_max_percent), ("min", point.ep_min_percent)):
             limits = as_limits(one)
             yield Check(

@@ -185,8 +185,6 @@ def read_record(run: Run, schedule: Schedule | None = None) -> GravimetricRecord
         calibration.get("offset", 0.0),
     )
     rates, blanked = _blanks(run, phases, mass.t, corrected, uncertainty["readability_mg"], collection)
-    weighing = _weighing(run, uncertainty, collection, calibration, air)
-    drift = uncertainty["drift_mg_per_day"] / math.sqrt(3.0) / 24.0
     return GravimetricRecord(
         run,
         phases,
@@ -194,23 +192,52 @@ def read_record(run: Run, schedule: Schedule | None = None) -> GravimetricRecord
         started_s,
         analysis,
         complete,
-        Collection(
-            mass.t,
-            corrected,
-            air,
-            room,
-            Evaporation(rates),
-            weighing,
-            uncertainty["zero_walk_mg"],
-            uncertainty["temperature_coefficient_percent_per_k"] / 100.0 * collection["load_mg"],
-        ),
+        collection_of((mass.t, corrected, air, room), Evaporation(rates), uncertainty, collection, run.fluid),
         mass.t,
         mass.values,
         blanked,
-        math.hypot(collection["evaporation_spread_mg_per_h"], drift),
+        spread_mg_per_h(uncertainty, collection),
         _away(phases),
         *_flow(run, () if schedule is None else _boluses(schedule, started_s, run.end_s)),
     )
+
+
+def collection_of(
+    record: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
+    evaporation: Evaporation,
+    uncertainty: Mapping[str, Any],
+    collection: Mapping[str, Any],
+    fluid: Mapping[str, Any],
+) -> Collection:
+    """What a vessel on a balance collected, with what the station file declares of both.
+
+    Parameters
+    ----------
+    record : (n,) times in s, corrected mass in mg, density of the air in mg/uL, temperature of the room in degC.
+    uncertainty, collection, fluid : tables of the balance, the station and the fluid, as a run file keeps them.
+    """
+    t_s, mass_mg, air, room = record
+    return Collection(
+        t_s,
+        mass_mg,
+        air,
+        room,
+        evaporation,
+        _weighing(fluid, uncertainty, collection, air),
+        uncertainty["zero_walk_mg"],
+        mg_per_k(uncertainty, collection),
+    )
+
+
+def mg_per_k(uncertainty: Mapping[str, Any], collection: Mapping[str, Any]) -> float:
+    """Standard uncertainty of the balance's temperature coefficient, times its load."""
+    return float(uncertainty["temperature_coefficient_percent_per_k"] / 100.0 * collection["load_mg"])
+
+
+def spread_mg_per_h(uncertainty: Mapping[str, Any], collection: Mapping[str, Any]) -> float:
+    """Standard deviation of the station's rate of loss between set-ups, steady drift of the balance included."""
+    drift = uncertainty["drift_mg_per_day"] / math.sqrt(3.0) / 24.0
+    return math.hypot(collection["evaporation_spread_mg_per_h"], drift)
 
 
 def _boluses(schedule: Schedule, started_s: float, end_s: float) -> list[tuple[float, float]]:
@@ -295,9 +322,9 @@ def _recorded(t_s: FloatArray, from_s: float, to_s: float) -> bool:
 
 
 def _weighing(
-    run: Run, uncertainty: dict[str, Any], collection: dict[str, Any], calibration: dict[str, Any], air: FloatArray
+    fluid: Mapping[str, Any], uncertainty: Mapping[str, Any], collection: Mapping[str, Any], air: FloatArray
 ) -> Weighing:
-    density, u_density = _density(run.fluid)
+    density, u_density = _density(fluid)
     return Weighing(
         readability_mg=uncertainty["readability_mg"],
         repeatability_mg=uncertainty["repeatability_mg"],
@@ -314,7 +341,7 @@ def _weighing(
     )
 
 
-def _density(fluid: dict[str, Any]) -> tuple[float, float]:
+def _density(fluid: Mapping[str, Any]) -> tuple[float, float]:
     """Density of the fluid at 20 degC in mg/uL, and its standard uncertainty.
 
     A density stated at another temperature is carried to 20 degC with the expansion of water.

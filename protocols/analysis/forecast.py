@@ -1,0 +1,143 @@
+"""What a run will be able to tell, said before it: expected uncertainty of each check, and what that can decide."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from data.checks import Limits
+from protocols.analysis.budget import Budget, coverage_factor
+from protocols.analysis.decision import NON_BINARY, acceptance_limits, capable, limit_size
+
+HOUR_S = 3600.0
+SURELY = 0.90
+"""Two-sided, so that a value scatters beyond it to either side in one run of twenty."""
+
+INNER = (0.05, 0.95)
+"""Nine runs of ten find an expanded uncertainty between these quantiles."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The uncertainty with which one check is expected.
+
+    Attributes
+    ----------
+    name, title, unit : of the check, as the evaluation will name it.
+    budget : the one in the middle of those expected, in the check's unit.
+    low, high : between these lies the expanded uncertainty that nine runs of ten will find.
+    limits : of the check; None where nothing is declared.
+    """
+
+    name: str
+    title: str
+    unit: str
+    budget: Budget
+    low: float
+    high: float
+    limits: Limits | None = None
+
+    @property
+    def expanded(self) -> float:
+        """Expanded uncertainty U, the median of what is expected."""
+        return self.budget.expanded
+
+    @property
+    def most(self) -> float | None:
+        """The largest U with which a value inside the limits can pass; None without limits."""
+        if self.limits is None or NON_BINARY.r_max is None:
+            return None
+        return NON_BINARY.r_max * limit_size(self.limits)
+
+    @property
+    def capable(self) -> bool | None:
+        """Whether a value inside the limits can pass; None without limits."""
+        return None if self.limits is None else capable(self.expanded, self.limits, NON_BINARY.r_max)
+
+    @property
+    def reach(self) -> float:
+        """How far from a limit a pump must be for nineteen runs of twenty to decide on it: U, and the value's scatter.
+
+        The value that a run finds scatters by u about the pump's own.
+        """
+        return self.expanded + coverage_factor(self.budget.dof, SURELY) * self.budget.u
+
+    def decides(self, value: float) -> bool | None:
+        """Whether nineteen runs of twenty would pass or fail a pump of such a value; None without limits."""
+        if self.limits is None:
+            return None
+        low, high = acceptance_limits(self.reach, self.limits)
+        if low <= value <= high:
+            return bool(self.capable)
+        above = self.limits.high is not None and value > self.limits.high + self.reach
+        return above or (self.limits.low is not None and value < self.limits.low - self.reach)
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What one plan will be able to tell.
+
+    Attributes
+    ----------
+    duration_s : of the whole run, blanks included.
+    analysis_s : of what is judged in it.
+    checks : those whose budget is known beforehand; the first is what the protocol is for.
+    notes : what a person should know beside the numbers.
+    """
+
+    duration_s: float
+    analysis_s: float
+    checks: tuple[Expected, ...]
+    notes: tuple[str, ...] = ()
+
+
+def expected(
+    name: str, title: str, budgets: Sequence[Budget], limits: Limits | None = None, unit: str = "%"
+) -> Expected:
+    """One check from the budgets that some likely runs would have."""
+    ordered = sorted(budgets, key=lambda budget: budget.expanded)
+    low, high = (ordered[round(share * (len(ordered) - 1))].expanded for share in INNER)
+    return Expected(name, title, unit, ordered[len(ordered) // 2], low, high, limits)
+
+
+def shortest_s(table: Sequence[Forecast], enough: Callable[[Expected], bool | None]) -> float | None:
+    """Shortest analysis whose first check is enough, from forecasts of rising length; None if even the longest is not.
+
+    Between two lengths U is taken as a power of the length; a length is found to a hundredth by halving, with the
+    budget of the shorter one scaled to that U.
+    """
+    for index, forecast in enumerate(table):
+        if not enough(forecast.checks[0]):
+            continue
+        if index == 0:
+            return forecast.analysis_s
+        before = table[index - 1]
+        low, high = before.analysis_s, forecast.analysis_s
+        while high / low > 1.01:
+            middle = math.sqrt(low * high)
+            low, high = (low, middle) if enough(_between(before, forecast, middle)) else (middle, high)
+        return high
+    return None
+
+
+def _between(before: Forecast, after: Forecast, analysis_s: float) -> Expected:
+    """First check at a length between two."""
+    share = math.log(analysis_s / before.analysis_s) / math.log(after.analysis_s / before.analysis_s)
+    one, other = before.checks[0], after.checks[0]
+    budget = one.budget.scaled(one.budget.name, one.unit, (other.expanded / one.expanded) ** share)
+    return Expected(one.name, one.title, one.unit, budget, one.low, one.high, one.limits)
+
+
+def dominant(budget: Budget, most: int = 3) -> list[tuple[str, float]]:
+    """The sources with the largest parts of the variance, (source, share), the largest first."""
+    sources = list(dict.fromkeys(component.source for component in budget.components))
+    shares = sorted(((source, budget.share(source)) for source in sources), key=lambda one: -one[1])
+    return [one for one in shares[:most] if one[1] > 0.0]
+
+
+def rising(lengths_s: Sequence[float]) -> list[float]:
+    """Lengths in order, each once."""
+    kept = sorted(set(lengths_s))
+    return [a for a, b in pairwise([*kept, math.inf]) if b > a]
