@@ -17,6 +17,9 @@ from bench.request import RequestError
 
 NAME = "trials.jsonl"
 
+DIED = "died"
+"""Status of a trial whose process died under it: it counts as a miss, and is run again by whoever goes on."""
+
 
 class Ledger:
     """The trials of one plan, in a folder.  Use it in a ``with`` statement; one process at a time.
@@ -67,10 +70,10 @@ class Ledger:
             if said is None:
                 break
             whole += len(line)
-            if {key: said.pop(key, None) for key in self._stamp} == self._stamp:
-                self.done[said["row"], said["seed"]] = said
-            else:
+            if {key: said.pop(key, None) for key in self._stamp} != self._stamp:
                 self.foreign += 1
+            elif said.get("status") != DIED:
+                self.done[said["row"], said["seed"]] = said
         self._file.seek(0, os.SEEK_END)
         if self._file.tell() > whole:
             self._file.truncate(whole)

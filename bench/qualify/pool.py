@@ -7,13 +7,17 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
+from bench.qualify.ledger import DIED
 from bench.qualify.plan import Row
 
 LOG = "workers.log"
+
+WORKER = ("-P", "-m", "bench.qualify.worker")
 
 
 class Worker:
@@ -39,21 +43,30 @@ class Worker:
         if line:
             said: dict[str, Any] = json.loads(line)
             return said
-        self._process = None
         why = f"the process of the trial died with code {process.wait()}; see {LOG}"
-        said = {"verdict": "", "status": "error", "as_claimed": False, "why": why, "wall_s": 0.0, "cpu_s": 0.0}
+        self.close()
+        said = {"verdict": "", "status": DIED, "as_claimed": False, "why": why, "wall_s": 0.0, "cpu_s": 0.0}
         return said | {"row": row.key, "seed": seed}
 
     def end(self) -> None:
-        """End the process, wherever it is."""
+        """End the process, wherever it is; whoever waits for its trial hears that it died."""
         if self._process is not None:
             self._process.terminate()
+
+    def close(self) -> None:
+        """Let go of a process that has ended, when nobody waits for it any more."""
+        if self._process is not None:
             self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout):
+                with suppress(OSError):  # what it did not read any more
+                    if pipe is not None:
+                        pipe.close()
+            self._process = None
 
     def _started(self) -> subprocess.Popen[str]:
         if self._process is None:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "bench.qualify.worker"],
+                [sys.executable, *WORKER],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._log,
@@ -66,21 +79,31 @@ class Worker:
 def run_all(trials: Iterable[tuple[Row, int]], folder: Path, jobs: int) -> Iterator[dict[str, Any]]:
     """What each trial said, as they end; whoever stops asking ends the workers."""
     remaining = iter(trials)
-    with (folder / LOG).open("ab") as log, ThreadPoolExecutor(jobs) as threads:
-        idle = [Worker(folder, log) for _ in range(jobs)]
-        everybody = list(idle)
+    with (folder / LOG).open("ab") as log, _workers(folder, log, jobs) as (threads, idle):
         under_way: dict[Future[dict[str, Any]], Worker] = {}
-        try:
-            while True:
-                while idle and (trial := next(remaining, None)) is not None:
-                    worker = idle.pop()
-                    under_way[threads.submit(worker.run, *trial)] = worker
-                if not under_way:
-                    return
-                ended, _ = wait(under_way, return_when=FIRST_COMPLETED)
-                for future in ended:
-                    idle.append(under_way.pop(future))
-                    yield future.result()
-        finally:
-            for worker in everybody:
-                worker.end()
+        while True:
+            while idle and (trial := next(remaining, None)) is not None:
+                worker = idle.pop()
+                under_way[threads.submit(worker.run, *trial)] = worker
+            if not under_way:
+                return
+            ended, _ = wait(under_way, return_when=FIRST_COMPLETED)
+            for future in ended:
+                idle.append(under_way.pop(future))
+                yield future.result()
+
+
+@contextmanager
+def _workers(folder: Path, log: IO[bytes], jobs: int) -> Iterator[tuple[ThreadPoolExecutor, list[Worker]]]:
+    """Threads and as many workers, which are ended with the block."""
+    everybody = [Worker(folder, log) for _ in range(jobs)]
+    try:
+        with ThreadPoolExecutor(jobs) as threads:
+            try:
+                yield threads, list(everybody)
+            finally:
+                for worker in everybody:
+                    worker.end()
+    finally:
+        for worker in everybody:
+            worker.close()

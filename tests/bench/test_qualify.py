@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.cli import main
-from bench.qualify import drawn
+from bench.qualify import drawn, pool
 from bench.qualify.bounds import least_share, most_share
 from bench.qualify.faults import faults_file, read_faults
 from bench.qualify.forecast import left_s
@@ -261,6 +261,18 @@ def test_a_torn_last_line_goes_and_the_next_one_is_whole(length: int, tmp_path: 
         ledger.append(TRIAL | {"seed": 3})
     with Ledger(tmp_path, "plan", "code") as ledger:
         assert list(ledger.done) == [("a", 1), ("a", 3)]
+
+
+def test_a_trial_whose_process_died_is_a_miss_and_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "WORKER", ("-c", "raise SystemExit(7)"))
+    (said,) = pool.run_all([(SOUND, 1)], tmp_path, 1)
+    assert (said["as_claimed"], said["seed"], said["row"]) == (False, 1, SOUND.key)
+    assert "died with code 7" in said["why"]
+    with Ledger(tmp_path, "plan", "code") as ledger:
+        ledger.append(said)
+        assert len(ledger.done) == 1
+    with Ledger(tmp_path, "plan", "code") as again:
+        assert again.done == {}
 
 
 def test_trials_of_another_plan_or_of_other_code_do_not_count(tmp_path: Path) -> None:
