@@ -37,8 +37,8 @@ LESS_OFTEN = (
 """Samples are kept less often than on the shipped station, so syringe and needle have to go slower."""
 
 SHORT = {
-    "push": "60 mL/h",
-    "slow": "30 mL/h",
+    "push": "40 mL/h",
+    "slow": "20 mL/h",
     "draw": "120 mL/h",
     "speed": "0.1 mm/s",
     "analysis": "4 h",

@@ -25,6 +25,7 @@ STOP_MM = 1.0
 """The stop lies within this of its stated depth."""
 
 PUSHER_U_PERCENT = 0.5
+SETTLE_S = 10.0
 NEEDLE = ("needle-at-stop", "needle-free")
 SYRINGES = (*NEEDLE, "weighed-counted")
 BALANCE = (
@@ -223,9 +224,10 @@ def _counted(run: Run) -> tuple[float | None, float]:
 
 
 def _held_ul(run: Run) -> float:
-    """Volume that the pressure limit compresses into syringe and line."""
+    """Volume that the pressure limit, or what was seen beyond it, compresses into syringe and line."""
     stated = run.station.get("protection") or {}
-    return float(stated.get("compliance_ul_per_kpa") or 0.0) * float(run.params["full_kpa"])
+    highest = max(float(run.params["full_kpa"]), _highest_kpa(run) or 0.0)
+    return float(stated.get("compliance_ul_per_kpa") or 0.0) * highest
 
 
 # -------------------------------------------------------------------------------------------------- the port
@@ -340,14 +342,7 @@ def _filling(refill: _Refill) -> Iterator[Check]:
     limited = _limited(run, _PUSHED)
     stopped = f"the pressure limit ended the phase {limited[0]}" if limited else ""
     yield reported("filled", "Filled", None if filled is None else filled[0], "uL", stopped, SYRINGES)
-    phases = [(phase.t0, phase.t1) for phase in run.phases if phase.name in (*_PUSHED, *_OVERFILLED)]
-    if phases and run.has("refill_pressure"):
-        pressure = run.corrected("refill_pressure").good()
-        highest = max(
-            (float(pressure.within(span).values.max(initial=-math.inf)) for span in phases), default=-math.inf
-        )
-        if math.isfinite(highest):
-            yield reported("refill-pressure", "Refill pressure, highest", highest, "kPa")
+    yield reported("refill-pressure", "Refill pressure, highest", _highest_kpa(run), "kPa")
     yield _capacity(refill)
 
 
@@ -379,6 +374,15 @@ def _capacity(refill: _Refill) -> Check:
         budget=budget.rows(),
         **judge(float(run.params["left_ul"]) + volume - float(run.dut["reservoir_ul"]), budget.u, budget.dof, limit),
     )
+
+
+def _highest_kpa(run: Run) -> float | None:
+    """Highest pressure in the refill line while it was pushed, and just after."""
+    spans = [(phase.t0, phase.t1 + SETTLE_S) for phase in run.phases if phase.name in (*_PUSHED, *_OVERFILLED)]
+    if not spans or not run.has("refill_pressure"):
+        return None
+    pressure = run.corrected("refill_pressure").good()
+    return max((float(part.values.max()) for span in spans if len(part := pressure.within(span))), default=None)
 
 
 def _limited(run: Run, phases: tuple[str, ...]) -> list[str]:
