@@ -36,6 +36,9 @@ CATCH_UP_S = 10.0
 MOST = 100_000
 """Samples that one read asks for at most, after however long an outage."""
 
+CRYSTAL = 2e-4
+"""No sample clock is further off than this."""
+
 LOST_S = 1.0
 """How often an instrument that is lost is read, however long blocks may be: it knows itself when to try again."""
 
@@ -79,6 +82,7 @@ class Sampler:
         self._lost_gap: _Gap | None = None  # what the present outage has cost, once it is known
         self._seen_s = self.clock.now()  # when the latest sample was taken
         self._expected = 0  # index of the next one
+        self._behind: tuple[float, float, float] | None = None  # when compared, by how much behind, delay of the first
 
     def end(self) -> None:
         """Have the worker read what is left and end."""
@@ -226,10 +230,24 @@ class Sampler:
                 # The block's times are nominal; by the clock its last sample is from just now.
                 t = block.t + (self.clock.now() - block.t[-1])
                 self._judge(t, block.values, block.quality)
-                self._count_on(block.first, len(block.t), float(block.t[0]), float(block.t[-1]))
+                behind_s = self._fallen_behind(float(block.t[-1]))
+                self._count_on(block.first, len(block.t), float(block.t[0]) + behind_s, float(block.t[-1]) + behind_s)
                 self.recorder.block(self._marked(block, t))
             if len(block.t) < most:
                 return
+
+    def _fallen_behind(self, newest_s: float) -> float:
+        """By how much nominal times have fallen behind the clock since the first: crystals drift by seconds in days.
+
+        The newest sample is from just now, but where a block ends before a hole, or was late: then it seems older.
+        """
+        now = self.clock.now()
+        if self._behind is None:
+            self._behind = (now, 0.0, now - newest_s)
+        then, behind_s, first_s = self._behind
+        behind_s = min(now - newest_s - first_s, behind_s + CRYSTAL * (now - then))
+        self._behind = (now, behind_s, first_s)
+        return behind_s
 
     def _anchor(self, instrument: Buffered) -> None:
         host_t, samples = instrument.anchor()
@@ -261,11 +279,11 @@ class Sampler:
         missed = first - self._expected
         if self._gap is not None and begin_s - self._gap.from_s > GAPS_S:
             self._tell_gap()
-        if missed > 0 and self._lost_since is None:
-            gap = self._gap = self._gap or _Gap(self._seen_s)
-            gap.to_s, gap.samples, gap.places = begin_s, gap.samples + missed, gap.places + 1
-        elif missed > 0:
-            self._lost_gap = _Gap(self._seen_s, begin_s, missed, 1)
+        if missed > 0:
+            if self._lost_since is None:
+                self._gap = _grown(self._gap, self._seen_s, begin_s, missed)
+            else:
+                self._lost_gap = _grown(self._lost_gap, self._seen_s, begin_s, missed)
         self._expected, self._seen_s = first + samples, end_s
 
     def _tell_gap(self) -> None:
@@ -346,6 +364,12 @@ class _Gap:
     to_s: float = math.nan
     samples: int = 0
     places: int = 0
+
+
+def _grown(gap: _Gap | None, from_s: float, to_s: float, samples: int) -> _Gap:
+    """A gap, if there is one already, and another place where samples are missing."""
+    begun = gap or _Gap(from_s)
+    return _Gap(begun.from_s, to_s, begun.samples + samples, begun.places + 1)
 
 
 class _Batch:

@@ -8,17 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.station import load_station, open_station, parse_fault, station_path
 from benchmarks.week import Outcome, Strike, drawn, growth_mb, judged, one
+from data.samples import Block
 from data.tomlfile import FileError
 from instruments.clock import VirtualClock
 from instruments.simulation.faults import FaultSpec, Windows
 from instruments.simulation.misbehaviour import WireFault
+from protocols.steps import Phase
 
 LENGTH_S, EVERY_S, SEED = 4.0 * 3600.0, 720.0, 38
 
@@ -66,7 +70,27 @@ def test_what_nothing_explains_would_be_found(faulty: Outcome, sound: Outcome) -
     """Else the first test would prove nothing."""
     unlike = judged(faulty.run_file, sound.run_file, [replace(strike, at_s=strike.at_s + 360.0) for strike in STRIKES])
     assert any("although nothing has struck" in text for text in unlike.wrong)
-    assert growth_mb([(float(t), 100.0 + t) for t in range(71)]) == pytest.approx(59.5, abs=1.0)
+    assert growth_mb([(float(t), 100.0 + t) for t in range(71)]) == pytest.approx(50.0, abs=1.0)
+
+
+def test_a_gap_is_told_by_the_clock_however_far_the_crystal_has_drifted(toys: Any) -> None:
+    gauge, true_s = toys.gauge, 10.001
+    gauge.interval_s, taken = 10.0, [0, 0]  # next index; index behind the hole
+
+    def read(most: int) -> Block:
+        first, end = taken[0], int(toys.clock.now() / true_s)
+        if first >= 80_000 and not taken[1]:
+            first = taken[1] = first + 5
+        taken[0] = end = max(first, min(end, first + most))
+        t = 10.0 * np.arange(first, end)
+        return Block("gauge", first, t, np.zeros((len(t), 1)), np.zeros((len(t), 1), np.uint16))
+
+    gauge.read, gauge.start = read, lambda: None
+    toys.run(Phase("days", for_s=80_500 * true_s), longest_block_s=3600.0)
+    (gap,) = toys.of("gap")
+    assert gap["samples"] == 5
+    assert gap["to_s"] - gap["from_s"] == pytest.approx(60.0, abs=0.1)
+    assert gap["to_s"] == pytest.approx(taken[1] * true_s, abs=25.0)  # nominal times are 80 s off
 
 
 # ------------------------------------------------------------------------------- how a fault is told when it ends
