@@ -14,9 +14,9 @@ ForceN = Annotated[float, reads("force")]
 class RefillLimits(Stated):
     """Table ``[limits.refill]`` of a pump's model file; what is left out is reported and not judged.
 
-    ``pocket`` is the volume that may be missing after a refill, ``capacity`` how far from the stated one the reservoir's
-    valve may close, ``surge`` what may come beyond the schedule in any hour after a refill, ``count`` how far the pump's
-    own reservoir count may be off.
+    ``pocket`` is the volume that may be missing after a refill, ``capacity`` how far from the stated one the
+    reservoir's valve may close, ``surge`` what may come beyond the schedule in any hour after a refill, ``count`` how
+    far the pump's own reservoir count may be off.
     """
 
     insertion_force_n: ForceN | None = Field(None, alias="insertion_force", gt=0.0, examples=["3 N"])
