@@ -74,6 +74,7 @@ def test_what_nothing_explains_would_be_found(faulty: Outcome, sound: Outcome) -
 
 
 def test_a_gap_is_told_by_the_clock_however_far_the_crystal_has_drifted(toys: Any) -> None:
+    toys.scale.period_s = 3600.0
     gauge, true_s = toys.gauge, 10.001
     gauge.interval_s, taken = 10.0, [0, 0]  # next index; index behind the hole
 
