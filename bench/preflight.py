@@ -16,6 +16,7 @@ from bench.station import OpenStation, sampled
 from bench.station_tables import Calibration
 from data import schedule_ranges
 from data.schedule import Schedule
+from instruments.capabilities import SyringePump
 from instruments.clock import Clock
 from instruments.instrument import Buffered
 from protocols.procedure import Measures, Procedure
@@ -228,7 +229,7 @@ def _pump(asked: _Asked) -> Iterator[Finding]:
         for value in odd:
             yield Finding("unusual-rate", "blocks", f"{model}: {value.text.partition(';')[0]}; change it")
         needed, usable = schedule.expected_volume_ul(0.0, asked.delivering_s), dut["reservoir_ul"] - dut["residual_ul"]
-        if needed > usable:
+        if needed > usable and not asked.procedure.runs_empty:
             text = (
                 f"the run is expected to deliver {needed / 1000:.3g} mL, but its reservoir gives {usable / 1000:.3g} mL"
             )
@@ -276,6 +277,7 @@ def _collection(asked: _Asked) -> Iterator[Finding]:
     if collection is None:
         return
     needed = max((each.expected_volume_ul(0.0, asked.delivering_s) for each in asked.schedules), default=0.0)
+    needed = asked.procedure.most_collected_ul or needed
     delivered = f"the run is expected to deliver {needed / 1000:.3g} mL"
     if needed * HEADROOM > collection.vessel_capacity_ul:
         text = f"{delivered} into a vessel of {collection.vessel_capacity_ul / 1000:.3g} mL"
@@ -314,9 +316,11 @@ def _access_port(asked: _Asked) -> Iterator[Finding]:
     smallest_ul, path = asked.procedure.smallest_syringe_ul, asked.opened.path
     if smallest_ul is None:
         return
-    name = asked.roles.get("pusher", "").partition(".")[0]
-    held_ul = getattr(asked.opened.instruments[name].settings, "volume_ul", None) if name else None
-    if held_ul is not None and held_ul < smallest_ul:
+    pumps = [role.role for role in asked.procedure.roles if getattr(role, "capability", None) is SyringePump]
+    for name in [asked.roles[role] for role in pumps if role in asked.roles]:
+        held_ul = getattr(asked.opened.instruments[name].settings, "volume_ul", None)
+        if held_ul is None or held_ul >= smallest_ul:
+            continue
         text = f"its syringe holds {held_ul / 1000:g} mL, and one of less than {smallest_ul / 1000:g} mL"
         advice = "put in a larger one and state its diameter and volume"
         yield Finding("syringe", "blocks", f'{path}: instrument "{name}": {text} can burst a catheter; {advice}')

@@ -54,7 +54,7 @@ class Catheter(Procedure):
         Controls("pump", PumpLink),
         Controls("outlet", Valve),
         Controls("vent", Valve),
-        Controls("pusher", SyringePump),
+        Controls("syringe", SyringePump),
         Controls("controller", PressureController, optional=True),
         Measures("controller_pressure", "kPa", optional=True),
         Measures("flow", "uL/h", optional=True),
@@ -112,7 +112,7 @@ class Catheter(Procedure):
     def steps(self) -> Iterator[Step]:
         """The rig with a bridge in the catheter's place, the catheter, the rig again, and the catheter dried."""
         yield StopDelivery("pump")
-        yield ClearSyringe("pusher")
+        yield ClearSyringe("syringe")
         yield Confirm("shield", "close-door", "Close the draft shield.")
         yield from self._bridge("bridge", "Put the bridge in the catheter's place.")
         yield Tare("balance")
@@ -146,10 +146,10 @@ class Catheter(Procedure):
     def _push(self, name: str, rate_ul_per_h: float, for_s: float) -> Iterator[Step]:
         """A forced flow, given up when the pressure says that nothing passes."""
         given_up = above("outlet_pressure", self.blocked_kpa)
-        yield Infuse("pusher", rate_ul_per_h, _rounded(rate_ul_per_h * (SETTLE_S + for_s + SPARE_S) / HOUR_S))
+        yield Infuse("syringe", rate_ul_per_h, _rounded(rate_ul_per_h * (SETTLE_S + for_s + SPARE_S) / HOUR_S))
         yield Phase(f"{name}-settle", until=given_up, at_most_s=SETTLE_S)
         yield Phase(name, until=given_up, at_most_s=for_s)
-        yield HaltSyringe("pusher")
+        yield HaltSyringe("syringe")
 
     def _forced(self, what: str) -> Iterator[Step]:
         """Each forced flow, from the slowest on."""
@@ -180,11 +180,11 @@ class Catheter(Procedure):
         """Pushed up against the closed valve: the ramp tells the compliance, the decay the leak."""
         yield MoveValve("outlet", False)
         yield Phase(f"{what}-closed", for_s=REST_S)
-        yield ReadSyringe("pusher", f"{what}-begin")
+        yield ReadSyringe("syringe", f"{what}-begin")
         rate = self.raise_ul_per_h if what == "proof" else 0.4 * self.raise_ul_per_h
-        yield Infuse("pusher", rate, _rounded(rate * LONGEST_RAMP_S / HOUR_S))
+        yield Infuse("syringe", rate, _rounded(rate * LONGEST_RAMP_S / HOUR_S))
         yield Phase(f"{what}-ramp", until=above("outlet_pressure", self.proof_kpa), at_most_s=LONGEST_RAMP_S)
-        yield HaltSyringe("pusher")
+        yield HaltSyringe("syringe")
         yield Phase(f"{what}-creep", for_s=self.creep_s)
         yield Phase(f"{what}-decay", for_s=self.decay_s)
         yield from self._released(f"{what}-released", REST_S)
@@ -195,17 +195,17 @@ class Catheter(Procedure):
         text = "Take the bridge off, blow the catheter dry with air, and mount it straight."
         yield Confirm("dry", "dry-catheter", text)
         yield Phase("dry-before", for_s=REST_S)
-        yield ReadSyringe("pusher", "prime-begin")
-        yield Infuse("pusher", self.slow_ul_per_h, self.prime_ul)
+        yield ReadSyringe("syringe", "prime-begin")
+        yield Infuse("syringe", self.slow_ul_per_h, self.prime_ul)
         needed_s = self.prime_ul / self.slow_ul_per_h * HOUR_S
         yield Phase("prime", until=above("outlet_pressure", self.blocked_kpa), at_most_s=needed_s + SPARE_S)
-        yield HaltSyringe("pusher")
+        yield HaltSyringe("syringe")
         yield Phase("primed", for_s=REST_S)
-        yield ReadSyringe("pusher", "prime-end")
+        yield ReadSyringe("syringe", "prime-end")
 
     def teardown(self) -> Iterator[Step]:
         """Nothing pushes, the line is open."""
-        yield HaltSyringe("pusher")
+        yield HaltSyringe("syringe")
         if self.held_kpa > 0.0:
             yield VentPressure("controller")
         yield MoveValve("outlet", True)

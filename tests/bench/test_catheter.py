@@ -109,8 +109,10 @@ def test_a_catheter_that_comes_off_fails_although_the_leak_tray_ended_the_run(tm
 
 
 def test_a_small_syringe_and_a_pressure_beyond_the_catheter_s_are_refused_before_anything_moves(tmp_path):
+    small = station_path("sim-catheter").read_text("utf-8").replace('volume = "10 mL"', 'volume = "1 mL"')
+    (tmp_path / "small.toml").write_text(small, "utf-8")
     with pytest.raises(PreflightError, match="holds 1 mL, and one of less than 10 mL can burst a catheter"):
-        conduct(Request("catheter", "sim-full", SHORT, out=tmp_path))
+        conduct(Request("catheter", str(tmp_path / "small.toml"), SHORT, out=tmp_path))
     with pytest.raises(PreflightError, match="goes up to 160 kPa, but it holds 150 kPa"):
         conduct(Request("catheter", "sim-catheter", {**SHORT, "proof": "160 kPa"}, out=tmp_path))
 

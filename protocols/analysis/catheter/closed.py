@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from protocols.analysis.budget import Component
+from data.samples import FloatArray
+from protocols.analysis.budget import Component, bounded
 from protocols.analysis.catheter.record import HOUR_S, CatheterRecord
 from protocols.analysis.grid import RecordError
-from protocols.analysis.occlusion.line import ClosedLine, followed, metered_step
+from protocols.analysis.occlusion.line import CREEP_S, followed, metered_step
 from protocols.analysis.occlusion.regression import least_squares
 from protocols.analysis.occlusion.rise import integrated
 
@@ -22,8 +23,11 @@ REACHED = 0.95
 
 LEAST_DECAY_S = 300.0
 
-CREEP_UNKNOWN = 0.1
-"""Standard uncertainty of what creep takes off the judged half, as a share of it: silicone is no single exponential."""
+SETTLED = 0.05
+"""So much of the record after the ramp is left out: a transducer with play shows no fall at first."""
+
+CERTAIN = 3.0
+"""Creep that is less than this many standard uncertainties is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,40 +87,41 @@ def decay(record: CatheterRecord, what: str, told: float, u_told: float) -> Deca
     line = metered_step(t_s - begun_s, pressure - base, hold[0] - begun_s, rate, u_told, record.u_gain)
     rise, since = pressure - base, t_s - begun_s
     losses = integrated(since, rise)
-    crept = followed(since, rise, line.creep_s) if line.creep_ul_per_kpa else 0.0 * rise
-    held = rise + line.creep_share * crept
-    half = t_s >= judged_s
-    ones = 0.0 * losses[half] + 1.0
-    fit = least_squares([ones, losses[half]], held[half])
-    if fit is None:
+    share, crept = _creep(since, rise, losses, hold[0] - begun_s)
+    held = rise + share * crept
+    half, before = t_s >= judged_s, (t_s >= record.span(f"{what}-decay")[0]) & (t_s < judged_s)
+    fit, first = (least_squares([np.ones(int(rows.sum())), losses[rows]], held[rows]) for rows in (half, before))
+    if fit is None or first is None:
         raise RecordError("the decay was recorded too briefly")
     mean = math.fsum(rise[half].tolist()) / int(half.sum())
+    per_slope = -line.ul_per_kpa * mean * HOUR_S
     hours = float(t_s[half][-1] - t_s[half][0]) / HOUR_S
     swelled, u_swelled = record.warming_ul(judged_s, end_s)
-    leak = -line.ul_per_kpa * fit.coefficients[1] * mean * HOUR_S + swelled / hours
-    creeping = line.creep_ul_per_kpa * abs(float(crept[half][-1] - crept[half][0])) / hours
-    return Decay(
-        True,
-        line.ul_per_kpa,
-        line.u_ul_per_kpa,
-        leak,
-        mean,
-        _components(line, leak, mean * fit.u(1), u_swelled / hours, creeping),
-        gained,
-        line.creep_share,
+    leak = per_slope * fit.coefficients[1] + swelled / hours
+    creeping = per_slope * (first.coefficients[1] - fit.coefficients[1]) if share else 0.0
+    components = (
+        Component("scatter of the pressure", abs(per_slope) * fit.u(1)),
+        Component("compliance", abs(leak) * line.u_ul_per_kpa / line.ul_per_kpa),
+        Component("warming of the fluid", u_swelled / hours),
+        bounded("creep", creeping / 2.0),
     )
+    return Decay(True, line.ul_per_kpa, line.u_ul_per_kpa, leak, mean, components, gained, share)
 
 
-def _components(
-    line: ClosedLine, leak_ul_per_h: float, u_slope: float, u_swelling: float, creeping: float
-) -> tuple[Component, ...]:
-    """Of a leak, in uL/h; ``u_slope`` in kPa/s."""
-    return (
-        Component("scatter of the pressure", line.ul_per_kpa * u_slope * HOUR_S),
-        Component("compliance", abs(leak_ul_per_h) * line.u_ul_per_kpa / line.ul_per_kpa),
-        Component("warming of the fluid", u_swelling),
-        Component("creep", CREEP_UNKNOWN * creeping),
-    )
+def _creep(since_s: FloatArray, rise_kpa: FloatArray, losses: FloatArray, held_s: float) -> tuple[float, FloatArray]:
+    """Share of the compliance that creeps, and what of the rise (n,) it has followed; beside any leak.
+
+    The time constant is that with the smallest residuals over all of the time after the ramp.
+    """
+    held = since_s >= held_s + SETTLED * (float(since_s[-1]) - held_s)
+    y, ones = rise_kpa[held], np.ones(int(held.sum()))
+    best: tuple[float, float, FloatArray] = (math.inf, 0.0, np.zeros(rise_kpa.size))
+    for lag_s in CREEP_S:
+        crept = followed(since_s, rise_kpa, lag_s)
+        fit = least_squares([ones, -crept[held], -losses[held]], y)
+        if fit is not None and fit.rss < best[0] and fit.coefficients[1] >= CERTAIN * fit.u(1):
+            best = (fit.rss, fit.coefficients[1], crept)
+    return best[1], best[2]
 
 
 def _gained(

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from data.checks import Check, Limits, Owner, Verdict
-from protocols.analysis.budget import Budget, Component
+from protocols.analysis.budget import Budget, Component, bounded
 from protocols.analysis.catheter.closed import Decay
 from protocols.analysis.catheter.fitness import Rig
 from protocols.analysis.catheter.forced import Push, Resistance, push
 from protocols.analysis.catheter.record import HOUR_S, CatheterRecord
 from protocols.analysis.decision import judge
 from protocols.analysis.grid import RecordError
+from protocols.analysis.rig.line import STANDARD_ATMOSPHERE_KPA
 
 FLOWING = ("rig-check", "transducer-zero", "no-air", "outlet-opens", "rig-flow", "bath-temperature")
 """What every result of a forced flow stands on."""
@@ -338,6 +339,7 @@ def priming(case: Case) -> Iterator[Check]:
         ran = record.span("prime")
         gained = record.level_mg((after[1] - 15.0, after[1])) - record.level_mg((before[1] - 15.0, before[1]))
         tail = record.mass((ran[1] - 30.0, ran[1] - 15.0))[1]
+        pushing_kpa = record.mean_kpa("outlet_pressure", ran)[0] - record.mean_kpa("outlet_pressure", before)[0]
     except RecordError as error:
         yield missing(name, title, "%", str(error), "record")
         return
@@ -351,6 +353,8 @@ def priming(case: Case) -> Iterator[Check]:
         Component("syringe, by the bridge", pushed * case.told[1]),
         Component("count of the syringe", math.sqrt(2.0) * COUNT_UL),
         Component("balance", record.u_level_mg * record.ul_per_mg),
+        # Along the way the air has from all of the pressure to none of it over ambient.
+        bounded("compression of the air", 0.5 * bore * pushing_kpa / STANDARD_ATMOSPHERE_KPA),
     )
     relative = tuple(Component(one.source, 100.0 * one.u / record.bore_ul) for one in parts)
     case.values["bore_ul"] = bore

@@ -77,16 +77,16 @@ def _zero(record: CatheterRecord) -> Iterator[Check]:
 
 
 def _air(record: CatheterRecord) -> Iterator[Check]:
-    """Air in the flow sensor where none is due: outside the priming, or in several pieces within."""
+    """Air in the flow sensor where none is due: in a forced flow, or in a second piece when priming."""
     name, title = "no-air", "No air in the line"
     if not record.run.has("flow"):
         yield suitability.not_measured(name, title, "s", "no flow sensor tells air", optional=True)
         return
-    dried_s = record.phases["dry-before"][0] if "dry-before" in record.phases else record.run.end_s
-    early = record.air_s(0.0, dried_s)
-    late = [(a, b) for a, b in record.air_s(dried_s, record.run.end_s) if b - a >= AIR_S]
-    seconds = sum(b - a for a, b in [*early, *late[1:]])
-    note = f"air passed the flow sensor, first at {[*early, *late[1:]][0][0]:.0f} s" if seconds else ""
+    pushed = [name.removesuffix("-settle") for name in record.phases if name.endswith("-settle")]
+    found = sorted(span for name in pushed for span in record.air_s(name))
+    found += record.air_s("prime")[1:]  # the first is what the dried catheter held
+    seconds = sum(b - a for a, b in found)
+    note = f"air passed the flow sensor, first at {found[0][0]:.0f} s" if found else ""
     yield suitability.judged(name, title, "s", seconds, 0.0, Limits(None, AIR_S, "protocol"), note)
 
 

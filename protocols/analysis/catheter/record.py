@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from data.quantities import parse
 from data.run import Run
 from data.samples import FloatArray, Quality
 from protocols.analysis import gravimetry
@@ -17,6 +18,7 @@ from protocols.analysis.grid import RecordError
 from protocols.analysis.occlusion.rise import thinned
 from protocols.analysis.rig import RecordError as RigRecordError
 from protocols.analysis.rig.record import RigRecord
+from protocols.analysis.witness import AIR_STEP
 
 HOUR_S = 3600.0
 MOST_SAMPLES = 2000
@@ -32,12 +34,16 @@ EXPANSION_PER_K = 2.2e-4
 AROUND_S = 90.0
 """A temperature at a moment is the mean from so long before to so long after."""
 
-AIR_K, LATE_K = 0.04, 0.08
-"""Standard uncertainty of a change of the line's temperature: by a sensor in the air around it, whose last digit is
-0.1 K, and by one at the vessel, which follows the air late."""
+AIR_K, LATE_K = 0.02, 0.08
+"""Standard uncertainty of a change of the line's temperature: by a sensor in the air around it, six readings of a last
+digit of 0.1 K at either end, and by one at the vessel, which follows the air late."""
 
 LAGS = 0.3
 """The same as a share of the change: fluid in a thin tube follows the air within minutes."""
+
+AIR_SHARE, AIR_RESTLESS, LEAST_AIR = 0.1, 0.4, 3
+"""Air reads less than this share of full scale, and another value in more than this share of successive readings, at
+least so many readings long."""
 
 EDGE_S = (1.0, 2.0)
 """Left out at the begin and end of a forced flow: stamps of instruments and steps are a second apart."""
@@ -112,7 +118,7 @@ class CatheterRecord:
     @property
     def u_syringe(self) -> float:
         """Relative standard uncertainty of what the syringe pump moves, by its certificate."""
-        name = self.run.roles["pusher"].partition(".")[0]
+        name = self.run.roles["syringe"].partition(".")[0]
         return float(self.run.calibration(f"{name}.infused").get("u_percent") or SYRINGE_U_PERCENT) / 100.0
 
     # -- volume
@@ -193,15 +199,30 @@ class CatheterRecord:
 
     # -- air
 
-    def air_s(self, from_s: float, to_s: float) -> list[tuple[float, float]]:
-        """Stretches in which the flow sensor was in air, by its own flag."""
-        if not self.run.has("flow"):
+    def air_s(self, name: str) -> list[tuple[float, float]]:
+        """Stretches of a forced flow in which the flow sensor was in air.
+
+        By its own flag; or it reads its zero although it should saturate, and as restlessly as a sensor in air does: a
+        flow that merely does not come leaves it still.
+        """
+        if not self.run.has("flow") or name not in self.phases:
             return []
-        series = self.run.series("flow").within(from_s, to_s)
+        settings = self.run.station["instruments"][self.run.roles["flow"].partition(".")[0]]
+        if not settings.get("full_scale"):
+            return []
+        full_scale = parse(str(settings["full_scale"]), "flow")
+        begin = self.phases.get(f"{name}-settle", self.phases[name])[0]
+        series = self.run.series("flow").within(begin, self.phases[name][1])
         flagged = (series.quality & int(Quality.AIR)) != 0
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], flagged, [False]]).astype(np.int8)))
-        last = series.t.size - 1
-        return [(float(series.t[a]), float(series.t[min(b, last)])) for a, b in edges.reshape(-1, 2).tolist()]
+        low = flagged | (np.abs(series.values) < AIR_SHARE * full_scale)
+        moved = np.concatenate([[False], np.abs(np.diff(series.values)) > AIR_STEP * full_scale])
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], low, [False]]).astype(np.int8)))
+        found = []
+        for a, b in edges.reshape(-1, 2).tolist():
+            restless = int(np.count_nonzero(moved[a + 1 : b])) > AIR_RESTLESS * (b - a - 1)
+            if b - a >= LEAST_AIR and (bool(flagged[a:b].any()) or restless):
+                found.append((float(series.t[a]), float(series.t[b - 1])))
+        return found
 
     # -- what follows from the catheter's file
 

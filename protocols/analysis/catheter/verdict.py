@@ -104,7 +104,7 @@ def _flushed(record: CatheterRecord) -> Iterator[Push]:
 
 def _syringe(record: CatheterRecord) -> Check:
     """The syringe at the access port, as the station states it: a smaller one can burst a catheter."""
-    name = record.run.roles["pusher"].partition(".")[0]
+    name = record.run.roles["syringe"].partition(".")[0]
     stated = record.run.station["instruments"][name].get("volume")
     if stated is None:
         return missing(
