@@ -154,12 +154,14 @@ class Procedure:
     """The most that the outlet valve may push into the line as it closes; None where it does not matter."""
     smallest_syringe_ul: ClassVar[float | None] = None
     """The smallest syringe that may push into a catheter; None where nothing is pushed through one."""
+    runs_empty: ClassVar[bool] = False
+    """Whether it is meant to empty the reservoir."""
     qualification: ClassVar[Mapping[str, str]] = {}
     """Parameters of the shortest form that its own uncertainty allows, as people type them."""
-
-    def __init_subclass__(cls) -> None:
     forecast_over: ClassVar[str] = ""
     """The parameter whose length decides what a run can tell, where `forecast` knows that; else empty."""
+
+    def __init_subclass__(cls) -> None:
         hints = get_type_hints(cls)
         declared = {name: value for name, value in vars(cls).items() if isinstance(value, Param)}
         cls.params = dict(cls.params)
@@ -207,6 +209,11 @@ class Procedure:
         schedule = getattr(self, "schedule", None)
         return schedule if isinstance(schedule, Schedule) else None
 
+    @property
+    def most_collected_ul(self) -> float | None:
+        """What one vessel has to hold where vessels are changed; None where all goes into one."""
+        return None
+
     def needs(self) -> set[str]:
         """Roles that these parameters need, optional ones among them."""
         always = {role.role for role in self.roles if not role.optional}
@@ -221,13 +228,6 @@ class Procedure:
         """
         yield from ()
 
-    def interlocks(self) -> Sequence[Interlock]:
-        """Limits that the procedure adds to the station's own."""
-        return ()
-
-    @staticmethod
-    def evaluate(run: Run) -> Evaluation:
-        """Judge the run file; reads the file alone."""
     def forecast(
         self, station: Mapping[str, Any], roles: Mapping[str, str], dut: Mapping[str, Any], fluid: Mapping[str, Any]
     ) -> Forecast | None:
@@ -239,6 +239,17 @@ class Procedure:
         """
         return None
 
+    def alternatives(self) -> Iterator[tuple[str, Mapping[str, object]]]:
+        """Other plans whose forecast may be better: what is different in words, and the parameters that are."""
+        yield from ()
+
+    def interlocks(self) -> Sequence[Interlock]:
+        """Limits that the procedure adds to the station's own."""
+        return ()
+
+    @staticmethod
+    def evaluate(run: Run) -> Evaluation:
+        """Judge the run file; reads the file alone."""
         raise NotImplementedError
 
 

@@ -1,0 +1,57 @@
+"""Whole lives of a filling: a sound pump's alarm, pumps that run dry before it, and what a pump says of itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from data.checks import Verdict
+from data.run import Run
+from protocols.analysis.reservoir_life.verdict import evaluate
+
+SHRINKS = 993.33 / 998.21  # from the pump's 37 degC to 20 degC
+
+
+def by_name(result):
+    return {check.name: check for check in result.evaluation.checks}
+
+
+def test_a_sound_pump_warns_before_it_is_empty_by_what_it_delivers_too_much(healthy):
+    checks = by_name(healthy)
+    left = 4500.0 - 2500.0 * 1.01 * SHRINKS  # it meters 1 % too much until the alarm
+
+    assert healthy.evaluation.verdict is Verdict.PASS, checks
+    assert abs(checks["alarm-error"].value - (left - 2000.0)) < checks["alarm-error"].expanded_uncertainty < 60.0
+    assert checks["alarm-before-empty"].value == pytest.approx(2.2, abs=0.3)
+    assert checks["empty-flow"].value < 20.0
+    assert healthy.evaluation.values["refill_by_days"] > healthy.evaluation.values["alarm_after_days"]
+
+
+def test_it_is_evaluated_the_same_again(healthy):
+    with Run.open(healthy.run_file) as run:
+        assert run.evaluation is not None
+        assert evaluate(run).checks == run.evaluation.checks
+
+
+def test_a_pump_that_delivers_twice_as_much_is_empty_before_its_calculated_alarm(run_life):
+    checks = by_name(run_life("over-delivery:2", dut="sim-peristaltic"))
+
+    assert checks["alarm-before-empty"].verdict is Verdict.FAIL
+    assert checks["alarm-before-empty"].owner == "dut"
+    assert checks["alarm-calculated"].value == pytest.approx(0.0, abs=5.0)
+
+
+def test_a_wrong_count_a_low_battery_and_a_jump_of_the_clock_are_read_from_the_pump(run_life):
+    checks = by_name(run_life("reservoir-count:1000", "battery-low:1@1h", "pump-clock-offset:60@1h", seed=2))
+    failed = {name for name, check in checks.items() if check.verdict is Verdict.FAIL}
+
+    assert {"alarm-calculated", "pump-alarms", "pump-clock"} <= failed
+    assert checks["alarm-calculated"].value == pytest.approx(1000.0, abs=20.0)
+    assert checks["pump-alarms"].note == "the pump reports low-battery"
+
+
+def test_a_refill_after_the_alarm_silences_it_and_an_empty_vessel_takes_the_place_of_a_full_one(run_life):
+    result = run_life(end="refill", beyond="0.3 mL", fill="3 mL", vessel="0.7 mL", seed=3)
+
+    assert by_name(result)["alarm-cleared"].verdict is Verdict.PASS
+    found = result.evaluation.values
+    assert found["delivered_ul"] == pytest.approx(found["programmed_ul"] * 1.01 * SHRINKS, rel=0.004)
