@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,9 +104,10 @@ def _run(plan: Plan, ledger: Any, out: Path, jobs: int) -> None:
     left = [(row, seed) for row, seed in trials if (row.key, seed) not in ledger.done]
     with _progress(plan, len(trials), jobs) as advance:
         advance(ledger.done)
-        for said in run_all(left, out, min(jobs, max(1, len(left)))):
-            ledger.append(said)
-            advance(ledger.done)
+        with closing(run_all(left, out, min(jobs, max(1, len(left))))) as said_by_trials:
+            for said in said_by_trials:
+                ledger.append(said)
+                advance(ledger.done)
 
 
 def _write(plan: Plan, done: Mapping[tuple[str, int], Any], out: Path) -> Matrix:

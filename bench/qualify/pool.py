@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from shutil import rmtree
 from typing import IO, Any
 
 from bench.qualify.ledger import DIED
 from bench.qualify.plan import Row
+from bench.qualify.trial import UNDER_WAY
 
 LOG = "workers.log"
 
@@ -49,18 +51,21 @@ class Worker:
         return said | {"row": row.key, "seed": seed}
 
     def end(self) -> None:
-        """End the process, wherever it is; whoever waits for its trial hears that it died."""
+        """End the process, wherever it is; whoever waits for its trial hears that it died.
+
+        Not by a termination, which stops a run in order: everything in it is simulated, and it would be a trial.
+        """
         if self._process is not None:
-            self._process.terminate()
+            self._process.kill()
 
     def close(self) -> None:
         """Let go of a process that has ended, when nobody waits for it any more."""
         if self._process is not None:
-            self._process.wait()
             for pipe in (self._process.stdin, self._process.stdout):
                 with suppress(OSError):  # what it did not read any more
                     if pipe is not None:
                         pipe.close()
+            self._process.wait()
             self._process = None
 
     def _started(self) -> subprocess.Popen[str]:
@@ -76,8 +81,8 @@ class Worker:
         return self._process
 
 
-def run_all(trials: Iterable[tuple[Row, int]], folder: Path, jobs: int) -> Iterator[dict[str, Any]]:
-    """What each trial said, as they end; whoever stops asking ends the workers."""
+def run_all(trials: Iterable[tuple[Row, int]], folder: Path, jobs: int) -> Generator[dict[str, Any], None, None]:
+    """What each trial said, as they end; to close it ends the workers."""
     remaining = iter(trials)
     with (folder / LOG).open("ab") as log, _workers(folder, log, jobs) as (threads, idle):
         under_way: dict[Future[dict[str, Any]], Worker] = {}
@@ -97,6 +102,7 @@ def run_all(trials: Iterable[tuple[Row, int]], folder: Path, jobs: int) -> Itera
 def _workers(folder: Path, log: IO[bytes], jobs: int) -> Iterator[tuple[ThreadPoolExecutor, list[Worker]]]:
     """Threads and as many workers, which are ended with the block."""
     everybody = [Worker(folder, log) for _ in range(jobs)]
+    rmtree(folder / UNDER_WAY, ignore_errors=True)  # of a process that was killed
     try:
         with ThreadPoolExecutor(jobs) as threads:
             try:
@@ -107,3 +113,4 @@ def _workers(folder: Path, log: IO[bytes], jobs: int) -> Iterator[tuple[ThreadPo
     finally:
         for worker in everybody:
             worker.close()
+        rmtree(folder / UNDER_WAY, ignore_errors=True)

@@ -20,6 +20,9 @@ from bench.station import OpenStation
 from data.run import Run
 from instruments.clock import Clock, WallClock
 
+UNDER_WAY = "under-way"
+"""Folder of the runs that go on."""
+
 UNEXPECTED = "unexpected"
 """Folder of the run files of trials that did not say what is claimed."""
 
@@ -41,8 +44,8 @@ def conduct_trial(row: Row, seed: int, folder: Path) -> dict[str, Any]:
     folder : of the qualification; rig checks, and the run files of surprises, are kept in it.
     """
     begun, cpu = Clock.wall(), time.process_time()
-    (folder / "under-way").mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder / "under-way", ignore_cleanup_errors=True) as temporary:
+    (folder / UNDER_WAY).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder / UNDER_WAY, ignore_cleanup_errors=True) as temporary:
         try:
             if row.expected == "right":
                 said = _drawn(row, seed, folder, Path(temporary))
@@ -158,7 +161,7 @@ def _provide_rig_check(row: Row, seed: int, folder: Path, out: Path) -> None:
     kept = store / f"{Path(row.station).stem}_{seed:04d}.h5"
     now = WallClock().start.timestamp()
     if not (kept.exists() and now - kept.stat().st_mtime < RIG_CHECK_HOLDS_S):
-        with tempfile.TemporaryDirectory(dir=folder / "under-way", ignore_cleanup_errors=True) as temporary:
+        with tempfile.TemporaryDirectory(dir=folder / UNDER_WAY, ignore_cleanup_errors=True) as temporary:
             settings = dict(row.rig_check or {})
             made = conduct(Request("rig-check", row.station, settings=settings, seed=seed, out=Path(temporary)))
             with suppress(PermissionError):  # on Windows another worker may be reading the same one
