@@ -125,7 +125,9 @@ def test_every_command_that_a_guide_shows_does_what_it_says(tmp_path, monkeypatc
                 continue
             done.add(command)
             expected = int(found[1]) if (found := re.search(r"exit code (\d)", remark)) else 0
-            assert ran(command) == expected, f"{named(guide)}: {command}\n{capsys.readouterr().err}"
+            code = ran(command)
+            out, err = capsys.readouterr()
+            assert code == expected, f"{named(guide)}: {command}\n{err}{out}"
     assert len(done) > 20
 
 
