@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
@@ -16,8 +17,10 @@ from typing import Any, Literal
 from pydantic import Field, RootModel
 
 from bench.engine import plan as steps_of
+from bench.preflight import PreflightError
 from bench.qualify.faults import ClaimedFault, Trial, faults_file, read_faults
-from bench.request import Request, RequestError, prepare
+from bench.request import Override, Request, RequestError
+from bench.session import check
 from bench.station import Station, load_station, parse_fault, station_path
 from data import quantities
 from data.quantity_fields import Stated
@@ -35,6 +38,8 @@ QUICK_PUMPS = 12
 
 VAGUE_S = 300.0
 """An onset within a phase is refused when nobody can say within this when the phase begins."""
+
+LATER = Override("rig-check", "qualify", "each trial is given one")
 
 Expected = Literal["sound", "found", "not-passed", "right"]
 """
@@ -269,13 +274,15 @@ def _station_for(
 ) -> str | tuple[str, Station]:
     """The first station that the protocol can run on, or why there is none."""
     why = []
-    for given, station in loaded:
-        try:
-            prepare(Request(kind.name, given, settings=kind.qualification, dut=forms.dut))
-        except RequestError as error:
-            why.append(str(error))
-        else:
-            return given, station
+    with tempfile.TemporaryDirectory() as folder:
+        for given, station in loaded:
+            request = Request(kind.name, given, kind.qualification, forms.dut, out=Path(folder), overrides=[LATER])
+            try:
+                check(request)
+            except (RequestError, PreflightError) as error:
+                why.append(str(error))
+            else:
+                return given, station
     return "; ".join(why)
 
 
