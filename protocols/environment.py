@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 HOUR_S = 3600.0
 
-MOST_SOAK_S = 6 * HOUR_S
+MOST_SOAK_S = 3 * HOUR_S
 """A bath that has not come to rest after so long does not come to rest."""
 
 STROKES = 4

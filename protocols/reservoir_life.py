@@ -50,7 +50,7 @@ class ReservoirLife(Procedure):
         Measures("ambient_pressure", "kPa", optional=True),
         Measures("humidity", "%", optional=True),
     )
-    qualification: ClassVar[Mapping[str, str]] = {"rate": "19 mL/day", "fill": "6 mL"}
+    qualification: ClassVar[Mapping[str, str]] = {"rate": "19 mL/day", "fill": "9 mL"}
     rate_ul_per_h: float = param("programmed rate", default="0.45 mL/day", low="0.01 mL/day", high="24 mL/day")
     fill_ul: float = param("volume that is filled in", default="18 mL", low="0.5 mL", high="100 mL")
     alarm_ul: float = param(
