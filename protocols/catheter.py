@@ -9,6 +9,7 @@ from data import quantities
 from instruments.capabilities import PressureController, PumpLink, SyringePump, Tareable, Valve
 from protocols.procedure import Controls, Measures, ParamError, Procedure, param
 from protocols.steps import (
+    AwaitSyringe,
     ClearSyringe,
     Confirm,
     HaltSyringe,
@@ -21,6 +22,7 @@ from protocols.steps import (
     StopDelivery,
     Tare,
     VentPressure,
+    Withdraw,
     above,
 )
 
@@ -37,6 +39,9 @@ FLUSH_S = 120.0
 REST_S = 30.0
 HELD_S = 60.0
 LONGEST_RAMP_S = 240.0
+
+BACK_UL, BACK_UL_PER_H = 1.0, 600.0
+"""Drawn back after a ramp: a transducer with play follows a fall from then on, and not only after 0.2 kPa."""
 
 SPARE_S = 15.0
 """So much longer than it needs a measured push may take."""
@@ -185,6 +190,8 @@ class Catheter(Procedure):
         yield Infuse("syringe", rate, _rounded(rate * LONGEST_RAMP_S / HOUR_S))
         yield Phase(f"{what}-ramp", until=above("outlet_pressure", self.proof_kpa), at_most_s=LONGEST_RAMP_S)
         yield HaltSyringe("syringe")
+        yield Withdraw("syringe", BACK_UL_PER_H, BACK_UL)
+        yield AwaitSyringe("syringe", SPARE_S)
         yield Phase(f"{what}-creep", for_s=self.creep_s)
         yield Phase(f"{what}-decay", for_s=self.decay_s)
         yield from self._released(f"{what}-released", REST_S)

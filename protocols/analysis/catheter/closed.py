@@ -23,6 +23,15 @@ REACHED = 0.95
 
 LEAST_DECAY_S = 300.0
 
+PLAY_KPA = 0.2
+"""Width of a transducer's play: 0.1 % of 200 kPa."""
+
+STILL_KPA = 0.03
+"""A pressure that falls by less over the judged half may stand, or rise within that play."""
+
+LEAST_CREEP = 0.01
+"""A smaller share of creep is that of no tube, but of temperature and noise."""
+
 SETTLED = 0.05
 """So much of the record after the ramp is left out: a transducer with play shows no fall at first."""
 
@@ -97,13 +106,19 @@ def decay(record: CatheterRecord, what: str, told: float, u_told: float) -> Deca
     per_slope = -line.ul_per_kpa * mean * HOUR_S
     hours = float(t_s[half][-1] - t_s[half][0]) / HOUR_S
     swelled, u_swelled = record.warming_ul(judged_s, end_s)
-    leak = per_slope * fit.coefficients[1] + swelled / hours
+    fell = per_slope * fit.coefficients[1]
+    # Drawn back, the transducer follows a fall but may hide a rise within its play: no leak is negative, though.
+    tenth = max(int(half.sum()) // 10, 1)
+    dropped = float(np.mean(rise[half][:tenth]) - np.mean(rise[half][-tenth:]))
+    hidden = swelled / hours if swelled > 0.0 and dropped < STILL_KPA else 0.0
+    leak = fell + swelled / hours - hidden / 2.0
     creeping = per_slope * (first.coefficients[1] - fit.coefficients[1]) if share else 0.0
     components = (
         Component("scatter of the pressure", abs(per_slope) * fit.u(1)),
         Component("compliance", abs(leak) * line.u_ul_per_kpa / line.ul_per_kpa),
         Component("warming of the fluid", u_swelled / hours),
         bounded("creep", creeping / 2.0),
+        bounded("play of the transducer", hidden / 2.0),
     )
     return Decay(True, line.ul_per_kpa, line.u_ul_per_kpa, leak, mean, components, gained, share)
 
@@ -119,7 +134,7 @@ def _creep(since_s: FloatArray, rise_kpa: FloatArray, losses: FloatArray, held_s
     for lag_s in CREEP_S:
         crept = followed(since_s, rise_kpa, lag_s)
         fit = least_squares([ones, -crept[held], -losses[held]], y)
-        if fit is not None and fit.rss < best[0] and fit.coefficients[1] >= CERTAIN * fit.u(1):
+        if fit is not None and fit.rss < best[0] and fit.coefficients[1] >= max(CERTAIN * fit.u(1), LEAST_CREEP):
             best = (fit.rss, fit.coefficients[1], crept)
     return best[1], best[2]
 

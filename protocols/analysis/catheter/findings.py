@@ -9,7 +9,7 @@ from typing import Any
 
 from data.checks import Check, Limits, Owner, Verdict
 from protocols.analysis.budget import Budget, Component, bounded
-from protocols.analysis.catheter.closed import Decay
+from protocols.analysis.catheter.closed import PLAY_KPA, Decay
 from protocols.analysis.catheter.fitness import Rig
 from protocols.analysis.catheter.forced import Push, Resistance, push
 from protocols.analysis.catheter.record import HOUR_S, CatheterRecord
@@ -27,9 +27,6 @@ ARRIVES_PERCENT = 97.0
 HELD_PERCENT = 50.0
 DISCONNECTED = 0.5
 """A catheter with less than half of the resistance of its bore and length is not in the line."""
-
-PLAY_KPA = 0.2
-"""Half-width of what the play of a transducer may keep back where the pressure turns: 0.1 % of 200 kPa."""
 
 MANDREL_MM = 0.05
 COUNT_UL = 0.05
