@@ -79,7 +79,7 @@ class Environment(Procedure):
     )
     levels: str = param("volumes in the reservoir, separated by commas; none without any", default="10 mL, 2 mL")
     reference_degc: float = param("temperature of the reference condition", default="37 degC", low="5 degC")
-    reference_ul: float = param(
+    full_ul: float = param(
         "volume in the reservoir at the reference condition of the levels", default="18 mL", low="0.1 mL", high="100 mL"
     )
     settle_s: float = param("delivery in a condition before it is judged", default="30 min", low="1 min", high="7 day")
@@ -150,10 +150,10 @@ class Environment(Procedure):
         yield from self._judged("temperature-last")
 
     def _levels(self) -> Iterator[Step]:
-        yield from self._filled("level-first", self.reference_ul)
+        yield from self._filled("level-first", self.full_ul)
         for number, level in enumerate(self.levels_ul, 1):
             yield from self._filled(f"level-{number}", level)
-        yield from self._filled("level-last", self.reference_ul)
+        yield from self._filled("level-last", self.full_ul)
 
     def _filled(self, name: str, volume_ul: float) -> Iterator[Step]:
         yield Ask(
