@@ -14,6 +14,7 @@ from protocols.procedure import Controls, Measures, ParamError, Procedure, param
 from protocols.steps import (
     Ask,
     AwaitSyringe,
+    ClearSyringe,
     Confirm,
     HaltSyringe,
     Infuse,
@@ -141,12 +142,14 @@ class OperationalQualification(Procedure):
         yield Phase("open", for_s=SETTLE_S)
         rates = {"slow": self.slow_ul_per_h, "middle": self.middle_ul_per_h, "fast": self.fast_ul_per_h}
         for name, rate in rates.items():
+            yield ClearSyringe("pusher")
             yield Infuse("pusher", rate)
             yield Phase(f"settle-{name}", for_s=SETTLE_S)
             yield Phase(f"gain-{name}", for_s=max(SETTLE_S, self.collected_ul / rate * 3600.0))
             yield HaltSyringe("pusher")
         yield Phase("run-out", for_s=SETTLE_S)
         yield Phase("before-bolus", for_s=SETTLE_S)
+        yield ClearSyringe("pusher")
         yield Infuse("pusher", self.fast_ul_per_h, self.bolus_ul)
         yield AwaitSyringe("pusher", 2.0 * self.bolus_ul / self.fast_ul_per_h * 3600.0 + SETTLE_S)
         yield Phase("bolus-settles", for_s=SETTLE_S)
@@ -157,6 +160,7 @@ class OperationalQualification(Procedure):
         yield MoveValve("outlet", False)
         yield MoveValve("vent", False)
         yield Phase("closed", for_s=SETTLE_S)
+        yield ClearSyringe("pusher")  # or a large syringe might run over the end of its counts
         yield Infuse("pusher", self.injection_ul_per_h)
         yield Phase("ramp", until=above("outlet_pressure", self.proof_kpa), at_most_s=LONGEST_RAMP_S)
         yield HaltSyringe("pusher")
@@ -175,6 +179,7 @@ class OperationalQualification(Procedure):
             text = f"Connect the compliance capsule of {self.capsule_ul_per_kpa:g} uL/kPa to the line, free of air."
             yield Confirm("capsule", "connect-capsule", text)
             yield MoveValve("vent", False)
+            yield ClearSyringe("pusher")  # or a large syringe might run over the end of its counts
             yield Infuse("pusher", self.injection_ul_per_h)
             yield Phase("capsule-ramp", until=above("outlet_pressure", self.proof_kpa), at_most_s=LONGEST_RAMP_S)
             yield HaltSyringe("pusher")
@@ -192,6 +197,7 @@ class OperationalQualification(Procedure):
         """Pressed while the syringe pump pushes into the closed line."""
         yield MoveValve("outlet", False)
         yield MoveValve("vent", False)
+        yield ClearSyringe("pusher")  # or a large syringe might run over the end of its counts
         yield Infuse("pusher", self.injection_ul_per_h)
         yield Phase("rise", until=above("outlet_pressure", self.press_kpa), at_most_s=LONGEST_RAMP_S)
         yield Confirm("press", "press-e-stop", "Press the emergency stop.")

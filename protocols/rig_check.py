@@ -9,6 +9,7 @@ from instruments.capabilities import PressureController, PumpLink, SyringePump, 
 from protocols.procedure import Controls, Measures, Procedure, param
 from protocols.steps import (
     Ask,
+    ClearSyringe,
     Condition,
     Confirm,
     HaltSyringe,
@@ -150,6 +151,7 @@ class RigCheck(Procedure):
         """Pushed up against the closed valve: the ramp tells the compliance, the decay the leak."""
         yield MoveValve("outlet", False)
         yield Phase("closed", for_s=SETTLE_S)
+        yield ClearSyringe("pusher")  # or a large syringe might run over the end of its counts
         yield Infuse("pusher", self.injection_ul_per_h)
         yield Phase("ramp", until=above("outlet_pressure", self.proof_kpa), at_most_s=LONGEST_RAMP_S)
         yield HaltSyringe("pusher")
@@ -166,6 +168,7 @@ class RigCheck(Procedure):
         yield MoveValve("outlet", True)
         rates = {"slow": self.slow_ul_per_h, "middle": self.middle_ul_per_h, "fast": self.fast_ul_per_h}
         for name, rate in rates.items():
+            yield ClearSyringe("pusher")
             yield Infuse("pusher", rate)
             yield Phase(f"settle-{name}", for_s=SETTLE_S)
             yield Phase(f"gain-{name}", for_s=max(SETTLE_S, self.compared_ul / rate * 3600.0))
