@@ -1,0 +1,91 @@
+"""Holds and ratios by themselves: what cancels, what does not, and whether U holds for draws of its own model."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data.run import Series
+from data.samples import Channel
+from protocols.analysis.environment.hold import Hold, hold
+from protocols.analysis.environment.series import Point, Sensor, SeriesOf
+from protocols.analysis.grid import RecordError
+
+STROKE_S = 100.0
+CHANNEL = Channel("flow", "uL/h")
+
+
+def series_of(flow, until_s=450.0, every_s=1.0):
+    t_s = np.arange(0.0, until_s, every_s)
+    return Series(t_s, flow(t_s), np.zeros(t_s.size, dtype=np.uint16), CHANNEL)
+
+
+def held(flow_ul_per_h, middle_s=0.0, u=0.0):
+    return Hold("x", middle_s - 1.0, middle_s + 1.0, flow_ul_per_h, u, 12.0, 4)
+
+
+def between(first, last, *points, zero=0.0, u_zero=0.0, wander=0.0):
+    return SeriesOf("kPa", first, last, points, Sensor(zero, u_zero, wander))
+
+
+def test_whole_strokes_hold_no_wave_and_the_wave_is_no_scatter():
+    wavy = series_of(lambda t: 40.0 * (1.0 + 0.5 * np.sin(2.0 * math.pi * t / STROKE_S)))
+
+    found = hold("x", wavy, 0.0, 450.0, STROKE_S)
+
+    assert found.strokes == 4
+    assert found.flow_ul_per_h == pytest.approx(40.0, rel=1e-9)
+    assert found.u_ul_per_h < 1e-9
+
+
+def test_the_scatter_between_strokes_is_that_of_the_mean():
+    rng = np.random.default_rng(3)
+    found = [
+        hold("x", series_of(lambda t: 40.0 + rng.normal(0.0, 2.0, t.size)), 0.0, 400.0, STROKE_S) for _ in range(300)
+    ]
+
+    assert np.std([one.flow_ul_per_h for one in found]) == pytest.approx(2.0 / 20.0, rel=0.15)
+    assert np.sqrt(np.mean([one.u_ul_per_h**2 for one in found])) == pytest.approx(2.0 / 20.0, rel=0.05)
+
+
+def test_a_hold_of_one_stroke_is_refused_with_the_remedy():
+    with pytest.raises(RecordError, match='choose a larger "hold"'):
+        hold("x", series_of(np.ones_like), 0.0, 150.0, STROKE_S)
+
+
+@given(gain=st.floats(0.8, 1.2), change=st.floats(-0.2, 0.2), drift=st.floats(-0.05, 0.05), at=st.floats(0.1, 0.9))
+def test_neither_the_gain_of_the_sensor_nor_a_steady_drift_of_it_changes_a_ratio(gain, change, drift, at):
+    flow = 40.0 * gain
+    point = Point(10.0, 0.0, held(flow * (1.0 + drift * at) * (1.0 + change), at))
+    series = between(held(flow), held(flow * (1.0 + drift), 1.0), point)
+
+    assert series.change_percent(point) == pytest.approx(100.0 * change, abs=1e-9)
+
+
+def test_the_coefficient_of_exact_changes_is_exact():
+    points = [Point(x, 0.0, held(40.0 * (1.0 - 0.001 * x), 0.5)) for x in (-13.3, 13.3, 40.0)]
+
+    slope, _ = between(held(40.0), held(40.0, 1.0), *points).coefficient(points)
+
+    assert slope == pytest.approx(-0.1, rel=1e-9)
+
+
+def test_u_holds_for_draws_of_its_own_model():
+    rng = np.random.default_rng(1)
+    u, inside, errors, us = 0.1, 0, [], []
+    for _ in range(1000):
+        zero = rng.normal(0.0, 0.5)
+        flows = np.array([40.0, 40.0 * 0.96, 40.0]) + zero + rng.normal(0.0, 0.06, 3) + rng.normal(0.0, u, 3)
+        point = Point(40.0, 0.0, held(flows[1], 0.5, u))
+        series = between(held(flows[0], 0.0, u), held(flows[2], 1.0, u), point, u_zero=0.5, wander=0.06)
+        budget = series.budget(point, "")
+        errors.append(series.change_percent(point) + 4.0)
+        us.append(math.sqrt(budget.u**2 - sum(c.u**2 for c in budget.components if c.source.startswith("drift"))))
+        inside += abs(errors[-1]) <= budget.expanded
+
+    assert inside >= 925
+    assert 0.9 < np.sqrt(np.mean(np.square(errors)) / np.mean(np.square(us))) < 1.1
