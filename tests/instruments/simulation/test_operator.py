@@ -195,3 +195,15 @@ def test_a_program_entered_value_by_value_is_the_program_that_is_shown(program):
 def test_a_program_that_makes_no_sense_is_refused(wrong):
     with pytest.raises(ProgramError):
         parse(wrong)
+
+
+def test_a_reservoir_is_filled_by_weight_whatever_was_in_it_and_swells_in_the_pump(make_plant):
+    plant = make_plant(rate=500.0)
+    operator = SimulatedOperator(plant, VirtualClock(), 3)
+    holds = plant.truth["reservoir_volume_ul"]
+
+    for asked_s, volume_ul in ((600.0, 4000.0), (3600.0, 15000.0)):
+        answered_s, said = operator.respond("fill-reservoir", "number", "uL", {"volume_ul": volume_ul}, asked_s)
+        since_ul = 500.0 / 3600.0 * 0.4 * (answered_s - asked_s)
+        assert said == volume_ul
+        assert holds.at(answered_s) == pytest.approx(volume_ul * 998.21 / 993.33 - since_ul, abs=60.0)
