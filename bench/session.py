@@ -23,6 +23,7 @@ from bench import __version__, preflight
 from bench.answers import AnswerFile, answers_of
 from bench.closing import close_run
 from bench.engine import End, Engine, plan
+from bench.forecast import finding, rows, subject_of
 from bench.latch import latches_of
 from bench.recorder import Recorder
 from bench.request import Prepared, Request, RequestError, prepare
@@ -35,6 +36,7 @@ from data.checks import Evaluation, Origin, Status
 from data.journal import JournalError, JournalFull, JournalWriter
 from data.seal import Verification
 from instruments.clock import Clock, PacedClock, VirtualClock, WallClock
+from protocols.analysis.forecast import Forecast
 
 SCHEMA = 1
 SOFTWARE = ("pumpbench", "numpy", "scipy", "h5py", "pyvisa", "pyvisa-py", "nidaqmx", "grpcio")
@@ -98,6 +100,7 @@ class _Ready:
     findings: Sequence[preflight.Finding]
     rig: RigReference | None
     answers: AnswerFile | None
+    forecast: Forecast | None = None
 
 
 @contextmanager
@@ -120,10 +123,15 @@ def _ready(request: Request) -> Iterator[_Ready]:
         rig = _rig(prepared)
         if rig is not None and rig.demanded and not rig.holds:
             findings = [*findings, preflight.Finding("rig-check", "blocks", rig.why)]
+        subject = subject_of(prepared)
+        blocked = any(one.level == "blocks" for one in findings)  # its rate, for example, may be none of the pump's
+        forecast = None if blocked else subject.forecast()
+        if forecast is not None:
+            findings = [*findings[:-1], finding(subject, forecast), *findings[-1:]]
         preflight.insist(findings, [override.finding for override in request.overrides])
         attended = request.attended or opened.rig is not None  # behind which stands a simulated operator
         answers = answers_of(request.answers, prepared.procedure, opened.instruments, attended=attended)
-        yield _Ready(prepared, clock, opened, findings, rig, answers)
+        yield _Ready(prepared, clock, opened, findings, rig, answers, forecast)
 
 
 def _task_book(station: Station) -> Path | None:
@@ -261,6 +269,8 @@ def _record(
             latches.reset_all(override.person, override.reason, WallClock().start)
     if ready.rig is not None:
         recorder.record("rig-check", clock.now(), ready.rig.to_json())
+    for expected in rows(ready.forecast) if ready.forecast is not None else ():
+        recorder.record("forecast", clock.now(), expected)
     done = clock.event()
     if progress is not None:
         clock.worker("~progress", lambda: _report(engine, clock, done, progress))

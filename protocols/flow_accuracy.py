@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from data import quantities
 from data.schedule import Schedule
 from instruments.capabilities import PumpLink, Tareable, Valve
 from protocols.interlock import Interlock
@@ -136,6 +137,20 @@ class FlowAccuracy(Procedure):
 
         rig = rig_of(station, roles, self.blank)
         return None if rig is None else flow_forecast(plan_of(self.steps()), self.schedule, rig, dut, fluid)
+
+    def alternatives(self) -> Iterator[tuple[str, Mapping[str, object]]]:
+        """Longer, with longer blanks, or with a blank that goes on all the time."""
+        longest = quantities.parse(self.params["blank_length_s"].high or "", "time")
+        if 2.0 * self.analysis_s <= quantities.parse(self.params["analysis_s"].high or "", "time"):
+            yield f"an analysis of {2.0 * self.analysis_s / 3600.0:g} h", {"analysis_s": 2.0 * self.analysis_s}
+        if self.blank == "twin":
+            return
+        if 2.0 * self.blank_length_s <= longest:
+            yield (
+                f"blanks of {2.0 * self.blank_length_s / 3600.0:g} h each",
+                {"blank_length_s": 2.0 * self.blank_length_s},
+            )
+        yield "a twin vessel on a second balance like this one", {"blank": "twin"}
 
     @staticmethod
     def evaluate(run: Run) -> Evaluation:

@@ -16,6 +16,7 @@ from bench.cli.neighbours import stranger
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "demo": ("bench.cli.run", "demo", "Run a complete flow-accuracy test of a simulated pump."),
     "run": ("bench.cli.run", "run", "Run a protocol on a station."),
+    "forecast": ("bench.cli.forecast", "forecast", "Say how uncertain a run will be, and how long it must be."),
     "runner": ("bench.cli.runner", "runner", "Watch and lead runs that have a process of their own."),
     "replay": ("bench.cli.run", "replay", "Play a recorded flow log through a simulated sensor into a run file."),
     "protocols": ("bench.cli.listing", "protocols", "List the protocols and their parameters."),

@@ -104,7 +104,7 @@ def run(
     request = Request(
         procedure,
         station,
-        settings=dict(_pair(text) for text in settings),
+        settings=dict(pair(text) for text in settings),
         dut=dut,
         serial=serial,
         catheter=catheter,
@@ -168,7 +168,8 @@ def _time(option: str, text: str) -> float:
     return time_s
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair(text: str) -> tuple[str, str]:
+    """Name and value of a ``--set``; raises a UsageError that shows how one is written."""
     name, equals, value = text.partition("=")
     if not equals or not name.strip() or not value.strip():
         raise click.UsageError(f'--set "{text}" is malformed; write NAME=VALUE, such as --set analysis="25 h"')

@@ -10,10 +10,13 @@ from data.checks import Limits
 from data.schedule import Schedule
 from protocols.analysis.budget import Budget, Component
 from protocols.analysis.evaporation import HOUR_S
-from protocols.analysis.flow_budget import mean_rate_u_percent, window_u_percent
+from protocols.analysis.flow_budget import cycle, mean_rate_u_percent, window_u_percent
 from protocols.analysis.forecast import Expected, Forecast, expected
 from protocols.analysis.gravimetric_forecast import Plan, Rig, likely_runs
 from protocols.analysis.standing import as_limits
+
+WHOLE = 1e-6
+"""Strokes beyond a whole number of them that are none."""
 
 
 def flow_forecast(
@@ -37,9 +40,10 @@ def flow_forecast(
     runs = likely_runs(plan, rig, fluid, expected_ul)
     means = [run.delivered(from_s, to_s)[1].scaled("mean flow error", "%", 100.0 / expected_ul) for run in runs]
     limits = dut.get("limits") or {}
-    mean = expected("mean-flow-error", "Mean flow error", means, as_limits(limits.get("mean")))
     constant = len(schedule.segments(from_s - plan.started_s, to_s - plan.started_s)) == 1
     stroke_ul = float(dut.get("stroke_ul") or 0.0)
+    part = 100.0 * cycle(stroke_ul).u / expected_ul if (expected_ul / max(stroke_ul, 1e-9)) % 1.0 > WHOLE else 0.0
+    mean = expected("mean-flow-error", "Mean flow error", means, as_limits(limits.get("mean")), part)
     others: list[Expected] = []
     if constant and stroke_ul > 0.0 and expected_ul >= stroke_ul:
         others.append(_mean_rate(means, to_s - from_s, expected_ul, stroke_ul, rig.collection["dead_volume_ul"]))
@@ -86,7 +90,7 @@ def _strokes(expected_ul: float, stroke_ul: float) -> Iterator[str]:
     strokes = expected_ul / stroke_ul
     if strokes < 1.0:
         yield f"the analysis holds less than one stroke of {stroke_ul:g} uL: its mean is not the pump's, whatever U is"
-    elif strokes % 1.0 > 1e-6:
+    elif strokes % 1.0 > WHOLE:
         yield (
             f"the analysis holds {strokes:.4g} strokes of {stroke_ul:g} uL: the part of a stroke can shift the mean by "
             f"up to {100.0 / strokes:.2g} % of a pump in pulses, which is no part of U"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from statistics import median
 
 from data.checks import Limits
 from protocols.analysis.budget import Budget, coverage_factor
@@ -26,9 +27,11 @@ class Expected:
     Attributes
     ----------
     name, title, unit : of the check, as the evaluation will name it.
-    budget : the one in the middle of those expected, in the check's unit.
+    budget : the mean of those expected, in the check's unit, with the median of their U.
     low, high : between these lies the expanded uncertainty that nine runs of ten will find.
     limits : of the check; None where nothing is declared.
+    part_stroke : standard deviation of what the part of a stroke at either end of the analysis shifts the value by; it
+        is the pump's and no part of U.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Expected:
     low: float
     high: float
     limits: Limits | None = None
+    part_stroke: float = 0.0
 
     @property
     def expanded(self) -> float:
@@ -60,9 +64,11 @@ class Expected:
     def reach(self) -> float:
         """How far from a limit a pump must be for nineteen runs of twenty to decide on it: U, and the value's scatter.
 
-        The value that a run finds scatters by u about the pump's own.
+        The value that a run finds scatters by u about what it truly delivered, and that by a part of a stroke about
+        the pump's own.
         """
-        return self.expanded + coverage_factor(self.budget.dof, SURELY) * self.budget.u
+        scatter = math.hypot(self.budget.u, self.part_stroke)
+        return self.expanded + coverage_factor(self.budget.dof, SURELY) * scatter
 
     def decides(self, value: float) -> bool | None:
         """Whether nineteen runs of twenty would pass or fail a pump of such a value; None without limits."""
@@ -94,12 +100,23 @@ class Forecast:
 
 
 def expected(
-    name: str, title: str, budgets: Sequence[Budget], limits: Limits | None = None, unit: str = "%"
+    name: str, title: str, budgets: Sequence[Budget], limits: Limits | None = None, part_stroke: float = 0.0
 ) -> Expected:
     """One check from the budgets that some likely runs would have."""
-    ordered = sorted(budgets, key=lambda budget: budget.expanded)
-    low, high = (ordered[round(share * (len(ordered) - 1))].expanded for share in INNER)
-    return Expected(name, title, unit, ordered[len(ordered) // 2], low, high, limits)
+    found = sorted(budget.expanded for budget in budgets)
+    low, high = (found[round(share * (len(found) - 1))] for share in INNER)
+    usual = _usual(budgets)
+    usual = usual.scaled(usual.name, usual.unit, median(found) / usual.expanded)
+    return Expected(name, title, usual.unit, usual, low, high, limits, part_stroke)
+
+
+def _usual(budgets: Sequence[Budget]) -> Budget:
+    """Components whose variances are the means of some budgets', with the median of their degrees of freedom."""
+    parts = []
+    for same in zip(*(budget.components for budget in budgets), strict=True):
+        u = math.sqrt(math.fsum(one.u**2 for one in same) / len(same))
+        parts.append(replace(same[0], u=u, dof=median(one.dof for one in same)))
+    return Budget(budgets[0].name, budgets[0].unit, tuple(parts))
 
 
 def shortest_s(table: Sequence[Forecast], enough: Callable[[Expected], bool | None]) -> float | None:
@@ -127,7 +144,8 @@ def _between(before: Forecast, after: Forecast, analysis_s: float) -> Expected:
     share = math.log(analysis_s / before.analysis_s) / math.log(after.analysis_s / before.analysis_s)
     one, other = before.checks[0], after.checks[0]
     budget = one.budget.scaled(one.budget.name, one.unit, (other.expanded / one.expanded) ** share)
-    return Expected(one.name, one.title, one.unit, budget, one.low, one.high, one.limits)
+    strokes = max(one.part_stroke * before.analysis_s, other.part_stroke * after.analysis_s) / analysis_s
+    return Expected(one.name, one.title, one.unit, budget, one.low, one.high, one.limits, strokes)
 
 
 def dominant(budget: Budget, most: int = 3) -> list[tuple[str, float]]:

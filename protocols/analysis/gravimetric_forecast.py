@@ -6,7 +6,6 @@ that their uncertainty, its degrees of freedom and the scatter of both are those
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from data.quantities import parse
+from data.samples import FloatArray
 from protocols.analysis import gravimetry
 from protocols.analysis.budget import Budget
 from protocols.analysis.collection import EVAPORATION_VARIES, Collection
 from protocols.analysis.evaporation import HOUR_S, STRETCHES, Blank, Evaporation, blank_of_means
+from protocols.analysis.flow_budget import LINE_EXPANSION_PER_K
 from protocols.analysis.gravimetric_record import (
     BLANK_SETTLE_S,
     LEAST_BLANK_S,
@@ -37,11 +38,32 @@ SEED = 20_601
 ROOM_K = 1.0
 """The room is expected to swing by plus and minus this over a day; no station file declares it."""
 
+ROOM_WANDER_K, ROOM_WANDER_S = 0.2, 7200.0
+"""Beside that its temperature is expected to wander: standard deviation, and time after which it has forgotten."""
+
+ROOM_SMOOTH_S = 600.0
+"""Over less than this, air and a line in it change steadily."""
+
 PERIOD_S = 1.0
 """Usual spacing of a balance's readings, where the station file leaves it to the driver."""
 
 WALK_STEPS = 8
 """Steps of the zero's walk within one stretch of a blank."""
+
+
+REMEDIES = {
+    "evaporation": "longer blanks, a twin vessel or a layer of oil",
+    "evaporation between blanks": "a layer of oil or a twin vessel",
+    "balance temperature": "a steadier room, a lighter vessel or longer blanks",
+    "linearity": "a longer analysis, or a balance that is adjusted and linear over the gain",
+    "meniscus": "a longer analysis, or a thinner tube",
+    "repeatability": "a longer analysis",
+    "readability": "a longer analysis, or a balance with a finer digit",
+    "zero walk": "a balance with a steadier zero, away from drafts",
+    "density, composition": "the density of this lot, measured",
+    "air density on the vessel": "a smaller vessel",
+}
+"""What lowers each source of the budget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +164,21 @@ def _collected(
     edges.update(edge for one in evaporation.blanks for edge in (one.from_s, one.to_s))
     t_s = np.array(sorted(edges))
     air = np.full(t_s.size, gravimetry.air_density_mg_per_ul(*STANDARD_AIR))
-    room = STANDARD_AIR[0] + ROOM_K * np.sin(2.0 * math.pi * t_s / (24.0 * HOUR_S) + phase)
+    room = STANDARD_AIR[0] + ROOM_K * np.sin(2.0 * math.pi * t_s / (24.0 * HOUR_S) + phase) + _wander_k(t_s, rng)
     from_s, to_s = plan.analysis
     empty = collection_of((t_s, np.zeros(t_s.size), air, room), evaporation, rig.uncertainty, rig.collection, fluid)
     gained = expected_ul / empty.ul_per_mg * np.clip((t_s - from_s) / (to_s - from_s), 0.0, 1.0)
     shown = gained - evaporation.lost_mg(from_s, t_s)
     return collection_of((t_s, shown, air, room), evaporation, rig.uncertainty, rig.collection, fluid)
+
+
+def _wander_k(t_s: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Wander of the room's temperature at some times: an Ornstein-Uhlenbeck process."""
+    found = [rng.normal(0.0, ROOM_WANDER_K)]
+    for step_s in np.diff(t_s).tolist():
+        kept = math.exp(-step_s / ROOM_WANDER_S)
+        found.append(kept * found[-1] + rng.normal(0.0, ROOM_WANDER_K * math.sqrt(1.0 - kept * kept)))
+    return np.array(found)
 
 
 def _evaporation(plan: Plan, rig: Rig, run: int, rng: np.random.Generator, phase: float) -> Evaporation:
@@ -162,19 +193,25 @@ def _evaporation(plan: Plan, rig: Rig, run: int, rng: np.random.Generator, phase
         stated = rig.collection["evaporation_spread_mg_per_h"]
         return Evaporation((Blank(0.0, plan.duration_s, declared, stated, math.inf),))
     usual = declared + spread_mg_per_h(rig.uncertainty, rig.collection) * rng.normal()
-    follows = mg_per_k(rig.uncertainty, rig.collection) * rng.normal()
+    coefficient = (mg_per_k(rig.uncertainty, rig.collection), _line_mg_per_k(rig))
     noise = math.hypot(uncertainty["repeatability_mg"], uncertainty["readability_mg"] / math.sqrt(12.0))
+    balance = (noise, uncertainty["readability_mg"], uncertainty["zero_walk_mg"])
     found = []
     for index, (from_s, to_s) in enumerate(spans):
         ends = (math.sin(2.0 * math.pi * t / (24.0 * HOUR_S) + phase) for t in (to_s, from_s))
         warming = ROOM_K * (next(ends) - next(ends)) / ((to_s - from_s) / HOUR_S)
-        drawn = _drawn_blanks(
-            round(to_s - from_s), period_s, noise, uncertainty["readability_mg"], uncertainty["zero_walk_mg"]
-        )[2 * run + index]
+        per_k, pair = _drawn_blanks(round(to_s - from_s), period_s, *balance, *coefficient)[run]
+        drawn = pair[index]
         weather = declared * EVAPORATION_VARIES * rng.normal()
-        rate = usual + weather + drawn.rate_mg_per_h - follows * warming
+        rate = usual + weather + drawn.rate_mg_per_h - per_k * warming
         found.append(Blank(from_s, to_s, rate, drawn.u_mg_per_h, drawn.dof))
     return Evaporation(tuple(found))
+
+
+def _line_mg_per_k(rig: Rig) -> float:
+    """What the line gives off as the room warms, where a stopped pump leaves it open to the vessel."""
+    line_ul: float = rig.collection["dead_volume_ul"]
+    return gravimetry.expansion_ul(line_ul, 1.0, LINE_EXPANSION_PER_K) if rig.blank == "stopped" else 0.0
 
 
 def _blank_spans(plan: Plan, rig: Rig) -> tuple[list[tuple[float, float]], Mapping[str, Any], float]:
@@ -189,26 +226,43 @@ def _blank_spans(plan: Plan, rig: Rig) -> tuple[list[tuple[float, float]], Mappi
 
 @lru_cache(maxsize=64)
 def _drawn_blanks(
-    length_s: float, period_s: float, noise_mg: float, readability_mg: float, walk_mg: float
-) -> tuple[Blank, ...]:
-    """Two blanks for each likely run, of a vessel that loses nothing, through the evaluation's own estimate.
+    length_s: float,
+    period_s: float,
+    noise_mg: float,
+    readability_mg: float,
+    walk_mg: float,
+    follows_mg_per_k: float,
+    breathes_mg_per_k: float,
+) -> tuple[tuple[float, tuple[Blank, Blank]], ...]:
+    """Of each likely run, what its balance shows for 1 K, and two blanks through the evaluation's own estimate.
 
     Parameters
     ----------
     noise_mg : of one reading, rounding included.
     walk_mg : standard deviation of the zero's walk after one hour.
+    follows_mg_per_k, breathes_mg_per_k : what the balance shows for 1 K, as a standard deviation; and the line.
     """
     rng = np.random.default_rng(SEED)
     samples = max(12, math.floor(length_s / period_s))
     stretches = min(STRETCHES, samples // 2)
     edges = np.linspace(0.0, length_s, stretches + 1)
     middles = (edges[1:] + edges[:-1]) / 2.0
-    step = walk_mg * math.sqrt(length_s / HOUR_S / (stretches * WALK_STEPS))
+    steps = stretches * WALK_STEPS
+    root_h = math.sqrt(length_s / HOUR_S / steps)
+    smooth = max(1, round(ROOM_SMOOTH_S / (length_s / steps)))
+    room_k = ROOM_WANDER_K * math.sqrt(2.0 * HOUR_S / ROOM_WANDER_S) * root_h
     rounding = 0.0 if noise_mg >= readability_mg / 2.0 else readability_mg
-    found = []
-    for _ in itertools.repeat(None, 2 * RUNS):
-        walk = np.cumsum(rng.normal(0.0, 1.0, stretches * WALK_STEPS)) * step
+
+    def drawn(per_k: float) -> Blank:
+        sums = np.concatenate([[0.0], np.cumsum(rng.normal(0.0, room_k, steps + smooth - 1))])
+        room = np.cumsum(sums[smooth:] - sums[:-smooth]) / smooth
+        walk = np.cumsum(rng.normal(0.0, walk_mg * root_h, steps)) + per_k * room
         white = rng.normal(0.0, noise_mg / math.sqrt(samples / stretches), stretches)
         means = walk.reshape(stretches, WALK_STEPS).mean(axis=1) + white
-        found.append(blank_of_means(0.0, length_s, middles, means, rounding))
+        return blank_of_means(0.0, length_s, middles, means, rounding)
+
+    found = []
+    for _ in range(RUNS):
+        per_k = breathes_mg_per_k + follows_mg_per_k * rng.normal()
+        found.append((per_k, (drawn(per_k), drawn(per_k))))
     return tuple(found)
