@@ -33,6 +33,9 @@ WINDOW_UL, WINDOW_STROKES = 100.0, 4
 LOW_SHARE = (0.10, 0.20)
 """Delivery from a low level is that while so much of the reservoir's capacity is left."""
 
+QUICK_S = 1.0
+"""Flow readings at least so often tell air from a motor's steps."""
+
 PROVOKED = ("low-reservoir", "empty-reservoir")
 
 STANDS_ON = ("rig-check", "data-complete", "excluded", "balance-alive", "bath-temperature", "sensor-balance-ratio")
@@ -89,12 +92,20 @@ def evaluate(run: Run) -> Evaluation:
     except (GravimetricRecordError, RecordError, KeyError) as error:
         return Evaluation((_nothing(str(error)),))
     excluded = exclusions(record.gravimetric)
-    fit = tuple(check for check in fitness(record.gravimetric, excluded) if check.name != "ratio-steady")
+    unable = _unable(run)
+    fit = tuple(check for check in fitness(record.gravimetric, excluded) if check.name not in unable)
     bad = {check.name for check in fit if check.verdict is Verdict.INVALID}
     judged = [on_suitability(check, bad) for check in found]
     if not record.gravimetric.complete or not run.phases[-1].complete:
         judged = [of_a_run_cut_off(check) for check in judged]
     return Evaluation((*judged, *fit), tuple(_curves(life)), excluded, _values(life))
+
+
+def _unable(run: Run) -> set[str]:
+    """Checks that say nothing of this run: a reservoir runs dry, and air shows in the noise of quick readings alone."""
+    t_s = run.series("flow").t if run.has("flow") else np.empty(0)
+    slow = t_s.size > 1 and float(np.median(np.diff(t_s))) > QUICK_S
+    return {"ratio-steady", "no-air"} if slow else {"ratio-steady"}
 
 
 def _nothing(note: str) -> Check:
