@@ -34,6 +34,8 @@ def mark(line: Line) -> tuple[str, str]:
     """Sign and word for a row."""
     if not line.trials:
         return "–", "not run yet"
+    if any(not trial["verdict"] for trial in line.trials):
+        return "✗", "did not run"
     if line.about_alarms:
         return ("✓", "no alarm") if line.holds else ("✗", "false alarm")
     if line.row.expected == "not-passed":
