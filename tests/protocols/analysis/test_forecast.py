@@ -84,6 +84,15 @@ def test_more_delivery_longer_blanks_and_a_twin_vessel_each_tell_more():
         assert forecast(**settings).checks[0].expanded < 0.9 * plain
 
 
+def test_a_stopped_pump_lets_its_line_breathe_into_the_blank():
+    settings = {"schedule": "0.1 mL/day", "analysis": "12 h", "blank_length": "1 h"}
+    stopped, diverted = (forecast(**settings, blank=blank).checks[0].expanded for blank in ("stopped", "diverter"))
+    assert stopped > 1.3 * diverted
+    short_line = {**STATION, "collection": {**COLLECTION, "dead_volume_ul": 0.0}}
+    found = FlowAccuracy(**settings, blank="stopped").forecast(short_line, ROLES, DUT, FLUID)
+    assert found.checks[0].expanded == pytest.approx(diverted, rel=0.2)
+
+
 def test_equal_plans_have_equal_forecasts():
     assert forecast(analysis="3 h", blank_length="1 h") == forecast(analysis="3 h", blank_length="1 h")
 
