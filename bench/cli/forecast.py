@@ -185,4 +185,5 @@ def _show_live(found: Live) -> None:
     if found.clear_fail:
         console.print("the pump is outside its limits by more than is uncertain: a clear fail")
     elif check.limit_low is not None or check.limit_high is not None:
-        console.print(f"not clear of its limits; a pump of this value is decided after {_hours(found.decided_s)}")
+        told = f"not clear of its limits; a pump of this value is decided by {_hours(found.decided_s)} of analysis"
+        console.print(f"{told} when every blank is in")
