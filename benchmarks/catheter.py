@@ -28,7 +28,8 @@ from data.checks import Verdict
 
 LESS_OFTEN = (
     ('rate = "10 Hz"', 'rate = "1 Hz"'),
-    ('interval = "0.1 s"', 'interval = "2 s"'),
+    ('interval = "0.1 s"', 'interval = "3 s"'),
+    ('driver = "pump-link"', 'driver = "pump-link"\nperiod = "10 min"'),
     ('period = "2 s"', 'period = "10 s"'),
 )
 SHORT = {"creep": "5 min", "decay": "12 min", "radii": "10 mm, 8 mm, 6 mm"}
@@ -165,7 +166,10 @@ def accuracy(results: Sequence[Told]) -> bool:
             f"rms(error/u) = {rms:.2f}, {inside} of {len(found)} within U",
             flush=True,
         )
-        good &= RMS[0] <= rms <= RMS[1] or len(found) < 40
+        if name == "bore_ul":  # its u is a bound: the plant's air is soft at the pump's outlet
+            good &= inside == len(found)
+        else:
+            good &= RMS[0] <= rms <= RMS[1] or len(found) < 40
         if name.startswith("resistance"):
             good &= 100.0 * worst <= R_PERCENT
     return good

@@ -235,6 +235,7 @@ class SimulatedOperator:
     def _dry_catheter(self, _: Details, t: float) -> Value:
         """Blow the catheter out and mount it again: its bore is full of air."""
         draws = self._plant.draws
+        self._write("catheter_is_off", 0.0, t)
         length_mm = draws["catheter.length_mm"] + self._plant.truth["extra_length_mm"].at(t)
         self._write("air_ul", bore_ul(length_mm, draws["catheter.bore_mm"]), t)
         self._write("air_ul", 0.0, t + 1.0)

@@ -29,6 +29,9 @@ PLAY_KPA = 0.2
 STILL_KPA = 0.03
 """A pressure that falls by less over the judged half may stand, or rise within that play."""
 
+STEP, NARROWINGS = 1.2, 7
+"""Of the time constants that are tried, and how often the best one's neighbourhood is narrowed to two thirds."""
+
 LEAST_CREEP = 0.01
 """A smaller share of creep is that of no tube, but of temperature and noise."""
 
@@ -96,8 +99,10 @@ def decay(record: CatheterRecord, what: str, told: float, u_told: float) -> Deca
     line = metered_step(t_s - begun_s, pressure - base, hold[0] - begun_s, rate, u_told, record.u_gain)
     rise, since = pressure - base, t_s - begun_s
     losses = integrated(since, rise)
-    share, crept = _creep(since, rise, losses, hold[0] - begun_s)
-    held = rise + share * crept
+    # What swelled in the closed line has raised the pressure, and what shrank looks like creep or a leak.
+    still = rise - record.swelled_ul(t_s) / line.ul_per_kpa
+    share, crept, u_slope = _creep(since, rise, still, losses, hold[0] - begun_s)
+    held = still + share * crept
     half, before = t_s >= judged_s, (t_s >= record.span(f"{what}-decay")[0]) & (t_s < judged_s)
     fit, first = (least_squares([np.ones(int(rows.sum())), losses[rows]], held[rows]) for rows in (half, before))
     if fit is None or first is None:
@@ -111,32 +116,52 @@ def decay(record: CatheterRecord, what: str, told: float, u_told: float) -> Deca
     tenth = max(int(half.sum()) // 10, 1)
     dropped = float(np.mean(rise[half][:tenth]) - np.mean(rise[half][-tenth:]))
     hidden = swelled / hours if swelled > 0.0 and dropped < STILL_KPA else 0.0
-    leak = fell + swelled / hours - hidden / 2.0
+    leak = fell - hidden / 2.0
     creeping = per_slope * (first.coefficients[1] - fit.coefficients[1]) if share else 0.0
     components = (
         Component("scatter of the pressure", abs(per_slope) * fit.u(1)),
         Component("compliance", abs(leak) * line.u_ul_per_kpa / line.ul_per_kpa),
         Component("warming of the fluid", u_swelled / hours),
-        bounded("creep", creeping / 2.0),
+        Component("creep", max(abs(per_slope) * u_slope, abs(creeping) / 2.0 / math.sqrt(3.0))),
         bounded("play of the transducer", hidden / 2.0),
     )
     return Decay(True, line.ul_per_kpa, line.u_ul_per_kpa, leak, mean, components, gained, share)
 
 
-def _creep(since_s: FloatArray, rise_kpa: FloatArray, losses: FloatArray, held_s: float) -> tuple[float, FloatArray]:
+def _creep(
+    since_s: FloatArray, rise_kpa: FloatArray, still_kpa: FloatArray, losses: FloatArray, held_s: float
+) -> tuple[float, FloatArray, float]:
     """Share of the compliance that creeps, and what of the rise (n,) it has followed; beside any leak.
 
-    The time constant is that with the smallest residuals over all of the time after the ramp.
+    The time constant is that with the smallest residuals over all of the time after the ramp.  The third number is the
+    standard uncertainty that not knowing share and time constant leaves to the coefficient of the losses.
     """
     held = since_s >= held_s + SETTLED * (float(since_s[-1]) - held_s)
-    y, ones = rise_kpa[held], np.ones(int(held.sum()))
-    best: tuple[float, float, FloatArray] = (math.inf, 0.0, np.zeros(rise_kpa.size))
-    for lag_s in CREEP_S:
+    y, ones = still_kpa[held], np.ones(int(held.sum()))
+
+    def tried(lag_s: float) -> tuple[float, float, FloatArray]:
+        """Residuals, share and what was followed with a time constant; infinite residuals where there is no creep."""
         crept = followed(since_s, rise_kpa, lag_s)
         fit = least_squares([ones, -crept[held], -losses[held]], y)
-        if fit is not None and fit.rss < best[0] and fit.coefficients[1] >= max(CERTAIN * fit.u(1), LEAST_CREEP):
-            best = (fit.rss, fit.coefficients[1], crept)
-    return best[1], best[2]
+        if fit is None or fit.coefficients[1] < max(CERTAIN * fit.u(1), LEAST_CREEP):
+            return math.inf, 0.0, np.zeros(rise_kpa.size)
+        return fit.rss, fit.coefficients[1], crept
+
+    rss, lag_s = min((tried(lag_s)[0], lag_s) for lag_s in CREEP_S)
+    if math.isinf(rss):
+        return 0.0, np.zeros(rise_kpa.size), 0.0
+    low, high = lag_s / STEP, lag_s * STEP
+    for _ in range(NARROWINGS):
+        third = (high - low) / 3.0
+        if tried(low + third)[0] <= tried(high - third)[0]:
+            high -= third
+        else:
+            low += third
+    lag_s = (low + high) / 2.0
+    _, share, crept = tried(lag_s)
+    longer, shorter = (followed(since_s, rise_kpa, lag_s * by) for by in (1.05, 1.0 / 1.05))
+    joint = least_squares([ones, crept[held], losses[held], (longer - shorter)[held]], y)
+    return share, crept, joint.u(2) if joint is not None else 0.0
 
 
 def _gained(

@@ -350,8 +350,8 @@ def priming(case: Case) -> Iterator[Check]:
         Component("syringe, by the bridge", pushed * case.told[1]),
         Component("count of the syringe", math.sqrt(2.0) * COUNT_UL),
         Component("balance", record.u_level_mg * record.ul_per_mg),
-        # Along the way the air has from all of the pressure to none of it over ambient.
-        bounded("compression of the air", 0.5 * bore * pushing_kpa / STANDARD_ATMOSPHERE_KPA),
+        # Where the catheter still resists the air has the pressure of the outlet, behind it that of the line.
+        bounded("compression of the air", bore * pushing_kpa / STANDARD_ATMOSPHERE_KPA),
     )
     relative = tuple(Component(one.source, 100.0 * one.u / record.bore_ul) for one in parts)
     case.values["bore_ul"] = bore

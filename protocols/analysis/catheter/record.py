@@ -197,6 +197,15 @@ class CatheterRecord:
         change = ends[1] - ends[0]
         return per_k * change, per_k * math.hypot(AIR_K if near else LATE_K, LAGS * change)
 
+    def swelled_ul(self, t_s: FloatArray) -> FloatArray:
+        """Volume (n,) by which the fluid in the line has swelled since the first of some moments."""
+        role = "line_temperature" if self.run.has("line_temperature") else "room_temperature"
+        if not self.run.has(role) or not len(found := self.run.corrected(role).good()):
+            return np.zeros(t_s.size)
+        degc = np.interp(t_s, found.t, found.values)
+        per_k = float(self.run.station["collection"]["dead_volume_ul"]) * EXPANSION_PER_K
+        return np.asarray(per_k * (degc - degc[0]), dtype=np.float64)
+
     # -- air
 
     def air_s(self, name: str) -> list[tuple[float, float]]:
