@@ -34,12 +34,12 @@ EXPANSION_PER_K = 2.2e-4
 AROUND_S = 90.0
 """A temperature at a moment is the mean from so long before to so long after."""
 
-AIR_K, LATE_K = 0.02, 0.08
-"""Standard uncertainty of a change of the line's temperature: by a sensor in the air around it, six readings of a last
-digit of 0.1 K at either end, and by one at the vessel, which follows the air late."""
+AIR_K, LATE_K = 0.01, 0.08
+"""Standard uncertainty of a change of the line's temperature: by a sensor in the air around it, whose last digit is
+0.01 K, and by one at the vessel, which follows the air late."""
 
-LAGS = 0.3
-"""The same as a share of the change: fluid in a thin tube follows the air within minutes."""
+LAGS = 0.15
+"""The same as a share of the change: fluid in a thin tube follows the air within a minute of the six or more."""
 
 AIR_SHARE, AIR_RESTLESS, LEAST_AIR = 0.1, 0.4, 3
 """Air reads less than this share of full scale, and another value in more than this share of successive readings, at
