@@ -21,6 +21,9 @@ from protocols.analysis.occlusion.rise import integrated
 REACHED = 0.95
 """A ramp that ended below this share of its aim met a line that is not closed, or that leaks what is pushed."""
 
+HELD = 0.5
+"""A line that keeps less than this share of its pressure to the judged half has lost it."""
+
 LEAST_DECAY_S = 300.0
 
 PLAY_KPA = 0.2
@@ -48,7 +51,7 @@ class Decay:
 
     Attributes
     ----------
-    reached : whether it came to its pressure; otherwise the leak is at least what was pushed at the end.
+    reached : whether it came to its pressure and held it; otherwise the leak is at least what was pushed, or lost.
     ul_per_kpa, u_ul_per_kpa : its compliance.
     leak_ul_per_h : at the mean pressure ``kpa`` of the judged half, with its components.
     gained : share of what was pushed that the balance gained meanwhile.
@@ -98,6 +101,10 @@ def decay(record: CatheterRecord, what: str, told: float, u_told: float) -> Deca
     t_s, pressure = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
     line = metered_step(t_s - begun_s, pressure - base, hold[0] - begun_s, rate, u_told, record.u_gain)
     rise, since = pressure - base, t_s - begun_s
+    top, left = float(rise.max()), float(np.mean(rise[t_s >= judged_s]))
+    if left < HELD * top:  # gone at once: no law of a slow decay holds
+        lost = line.ul_per_kpa * (top - left) / (end_s - hold[0]) * HOUR_S
+        return Decay(False, line.ul_per_kpa, line.u_ul_per_kpa, lost, top, (), gained)
     losses = integrated(since, rise)
     # What swelled in the closed line has raised the pressure, and what shrank looks like creep or a leak.
     still = rise - record.swelled_ul(t_s) / line.ul_per_kpa

@@ -298,7 +298,7 @@ def leak(case: Case, proof: Decay | None, why: str) -> Check:
     value = with_catheter - (without if rig.reached else 0.0)
     case.values["leak_ul_per_h"], case.values["u_leak_ul_per_h"] = value, Budget(name, "uL/h", tuple(parts)).u
     case.values["rig_leak_ul_per_h"] = without
-    note = "" if proof.reached else f"the pressure did not get beyond {proof.kpa:.3g} kPa: at least"
+    note = "" if proof.reached else f"no more than {proof.kpa:.3g} kPa, and not held: at least"
     return found(name, title, "uL/h", value, tuple(parts), limits, depends_on=CLOSED, note=note)
 
 
