@@ -76,7 +76,8 @@ def test_a_sound_catheter_passes_every_check(healthy):
 def test_resistance_compliance_and_bore_are_those_of_the_plant(healthy):
     result, found, plant = healthy
     values = result.evaluation.values
-    assert values["resistance_kpa_s_per_ul"] == pytest.approx(plant.draws["catheter.resistance_kpa_s_per_ul"], rel=0.005)
+    true = plant.draws["catheter.resistance_kpa_s_per_ul"]
+    assert values["resistance_kpa_s_per_ul"] == pytest.approx(true, rel=0.005)
     assert values["catheter_ul_per_kpa_m"] == pytest.approx(0.29 / WARMER, rel=0.01)
     assert values["bore_ul"] == pytest.approx(math.pi / 4.0 * 0.53**2 * 1000.0, abs=0.8)
     assert values["length_mm"] == pytest.approx(1000.0, rel=0.01)
