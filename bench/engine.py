@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ from bench.station import OpenStation, sampled
 from bench.watch import Watch
 from bench.watchdog import Watchdog
 from data.checks import Status
-from instruments.clock import Event
+from instruments.clock import WALL_HORIZON_S, Event
 from instruments.instrument import Instrument, InstrumentError
 from protocols.procedure import Procedure
 from protocols.steps import Step, Tare
@@ -171,6 +172,7 @@ class Engine:
         """Execute the procedure; returns how it ended and leaves the hardware safe, whatever happens."""
         try:
             self._open()
+            self._spare_pauses()
             self._start_sampling()
             self._safety.make_ready()
             self._execute(self.steps)
@@ -186,6 +188,7 @@ class Engine:
             raise
         finally:
             self._leave()
+            gc.unfreeze()
         assert self._end is not None
         return self._end
 
@@ -198,6 +201,12 @@ class Engine:
         if self._watchdog.watches:
             self._safety.begin_safe()
         self._watchdog.arm()
+
+    def _spare_pauses(self) -> None:
+        """Set aside what lives as long as the run: to search it for garbage stops every thread for 0.1 s (measured)."""
+        if self._clock.block_s <= WALL_HORIZON_S:
+            gc.collect()
+            gc.freeze()
 
     def _start_sampling(self) -> None:
         longest_block_s = min(self._longest_block_s, self._clock.block_s)
