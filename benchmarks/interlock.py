@@ -47,7 +47,8 @@ class StalledFile(DiskFile):
 
 def trip(station: Station, seed: int, open_file: Callable[[Path], Any], silent_balance: bool) -> float:
     """Seconds from the due time of the first sample over the limit to the arrival of the valve write."""
-    step_s = random.Random(seed).uniform(3.5, 4.1)
+    step_s = random.Random(seed).uniform(3.5, 4.1) + (4.0 if silent_balance else 0.0)
+    # A run on a stalled disk begins later.
     pressure = (np.array([0.0, step_s]), np.array([0.0, OVER_V_PER_V]))
     clock = WallClock()
     arrived: list[float] = []
