@@ -87,6 +87,8 @@ class Engine:
         self._watch = Watch(opened, roles, self.steps, self._samplers)
         self._phase = ""
         self._stopped_in = ""  # the phase in which a person stopped the run
+        self.rested_s = 0.0  # for how long the steps have been paused or held
+        self.done = "all steps done"  # what is said of a run that reaches its end
         longest_hold_s = math.inf if opened.rig is None else SIMULATED_HOLD_S
         self._interlocks = Interlocks(
             self._safety, self._watch, self._clock, self, self._record, self._tell, latches, longest_hold_s
@@ -94,7 +96,9 @@ class Engine:
         self._watchdog = Watchdog(
             opened.instruments, self._clock, lambda: self._interlocks.guarded, self._tell, self._fail
         )
-        self._executor = Executor(opened, self._roles, self._safety, self._watch, self, self._record)
+        self._executor = Executor(
+            opened, self._roles, self._safety, self._watch, self, self._record, procedure, recorder.journal
+        )
 
     # -- commands; from the clock's own thread (others use clock.post)
 
@@ -176,7 +180,7 @@ class Engine:
             self._start_sampling()
             self._safety.make_ready()
             self._execute(self.steps)
-            self._finish(End(Status.COMPLETED, "all steps done"))
+            self._finish(End(Status.COMPLETED, self.done))
         except (Halted, SafeStateLatchedError):
             pass
         except InstrumentError as error:
@@ -305,7 +309,9 @@ class Engine:
             if self._safety.cause is not None or (self._end is not None and not self._tearing_down):
                 raise Halted("the run is ending")
             if not self._safety.held and (not self._paused or self._tearing_down):
-                return self._clock.now() - began
+                rested_s = self._clock.now() - began
+                self.rested_s += rested_s
+                return rested_s
             self._clock.wait(self._nudge)
 
     # -- for the interlocks

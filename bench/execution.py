@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import singledispatchmethod
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from bench.looks import follow
 from bench.prompts import Prompts, Record
 from bench.safety import Safety
 from bench.soak import Soak
@@ -25,6 +27,7 @@ from instruments.capabilities import (
 )
 from instruments.clock import Event
 from instruments.instrument import Buffered, InstrumentError, Polled
+from protocols.procedure import Procedure
 from protocols.steps import (
     Ask,
     AwaitSyringe,
@@ -34,6 +37,7 @@ from protocols.steps import (
     HaltSyringe,
     Infuse,
     IsolatePressure,
+    JudgedPhase,
     MoveValve,
     Phase,
     Program,
@@ -70,6 +74,8 @@ class Course(Protocol):
     """What the engine lets a step do with the run's time."""
 
     phase: str
+    rested_s: float
+    done: str
 
     @property
     def ending(self) -> bool:
@@ -89,6 +95,7 @@ class Executor:
     Parameters
     ----------
     record : (kind, fields) into the run's record.
+    procedure, journal : what judges a phase that may end early, and the file in which it looks.
     """
 
     opened: OpenStation
@@ -97,6 +104,8 @@ class Executor:
     watch: Watch
     course: Course
     record: Record
+    procedure: Procedure
+    journal: Path
     prompts: Prompts = field(init=False)
 
     def __post_init__(self) -> None:
@@ -267,6 +276,11 @@ class Executor:
             finally:
                 if end_watch is not None:
                     end_watch()
+
+    @do.register
+    def _(self, step: JudgedPhase) -> None:
+        with self._phase(step.name), self.watch.averaging(step.name):
+            follow(step, self.opened.clock, self.course, self.record, self.procedure, self.journal)
 
     @do.register
     def _(self, step: Condition) -> None:

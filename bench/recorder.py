@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, cast
 
 from data.journal import JournalFull, JournalWriter
@@ -62,6 +63,11 @@ class Recorder:
     def listen(self, listener: Listener) -> None:
         """Have every record from now on heard by the writer's worker, after it was written."""
         self._listeners.append(listener)
+
+    @property
+    def journal(self) -> Path:
+        """File of the journal."""
+        return self._journal.path
 
     @property
     def pending(self) -> int:

@@ -6,6 +6,7 @@ ends and the next begins.  What belongs to the computer and the moment goes to /
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -55,12 +56,20 @@ COLUMNS = ("time", "order")
 """Columns of every table of records; a field of the same name goes into the JSON of other fields."""
 
 
-def fold(journal: Path, out: Path, *, incomplete: bool = False, session: Mapping[str, Any] | None = None) -> Path:
+def fold(
+    journal: Path,
+    out: Path,
+    *,
+    incomplete: bool = False,
+    until_s: float = math.inf,
+    session: Mapping[str, Any] | None = None,
+) -> Path:
     """Make the run file of a journal, whole or not at all; the journal is only read, and may still be written.
 
     Parameters
     ----------
     incomplete : the run goes on (a snapshot): its status is "incomplete" whatever the journal says.
+    until_s : only what was measured and happened up to then goes into the file, wherever a block ends.
     session : further facts for /session, outside the content digest, such as that the run was recovered.
 
     Raises
@@ -75,17 +84,18 @@ def fold(journal: Path, out: Path, *, incomplete: bool = False, session: Mapping
         read_journal(journal) as reader,
         hdf5_file(part, "w", out, userblock_size=USER_BLOCK) as (file, disk),
     ):
-        _Fold(file, disk, reader).run(incomplete, session or {})
+        _Fold(file, disk, reader, until_s).run(incomplete, session or {})
     return out
 
 
 class _Fold:
     """One pass over the frames; memory is bounded by one chunk a channel and the records."""
 
-    def __init__(self, file: h5py.File, disk: Disk, reader: JournalReader) -> None:
+    def __init__(self, file: h5py.File, disk: Disk, reader: JournalReader, until_s: float) -> None:
         self._file = file
         self._disk = disk
         self._reader = reader
+        self._until_s = until_s
         self._header = reader.header
         self._start_utc = str(self._header["start_utc"])
         self._streams: list[StreamData] = []
@@ -113,16 +123,18 @@ class _Fold:
     def _take(self, frame: Frame) -> None:
         if frame.kind == FrameKind.BLOCK:
             block = decode_block(frame.payload)
-            self._stream(block.number).append(block)
+            self._stream(block.number).append(block if math.isinf(self._until_s) else block.until(self._until_s))
         elif frame.kind == FrameKind.ANCHOR:
             number, host_t, samples = decode_anchor(frame.payload)
-            self._stream(number).anchors.append((host_t, samples))
+            if host_t <= self._until_s:
+                self._stream(number).anchors.append((host_t, samples))
         elif frame.kind == FrameKind.STREAM:
             self._add_stream()
         elif frame.kind in (FrameKind.RECORD, FrameKind.SESSION):
             said = self._reader.decode(frame)
             if isinstance(said, Record):
-                self._records.append(said)
+                if said.t <= self._until_s:
+                    self._records.append(said)
             elif isinstance(said, SessionNote):
                 self._notes.append(said)
 

@@ -11,7 +11,7 @@ import json
 import math
 import struct
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from datetime import datetime
 from enum import IntEnum
 from typing import Any, cast
@@ -201,6 +201,12 @@ class BlockView:
     t: FloatArray
     values: FloatArray
     quality: np.ndarray[Any, np.dtype[np.uint16]]
+
+    def until(self, until_s: float) -> BlockView:
+        """The samples up to a time."""
+        rows = slice(0, int(np.searchsorted(self.t, until_s, side="right")))
+        quality = self.quality if self.quality.ndim == 1 else self.quality[rows]
+        return replace(self, t=self.t[rows], values=self.values[rows], quality=quality)
 
 
 def decode_block(payload: memoryview) -> BlockView:

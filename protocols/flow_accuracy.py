@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from data import quantities
 from data.schedule import Schedule
 from instruments.capabilities import PumpLink, Tareable, Valve
+from protocols.analysis.looks import RISK, instants_s
 from protocols.interlock import Interlock
 from protocols.procedure import Controls, Measures, Procedure, param
 from protocols.steps import (
+    JudgedPhase,
     Phase,
     Program,
     ReadPump,
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from data.checks import Evaluation
     from data.run import Run
     from protocols.analysis.forecast import Forecast
+    from protocols.analysis.looks import Look
 
 SETTLE_S = 1800.0
 """After a blank the tubing and the flow settle for this long before anything is judged."""
@@ -65,6 +68,11 @@ class FlowAccuracy(Procedure):
         choices=("diverter", "stopped", "twin"),
     )
     blank_length_s: float = param("length of each evaporation blank", default="4 h", low="30 min", high="2 day")
+    stop_on_clear_fail: bool = param(
+        "look at the analysis at declared moments and end it when the pump has clearly failed",
+        default=False,
+        later=True,
+    )
 
     def steps(self) -> Iterator[Step]:
         """Blank, stabilisation, analysis, blank; the order depends on how the blank is taken."""
@@ -84,7 +92,11 @@ class FlowAccuracy(Procedure):
             yield Phase("settling", for_s=SETTLE_S)
         else:
             yield Phase("stabilisation", for_s=self.stabilisation_s)
-        yield Phase("analysis", for_s=self.analysis_s)
+        looks_s = instants_s(self.analysis_s) if self.stop_on_clear_fail else ()
+        if looks_s:
+            yield JudgedPhase("analysis", for_s=self.analysis_s, looks_s=looks_s, risk=RISK)
+        else:
+            yield Phase("analysis", for_s=self.analysis_s)
         yield ReadPump("pump", "after")
         if self.blank == "diverter":
             yield from self._diverted("blank-after")
@@ -117,12 +129,24 @@ class FlowAccuracy(Procedure):
                 f"a stabilisation of {self.stabilisation_s / 3600.0:.3g} h does not hold the first blank, which begins "
                 f"with the delivery and makes the run longer"
             )
+        if self.stop_on_clear_fail:
+            yield from self._looks(dut)
         stroke = float(dut["stroke_ul"] or 0.0)
         expected = self.schedule.expected_volume_ul(self.stabilisation_s, self.stabilisation_s + self.analysis_s)
         if 0.0 < expected < STROKES * stroke:
             hours = self.analysis_s / 3600.0 * STROKES * stroke / expected
             held = f"the analysis holds {expected / stroke:.0f} strokes of {stroke:g} uL"
             yield f"{held}; {STROKES} would take {hours:.3g} h"
+
+    def _looks(self, dut: Mapping[str, Any]) -> Iterator[str]:
+        looks_s = instants_s(self.analysis_s)
+        if not looks_s:
+            yield "the analysis is too short to be looked at; it is not ended early"
+        elif not (dut["limits"] or {}).get("mean"):
+            yield "the pump's file declares no limit of the mean, so nothing can be a clear fail"
+        else:
+            hours = ", ".join(f"{look_s / 3600.0:.3g}" for look_s in looks_s)
+            yield f"a clear fail ends the analysis: it is looked at after {hours} h"
 
     def interlocks(self) -> Sequence[Interlock]:
         """None of its own: the limits of pressure, mass and temperature belong to the station."""
@@ -151,6 +175,13 @@ class FlowAccuracy(Procedure):
                 {"blank_length_s": 2.0 * self.blank_length_s},
             )
         yield "a twin vessel on a second balance like this one", {"blank": "twin"}
+
+    @staticmethod
+    def look(run: Run, looks: int, risk: float) -> Look:
+        """Whether the mean is clearly outside its limits; see docs/explanation/early-stop.md."""
+        from protocols.analysis.flow_look import look
+
+        return look(run, looks, risk)
 
     @staticmethod
     def evaluate(run: Run) -> Evaluation:

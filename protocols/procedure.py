@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from data.checks import Evaluation
     from data.run import Run
     from protocols.analysis.forecast import Forecast
+    from protocols.analysis.looks import Look
 
 # The unit in a parameter's name says its dimension.
 _DIMENSIONS: dict[str, DimensionName] = {
@@ -79,6 +80,7 @@ class Param:
     name: str = ""
     kind: type = float
     dimension: DimensionName | None = None
+    later: bool = False
 
     @property
     def short_name(self) -> str:
@@ -135,9 +137,14 @@ def param(
     low: str | None = None,
     high: str | None = None,
     choices: Sequence[str] = (),
+    *,
+    later: bool = False,
 ) -> Any:
-    """Declare a parameter; its dimension follows from the unit in the attribute's name."""
-    return Param(help, default, low, high, tuple(choices))
+    """Declare a parameter; its dimension follows from the unit in the attribute's name.
+
+    One that came later is kept only where it is not the default, so that other runs stay what they were to the bit.
+    """
+    return Param(help, default, low, high, tuple(choices), later=later)
 
 
 class Procedure:
@@ -193,7 +200,11 @@ class Procedure:
 
     def values(self) -> dict[str, Any]:
         """Parameters in our units; a schedule as its JSON."""
-        found = {name: getattr(self, name) for name in self.params}
+        found = {
+            name: value
+            for name, item in self.params.items()
+            if (value := getattr(self, name)) != item.default or not item.later
+        }
         return {name: value.to_json() if isinstance(value, Schedule) else value for name, value in found.items()}
 
     def steps(self) -> Iterator[Step]:
@@ -238,6 +249,16 @@ class Procedure:
         station, roles, dut, fluid : as a run file keeps them.
         """
         return None
+
+    @staticmethod
+    def look(run: Run, looks: int, risk: float) -> Look:
+        """Whether the record so far is a clear fail; reads the file alone.  For a procedure with a `JudgedPhase`.
+
+        Parameters
+        ----------
+        looks, risk : how many looks share which probability of ending the run of a pump just at its limit.
+        """
+        raise NotImplementedError
 
     def alternatives(self) -> Iterator[tuple[str, Mapping[str, object]]]:
         """Other plans whose forecast may be better: what is different in words, and the parameters that are."""

@@ -289,6 +289,24 @@ class Phase(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class JudgedPhase(Phase):
+    """A phase of fixed length that ends early when the procedure's `look` at the record so far finds a clear fail.
+
+    Attributes
+    ----------
+    looks_s : moments of the looks, in s from its beginning; they stand in the plan, so nobody can look more often.
+    risk : the most probability with which all looks together may end the run of a pump that is just at its limit.
+    """
+
+    looks_s: tuple[float, ...] = ()
+    risk: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.for_s is None or any(not 0.0 < look_s < self.for_s for look_s in self.looks_s):
+            raise ValueError(f'phase "{self.name}" needs a duration, and its looks must lie within it')
+
+
+@dataclass(frozen=True, slots=True)
 class Condition(Step):
     """Record until a channel has stayed within a band for a time: a soak.  It is a phase of this name.
 

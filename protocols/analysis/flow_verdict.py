@@ -99,13 +99,11 @@ def _means(record: GravimetricRecord, excluded: Sequence[Exclusion], doubt: floa
     if expected <= 0.0:
         yield _nothing("nothing was programmed in the analysis")
         return
-    volume, budget = record.collected.delivered(from_s, to_s)
-    overall = _overall(record, excluded, volume)
-    in_percent = budget.scaled("mean flow error", "%", 100.0 / expected)
+    overall, in_percent = mean_error(record, excluded)
     fields = judge(overall, in_percent.u, in_percent.dof, limits)
     notes = []
     if not record.complete:
-        notes.append(f"the run ended after {(to_s - from_s) / HOUR_S:.2f} h of analysis")
+        notes.append(_why_short(record))
     if doubt:
         notes.append(f"without the blank after it, the balance is only known to {doubt:.2g} % of the flow")
     proven = fields["verdict"] is Verdict.FAIL and _beyond(overall, fields["expanded_uncertainty"] + doubt, limits)
@@ -122,8 +120,27 @@ def _means(record: GravimetricRecord, excluded: Sequence[Exclusion], doubt: floa
         note="; ".join(notes),
         **fields,
     )
-    yield from _mean_at_body_temperature(record, volume, expected)
+    yield from _mean_at_body_temperature(record, record.collected.delivered(from_s, to_s)[0], expected)
     yield from _mean_rate(record, in_percent)
+
+
+def mean_error(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> tuple[float, Budget]:
+    """Error in percent of the volume delivered in the analysis, in which something was programmed, and its budget."""
+    from_s, to_s = record.analysis
+    volume, budget = record.collected.delivered(from_s, to_s)
+    in_percent = budget.scaled("mean flow error", "%", 100.0 / record.expected_ul(from_s, to_s))
+    return _overall(record, excluded, volume), in_percent
+
+
+def _why_short(record: GravimetricRecord) -> str:
+    """What ended the analysis before its planned end."""
+    from_s, to_s = record.analysis
+    length = f"{(to_s - from_s) / HOUR_S:.2f} h of analysis"
+    looks = [one.fields for one in record.run.records("look")]
+    if not looks or not looks[-1]["stop"]:
+        return f"the run ended after {length}"
+    planned = f"{float(record.run.params['analysis_s']) / HOUR_S:.4g} h were planned"
+    return f"a clear fail at look {looks[-1]['number']} ended it after {length}, by the rule of its plan; {planned}"
 
 
 def _beyond(value: float, by: float, limits: Limits | None) -> bool:
