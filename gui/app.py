@@ -1,0 +1,77 @@
+"""Starts the window: one QApplication, its theme, the pages and what they share."""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+import pyqtgraph
+from PyQt6.QtWidgets import QApplication
+
+from gui.presenters.context import Context
+from gui.presenters.live import TICK_S, Live
+from gui.presenters.shell import Shell
+from gui.presenters.tone import Tone
+from gui.theme.look import look
+from gui.views.background import QtBackground
+from gui.views.screen_numbers import ScreenNumbers
+from gui.views.window import PageEntry, Window
+
+SIZE = (1600, 960)
+
+
+def pages(context: Context, live: Live) -> list[PageEntry]:
+    """Every page of the window, in the order of the rail."""
+    made: list[PageEntry] = []
+    return made
+
+
+def build(folder: Path | None = None, person: str = "") -> tuple[Window, Context]:
+    """The main window and what its pages share; a QApplication has to be there."""
+    look()
+    pyqtgraph.setConfigOptions(antialias=False, useOpenGL=False)
+    background = QtBackground(lambda text: context.notify(text, Tone.WARN))
+    context = Context(background, ScreenNumbers())
+    if folder is not None:
+        context.folder = folder.absolute()
+    if person:
+        context.person = person
+    live = Live(context)
+    window = Window(Shell(context, live), pages(context, live))
+    end = background.every(TICK_S, live.tick)
+
+    def leave() -> None:
+        end()
+        background.close()
+
+    window.closing.connect(leave)
+    window.resize(*SIZE)
+    return window, context
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Open the window; returns the exit code when it is closed.  Runs that go on go on."""
+    parser = argparse.ArgumentParser("pumpbench gui")
+    parser.add_argument("--folder", type=Path, help="where run files are written and looked for; runs without it")
+    parser.add_argument("--person", default="", help="who sits at the window; the OS account without it")
+    parser.add_argument("open", nargs="?", type=Path, help="run file to review")
+    asked = parser.parse_args(arguments)
+    faulthandler.enable()
+    app = QApplication.instance() or QApplication(["pumpbench"])
+    window, context = build(asked.folder, asked.person)
+
+    def caught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        """A defect of the window is shown and survived: the run that it watches is in another process."""
+        traceback.print_exception(kind, error, trace)
+        context.notify(f"The window has a defect ({kind.__name__}: {error}). The run is not touched by it.", Tone.FAIL)
+
+    sys.excepthook = caught
+    window.show()
+    if asked.open is not None:
+        context.open(asked.open.absolute())
+    return int(app.exec())

@@ -1,0 +1,99 @@
+"""Work that takes long, done elsewhere than where the window is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Background(Protocol):
+    """Does work, and gives what comes of it back where the presenter lives.
+
+    Presenters live in one thread.  ``then`` and ``failed`` are called there, never before `aside` or `apart` has
+    returned, and not at all once the window is closed.
+    """
+
+    def aside(
+        self, work: Callable[[], T], then: Callable[[T], None], failed: Callable[[str], None] | None = None
+    ) -> None:
+        """Do what waits more than it works: ask a runner, read a small file.
+
+        ``failed`` gets one sentence for a ValueError or an OSError; without it, it is shown as a notice.
+        """
+
+    def apart(
+        self,
+        work: Callable[..., T],
+        arguments: tuple[Any, ...],
+        then: Callable[[T], None],
+        failed: Callable[[str], None] | None = None,
+        *,
+        deadline_s: float = 120.0,
+    ) -> None:
+        """Do what works long, or may never come back (HDF5 can hang on a damaged file), in a process of its own.
+
+        ``work`` is a function of a module, its arguments and result can be pickled; past the deadline it is killed.
+        """
+
+    def post(self, call: Callable[[], None]) -> None:
+        """Have a call made where the presenters live; from any thread."""
+
+    def every(self, interval_s: float, call: Callable[[], None]) -> Callable[[], None]:
+        """Make a call again and again where the presenters live; returns what ends it."""
+
+
+class Inline:
+    """Does everything at once, where it is asked for; `run` makes the calls that wait.  For tests and for scripts."""
+
+    def __init__(self) -> None:
+        self.notices: list[str] = []
+        self.repeated: list[Callable[[], None]] = []
+        self._waiting: list[Callable[[], None]] = []
+
+    def aside(
+        self, work: Callable[[], T], then: Callable[[T], None], failed: Callable[[str], None] | None = None
+    ) -> None:
+        """As `Background.aside`."""
+        self._waiting.append(lambda: self._do(work, then, failed))
+
+    def apart(
+        self,
+        work: Callable[..., T],
+        arguments: tuple[Any, ...],
+        then: Callable[[T], None],
+        failed: Callable[[str], None] | None = None,
+        *,
+        deadline_s: float = 120.0,
+    ) -> None:
+        """As `Background.apart`, in this process and without a deadline."""
+        self._waiting.append(lambda: self._do(lambda: work(*arguments), then, failed))
+
+    def post(self, call: Callable[[], None]) -> None:
+        """As `Background.post`."""
+        self._waiting.append(call)
+
+    def every(self, interval_s: float, call: Callable[[], None]) -> Callable[[], None]:
+        """As `Background.every`; `tick` makes the calls."""
+        self.repeated.append(call)
+        return lambda: self.repeated.remove(call)
+
+    def run(self) -> None:
+        """Do all that waits, and what comes of it."""
+        while self._waiting:
+            self._waiting.pop(0)()
+
+    def tick(self) -> None:
+        """Make each repeated call once, then `run`."""
+        for call in list(self.repeated):
+            call()
+        self.run()
+
+    def _do(self, work: Callable[[], T], then: Callable[[T], None], failed: Callable[[str], None] | None) -> None:
+        try:
+            done = work()
+        except (ValueError, OSError) as error:
+            (failed or self.notices.append)(str(error))
+        else:
+            then(done)

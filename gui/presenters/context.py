@@ -1,0 +1,65 @@
+"""What every page of the window shares: who sits at it, where runs go, which run is watched, how work is done."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.run_queue import Entry, home
+from gui.presenters.background import Background
+from gui.presenters.numbers import Numbers, PlainNumbers
+from gui.presenters.tone import Tone
+
+
+@dataclass
+class Context:
+    """Shared by the pages.
+
+    Attributes
+    ----------
+    background : see `Background`.
+    numbers : how numbers are written on this screen.
+    person : who sits at the window; is recorded with each command.
+    folder : where run files are written and looked for.
+    state_folder : of the queue, see `bench.run_queue.home`.
+    notify : shows a sentence until it is dismissed.
+    """
+
+    background: Background
+    numbers: Numbers = field(default_factory=PlainNumbers)
+    person: str = field(default_factory=getpass.getuser)
+    folder: Path = field(default_factory=lambda: Path("runs").absolute())
+    state_folder: Path = field(default_factory=home)
+    notify: Callable[[str, Tone], None] = lambda text, tone: None
+    _followers: list[Callable[[Entry], None]] = field(default_factory=list)
+    _openers: list[Callable[[Path], None]] = field(default_factory=list)
+    _preparers: list[Callable[[str], None]] = field(default_factory=list)
+
+    def on_follow(self, call: Callable[[Entry], None]) -> None:
+        """Hear that a run is to be watched."""
+        self._followers.append(call)
+
+    def on_open(self, call: Callable[[Path], None]) -> None:
+        """Hear that a run file is to be reviewed."""
+        self._openers.append(call)
+
+    def on_prepare(self, call: Callable[[str], None]) -> None:
+        """Hear that a run on a station is to be prepared."""
+        self._preparers.append(call)
+
+    def follow(self, entry: Entry) -> None:
+        """Watch a run in the run page."""
+        for call in self._followers:
+            call(entry)
+
+    def open(self, run_file: Path) -> None:
+        """Review a run file in the review page."""
+        for call in self._openers:
+            call(run_file)
+
+    def prepare(self, station: str) -> None:
+        """Prepare a run on a station in the run page."""
+        for call in self._preparers:
+            call(station)

@@ -1,0 +1,308 @@
+"""The run that is watched, as far as it is known here: its plan, its channels, its events, its prompts, its end.
+
+`Live.tick` takes what the runner sent meanwhile and says what has changed; panels show what they care for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from bench.rpc.messages import Ending, Status
+from bench.run_queue import Entry
+from data.checks import Origin
+from data.frames import Record
+from data.samples import UNUSABLE, Block, Quality, Stream
+from data.schedule import Schedule
+from gui.plots.pyramid import Pyramid
+from gui.presenters.context import Context
+from gui.presenters.events import EventRow, event_row
+from gui.presenters.run_link import Broken, RunLink, Taken
+from gui.presenters.tone import Tone
+
+TICK_S = 0.05
+"""Between two looks at what came."""
+
+TAKE_S = 0.012
+"""Of each tick, for what came; the rest is for drawing."""
+
+MOST_EVENTS = 5000
+"""Lines of the event log that are kept; the file has them all."""
+
+UNUSABLE_BITS = int(UNUSABLE)
+
+
+@dataclass
+class Trace:
+    """One channel of the run.
+
+    Attributes
+    ----------
+    name : "stream.channel".
+    instrument : whose it is.
+    roles : what the procedure takes it for.
+    points : every sample, for plots.
+    t, value, quality : the last sample.
+    """
+
+    name: str
+    instrument: str
+    unit: str
+    reference: str
+    roles: tuple[str, ...]
+    points: Pyramid = field(default_factory=Pyramid)
+    t: float = math.nan
+    value: float = math.nan
+    quality: int = 0
+
+    @property
+    def label(self) -> str:
+        """What a person calls it."""
+        return self.roles[0].replace("_", " ") if self.roles else self.name
+
+    @property
+    def quality_word(self) -> str:
+        """What is wrong with the last sample; empty where nothing is."""
+        return ", ".join(bit.name.lower().replace("_", " ") for bit in Quality(self.quality) if bit.name)
+
+
+@dataclass
+class PhaseRow:
+    """A phase that has begun, in s on the run's clock; ``t1`` is None while it goes on."""
+
+    name: str
+    t0: float
+    t1: float | None = None
+
+
+@dataclass
+class Plan:
+    """What the header of the run says."""
+
+    procedure: str
+    title: str
+    station: Mapping[str, Any]
+    dut: Mapping[str, Any]
+    catheter: Mapping[str, Any]
+    fluid: Mapping[str, Any]
+    params: Mapping[str, Any]
+    roles: Mapping[str, str]
+    steps: tuple[Mapping[str, Any], ...]
+    schedule: Schedule | None
+    origin: Origin
+    start: datetime
+    seed: int | None
+
+    @classmethod
+    def of(cls, header: Mapping[str, Any]) -> Plan:
+        """The plan of a journal's header."""
+        schedule = header.get("schedule")
+        return cls(
+            str(header["procedure"]),
+            str(header.get("title", "")),
+            header.get("station") or {},
+            header.get("dut") or {},
+            header.get("catheter") or {},
+            header.get("fluid") or {},
+            header.get("params") or {},
+            header.get("roles") or {},
+            tuple(header.get("steps") or ()),
+            None if schedule is None else Schedule.from_json(schedule),
+            Origin(header["origin"]),
+            datetime.fromisoformat(str(header["start_utc"])),
+            header.get("seed"),
+        )
+
+
+Change = str
+"""What a tick may have changed: "run", "plan", "streams", "values", "events", "phase", "status", "ending"."""
+
+
+class Live:
+    """The run that is watched.
+
+    Attributes
+    ----------
+    link : None while no run is watched.
+    plan : None before the run has begun.
+    traces : by "stream.channel".
+    done_steps : index of the step that is being done, -1 before the first; ``steps_at`` has begin and end of each.
+    delivery_s : moment zero of the schedule; None before it.
+    samples : taken so far.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self._listeners: list[Callable[[frozenset[Change]], None]] = []
+        self._forget()
+        context.on_follow(self.follow)
+
+    def _forget(self) -> None:
+        self.link: RunLink | None = None
+        self.plan: Plan | None = None
+        self.traces: dict[str, Trace] = {}
+        self.events: list[EventRow] = []
+        self.records: dict[str, int] = {}
+        self.phases: list[PhaseRow] = []
+        self.steps_at: dict[int, tuple[float, float | None]] = {}
+        self.done_steps = -1
+        self.delivery_s: float | None = None
+        self.last_s = 0.0
+        self.samples = 0
+        self.broken = ""
+        self._columns: dict[str, list[Trace]] = {}
+        self._changes: set[Change] = {"run"}
+        self._status: Status | None = None
+
+    def listen(self, call: Callable[[frozenset[Change]], None]) -> None:
+        """Hear what each tick has changed; nothing is said where nothing has."""
+        self._listeners.append(call)
+
+    def follow(self, entry: Entry) -> None:
+        """Watch a run, from its first frame on."""
+        if self.link is not None:
+            self.link.close()
+        self._forget()
+        self.link = RunLink(entry, self.context.background)
+
+    def close(self) -> None:
+        """Watch no run."""
+        if self.link is not None:
+            self.link.close()
+
+    @property
+    def status(self) -> Status | None:
+        """The last that the runner told."""
+        return self._status
+
+    @property
+    def ending(self) -> Ending | None:
+        """How the run ended; None while it goes on, or none is watched."""
+        return None if self.link is None else self.link.ending
+
+    @property
+    def is_going(self) -> bool:
+        """Whether a run is watched that has not ended."""
+        return self.link is not None and self.link.ending is None
+
+    @property
+    def origin(self) -> str:
+        """Where the data come from, where that is not an instrument; empty else."""
+        return "" if self.plan is None or self.plan.origin is Origin.MEASURED else str(self.plan.origin)
+
+    def of_role(self, role: str) -> Trace | None:
+        """The channel that the procedure takes for a role."""
+        target = None if self.plan is None else self.plan.roles.get(role)
+        return self.traces.get(target or "")
+
+    def tick(self) -> None:
+        """Take what came, for a while, and say what has changed."""
+        if self.link is not None:
+            self.link.take(TAKE_S, self._hear)
+            if self.link.status is not self._status:
+                self._status = self.link.status
+                self._changes.add("status")
+        if self._changes:
+            changes = frozenset(self._changes)
+            self._changes.clear()
+            for call in self._listeners:
+                call(changes)
+
+    # -- what comes
+
+    def _hear(self, said: Taken) -> None:
+        if isinstance(said, Block):
+            self._block(said)
+        elif isinstance(said, Record):
+            self._record(said)
+        elif isinstance(said, Stream):
+            self._stream(said)
+        elif isinstance(said, Ending):
+            self._changes.add("ending")
+        elif isinstance(said, Broken):
+            self.broken = said.reason
+            self._changes.add("ending")
+        elif isinstance(said, Mapping):
+            self.plan = Plan.of(said)
+            self._changes.add("plan")
+
+    def _stream(self, stream: Stream) -> None:
+        roles: dict[str, list[str]] = {}
+        for role, target in (self.plan.roles if self.plan is not None else {}).items():
+            roles.setdefault(target, []).append(role)
+        made = []
+        for channel in stream.channels:
+            name = f"{stream.name}.{channel.name}"
+            made.append(
+                Trace(name, stream.instrument, channel.unit, channel.reference or "", tuple(roles.get(name, ())))
+            )
+        self._columns[stream.name] = made
+        self.traces.update({trace.name: trace for trace in made})
+        self._changes.add("streams")
+
+    def _block(self, block: Block) -> None:
+        usable = (block.quality & UNUSABLE_BITS) == 0
+        for column, trace in enumerate(self._columns[block.stream]):
+            values = block.values[:, column]
+            trace.points.extend(block.t, np.where(usable[:, column], values, np.nan))
+            trace.t = float(block.t[-1])
+            trace.value = float(values[-1])
+            trace.quality = int(block.quality[-1, column])
+        self.samples += block.values.size
+        self.last_s = max(self.last_s, float(block.t[-1]))
+        self._changes.add("values")
+
+    def _record(self, record: Record) -> None:
+        self.records[record.kind] = self.records.get(record.kind, 0) + 1
+        self.last_s = max(self.last_s, record.t)
+        if record.kind == "phase":
+            self._phase(record)
+        elif record.kind == "step":
+            self._step(record)
+        row = event_row(
+            record, None if self.plan is None or self.plan.origin is not Origin.MEASURED else self.plan.start
+        )
+        if row is not None:
+            self.events.append(row)
+            if len(self.events) > MOST_EVENTS:
+                del self.events[: MOST_EVENTS // 10]
+            self._changes.add("events")
+
+    def _phase(self, record: Record) -> None:
+        if record.fields["state"] == "begin":
+            self.phases.append(PhaseRow(str(record.fields["name"]), record.t))
+        elif self.phases:
+            self.phases[-1].t1 = record.t
+        self._changes.add("phase")
+
+    def _step(self, record: Record) -> None:
+        index = int(record.fields["index"])
+        if record.fields["state"] == "begin":
+            self.done_steps = index
+            self.steps_at[index] = (record.t, None)
+        else:
+            self.steps_at[index] = (self.steps_at.get(index, (record.t, None))[0], record.t)
+            if str(record.fields["name"]).startswith("StartDelivery"):
+                self.delivery_s = record.t
+        self._changes.add("phase")
+
+
+def tone_of(status: Status | None, ending: Ending | None, silent: bool) -> tuple[str, Tone]:
+    """The word for the state of a run, and its tone."""
+    if ending is not None:
+        word = ending.status or ending.state
+        return word, Tone.GOOD if word == "completed" else Tone.FAIL
+    if silent:
+        return "no answer", Tone.FAIL
+    if status is None:
+        return "waiting", Tone.MUTED
+    if status.latched:
+        return "held", Tone.FAIL
+    if status.prompts:
+        return "asks you", Tone.WARN
+    return status.state, Tone.WARN if status.state == "paused" else Tone.PLAIN

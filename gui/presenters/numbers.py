@@ -1,0 +1,101 @@
+"""Numbers and times as a person reads them on a screen; files and commands are always in the C locale."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+from typing import Protocol
+
+NARROW_NBSP = "\u202f"
+MINUS = "\u2212"
+NOTHING = "–"
+
+UNITS = {
+    "uL": "µL",
+    "uL/h": "µL/h",
+    "uL/kPa": "µL/kPa",
+    "ug": "µg",
+    "ug/mL": "µg/mL",
+    "ug/day": "µg/day",
+    "degC": "°C",
+    "percent": "%",
+    "uL/min": "µL/min",
+    "1": "",
+}
+"""How our units are written on a screen, where that differs."""
+
+
+def unit_text(unit: str) -> str:
+    """A unit as it is written on a screen."""
+    return UNITS.get(unit, unit)
+
+
+class Numbers(Protocol):
+    """Writes numbers in the screen's language."""
+
+    def number(self, value: float | None, digits: int) -> str:
+        """A value with so many digits after the point; a dash where there is none."""
+
+
+class PlainNumbers:
+    """Numbers with a point, and a true minus sign."""
+
+    def number(self, value: float | None, digits: int) -> str:
+        """As `Numbers.number`."""
+        if value is None or not math.isfinite(value):
+            return NOTHING
+        return f"{value:.{max(digits, 0)}f}".replace("-", MINUS)
+
+
+def digits_of(step: float) -> int:
+    """Digits after the point with which a value that is known to a step, or an uncertainty, is written: two of U."""
+    if not math.isfinite(step) or step <= 0.0:
+        return 3
+    return min(max(1 - math.floor(math.log10(step)), 0), 9)
+
+
+def significant(value: float | None, count: int = 4) -> int:
+    """Digits after the point that give a value so many significant ones."""
+    if value is None or not math.isfinite(value) or value == 0.0:
+        return count - 1
+    return min(max(count - 1 - math.floor(math.log10(abs(value))), 0), 9)
+
+
+def with_unit(text: str, unit: str) -> str:
+    """A written number with its unit."""
+    shown = unit_text(unit)
+    return f"{text}{NARROW_NBSP}{shown}" if shown and text != NOTHING else text
+
+
+def duration(seconds: float | None) -> str:
+    """A stretch of time, as 6:41:18 or 3 d 02:00:05."""
+    if seconds is None or not math.isfinite(seconds):
+        return NOTHING
+    whole = timedelta(seconds=max(int(seconds), 0))
+    hours, rest = divmod(whole.seconds, 3600)
+    minutes, left = divmod(rest, 60)
+    clock = f"{hours:02d}:{minutes:02d}:{left:02d}"
+    return f"{whole.days} d {clock}" if whole.days else clock
+
+
+def rough_duration(seconds: float | None) -> str:
+    """A stretch of time in two parts: 25 h, 1 h 20 min, 3 d 4 h, 40 s."""
+    if seconds is None or not math.isfinite(seconds):
+        return NOTHING
+    whole = max(round(seconds), 0)
+    for unit, size, part, small in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if whole >= (2 * size if unit == "d" else size):
+            count, left = divmod(whole, size)
+            rest = left // small
+            return f"{count} {unit} {rest} {part}" if rest and count < 20 else f"{count} {unit}"
+    return f"{whole} s"
+
+
+def local_time(moment: datetime) -> str:
+    """A moment on the clock of the wall."""
+    return moment.astimezone().strftime("%H:%M:%S")
+
+
+def local_date(moment: datetime) -> str:
+    """A moment with its date."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M")

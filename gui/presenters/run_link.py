@@ -1,0 +1,180 @@
+"""A run of a runner, as the window has it: its frames and its state come in threads of their own, commands go out.
+
+The threads only fetch and check.  What they brought is taken by `RunLink.take` where the presenters live, a little at a
+time, so that a window that comes back to a run of days stays at hand while it catches up.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import Empty, Full, Queue
+
+from bench.rpc.client import Client, ClientError, checked
+from bench.rpc.messages import Action, Ending, Outcome, Reply, Status
+from bench.run_queue import Entry
+from data.frames import Content, FrameChain, JournalError
+from gui.presenters.background import Background
+
+POLL_S = 0.5
+"""Between two questions for the state of a run."""
+
+STATUS_S = 2.0
+"""A runner that has not told its state for this long is said not to answer."""
+
+WAITING_PIECES = 8
+"""So many pieces of about 1 MiB wait to be taken; the runner holds back the rest."""
+
+STOP_ANSWER_S = 3.0
+"""A stop that is not answered for this long is said to have no answer; it is asked for again all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Why a run cannot be followed any further."""
+
+    reason: str
+
+
+Taken = Content | Ending | Broken
+
+
+class RunLink:
+    """One run of this computer, followed from its first frame on.
+
+    Parameters
+    ----------
+    entry : the run.
+    background : where commands are sent from.
+
+    Attributes
+    ----------
+    status : the last that the runner told; None before it told any.
+    silent_s : for how long it has not answered.
+    ending : how the run ended; None while it goes on.
+    behind : whether frames wait to be taken.
+    """
+
+    def __init__(self, entry: Entry, background: Background) -> None:
+        self.entry = entry
+        self.status: Status | None = None
+        self.ending: Ending | None = None
+        self._background = background
+        self._pieces: Queue[list[Content] | Ending | Broken] = Queue(WAITING_PIECES)
+        self._left: list[Content] = []
+        self._closed = threading.Event()
+        self._told_at = time.monotonic()
+        threading.Thread(target=self._follow, name=f"follow run {entry.number}", daemon=True).start()
+        threading.Thread(target=self._watch, name=f"state of run {entry.number}", daemon=True).start()
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the runner last told its state; 0 once the run has ended."""
+        return 0.0 if self.ending is not None else time.monotonic() - self._told_at
+
+    @property
+    def behind(self) -> bool:
+        """Whether more is there to be taken."""
+        return bool(self._left) or not self._pieces.empty()
+
+    def take(self, limit_s: float, hear: Callable[[Taken], None]) -> None:
+        """Hand on what has come, in order, for about so long."""
+        until = time.monotonic() + limit_s
+        while time.monotonic() < until:
+            if not self._left:
+                try:
+                    said = self._pieces.get_nowait()
+                except Empty:
+                    return
+                if isinstance(said, Ending):
+                    self.ending = said
+                if not isinstance(said, list):
+                    hear(said)
+                    continue
+                self._left = said[::-1]
+            for _ in range(min(len(self._left), 64)):
+                hear(self._left.pop())
+
+    def close(self) -> None:
+        """Follow it no more; the run goes on."""
+        self._closed.set()
+
+    # -- commands
+
+    def do(
+        self,
+        person: str,
+        action: Action,
+        then: Callable[[Reply], None],
+        failed: Callable[[str], None],
+        *,
+        take_over: bool = False,
+    ) -> None:
+        """Have the control for one command; ``failed`` gets a sentence when somebody else has it or nobody answers."""
+
+        def ask() -> Reply:
+            with Client.of(self.entry) as client, client.control(person, take_over=take_over) as lease:
+                reply = client.command(person, action, lease)
+            if reply.outcome is Outcome.REFUSED:
+                raise ClientError(reply.sentence)
+            return reply
+
+        self._background.aside(ask, then, failed)
+
+    # -- the threads
+
+    def _follow(self) -> None:
+        try:
+            client = self._client()
+            if client is None:
+                return
+            with client:
+                chain = FrameChain()
+                for said in client.pieces():
+                    if isinstance(said, Ending):
+                        self._put(said)
+                        return
+                    self._put([message.content for message in checked(chain, said)])
+                    if self._closed.is_set():
+                        return
+        except (ClientError, JournalError, OSError) as error:
+            self._put(Broken(str(error)))
+
+    def _client(self) -> Client | None:
+        """A client once the run has a runner; None when it never had one, or nobody wants it any more."""
+        while not self._closed.is_set():
+            state = self.entry.state()
+            if state.doors is not None:
+                return Client(state.doors, self.entry)
+            if state.ending is not None:
+                self._put(state.ending)
+                return None
+            self._told_at = time.monotonic()  # nobody is there yet who could tell
+            self._closed.wait(POLL_S)
+        return None
+
+    def _put(self, said: list[Content] | Ending | Broken) -> None:
+        while not self._closed.is_set():
+            try:
+                self._pieces.put(said, timeout=POLL_S)
+            except Full:
+                continue
+            return
+
+    def _watch(self) -> None:
+        client: Client | None = None
+        while not self._closed.is_set() and self.ending is None:
+            try:
+                if client is None:
+                    doors = self.entry.state().doors
+                    client = None if doors is None else Client(doors, self.entry, answer_s=STATUS_S)
+                if client is not None:
+                    self.status = client.status()
+                    self._told_at = time.monotonic()
+            except (ClientError, OSError):
+                pass  # how long it has been silent says it
+            self._closed.wait(POLL_S)
+        if client is not None:
+            client.close()

@@ -1,0 +1,223 @@
+"""The window as a whole: which run is watched, what the header says of it, STOP, and how the window looks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Literal, Protocol
+
+from bench import __version__
+from bench.run_queue import Entry, entries
+from gui.presenters.context import Context
+from gui.presenters.header_text import HeaderText
+from gui.presenters.live import Live, tone_of
+from gui.presenters.numbers import duration
+from gui.presenters.run_link import STATUS_S
+from gui.presenters.stopping import SAYS, Stopping, StopState
+from gui.presenters.tone import Tone
+
+REASON = "pressed STOP in the window"
+
+
+class ShellView(Protocol):
+    """What the shell asks of the window."""
+
+    def go(self, key: str) -> None:
+        """Bring a page to the front."""
+
+    def show_header(self) -> None:
+        """Show what `Shell` says now."""
+
+    def show_look(self) -> None:
+        """Take over scheme and density."""
+
+    def notify(self, text: str, tone: Tone) -> None:
+        """Show a sentence until it is dismissed."""
+
+
+class Shell:
+    """The window as a whole.
+
+    Attributes
+    ----------
+    scheme, density : of the look; kept in the state folder.
+    """
+
+    def __init__(self, context: Context, live: Live) -> None:
+        self.context = context
+        self.live = live
+        self._view: ShellView | None = None
+        self._stopping: Stopping | None = None
+        self._file = context.state_folder / "window.json"
+        kept = _kept(self._file)
+        self.scheme: Literal["light", "dark"] = "dark" if kept.get("scheme") == "dark" else "light"
+        self.density: Literal["desk", "touch"] = "touch" if kept.get("density") == "touch" else "desk"
+        context.on_follow(self._followed)
+        context.on_open(lambda _: self._go("review"))
+        context.on_prepare(lambda _: self._go("run"))
+        live.listen(lambda _: self._draw())
+
+    def attach(self, view: ShellView) -> None:
+        """Have a window; the run that goes on is watched in it, if there is just one."""
+        self._view = view
+        self.context.notify = view.notify
+        view.show_look()
+        view.show_header()
+        self.context.background.every(1.0, self._draw)
+        self.context.background.aside(lambda: going_on(self.context.state_folder), self._found)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self.live.close()
+
+    # -- the run that is watched
+
+    def _found(self, going: list[Entry]) -> None:
+        if len(going) == 1:
+            self.context.follow(going[0])
+        elif going:
+            self._go("bench")
+
+    def _followed(self, entry: Entry) -> None:
+        self._stopping = None
+        self._go("run")
+
+    def header(self) -> HeaderText:
+        """What the header says."""
+        live = self.live
+        if live.link is None:
+            return HeaderText()
+        entry, status, plan = live.link.entry, live.status, live.plan
+        word, tone = state_of(live)
+        elapsed = live.last_s if status is None else max(status.elapsed_s, live.last_s)
+        left = None if status is None or not live.is_going else max(status.planned_s - elapsed, 0.0)
+        dut = {} if plan is None else plan.dut
+        return HeaderText(
+            entry.station,
+            word,
+            tone,
+            f"{entry.number:04d}",
+            entry.procedure,
+            f"{dut.get('model', '')} / {dut.get('serial', '')}" if dut else "",
+            duration(elapsed) if plan is not None else "",
+            "" if left is None else duration(left),
+            live.origin,
+            self._emergency_stop(),
+        )
+
+    def _emergency_stop(self) -> str:
+        """The state of the hardware's emergency stop, as its input tells it."""
+        plan = self.live.plan
+        protection = {} if plan is None else plan.station.get("protection") or {}
+        name = protection.get("e_stop")
+        if plan is None:
+            return ""
+        if not name:
+            return "Emergency stop: none is wired"
+        interlocks = {one.get("name"): one for one in plan.station.get("interlocks") or ()}
+        trace = self.live.traces.get(str(interlocks.get(name, {}).get("channel", "")))
+        if trace is None or trace.t != trace.t:
+            return "Emergency stop: not read yet"
+        one = interlocks[name]
+        low, high = one.get("low"), one.get("high")
+        pressed = (low is not None and trace.value < low) or (high is not None and trace.value > high)
+        return "Emergency stop: PRESSED" if pressed else "Emergency stop: released"
+
+    def status_bar(self) -> dict[str, str]:
+        """What the bar at the bottom says."""
+        live, said = self.live, {}
+        if live.link is None:
+            said["runner"] = "No run is watched"
+        elif live.ending is not None:
+            said["runner"] = "The run has ended"
+        elif live.link.silent_s > STATUS_S:
+            said["runner"] = f"The runner has not answered for {live.link.silent_s:.0f} s"
+        else:
+            pid = live.link.entry.state().pid if live.status is not None else 0
+            said["runner"] = f"Runner connected, process {pid}" if pid else "Waiting for the runner"
+        said["age"] = "catching up…" if live.link is not None and live.link.behind else f"{live.samples:,} samples"
+        free = shutil.disk_usage(_there(self.context.folder)).free
+        said["disk"] = f"{free / 1e9:.0f} GB free in {self.context.folder}"
+        said["queue"] = ""
+        said["version"] = f"pumpbench {__version__}"
+        return said
+
+    # -- stop
+
+    @property
+    def can_stop(self) -> bool:
+        """Whether there is anything to stop."""
+        return self.live.is_going
+
+    def stop(self) -> None:
+        """Stop the run that is watched, now; pressed twice is pressed once, unless the first one had no answer."""
+        if self.live.link is None or not self.can_stop:
+            return
+        if self._stopping is not None and self._stopping.state not in (StopState.NO_ANSWER, StopState.DEAD):
+            return
+        background = self.context.background
+        self._stopping = Stopping(
+            self.live.link.entry, self.context.person, REASON, lambda: background.post(self._draw)
+        )
+        self._stopping.press()
+        self._draw()
+
+    def stop_says(self) -> tuple[str, Tone]:
+        """What became of it."""
+        if self._stopping is None:
+            return SAYS[StopState.IDLE]
+        return self._stopping.says
+
+    # -- the look
+
+    def other_scheme(self) -> None:
+        """Light or dark."""
+        self.scheme = "light" if self.scheme == "dark" else "dark"
+        self._keep_look()
+
+    def other_density(self) -> None:
+        """For the desk or for gloves."""
+        self.density = "desk" if self.density == "touch" else "touch"
+        self._keep_look()
+
+    def _keep_look(self) -> None:
+        if self._view is not None:
+            self._view.show_look()
+        said = json.dumps({"scheme": self.scheme, "density": self.density})
+        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._file.write_text(said, "utf-8")
+
+    def _go(self, key: str) -> None:
+        if self._view is not None:
+            self._view.go(key)
+
+    def _draw(self) -> None:
+        if self._view is not None:
+            self._view.show_header()
+
+
+def state_of(live: Live) -> tuple[str, Tone]:
+    """The word for the state of the run that is watched, and its tone."""
+    assert live.link is not None
+    return tone_of(live.status, live.ending, live.link.silent_s > STATUS_S)
+
+
+def going_on(folder: Path) -> list[Entry]:
+    """Runs of this computer that have begun, or wait to, and have not ended."""
+    return [entry for entry in entries(folder) if entry.state().ending is None]
+
+
+def _there(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
+def _kept(path: Path) -> dict[str, str]:
+    try:
+        said = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}

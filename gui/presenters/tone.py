@@ -1,0 +1,32 @@
+"""How much a person should mind something; the theme gives each tone its colours and its icon."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from data.checks import Verdict
+
+
+class Tone(StrEnum):
+    """From what needs no notice to what needs it now."""
+
+    PLAIN = "plain"
+    MUTED = "muted"
+    GOOD = "good"
+    BUSY = "busy"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+TONE_OF_VERDICT = {
+    Verdict.PASS: Tone.GOOD,
+    Verdict.CONDITIONAL_PASS: Tone.WARN,
+    Verdict.CONDITIONAL_FAIL: Tone.FAIL,
+    Verdict.FAIL: Tone.FAIL,
+    Verdict.INVALID: Tone.WARN,
+    Verdict.NOT_CAPABLE: Tone.WARN,
+    Verdict.NOT_MEASURED: Tone.MUTED,
+}
+
+TONE_OF_LEVEL = {"info": Tone.PLAIN, "warning": Tone.WARN, "error": Tone.FAIL}
+"""Of the levels of a run's events."""

@@ -1,0 +1,1 @@
+"""What is on the screen.  A view shows what its presenter says and hands on what a person does; it decides nothing."""

@@ -1,0 +1,127 @@
+"""Work done elsewhere than in Qt's thread, and its result brought back to it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import Any, TypeVar
+
+from PyQt6.QtCore import QObject, QTimer, pyqtSignal
+
+T = TypeVar("T")
+
+THREADS = 6
+
+
+class QtBackground(QObject):
+    """Meets `gui.presenters.background.Background` in a window.
+
+    Parameters
+    ----------
+    notify : shows a sentence for which nobody else cares.
+    """
+
+    _called = pyqtSignal(object)
+
+    def __init__(self, notify: Callable[[str], None]) -> None:
+        super().__init__()
+        self._notify = notify
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="background")
+        self._called.connect(self._make)
+        self._closed = False
+
+    def aside(
+        self, work: Callable[[], T], then: Callable[[T], None], failed: Callable[[str], None] | None = None
+    ) -> None:
+        """As `Background.aside`."""
+        self._pool.submit(self._do, work, then, failed or self._notify)
+
+    def apart(
+        self,
+        work: Callable[..., T],
+        arguments: tuple[Any, ...],
+        then: Callable[[T], None],
+        failed: Callable[[str], None] | None = None,
+        *,
+        deadline_s: float = 120.0,
+    ) -> None:
+        """As `Background.apart`."""
+
+        def waited_for() -> T:
+            done: T = in_process(work, arguments, deadline_s)
+            return done
+
+        self._pool.submit(self._do, waited_for, then, failed or self._notify)
+
+    def post(self, call: Callable[[], None]) -> None:
+        """As `Background.post`."""
+        self._called.emit(call)
+
+    def every(self, interval_s: float, call: Callable[[], None]) -> Callable[[], None]:
+        """As `Background.every`."""
+        timer = QTimer(self)
+        timer.timeout.connect(call)
+        timer.start(round(interval_s * 1000.0))
+
+        def end() -> None:
+            timer.stop()
+            timer.deleteLater()
+
+        return end
+
+    def close(self) -> None:
+        """Bring no more results back; what is under way is let go."""
+        self._closed = True
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _do(self, work: Callable[[], T], then: Callable[[T], None], failed: Callable[[str], None]) -> None:
+        try:
+            done = work()
+        except (ValueError, OSError) as error:
+            said = str(error)
+            self.post(lambda: failed(said))
+        except Exception as error:  # noqa: BLE001  # the end of a thread: it must be seen
+            said = f"{type(error).__name__}: {error}"
+            self.post(lambda: failed(said))
+        else:
+            self.post(lambda: then(done))
+
+    def _make(self, call: Callable[[], None]) -> None:
+        if not self._closed:
+            call()
+
+
+def in_process(work: Callable[..., Any], arguments: tuple[Any, ...], deadline_s: float) -> Any:
+    """Result of a function in a new process; raises ValueError with what it raised, or when it took too long."""
+    context = get_context("spawn")  # gRPC does not survive a fork
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_answer, args=(theirs, work, arguments), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        if not ours.poll(deadline_s):
+            raise ValueError(f"gave no answer within {deadline_s:g} s and was ended; the file may be damaged")
+        kind, said = ours.recv()
+    except EOFError:
+        raise ValueError("ended without an answer; the file may be damaged") from None
+    finally:
+        process.kill()
+        threading.Thread(target=process.join, daemon=True).start()
+        ours.close()
+    if kind == "raised":
+        raise ValueError(said)
+    return said
+
+
+def _answer(pipe: Connection, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    try:
+        said: tuple[str, Any] = ("done", work(*arguments))
+    except (ValueError, OSError) as error:
+        said = ("raised", str(error))
+    except Exception as error:  # noqa: BLE001  # it must be heard by who asked
+        said = ("raised", f"{type(error).__name__}: {error}")
+    pipe.send(said)
+    pipe.close()

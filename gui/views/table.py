@@ -1,0 +1,168 @@
+"""A table of rows that a presenter gives: each column says how it shows a row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from PyQt6.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt, pyqtSignal
+from PyQt6.QtGui import QBrush, QColor, QFont
+from PyQt6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
+
+from gui.presenters.tone import Tone
+from gui.theme.look import look
+
+Row = TypeVar("Row")
+NO_INDEX = QModelIndex()
+
+
+@dataclass(frozen=True)
+class Column(Generic[Row]):
+    """How a column shows a row.
+
+    Attributes
+    ----------
+    tone : with an icon before the text; None for a plain text.
+    stretch : takes the room that is left.
+    number : aligned to the right, with digits of one width.
+    tip : shown where the mouse rests; the text without it.
+    """
+
+    heading: str
+    text: Callable[[Row], str]
+    tone: Callable[[Row], Tone] | None = None
+    stretch: bool = False
+    number: bool = False
+    tip: Callable[[Row], str] | None = None
+
+
+class RowsModel(QAbstractTableModel, Generic[Row]):
+    """Rows of a presenter for Qt."""
+
+    def __init__(
+        self,
+        columns: Sequence[Column[Row]],
+        row_tone: Callable[[Row], Tone] | None = None,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.columns = columns
+        self.rows: Sequence[Row] = ()
+        self._row_tone = row_tone
+
+    def show(self, rows: Sequence[Row]) -> None:
+        """Show these rows; what is added at the end keeps selection and place."""
+        old = len(self.rows)
+        if len(rows) > old and list(rows[:old]) == list(self.rows):
+            self.beginInsertRows(NO_INDEX, old, len(rows) - 1)
+            self.rows = list(rows)
+            self.endInsertRows()
+        elif len(rows) == old:
+            self.rows = list(rows)
+            if old:
+                self.dataChanged.emit(self.index(0, 0), self.index(old - 1, len(self.columns) - 1))
+        else:
+            self.beginResetModel()
+            self.rows = list(rows)
+            self.endResetModel()
+
+    def rowCount(self, parent: QModelIndex = NO_INDEX) -> int:  # noqa: N802  # Qt's name
+        """As Qt asks."""
+        return 0 if parent.isValid() else len(self.rows)
+
+    def columnCount(self, parent: QModelIndex = NO_INDEX) -> int:  # noqa: N802  # Qt's name
+        """As Qt asks."""
+        return 0 if parent.isValid() else len(self.columns)
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = 0) -> Any:  # noqa: N802  # Qt's name
+        """As Qt asks."""
+        if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
+            return self.columns[section].heading
+        if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.TextAlignmentRole:
+            return self._alignment(section)
+        return None
+
+    def data(self, index: QModelIndex, role: int = 0) -> Any:
+        """As Qt asks."""
+        row, column = self.rows[index.row()], self.columns[index.column()]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return column.text(row)
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return (column.tip or column.text)(row)
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return self._alignment(index.column())
+        if role == Qt.ItemDataRole.DecorationRole and column.tone is not None:
+            return look().tone_icon(column.tone(row))
+        return self._coloured(row, column, role)
+
+    def _coloured(self, row: Row, column: Column[Row], role: int) -> Any:
+        tone = Tone.PLAIN if self._row_tone is None else self._row_tone(row)
+        if column.tone is not None and tone is Tone.PLAIN:
+            tone = column.tone(row)
+        fill = look().scheme.tone(tone)
+        if role == Qt.ItemDataRole.ForegroundRole:
+            return QBrush(QColor(fill.text))
+        if role == Qt.ItemDataRole.BackgroundRole and fill.under != "transparent":
+            return QBrush(QColor(fill.under))
+        if role == Qt.ItemDataRole.FontRole and column.tone is not None and fill.under != "transparent":
+            font = QFont("Inter")
+            font.setPixelSize(look().density.font)
+            font.setWeight(QFont.Weight.DemiBold)
+            return font
+        return None
+
+    def _alignment(self, section: int) -> Qt.AlignmentFlag:
+        side = Qt.AlignmentFlag.AlignRight if self.columns[section].number else Qt.AlignmentFlag.AlignLeft
+        return side | Qt.AlignmentFlag.AlignVCenter
+
+
+class Table(QTableView, Generic[Row]):
+    """A table of whole rows; ``chosen`` gives the number of the row that a person has chosen."""
+
+    chosen = pyqtSignal(int)
+
+    def __init__(
+        self, name: str, columns: Sequence[Column[Row]], row_tone: Callable[[Row], Tone] | None = None
+    ) -> None:
+        super().__init__()
+        self.rows = RowsModel(columns, row_tone, self)
+        self.setModel(self.rows)
+        self.setAccessibleName(name)
+        self.setAlternatingRowColors(True)
+        self.setShowGrid(False)
+        self.setWordWrap(False)
+        self.setTabKeyNavigation(False)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        vertical, across = self.verticalHeader(), self.horizontalHeader()
+        assert vertical is not None
+        assert across is not None
+        self._vertical = vertical
+        vertical.hide()
+        across.setHighlightSections(False)
+        for number, column in enumerate(columns):
+            mode = QHeaderView.ResizeMode.Stretch if column.stretch else QHeaderView.ResizeMode.ResizeToContents
+            across.setSectionResizeMode(number, mode)
+        selection = self.selectionModel()
+        assert selection is not None
+        selection.currentRowChanged.connect(lambda now, _: self.chosen.emit(now.row()))
+        self._fit()
+        look().changed.connect(self._fit)
+
+    def show_rows(self, rows: Sequence[Row]) -> None:
+        """Show these rows."""
+        self.rows.show(rows)
+
+    def current(self) -> Row | None:
+        """The row that is chosen."""
+        at = self.currentIndex().row()
+        return self.rows.rows[at] if 0 <= at < len(self.rows.rows) else None
+
+    def _fit(self) -> None:
+        self._vertical.setDefaultSectionSize(look().density.row)
+        self.setIconSize(look().icon_size)
+        viewport = self.viewport()
+        assert viewport is not None
+        viewport.update()

@@ -1,0 +1,202 @@
+"""The main window: header with STOP, a rail of pages, notices, status bar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from PyQt6.QtCore import QEvent, QObject, QSize, Qt, pyqtSignal
+from PyQt6.QtGui import QCloseEvent, QKeyEvent, QKeySequence, QShortcut
+from PyQt6.QtWidgets import (
+    QApplication,
+    QButtonGroup,
+    QHBoxLayout,
+    QLabel,
+    QMainWindow,
+    QStackedWidget,
+    QStatusBar,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from gui.presenters.shell import Shell
+from gui.presenters.tone import Tone
+from gui.theme.look import look
+from gui.views.header import Header
+from gui.views.parts import Notice, Page, tool
+
+MOST_NOTICES = 3
+
+
+@dataclass(frozen=True)
+class PageEntry:
+    """A page and how it stands in the rail.
+
+    Attributes
+    ----------
+    shown : called when the page comes to the front.
+    """
+
+    key: str
+    title: str
+    icon: str
+    page: Page
+    shown: Callable[[], None] = lambda: None
+
+
+class StopKey(QObject):
+    """Sees the stop key wherever it is pressed: in a dialog, in an open menu, in any window of ours."""
+
+    def __init__(self, pressed: Callable[[], None]) -> None:
+        super().__init__()
+        self._pressed = pressed
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802  # Qt's name
+        """Act on F12 once, on its press."""
+        if (
+            isinstance(event, QKeyEvent)
+            and event.type() == QEvent.Type.KeyPress
+            and event.key() == Qt.Key.Key_F12
+            and not event.isAutoRepeat()
+            and event.spontaneous()
+        ):
+            self._pressed()
+            return True
+        return False
+
+
+class Window(QMainWindow):
+    """The main window, of pages that are made elsewhere; ``closing`` comes when it goes."""
+
+    closing = pyqtSignal()
+
+    def __init__(self, shell: Shell, pages: Sequence[PageEntry]) -> None:
+        super().__init__()
+        self._shell = shell
+        self._pages = list(pages)
+        self.setWindowTitle("pumpbench")
+        self.header = Header(shell.context.person)
+        self.header.stop_pressed.connect(shell.stop)
+        self.stack = QStackedWidget()
+        self._notices = QVBoxLayout()
+        self._notices.setContentsMargins(8, 0, 8, 0)
+        self._notices.setSpacing(4)
+        self._status = {key: QLabel() for key in ("runner", "age", "disk", "queue", "version")}
+        self._lay_out()
+        self._stop_key = StopKey(shell.stop)
+        app = QApplication.instance()
+        assert app is not None
+        app.installEventFilter(self._stop_key)
+        for number, entry in enumerate(self._pages, 1):
+            QShortcut(QKeySequence(f"Ctrl+{number}"), self, lambda key=entry.key: self.go(key))
+        shell.attach(self)
+        if self._pages:
+            self.go(self._pages[0].key)
+
+    def _lay_out(self) -> None:
+        middle = QWidget()
+        middle.setObjectName("page")
+        column = QVBoxLayout(middle)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.header)
+        row = QHBoxLayout()
+        row.setSpacing(0)
+        row.addWidget(self._rail())
+        right = QVBoxLayout()
+        right.setContentsMargins(0, 6, 0, 0)
+        right.addLayout(self._notices)
+        right.addWidget(self.stack, 1)
+        row.addLayout(right, 1)
+        column.addLayout(row, 1)
+        self.setCentralWidget(middle)
+        bar = QStatusBar()
+        bar.setSizeGripEnabled(False)
+        for key, label in self._status.items():
+            (bar.addPermanentWidget if key == "version" else bar.addWidget)(label)
+        self.setStatusBar(bar)
+
+    def _rail(self) -> QWidget:
+        rail = QWidget()
+        rail.setObjectName("rail")
+        rail.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        column = QVBoxLayout(rail)
+        column.setContentsMargins(0, 6, 0, 6)
+        column.setSpacing(2)
+        self._buttons = QButtonGroup(self)
+        self._buttons.setExclusive(True)
+        self._rail_buttons: dict[str, QToolButton] = {}
+        for number, entry in enumerate(self._pages, 1):
+            self.stack.addWidget(entry.page)
+            made = QToolButton()
+            made.setText(entry.title)
+            made.setAccessibleName(f"Page {entry.title}")
+            made.setToolTip(f"{entry.title} (Ctrl+{number})")
+            made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
+            made.setCheckable(True)
+            made.clicked.connect(lambda _, key=entry.key: self.go(key))
+            self._buttons.addButton(made)
+            self._rail_buttons[entry.key] = made
+            column.addWidget(made)
+        column.addStretch(1)
+        self._scheme = tool("dark", "Light or dark", self._shell.other_scheme)
+        self._density = tool("touch", "For the desk or for gloves", self._shell.other_density)
+        column.addWidget(self._scheme, 0, Qt.AlignmentFlag.AlignHCenter)
+        column.addWidget(self._density, 0, Qt.AlignmentFlag.AlignHCenter)
+        look().changed.connect(self._draw_rail)
+        self._draw_rail()
+        return rail
+
+    def _draw_rail(self) -> None:
+        colour = look().scheme.header.text
+        for entry in self._pages:
+            made = self._rail_buttons[entry.key]
+            made.setIcon(look().icon(entry.icon, colour))
+            made.setIconSize(QSize(24, 24))
+        self._scheme.setIcon(look().icon("light" if look().scheme.name == "dark" else "dark", colour))
+        self._density.setIcon(look().icon("touch", colour))
+
+    # -- what the shell says
+
+    def go(self, key: str) -> None:
+        """Bring a page to the front."""
+        for entry in self._pages:
+            if entry.key == key:
+                self.stack.setCurrentWidget(entry.page)
+                self._rail_buttons[key].setChecked(True)
+                entry.shown()
+
+    def show_header(self) -> None:
+        """Show what the shell says in the header, the title and the status bar."""
+        text = self._shell.header()
+        self.header.show_text(text)
+        said, tone = self._shell.stop_says()
+        self.header.show_stop(said, tone, self._shell.can_stop)
+        origin = f" [{text.origin}]" if text.origin else ""
+        self.setWindowTitle(f"{text.run or 'pumpbench'} – {text.station}{origin}" if text.run else "pumpbench")
+        for key, words in self._shell.status_bar().items():
+            self._status[key].setText(words)
+
+    def show_look(self) -> None:
+        """Show the scheme and density that the shell has."""
+        look().apply(self._shell.scheme, self._shell.density)
+
+    def notify(self, text: str, tone: Tone) -> None:
+        """Show a sentence until it is dismissed; the oldest goes when there are too many."""
+        notice = Notice(text, tone)
+        notice.row.addWidget(tool("remove", "Dismiss", notice.deleteLater))
+        while self._notices.count() >= MOST_NOTICES:
+            item = self._notices.takeAt(0)
+            if item is not None and (old := item.widget()) is not None:
+                old.deleteLater()
+        self._notices.addWidget(notice)
+
+    def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802  # Qt's name
+        """Let go of the runs, which go on."""
+        app = QApplication.instance()
+        assert app is not None
+        app.removeEventFilter(self._stop_key)
+        self._shell.close()
+        self.closing.emit()
+        super().closeEvent(event)
