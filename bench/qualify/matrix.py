@@ -13,6 +13,7 @@ from typing import Any
 from bench import __version__
 from bench.qualify import drawn
 from bench.qualify.bounds import least_share, most_share
+from bench.qualify.located import GROUPS, Count, count, group
 from bench.qualify.plan import Plan, Row
 from bench.session import SOFTWARE
 
@@ -79,6 +80,11 @@ class Line:
         return not self.surprises
 
     @property
+    def located(self) -> Count:
+        """In how many trials the locator put the right cause, and the right owner, first."""
+        return count(self.row, self.trials)
+
+    @property
     def complete(self) -> bool:
         """Whether every trial was run."""
         return len(self.trials) == self.planned
@@ -120,6 +126,14 @@ class Matrix:
         return sum(len(line.surprises) for line in sound), sum(len(line.trials) for line in sound)
 
     @property
+    def located(self) -> dict[str, Count]:
+        """What the locator put first: of claimed faults by owner, then of pairs, unclaimed faults and sound pumps."""
+        found = {name: Count() for name in GROUPS}
+        for line in self.lines:
+            found[group(line.row)] += line.located
+        return {name: each for name, each in found.items() if each.trials}
+
+    @property
     def surprises(self) -> list[tuple[Line, Said]]:
         """Every trial that did not say what is claimed."""
         return [(line, trial) for line in self.lines for trial in line.surprises]
@@ -139,6 +153,7 @@ class Matrix:
             "code": self.code,
             "software": dict(self.software),
             "rows": [_line_json(line) for line in self.lines],
+            "located": {name: _located_json(each) for name, each in self.located.items()},
             "false_alarms": {"count": alarms, "trials": sound, "at_most": most_share(alarms, sound)},
             "pumps": [
                 asdict(each) | {"allowed": each.allowed, "at_most": each.at_most, "holds": each.holds}
@@ -147,6 +162,15 @@ class Matrix:
             "unseen": [{"fault": name, "why": why} for name, why in self.plan.unseen.items()],
             "left_out": [asdict(each) for each in self.plan.left_out],
         }
+
+
+def _located_json(each: Count) -> dict[str, int]:
+    return {
+        "located": each.trials,
+        "right_cause_first": each.cause,
+        "right_owner_first": each.owner,
+        "right_cause_tied": each.tied,
+    }
 
 
 def _line_json(line: Line) -> dict[str, Any]:
@@ -172,6 +196,7 @@ def _line_json(line: Line) -> dict[str, Any]:
         "found_by": dict(line.found_by),
         "verdicts": dict(line.verdicts),
         "told_s": line.told_s,
+        **_located_json(line.located),
         "runs": [
             {"seed": trial["seed"], "run": trial.get("run", ""), "verdict": trial["verdict"]} for trial in line.trials
         ],

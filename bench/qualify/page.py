@@ -23,6 +23,7 @@ TOLD_AFTER = (
     'An empty cell: the protocol does not claim the fault. "told after" is the median time from the onset to the '
     "moment at which the bench says so: the evaluation at the end of the run, or an interlock."
 )
+LOCATED = 'Below, "located" counts the runs in which the locator put the right cause first, by the run file alone.'
 DRAWN = "Counted by what truly left the catheter tip, which the simulated plant tells, and by the U of the run."
 
 
@@ -67,11 +68,12 @@ def _head(matrix: Matrix, title: str) -> str:
     form = "Quick form" if matrix.plan.quick else "Full form"
     good = matrix.holds and matrix.complete
     sign = "✓" if good else "✗" if not matrix.holds else "…"
+    located = words.located_by(matrix)
     return (
         f"<h1>{title}</h1>\n"
         f'<p class="soft">{form}, {words.some(matrix.plan.seeds, "seed")}, {escape(matrix.made_at)}</p>\n'
         f'<p class="verdict{"" if matrix.holds else " bad"}">{sign} {escape(words.summary(matrix))}.</p>\n'
-        f"<p>{escape(INTRODUCTION)}</p>"
+        f"<p>{escape(INTRODUCTION)}</p>" + (f"\n<p>{escape(located)}. {escape(LOCATED)}</p>" if located else "")
     )
 
 
@@ -114,6 +116,8 @@ def _trials(line: Line) -> str:
     sign, word = words.mark(line)
     proved = f", {words.bound(line)}" if line.trials else ""
     told = f"; told after {words.duration(line.told_s)}" if line.told_s else ""
+    located = words.located(line)
+    told += f"; located {located}" if located else ""
     tried = line.row.title.removeprefix(line.row.fault).strip()
     return (
         f'<div class="each"><span class="word">{sign} {word}</span> {escape(words.count(line))}{escape(proved)}'

@@ -35,6 +35,8 @@ def print_matrix(matrix: Matrix) -> None:
             console.print(f"  {line.row.protocol}, {line.row.title}, seed {trial['seed']}: {said}{kept}", markup=False)
         if len(matrix.surprises) > SURPRISES:
             console.print(f"  and {len(matrix.surprises) - SURPRISES} more: see --json or matrix.html")
+    if located := words.located_by(matrix):
+        console.print(f"\n{located}.", markup=False)
     _reasons(console, "cannot be seen, and why", dict(matrix.plan.unseen))
     _reasons(console, "not run, and why", {each.protocol: each.why for each in matrix.plan.left_out})
     console.print(f"\n{words.summary(matrix)}.  Bounds are one-sided, 95 %.", markup=False)
@@ -52,6 +54,7 @@ def _block(console: Console, protocol: str, form: str, lines: list[Line]) -> Non
     table.add_column("", no_wrap=True)
     table.add_column("count", no_wrap=True)
     table.add_column("proves", justify="right", no_wrap=True)
+    table.add_column("located", no_wrap=True)
     table.add_column("told after", justify="right", no_wrap=True)
     for line in lines:
         sign, word = words.mark(line)
@@ -63,6 +66,7 @@ def _block(console: Console, protocol: str, form: str, lines: list[Line]) -> Non
             word,
             words.count(line),
             words.bound(line) if line.trials else "",
+            words.located(line),
             words.duration(line.told_s),
         )
         table.add_row(*(Text(cell, style=style if k in (0, 3) else "") for k, cell in enumerate(cells)))

@@ -34,7 +34,18 @@ def write_matrix(out: Path, matrix: Matrix, drawn_trials: Sequence[Said]) -> Non
                 ("start_time", matrix.made_at),
             ):
                 entry[name] = value
-            facts = ("quick", "complete", "holds", "confidence", "seeds", "plan", "code", "stations", "false_alarms")
+            facts = (
+                "quick",
+                "complete",
+                "holds",
+                "confidence",
+                "seeds",
+                "plan",
+                "code",
+                "stations",
+                "false_alarms",
+                "located",
+            )
             write_mapping(_group(entry, "facts"), {"format": FORMAT} | {name: said[name] for name in facts})
             write_mapping(_group(entry, "software"), matrix.software)
             _table(entry, "rows", _rows(said["rows"]), {"at_s": "s", "told_s": "s"})
@@ -94,6 +105,8 @@ def _trials(matrix: Matrix) -> Columns:
             "found_by": "; ".join(trial.get("found_by", ())),
             "why": trial["why"],
             "told_s": trial.get("told_s"),
+            "located": (trial.get("located") or {}).get("first", ""),
+            "located_owner": (trial.get("located") or {}).get("owner", ""),
             "run": trial.get("run", ""),
             "simulated_s": trial.get("simulated_s"),
             "cpu_s": trial["cpu_s"],

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.qualify.drawn import aim, stratum_of, wanted_error
+from bench.qualify.located import located
 from bench.qualify.outcome import compare, drawn_error
 from bench.qualify.plan import Row
 from bench.request import Request
@@ -66,6 +67,7 @@ def _tried(row: Row, seed: int, folder: Path, temporary: Path) -> dict[str, Any]
     said = compare(row, result.evaluation, result.end.status)
     with Run.open(result.run_file) as run:
         told_s = run.end_s - row.at_s
+        blamed = located(run, result.evaluation)
     kept = "" if said.as_claimed else _keep(result.run_file, row, seed, folder)
     return {
         "verdict": said.verdict,
@@ -75,6 +77,7 @@ def _tried(row: Row, seed: int, folder: Path, temporary: Path) -> dict[str, Any]
         "found_by": list(said.found_by),
         "told_s": round(told_s, 1) if row.fault else None,
         "kept": kept,
+        "located": blamed,
         **_identity(result),
     }
 

@@ -52,6 +52,24 @@ def claim(row: Row) -> str:
     return f"{' or '.join(row.checks)} ({row.owner})"
 
 
+def located(line: Line) -> str:
+    """What the locator put first: right cause, then right owner where that is another number."""
+    found = line.located
+    if not found.trials:
+        return ""
+    owner = "" if found.owner == found.cause else f", owner {found.owner}/{found.trials}"
+    return f"{found.cause}/{found.trials}{owner}"
+
+
+def located_by(matrix: Matrix) -> str:
+    """A sentence on what the locator put first, by owner; empty where it was not asked."""
+    names = {"dut": "the pump", "rig": "the rig", "catheter": "the catheter", "record": "the record"}
+    found = {names[name]: each for name, each in matrix.located.items() if name in names}
+    said = ", ".join(f"{each.cause} of {each.trials} faults of {name}" for name, each in found.items())
+    owners, runs = sum(each.owner for each in found.values()), sum(each.trials for each in found.values())
+    return f"Right cause located first: {said}; right owner first: {owners} of {runs}" if runs else ""
+
+
 def duration(seconds: float | None) -> str:
     """A time as a person says it."""
     if seconds is None:

@@ -1,0 +1,94 @@
+"""``pumpbench locate``: whether what is odd in a run comes from the pump, the catheter, the rig or the record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from protocols.analysis.locator import Cause, Location, Shown
+
+WHOSE = {"dut": "pump", "catheter": "catheter", "rig": "rig", "record": "record", "nobody": "nobody"}
+MOST = 5
+"""Causes that are printed; --json has all."""
+
+EXIT_ODD = 1
+
+
+@click.command()
+@click.argument("run_file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, with every cause and quantity.")
+def locate(run_file: Path, as_json: bool) -> int:
+    """Say whether what is odd in RUN_FILE comes from pump, catheter, rig or record, and what to do next.
+
+    Exit code 0 when nothing is odd, 1 when something is.  It changes no verdict.
+    """
+    from bench.closing import evaluate
+    from data.run import Run
+    from protocols.analysis.locator import NOTHING
+    from protocols.analysis.locator import locate as ranked
+
+    with Run.open(run_file) as run:
+        stored = run.evaluation
+        found = ranked(run, evaluate(run_file) if stored is None else stored)
+    if as_json:
+        click.echo(json.dumps(document(found), indent=1, allow_nan=False))
+    else:
+        for line in told(found):
+            click.echo(line)
+    return 0 if found.first.name == NOTHING else EXIT_ODD
+
+
+def document(found: Location) -> dict[str, Any]:
+    """Everything, as plain data; what is not known is null."""
+    return {
+        "first": found.first.name,
+        "owner": found.owner,
+        "tied": list(found.tied),
+        "next_action": found.next_action,
+        "causes": [_cause(one) for one in found.causes],
+        "shown": [asdict(one) for one in found.shown],
+        "unseen": list(found.unseen),
+        "alike": list(found.alike),
+    }
+
+
+def _cause(one: Cause) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "owner": one.owner,
+        "says": one.says,
+        "behind": round(one.behind, 3),
+        "weight": round(one.weight, 6),
+        "size_percent": one.size_percent,
+        "explains": [each.name for each in one.explains],
+        "leaves": [each.name for each in one.leaves],
+        "lacks": [each.name for each in one.lacks],
+    }
+
+
+def told(found: Location) -> list[str]:
+    """The answer for people: whose, the causes with their evidence, and what to do next."""
+    first = found.first
+    said = [f"{first.says}: {first.name}, of the {WHOSE[first.owner]}" if first.owner != "nobody" else first.says]
+    if len(found.tied) > 1:
+        said.append(f"  this run cannot tell it from {', '.join(name for name in found.tied if name != first.name)}")
+    if found.alike:
+        said.append(f"  and could not have shown {', '.join(found.alike)}, which would look the same")
+    said += ["", f"{'cause':24}{'whose':10}{'weight':>8}  likelihood behind the first"]
+    for one in found.causes[:MOST]:
+        size = "" if one.size_percent is None else f", by {one.size_percent:.3g} %"
+        said.append(f"{one.name:24}{WHOSE[one.owner]:10}{one.weight:8.1%}  e^-{one.behind:.1f}{size}")
+        said += _evidence("explains", one.explains)
+        said += _evidence("does not explain", one.leaves)
+        said += _evidence("has not shown", one.lacks)
+    return [*said, "", f"next: {found.next_action}"]
+
+
+def _evidence(word: str, found: Sequence[Shown]) -> list[str]:
+    return [f"    {word}: {one}" for one in found]
