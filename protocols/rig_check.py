@@ -41,7 +41,7 @@ LONGEST_RAMP_S = 3600.0
 class RigCheck(Procedure):
     """Daily proof that the rig is fit to judge a pump."""
 
-    name, method = "rig-check", 1
+    name, method = "rig-check", 2
     relies_on_rig_check = False
     roles = (
         Measures("reference_mass", "mg"),

@@ -88,12 +88,14 @@ class Quiet:
     ----------
     rms_mg : root mean square of the residuals from a straight line.
     drift_mg_per_h : slope of that line.
+    u_drift_mg_per_h : standard error of the slope for white residuals; a wandering zero comes on top of it.
     spikes : separate excursions beyond `SPIKE_SIGMAS`; ``largest_mg`` the largest of them, 0 without any.
     allan_s, allan_mg : averaging times and Allan deviations of the reading.
     """
 
     rms_mg: float
     drift_mg_per_h: float
+    u_drift_mg_per_h: float
     spikes: int
     largest_mg: float
     allan_s: FloatArray
@@ -119,11 +121,13 @@ def quiet(t_s: FloatArray, mass_mg: FloatArray, readability_mg: float) -> Quiet:
     beyond, sigma = _spikes(mass_mg, max(3, round(MEDIAN_S / interval_s) | 1), readability_mg)
     calm = np.abs(beyond) <= SPIKE_SIGMAS * sigma
     slope, rms = _line(t_s[calm], mass_mg[calm])
+    # Of n points evenly spaced over T the slope has s sqrt(12 / n) / T.
+    u_slope = rms * math.sqrt(12.0 / np.count_nonzero(calm)) / float(t_s[-1] - t_s[0])
     starts = np.flatnonzero(~calm[1:] & calm[:-1]).size + int(not calm[0])
     largest = 0.0 if calm.all() else float(np.max(np.abs(beyond[~calm])))
     times = [tau for tau in ALLAN_TIMES_S if interval_s <= tau <= (t_s[-1] - t_s[0]) / 3.0]
     deviations = [allan_deviation(mass_mg, max(1, round(tau / interval_s))) for tau in times]
-    return Quiet(rms, slope * 3600.0, starts, largest, np.array(times), np.array(deviations))
+    return Quiet(rms, slope * 3600.0, u_slope * 3600.0, starts, largest, np.array(times), np.array(deviations))
 
 
 def allan_deviation(values: FloatArray, m: int) -> float:

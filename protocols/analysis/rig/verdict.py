@@ -124,14 +124,15 @@ def _quiet(record: RigRecord, values: dict[str, float], curves: list[Curve]) -> 
         yield judged(
             "balance-wander", "Allan deviation at 100 s", "mg", allan, 0.0, at_most(limits["quiet_allan_mg"]), wander
         )
+    u_drift = math.hypot(found.u_drift_mg_per_h, _walk_mg_per_h(record, float(series.t[-1] - series.t[0])))
     drift = "the balance drifts, or the vessel loses mass: warm-up, temperature, a dry evaporation trap"
     yield judged(
         "balance-drift",
         "Balance drift",
         "mg/h",
         found.drift_mg_per_h,
-        0.0,
-        within(limits["quiet_drift_mg_per_h"]),
+        u_drift,
+        within(math.hypot(limits["quiet_drift_mg_per_h"], 3.0 * u_drift)),
         drift,
     )
     spikes = "drafts or knocks; close the shield and keep away"
@@ -310,6 +311,11 @@ def _warming_k_per_h(record: RigRecord) -> float:
     return abs(line_check.straight_line(room.t, room.values).slope) * HOUR_S
 
 
+def _walk_mg_per_h(record: RigRecord, lasted_s: float) -> float:
+    """Standard deviation of the slope that a random walk of the zero has over a time T: w sqrt(6/5 / T)."""
+    return float(record.balance["zero_walk_mg"]) * math.sqrt(1.2 * HOUR_S / lasted_s)
+
+
 def _evaporation(record: RigRecord, values: dict[str, float], curves: list[Curve]) -> Iterator[Check]:
     name, title, unit = "evaporation", "Evaporation", "mg/h"
     try:
@@ -322,8 +328,7 @@ def _evaporation(record: RigRecord, values: dict[str, float], curves: list[Curve
     drift = record.balance["drift_mg_per_day"] / 24.0 / math.sqrt(3.0)
     coefficient = record.balance["temperature_coefficient_percent_per_k"] / 100.0
     warming = coefficient * collection["load_mg"] * _warming_k_per_h(record)
-    # The slope of a random walk over a time T has the standard deviation w sqrt(6/5 / T).
-    walk = record.balance["zero_walk_mg"] * math.sqrt(1.2 * HOUR_S / (found.to_s - found.from_s))
+    walk = _walk_mg_per_h(record, found.to_s - found.from_s)
     half = 3.0 * math.hypot(spread, drift, warming, walk, found.u_mg_per_h)
     cause = "the vessel loses more than it should: a dry evaporation trap, or the oil layer is gone"
     if found.rate_mg_per_h < usual:
