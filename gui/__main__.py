@@ -2,7 +2,7 @@
 
 import sys
 
-from gui.app import main
+if __name__ == "__main__":  # the window's own processes import this file too, and need no Qt
+    from gui.app import main
 
-if __name__ == "__main__":
     sys.exit(main())
