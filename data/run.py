@@ -17,11 +17,12 @@ import h5py
 import numpy as np
 
 from data.channels import times_of
-from data.checks import Evaluation, Origin, Status
+from data.checks import Evaluation, Origin, Status, Verdict
 from data.hdf5 import OTHER, RecordError, read_mapping, read_scalar, read_table
 from data.layout import (
     DEFINITION,
     ENTRY,
+    EVALUATION,
     FORMAT,
     RECORDS,
     SCHEDULE,
@@ -394,6 +395,11 @@ class Run:
     def evaluation(self) -> Evaluation | None:
         """The stored evaluation, None where the run was not evaluated."""
         return read_evaluation(self._entry)
+
+    @cached_property
+    def verdict(self) -> Verdict | None:
+        """The stored verdict alone, None where the run was not evaluated."""
+        return Verdict(read_scalar(self._entry[EVALUATION]["verdict"])) if EVALUATION in self._entry else None
 
     @cached_property
     def evaluated_by(self) -> str:
