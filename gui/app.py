@@ -19,6 +19,7 @@ from gui.presenters.shell import Shell
 from gui.presenters.tone import Tone
 from gui.theme.look import look
 from gui.views.background import QtBackground
+from gui.views.hang_guard import HangGuard, open_stop_bar
 from gui.views.screen_numbers import ScreenNumbers
 from gui.views.window import PageEntry, Window
 
@@ -45,8 +46,12 @@ def build(folder: Path | None = None, person: str = "") -> tuple[Window, Context
     window = Window(Shell(context, live), pages(context, live))
     end = background.every(TICK_S, live.tick)
 
+    state, who = context.state_folder, context.person
+    guard = HangGuard(lambda: live.is_going, lambda: open_stop_bar(state, who))
+
     def leave() -> None:
         end()
+        guard.close()
         background.close()
 
     window.closing.connect(leave)

@@ -15,6 +15,7 @@ from bench.cli.neighbours import stranger
 # command -> (module, attribute, help); the modules are imported when a command is called.
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "demo": ("bench.cli.run", "demo", "Run a complete flow-accuracy test of a simulated pump."),
+    "gui": ("bench.cli.gui", "gui", "Open the window: run protocols, watch, answer, stop; review runs."),
     "run": ("bench.cli.run", "run", "Run a protocol on a station."),
     "forecast": ("bench.cli.forecast", "forecast", "Say how uncertain a run will be, and how long it must be."),
     "runner": ("bench.cli.runner", "runner", "Watch and lead runs that have a process of their own."),

@@ -32,6 +32,7 @@ class QtBackground(QObject):
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="background")
         self._called.connect(self._make)
         self._closed = False
+        self._timers: list[QTimer] = []
 
     def aside(
         self, work: Callable[[], T], then: Callable[[T], None], failed: Callable[[str], None] | None = None
@@ -65,16 +66,21 @@ class QtBackground(QObject):
         timer = QTimer(self)
         timer.timeout.connect(call)
         timer.start(round(interval_s * 1000.0))
+        self._timers.append(timer)
 
         def end() -> None:
-            timer.stop()
-            timer.deleteLater()
+            if timer in self._timers:
+                self._timers.remove(timer)
+                timer.stop()
+                timer.deleteLater()
 
         return end
 
     def close(self) -> None:
-        """Bring no more results back; what is under way is let go."""
+        """Bring no more results back and repeat nothing; what is under way is let go."""
         self._closed = True
+        for timer in self._timers:
+            timer.stop()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _do(self, work: Callable[[], T], then: Callable[[T], None], failed: Callable[[str], None]) -> None:
