@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -33,6 +34,14 @@ TAKE_S = 0.012
 
 MOST_EVENTS = 5000
 """Lines of the event log that are kept; the file has them all."""
+
+KEPT = frozenset(
+    ("forecast", "valve", "hold", "pause", "outage", "gap", "disturbed", "interlock", "interlock-back", "reset", "look")
+)
+"""Kinds of records that panels ask for again."""
+
+MOST_KEPT = 2000
+"""Of each of these; the file has them all."""
 
 UNUSABLE_BITS = int(UNUSABLE)
 
@@ -134,6 +143,7 @@ class Live:
     done_steps : index of the step that is being done, -1 before the first; ``steps_at`` has begin and end of each.
     delivery_s : moment zero of the schedule; None before it.
     samples : taken so far.
+    kept : the latest records of each kind in `KEPT`.
     """
 
     def __init__(self, context: Context) -> None:
@@ -148,6 +158,7 @@ class Live:
         self.traces: dict[str, Trace] = {}
         self.events: list[EventRow] = []
         self.records: dict[str, int] = {}
+        self.kept: dict[str, deque[Record]] = {kind: deque(maxlen=MOST_KEPT) for kind in KEPT}
         self.phases: list[PhaseRow] = []
         self.steps_at: dict[int, tuple[float, float | None]] = {}
         self.done_steps = -1
@@ -260,6 +271,8 @@ class Live:
     def _record(self, record: Record) -> None:
         self.records[record.kind] = self.records.get(record.kind, 0) + 1
         self.last_s = max(self.last_s, record.t)
+        if record.kind in KEPT:
+            self.kept[record.kind].append(record)
         if record.kind == "phase":
             self._phase(record)
         elif record.kind == "step":
