@@ -35,7 +35,8 @@ class Context:
     notify: Callable[[str, Tone], None] = lambda text, tone: None
     _followers: list[Callable[[Entry], None]] = field(default_factory=list)
     _openers: list[Callable[[Path], None]] = field(default_factory=list)
-    _preparers: list[Callable[[str], None]] = field(default_factory=list)
+    _preparers: list[Callable[[str, str], None]] = field(default_factory=list)
+    _editors: list[Callable[[str], None]] = field(default_factory=list)
 
     def on_follow(self, call: Callable[[Entry], None]) -> None:
         """Hear that a run is to be watched."""
@@ -45,9 +46,13 @@ class Context:
         """Hear that a run file is to be reviewed."""
         self._openers.append(call)
 
-    def on_prepare(self, call: Callable[[str], None]) -> None:
-        """Hear that a run on a station is to be prepared."""
+    def on_prepare(self, call: Callable[[str, str], None]) -> None:
+        """Hear that a run on a station is to be prepared, and of which protocol, where that is said."""
         self._preparers.append(call)
+
+    def on_edit(self, call: Callable[[str], None]) -> None:
+        """Hear that a station is to be looked at; "" for whichever."""
+        self._editors.append(call)
 
     def follow(self, entry: Entry) -> None:
         """Watch a run in the run page."""
@@ -59,7 +64,12 @@ class Context:
         for call in self._openers:
             call(run_file)
 
-    def prepare(self, station: str) -> None:
-        """Prepare a run on a station in the run page."""
+    def prepare(self, station: str, protocol: str = "") -> None:
+        """Prepare a run on a station in the run page: of this protocol, or of one yet to be chosen."""
         for call in self._preparers:
+            call(station, protocol)
+
+    def edit(self, station: str = "") -> None:
+        """Look at a station in the station page."""
+        for call in self._editors:
             call(station)
