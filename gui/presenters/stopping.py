@@ -50,13 +50,14 @@ class Stopping:
 
     Attributes
     ----------
-    sent_s : from `press` until the request went out; None before.
+    sent_s, taken_s : from `press` until the request went out, and until the runner had taken it; None before.
     """
 
     def __init__(self, entry: Entry, person: str, reason: str, changed: Callable[[], None]) -> None:
         self.state = StopState.IDLE
         self.sentence = ""
         self.sent_s: float | None = None
+        self.taken_s: float | None = None
         self._entry = entry
         self._person, self._reason = person, reason
         self._changed = changed
@@ -101,6 +102,7 @@ class Stopping:
         except (ClientError, OSError):
             return False
         if reply.outcome is Outcome.ACCEPTED:
+            self.taken_s = time.monotonic() - self._pressed
             self._done.set()
             self._say(StopState.ACCEPTED)
             self._done.clear()
