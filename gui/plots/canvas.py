@@ -1,0 +1,293 @@
+"""Where curves are drawn: ground, grid, shaded stretches and watermark below them, limits and cursor above them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyqtgraph
+from PyQt6.QtCore import QPointF, QRectF, Qt, pyqtSignal
+from PyQt6.QtGui import QColor, QFocusEvent, QFont, QFontMetricsF, QKeyEvent, QPainter, QPen
+
+from gui.plots.axes import Axis
+from gui.presenters.tone import Tone
+from gui.theme.look import look
+from gui.theme.tokens import Pen
+
+DASHES = {
+    "solid": Qt.PenStyle.SolidLine,
+    "dash": Qt.PenStyle.DashLine,
+    "dot": Qt.PenStyle.DotLine,
+    "dash-dot": Qt.PenStyle.DashDotLine,
+}
+WHEEL = 1.0015
+"""Zoom of one unit of a wheel; a notch is 120 of them."""
+
+PIXELS_BY_KEY = 1
+SHORTEST_LABEL = 22.0
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of time that is marked.
+
+    A plain one is told by a line where it begins, a muted one is shaded, others are in the colour of their tone.
+    """
+
+    t0: float
+    t1: float
+    label: str = ""
+    tone: Tone = Tone.MUTED
+
+
+def qt_pen(pen: Pen) -> QPen:
+    """A pen of the theme, one pixel wide: Qt draws wider ones several times slower."""
+    made = QPen(QColor(pen.colour))
+    made.setCosmetic(True)
+    made.setWidth(1)
+    made.setStyle(DASHES[pen.dash])
+    return made
+
+
+class Hands(pyqtgraph.ViewBox):  # type: ignore[misc]  # pyqtgraph has no types
+    """What the mouse does: it asks, and whoever has the plot decides."""
+
+    zoomed = pyqtSignal(float, QPointF)
+    panned = pyqtSignal(QPointF)
+    boxed = pyqtSignal(QRectF)
+    doubled = pyqtSignal()
+    pressed = pyqtSignal(QPointF)
+
+    def __init__(self) -> None:
+        super().__init__(enableMenu=False)
+        self.draws_box = False
+        self.setMouseEnabled(False, False)
+        self.disableAutoRange()
+        self.setDefaultPadding(0.0)
+
+    def wheelEvent(self, ev: Any, axis: Any = None) -> None:  # noqa: N802  # Qt's name
+        """Zoom around the mouse."""
+        ev.accept()
+        self.zoomed.emit(WHEEL ** -ev.delta(), self.mapSceneToView(ev.scenePos()))
+
+    def mouseDragEvent(self, ev: Any, axis: Any = None) -> None:  # noqa: N802  # pyqtgraph's name
+        """Pan, or draw a box."""
+        ev.accept()
+        if ev.button() != Qt.MouseButton.RightButton and not self.draws_box:
+            self.panned.emit(self.mapToView(ev.lastPos()) - self.mapToView(ev.pos()))
+        elif ev.isFinish():
+            self.rbScaleBox.hide()
+            begin, end = self.mapToView(ev.buttonDownPos()), self.mapToView(ev.pos())
+            self.boxed.emit(QRectF(begin, end).normalized())
+        else:
+            self.updateScaleBox(ev.buttonDownPos(), ev.pos())
+
+    def mouseClickEvent(self, ev: Any) -> None:  # noqa: N802  # pyqtgraph's name
+        """Show all on a double click."""
+        if ev.button() == Qt.MouseButton.LeftButton:
+            ev.accept()
+            if ev.double():
+                self.doubled.emit()
+            else:
+                self.pressed.emit(self.mapSceneToView(ev.scenePos()))
+
+
+class Canvas(pyqtgraph.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
+    """One plot without its frame.
+
+    Attributes
+    ----------
+    spans, watermark : see `Span`; a text across the plot, empty for none.
+    limits : label and value of dashed lines across the plot.
+    cursor : of the upright line; None for none.
+    key : is asked with each key, and says whether it took it.
+    """
+
+    pointed = pyqtSignal(QPointF)
+
+    def __init__(self, name: str, bottom: Axis, left: Axis) -> None:
+        self.hands = Hands()
+        self.bottom, self.left = bottom, left
+        super().__init__(viewBox=self.hands, axisItems={"bottom": bottom, "left": left})
+        self.spans: Sequence[Span] = ()
+        self.watermark = ""
+        self.limits: Sequence[tuple[str, float]] = ()
+        self.cursor: float | None = None
+        self.key: Callable[[QKeyEvent], bool] = lambda event: False
+        self.hideButtons()
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setAccessibleName(name)
+        self.setFrameStyle(0)
+        self.plotItem.setContentsMargins(0, 4, 6, 0)
+        self.scene().sigMouseMoved.connect(self._mouse)
+        self.setMinimumSize(160, 110)
+        self.restyle()
+        look().changed.connect(self.restyle)
+
+    def restyle(self) -> None:
+        """Take over the look of the window."""
+        self.setBackground(look().scheme.panel)
+        self.bottom.restyle()
+        self.left.restyle()
+
+    def refresh(self) -> None:
+        """Draw anew what lies below and above the curves."""
+        self.viewport().update()
+
+    def show_range(self, x: tuple[float, float], y: tuple[float, float]) -> None:
+        """Show these stretches of both axes."""
+        if [list(x), list(y)] != self.hands.viewRange():
+            self.hands.setRange(xRange=x, yRange=y, padding=0.0)
+
+    @property
+    def columns(self) -> int:
+        """Pixels from left to right."""
+        return max(int(self.hands.width() * self.devicePixelRatioF()), 16)
+
+    # -- events
+
+    def keyPressEvent(self, ev: QKeyEvent) -> None:  # noqa: N802  # Qt's name
+        """Ask whoever has the plot."""
+        if self.key(ev):
+            ev.accept()
+        else:
+            ev.ignore()
+
+    def focusInEvent(self, ev: QFocusEvent) -> None:  # noqa: N802  # Qt's name
+        """Show the focus."""
+        super().focusInEvent(ev)
+        self.refresh()
+
+    def focusOutEvent(self, ev: QFocusEvent) -> None:  # noqa: N802  # Qt's name
+        """Show it no more."""
+        super().focusOutEvent(ev)
+        self.refresh()
+
+    def _mouse(self, at: QPointF) -> None:
+        if self.hands.sceneBoundingRect().contains(at):
+            self.pointed.emit(self.hands.mapSceneToView(at))
+
+    # -- what is below and above the curves; a scene's coordinates are pixels here
+
+    def drawBackground(self, painter: QPainter, rect: QRectF) -> None:  # noqa: N802  # Qt's name
+        """Ground, grid, stretches, watermark."""
+        super().drawBackground(painter, rect)
+        area = self.hands.sceneBoundingRect()
+        painter.save()
+        painter.setClipRect(area)
+        painter.fillRect(area, QColor(look().scheme.sunken))
+        (x0, x1), (y0, y1) = self.hands.viewRange()
+        painter.setPen(_line(look().scheme.grid))
+        for _, ticks in self.bottom.tickValues(x0, x1, area.width()):
+            for value in ticks:
+                x = self._x(value, area, x0, x1)
+                painter.drawLine(QPointF(x, area.top()), QPointF(x, area.bottom()))
+        for _, ticks in self.left.tickValues(y0, y1, area.height()):
+            for value in ticks:
+                y = self._y(value, area, y0, y1)
+                painter.drawLine(QPointF(area.left(), y), QPointF(area.right(), y))
+        for span in self.spans:
+            self._draw_span(painter, span, area, x0, x1)
+        if self.watermark:
+            self._draw_watermark(painter, area)
+        painter.restore()
+
+    def drawForeground(self, painter: QPainter, rect: QRectF) -> None:  # noqa: N802  # Qt's name
+        """Limits, cursor, focus."""
+        area = self.hands.sceneBoundingRect()
+        (x0, x1), (y0, y1) = self.hands.viewRange()
+        painter.save()
+        painter.setClipRect(area.adjusted(-1, -1, 1, 1))
+        painter.setFont(_font())
+        self._draw_limits(painter, area, y0, y1)
+        if self.cursor is not None and x0 <= self.cursor <= x1:
+            x = self._x(self.cursor, area, x0, x1)
+            painter.setPen(_line(look().scheme.text))
+            painter.drawLine(QPointF(x, area.top()), QPointF(x, area.bottom()))
+        if self.hasFocus():
+            pen = _line(look().scheme.accent_line)
+            pen.setWidth(2)
+            painter.setPen(pen)
+            painter.drawRect(area.adjusted(1, 1, -1, -1))
+        painter.restore()
+
+    def _draw_span(self, painter: QPainter, span: Span, area: QRectF, x0: float, x1: float) -> None:
+        left, right = self._x(max(span.t0, x0), area, x0, x1), self._x(min(span.t1, x1), area, x0, x1)
+        if right < area.left() or left > area.right() or span.t1 < x0 or span.t0 > x1:
+            return
+        fill = look().scheme.tone(span.tone)
+        stretch = QRectF(left, area.top(), max(right - left, 1.0), area.height())
+        if span.tone is Tone.PLAIN:
+            painter.setPen(_line(look().scheme.line))
+            painter.drawLine(stretch.topLeft(), stretch.bottomLeft())
+        elif fill.under == "transparent":
+            painter.fillRect(stretch, pyqtgraph.mkColor(look().scheme.band))
+        else:
+            painter.fillRect(stretch, QColor(fill.under))
+        row = 0 if span.tone is Tone.PLAIN else 1
+        room = stretch.adjusted(4, 2, -2, 0)
+        if span.label and room.width() > SHORTEST_LABEL:
+            painter.setFont(_font())
+            metrics = QFontMetricsF(painter.font())
+            room.translate(0, row * metrics.height())
+            room.setHeight(metrics.height())
+            painter.setPen(QColor(look().scheme.muted if fill.under == "transparent" else fill.text))
+            text = metrics.elidedText(span.label, Qt.TextElideMode.ElideRight, room.width())
+            painter.drawText(room, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop, text)
+
+    def _draw_watermark(self, painter: QPainter, area: QRectF) -> None:
+        font = QFont("Inter")
+        font.setWeight(QFont.Weight.Bold)
+        font.setPixelSize(max(int(min(area.width() * 1.2 / max(len(self.watermark), 1), area.height() * 0.4)), 8))
+        painter.setFont(font)
+        painter.setPen(pyqtgraph.mkColor(look().scheme.band))
+        painter.drawText(area, Qt.AlignmentFlag.AlignCenter, self.watermark)
+
+    def _draw_limits(self, painter: QPainter, area: QRectF, y0: float, y1: float) -> None:
+        metrics = QFontMetricsF(painter.font())
+        pen = qt_pen(look().scheme.limit)
+        taken: list[QRectF] = []
+        for label, value in self.limits:
+            y = self._y(value, area, y0, y1)
+            is_seen = area.top() <= y <= area.bottom()
+            text = label if is_seen else f"{label} {'↑' if y < area.top() else '↓'}"
+            width = metrics.horizontalAdvance(text) + 8.0
+            room = QRectF(area.right() - width, y - metrics.height() - 1, width, metrics.height())
+            if is_seen:
+                painter.setPen(pen)
+                painter.drawLine(QPointF(area.left(), y), QPointF(area.right(), y))
+            if room.top() < area.top():
+                room.moveTop(y + 1 if is_seen else area.top() + 1)
+            if room.bottom() > area.bottom():
+                room.moveBottom(area.bottom() - 1)
+            for other in taken:
+                if room.intersects(other):
+                    room.moveTop(other.bottom() + 2)
+            taken.append(room)
+            ground = QColor(look().scheme.sunken)
+            ground.setAlpha(205)
+            painter.fillRect(room, ground)
+            painter.setPen(pen.color())
+            painter.drawText(room, Qt.AlignmentFlag.AlignCenter, text)
+
+    @staticmethod
+    def _x(value: float, area: QRectF, x0: float, x1: float) -> float:
+        return area.left() + (value - x0) / (x1 - x0) * area.width()
+
+    @staticmethod
+    def _y(value: float, area: QRectF, y0: float, y1: float) -> float:
+        return area.bottom() - (value - y0) / (y1 - y0) * area.height()
+
+
+def _line(colour: str) -> QPen:
+    pen = QPen(QColor(colour))
+    pen.setCosmetic(True)
+    pen.setWidth(1)
+    return pen
+
+
+def _font() -> QFont:
+    font = QFont("Inter")
+    font.setPixelSize(look().density.small)
+    return font
