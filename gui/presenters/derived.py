@@ -1,0 +1,303 @@
+"""Curves that are worked out while a run goes on: flow and volume by the balance, what is programmed, what is beyond.
+
+All of them are provisional: no blank, no buoyancy of the day, no exclusion enters here.  The evaluation of the run file
+alone says what was delivered.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from data.samples import FloatArray
+from data.schedule import Schedule
+from gui.plots.pyramid import Pyramid
+from gui.presenters.live import Live, Trace
+from protocols.analysis.gravimetry import REFERENCE_TEMPERATURE_DEGC, water_density_mg_per_ul, z_factor_ul_per_mg
+
+HOUR_S = 3600.0
+
+AIR_MG_PER_UL = 0.0012
+"""Of a usual day; half a hPa in a thousand does not show on a screen."""
+
+FILLED = 0.8
+"""A window must be covered by this part before its slope is drawn."""
+
+FAINTEST = 1e-3
+"""A curve that goes on is drawn up to this much, in s, before now."""
+
+
+def ul_per_mg(fluid: Mapping[str, Any]) -> float:
+    """Volume of a milligram on the balance, by the fluid's stated density, else that of water at 20 degC."""
+    stated = fluid.get("density_g_per_ml")
+    density = float(stated) if stated else water_density_mg_per_ul(REFERENCE_TEMPERATURE_DEGC)
+    return z_factor_ul_per_mg(AIR_MG_PER_UL, density)
+
+
+# ------------------------------------------------------------------------------------------- what is programmed
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A stretch of delivery by one schedule; ``collected`` is whether it flows onto the balance."""
+
+    t0: float
+    t1: float
+    zero_s: float
+    schedule: Schedule | None
+    collected: bool
+
+
+@dataclass
+class Programmed:
+    """What the pump was told to deliver, on the run's clock; from the steps that are done and the diverter's moves.
+
+    Attributes
+    ----------
+    stretches : without gap or overlap; the last one has no end.
+    """
+
+    stretches: tuple[Stretch, ...] = ()
+    _of: tuple[int, int] = (-1, -1)
+
+    def update(self, live: Live) -> bool:
+        """Look at what has been done since; returns whether anything is different now."""
+        done = sum(1 for _, end in live.steps_at.values() if end is not None)
+        of = (done, len(live.kept["valve"]))
+        if of == self._of:
+            return False
+        self._of = of
+        before = self.stretches
+        self.stretches = tuple(_stretches(live))
+        return self.stretches != before
+
+    @property
+    def begins_s(self) -> float | None:
+        """The first start of delivery."""
+        return next((one.t0 for one in self.stretches if one.schedule is not None), None)
+
+    def rate(self, until_s: float) -> tuple[FloatArray, FloatArray]:
+        """Steps of the programmed rate in uL/h as points of a line, up to a moment."""
+        x: list[float] = []
+        y: list[float] = []
+        for one in self.stretches:
+            end = min(one.t1, until_s)
+            if end < one.t0:
+                break
+            if one.schedule is None:
+                pieces = [(one.t0, end, 0.0)]
+            else:
+                zero = one.zero_s
+                pieces = [
+                    (part.t0 + zero, part.t1 + zero, part.rate_ul_per_h)
+                    for part in one.schedule.segments(one.t0 - zero, max(end, one.t0 + FAINTEST) - zero)
+                ]
+            for t0, t1, rate in pieces:
+                x += [t0, t1]
+                y += [rate, rate]
+        return np.asarray(x), np.asarray(y)
+
+    def collected(self, t: FloatArray) -> FloatArray:
+        """Volume in uL that is to have flowed onto the balance at each moment since the first start of delivery."""
+        total = np.zeros(len(t))
+        for one in self.stretches:
+            if one.schedule is None or not one.collected:
+                continue
+            at = np.clip(t, one.t0, one.t1) - one.zero_s
+            total += one.schedule.expected_volume_ul(one.t0 - one.zero_s, at)
+        return total
+
+    def volume(self, until_s: float) -> tuple[FloatArray, FloatArray]:
+        """The same as points of a line, up to a moment."""
+        begins = self.begins_s
+        if begins is None or until_s <= begins:
+            return np.empty(0), np.empty(0)
+        edges = {begins, until_s}
+        for one in self.stretches:
+            edges |= {edge for edge in (one.t0, one.t1) if begins < edge < until_s}
+            if one.schedule is not None:
+                t0, t1 = one.t0 - one.zero_s, min(one.t1, until_s) - one.zero_s
+                if t1 > t0:
+                    edges |= {edge + one.zero_s for edge in one.schedule.edges_s(t0, t1)}
+        x = np.asarray(sorted(edges))
+        return x, self.collected(x)
+
+
+def _stretches(live: Live) -> list[Stretch]:
+    """The stretches that follow from the journal so far."""
+    plan = live.plan
+    if plan is None:
+        return []
+    turns: list[tuple[float, str, Schedule | None]] = []
+    for index, (_, end) in sorted(live.steps_at.items()):
+        step = plan.steps[index] if index < len(plan.steps) else {}
+        kind = step.get("step")
+        if end is None:
+            continue
+        if kind == "Program" and step.get("schedule"):
+            turns.append((end, "program", Schedule.from_json(step["schedule"])))
+        elif kind in ("StartDelivery", "StopDelivery"):
+            turns.append((end, "start" if kind == "StartDelivery" else "stop", None))
+    diverter = plan.roles.get("diverter", "")
+    turns += [
+        (record.t, "away" if record.fields.get("asked") else "onto", None)
+        for record in live.kept["valve"]
+        if record.fields.get("valve") == diverter
+    ]
+    found: list[Stretch] = []
+    programmed: Schedule | None = plan.schedule
+    running: Schedule | None = None
+    since, zero, collected = 0.0, 0.0, True
+    for t, what, schedule in sorted(turns, key=lambda turn: turn[0]):
+        if what == "program":
+            programmed = schedule
+            continue
+        if t > since:
+            found.append(Stretch(since, t, zero, running, collected))
+        since = t
+        if what == "start":
+            running, zero = programmed, t
+        elif what == "stop":
+            running = None
+        else:
+            collected = what == "onto"
+    return [*found, Stretch(since, math.inf, zero, running, collected)]
+
+
+# ----------------------------------------------------------------------------------------- what is worked out
+
+
+@dataclass
+class Source:
+    """Hands on the samples of a channel that are new, each once; those that may not be used are NaN."""
+
+    trace: Trace
+    _last_s: float = -math.inf
+
+    def new(self) -> tuple[FloatArray, FloatArray]:
+        """Times and values since the last call."""
+        points = self.trace.points
+        drawn = points.view(self._last_s, math.inf, max(len(points), 1))
+        fresh = drawn.x > self._last_s
+        t, y = drawn.x[fresh], drawn.y[fresh]
+        if len(t):
+            self._last_s = float(t[-1])
+        return t, y
+
+
+@dataclass
+class SlopeFlow:
+    """Flow in uL/h from the slope of the mass over a window that ends at each sample; drawn at the window's middle.
+
+    A sample that may not be used begins a new window: the mass after a tare has nothing to do with that before.
+    """
+
+    source: Source
+    window_s: float
+    ul_per_mg: float
+    points: Pyramid = field(default_factory=Pyramid)
+    value: float = math.nan
+    _t: FloatArray = field(default_factory=lambda: np.empty(0))
+    _y: FloatArray = field(default_factory=lambda: np.empty(0))
+
+    def update(self) -> None:
+        """Take the samples that are new."""
+        t, y = self.source.new()
+        for good in _unbroken(y):
+            if good is None:
+                self._t, self._y = np.empty(0), np.empty(0)
+                if self.points.span is not None and not math.isnan(self.value):
+                    self.points.extend(np.asarray([self.points.span[1] + FAINTEST]), np.asarray([math.nan]))
+                self.value = math.nan
+            else:
+                self._piece(t[good], y[good])
+
+    def _piece(self, t: FloatArray, y: FloatArray) -> None:
+        kept = len(self._t)
+        t, y = np.concatenate((self._t, t)), np.concatenate((self._y, y))
+        slope = slopes(t, y, self.window_s)[kept:]
+        told = ~np.isnan(slope)
+        if told.any():
+            flow = slope[told] * self.ul_per_mg * HOUR_S
+            x = t[kept:][told] - self.window_s / 2.0
+            self.points.extend(x, flow)
+            self.value = float(flow[-1])
+        keep = np.searchsorted(t, t[-1] - self.window_s) if len(t) else 0
+        self._t, self._y = t[keep:], y[keep:]
+
+
+def slopes(t: FloatArray, y: FloatArray, window_s: float) -> FloatArray:
+    """Slope of the least-squares line through the samples of the window that ends at each sample.
+
+    Parameters
+    ----------
+    t, y : (n,) rising times in s and values.
+
+    Returns
+    -------
+    (n,) per s; NaN where the window is not covered yet.
+    """
+    if len(t) < 3:
+        return np.full(len(t), np.nan)
+    x, v = t - t[0], y - y[0]
+    begin = np.searchsorted(t, t - window_s, side="left")
+    sums = [np.concatenate(([0.0], np.cumsum(part))) for part in (np.ones(len(t)), x, v, x * x, x * v)]
+    end = np.arange(1, len(t) + 1)
+    n, sx, sv, sxx, sxv = (part[end] - part[begin] for part in sums)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        slope = (n * sxv - sx * sv) / (n * sxx - sx * sx)
+    covered = (t - t[begin] >= FILLED * window_s) & (n >= 3)
+    return np.where(covered, slope, np.nan)
+
+
+@dataclass
+class Delivered:
+    """Volume in uL on the balance since the first start of delivery, and what it is beyond what was programmed."""
+
+    source: Source
+    programmed: Programmed
+    ul_per_mg: float
+    volume: Pyramid = field(default_factory=Pyramid)
+    difference: Pyramid = field(default_factory=Pyramid)
+    value: float = math.nan
+    beyond: float = math.nan
+    _zero_mg: float = math.nan
+    _before_mg: float = math.nan
+
+    def update(self) -> None:
+        """Take the samples that are new."""
+        t, y = self.source.new()
+        begins = self.programmed.begins_s
+        if begins is None or not len(t):
+            good = y[~np.isnan(y)]
+            self._before_mg = float(good[-1]) if len(good) else self._before_mg
+            return
+        if math.isnan(self._zero_mg):
+            early = y[(t <= begins) & ~np.isnan(y)]
+            first = y[(t > begins) & ~np.isnan(y)]
+            known = [float(early[-1])] if len(early) else [] if math.isnan(self._before_mg) else [self._before_mg]
+            if not known and not len(first):
+                return
+            self._zero_mg = known[0] if known else float(first[0])
+        after = t >= begins
+        t, volume = t[after], (y[after] - self._zero_mg) * self.ul_per_mg
+        self.volume.extend(t, volume)
+        beyond = volume - self.programmed.collected(t)
+        self.difference.extend(t, beyond)
+        told = np.flatnonzero(~np.isnan(volume))
+        if len(told):
+            self.value, self.beyond = float(volume[told[-1]]), float(beyond[told[-1]])
+
+
+def _unbroken(values: FloatArray) -> list[slice | None]:
+    """Stretches of numbers, and None between them for what is no number."""
+    bad = np.isnan(values)
+    if not bad.any():
+        return [slice(0, len(values))] if len(values) else []
+    cuts: Sequence[int] = [0, *(np.flatnonzero(np.diff(bad)) + 1).tolist(), len(values)]
+    return [None if bad[begin] else slice(begin, end) for begin, end in pairwise(cuts)]

@@ -1,0 +1,216 @@
+"""Each instrument of the run: whether it answers, what it shows, how good that is, when its calibration is due."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from data.checks import Origin
+from data.samples import UNUSABLE
+from gui.presenters.live import Live, Trace
+from gui.presenters.numbers import Numbers, rough_duration, with_unit
+from gui.presenters.tone import Tone
+
+DIGITS = {
+    "mg": 2,
+    "uL": 1,
+    "uL/h": 2,
+    "kPa": 2,
+    "degC": 2,
+    "N": 3,
+    "mm": 2,
+    "%": 1,
+    "1": 0,
+    "V": 3,
+    "A": 3,
+    "s": 1,
+    "g/mL": 4,
+}
+"""After the point: the same ones all the time, so that a value that moves can be read."""
+
+SOON = timedelta(days=30)
+"""A calibration that is due within this is pointed out."""
+
+LATE_S = 5.0
+LATE_SIMULATED_S = 120.0
+"""A channel without a sample for this long and ten times its spacing is silent; simulated time comes in long pieces."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentRow:
+    """An instrument, or a channel of one that is unfolded.
+
+    Attributes
+    ----------
+    trace : name of the channel that is shown; empty where it has none.
+    depth : 1 for a channel of the instrument above.
+    due : when its calibration ends, with ``due_tone`` where that is soon or was.
+    """
+
+    name: str
+    trace: str
+    label: str
+    state: str
+    tone: Tone
+    value: str
+    quality: str
+    age: str
+    due: str
+    due_tone: Tone
+    depth: int = 0
+    can_unfold: bool = False
+    unfolded: bool = False
+
+    @property
+    def tip(self) -> str:
+        """All of it in a few lines."""
+        parts = [self.label if self.depth == 0 else self.trace, self.state, self.value, self.quality]
+        said = ", ".join(part for part in parts if part)
+        return f"{said}\n{self.due}" if self.due else said
+
+    @property
+    def worst(self) -> Tone:
+        """The tone of whatever is wrong with it."""
+        return self.tone if self.tone is not Tone.MUTED else self.due_tone
+
+
+def digits(unit: str) -> int:
+    """Digits after the point of a live value."""
+    return DIGITS.get(unit, 2)
+
+
+class Instruments:
+    """The instruments of the run that is watched.
+
+    Attributes
+    ----------
+    unfolded : names of those whose channels are all shown.
+    """
+
+    def __init__(self, live: Live, numbers: Numbers) -> None:
+        self._live = live
+        self._numbers = numbers
+        self.unfolded: set[str] = set()
+
+    def turn(self, name: str) -> None:
+        """Show all channels of an instrument, or its main one alone."""
+        self.unfolded ^= {name}
+
+    def rows(self) -> list[InstrumentRow]:
+        """One row an instrument, and those of its channels where it is unfolded."""
+        return list(self._rows())
+
+    def _rows(self) -> Iterator[InstrumentRow]:
+        plan = self._live.plan
+        if plan is None:
+            return
+        lost = self._lost()
+        of: dict[str, list[Trace]] = {}
+        for trace in self._live.traces.values():
+            of.setdefault(trace.instrument, []).append(trace)
+        for name, table in (plan.station.get("instruments") or {}).items():
+            traces = of.get(name, [])
+            yield self._instrument(name, table, traces, lost.get(name))
+            if name in self.unfolded and len(traces) > 1:
+                for trace in traces:
+                    yield self._channel(name, trace)
+
+    def _instrument(
+        self, name: str, table: Mapping[str, Any], traces: list[Trace], lost_s: float | None
+    ) -> InstrumentRow:
+        main = main_trace(traces)
+        state, tone = self._state(main, lost_s)
+        due, due_tone = self._due(table.get("calibration") or {})
+        return InstrumentRow(
+            name,
+            "" if main is None else main.name,
+            name.replace("_", " "),
+            state,
+            tone,
+            "" if main is None else self._value(main),
+            "" if main is None else main.quality_word,
+            "" if main is None else self._age(main),
+            due,
+            due_tone,
+            can_unfold=len(traces) > 1,
+            unfolded=name in self.unfolded,
+        )
+
+    def _channel(self, name: str, trace: Trace) -> InstrumentRow:
+        state, tone = self._state(trace, None)
+        return InstrumentRow(
+            name,
+            trace.name,
+            trace.name.partition(".")[2].replace("_", " "),
+            state,
+            tone,
+            self._value(trace),
+            trace.quality_word,
+            self._age(trace),
+            "",
+            Tone.MUTED,
+            depth=1,
+        )
+
+    def _state(self, trace: Trace | None, lost_s: float | None) -> tuple[str, Tone]:
+        if lost_s is not None:
+            return f"silent for {rough_duration(self._live.last_s - lost_s)}", Tone.FAIL
+        if trace is None:
+            return "commanded", Tone.MUTED
+        if not len(trace.points):
+            return "no sample yet", Tone.MUTED
+        age = self._live.last_s - trace.t
+        if self._live.is_going and age > self._late_s(trace):
+            return f"silent for {rough_duration(age)}", Tone.WARN
+        if trace.quality & int(UNUSABLE):
+            return trace.quality_word, Tone.WARN
+        return "ok", Tone.MUTED
+
+    def _late_s(self, trace: Trace) -> float:
+        span = trace.points.span
+        spacing = 0.0 if span is None else (span[1] - span[0]) / max(len(trace.points) - 1, 1)
+        measured = self._live.plan is not None and self._live.plan.origin is Origin.MEASURED
+        return max(LATE_S if measured else LATE_SIMULATED_S, 10.0 * spacing)
+
+    def _lost(self) -> dict[str, float]:
+        """Instruments that do not answer, and since when."""
+        lost: dict[str, float] = {}
+        for record in self._live.kept["outage"]:
+            name = str(record.fields.get("instrument", ""))
+            if record.fields.get("state") == "end":
+                lost.pop(name, None)
+            else:
+                lost.setdefault(name, record.t)
+        return lost
+
+    def _value(self, trace: Trace) -> str:
+        if trace.unit == "1" and math.isfinite(trace.value):
+            return self._numbers.number(trace.value, 0 if trace.value == round(trace.value) else 2)
+        return with_unit(self._numbers.number(trace.value, digits(trace.unit)), trace.unit)
+
+    def _age(self, trace: Trace) -> str:
+        age = self._live.last_s - trace.t
+        return "" if math.isnan(age) else rough_duration(age)
+
+    def _due(self, calibration: Mapping[str, Any]) -> tuple[str, Tone]:
+        plan = self._live.plan
+        dates = [(str(table.get("due", "")), str(table.get("certificate", ""))) for table in calibration.values()]
+        if not dates or plan is None:
+            return "", Tone.MUTED
+        said, certificate = min(dates)
+        today = (plan.start + timedelta(seconds=self._live.last_s)).date()
+        try:
+            left = date.fromisoformat(said) - today
+        except ValueError:
+            return "", Tone.MUTED
+        if left < timedelta(0):
+            return f"calibration {certificate} was due {said}", Tone.FAIL
+        return f"calibration {certificate} is due {said}", Tone.WARN if left <= SOON else Tone.MUTED
+
+
+def main_trace(traces: list[Trace]) -> Trace | None:
+    """The channel that stands for an instrument: the first that the procedure measures with."""
+    return next((trace for trace in traces if trace.roles), traces[0] if traces else None)

@@ -1,0 +1,183 @@
+"""The course of the run: which steps are done, which one goes on and what it waits for, how long is left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gui.presenters.live import Live
+from gui.presenters.numbers import duration, rough_duration
+from gui.presenters.run_steps import asks, awaited, is_phase, least_s, most_s, planned, words
+from gui.presenters.tone import Tone
+
+EXACT_S = 1.0
+"""Two lengths that differ by less are told as one."""
+
+
+class StepState(StrEnum):
+    """Where a step stands."""
+
+    DONE = "done"
+    NOW = "now"
+    TO_COME = "to come"
+    LEFT_OUT = "left out"
+
+
+TONE_OF_STEP = {
+    StepState.DONE: Tone.GOOD,
+    StepState.NOW: Tone.BUSY,
+    StepState.TO_COME: Tone.MUTED,
+    StepState.LEFT_OUT: Tone.MUTED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """A step as it stands in the timeline."""
+
+    index: int
+    title: str
+    state: StepState
+    planned: str
+    took: str
+    is_phase: bool
+    waits_for: str = ""
+
+    @property
+    def tone(self) -> Tone:
+        """Of its state."""
+        return TONE_OF_STEP[self.state]
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How far the run is.
+
+    Attributes
+    ----------
+    share : of the longest time that is planned, 0 to 1.
+    phase, waits_for : what goes on, and what it waits for.
+    left : of the present phase; run_left : of the run.
+    stands : why the run's time stands still; empty where it does not.
+    """
+
+    share: float = 0.0
+    phase: str = ""
+    left: str = ""
+    run_left: str = ""
+    waits_for: str = ""
+    stands: str = ""
+
+
+class Timeline:
+    """The course of the run that is watched."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+
+    @property
+    def now_s(self) -> float:
+        """Where the run's clock is, as far as is known here."""
+        live = self._live
+        elapsed = live.status.elapsed_s if live.status is not None and live.is_going else 0.0
+        return max(live.last_s, elapsed)
+
+    def rows(self) -> list[StepRow]:
+        """Every step of the plan, in order."""
+        plan = self._live.plan
+        return [] if plan is None else [self._row(index) for index in range(len(plan.steps))]
+
+    def current(self) -> int:
+        """Number of the step that goes on; -1 before the first and after the end."""
+        at = self._live.done_steps
+        return at if self._live.is_going and at >= 0 and self._live.steps_at[at][1] is None else -1
+
+    def course(self) -> Course:
+        """How far the run is."""
+        live = self._live
+        if live.plan is None:
+            return Course(phase="The run has not begun" if live.is_going else "")
+        if not live.is_going:
+            return Course(share=1.0, phase="The run has ended")
+        at = self.current()
+        rest = live.plan.steps[live.done_steps + 1 :]
+        least, most = sum(map(least_s, rest)), sum(map(most_s, rest))
+        if at < 0:
+            return Course(self._share(most), "", "", _span(least, most), "", self.stands())
+        step = live.plan.steps[at]
+        gone = self.now_s - live.steps_at[at][0] - self._stood_s(live.steps_at[at][0])
+        left = max(most_s(step) - gone, 0.0)
+        sure = max(least_s(step) - gone, 0.0)
+        told = "" if most_s(step) <= 0.0 or asks(step) else _span(left if least_s(step) == most_s(step) else sure, left)
+        waits = awaited(step, self._unit) or self._next_look(at)
+        return Course(
+            self._share(most + left), words(step), told, _span(least + sure, most + left), waits, self.stands()
+        )
+
+    def stands(self) -> str:
+        """Why the run's time stands still."""
+        status = self._live.status
+        if not self._live.is_going or status is None:
+            return ""
+        if status.latched:
+            return f"Held by {', '.join(status.latched)}"
+        return "Paused" if status.state == "paused" else ""
+
+    # -- small parts
+
+    def _row(self, index: int) -> StepRow:
+        live = self._live
+        assert live.plan is not None
+        step = live.plan.steps[index]
+        begin, end = live.steps_at.get(index, (None, None))
+        took = "" if begin is None else _took((self.now_s if end is None else end) - begin)
+        state = StepState.TO_COME if live.is_going else StepState.LEFT_OUT
+        if begin is not None:
+            state = StepState.NOW if end is None and live.is_going else StepState.DONE
+        waits = awaited(step, self._unit) if state is StepState.NOW else ""
+        return StepRow(index, words(step), state, planned(step), took, is_phase(step), waits)
+
+    def _share(self, left_s: float) -> float:
+        total = self.now_s + left_s
+        return min(self.now_s / total, 1.0) if total > 0.0 else 0.0
+
+    def _stood_s(self, since_s: float) -> float:
+        """For how long the run's time has stood still since a moment."""
+        stood, until = 0.0, 0.0
+        for begin, end in sorted([*self._spans("pause"), *self._spans("hold")]):
+            begin = max(begin, since_s, until)
+            stood, until = stood + max(end - begin, 0.0), max(until, end)
+        return stood
+
+    def _spans(self, kind: str) -> list[tuple[float, float]]:
+        spans: list[tuple[float, float]] = []
+        begun: float | None = None
+        for record in self._live.kept[kind]:
+            if record.fields.get("state") == "begin":
+                begun = record.t if begun is None else begun
+            elif begun is not None:
+                spans.append((begun, record.t))
+                begun = None
+        return spans if begun is None else [*spans, (begun, self.now_s)]
+
+    def _unit(self, role: str) -> str:
+        trace = self._live.of_role(role) or self._live.traces.get(role)
+        return "" if trace is None else trace.unit
+
+    def _next_look(self, at: int) -> str:
+        assert self._live.plan is not None
+        looks: Sequence[float] = self._live.plan.steps[at].get("looks_s") or ()
+        gone = self.now_s - self._live.steps_at[at][0]
+        coming = [look for look in looks if look > gone]
+        return f"looked at in {rough_duration(coming[0] - gone)}: a clear fail ends it" if coming else ""
+
+
+def _span(least: float, most: float) -> str:
+    if most - least < EXACT_S:
+        return duration(most)
+    return f"at most {duration(most)}" if least < EXACT_S else f"{rough_duration(least)} to {rough_duration(most)}"
+
+
+def _took(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 10.0 else rough_duration(seconds)
