@@ -1,0 +1,122 @@
+"""What a person may do with the run that goes on: hold and resume it, keep a note, reset an interlock, take control."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench.rpc.messages import Action, Note, Pause, Reply, ResetInterlock, Resume, Start
+from gui.presenters.context import Context
+from gui.presenters.live import Live
+from gui.presenters.run_link import STATUS_S
+from gui.presenters.tone import Tone
+
+
+@dataclass
+class Controls:
+    """Commands to the run that is watched.  Each takes the control for its own moment, so nobody is locked out.
+
+    Parameters
+    ----------
+    changed : called when an answer has come.
+
+    Attributes
+    ----------
+    says : what became of the last command, with its tone.
+    is_sent : a command is on its way.
+    """
+
+    context: Context
+    live: Live
+    changed: Callable[[], None] = lambda: None
+    says: tuple[str, Tone] = ("", Tone.PLAIN)
+    is_sent: bool = False
+    _refused: tuple[Action, Callable[[], None]] | None = None
+
+    @property
+    def can_command(self) -> bool:
+        """Whether there is a run that could take a command."""
+        return self.live.is_going and self.live.status is not None and not self.is_sent
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the run waits to be released."""
+        return self.live.is_going and self.live.status is not None and self.live.status.state == "held"
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether a person has paused the run."""
+        return self.live.is_going and self.live.status is not None and self.live.status.state == "paused"
+
+    @property
+    def can_take_over(self) -> bool:
+        """Whether the last command was refused since somebody else has the control."""
+        return self._refused is not None and self.live.is_going
+
+    @property
+    def who(self) -> tuple[str, Tone]:
+        """Who has the control now."""
+        status, link = self.live.status, self.live.link
+        if not self.live.is_going or status is None or link is None:
+            return "", Tone.PLAIN
+        if link.silent_s > STATUS_S:
+            return f"The runner has not answered for {link.silent_s:.0f} s; the run goes on if it can", Tone.FAIL
+        if not status.controller:
+            return "Nobody holds the control: any command takes it for its moment", Tone.MUTED
+        if status.controller == self.context.person:
+            return "You hold the control", Tone.MUTED
+        return f"{status.controller} holds the control", Tone.WARN
+
+    def start(self) -> None:
+        """Release a run that was prepared and waits."""
+        self._do(Start())
+
+    def pause(self) -> None:
+        """Hold the present phase."""
+        self._do(Pause())
+
+    def resume(self) -> None:
+        """Go on with it."""
+        self._do(Resume())
+
+    def note(self, text: str, then: Callable[[], None] = lambda: None) -> None:
+        """Keep a remark with the run; ``then`` is called when it is kept."""
+        if words := " ".join(text.split()):
+            self._do(Note(words), then)
+
+    def reset(self, name: str, reason: str, then: Callable[[], None] = lambda: None) -> None:
+        """Arm an interlock again that holds the bench."""
+        if not reason.strip():
+            self._say("Write why it may be reset: what the cause was and what was done about it", Tone.WARN)
+            return
+        self._do(ResetInterlock(name, " ".join(reason.split())), then)
+
+    def take_over(self) -> None:
+        """Take the control from whoever has it, and do what was refused; the record says so."""
+        if self._refused is not None:
+            action, then = self._refused
+            self._do(action, then, take_over=True)
+
+    # -- small parts
+
+    def _do(self, action: Action, then: Callable[[], None] = lambda: None, *, take_over: bool = False) -> None:
+        if self.live.link is None or not self.can_command:
+            return
+        self.is_sent, self._refused = True, None
+        self._say("", Tone.PLAIN)
+
+        def done(reply: Reply) -> None:
+            self.is_sent = False
+            self._say(reply.sentence, Tone.PLAIN)
+            then()
+
+        def failed(sentence: str) -> None:
+            self.is_sent = False
+            self._refused = (action, then) if "take it over" in sentence else None
+            self._say(sentence, Tone.WARN)
+
+        self.live.link.do(self.context.person, action, done, failed, take_over=take_over)
+
+    def _say(self, text: str, tone: Tone) -> None:
+        self.says = text, tone
+        self.changed()
