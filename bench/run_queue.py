@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from bench.file_lock import lock_file
 from bench.rpc.doors import Doors, private_folder
 from bench.rpc.messages import Ending
 from instruments.clock import WallClock
@@ -36,9 +37,6 @@ HOLD_ON_S = 2.0
 
 REPLACE_FOR_S = 2.0
 """On Windows a file that somebody reads cannot be replaced; readers are quick."""
-
-LOCK_AT = 1 << 30
-"""Windows locks bytes, and keeps others from reading those; nothing is written here."""
 
 
 class QueueError(ValueError):
@@ -271,7 +269,7 @@ class StationLock:
         private_folder(path.parent)
         file = os.fdopen(os.open(path, os.O_CREAT | os.O_RDWR, 0o600), "r+b")
         wall = WallClock()
-        while not _lock(file):
+        while not lock_file(file):
             if wall.now() > HOLD_ON_S:
                 file.close()
                 return None
@@ -305,7 +303,7 @@ def station_holder(folder: Path, station: str) -> int | None:
     except FileNotFoundError:
         return None
     with file:
-        if _lock(file):
+        if lock_file(file):
             return None
         said = file.read()
     return int(json.loads(said)["number"]) if said else None  # it has just taken it, and no run yet
@@ -331,25 +329,6 @@ def holding(station: Station) -> Iterator[None]:
 
 def _lock_path(folder: Path, station: str) -> Path:
     return folder / "stations" / f"{re.sub(r'[^A-Za-z0-9_-]', '_', station)}.lock"
-
-
-def _lock(file: IO[bytes]) -> bool:
-    """Lock a file until it is closed; False when another process, or another opening, has."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            file.seek(LOCK_AT)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            file.seek(0)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.seek(0)
-        return False
-    return True
 
 
 # ----------------------------------------------------------------------------------------------------------- files

@@ -13,9 +13,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from bench.file_lock import lock_file
 from bench.request import RequestError
 
 NAME = "trials.jsonl"
+LOCK = "under-way.lock"
 
 DIED = "died"
 """Status of a trial whose process died under it: it counts as a miss, and is run again by whoever goes on."""
@@ -28,19 +30,35 @@ class Ledger:
     ----------
     done : row key and seed -> what the trial said.
     foreign : how many lines belong to another plan or to other code.
+
+    Raises
+    ------
+    RequestError
+        The folder cannot be written, or another qualification is under way in it.
     """
 
     def __init__(self, folder: Path, plan: str, code: str) -> None:
         self.path = folder / NAME
         self._stamp = {"plan": plan, "code": code}
-        self.done: dict[tuple[str, int], dict[str, Any]] = {}
-        self.foreign = 0
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            self._lock = os.fdopen(os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o644), "r+b")
+            if not lock_file(self._lock):
+                self._lock.close()
+                raise RequestError(
+                    f"--out {folder}: a qualification is under way there; wait for it, or choose another"
+                )
+            self._lock.truncate()
+            self._lock.write(str(os.getpid()).encode())
+            self._lock.flush()
             self._file = self.path.open("ab+")
         except OSError as error:
             raise RequestError(f"--out {folder}: {error.strerror}; choose a folder that can be written") from None
-        self._read()
+        self._file.seek(0)
+        self.done, self.foreign, whole = _read(self._file.read(), self._stamp)
+        self._file.seek(0, os.SEEK_END)
+        if self._file.tell() > whole:
+            self._file.truncate(whole)  # a line that a kill tore
 
     def __enter__(self) -> Self:
         return self
@@ -49,6 +67,7 @@ class Ledger:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+        self._lock.close()
 
     def append(self, trial: Mapping[str, Any]) -> None:
         """Add one trial; it is on the disk when this returns."""
@@ -58,22 +77,43 @@ class Ledger:
         os.fsync(self._file.fileno())
         self.done[said["row"], said["seed"]] = said
 
-    def _read(self) -> None:
-        """Take what is there; a line that a kill tore goes."""
-        self._file.seek(0)
-        whole = 0
-        for line in self._file.read().splitlines(keepends=True):
-            try:
-                said = json.loads(line) if line.endswith(b"\n") else None
-            except ValueError:
-                said = None
-            if said is None:
-                break
-            whole += len(line)
-            if {key: said.pop(key, None) for key in self._stamp} != self._stamp:
-                self.foreign += 1
-            elif said.get("status") != DIED:
-                self.done[said["row"], said["seed"]] = said
-        self._file.seek(0, os.SEEK_END)
-        if self._file.tell() > whole:
-            self._file.truncate(whole)
+
+def look(folder: Path, plan: str, code: str) -> dict[tuple[str, int], dict[str, Any]]:
+    """What trials said so far, while a process adds to them or after it; changes nothing."""
+    try:
+        data = (folder / NAME).read_bytes()
+    except FileNotFoundError:
+        return {}
+    return _read(data, {"plan": plan, "code": code})[0]
+
+
+def under_way(folder: Path) -> int | None:
+    """Process that runs trials into a folder; None where none does."""
+    try:
+        file = (folder / LOCK).open("r+b")
+    except OSError:
+        return None
+    with file:
+        if lock_file(file):
+            return None
+        said = file.read()
+    return int(said) if said.isdigit() else None
+
+
+def _read(data: bytes, stamp: Mapping[str, str]) -> tuple[dict[tuple[str, int], dict[str, Any]], int, int]:
+    """Trials that count, how many do not, and the bytes of whole lines."""
+    done: dict[tuple[str, int], dict[str, Any]] = {}
+    foreign = whole = 0
+    for line in data.splitlines(keepends=True):
+        try:
+            said = json.loads(line) if line.endswith(b"\n") else None
+        except ValueError:
+            said = None
+        if said is None:
+            break
+        whole += len(line)
+        if {key: said.pop(key, None) for key in stamp} != stamp:
+            foreign += 1
+        elif said.get("status") != DIED:
+            done[said["row"], said["seed"]] = said
+    return done, foreign, whole

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import math
 import re
 import subprocess
@@ -21,7 +22,7 @@ from bench.qualify.bounds import least_share, most_share
 from bench.qualify.faults import faults_file, read_faults
 from bench.qualify.forecast import left_s
 from bench.qualify.hardware import BenchRecord, qualify_bench
-from bench.qualify.ledger import Ledger
+from bench.qualify.ledger import Ledger, look, under_way
 from bench.qualify.matrix import matrix_of
 from bench.qualify.outcome import compare
 from bench.qualify.page import page
@@ -261,6 +262,17 @@ def test_a_torn_last_line_goes_and_the_next_one_is_whole(length: int, tmp_path: 
         ledger.append(TRIAL | {"seed": 3})
     with Ledger(tmp_path, "plan", "code") as ledger:
         assert list(ledger.done) == [("a", 1), ("a", 3)]
+
+
+def test_a_folder_has_one_qualification_at_a_time_and_others_may_look(tmp_path: Path) -> None:
+    with Ledger(tmp_path, "plan", "code") as ledger:
+        ledger.append({"row": "a", "seed": 1, "status": "completed"})
+        assert under_way(tmp_path) == os.getpid()
+        assert look(tmp_path, "plan", "code") == ledger.done
+        with pytest.raises(RequestError, match="is under way there"):
+            Ledger(tmp_path, "plan", "code")
+    assert under_way(tmp_path) is None
+    assert look(tmp_path / "nothing", "plan", "code") == {}
 
 
 def test_a_trial_whose_process_died_is_a_miss_and_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
