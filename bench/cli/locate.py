@@ -55,6 +55,7 @@ def document(found: Location) -> dict[str, Any]:
         "shown": [asdict(one) for one in found.shown],
         "unseen": list(found.unseen),
         "alike": list(found.alike),
+        "besides": found.besides,
     }
 
 
@@ -80,6 +81,8 @@ def told(found: Location) -> list[str]:
         said.append(f"  this run cannot tell it from {', '.join(name for name in found.tied if name != first.name)}")
     if found.alike:
         said.append(f"  and could not have shown {', '.join(found.alike)}, which would look the same")
+    if found.besides:
+        said.append(f"  it does not explain everything; besides it {found.besides} does")
     said += ["", f"{'cause':24}{'whose':10}{'weight':>8}  likelihood behind the first"]
     for one in found.causes[:MOST]:
         size = "" if one.size_percent is None else f", by {one.size_percent:.3g} %"

@@ -27,6 +27,7 @@ def located(run: Run, evaluation: Evaluation) -> dict[str, Any]:
         "owner": found.owner,
         "tied": list(found.tied),
         "causes": [[one.name, round(one.behind, 2)] for one in found.causes[:MOST]],
+        "besides": found.besides,
         "next": found.next_action,
     }
 

@@ -47,7 +47,7 @@ def shows(run: Run, evaluation: Evaluation) -> tuple[Shown, ...]:
     """Every quantity of the table that a run shows."""
     known = table()
     recorded = (replace(one, title=known.quantity[one.name].title) for one in of_record(run, evaluation))
-    return tuple(by_name([*of_checks(evaluation.checks, known), *recorded]).values())
+    return tuple(by_name([*recorded, *of_checks(evaluation.checks, known)]).values())
 
 
 def ranked(shown: Sequence[Shown], known: Table | None = None) -> Location:
@@ -72,7 +72,19 @@ def ranked(shown: Sequence[Shown], known: Table | None = None) -> Location:
         shown=tuple(shown),
         unseen=tuple(one.cause for one in unseen),
         alike=tuple(alike),
+        besides=_besides(causes[0], found, known),
     )
+
+
+def _besides(first: Cause, shown: Mapping[str, Shown], known: Table) -> str:
+    """A second cause that explains what the first leaves; empty where that is nothing."""
+    if first.name == NOTHING or not first.leaves:
+        return ""
+    signature = known.cause[first.name]
+    rest = {name: one for name, one in shown.items() if signature.side(name) is None}
+    tried = scores(rest, known)
+    second = next(one for one in tried if one.cause == NOTHING or visible(known.cause[one.cause], rest))
+    return "" if second.cause == NOTHING else second.cause
 
 
 def _cause(one: Score, best: float, whole: float, shown: Mapping[str, Shown], known: Table) -> Cause:

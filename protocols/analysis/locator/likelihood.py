@@ -5,11 +5,13 @@ The rule, for quantities z in units of what is honest (see `shown`):
 - a quantity that a cause leaves alone is normal: -z^2/2, where nothing counts beyond 4, so that one surprise alone can
   be outweighed;
 - one that the cause has to move is there from 3 on, whatever its size: -1/2, less (3 - z)^2/2 below that on its side.
-  It costs 4 more at the most where the run measured it and it is not there;
+  It costs 6 more at the most where the run measured it and it is not there;
 - one that the cause may move costs no more than 2 on its side;
-- flows in percent of what was programmed (balance, sensor, their difference) are moved together, in the ratio that the
-  cause fixes, by one free size, which is fitted;
-- "nothing" moves nothing; it is 3 ahead, as any cause has to be twenty times likelier before something is called odd.
+- flows in percent of what was programmed (onto the balance, past the sensor, their difference, the blanks) are moved
+  together, in the ratios that the cause fixes, by one free size, which is fitted: one for their means, one for their
+  changes within the run;
+- "nothing" moves nothing; it is 4 ahead, so that at the limit of its check, z = 3, a quantity alone makes nothing and
+  its cause equally likely.
 """
 
 from __future__ import annotations
@@ -23,9 +25,9 @@ from protocols.analysis.locator.signatures import Sign, Signature, Table
 
 MOST = 4.0
 SIZE = 0.5
-MISSING = 4.0
+MISSING = 6.0
 MAY = 2.0
-NOTHING_AHEAD = 3.0
+NOTHING_AHEAD = 4.0
 
 NOTHING = "nothing"
 
@@ -49,38 +51,47 @@ def scores(shown: Run, known: Table) -> list[Score]:
 
 
 def visible(cause: Signature, shown: Run) -> bool:
-    """Whether the run measured what tells the cause: what it has to show, or its flows where it shows nothing else."""
+    """Whether the run measured what tells the cause: the first that it has to show, or its flows where that is all."""
     if cause.shows:
-        return all(any(sign.quantity in shown for sign in group) for group in cause.has_to_show)
-    return any(quantity in shown for quantity in cause.share)
+        return any(sign.quantity in shown for sign in cause.has_to_show[0])
+    return any(quantity in shown for quantity in cause.ratios)
 
 
 def score(name: str, cause: Signature, shown: Run, known: Table) -> Score:
     """Log-likelihood of a cause, with its sizes where they fit best."""
-    shares = [one for one in known.quantity if known.quantity[one].share and one in shown and cause.share]
-    left = {one: value.z for one, value in shown.items() if one not in shares}
-    size, total = fitted(cause, shown, shares) if shares else (None, 0.0)
+    left = {one: value.z for one, value in shown.items()}
+    size, total = None, 0.0
+    for family, ratios in (("mean", cause.mean), ("change", cause.change)):
+        flows = [one for one in left if known.quantity[one].family == family]
+        if ratios and flows:
+            fit, best = fitted(ratios, cause, [shown[one] for one in flows])
+            size, total = fit if family == "mean" else size, total + best
+            for one in flows:
+                del left[one]
     for group in cause.has_to_show:
-        # A share that has to show is in the fit already; the group is met where that is far enough from nothing.
+        # A flow is in the fit already; the group is met where one is far enough on its side.
+        fits = [
+            strength(shown[sign.quantity].z, sign)
+            for sign in group
+            if sign.quantity in shown and sign.quantity not in left
+        ]
         there = [sign for sign in group if sign.quantity in left]
-        met = [sign for sign in group if sign.quantity in shares and strength(shown[sign.quantity].z, sign) >= AT_LIMIT]
-        if there:
-            total += _group(there, left, met=bool(met))
-            for sign in there:
-                left.pop(sign.quantity, None)
-        elif any(sign.quantity in shares for sign in group) and not met:
-            best = max(strength(shown[sign.quantity].z, sign) for sign in group if sign.quantity in shares)
-            total -= min(MISSING, 0.5 * max(0.0, AT_LIMIT - best) ** 2)
+        if there or fits:
+            total += _group(there, left, fits)
+        for sign in there:
+            left.pop(sign.quantity, None)
     for sign in cause.may_show:
         if sign.quantity in left:
             total += may(left.pop(sign.quantity), sign)
     return Score(name, total + math.fsum(map(quiet, left.values())), size)
 
 
-def _group(signs: Sequence[Sign], z: Mapping[str, float], *, met: bool) -> float:
-    """One of the signs has to be there; the others may be."""
+def _group(signs: Sequence[Sign], z: Mapping[str, float], fits: Sequence[float]) -> float:
+    """One of the signs has to be there, or one of the flows that were fitted; the others may be."""
     each = math.fsum(may(z[sign.quantity], sign) for sign in signs)
-    return each if met else each + max(must(z[sign.quantity], sign) - may(z[sign.quantity], sign) for sign in signs)
+    gains = [must(z[sign.quantity], sign) - may(z[sign.quantity], sign) for sign in signs]
+    gains += [max(-0.5 * max(0.0, AT_LIMIT - strong) ** 2, -MISSING) for strong in fits]
+    return each + max(gains)
 
 
 def strength(z: float, sign: Sign) -> float:
@@ -104,22 +115,29 @@ def must(z: float, sign: Sign) -> float:
     return max(there, quiet(z) - MISSING)
 
 
-def fitted(cause: Signature, shown: Run, shares: Sequence[str]) -> tuple[float | None, float]:
-    """Size in percent of the programme that fits the flows best, and their log-likelihood."""
-    there = [(_value(shown[one]), shown[one].spread or 1.0, cause.share.get(one, 0.0)) for one in shares]
-    sizes = [value / ratio for value, _, ratio in there if ratio]
+def fitted(ratios: Mapping[str, float], cause: Signature, flows: Sequence[Shown]) -> tuple[float, float]:
+    """Size in percent of the programme that fits some flows best, and their log-likelihood.
+
+    Parameters
+    ----------
+    ratios : how far each moves for each percent of the size; what is not named stays.
+    """
+    there = [(_value(one), one.spread or 1.0, ratios.get(one.name, 0.0)) for one in flows]
+    sizes = [0.0, *(value / ratio for value, _, ratio in there if ratio)]
     weight = math.fsum((ratio / spread) ** 2 for _, spread, ratio in there)
-    if weight == 0.0:
-        return None, math.fsum(quiet(value / spread) for value, spread, _ in there)
-    sizes.append(math.fsum(value * ratio / spread**2 for value, spread, ratio in there) / weight)
+    if weight > 0.0:
+        sizes.append(math.fsum(value * ratio / spread**2 for value, spread, ratio in there) / weight)
     if cause.size == "+":
         sizes = [max(0.0, size) for size in sizes]
-    found = [(math.fsum(quiet((x - k * size) / u) for x, u, k in there), size) for size in sizes]
-    best, size = max(found, key=lambda one: (one[0], abs(one[1])))
+
+    def likely(size: float) -> float:
+        return math.fsum(quiet((x - k * size) / u) for x, u, k in there) - (SIZE if size else 0.0)
+
+    size = max(sizes, key=lambda one: (likely(one), -abs(one)))
+    if cause.shows:
+        return size, likely(size)  # what it shows says whether it is there
     seen = abs(size) * math.sqrt(weight)
-    there_at_all = best - SIZE - 0.5 * max(0.0, AT_LIMIT - seen) ** 2
-    missing = math.fsum(quiet(value / spread) for value, spread, _ in there) - MISSING
-    return (size, there_at_all) if there_at_all >= missing else (0.0, missing)
+    return size, max(likely(size) - 0.5 * max(0.0, AT_LIMIT - seen) ** 2, likely(0.0) - MISSING)
 
 
 def _value(one: Shown) -> float:

@@ -37,6 +37,15 @@ SATURATED_SHARE = 0.001 / AT_LIMIT
 MISSING_SHARE = 0.002
 """A wire loses one reading in some thousands."""
 
+FEWEST_LOSSES, MANY, FEW, LONG_S = 20, 0.4, 3, 2.5
+"""Losses are told apart where there are so many: by the share of wrong replies or of instruments without their tare,
+by readings that jumped, and by how long they last: an instrument that starts anew takes seconds."""
+
+NO_REPLY, TARED_AGAIN = "no whole reply", "is set again"
+"""Words of the drivers' records: nothing, or not all, came in time; a balance was given its tare back."""
+
+MEASURING = ("reference_mass", "flow")
+
 STANDS_SHARE = 0.95
 """A sensor that gives the same number so often in a row stands: noise makes most neighbours differ."""
 
@@ -64,7 +73,7 @@ def of_record(run: Run, evaluation: Evaluation) -> Iterator[Shown]:
     yield from _lost(run)
     yield from _contacts(run)
     yield from _forced(run, checks)
-    if "insertion-force" in checks and checks.get("needle-at-stop") is not None:
+    if "insertion-force" in checks and checks["needle-at-stop"].value is not None:
         yield _happened("not-pierced", checks["insertion-force"].value is None, "insertion-force")
 
 
@@ -166,8 +175,16 @@ def _flows(run: Run, checks: Mapping[str, Check]) -> Iterator[Shown]:
         role = run.roles["flow"]
         yield Shown("passed", "", percent, "%", clipped(percent / spread), role, u, spread=spread)
         yield from _change("passed-change", parts, np.where(seen, sensor, np.nan), role)
+        both = np.where(seen, sensor - parts.balance, np.nan)
+        yield from _change("lost-change", parts, both, f"{role}, {run.roles['reference_mass']}")
     if np.isfinite(parts.balance).any():
         yield from _change("caught-change", parts, parts.balance, run.roles["reference_mass"])
+    blanks = checks.get("blanks-agree")
+    if blanks is not None and blanks.value is not None and blanks.limit_high:
+        percent = 100.0 / float(parts.programmed.mean())  # 1 mg is 1 uL, near enough here
+        value, spread = percent * blanks.value, percent * blanks.limit_high / AT_LIMIT
+        u = percent * (blanks.standard_uncertainty or 0.0)
+        yield Shown("blank-change", "", value, "%", clipped(value / spread), blanks.name, u, spread=spread)
 
 
 def _full_scale(run: Run) -> float:
@@ -220,7 +237,11 @@ def _sensor(run: Run, edges_s: FloatArray) -> FloatArray:
     nothing = np.full(edges_s.size - 1, np.nan)
     if not run.has("flow"):
         return nothing
-    good = run.corrected("flow").good()
+    whole = run.corrected("flow")
+    clipped_at = np.concatenate([[0], np.cumsum((whole.quality & int(Quality.SATURATED)) != 0)])
+    within = np.searchsorted(whole.t, edges_s)
+    beyond = np.diff(clipped_at[within]) > SATURATED_SHARE * np.diff(within)
+    good = whole.good()
     at = np.searchsorted(good.t, edges_s)
     count = np.diff(at)
     sums = np.concatenate([[0.0], np.cumsum(good.values)])
@@ -232,7 +253,8 @@ def _sensor(run: Run, edges_s: FloatArray) -> FloatArray:
         gain = rig.flow_gain[0] if rig.flow_gain else 1.0
     with np.errstate(invalid="ignore", divide="ignore"):
         means = (sums[at[1:]] - sums[at[:-1]]) / count
-    return np.where((count > 0) & (count >= 0.5 * usual), (means - zero) / gain, nothing)
+    known = (count > 0) & (count >= 0.5 * usual) & ~beyond  # what it could not follow is missing from a mean
+    return np.where(known, (means - zero) / gain, nothing)
 
 
 def _balance(run: Run, edges_s: FloatArray) -> FloatArray:
@@ -307,7 +329,7 @@ def _lost(run: Run) -> Iterator[Shown]:
     )  # fmt: skip
     missing = {
         role: sum(count for _, _, count in run.gaps(role)) / max(len(run.series(role)), 1)
-        for role in ("reference_mass", "flow")
+        for role in MEASURING
         if run.has(role)
     }
     if missing:
@@ -315,8 +337,29 @@ def _lost(run: Run) -> Iterator[Shown]:
         share = missing[worst]
         z = clipped(share / MISSING_SHARE)
         yield Shown("gaps", "", 100.0 * share, "%", z, run.roles[worst], spread=100.0 * MISSING_SHARE)
+    yield from _how_lost(run)
     if run.has("flow"):
         yield from _sensor_itself(run)
+
+
+def _how_lost(run: Run) -> Iterator[Shown]:
+    """How readings were lost, where enough were: no reply or a wrong one, for how long, and what came back untared."""
+    told = run.records("outage")
+    ends = [float(one.fields["lasted_s"]) for one in told if one.fields["state"] == "end"]
+    begins = [str(one.fields["text"]) for one in told if one.fields["state"] == "begin"]
+    if len(ends) < FEWEST_LOSSES:
+        return
+    damaged = sum(NO_REPLY not in text for text in begins) / len(begins)
+    untared = sum(TARED_AGAIN in one.text for one in run.records("event")) / len(ends)
+    typical_s = float(np.median(ends))
+    bad = int(Quality.IMPLAUSIBLE)
+    implausible = sum(int(np.count_nonzero(run.series(role).quality & bad)) for role in MEASURING if run.has(role))
+    for name, share in (("wrong-replies", damaged), ("untared", untared)):
+        z = CERTAIN if share > MANY else 0.0
+        yield Shown(name, "", 100.0 * share, "%", z, "outages", high=100.0 * MANY)
+    yield Shown("long-losses", "", typical_s, "s", CERTAIN if typical_s > LONG_S else 0.0, "outages", high=LONG_S)
+    z = CERTAIN if implausible >= FEW else 0.0
+    yield Shown("jumps", "", float(implausible), "1", z, "quality flags", high=float(FEW))
 
 
 def _sensor_itself(run: Run) -> Iterator[Shown]:
@@ -330,8 +373,7 @@ def _sensor_itself(run: Run) -> Iterator[Shown]:
     quality = np.concatenate([one.quality for one in inside])
     if not quality.size:
         return
-    parts = _parts(run)
-    if parts is None or float(np.nanmax(parts.programmed)) < WITHIN_RANGE * _full_scale(run):
+    if _peak(run) < WITHIN_RANGE * _full_scale(run):
         share = float(np.count_nonzero(quality & beyond)) / quality.size
         yield Shown(
             "saturated", "", 100.0 * share, "%", clipped(share / SATURATED_SHARE), role, spread=100.0 * SATURATED_SHARE
@@ -341,6 +383,16 @@ def _sensor_itself(run: Run) -> Iterator[Shown]:
     stands = max((float(np.mean(np.diff(part) == 0.0)) for part in quarters), default=0.0)
     z = CERTAIN if stands > STANDS_SHARE else 0.0
     yield Shown("sensor-stands", "", 100.0 * stands, "%", z, role, high=100.0 * STANDS_SHARE)
+
+
+def _peak(run: Run) -> float:
+    """Highest programmed rate of a constant one and of boluses on it, in uL/h; 0 without a programme."""
+    try:
+        schedule = run.schedule
+    except RunError:
+        return 0.0
+    mean = float(schedule.expected_volume_ul(0.0, max(run.end_s, 1.0))) / max(run.end_s, 1.0) * HOUR_S
+    return max([mean, *(bolus.rate_ul_per_h for bolus in schedule.boluses)])
 
 
 def _contacts(run: Run) -> Iterator[Shown]:

@@ -13,10 +13,16 @@ from protocols.analysis.locator.signatures import Table
 AT_LIMIT = 3.0
 """A value at the limit of its check counts as so many standard deviations: limits are where honest values end."""
 
+WITHIN = 2.0
+"""What is within its only limit counts as no more than this."""
+
 CERTAIN = 6.0
 """What may not happen at all counts as this once it has, and nothing counts as more."""
 
 WHOLE_PERCENT = 100.0
+
+LIMIT_SPREAD = 0.1
+"""Below a limit of which nobody knows what lies well above it, values are told apart in steps of this part of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +103,8 @@ def of_check(check: Check) -> Shown | None:
     Notes
     -----
     z = 3 (x - m)/h between two limits of half width h around m, and 3 (x - n)/(limit - n) with one limit and n what
-    is aimed at: 0, or 100 % for a lower limit in percent; within one limit that goes with the square.  The standard
-    uncertainty counts where it is larger than a third of the way to the limit.  A limit of zero allows nothing.
+    is aimed at: 0, or 100 % for a lower limit in percent; within one limit it goes with the square, up to 2.  The
+    standard uncertainty counts where it is larger than a third of the way to the limit.  A limit of zero allows none.
     """
     low, high, value = check.limit_low, check.limit_high, check.value
     if value is None:
@@ -107,8 +113,8 @@ def of_check(check: Check) -> Shown | None:
         return Shown(check.name, check.title, None, check.unit, CERTAIN, check.name)
     if low is None and high is None:
         return None
-    aimed, third = _honest(low, high, check.unit)
     u = check.standard_uncertainty
+    aimed, third = _honest(low, high, check.unit)
     spread = max(third, u or 0.0)
     off = value - aimed
     if low is None and high == 0.0:
@@ -116,8 +122,10 @@ def of_check(check: Check) -> Shown | None:
     if high is None:
         off = min(off, 0.0)
     z = off / spread if spread > 0.0 else math.copysign(CERTAIN, off) if off else 0.0
-    if (low is None or high is None) and abs(z) < AT_LIMIT:
-        z *= abs(z) / AT_LIMIT  # one limit tells little of what is honest well within it
+    if high is None and aimed == low and off < 0.0:
+        z -= AT_LIMIT  # what is aimed at is not known: the limit itself is as far as anything honest goes
+    elif (low is None or high is None) and abs(z) < AT_LIMIT + 1e-9:
+        z *= WITHIN * abs(z) / AT_LIMIT**2  # one limit tells little of what is honest within it
     return Shown(check.name, check.title, value, check.unit, clipped(z), check.name, u, low, high, spread)
 
 
@@ -128,8 +136,9 @@ def _honest(low: float | None, high: float | None, unit: str) -> tuple[float, fl
     if high is not None:
         return 0.0, abs(high) / AT_LIMIT
     assert low is not None
-    aimed = WHOLE_PERCENT if unit == "%" and low < WHOLE_PERCENT else low
-    return aimed, abs(aimed - low) / AT_LIMIT if aimed != low else abs(low) / (2.0 * AT_LIMIT)
+    if unit == "%" and 0.0 < low < WHOLE_PERCENT:
+        return WHOLE_PERCENT, (WHOLE_PERCENT - low) / AT_LIMIT
+    return low, abs(low) * LIMIT_SPREAD
 
 
 def by_name(found: Sequence[Shown]) -> Mapping[str, Shown]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal, Self
 
@@ -40,7 +40,7 @@ class Quantity(Stated):
     title: str
     checks: tuple[str, ...] = ()
     combine: Literal["worst", "common"] = "worst"
-    share: bool = False
+    family: Literal["", "mean", "change"] = ""
     test: str
     cost: Literal["look", "read", "check", "run"]
 
@@ -50,31 +50,41 @@ class Signature(Stated):
 
     owner: Owner
     says: str
-    share: dict[str, float] = Field({})
+    mean: dict[str, float] = Field({})
+    change: dict[str, float] = Field({})
     size: Literal["+", "+-"] = "+"
     shows: tuple[str, ...] = ()
     may: tuple[str, ...] = ()
 
-    @property
+    @cached_property
+    def ratios(self) -> dict[str, float]:
+        """How far each flow moves, means and changes, for each percent of the cause's size."""
+        return {**self.mean, **self.change}
+
+    @cached_property
     def has_to_show(self) -> tuple[tuple[Sign, ...], ...]:
         """Groups of signs, of each of which one has to be there."""
         return tuple(tuple(Sign.parse(one) for one in group.split("|")) for group in self.shows)
 
-    @property
+    @cached_property
     def may_show(self) -> tuple[Sign, ...]:
         """Signs that may be there."""
         return tuple(Sign.parse(one) for one in self.may)
 
     def has_to_move(self, quantity: str) -> bool:
         """Whether it cannot be without moving a quantity, or another one of the same group."""
-        return quantity in self.share or any(sign.quantity == quantity for group in self.has_to_show for sign in group)
+        return quantity in self.ratios or any(sign.quantity == quantity for group in self.has_to_show for sign in group)
 
     def side(self, quantity: str) -> int | None:
         """Where it moves a quantity: 1, -1, 0 for either; None where it leaves it alone."""
-        if quantity in self.share:
-            return 0 if self.size == "+-" else 1 if self.share[quantity] > 0.0 else -1
+        if quantity in self.ratios:
+            return 0 if self.size == "+-" else 1 if self.ratios[quantity] > 0.0 else -1
+        return self._sides.get(quantity)
+
+    @cached_property
+    def _sides(self) -> dict[str, int]:
         signs = (*(sign for group in self.has_to_show for sign in group), *self.may_show)
-        return next((sign.side for sign in signs if sign.quantity == quantity), None)
+        return {sign.quantity: sign.side for sign in reversed(signs)}
 
 
 class Table(Stated):
@@ -87,12 +97,13 @@ class Table(Stated):
     def _known(self) -> Self:
         for name, cause in self.cause.items():
             signs = (*(sign for group in cause.has_to_show for sign in group), *cause.may_show)
-            for quantity in (*cause.share, *(sign.quantity for sign in signs)):
+            for quantity in (*cause.ratios, *(sign.quantity for sign in signs)):
                 if quantity not in self.quantity:
                     raise ValueError(f'cause "{name}": there is no quantity "{quantity}"; add it, or correct its name')
-            strange = [one for one in cause.share if not self.quantity[one].share]
-            if strange:
-                raise ValueError(f'cause "{name}": "{strange[0]}" is no share of a flow; name it under shows or may')
+            for family, named in (("mean", cause.mean), ("change", cause.change)):
+                strange = [one for one in named if self.quantity[one].family != family]
+                if strange:
+                    raise ValueError(f'cause "{name}": "{strange[0]}" is no {family} of a flow; name it elsewhere')
         return self
 
 

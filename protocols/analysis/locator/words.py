@@ -49,6 +49,7 @@ class Location:
     shown : every quantity that the run showed.
     unseen : causes that the run could not have shown; they are not ranked.
     alike : those of them that would make all that was shown no less likely.
+    besides : a second cause, which explains what the likeliest leaves; empty where that leaves nothing.
     """
 
     causes: tuple[Cause, ...]
@@ -57,6 +58,7 @@ class Location:
     shown: tuple[Shown, ...]
     unseen: tuple[str, ...]
     alike: tuple[str, ...]
+    besides: str = ""
 
     @property
     def first(self) -> Cause:
