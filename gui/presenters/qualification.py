@@ -1,0 +1,318 @@
+"""The detection matrix in the window: it is run by ``pumpbench qualify`` in a process of its own, and watched here.
+
+A matrix of a night goes on when the window is closed, and is found again when it is opened.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from bench.qualify.ledger import under_way
+from gui.presenters.context import Context
+from gui.presenters.numbers import rough_duration
+from gui.presenters.tone import Tone
+
+LOOK_S = 2.0
+COUNT_S = 6.0
+"""Between two counts of the trials; each takes a process of its own for a second."""
+
+STATIONS = ("sim", "sim-full", "sim-refill", "sim-catheter")
+"""Shipped stations on which every protocol can be run."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be qualified; as the options of ``pumpbench qualify``.
+
+    Attributes
+    ----------
+    protocols : only these; all without any.
+    folder : of the trials and the matrix; the same goes on where it was stopped.
+    """
+
+    folder: Path
+    stations: tuple[str, ...] = STATIONS
+    quick: bool = True
+    protocols: tuple[str, ...] = ()
+
+    def words(self) -> list[str]:
+        """The command line."""
+        said = ["qualify", "--out", str(self.folder), *(["--quick"] if self.quick else [])]
+        for option, values in (("--station", self.stations), ("--protocol", self.protocols)):
+            for value in values:
+                said += [option, value]
+        return said
+
+
+@dataclass(frozen=True)
+class SoFar:
+    """What the trials said so far.
+
+    Attributes
+    ----------
+    matrix : as ``pumpbench qualify --json`` prints it.
+    left_s : how long the rest takes; None where nobody knows.
+    """
+
+    done: int
+    total: int
+    left_s: float | None
+    matrix: Mapping[str, Any]
+
+
+def count(asked: Asked) -> SoFar:
+    """Count the trials that are there; reads files, and takes a second of imports: for a process of its own."""
+    from bench.qualify.forecast import left_s
+    from bench.qualify.ledger import look
+    from bench.qualify.matrix import matrix_of
+    from bench.qualify.plan import build_plan, code_identity
+
+    plan = build_plan(asked.stations, quick=asked.quick, protocols=asked.protocols)
+    done = look(asked.folder, plan.digest, code_identity())
+    matrix = matrix_of(plan, done, code=code_identity(), made_at="")
+    total = sum(1 for _ in plan.trials())
+    left = left_s(plan, done, os.cpu_count() or 1)
+    return SoFar(len(done), total, left, matrix.to_json())
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What was found of one fault by one protocol.
+
+    Attributes
+    ----------
+    found, trials, planned : trials that said what is claimed; that were run; that are to be run.
+    """
+
+    fault: str
+    owner: str
+    protocol: str
+    found: int
+    trials: int
+    planned: int
+    checks: tuple[str, ...] = ()
+    surprises: tuple[str, ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Whether every trial said what is claimed."""
+        return self.found == self.trials
+
+    @property
+    def text(self) -> str:
+        """What is read in the cell."""
+        return f"{self.found}/{self.trials}" if self.trials else "…"
+
+    @property
+    def tone(self) -> Tone:
+        """How much a person should mind it."""
+        if not self.trials:
+            return Tone.MUTED
+        return Tone.GOOD if self.holds else Tone.FAIL
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The matrix as it is shown: faults down, protocols across.
+
+    Attributes
+    ----------
+    cells : by (fault, protocol); a protocol that does not claim a fault has none.
+    unseen : faults that cannot be seen, and why.
+    """
+
+    faults: tuple[tuple[str, str], ...] = ()  # name, owner
+    protocols: tuple[str, ...] = ()
+    cells: Mapping[tuple[str, str], Cell] = field(default_factory=dict)
+    unseen: Mapping[str, str] = field(default_factory=dict)
+
+
+SOUND = "sound pump, sound rig"
+OWNERS = ("", "dut", "catheter", "rig", "record")
+
+
+def picture_of(matrix: Mapping[str, Any]) -> Picture:
+    """The matrix by fault and protocol; several forms, and a fault together with others, are counted together."""
+    cells: dict[tuple[str, str], Cell] = {}
+    for row in matrix.get("rows", ()):
+        fault = row["fault"] or SOUND
+        key = (fault, row["protocol"])
+        old = cells.get(key) or Cell(fault, row["owner"], row["protocol"], 0, 0, 0)
+        cells[key] = replace(
+            old,
+            found=old.found + row["as_claimed"],
+            trials=old.trials + row["trials"],
+            planned=old.planned + row["planned"],
+            checks=tuple(dict.fromkeys((*old.checks, *row["checks"]))),
+            surprises=(*old.surprises, *(f"seed {each['seed']}: {each['why']}" for each in row.get("surprises", ()))),
+        )
+    owners = {cell.fault: cell.owner for cell in cells.values()}
+    faults = sorted(owners.items(), key=lambda item: (OWNERS.index(item[1]), item[0]))
+    protocols = tuple(dict.fromkeys(cell.protocol for cell in cells.values()))
+    unseen = {each["fault"]: each["why"] for each in matrix.get("unseen", ())}
+    return Picture(tuple(faults), protocols, cells, unseen)
+
+
+class QualificationView(Protocol):
+    """What the presenter asks of the page."""
+
+    def show_matrix(self) -> None:
+        """Show the picture and the sentence above it."""
+
+    def show_cell(self, cell: Cell | None) -> None:
+        """Show what was found in one cell."""
+
+
+class Qualification:
+    """The qualification in one folder.
+
+    Attributes
+    ----------
+    asked : what is, or will be, run.
+    running : its process; None while none runs.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.asked = Asked(context.folder.parent / "qualification")
+        self.running: int | None = None
+        self.so_far: SoFar | None = None
+        self.picture = Picture()
+        self._view: QualificationView | None = None
+        self._counting = False
+        self._counted_for = (-1, True)
+        self._looks = 0
+
+    def attach(self, view: QualificationView) -> None:
+        """Have a page."""
+        self._view = view
+        self.context.background.every(LOOK_S, self.look)
+
+    def ask(self, *, quick: bool, stations: Sequence[str], protocols: Sequence[str], folder: Path) -> None:
+        """Choose what is to be run."""
+        self.asked = Asked(folder, tuple(stations), quick, tuple(protocols))
+        self._counted_for = (-1, True)
+        self.so_far = None
+        self.picture = Picture()
+        self.look()
+
+    def start(self) -> None:
+        """Run what is not done yet."""
+        if self.running is not None:
+            return
+        self.asked.folder.mkdir(parents=True, exist_ok=True)
+        with (self.asked.folder / "qualify.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "bench.cli", *self.asked.words()],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                **_of_its_own(),
+            )
+        self.running = process.pid
+        self.context.background.aside(process.wait, self._ended)
+        self._show()
+
+    def stop(self) -> None:
+        """Have it stop; what is done stays done."""
+        if self.running is not None:
+            os.kill(self.running, signal.SIGINT if sys.platform != "win32" else signal.SIGTERM)
+
+    def choose(self, fault: str, protocol: str) -> None:
+        """Show one cell."""
+        if self._view is not None:
+            self._view.show_cell(self.picture.cells.get((fault, protocol)))
+
+    def look(self) -> None:
+        """See whether it runs, and count what is there when that has changed."""
+        self.running = under_way(self.asked.folder) or (self.running if self._just_begun() else None)
+        self._looks += 1
+        size = self._size()
+        due = self._looks % max(round(COUNT_S / LOOK_S), 1) == 0 or self.so_far is None
+        if size and due and not self._counting and (size, self.running is not None) != self._counted_for:
+            self._counting, self._counted_for = True, (size, self.running is not None)
+            self.context.background.apart(count, (self.asked,), self._counted, self._not_counted)
+        self._show()
+
+    @property
+    def says(self) -> tuple[str, Tone]:
+        """The sentence above the picture."""
+        found = self.so_far
+        if found is None:
+            return ("Starting…", Tone.BUSY) if self.running else ("Nothing was run in this folder yet", Tone.MUTED)
+        text = f"{found.done} of {found.total} trials"
+        if self.running and found.left_s is not None:
+            text += f", about {rough_duration(found.left_s)} left"
+        missed = [cell for cell in self.picture.cells.values() if not cell.holds]
+        if missed:
+            names = ", ".join(dict.fromkeys(cell.fault for cell in missed))
+            return f"{text}. Not as claimed: {names}", Tone.FAIL
+        if found.done < found.total:
+            return f"{text}. All as claimed so far", Tone.BUSY if self.running else Tone.WARN
+        return f"{text}. All as claimed", Tone.GOOD
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """What else the matrix says: false alarms, pumps around their limit, the locator."""
+        if self.so_far is None:
+            return []
+        matrix = self.so_far.matrix
+        alarms = matrix["false_alarms"]
+        said = [("False alarms", f"{alarms['count']} of {alarms['trials']}, at most {100 * alarms['at_most']:.1f} %")]
+        words = {"inside": "Pumps just inside", "outside": "Pumps just outside", "rest": "Other pumps"}
+        for each in matrix["pumps"]:
+            said.append((words[each["stratum"]], f"{each['wrong']} of {each['pumps']} judged wrongly"))
+        for owner, each in matrix.get("located", {}).items():
+            if owner in ("dut", "rig", "catheter", "record"):
+                said.append(
+                    (f"Located, {owner}", f"{each['right_cause_first']} of {each['located']} right cause first")
+                )
+        return said
+
+    # -- small parts
+
+    def _just_begun(self) -> bool:
+        """A process that was started here and has not locked its folder yet."""
+        return self.running is not None and self._size() == 0
+
+    def _size(self) -> int:
+        try:
+            return (self.asked.folder / "trials.jsonl").stat().st_size
+        except OSError:
+            return 0
+
+    def _counted(self, found: SoFar) -> None:
+        self._counting = False
+        self.so_far, self.picture = found, picture_of(found.matrix)
+        self._show()
+
+    def _not_counted(self, why: str) -> None:
+        self._counting = False
+        self.context.notify(f"The matrix cannot be counted: {why}", Tone.WARN)
+
+    def _ended(self, code: int) -> None:
+        self.running = None
+        if code not in (0, 1, 130, -signal.SIGINT):
+            log = self.asked.folder / "qualify.log"
+            lines = log.read_text("utf-8", "replace").strip().splitlines()
+            self.context.notify(f"The qualification ended with an error: {lines[-1] if lines else log}", Tone.FAIL)
+        self._counted_for = (-1, True)
+        self.look()
+
+    def _show(self) -> None:
+        if self._view is not None:
+            self._view.show_matrix()
+
+
+def _of_its_own() -> dict[str, Any]:
+    """What keeps a process from ending with the window."""
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {"start_new_session": True}

@@ -1,0 +1,111 @@
+"""The parts that every view is made of, and work that is done elsewhere."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from PyQt6.QtCore import QLocale, Qt
+from PyQt6.QtTest import QTest
+
+from gui.presenters.tone import Tone
+from gui.theme.look import look
+from gui.views.background import QtBackground, in_process
+from gui.views.parts import Notice, Panel, Pill, ToneLabel, button
+from gui.views.screen_numbers import ScreenNumbers
+from gui.views.table import Column, Table
+from instruments.clock import WallClock
+
+COLUMNS = (
+    Column[tuple[str, float]]("Name", lambda row: row[0], stretch=True),
+    Column[tuple[str, float]]("Value", lambda row: f"{row[1]:g}", number=True),
+    Column[tuple[str, float]]("State", lambda row: "high" if row[1] > 1 else "", lambda row: tone(row)),
+)
+
+
+def tone(row: tuple[str, float]) -> Tone:
+    return Tone.WARN if row[1] > 1.0 else Tone.PLAIN
+
+
+def never() -> None:
+    WallClock().sleep(60.0)
+
+
+def raises() -> None:
+    raise ValueError("the file is no run")
+
+
+def dies() -> None:
+    os._exit(3)
+
+
+def test_rows_that_are_added_keep_what_is_chosen(qtbot: Any) -> None:
+    look()
+    table = Table("Rows", COLUMNS)
+    qtbot.addWidget(table)
+    table.show_rows([("a", 0.5), ("b", 2.0)])
+    table.selectRow(1)
+    table.show_rows([("a", 0.5), ("b", 2.0), ("c", 3.0)])
+    assert table.current() == ("b", 2.0)
+    with qtbot.waitSignal(table.chosen):
+        QTest.keyClick(table, Qt.Key.Key_Down)
+    assert table.current() == ("c", 3.0)
+    table.show_rows([("a", 0.5)])
+    assert table.rows.rowCount() == 1
+
+
+def test_a_cell_out_of_the_ordinary_has_fill_icon_and_word(qtbot: Any) -> None:
+    table = Table("Rows", COLUMNS)
+    qtbot.addWidget(table)
+    table.show_rows([("a", 0.5), ("b", 2.0)])
+    model = table.rows
+    plain, high = model.index(0, 2), model.index(1, 2)
+    assert model.data(high, Qt.ItemDataRole.DisplayRole) == "high"
+    assert model.data(high, Qt.ItemDataRole.BackgroundRole) is not None
+    assert model.data(plain, Qt.ItemDataRole.BackgroundRole) is None
+    assert not model.data(high, Qt.ItemDataRole.DecorationRole).isNull()
+
+
+def test_parts_tell_a_reader_what_they_show(qtbot: Any) -> None:
+    pressed: list[bool] = []
+    parts = [
+        ToneLabel("a leak", Tone.FAIL),
+        Pill("held", Tone.FAIL),
+        button("&Start", "play", lambda: pressed.append(True)),
+    ]
+    for part in [*parts, Panel("Instruments"), Notice("The disk is nearly full")]:
+        qtbot.addWidget(part)
+    assert [part.accessibleName() for part in parts] == ["a leak", "held", "Start"]
+    QTest.mouseClick(start, Qt.MouseButton.LeftButton)
+    assert pressed == [True]
+
+
+def test_numbers_follow_the_language_of_the_screen() -> None:
+    german = ScreenNumbers(QLocale(QLocale.Language.German, QLocale.Country.Germany))
+    assert german.number(-12345.678, 2) == "−12345,68"
+    assert german.number(None, 2) == "–"
+
+
+def test_work_in_another_process_comes_back_raises_or_is_ended() -> None:
+    assert in_process(divmod, (7, 2), 20.0) == (3, 1)
+    with pytest.raises(ValueError, match="the file is no run"):
+        in_process(raises, (), 20.0)
+    with pytest.raises(ValueError, match="ended without an answer"):
+        in_process(dies, (), 20.0)
+    with pytest.raises(ValueError, match="gave no answer within"):
+        in_process(never, (), 0.5)
+
+
+def test_results_come_back_to_qt_and_none_after_the_end(qtbot: Any) -> None:
+    heard: list[Any] = []
+    background = QtBackground(heard.append)
+    background.aside(lambda: 1, heard.append)
+    background.aside(lambda: int("x"), heard.append, lambda why: heard.append("failed"))
+    background.aside(raises, heard.append)
+    qtbot.waitUntil(lambda: len(heard) == 3)
+    assert sorted(map(str, heard)) == ["1", "failed", "the file is no run"]
+    background.close()
+    background.post(lambda: heard.append("late"))
+    qtbot.wait(50)
+    assert len(heard) == 3

@@ -1,0 +1,58 @@
+"""Every text of the theme is legible on what lies under it, and curves can be told apart."""
+
+from __future__ import annotations
+
+import pytest
+
+from gui.presenters.tone import Tone
+from gui.theme.sheet import style_sheet
+from gui.theme.tokens import DENSITIES, SCHEMES, Scheme, contrast
+
+TEXT = 4.5
+"""WCAG 2.2 AA for text of this size; 3 for lines."""
+
+LINE = 3.0
+
+
+@pytest.fixture(params=list(SCHEMES))
+def scheme(request: pytest.FixtureRequest) -> Scheme:
+    return SCHEMES[request.param]
+
+
+def test_the_contrast_of_black_on_white_is_21_and_of_a_colour_on_itself_1() -> None:
+    assert contrast("#000000", "#FFFFFF") == pytest.approx(21.0)
+    assert contrast("#767676", "#FFFFFF") == pytest.approx(4.54, abs=0.01)  # the grey that is known to just pass
+    assert contrast("#0072B2", "#0072B2") == 1.0
+
+
+def test_text_is_legible_on_every_background(scheme: Scheme) -> None:
+    for under in (scheme.window, scheme.panel, scheme.sunken, scheme.striped):
+        for text in (scheme.text, scheme.muted):
+            assert contrast(text, under) >= TEXT, (text, under)
+    for fill in (scheme.header, scheme.accent, scheme.stop):
+        assert contrast(fill.text, fill.under) >= TEXT, fill
+    assert contrast(scheme.header_muted, scheme.header.under) >= TEXT
+
+
+def test_every_tone_is_legible_on_its_fill(scheme: Scheme) -> None:
+    for tone in Tone:
+        fill = scheme.tone(tone)
+        for under in (scheme.sunken, scheme.panel) if fill.under == "transparent" else (fill.under,):
+            assert contrast(fill.text, under) >= TEXT, (tone, under)
+
+
+def test_curves_stand_out_from_the_plot_and_no_two_are_drawn_alike(scheme: Scheme) -> None:
+    pens = [*scheme.curves, scheme.schedule, scheme.limit]
+    assert all(contrast(pen.colour, scheme.sunken) >= LINE for pen in pens)
+    assert len(set(scheme.curves)) == len(scheme.curves) == 9
+
+
+def test_what_needs_notice_has_a_fill_and_what_does_not_has_none(scheme: Scheme) -> None:
+    assert {tone for tone in Tone if scheme.tone(tone).under != "transparent"} == {Tone.BUSY, Tone.WARN, Tone.FAIL}
+
+
+@pytest.mark.parametrize("density", list(DENSITIES))
+def test_the_style_sheet_is_whole(scheme: Scheme, density: str) -> None:
+    sheet = style_sheet(scheme, DENSITIES[density])  # type: ignore[index]  # the keys are those of the table
+    assert sheet.count("{") == sheet.count("}")
+    assert DENSITIES["touch"].control >= 44  # fingers in gloves
