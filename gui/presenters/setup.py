@@ -1,0 +1,313 @@
+"""Preparing a run: the form, what stands against it, what it would tell, its start, and the runs that wait."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from bench.request import Request
+from bench.run_queue import Entry
+from gui.presenters.context import Context
+from gui.presenters.numbers import local_date, local_time, rough_duration
+from gui.presenters.setup_check import Examined, FindingRow, Foreseen, begin, examine, foresee
+from gui.presenters.setup_choices import Choices, StationChoice, find_choices, with_states
+from gui.presenters.setup_fields import one_line
+from gui.presenters.setup_form import USUAL, Part, SetUpForm
+from gui.presenters.setup_memory import Memory
+from gui.presenters.setup_queue import QueueRow, get_going, is_first_start, queue_rows, withdraw
+from gui.presenters.tone import Tone
+
+TICK_S = 0.25
+QUIET_TICKS = 2
+"""Ticks without an edit before a request is looked at: between a quarter and half a second."""
+
+LOOK_TICKS = 8
+"""Ticks between two looks at the queue and at who holds the stations."""
+
+TRIED_S = 60.0
+"""Real time of the run that a first start offers."""
+
+TRIED_SEED = "7"
+TODAY_S = 12 * 3600.0
+
+
+class SetUpView(Protocol):
+    """What the presenter asks of its panel."""
+
+    def show_part(self, part: Part, name: str) -> None:
+        """Show what the presenter says now; ``name`` is the field or the article that has changed, else empty."""
+
+
+class SetUp:
+    """A run that is being prepared.
+
+    Attributes
+    ----------
+    form : what is chosen and typed.
+    examined, foreseen : what is known of the request as it is; None while that is worked out.
+    overrides : reasons, by the code of a finding that the person takes upon themselves.
+    queue : the runs that wait or go on.
+    is_first : whether nobody has started a run here yet.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self._memory = Memory.read(context.state_folder)
+        self.form = SetUpForm(self._memory, context.person, context.folder, self._show, self._changed)
+        self.overrides: dict[str, str] = {}
+        self.examined: Examined | None = None
+        self.foreseen: Foreseen | None = None
+        self.queue: tuple[QueueRow, ...] = ()
+        self.is_first = False
+        self.is_starting = False
+        self._view: SetUpView | None = None
+        self._wanted = ("", "")
+        self._is_shown = False
+        self._quiet = 0
+        self._until_look = 0
+        self._asked: Request | None = None
+        self._is_asking = False
+        context.on_prepare(self._prepare)
+
+    def attach(self, view: SetUpView) -> None:
+        """Have a panel, and find out what can be chosen."""
+        self._view = view
+        self.context.background.every(TICK_S, self._tick)
+        self.find()
+
+    def shown(self, is_shown: bool) -> None:
+        """Whether anybody sees the panel; else nothing is looked at."""
+        self._is_shown = is_shown
+        self._until_look = 0
+
+    def find(self) -> None:
+        """Look for stations and files, anew too."""
+        folder, state_folder = self.context.folder, self.context.state_folder
+        self.context.background.aside(
+            lambda: (find_choices(folder, state_folder), is_first_start(state_folder)),
+            lambda found: self._found(*found),
+        )
+
+    def _found(self, choices: Choices, is_first: bool) -> None:
+        self.is_first = is_first
+        wanted, self._wanted = self._wanted, ("", "")
+        self.form.take_choices(choices, wanted)
+        self._show("start")
+
+    def _prepare(self, station: str, protocol: str) -> None:
+        """Another page has a run prepared."""
+        if self.form.choices is None:
+            self._wanted = (station, protocol)
+            return
+        if protocol in self.form.choices.protocols:
+            self.form.choose_protocol(protocol)
+        self.form.choose_station(station)
+        self._show("choices")
+
+    # -- what stands against it
+
+    @property
+    def blocking(self) -> tuple[FindingRow, ...]:
+        """Findings that block and that nobody took upon themselves."""
+        found = () if self.examined is None else self.examined.findings
+        return tuple(one for one in found if one.level == "blocks" and one.code not in self._taken_over())
+
+    @property
+    def why_not(self) -> str:
+        """Why the run cannot start, in one sentence; empty where it can."""
+        if self.is_starting:
+            return "Starting…"
+        if wrong := self.form.wrong:
+            return wrong
+        if self.examined is None:
+            return "Checking…"
+        count = len(self.blocking)
+        return f"{count} {'findings block' if count > 1 else 'finding blocks'} the start." if count else ""
+
+    @property
+    def start_word(self) -> str:
+        """What the button does: the run starts, or waits for the station."""
+        return "&Queue the run" if self._would_wait else "&Start the run"
+
+    @property
+    def _would_wait(self) -> bool:
+        return self.form.station is not None and self.form.station.is_busy
+
+    def override(self, code: str, reason: str) -> None:
+        """Take a finding upon oneself with a reason; without one, no more."""
+        self.overrides.pop(code, None)
+        if reason.strip():
+            self.overrides[code] = reason.strip()
+        self._show("findings")
+        self._show("start")
+
+    def _taken_over(self) -> dict[str, str]:
+        """Overrides of what is there to be overridden; others would be recorded for nothing."""
+        found = () if self.examined is None else self.examined.findings
+        codes = {one.code for one in found if one.overridable}
+        return {code: reason for code, reason in self.overrides.items() if code in codes}
+
+    def takes(self) -> str:
+        """How long the run takes, and when it ends on the clock of the wall; empty while that is not known."""
+        if self.examined is None or not self.examined.steps:
+            return ""
+        least_s, most_s = self.examined.takes_s
+        least, most = rough_duration(least_s), rough_duration(most_s)
+        takes = f"Takes {most}" if least == most else f"Takes {least} to {most}"
+        if self.form.has_own_time or self.form.pace == 1.0:
+            pace, at_pace = 1.0, ""
+        elif self.form.pace is None:
+            return f"{takes} of simulated time, as fast as possible"
+        else:
+            pace = self.form.pace
+            at_pace = f", {rough_duration(most_s / pace)} at this pace"
+        end = datetime.now().astimezone() + timedelta(seconds=most_s / pace)
+        when = local_time(end) if most_s / pace < TODAY_S else local_date(end)
+        return f"{takes}{at_pace}; ends {'at' if least == most else 'by'} {when}"
+
+    # -- starting
+
+    def start(self) -> None:
+        """Start the run, or have it wait for its station."""
+        request = self.form.request(self._taken_over())
+        if request is None or self.is_starting:
+            return
+        self.is_starting = True
+        self.form.remember()
+        with contextlib.suppress(OSError):  # the next run is prepared with a few more words
+            self._memory.write(self.context.state_folder)
+        self._show("start")
+        self.context.background.apart(begin, (request,), self._begun, self._not_begun)
+
+    def try_it(self) -> None:
+        """Fill in a short flow-accuracy run of the simulated station, which lasts about a minute, and start it."""
+        form = self.form
+        if form.choices is None or self.is_starting:
+            return
+        form.choose_station(USUAL[0])
+        form.choose_protocol(USUAL[1])
+        form.put_back()
+        assert form.protocol is not None
+        form.fill(dict(form.protocol.qualification))
+        values = {name: one_line(field.text) for name, field in form.fields.items()}
+        takes_s = sum(step.most_s for step in form.protocol(**values).steps())
+        form.faults, form.seed = [], TRIED_SEED
+        form.choose_pace(float(max(round(takes_s / TRIED_S), 1)))
+        self._show("choices")
+        self._show("simulation")
+        self.start()
+
+    def _begun(self, entry: Entry) -> None:
+        self.is_starting = self.is_first = False
+        self.overrides, self.form.serial = {}, ""
+        waits, self._until_look = self._would_wait, 0
+        self._show("form")
+        self._changed()
+        if waits:
+            self.context.notify(f"Run {entry.number} waits for station {entry.station}.", Tone.PLAIN)
+        else:
+            self.context.follow(entry)
+
+    def _not_begun(self, sentence: str) -> None:
+        self.is_starting = False
+        self.context.notify(f"The run was not started. {sentence}", Tone.FAIL)
+        self._changed()
+
+    # -- the queue
+
+    def watch(self, row: QueueRow) -> None:
+        """Watch a run of the queue."""
+        self.context.follow(row.entry)
+
+    def withdraw(self, row: QueueRow) -> None:
+        """Take a run that waits out of the queue."""
+        person = self.form.person or self.context.person
+        self.context.background.aside(
+            lambda: withdraw(row.entry, person, "withdrawn in the window"), lambda _: self._look()
+        )
+
+    def get_going(self, row: QueueRow) -> None:
+        """Have a run begin that waits although nobody holds its station."""
+        self.context.background.aside(lambda: get_going(row.entry), lambda _: self._look())
+
+    def _look(self) -> None:
+        folder = self.context.state_folder
+        stations = self.form.choices.stations if self.form.choices is not None else ()
+        self.context.background.aside(
+            lambda: (queue_rows(folder), tuple(with_states(stations, folder))), lambda found: self._looked(*found)
+        )
+
+    def _looked(self, rows: tuple[QueueRow, ...], stations: tuple[StationChoice, ...]) -> None:
+        if rows != self.queue:
+            self.queue = rows
+            self._show("queue")
+        form = self.form
+        if form.choices is None or form.station is None or form.choices.stations == stations:
+            return
+        if [one.name for one in form.choices.stations] == [one.name for one in stations]:  # none came in between
+            form.choices = replace(form.choices, stations=stations)
+            form.station = form.called(form.station.name)
+            self._show("states")
+            self._show("start")
+
+    # -- working it out
+
+    def _changed(self) -> None:
+        """What was known is no longer so; it is worked out anew when the person pauses."""
+        self._quiet = QUIET_TICKS
+        self.examined = self.foreseen = None
+        self._show("findings")
+        self._show("start")
+
+    def _tick(self) -> None:
+        if not self._is_shown:
+            return
+        if self._until_look == 0:
+            self._until_look = LOOK_TICKS
+            self._look()
+        self._until_look -= 1
+        if self._quiet:
+            self._quiet -= 1
+            if self._quiet == 0:
+                self.form.settle()
+                self._ask()
+
+    def _ask(self) -> None:
+        """Have the request examined, one at a time: each takes a process."""
+        request = self.form.request()
+        if request is None or self._is_asking:
+            return
+        self._asked, self._is_asking = request, True
+        self.context.background.apart(examine, (request,), self._answered, self._not_answered)
+
+    def _answered(self, examined: Examined) -> None:
+        self._is_asking = False
+        asked = self._asked
+        if asked is None or self.form.request() != asked:
+            if not self._quiet:
+                self._ask()
+            return
+        self.examined = examined
+        self._show("findings")
+        self._show("start")
+        if examined.steps:
+            self.context.background.apart(
+                foresee,
+                (asked,),
+                lambda found: self._foreseen(asked, found),
+                lambda why: self._foreseen(asked, Foreseen(why_not=why)),
+            )
+
+    def _not_answered(self, sentence: str) -> None:
+        self._answered(Examined((FindingRow("request", "blocks", sentence),)))
+
+    def _foreseen(self, asked: Request, foreseen: Foreseen) -> None:
+        if self._asked is asked and self.examined is not None:
+            self.foreseen = foreseen
+            self._show("findings")
+
+    def _show(self, part: Part, name: str = "") -> None:
+        if self._view is not None:
+            self._view.show_part(part, name)

@@ -1,0 +1,252 @@
+"""What stands against a request, what it would tell and how it would go: worked out in a process of its own.
+
+The functions of this module are handed to `Background.apart`; what they take and give can be pickled.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from bench.preflight import OVERRIDABLE, Finding, PreflightError
+from bench.request import Override, Prepared, Request, prepare
+from bench.run_queue import Entry, submit
+from gui.presenters.numbers import NOTHING, duration
+from gui.presenters.run_steps import words
+from gui.presenters.setup_fields import on_screen
+from protocols.steps import Ask, Confirm, Step
+
+JOINT = "; also, "
+"""Between findings in the sentence of a refusal."""
+
+_OPTIONS = {
+    "dut": "device under test",
+    "catheter": "catheter",
+    "fluid": "fluid",
+    "serial": "serial number",
+    "out": "output folder",
+    "pace": "pace",
+    "fault": "faults",
+}
+_OPTION = re.compile(rf"--({'|'.join(_OPTIONS)})\b(?= \S*:|:)")
+_REST = re.compile(r" \(see: pumpbench [^)]*\)|, such as --\w+ \S+")
+
+
+@dataclass(frozen=True, slots=True)
+class FindingRow:
+    """One thing that was found.
+
+    Attributes
+    ----------
+    overridable : whether a named person may take it upon themselves.
+    """
+
+    code: str
+    level: Literal["blocks", "warns", "tells"]
+    text: str
+    overridable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """One step of the plan; ``begins_s`` and ``takes_s`` are (least, most) in s, (0, 0) for what takes none."""
+
+    text: str
+    begins_s: tuple[float, float]
+    takes_s: tuple[float, float]
+    is_prompt: bool = False
+
+    @property
+    def begins(self) -> str:
+        """When it begins, counted from the start of the run."""
+        return _at_most(self.begins_s)
+
+    @property
+    def takes(self) -> str:
+        """How long it takes."""
+        return "" if self.takes_s[1] == 0.0 else _at_most(self.takes_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What is known of a request before it starts."""
+
+    findings: tuple[FindingRow, ...]
+    steps: tuple[StepRow, ...] = ()
+
+    @property
+    def takes_s(self) -> tuple[float, float]:
+        """Shortest and longest time of the run."""
+        last = self.steps[-1] if self.steps else StepRow("", (0.0, 0.0), (0.0, 0.0))
+        return last.begins_s[0] + last.takes_s[0], last.begins_s[1] + last.takes_s[1]
+
+    @property
+    def prompts(self) -> int:
+        """How often a person is asked for something."""
+        return sum(step.is_prompt for step in self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class LengthRow:
+    """What another length of the analysis would tell."""
+
+    analysis: str
+    run: str
+    expanded: str
+    passes: str
+    is_planned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """The forecast of a plan.
+
+    Attributes
+    ----------
+    says : sentences: U of each check, what can be decided, what would help.
+    why_not : why nothing can be said, where that is so.
+    """
+
+    says: tuple[str, ...] = ()
+    rows: tuple[LengthRow, ...] = ()
+    why_not: str = ""
+
+
+# ------------------------------------------------------------------------------------------------------ examining
+
+
+def examine(request: Request) -> Examined:
+    """Everything that can be found before anything moves, and the plan."""
+    try:
+        prepared = prepare(request)
+    except (ValueError, OSError) as error:
+        return Examined((FindingRow("request", "blocks", plain(str(error), Path(request.station).stem)),))
+    steps = tuple(_timed(prepared.procedure.steps()))
+    try:
+        return Examined(tuple(_findings(request, prepared)), steps)
+    except (ValueError, OSError) as error:
+        return Examined((FindingRow("request", "blocks", plain(str(error), prepared.path.stem)),), steps)
+
+
+def _findings(request: Request, prepared: Prepared) -> Iterator[FindingRow]:
+    """As `bench.session.check` finds them, those that a person may override among them."""
+    from bench.session import check  # brings along all that runs a run
+
+    # Were everything overridden that may be, what else blocks is refused; the rest is told with its level.
+    everything = [Override(code, "nobody", "to see what else stands against the run") for code in OVERRIDABLE]
+    with _folder(request.out) as out:
+        asked = replace(request, out=out, overrides=everything, attended=True)
+        try:
+            found = list(check(asked)[1])
+        except PreflightError as error:
+            found = [Finding("blocked", "blocks", text) for text in str(error).split(JOINT)]
+        for one in found:
+            text = plain(one.text.replace(str(out), str(request.out)), prepared.path.stem)
+            yield FindingRow(one.code, one.level, text, one.level == "blocks" and one.code in OVERRIDABLE)
+
+
+@contextmanager
+def _folder(out: Path) -> Iterator[Path]:
+    """The output folder, or one beside it that goes again: a folder is made for a run, not for a check."""
+    if out.is_dir():
+        yield out
+        return
+    there = next(place for place in out.absolute().parents if place.is_dir())
+    try:
+        made = tempfile.TemporaryDirectory(dir=there, prefix=".pumpbench-")
+    except OSError as error:
+        raise ValueError(f"output folder {out}: {error.strerror}; choose a folder that can be written") from None
+    with made as folder:
+        yield Path(folder)
+
+
+def plain(text: str, station: str = "") -> str:
+    """A sentence for the command line as it is read in the window; ``station`` is the stem of the station's file."""
+    if station:
+        text = re.sub(rf"\S*[/\\](?={re.escape(station)}\.toml)", "", text)
+    text = _REST.sub("", _OPTION.sub(lambda found: _OPTIONS[found[1]], text))
+    first = text.split(maxsplit=1)[0] if text else ""
+    return on_screen(text[:1].upper() + text[1:] if first.rstrip(",:").isalpha() else text)
+
+
+# ------------------------------------------------------------------------------------------------------- the plan
+
+
+def _timed(steps: Iterator[Step]) -> Iterator[StepRow]:
+    least = most = 0.0
+    for step in steps:
+        yield StepRow(told(step), (least, most), (step.least_s, step.most_s), isinstance(step, Ask | Confirm))
+        least, most = least + step.least_s, most + step.most_s
+
+
+def told(step: Step) -> str:
+    """A step in words; what a person is asked for in full."""
+    return on_screen(step.text if isinstance(step, Ask | Confirm) else words(step.to_json()))
+
+
+def _at_most(pair: tuple[float, float]) -> str:
+    return duration(pair[1]) if pair[0] == pair[1] else f"\u2264 {duration(pair[1])}"
+
+
+# ------------------------------------------------------------------------------------------------------- forecast
+
+
+def foresee(request: Request) -> Foreseen:
+    """What a run could tell; raises ValueError as `prepare`."""
+    from bench.forecast import ForecastError, outlook, subject_of
+
+    prepared = prepare(request)
+    if not prepared.procedure.forecast_over:
+        return Foreseen(why_not="the uncertainty of this protocol follows from what it finds")
+    try:
+        found = outlook(subject_of(prepared))
+    except ForecastError as error:
+        return Foreseen(why_not=str(error))
+    first = found.plan.checks[0]
+    says = [_expected(one.title, one.expanded, one.unit, one.most, one.capable) for one in found.plan.checks]
+    if first.limits is not None:
+        if found.capable_s is None:
+            says.append("No length of the analysis would let a pump pass.")
+        for one in found.decisions:
+            length = "by no length" if one.analysis_s is None else f"after {_length(one.analysis_s)} of analysis"
+            says.append(f"A pump at {one.value:+.3g} {first.unit} is decided {length}, in 19 runs of 20.")
+    says += [f"With {what}: U = {u:.2g} {first.unit}." for what, u in found.changes]
+    says += [f"{note[:1].upper()}{note[1:]}." for note in found.plan.notes]
+    rows = tuple(
+        LengthRow(
+            _length(one.analysis_s),
+            _length(one.duration_s),
+            on_screen(f"{one.checks[0].expanded:.2g} {first.unit}"),
+            {None: NOTHING, True: "yes", False: "no"}[one.checks[0].capable],
+            one.analysis_s == found.plan.analysis_s,
+        )
+        for one in found.table
+    )
+    return Foreseen(tuple(on_screen(text.replace(" -", " \u2212")) for text in says), rows)
+
+
+def _length(seconds: float) -> str:
+    return f"{seconds / 3600.0:.3g}\u202fh"
+
+
+def _expected(title: str, expanded: float, unit: str, most: float | None, capable: bool | None) -> str:
+    said = f"{title}: U = {expanded:.2g} {unit}"
+    if most is None:
+        return f"{said}, no limit is declared."
+    return f"{said}; a pump can pass up to {most:.3g} {unit}." if capable else f"{said}; NO pump can pass."
+
+
+# ------------------------------------------------------------------------------------------------------- starting
+
+
+def begin(request: Request) -> Entry:
+    """Queue a run and start its runner; raises ValueError with one sentence, then nothing was queued."""
+    try:
+        return submit(request)[0]
+    except ValueError as error:
+        raise ValueError(plain(str(error))) from None

@@ -1,0 +1,182 @@
+"""What a run can be made of: the stations with their state, the protocols, and the files of what is tested."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench.latch import LatchError, latches_of
+from bench.request import SHIPPED
+from bench.run_queue import station_holder, waiting
+from bench.station import SHIPPED as STATIONS
+from bench.station import Station, load_station
+from data.dut import load_catheter, load_dut, load_fluid
+from data.quantity_fields import Stated
+from gui.presenters.tone import Tone
+from protocols.procedure import Procedure, load_procedure, procedure_names
+
+KINDS = {"dut": "Device under test", "catheter": "Catheter", "fluid": "Fluid"}
+"""What is tested and with what, as a request names it and as a person does."""
+
+_LOADERS: dict[str, Callable[[Path], Stated]] = {"dut": load_dut, "catheter": load_catheter, "fluid": load_fluid}
+_SIGNS = {"dut": "rate_range|reservoir", "catheter": "bore|length_supplied", "fluid": "drug|density_basis"}
+_STATION_SIGN = re.compile(r"^\s*\[instruments\.", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class StationChoice:
+    """A station that can be chosen.
+
+    Attributes
+    ----------
+    name : as a request names it: of a shipped one, or the path of a file.
+    station : what its file says; None where it cannot be read, then ``wrong`` says why.
+    holder : number of the run that holds it, 0 for one in the foreground, None when nobody does.
+    queued : runs that wait for it.
+    latched : interlocks that wait for a person.
+    """
+
+    name: str
+    station: Station | None
+    wrong: str = ""
+    holder: int | None = None
+    queued: int = 0
+    latched: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> str:
+        """What stands in the list."""
+        name = Path(self.name).stem
+        return f"{name} – {self.station.title}" if self.station is not None and self.station.title else name
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a run would have to wait for it."""
+        return self.holder is not None or self.queued > 0
+
+    @property
+    def state(self) -> tuple[str, Tone]:
+        """Its state in words, and how much a person should mind it."""
+        if self.station is None:
+            return self.wrong, Tone.FAIL
+        if self.latched:
+            return f"latched: {', '.join(self.latched)}", Tone.FAIL
+        queued = f", {self.queued} {'waits' if self.queued == 1 else 'wait'}" if self.queued else ""
+        if self.holder is None:
+            return (f"free{queued}", Tone.PLAIN) if not self.queued else (f"not held{queued}", Tone.WARN)
+        by = f"run {self.holder}" if self.holder else "a run in the foreground"
+        return f"held by {by}{queued}", Tone.BUSY
+
+    def is_called(self, name: str) -> bool:
+        """Whether a person or another page means this station."""
+        known = {self.name, Path(self.name).stem} | ({self.station.name} if self.station is not None else set())
+        return name in known
+
+
+@dataclass(frozen=True, slots=True)
+class ArticleChoice:
+    """A device, a catheter or a fluid whose file is there.
+
+    Attributes
+    ----------
+    name : as a request names it: of a shipped file, or the path of a file.
+    ids : what may be typed or scanned for it, in small letters.
+    says : what it is, in words.
+    """
+
+    kind: str
+    name: str
+    ids: frozenset[str]
+    says: str
+
+
+@dataclass(frozen=True)
+class Choices:
+    """All that can be chosen."""
+
+    stations: Sequence[StationChoice]
+    protocols: Mapping[str, type[Procedure]]
+    articles: Sequence[ArticleChoice]
+
+    def article(self, kind: str, typed: str) -> ArticleChoice | None:
+        """What was meant by a name, a path, a model or a lot."""
+        wanted = typed.strip().casefold()
+        return next((one for one in self.articles if one.kind == kind and wanted in one.ids), None)
+
+
+def find_choices(folder: Path, state_folder: Path) -> Choices:
+    """Everything that is shipped, and the files that lie in the working folder or in the folder of the runs."""
+    found = [_station(str(path)) for path in _files(folder, "stations") if _is_station(path)]
+    found += [_station(path.stem) for path in sorted(STATIONS.glob("*.toml"))]
+    found.sort(key=lambda one: one.station is None)  # what cannot be used comes last
+    protocols = {name: load_procedure(name) for name in procedure_names()}
+    return Choices(tuple(with_states(found, state_folder)), protocols, tuple(_articles(folder)))
+
+
+def with_states(stations: Iterable[StationChoice], state_folder: Path) -> list[StationChoice]:
+    """The stations as they are now."""
+    return [_with_state(one, state_folder) for one in stations]
+
+
+def _with_state(one: StationChoice, state_folder: Path) -> StationChoice:
+    if one.station is None:
+        return one
+    latched: tuple[str, ...] = ()
+    try:
+        latches = latches_of(one.station)
+        latched = () if latches is None else tuple(latch.interlock for latch in latches.standing())
+    except LatchError as error:
+        latched = (str(error),)
+    name = one.station.name
+    holder = station_holder(state_folder, name)
+    return replace(one, holder=holder, queued=len(waiting(state_folder, name)), latched=latched)
+
+
+def _station(name: str) -> StationChoice:
+    try:
+        return StationChoice(name, load_station(name))
+    except (ValueError, OSError) as error:
+        return StationChoice(name, None, str(error))
+
+
+def _files(folder: Path, what: str) -> list[Path]:
+    """TOML files near at hand: in the working folder and that of the runs, and in their folders of this name."""
+    places = {near.absolute() for base in (Path.cwd(), folder) for near in (base, base / what)}
+    return sorted({path for place in places for path in place.glob("*.toml")})
+
+
+def _is_station(path: Path) -> bool:
+    return _STATION_SIGN.search(_text(path)) is not None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _articles(folder: Path) -> list[ArticleChoice]:
+    found = []
+    for kind, load in _LOADERS.items():
+        sign = re.compile(rf"^\s*({_SIGNS[kind]})\b", re.MULTILINE)
+        own = [path for path in _files(folder, f"{kind}s") if sign.search(text := _text(path)) and "[instr" not in text]
+        shipped = sorted((SHIPPED / f"{kind}s").glob("*.toml"))
+        for path in (*own, *shipped):
+            try:
+                stated = load(path)
+            except (ValueError, OSError):
+                continue  # who names it is told what is wrong with it
+            found.append(_article(kind, path if path in own else Path(path.stem), stated))
+    return found
+
+
+def _article(kind: str, path: Path, stated: Stated) -> ArticleChoice:
+    model = str(getattr(stated, "model", "") or getattr(stated, "name", ""))
+    lot = str(getattr(stated, "lot", ""))
+    maker = str(getattr(stated, "maker", ""))
+    says = ", ".join(part for part in (model, maker, f"lot {lot}" if lot else "") if part)
+    ids = {str(path), path.name, path.stem, model, *({lot} if lot and lot != "SIMULATED" else ())}
+    return ArticleChoice(kind, str(path), frozenset(one.casefold() for one in ids if one), says)

@@ -1,0 +1,67 @@
+"""The runs that go on or wait: to watch one, or to take one out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PyQt6.QtWidgets import QHBoxLayout
+
+from gui.presenters.setup import SetUp
+from gui.presenters.setup_queue import QueueRow
+from gui.theme.look import look
+from gui.views.parts import Panel, button
+from gui.views.table import Column, Table
+
+MOST_ROWS = 8
+
+
+class QueuePanel(Panel):
+    """Runs that go on, and those that wait, in the order in which they begin."""
+
+    def __init__(self, presenter: SetUp) -> None:
+        super().__init__("Runs that go on or wait")
+        self._presenter = presenter
+        self.table: Table[QueueRow] = Table(
+            "Runs that go on or wait",
+            (
+                Column("Run", lambda row: f"{row.entry.number}", number=True),
+                Column("State", lambda row: row.state, tone=lambda row: row.tone),
+                Column("Protocol", lambda row: row.entry.procedure, stretch=True),
+                Column("Station", lambda row: row.entry.station),
+            ),
+        )
+        self.table.chosen.connect(lambda _: self._show_buttons())
+        self.table.doubleClicked.connect(lambda _: self._with_row(presenter.watch))
+        self.watch = button("&Watch", "run", lambda: self._with_row(presenter.watch))
+        self.withdraw = button("With&draw", "remove", lambda: self._with_row(presenter.withdraw))
+        self.get_going = button("&Begin", "play", lambda: self._with_row(presenter.get_going))
+        self.body.addWidget(self.table)
+        row = QHBoxLayout()
+        for made in (self.watch, self.withdraw, self.get_going):
+            row.addWidget(made)
+        row.addStretch(1)
+        self.body.addLayout(row)
+        self.hide()
+
+    def show_all(self) -> None:
+        """Show the runs as they are now."""
+        rows = self._presenter.queue
+        self.setVisible(bool(rows))
+        self.table.show_rows(rows)
+        header = self.table.horizontalHeader()
+        height = (look().density.row if header is None else header.sizeHint().height()) + 4
+        self.table.setFixedHeight(height + look().density.row * min(len(rows), MOST_ROWS))
+        if rows and self.table.current() is None:
+            self.table.selectRow(0)
+        self._show_buttons()
+
+    def _show_buttons(self) -> None:
+        row = self.table.current()
+        self.watch.setEnabled(row is not None)
+        self.withdraw.setEnabled(row is not None and row.waits)
+        self.get_going.setVisible(row is not None and row.is_left_alone)
+
+    def _with_row(self, call: Callable[[QueueRow], None]) -> None:
+        row = self.table.current()
+        if row is not None:
+            call(row)
