@@ -69,11 +69,8 @@ def test_a_cell_out_of_the_ordinary_has_fill_icon_and_word(qtbot: Any) -> None:
 
 def test_parts_tell_a_reader_what_they_show(qtbot: Any) -> None:
     pressed: list[bool] = []
-    parts = [
-        ToneLabel("a leak", Tone.FAIL),
-        Pill("held", Tone.FAIL),
-        button("&Start", "play", lambda: pressed.append(True)),
-    ]
+    start = button("&Start", "play", lambda: pressed.append(True))
+    parts = [ToneLabel("a leak", Tone.FAIL), Pill("held", Tone.FAIL), start]
     for part in [*parts, Panel("Instruments"), Notice("The disk is nearly full")]:
         qtbot.addWidget(part)
     assert [part.accessibleName() for part in parts] == ["a leak", "held", "Start"]
