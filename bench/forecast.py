@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from bench.findings import Finding
 from data import quantities
-from data.checks import Verdict
+from data.checks import Origin, Verdict
+from instruments.clock import VirtualClock, WallClock
 from protocols.analysis.forecast import HOUR_S, Expected, Forecast, dominant, rising, shortest_s
 from protocols.procedure import Procedure, load_procedure
 
@@ -33,18 +35,19 @@ class ForecastError(ValueError):
 
 @dataclass(frozen=True)
 class Subject:
-    """What a forecast is about: a plan and the tables that a run file would keep."""
+    """What a forecast is about: a plan, the tables that a run file would keep, and the hour of the day of its begin."""
 
     procedure: Procedure
     station: Mapping[str, Any]
     roles: Mapping[str, str]
     dut: Mapping[str, Any]
     fluid: Mapping[str, Any]
+    start_h: float | None = None
 
     def forecast(self, **changed: object) -> Forecast | None:
         """Forecast of the plan, or of the plan with other parameters."""
         procedure = type(self.procedure)(**{**self.procedure.values(), **changed}) if changed else self.procedure
-        return procedure.forecast(self.station, self.roles, self.dut, self.fluid)
+        return procedure.forecast(self.station, self.roles, self.dut, self.fluid, self.start_h)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +149,13 @@ def subject_of(prepared: Prepared) -> Subject:
     """What a request asks about."""
     station = prepared.station.model_dump(mode="json", by_alias=False)
     articles = prepared.articles
-    return Subject(prepared.procedure, station, prepared.roles, articles["dut"], articles["fluid"])
+    begin = WallClock().start.astimezone() if prepared.station.real else VirtualClock().start
+    return Subject(prepared.procedure, station, prepared.roles, articles["dut"], articles["fluid"], _hour(begin))
+
+
+def _hour(moment: datetime) -> float:
+    """Hour of the day, by the clock that the moment carries."""
+    return moment.hour + moment.minute / 60.0
 
 
 def outlook(subject: Subject, values: Sequence[float] = ()) -> Outlook:
@@ -216,7 +225,8 @@ def live(run: Run) -> Live:
         If the run's protocol has no forecast, or its analysis has not begun.
     """
     procedure = load_procedure(run.procedure)(**run.params)
-    subject = Subject(procedure, run.station, run.roles, run.dut, run.fluid)
+    begin = run.start.astimezone() if run.origin is Origin.MEASURED else run.start
+    subject = Subject(procedure, run.station, run.roles, run.dut, run.fluid, _hour(begin))
     found = outlook(subject)
     phases = {phase.name: phase for phase in run.phases}
     if "analysis" not in phases:

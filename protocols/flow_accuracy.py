@@ -153,13 +153,18 @@ class FlowAccuracy(Procedure):
         return ()
 
     def forecast(
-        self, station: Mapping[str, Any], roles: Mapping[str, str], dut: Mapping[str, Any], fluid: Mapping[str, Any]
+        self,
+        station: Mapping[str, Any],
+        roles: Mapping[str, str],
+        dut: Mapping[str, Any],
+        fluid: Mapping[str, Any],
+        start_h: float | None = None,
     ) -> Forecast | None:
         """By the budget that the evaluation uses; see docs/explanation/forecast.md."""
         from protocols.analysis.flow_forecast import flow_forecast
         from protocols.analysis.gravimetric_forecast import plan_of, rig_of
 
-        rig = rig_of(station, roles, self.blank)
+        rig = rig_of(station, roles, self.blank, start_h)
         return None if rig is None else flow_forecast(plan_of(self.steps()), self.schedule, rig, dut, fluid)
 
     def alternatives(self) -> Iterator[tuple[str, Mapping[str, object]]]:

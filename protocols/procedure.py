@@ -240,13 +240,19 @@ class Procedure:
         yield from ()
 
     def forecast(
-        self, station: Mapping[str, Any], roles: Mapping[str, str], dut: Mapping[str, Any], fluid: Mapping[str, Any]
+        self,
+        station: Mapping[str, Any],
+        roles: Mapping[str, str],
+        dut: Mapping[str, Any],
+        fluid: Mapping[str, Any],
+        start_h: float | None = None,
     ) -> Forecast | None:
         """Expected uncertainty of each check before the run; None where it is not known beforehand.
 
         Parameters
         ----------
         station, roles, dut, fluid : as a run file keeps them.
+        start_h : hour of the day at which the run begins, with which the room swings; None where it is not known.
         """
         return None
 

@@ -38,14 +38,32 @@ SEED = 20_601
 ROOM_K = 1.0
 """The room is expected to swing by plus and minus this over a day; no station file declares it."""
 
+COOLEST_H, COOLEST_WITHIN_H = 4.0, 2.0
+"""Hour of the day at which it is expected to be coolest, and by how much that may be off."""
+
 ROOM_WANDER_K, ROOM_WANDER_S = 0.2, 7200.0
 """Beside that its temperature is expected to wander: standard deviation, and time after which it has forgotten."""
 
 ROOM_SMOOTH_S = 600.0
 """Over less than this, air and a line in it change steadily."""
 
+THERMOMETER_S = 1800.0
+"""A thermometer beside the vessel follows the air so slowly; what the air did meanwhile is left in its density."""
+
+HUMIDITY_PERCENT, HUMIDITY_S = 5.0, 6.0 * HOUR_S
+PRESSURE_HPA, PRESSURE_S = 8.0, 48.0 * HOUR_S
+"""Wander of humidity and pressure of the air, and after which time they have forgotten."""
+
+AIR_PER_K = 1.0 / 295.0
+AIR_PER_HPA = 1.0 / 1013.25
+AIR_PER_PERCENT = 0.378 * 26.4 / 1013.25 / 100.0
+"""By what part the density of the air falls with its temperature and humidity and rises with pressure, at 22 degC."""
+
 PERIOD_S = 1.0
 """Usual spacing of a balance's readings, where the station file leaves it to the driver."""
+
+AIR = ("room_temperature", "ambient_pressure", "humidity")
+"""Roles that measure the air."""
 
 WALK_STEPS = 8
 """Steps of the zero's walk within one stretch of a blank."""
@@ -109,6 +127,8 @@ class Rig:
     uncertainty, twin, collection : tables of the reference balance, of the twin's and of the station.
     period_s, twin_period_s : spacing of their readings.
     blank : "diverter", "stopped", "twin" or "none".
+    unmeasured : what of the air no role measures, of "room_temperature", "ambient_pressure" and "humidity".
+    start_h : hour of the day at which the run begins; None where that is not known.
     """
 
     uncertainty: Mapping[str, Any]
@@ -117,9 +137,20 @@ class Rig:
     period_s: float
     twin_period_s: float
     blank: str
+    unmeasured: frozenset[str] = frozenset()
+    start_h: float | None = None
+
+    def day_begins(self, rng: np.random.Generator) -> float:
+        """Phase of the room's swing at the run's begin, in rad: by the hour of the day, else any."""
+        if self.start_h is None:
+            return float(rng.uniform(0.0, 2.0 * math.pi))
+        coolest_h = COOLEST_H + rng.uniform(-COOLEST_WITHIN_H, COOLEST_WITHIN_H)
+        return math.pi * ((self.start_h - coolest_h) / 12.0 - 0.5)
 
 
-def rig_of(station: Mapping[str, Any], roles: Mapping[str, str], blank: str) -> Rig | None:
+def rig_of(
+    station: Mapping[str, Any], roles: Mapping[str, str], blank: str, start_h: float | None = None
+) -> Rig | None:
     """Rig of a station's tables; None where they do not declare a balance's uncertainty and a collection."""
     balance = _instrument(station, roles.get("reference_mass"))
     twin = _instrument(station, roles.get("twin_mass")) or balance
@@ -127,7 +158,8 @@ def rig_of(station: Mapping[str, Any], roles: Mapping[str, str], blank: str) -> 
     if not uncertainty or not collection:
         return None
     own = twin.get("uncertainty") or uncertainty
-    return Rig(uncertainty, own, collection, _period_s(balance), _period_s(twin), blank)
+    unmeasured = frozenset(role for role in AIR if role not in roles)
+    return Rig(uncertainty, own, collection, _period_s(balance), _period_s(twin), blank, unmeasured, start_h)
 
 
 def _instrument(station: Mapping[str, Any], target: str | None) -> Mapping[str, Any]:
@@ -158,13 +190,16 @@ def _collected(
     plan: Plan, rig: Rig, fluid: Mapping[str, Any], expected_ul: float, run: int, rng: np.random.Generator
 ) -> Collection:
     """One likely run, known at the ends of its blanks and of its analysis."""
-    phase = rng.uniform(0.0, 2.0 * math.pi)
+    phase = rig.day_begins(rng)
     evaporation = _evaporation(plan, rig, run, rng, phase)
     edges = {0.0, plan.duration_s, *plan.analysis}
     edges.update(edge for one in evaporation.blanks for edge in (one.from_s, one.to_s))
     t_s = np.array(sorted(edges))
-    air = np.full(t_s.size, gravimetry.air_density_mg_per_ul(*STANDARD_AIR))
-    room = STANDARD_AIR[0] + ROOM_K * np.sin(2.0 * math.pi * t_s / (24.0 * HOUR_S) + phase) + _wander_k(t_s, rng)
+    weather = 0.0 if "ambient_pressure" in rig.unmeasured else wander(t_s, PRESSURE_HPA, PRESSURE_S, rng) * AIR_PER_HPA
+    air = gravimetry.air_density_mg_per_ul(*STANDARD_AIR) * (np.ones(t_s.size) + weather)
+    day = ROOM_K * np.sin(2.0 * math.pi * t_s / (24.0 * HOUR_S) + phase)
+    warmer = day + wander(t_s, ROOM_WANDER_K, ROOM_WANDER_S, rng)
+    room = STANDARD_AIR[0] + warmer * ("room_temperature" not in rig.unmeasured)
     from_s, to_s = plan.analysis
     empty = collection_of((t_s, np.zeros(t_s.size), air, room), evaporation, rig.uncertainty, rig.collection, fluid)
     gained = expected_ul / empty.ul_per_mg * np.clip((t_s - from_s) / (to_s - from_s), 0.0, 1.0)
@@ -172,12 +207,12 @@ def _collected(
     return collection_of((t_s, shown, air, room), evaporation, rig.uncertainty, rig.collection, fluid)
 
 
-def _wander_k(t_s: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """Wander of the room's temperature at some times: an Ornstein-Uhlenbeck process."""
-    found = [rng.normal(0.0, ROOM_WANDER_K)]
+def wander(t_s: FloatArray, sd: float, memory_s: float, rng: np.random.Generator) -> FloatArray:
+    """An Ornstein-Uhlenbeck process of a standard deviation at some times, which forgets after a time."""
+    found = [rng.normal(0.0, sd)]
     for step_s in np.diff(t_s).tolist():
-        kept = math.exp(-step_s / ROOM_WANDER_S)
-        found.append(kept * found[-1] + rng.normal(0.0, ROOM_WANDER_K * math.sqrt(1.0 - kept * kept)))
+        kept = math.exp(-step_s / memory_s)
+        found.append(kept * found[-1] + rng.normal(0.0, sd * math.sqrt(1.0 - kept * kept)))
     return np.array(found)
 
 
@@ -193,14 +228,19 @@ def _evaporation(plan: Plan, rig: Rig, run: int, rng: np.random.Generator, phase
         stated = rig.collection["evaporation_spread_mg_per_h"]
         return Evaporation((Blank(0.0, plan.duration_s, declared, stated, math.inf),))
     usual = declared + spread_mg_per_h(rig.uncertainty, rig.collection) * rng.normal()
-    coefficient = (mg_per_k(rig.uncertainty, rig.collection), _line_mg_per_k(rig))
     noise = math.hypot(uncertainty["repeatability_mg"], uncertainty["readability_mg"] / math.sqrt(12.0))
-    balance = (noise, uncertainty["readability_mg"], uncertainty["zero_walk_mg"])
+    balance = _Balance(noise, uncertainty["readability_mg"], uncertainty["zero_walk_mg"], period_s)
+    surroundings = _Surroundings(
+        mg_per_k(rig.uncertainty, rig.collection),
+        _line_mg_per_k(rig),
+        rig.collection["buoyant_volume_ul"] * gravimetry.air_density_mg_per_ul(*STANDARD_AIR),
+        rig.unmeasured,
+    )
     found = []
     for index, (from_s, to_s) in enumerate(spans):
         ends = (math.sin(2.0 * math.pi * t / (24.0 * HOUR_S) + phase) for t in (to_s, from_s))
         warming = ROOM_K * (next(ends) - next(ends)) / ((to_s - from_s) / HOUR_S)
-        per_k, pair = _drawn_blanks(round(to_s - from_s), period_s, *balance, *coefficient)[run]
+        per_k, pair = _drawn_blanks(round(to_s - from_s), balance, surroundings)[run]
         drawn = pair[index]
         weather = declared * EVAPORATION_VARIES * rng.normal()
         rate = usual + weather + drawn.rate_mg_per_h - per_k * warming
@@ -224,45 +264,95 @@ def _blank_spans(plan: Plan, rig: Rig) -> tuple[list[tuple[float, float]], Mappi
     return used, rig.uncertainty, rig.period_s
 
 
+@dataclass(frozen=True, slots=True)
+class _Balance:
+    """Noise of one reading with its rounding, the digit, the zero's walk after one hour; and the readings' spacing."""
+
+    noise_mg: float
+    readability_mg: float
+    walk_mg: float
+    period_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Surroundings:
+    """What a balance under a vessel shows of the room.
+
+    Attributes
+    ----------
+    follows_mg_per_k : standard deviation of the balance's own coefficient.
+    breathes_mg_per_k : what the line gives off.
+    air_mg : air that the vessel displaces.
+    unmeasured : what of that air no role measures.
+    """
+
+    follows_mg_per_k: float
+    breathes_mg_per_k: float
+    air_mg: float
+    unmeasured: frozenset[str]
+
+    @property
+    def air_mg_per_k(self) -> float:
+        """What the vessel gains on the balance in air that is warmer by 1 K."""
+        return self.air_mg * AIR_PER_K
+
+
 @lru_cache(maxsize=64)
 def _drawn_blanks(
-    length_s: float,
-    period_s: float,
-    noise_mg: float,
-    readability_mg: float,
-    walk_mg: float,
-    follows_mg_per_k: float,
-    breathes_mg_per_k: float,
+    length_s: float, balance: _Balance, around: _Surroundings
 ) -> tuple[tuple[float, tuple[Blank, Blank]], ...]:
-    """Of each likely run, what its balance shows for 1 K, and two blanks through the evaluation's own estimate.
-
-    Parameters
-    ----------
-    noise_mg : of one reading, rounding included.
-    walk_mg : standard deviation of the zero's walk after one hour.
-    follows_mg_per_k, breathes_mg_per_k : what the balance shows for 1 K, as a standard deviation; and the line.
-    """
-    rng = np.random.default_rng(SEED)
-    samples = max(12, math.floor(length_s / period_s))
+    """Of each likely run, what its balance shows for 1 K, and two blanks through the evaluation's own estimate."""
+    rng, weather = np.random.default_rng(SEED), np.random.default_rng((SEED, RUNS))
+    samples = max(12, math.floor(length_s / balance.period_s))
     stretches = min(STRETCHES, samples // 2)
     edges = np.linspace(0.0, length_s, stretches + 1)
     middles = (edges[1:] + edges[:-1]) / 2.0
-    steps = stretches * WALK_STEPS
-    root_h = math.sqrt(length_s / HOUR_S / steps)
-    smooth = max(1, round(ROOM_SMOOTH_S / (length_s / steps)))
-    room_k = ROOM_WANDER_K * math.sqrt(2.0 * HOUR_S / ROOM_WANDER_S) * root_h
-    rounding = 0.0 if noise_mg >= readability_mg / 2.0 else readability_mg
+    step_s = length_s / (stretches * WALK_STEPS)
+    t_s = np.asarray((np.arange(stretches * WALK_STEPS) + 0.5) * step_s, dtype=np.float64)
+    rounding = 0.0 if balance.noise_mg >= balance.readability_mg / 2.0 else balance.readability_mg
 
     def drawn(per_k: float) -> Blank:
-        sums = np.concatenate([[0.0], np.cumsum(rng.normal(0.0, room_k, steps + smooth - 1))])
-        room = np.cumsum(sums[smooth:] - sums[:-smooth]) / smooth
-        walk = np.cumsum(rng.normal(0.0, walk_mg * root_h, steps)) + per_k * room
-        white = rng.normal(0.0, noise_mg / math.sqrt(samples / stretches), stretches)
-        means = walk.reshape(stretches, WALK_STEPS).mean(axis=1) + white
+        walk = np.cumsum(rng.normal(0.0, balance.walk_mg * math.sqrt(step_s / HOUR_S), t_s.size))
+        shown = np.asarray(walk + _of_the_room(t_s, per_k, around, weather), dtype=np.float64)
+        white = rng.normal(0.0, balance.noise_mg / math.sqrt(samples / stretches), stretches)
+        means = shown.reshape(stretches, WALK_STEPS).mean(axis=1) + white
         return blank_of_means(0.0, length_s, middles, means, rounding)
 
     found = []
     for _ in range(RUNS):
-        per_k = breathes_mg_per_k + follows_mg_per_k * rng.normal()
-        found.append((per_k, (drawn(per_k), drawn(per_k))))
+        follows = around.follows_mg_per_k * rng.normal()
+        per_k = around.breathes_mg_per_k + follows
+        steady = per_k + (around.air_mg_per_k if "room_temperature" in around.unmeasured else 0.0)
+        found.append((steady, (drawn(per_k), drawn(per_k))))
     return tuple(found)
+
+
+def _of_the_room(t_s: FloatArray, per_k: float, around: _Surroundings, rng: np.random.Generator) -> FloatArray:
+    """What a balance shows at evenly spaced times (n,) because the room wanders, in mg."""
+    step_s = float(t_s[1] - t_s[0])
+    knots = np.arange(-3.0 * THERMOMETER_S - ROOM_SMOOTH_S * rng.uniform(), t_s[-1] + ROOM_SMOOTH_S, ROOM_SMOOTH_S)
+    air_k = wander(knots, ROOM_WANDER_K, ROOM_WANDER_S, rng)
+    shown = per_k * np.interp(t_s, knots, air_k)
+    grid = np.arange(knots[0], t_s[-1] + step_s, min(step_s, ROOM_SMOOTH_S))
+    unseen_k = np.interp(grid, knots, air_k)
+    if "room_temperature" not in around.unmeasured:
+        unseen_k = unseen_k - _lagged(unseen_k, float(grid[1] - grid[0]) / THERMOMETER_S)
+    shown = shown + around.air_mg_per_k * np.interp(t_s, grid, unseen_k)
+    if "humidity" in around.unmeasured:
+        shown = shown + around.air_mg * AIR_PER_PERCENT * np.interp(
+            t_s, knots, wander(knots, HUMIDITY_PERCENT, HUMIDITY_S, rng)
+        )
+    if "ambient_pressure" in around.unmeasured:
+        shown = shown - around.air_mg * AIR_PER_HPA * np.interp(
+            t_s, knots, wander(knots, PRESSURE_HPA, PRESSURE_S, rng)
+        )
+    return np.asarray(shown)
+
+
+def _lagged(values: FloatArray, steps_per_lag: float) -> FloatArray:
+    """First-order lag of evenly spaced values, from rest."""
+    kept = math.exp(-steps_per_lag)
+    found = [float(values[0])]
+    for value in values[1:].tolist():
+        found.append(kept * found[-1] + (1.0 - kept) * value)
+    return np.array(found)

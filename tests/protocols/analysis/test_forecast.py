@@ -35,7 +35,8 @@ STATION = {
     "instruments": {"balance": {"uncertainty": BALANCE, "period": "1 s"}, "twin": {"uncertainty": BALANCE}},
     "collection": COLLECTION,
 }
-ROLES = {"reference_mass": "balance.mass", "twin_mass": "twin.mass"}
+AIR = {role: f"room.{role}" for role in ("room_temperature", "ambient_pressure", "humidity")}
+ROLES = {"reference_mass": "balance.mass", "twin_mass": "twin.mass", **AIR}
 FLUID = {"density_basis": "water-table", "density_u_g_per_ml": 1.7e-4}
 DUT = {"stroke_ul": 5.0, "limits": {"mean": {"low_percent": -14.5, "high_percent": 14.5, "source": "s", "revision": 1}}}
 LIMITS = Limits(-14.5, 14.5, "model file")
@@ -91,6 +92,23 @@ def test_a_stopped_pump_lets_its_line_breathe_into_the_blank():
     short_line = {**STATION, "collection": {**COLLECTION, "dead_volume_ul": 0.0}}
     found = FlowAccuracy(**settings, blank="stopped").forecast(short_line, ROLES, DUT, FLUID)
     assert found.checks[0].expanded == pytest.approx(diverted, rel=0.2)
+
+
+def test_air_that_nobody_measures_floats_the_vessel_unseen():
+    plan = FlowAccuracy(schedule="0.1 mL/day", analysis="12 h", blank_length="1 h", blank="diverter")
+    roles = {role: channel for role, channel in ROLES.items() if role != "ambient_pressure"}
+    seen, unseen = (plan.forecast(STATION, given, DUT, FLUID).checks[0].expanded for given in (ROLES, roles))
+    assert unseen > 1.3 * seen
+
+
+def test_the_hour_at_which_a_run_begins_says_how_its_room_will_warm():
+    settings = {"stabilisation": "0 h", "analysis": "12 h", "blank_length": "1 h", "blank": "stopped"}
+    plan = FlowAccuracy(schedule="0.1 mL/day", **settings)
+
+    def expected_at(hour: float) -> float:
+        return plan.forecast(STATION, ROLES, DUT, FLUID, hour).checks[0].expanded
+
+    assert expected_at(10.0) > 1.1 * expected_at(4.0), "one blank warms and the other cools"
 
 
 def test_equal_plans_have_equal_forecasts():
