@@ -59,6 +59,7 @@ class Standing:
 
     interlock: Interlock
     guard: Guard | None = None
+    sampler: Sampler | None = None
     action: Action | None = None
     cause: str = ""
     since_s: float = math.nan
@@ -112,6 +113,7 @@ class Interlocks:
             raise ValueError(f'two interlocks are called "{interlock.name}"; give one of them another name')
         standing = self.standing[interlock.name] = Standing(interlock)
         standing.guard = self._watch.guard(interlock, lambda change: self._changed(standing, change))
+        standing.sampler = self._watch.sampler(interlock)
 
     @property
     def latched(self) -> tuple[str, ...]:
@@ -122,9 +124,9 @@ class Interlocks:
     def guarded(self) -> list[tuple[Guard, Sampler]]:
         """Guards that hold or stop, with their samplers."""
         return [
-            (standing.guard, self._watch.sampler(standing.interlock))
+            (standing.guard, standing.sampler)
             for standing in self.standing.values()
-            if standing.interlock.latches and standing.guard is not None
+            if standing.interlock.latches and standing.guard is not None and standing.sampler is not None
         ]
 
     # -- what the samplers see

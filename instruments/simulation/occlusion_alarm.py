@@ -58,10 +58,11 @@ class OcclusionAlarm:
         felt = outlet_kpa >= self.level_kpa
         felt[1:] &= (drive_ul_per_s > 0.0) & (self._is_broken.over(k0, k0 + CHUNK) == 0.0)
         silent = outlet_kpa < SILENT_SHARE * self.level_kpa
-        sounds, onsets = state.sounds, list(state.onsets_s)
-        for i in range(1, CHUNK + 1):
-            if not sounds and felt[i]:
+        sounds, onsets, heard = state.sounds, list(state.onsets_s), list[bool]()
+        for i, (is_felt, is_silent) in enumerate(zip(felt[1:].tolist(), silent[1:].tolist(), strict=True), 1):
+            if is_felt and not sounds:
                 onsets.append(time_of(k0 + i))
-            sounds = (sounds or bool(felt[i])) and not silent[i]
-            sounding[i] = sounds
+            sounds = (sounds or is_felt) and not is_silent
+            heard.append(sounds)
+        sounding[1:] = heard
         return sounding, AlarmState(sounds, tuple(onsets))

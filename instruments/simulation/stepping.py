@@ -2,23 +2,58 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
+import sys
+from collections.abc import Callable
+from functools import cache
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from instruments.simulation.grid import DT_S
 from instruments.simulation.signal import FloatArray
 
+_FILTER = "scipy.signal._sigtools"
+"""Where SciPy keeps the loop of `scipy.signal.lfilter`."""
+
 
 def recurrence(kept: float, drive: FloatArray, start: float) -> FloatArray:
     """y[0] = start, y[k+1] = kept · y[k] + drive[k]; shape (n + 1,)."""
-    from scipy.signal import lfilter  # here, because it takes most of a second to import
-
     values = np.empty(len(drive) + 1)
     values[0] = start
     if len(drive):
-        values[1:] = lfilter([1.0], [1.0, -kept], drive, zi=[kept * start])[0]
+        values[1:] = _linear_filter()(_ONE, np.array([1.0, -kept]), drive, -1, np.array([kept * start]))[0]
     return values
+
+
+_ONE = np.ones(1)
+
+
+@cache
+def _linear_filter() -> Callable[..., Any]:
+    """The loop of `scipy.signal.lfilter`: coefficients b and a, input, axis, initial state; gives output and state.
+
+    It is taken from SciPy without the package around it, which imports for more than a second what nobody here uses:
+    as long as everything else that a run's process does before it begins.  Where SciPy has it no longer, the package
+    it is.
+    """
+    found = sys.modules.get(_FILTER)
+    if found is None:
+        package = importlib.util.find_spec("scipy")
+        places = [] if package is None else [str(Path(at, "signal")) for at in package.submodule_search_locations or ()]
+        spec = PathFinder.find_spec(_FILTER, places)
+        if spec is not None and spec.loader is not None:
+            found = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(found)
+    loop: Callable[..., Any] | None = getattr(found, "_linear_filter", None)
+    if loop is not None:
+        return loop
+    from scipy.signal import lfilter
+
+    return lambda b, a, x, axis, zi: lfilter(b, a, x, axis, zi)
 
 
 def lag(follows: FloatArray, start: float, tau_s: float) -> FloatArray:

@@ -10,6 +10,7 @@ nothing; an open vent takes what the syringe gives, and what the reservoir press
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -150,17 +151,6 @@ class AtReservoir:
     punctures: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
-class _Interval:
-    """The port in one interval."""
-
-    reached: bool
-    share: float
-    vented: bool
-    capacity_ul: float
-    dead_ul: float
-
-
 class RefillPort:
     """A needle in the refill port."""
 
@@ -196,19 +186,10 @@ class RefillPort:
         plunger = np.zeros(CHUNK) if plunger_ul is None else plunger_ul
         shares = np.where(at.reached, self._settings.pocket_share.over(k0, k0 + CHUNK), 1.0)
         capacity = self._capacity_ul + self._settings.capacity_shift_ul.over(k0, k0 + CHUNK)
-        dead = self._dead(at.punctures)
-        through, left, held = np.zeros(CHUNK), np.zeros(CHUNK), np.full(CHUNK + 1, state.held_ul)
-        volume, drawn = at.volume_ul, np.diff(at.pump_ul)
-        for i in range(CHUNK):
-            volume -= float(drawn[i])
-            now = _Interval(bool(at.reached[i]), float(shares[i]), bool(vented[i]), float(capacity[i]), float(dead[i]))
-            if now.vented:
-                left[i], held[i + 1] = plunger[i] + held[i], 0.0
-                through[i] = -self._pressed_back(now, volume, at.pressure_kpa)
-            else:
-                left[i] = through[i] = self._through_needle(float(plunger[i]), float(held[i]), volume, now)
-                held[i + 1] = held[i] + plunger[i] - through[i]
-            volume += through[i] - now.share * max(through[i], 0.0)
+        intervals = (np.diff(at.pump_ul), plunger, at.reached, shares, vented, capacity, self._dead(at.punctures))
+        through, left, held = self._followed(
+            state.held_ul, at, zip(*(each.tolist() for each in intervals), strict=True)
+        )
         aside = shares * np.maximum(through, 0.0)
         sums = ((through - aside, state.refilled_ul), (aside, state.pocket_ul), (left - through, state.vented_ul))
         refilled, pocket, waste = (running_sum(steps, start) for steps, start in sums)
@@ -216,22 +197,42 @@ class RefillPort:
         end = RefillState(*(float(column[-1]) for column in (refilled, pocket, waste, held, flow)))
         return RefillChunk(refilled, pocket, waste, held, flow), left, end
 
-    def _through_needle(self, plunger: float, held: float, volume: float, now: _Interval) -> float:
-        """Volume that goes in (or, when negative, comes out) in one interval."""
-        wanted = held + plunger
-        if wanted >= 0.0:
-            room = max(now.capacity_ul - volume, 0.0)
-            return wanted if now.share >= 1.0 else min(wanted, room / (1.0 - now.share))
-        if plunger >= 0.0 or not now.reached:
-            return 0.0  # the vacuum fills first
-        return -min(-wanted, -plunger, max(volume - now.dead_ul, 0.0))
+    def _followed(
+        self, held_ul: float, at: AtReservoir, intervals: Iterable[tuple[float, float, bool, float, bool, float, float]]
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Volume through the needle and out of the syringe in each interval (n,), and what is held (n + 1,).
 
-    def _pressed_back(self, now: _Interval, volume: float, pressure_kpa: float) -> float:
+        An interval is what the pump takes and the plunger sweeps, whether the needle ends in the reservoir, the share
+        that goes beside it, whether the vent is open, and the volumes at which the reservoir is full and empty.
+        """
+        through, left, held, volume = list[float](), list[float](), [held_ul], at.volume_ul
+        for taken, plunger, reached, share, vented, capacity, dead in intervals:
+            volume -= taken
+            if vented:
+                passed = -(self._pressed_back(volume, dead, at.pressure_kpa) if reached else 0.0)
+                left.append(plunger + held_ul)
+                held_ul = 0.0
+            else:
+                wanted = held_ul + plunger
+                if wanted >= 0.0:
+                    passed = wanted if share >= 1.0 else min(wanted, max(capacity - volume, 0.0) / (1.0 - share))
+                elif plunger >= 0.0 or not reached:
+                    passed = 0.0  # the vacuum fills first
+                else:
+                    passed = -min(-wanted, -plunger, max(volume - dead, 0.0))
+                left.append(passed)
+                held_ul = held_ul + plunger - passed
+            through.append(passed)
+            held.append(held_ul)
+            volume += passed - share * max(passed, 0.0)
+        return np.array(through), np.array(left), np.array(held)
+
+    def _pressed_back(self, volume: float, dead_ul: float, pressure_kpa: float) -> float:
         """Volume that the reservoir presses out through the needle into the open vent in one interval."""
-        if not now.reached or pressure_kpa <= 0.0:
+        if pressure_kpa <= 0.0:
             return 0.0
         flow = pressure_kpa * min(volume / self._stop_ul, 1.0) / self._resistance
-        return min(flow * DT_S, max(volume - now.dead_ul, 0.0))
+        return min(flow * DT_S, max(volume - dead_ul, 0.0))
 
     def _dead(self, punctures: FloatArray) -> FloatArray:
         """Volume that this needle cannot draw, in each interval."""

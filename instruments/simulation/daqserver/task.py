@@ -332,10 +332,13 @@ class Task:
 
     def _digital(self, channel: Channel, wanted: Samples) -> FloatArray:
         """Samples of a digital channel as whole numbers, lowest line in bit 0."""
+        if not wanted.dt:
+            number = sum(self.level(line, wanted.t0) << bit for bit, line in enumerate(channel.lines))
+            return np.full(wanted.n, float(number))
         values = np.zeros(wanted.n)
         for bit, line in enumerate(channel.lines):
             signal = self.hardware.signals.get(line.lower())
-            if wanted.dt and signal is not None and line.lower() not in self.hardware.outputs:
+            if signal is not None and line.lower() not in self.hardware.outputs:
                 levels = self.hardware.high(line, signal.samples(wanted.t0, wanted.dt, wanted.first, wanted.n))
             else:
                 levels = np.full(wanted.n, self.level(line, wanted.t0))

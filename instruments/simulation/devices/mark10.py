@@ -13,7 +13,10 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
+
+import numpy as np
 
 from instruments.simulation.signal import FloatArray, Signal
 from instruments.simulation.wire import ByteDevice, LineAssembler, SerialLine
@@ -208,7 +211,8 @@ class ForceGauge(ByteDevice):
         if not self.frozen:
             last = self._index(now)
             first = max(0, last + 1 - 2**averaged)
-            self._held_n = float(self._conversions(first, last + 1 - first).mean())
+            taken = self._conversions(first, last + 1 - first)
+            self._held_n = float(np.add.reduce(taken)) / taken.size  # what mean() gives, which takes its time over two
         return self._held_n
 
     def _current(self, now: float) -> str:
@@ -230,7 +234,7 @@ class ForceGauge(ByteDevice):
         """A force in whole digits of the unit, with its sign as the settings have it."""
         setup = self._setup
         unit, per_n = _PER_N[setup.unit]
-        places = max(0, math.ceil(-math.log10(self.resolution_n * per_n) - 1e-9))
+        places = _places(self.resolution_n * per_n)
         value = -net_n if setup.inverted else abs(net_n) if setup.without_sign else net_n
         text = f"{round(value * per_n, places) + 0.0:.{places}f}"
         return f"{text} {unit}" if setup.with_unit else text
@@ -270,6 +274,12 @@ class ForceGauge(ByteDevice):
         """Send one reading unasked."""
         self._next_output += 1
         self.emit(self._displayed(t).encode() + b"\r\n", t + self.latency_s)
+
+
+@cache
+def _places(digit: float) -> int:
+    """Decimal places that show one digit."""
+    return max(0, math.ceil(-math.log10(digit) - 1e-9))
 
 
 DEVICE = ForceGauge
