@@ -1,4 +1,4 @@
-"""Where curves are drawn: ground, grid, shaded stretches and watermark below them, limits and cursor above them."""
+"""Where curves are drawn: ground, grid and shaded stretches below them, limits, cursor and watermark above."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ DASHES = {
 WHEEL = 1.0015
 """Zoom of one unit of a wheel; a notch is 120 of them."""
 
-PIXELS_BY_KEY = 1
 SHORTEST_LABEL = 22.0
 
 
@@ -121,6 +120,7 @@ class Canvas(pyqtgraph.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no ty
         self.setFrameStyle(0)
         self.plotItem.setContentsMargins(0, 4, 6, 0)
         self.scene().sigMouseMoved.connect(self._mouse)
+        self.hands.sigResized.connect(self.refresh)
         self.setMinimumSize(160, 110)
         self.restyle()
         look().changed.connect(self.restyle)
@@ -139,6 +139,7 @@ class Canvas(pyqtgraph.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no ty
         """Show these stretches of both axes."""
         if [list(x), list(y)] != self.hands.viewRange():
             self.hands.setRange(xRange=x, yRange=y, padding=0.0)
+            self.refresh()
 
     @property
     def columns(self) -> int:
@@ -171,7 +172,7 @@ class Canvas(pyqtgraph.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no ty
     # -- what is below and above the curves; a scene's coordinates are pixels here
 
     def drawBackground(self, painter: QPainter, rect: QRectF) -> None:  # noqa: N802  # Qt's name
-        """Ground, grid, stretches, watermark."""
+        """Ground, grid, stretches."""
         super().drawBackground(painter, rect)
         area = self.hands.sceneBoundingRect()
         painter.save()
@@ -189,16 +190,16 @@ class Canvas(pyqtgraph.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no ty
                 painter.drawLine(QPointF(area.left(), y), QPointF(area.right(), y))
         for span in self.spans:
             self._draw_span(painter, span, area, x0, x1)
-        if self.watermark:
-            self._draw_watermark(painter, area)
         painter.restore()
 
     def drawForeground(self, painter: QPainter, rect: QRectF) -> None:  # noqa: N802  # Qt's name
-        """Limits, cursor, focus."""
+        """Watermark, limits, cursor, focus."""
         area = self.hands.sceneBoundingRect()
         (x0, x1), (y0, y1) = self.hands.viewRange()
         painter.save()
         painter.setClipRect(area.adjusted(-1, -1, 1, 1))
+        if self.watermark:
+            self._draw_watermark(painter, area)
         painter.setFont(_font())
         self._draw_limits(painter, area, y0, y1)
         if self.cursor is not None and x0 <= self.cursor <= x1:

@@ -139,6 +139,7 @@ class Head(QWidget):
         self.value.setProperty("big", "true")
         self.value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.unit = muted(unit_text(unit))
+        self.unit.setContentsMargins(0, 0, 0, 4)
         row.addWidget(self.title)
         row.addWidget(self.legend, 1)
         row.addWidget(self.value)

@@ -140,6 +140,7 @@ class TimePlot(QFrame):
         self.remove(key)
         item = pyqtgraph.PlotCurveItem(pen=qt_pen(self._pen(pen)), antialias=False, connect="finite")
         item.setSegmentedLineMode("off")
+        item.setZValue(1.0 if not isinstance(pen, int) else -len(self._curves))
         self.canvas.addItem(item, ignoreBounds=True)
         self._curves[key] = _Curve(key, label, pen, points, step, item)
         self._show_legend()
@@ -383,9 +384,15 @@ class TimePlot(QFrame):
         self.read_out.setVisible(t is not None)
         if t is not None:
             values = "   ".join(f"{label} {value}" for label, value in self.read(t))
-            text = f"{moment(t - self.time.origin_s, self.time.span_s)}   {values or NOTHING}"
+            marks = [span.label for span in self.canvas.spans if span.label and span.t0 <= t <= span.t1]
+            when = moment(t - self.time.origin_s, self.time.span_s)
+            text = "   ".join((when, values or NOTHING, *marks))
             if text != self.read_out.text():
                 self.read_out.setText(text)
+                most = max(self.read_out.minimumHeight(), self.read_out.heightForWidth(self.read_out.width()))
+                self.read_out.setMinimumHeight(most)  # lest the plot jump with the cursor
+        elif self.read_out.minimumHeight():
+            self.read_out.setMinimumHeight(0)
 
     def _pen(self, name: PenName) -> Pen:
         scheme = look().scheme

@@ -36,7 +36,7 @@ class TimeTools(QWidget):
         self.live.setToolTip("Follow the newest samples again (End)")
         self.all = tool("zoom-out", "Show all (Home, double click)", self._show_all)
         self.values = tool("zoom-y", "Fit the values (Y)", self._fit_y)
-        self.box = tool("add", "Zoom by drawing a box (B; or with the right mouse button)", checkable=True)
+        self.box = tool("zoom-box", "Zoom by drawing a box (B; or with the right mouse button)", checkable=True)
         self.box.toggled.connect(self._draw_boxes)
         self.hold = tool("hold", "Hold what is shown; samples go on being taken (Space)", checkable=True)
         self.hold.clicked.connect(lambda checked: self._time.hold(checked))

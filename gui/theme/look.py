@@ -34,6 +34,7 @@ ICONS = {
     "compare": "mdi6.compare-horizontal",
     "zoom-out": "mdi6.arrow-expand-horizontal",
     "zoom-y": "mdi6.arrow-expand-vertical",
+    "zoom-box": "mdi6.selection-drag",
     "picture": "mdi6.camera-outline",
     "hold": "mdi6.pause-box-outline",
     "cursor": "mdi6.crosshairs",
