@@ -14,7 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 import numpy.typing as npt
-from isal import isal_zlib
+from isal import igzip_lib, isal_zlib
 
 from data.hdf5 import CHUNK_ROWS
 from data.run import Run, RunError
@@ -208,9 +208,10 @@ def _chunk(dataset: h5py.Dataset, begin: int) -> npt.NDArray[Any]:
     try:
         shuffled = np.frombuffer(isal_zlib.decompress(data, bufsize=CHUNK_ROWS * size), np.uint8)
         planes = shuffled.reshape(size, CHUNK_ROWS)
-    except (isal_zlib.error, ValueError) as error:
+    except (igzip_lib.IsalError, ValueError) as error:  # type: ignore[misc]  # its stubs call it a value
         raise OSError(f"{dataset.name}: the chunk of row {begin} is damaged") from error
     out = np.empty((CHUNK_ROWS, size), np.uint8)
     for at in range(size):
         out[:, at] = planes[at]
-    return out.view(dataset.dtype).ravel()
+    values: npt.NDArray[Any] = out.view(dataset.dtype).ravel()
+    return values

@@ -85,7 +85,7 @@ _TOLD: dict[str, Callable[[Said], tuple[str, Tone]]] = {
     "gap": _plain(lambda said: f"Gap in {said.get('stream', said.get('instrument', 'a stream'))}", Tone.WARN),
     "outage": _plain(lambda said: f"{said.get('instrument', 'An instrument')} did not answer", Tone.WARN),
     "identity": _plain(
-        lambda said: " ".join(str(said.get(key) or "") for key in ("instrument", "manufacturer", "model", "serial")),
+        lambda said: " ".join(str(said.get(key) or "") for key in ("instrument", "maker", "model", "serial")),
         Tone.MUTED,
     ),
     "valve": _plain(lambda said: f"Valve {said['valve']} {'energised' if said['asked'] else 'released'}", Tone.MUTED),

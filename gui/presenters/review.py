@@ -1,0 +1,123 @@
+"""The review page: the list of runs, the run that is open, runs that are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from gui.presenters.context import Context
+from gui.presenters.review_compare import MOST
+from gui.presenters.review_list import RunList
+from gui.presenters.review_open import MakeReader, OpenRun, State
+from gui.presenters.review_read import RUN, SNAPSHOT, RunRow
+from gui.presenters.tone import Tone
+
+
+class Shows(StrEnum):
+    """What of the page is in front."""
+
+    LIST = "list"
+    RUN = "run"
+    COMPARISON = "comparison"
+
+
+class PageView(Protocol):
+    """What the presenter asks of its view."""
+
+    def show_page(self) -> None:
+        """Show what `ReviewPages.shows` says."""
+
+
+class ReviewPages:
+    """The review page as a whole.
+
+    Attributes
+    ----------
+    list : the runs of a folder.
+    run : the run that is open; None without one.
+    compared : runs that are compared, the first of them is what the others are held against.
+    """
+
+    def __init__(self, context: Context, make_reader: MakeReader | None = None) -> None:
+        self.context = context
+        self.list = RunList(context)
+        self.run: OpenRun | None = None
+        self.compared: list[OpenRun] = []
+        self.shows = Shows.LIST
+        self._make_reader = make_reader
+        self._view: PageView | None = None
+        context.on_open(self.open)
+
+    def attach(self, view: PageView) -> None:
+        """Have a view."""
+        self._view = view
+        view.show_page()
+
+    def open(self, path: Path) -> None:
+        """Review a run file: read it, verify it, judge it again."""
+        if self.run is not None:
+            self.run.close()
+        self.run = OpenRun(self.context, path, self._make_reader)
+        self.run.when_read(self._was_read)
+        self._show(Shows.RUN)
+
+    def open_row(self, row: RunRow) -> None:
+        """Review a run of the list; one without a run file says what can be done."""
+        if row.path.suffix == ".h5":
+            self.context.open(row.path)
+        else:
+            self.context.notify(f"{row.path.name} is {row.sentence}", Tone.WARN)
+
+    def compare(self, rows: Sequence[RunRow]) -> None:
+        """Compare runs of the list, in their order there."""
+        paths = [row.path for row in rows if row.kind in (RUN, SNAPSHOT)]
+        if not 2 <= len(paths) <= MOST:
+            self.context.notify(f"Choose 2 to {MOST} run files to compare; {len(paths)} are chosen.", Tone.WARN)
+            return
+        self._leave_comparison()
+        self.compared = [OpenRun(self.context, path, self._make_reader) for path in paths]
+        for run in self.compared:
+            run.when_read(lambda _: self._tell())
+        self._show(Shows.COMPARISON)
+
+    def back(self) -> None:
+        """To the list."""
+        self._leave_comparison()
+        self._show(Shows.LIST)
+
+    def go(self, shows: Shows) -> None:
+        """To what is still open."""
+        if shows is Shows.RUN and self.run is None:
+            return
+        self._show(shows)
+
+    def close(self) -> None:
+        """Let go of every file."""
+        if self.run is not None:
+            self.run.close()
+        self._leave_comparison()
+
+    def page_shown(self) -> None:
+        """The page has come to the front."""
+        self.list.show()
+
+    # -- small parts
+
+    def _was_read(self, run: OpenRun) -> None:
+        if run.state is State.DONE:
+            run.prove()
+
+    def _leave_comparison(self) -> None:
+        for run in self.compared:
+            run.close()
+        self.compared = []
+
+    def _show(self, shows: Shows) -> None:
+        self.shows = shows
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._view is not None:
+            self._view.show_page()

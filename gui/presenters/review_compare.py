@@ -1,0 +1,173 @@
+"""Two or more runs side by side: checks with their differences, curves laid over each other, what else differs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from data.checks import Check, Curve
+from gui.plots.pyramid import Drawn
+from gui.presenters.file_points import FilePoints
+from gui.presenters.numbers import NARROW_NBSP, NOTHING, Numbers, digits_of, with_unit
+from gui.presenters.review_checks import uncertainty_text, value_text, verdict_word
+from gui.presenters.review_facts import parameters, what_it_was
+from gui.presenters.review_read import Review
+from gui.presenters.tone import Tone
+
+AGREE = 1.0
+"""Results agree where the En number is not above this (ISO 13528, ISO/IEC 17043)."""
+
+MOST = 6
+"""Runs that can be compared at once: as many as there are pens that can be told apart."""
+
+NEVER_EQUAL = ("Run id", "Content digest", "Began", "Took", "Judged by code")
+"""Facts that tell runs apart and explain nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """The check of one run."""
+
+    text: str
+    verdict: str
+    tone: Tone
+
+
+@dataclass(frozen=True, slots=True)
+class CompareRow:
+    """One check of every run.
+
+    Attributes
+    ----------
+    difference, agreement : of each further run from the first one.
+    """
+
+    title: str
+    cells: tuple[Cell, ...]
+    difference: tuple[str, ...]
+    agreement: tuple[str, ...]
+    tone: Tone
+
+
+@dataclass(frozen=True, slots=True)
+class FactRow:
+    """A fact of every run."""
+
+    what: str
+    values: tuple[str, ...]
+    differs: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """One result of several runs: a title, and for each run its name and the curve with this one column."""
+
+    title: str
+    curves: tuple[tuple[str, Curve], ...]
+
+
+def shifted(points: FilePoints, zero_s: float) -> Callable[[float, float, int], Drawn]:
+    """What is to be drawn of a channel where another moment is zero."""
+
+    def view(t0: float, t1: float, columns: int) -> Drawn:
+        drawn = points.view(t0 + zero_s, t1 + zero_s, columns)
+        return Drawn(drawn.x - zero_s, drawn.y, drawn.exact)
+
+    return view
+
+
+def en_number(first: Check, other: Check) -> float | None:
+    """|difference| / sqrt(U1² + U2²) of two values with their expanded uncertainties; None where one has none.
+
+    Notes
+    -----
+    The En score of ISO/IEC 17043, B.4; it takes the two for independent, which runs of one rig are not wholly, so
+    what they share makes it too small.
+    """
+    if first.value is None or other.value is None or not first.expanded_uncertainty or not other.expanded_uncertainty:
+        return None
+    if first.unit != other.unit:
+        return None
+    en = abs(other.value - first.value) / math.hypot(first.expanded_uncertainty, other.expanded_uncertainty)
+    return en if math.isfinite(en) else None
+
+
+def compared(reviews: Sequence[Review], numbers: Numbers) -> list[CompareRow]:
+    """Every check that one of the runs has, in the order of the first run that has it."""
+    by_run = [{check.name: check for check in _checks(review)} for review in reviews]
+    names = dict.fromkeys(name for checks in by_run for name in checks)
+    return [_row([checks.get(name) for checks in by_run], numbers) for name in names]
+
+
+def differences(reviews: Sequence[Review], numbers: Numbers) -> list[FactRow]:
+    """Facts and parameters of every run, those that differ first."""
+    tables = [{**dict(what_it_was(review)), **dict(parameters(review, numbers))} for review in reviews]
+    names = [name for name in dict.fromkeys(name for table in tables for name in table) if name not in NEVER_EQUAL]
+    rows = []
+    for name in names:
+        values = tuple(table.get(name, NOTHING) for table in tables)
+        rows.append(FactRow(name, values, len(set(values)) > 1))
+    return sorted(rows, key=lambda row: not row.differs)
+
+
+def overlaid(reviews: Sequence[Review], names: Sequence[str]) -> list[Overlay]:
+    """Result curves that more than one run has, in the same units; one for each column."""
+    found: dict[tuple[str, str], list[tuple[str, Curve]]] = {}
+    titles: dict[tuple[str, str], str] = {}
+    for review, name in zip(reviews, names, strict=True):
+        for curve in () if review.evaluation is None else review.evaluation.curves:
+            for y in curve.y:
+                key = (curve.name, y.name)
+                found.setdefault(key, []).append((name, replace(curve, y=(y,))))
+                several = f"{curve.title}, {y.name.replace('_', ' ')}"
+                titles.setdefault(key, several if len(curve.y) > 1 else curve.title)
+    return [
+        Overlay(titles[key], tuple(curves))
+        for key, curves in found.items()
+        if len(curves) > 1 and len({(curve.x.unit, curve.y[0].unit) for _, curve in curves}) == 1
+    ]
+
+
+# -- small parts
+
+
+def _checks(review: Review) -> tuple[Check, ...]:
+    return () if review.evaluation is None else review.evaluation.checks
+
+
+def _row(checks: Sequence[Check | None], numbers: Numbers) -> CompareRow:
+    there = [check for check in checks if check is not None]
+    first, *others = checks
+    told = [_difference(first, other, numbers) for other in others]
+    tones = {tone for _, _, tone in told}
+    return CompareRow(
+        there[0].title,
+        tuple(_cell(check, numbers) for check in checks),
+        tuple(text for text, _, _ in told),
+        tuple(text for _, text, _ in told),
+        Tone.WARN if Tone.WARN in tones else Tone.PLAIN,
+    )
+
+
+def _cell(check: Check | None, numbers: Numbers) -> Cell:
+    if check is None:
+        return Cell(NOTHING, "not there", Tone.MUTED)
+    word, tone = verdict_word(check)
+    return Cell(" ".join(filter(None, (value_text(check, numbers), uncertainty_text(check, numbers)))), word, tone)
+
+
+def _difference(first: Check | None, other: Check | None, numbers: Numbers) -> tuple[str, str, Tone]:
+    """Difference, what the En number says, and how much to mind it."""
+    if first is None or other is None or first.value is None or other.value is None or first.unit != other.unit:
+        return NOTHING, "", Tone.MUTED
+    by = other.value - first.value
+    spread = math.hypot(first.expanded_uncertainty or 0.0, other.expanded_uncertainty or 0.0)
+    digits = digits_of(spread) if spread else digits_of(abs(by) / 10.0)
+    sign = "+" if by > 0.0 else ""
+    text = with_unit(f"{sign}{numbers.number(by, digits)}", first.unit)
+    en = en_number(first, other)
+    if en is None:
+        return text, "", Tone.PLAIN
+    word = "agree" if en <= AGREE else "differ"
+    return text, f"En{NARROW_NBSP}{numbers.number(en, 2)}, {word}", Tone.PLAIN if en <= AGREE else Tone.WARN
