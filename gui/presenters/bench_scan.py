@@ -1,0 +1,268 @@
+"""What every station is at, as the state folder and the runners tell it; looked at aside, since runners may be silent.
+
+A `Scanner` is used by one thread at a time.  It keeps what cannot change any more: ended runs, plans, and station files
+that are as they were.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench.latch import Latch, LatchError, latches_of
+from bench.rpc.client import Client, ClientError
+from bench.rpc.messages import Status
+from bench.run_queue import Entry, RunState, entries, station_holder
+from bench.station import SHIPPED, Station, load_station
+from data.frames import JournalError
+from data.journal_reader import JournalReader
+from gui.presenters.station_files import name_in, own_files
+
+ANSWER_S = 0.7
+"""How long a look waits for one runner."""
+
+MOST_ASKED = 8
+"""Runners that are asked at once."""
+
+MOST_ENDED = 50
+"""The latest runs that have ended and are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunNow:
+    """A run that has begun and has not ended.
+
+    Attributes
+    ----------
+    status : the last that its runner told; None before it told any.
+    silent_s : for how long it has not answered.
+    steps : of its plan; empty before it is recorded.
+    """
+
+    entry: Entry
+    state: RunState
+    status: Status | None = None
+    silent_s: float = 0.0
+    steps: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A run that is over.
+
+    Attributes
+    ----------
+    at : when it ended.
+    file : its run file, if there is one.
+    """
+
+    entry: Entry
+    state: RunState
+    at: datetime
+    file: Path | None
+
+    @property
+    def has_died(self) -> bool:
+        """Whether its runner is gone without a word, and what it left has not been closed since."""
+        return self.state.ending is not None and self.state.ending.state == "died" and self.file is None
+
+
+@dataclass(frozen=True, slots=True)
+class StationNow:
+    """One station.
+
+    Attributes
+    ----------
+    name : as its file calls it.
+    file : as a request names it; empty where no file of it is at hand.
+    station : what the file says; None where it cannot be read, then ``wrong`` says why.
+    holder : number of the run that holds it, 0 for one in the foreground, None when nobody does.
+    run : the run that goes on.
+    died : its last run, if that has died and nobody has closed its record.
+    """
+
+    name: str
+    file: str = ""
+    station: Station | None = None
+    wrong: str = ""
+    latches: tuple[Latch, ...] = ()
+    holder: int | None = None
+    run: RunNow | None = None
+    waiting: tuple[Entry, ...] = ()
+    died: Ended | None = None
+
+    @property
+    def title(self) -> str:
+        """What its file calls it besides."""
+        return "" if self.station is None else self.station.title
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """All stations and the runs that have ended, at a moment."""
+
+    stations: tuple[StationNow, ...]
+    ended: tuple[Ended, ...]
+    now: datetime
+
+
+class Scanner:
+    """Looks at everything, again and again."""
+
+    def __init__(self, folder: Path, state_folder: Path) -> None:
+        self._folder = folder
+        self._state_folder = state_folder
+        self._ended: dict[int, Ended] = {}
+        self._steps: dict[int, tuple[Mapping[str, Any], ...]] = {}
+        self._told: dict[int, tuple[float, Status | None]] = {}  # number -> when, what
+        self._files: dict[Path, tuple[int, StationNow]] = {}
+
+    def scan(self) -> Scan:
+        """Everything as it is now."""
+        there = entries(self._state_folder)
+        states = {entry.number: entry.state() for entry in there if entry.number not in self._ended}
+        died = self._sort_out(there, states)
+        going = [entry for entry in there if entry.number in states and entry.number not in died]
+        runs = self._ask([entry for entry in going if states[entry.number].state != "waiting"], states)
+        known = self._stations(there)
+        found = []
+        for name, now in known.items():
+            waits = tuple(one for one in going if one.station == name and states[one.number].state == "waiting")
+            run = next((one for one in runs if one.entry.station == name), None)
+            last = max((one for one in there if one.station == name and one not in waits), default=None, key=_number)
+            lost = died.get(last.number) if last is not None else None
+            found.append(self._with(now, run, waits, lost))
+        ended = sorted([*self._ended.values(), *died.values()], key=lambda one: one.entry.number, reverse=True)
+        return Scan(tuple(found), tuple(ended[:MOST_ENDED]), datetime.now(UTC))
+
+    def _sort_out(self, there: list[Entry], states: dict[int, RunState]) -> dict[int, Ended]:
+        """Keep what is over for good; returns what has died, which may yet be recovered."""
+        died = {}
+        for entry in there:
+            state = states.get(entry.number)
+            if state is None or state.ending is None:
+                continue
+            ended = Ended(entry, state, _ended_at(entry, state), _run_file(state))
+            if state.ending.state == "died":
+                died[entry.number] = ended
+            else:
+                self._ended[entry.number] = ended
+                del states[entry.number]
+            self._steps.pop(entry.number, None)
+            self._told.pop(entry.number, None)
+        return died
+
+    # -- runners
+
+    def _ask(self, going: list[Entry], states: Mapping[int, RunState]) -> list[RunNow]:
+        """Ask the runners of the runs that go on, side by side."""
+        if not going:
+            return []
+        with ThreadPoolExecutor(min(len(going), MOST_ASKED)) as pool:
+            return list(pool.map(lambda entry: self._run(entry, states[entry.number]), going))
+
+    def _run(self, entry: Entry, state: RunState) -> RunNow:
+        now = time.monotonic()
+        when, before = self._told.get(entry.number, (now, None))
+        status = None if state.doors is None else _status(entry, state)
+        if status is not None or state.doors is None:
+            self._told[entry.number] = (now, status)
+            return RunNow(entry, state, status, 0.0, self._plan(entry, state))
+        self._told[entry.number] = (when, before)
+        return RunNow(entry, state, before, time.monotonic() - when, self._plan(entry, state))
+
+    def _plan(self, entry: Entry, state: RunState) -> tuple[Mapping[str, Any], ...]:
+        """The steps of a run, from its journal's header."""
+        if entry.number not in self._steps and state.journal:
+            try:
+                with JournalReader(Path(state.journal)) as reader:
+                    self._steps[entry.number] = tuple(reader.header.get("steps") or ())
+            except (JournalError, OSError):
+                return ()
+        return self._steps.get(entry.number, ())
+
+    # -- stations
+
+    def _stations(self, there: Iterable[Entry]) -> dict[str, StationNow]:
+        """Every station by its name: one's own files first, then those of runs."""
+        found: dict[str, StationNow] = {}
+        for path in own_files(self._folder):
+            now = self._read(path, str(path))
+            found.setdefault(now.name, now)
+        for entry in sorted(there, key=_number, reverse=True):
+            if entry.station not in found:
+                asked = str(entry.request_fields.get("station", ""))
+                path = SHIPPED / f"{asked}.toml" if not asked.endswith(".toml") else Path(entry.cwd) / asked
+                now = self._read(path, asked if path.parent == SHIPPED else str(path))
+                found[entry.station] = now if now.name == entry.station else StationNow(entry.station)
+        return found
+
+    def _read(self, path: Path, file: str) -> StationNow:
+        """A station file; read again only when it has changed."""
+        try:
+            changed = path.stat().st_mtime_ns
+        except OSError:
+            return StationNow("")
+        kept = self._files.get(path)
+        if kept is None or kept[0] != changed:
+            kept = self._files[path] = (changed, _described(path, file))
+        return kept[1]
+
+    def _with(self, now: StationNow, run: RunNow | None, waits: tuple[Entry, ...], died: Ended | None) -> StationNow:
+        latches: tuple[Latch, ...] = ()
+        if now.station is not None:
+            try:
+                kept = latches_of(now.station)
+                latches = () if kept is None else tuple(kept.standing())
+            except LatchError as error:
+                latches = (Latch("unknown", str(error), ""),)
+        holder = station_holder(self._state_folder, now.name)
+        return StationNow(now.name, now.file, now.station, now.wrong, latches, holder, run, waits, died)
+
+
+def _number(entry: Entry) -> int:
+    return entry.number
+
+
+def _described(path: Path, file: str) -> StationNow:
+    try:
+        station = load_station(str(path))
+    except (ValueError, OSError) as error:
+        name = name_in(path.read_text("utf-8", errors="replace")) if path.exists() else ""
+        return StationNow(name or path.stem, file, wrong=str(error).splitlines()[0])
+    return StationNow(station.name, file, station)
+
+
+def _status(entry: Entry, state: RunState) -> Status | None:
+    assert state.doors is not None
+    try:
+        with Client(state.doors, entry, answer_s=ANSWER_S) as client:
+            return client.status()
+    except (ClientError, OSError):
+        return None
+
+
+def _run_file(state: RunState) -> Path | None:
+    """The run file, also one that was made of the journal afterwards."""
+    ending = state.ending
+    said = (ending.run_file if ending is not None else "") or state.run_file
+    if not said and state.journal:
+        said = str(Path(state.journal).with_suffix(".h5"))
+    return Path(said) if said and Path(said).exists() else None
+
+
+def _ended_at(entry: Entry, state: RunState) -> datetime:
+    """When its state was last written, or its record."""
+    died = state.ending is not None and state.ending.state == "died"
+    places = [Path(state.journal)] if died and state.journal else []
+    for path in (*places, entry.folder / "state.json", entry.folder / "claimed", entry.folder):
+        try:
+            return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        except OSError:
+            continue
+    return datetime.fromisoformat(entry.asked).astimezone(UTC)

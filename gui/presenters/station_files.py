@@ -1,0 +1,90 @@
+"""The station files that are at hand: those of the lab, and those that are shipped as examples."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.station import SHIPPED
+
+FOLDER = "stations"
+"""Where a copy that a person may change is put, in the folder of the runs."""
+
+_SIGN = re.compile(r"^\s*\[instruments\.", re.MULTILINE)
+_NAME = re.compile(r'^(?P<before>\s*name\s*=\s*)"(?P<name>[^"\n]*)"', re.MULTILINE)
+_GOOD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+
+
+@dataclass(frozen=True, slots=True)
+class StationFile:
+    """A station file.
+
+    Attributes
+    ----------
+    name : as a request names it: of a shipped one, or the path.
+    """
+
+    name: str
+    path: Path
+    is_shipped: bool
+
+    @property
+    def shown(self) -> str:
+        """What stands in a list."""
+        return f"{self.path.stem} (shipped)" if self.is_shipped else self.path.stem
+
+
+def own_files(folder: Path) -> list[Path]:
+    """Station files in the working folder and in that of the runs, and in their folders ``stations``."""
+    places = {near.absolute() for base in (Path.cwd(), folder) for near in (base, base / FOLDER)}
+    return sorted({path for place in places for path in place.glob("*.toml") if _is_station(path)})
+
+
+def shipped_files() -> list[Path]:
+    """The stations that come with the bench."""
+    return sorted(SHIPPED.glob("*.toml"))
+
+
+def station_files(folder: Path) -> list[StationFile]:
+    """All that are at hand, one's own first."""
+    own = [StationFile(str(path), path, False) for path in own_files(folder)]
+    return own + [StationFile(path.stem, path, True) for path in shipped_files()]
+
+
+def name_in(text: str) -> str:
+    """What a station file calls its station; empty where it does not."""
+    found = _NAME.search(text.partition("\n[")[0])
+    return found["name"] if found else ""
+
+
+def copy_of(text: str, name: str) -> str:
+    """The text of a station file for a station of another name: two of one name would share queue and latches."""
+    head, bracket, rest = text.partition("\n[")
+    renamed, count = _NAME.subn(rf'\g<before>"{name}"', head, count=1)
+    return (renamed if count else f'name = "{name}"\n{head}') + bracket + rest
+
+
+def free_name(folder: Path, stem: str) -> str:
+    """A name for a copy that no station file has yet."""
+    taken = {item.path.stem for item in station_files(folder)}
+    number = 1
+    while (name := f"{stem}-{number}") in taken:
+        number += 1
+    return name
+
+
+def wrong_name(folder: Path, name: str) -> str:
+    """Why a copy cannot be called so; empty when it can."""
+    if not _GOOD_NAME.fullmatch(name):
+        return f'"{name}" cannot be the name of a station: write letters, digits, - and _, at most 40 of them'
+    if name in {item.path.stem for item in station_files(folder)}:
+        return f'there is a station "{name}" already; choose another name'
+    return ""
+
+
+def _is_station(path: Path) -> bool:
+    try:
+        return _SIGN.search(path.read_text("utf-8", errors="replace")) is not None
+    except OSError:
+        return False

@@ -1,0 +1,263 @@
+"""One station of the bench as a card: its state, its run, who must act next, and what can be done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from PyQt6.QtCore import Qt, QTimer
+from PyQt6.QtGui import QResizeEvent
+from PyQt6.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+)
+
+from bench.run_queue import Entry
+from gui.presenters.bench_rows import QueueLine, StationRow
+from gui.presenters.tone import Tone
+from gui.views.parts import Pill, ToneLabel, clear, muted, set_property, tool
+
+SURE_MS = 4000
+"""For so long a button that was pressed once waits to be pressed again."""
+
+STATE_WIDTH, NAME_WIDTH, RUN_WIDTH, BUTTONS_WIDTH = 104, 150, 240, 200
+
+
+class StationActions(Protocol):
+    """What can be done with a station."""
+
+    def watch(self, row: StationRow) -> None:
+        """Watch its run."""
+
+    def prepare(self, row: StationRow) -> None:
+        """Prepare a run."""
+
+    def edit(self, row: StationRow) -> None:
+        """Look at its file."""
+
+    def open(self, file: Path) -> None:
+        """Review a run file."""
+
+    def withdraw(self, entry: Entry) -> None:
+        """Take a waiting run out of the queue."""
+
+    def get_going(self, entry: Entry) -> None:
+        """Start a waiting run's runner."""
+
+
+class Elided(QLabel):
+    """A label that ends in … where there is no room, and has the whole text as its tool tip."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__()
+        self._whole = text
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.say(text)
+
+    def say(self, text: str) -> None:
+        """Show a text, as far as it goes."""
+        self._whole = text
+        self.setToolTip(text)
+        self.setAccessibleName(text)
+        self._fit()
+
+    def whole(self) -> str:
+        """The whole text."""
+        return self._whole
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802  # Qt's name
+        """As Qt asks."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        shown = self.fontMetrics().elidedText(self._whole, Qt.TextElideMode.ElideRight, self.width())
+        if shown != self.text():
+            self.setText(shown)
+
+
+class SureButton(QPushButton):
+    """A button that acts when it is pressed a second time: what it does cannot be taken back."""
+
+    def __init__(self, text: str, sure: str, pressed: Callable[[], None]) -> None:
+        super().__init__(text)
+        self._plain, self._sure, self._pressed = text, sure, pressed
+        self.setAccessibleName(text.replace("&", ""))
+        self._again = QTimer(self)
+        self._again.setSingleShot(True)
+        self._again.timeout.connect(self._calm)
+        self.clicked.connect(self._click)
+
+    def _click(self) -> None:
+        if self._again.isActive():
+            self._calm()
+            self._pressed()
+            return
+        self._again.start(SURE_MS)
+        self.setText(self._sure)
+        self.setAccessibleName(self._sure)
+
+    def _calm(self) -> None:
+        self._again.stop()
+        self.setText(self._plain)
+        self.setAccessibleName(self._plain.replace("&", ""))
+
+
+class StationCard(QFrame):
+    """One station."""
+
+    def __init__(self, row: StationRow, actions: StationActions) -> None:
+        super().__init__()
+        self.setObjectName("panel")
+        self.row = row
+        self._actions = actions
+        self.state = Pill()
+        self.state.setFixedWidth(STATE_WIDTH)
+        self._name, self._title = Elided(), Elided()
+        self._name.setObjectName("panelTitle")
+        set_property(self._title, "muted", "true")
+        self._run, self._about = Elided(), Elided()
+        set_property(self._about, "muted", "true")
+        self.done = QProgressBar()
+        self.done.setTextVisible(False)
+        self.done.setRange(0, 1000)
+        self._left = muted("")
+        self._turns = QVBoxLayout()
+        self._turns.setSpacing(2)
+        self._rig = ToneLabel()
+        self._queue = QVBoxLayout()
+        self._queue.setSpacing(2)
+        self._shown: tuple[object, ...] = ()
+        self._make_buttons()
+        self._lay_out()
+        self.show_row(row)
+
+    def show_row(self, row: StationRow) -> None:
+        """Show the station as it is now."""
+        self.row = row
+        self.setAccessibleName(f"Station {row.name}: {row.state}. {'; '.join(turn.text for turn in row.turns)}")
+        self.state.say(row.state.upper(), row.tone)
+        self._name.say(row.name)
+        self._title.say(row.title)
+        self._title.setVisible(bool(row.title))
+        phase = ", ".join(part for part in (row.phase, row.next_action) if part)
+        self._run.say(" – ".join(part for part in (row.run_text, phase) if part))
+        self._about.say(row.article)
+        self._about.setVisible(bool(row.article))
+        self.done.setVisible(row.share is not None)
+        self.done.setValue(round(1000 * (row.share or 0.0)))
+        self.done.setAccessibleName(f"{row.share or 0.0:.0%} of the run is done")
+        share = "" if row.share is None else f"{row.share:.0%}, "
+        self._left.setText(f"{share}{row.left}" if row.left else "")
+        says, tone = row.rig
+        self._rig.setVisible(bool(says))
+        self._rig.say(f"Rig check {says}", tone)
+        self._show_turns(row)
+        self._show_queue(row)
+        self._show_buttons(row)
+
+    def _make_buttons(self) -> None:
+        actions = self._actions
+        self.watch = tool("right", "Watch", lambda: actions.watch(self.row))
+        self.start = tool("play", "Get it going", self._get_going)
+        self.open = tool("review", "Review", self._open)
+        self.prepare = tool("add", "Prepare a run", lambda: actions.prepare(self.row))
+        self.edit = tool("station", "Station", lambda: actions.edit(self.row))
+        self._buttons = (self.watch, self.start, self.open, self.prepare, self.edit)
+        for made in self._buttons:
+            made.setText(made.toolTip())
+            made.setAccessibleName(f"{made.toolTip()}: {self.row.name}")
+
+    def _show_buttons(self, row: StationRow) -> None:
+        """What is most likely wanted has its word beside the icon."""
+        there = (row.run is not None, row.stuck is not None, row.unopened is not None, bool(row.file), True)
+        first = there.index(True)
+        for number, (made, is_there) in enumerate(zip(self._buttons, there, strict=True)):
+            made.setVisible(is_there)
+            style = Qt.ToolButtonStyle
+            wanted = style.ToolButtonTextBesideIcon if number == first else style.ToolButtonIconOnly
+            if made.toolButtonStyle() != wanted:
+                made.setToolButtonStyle(wanted)
+
+    def _lay_out(self) -> None:
+        grid = QGridLayout(self)
+        grid.setContentsMargins(12, 8, 12, 8)
+        grid.setHorizontalSpacing(16)
+        grid.setVerticalSpacing(4)
+        names, run, turns = QVBoxLayout(), QVBoxLayout(), QVBoxLayout()
+        for column, parts in ((names, (self._name, self._title)), (run, (self._run, self._about))):
+            column.setSpacing(1)
+            for part in parts:
+                column.addWidget(part)
+            column.addStretch(1)
+        progress = QHBoxLayout()
+        progress.addWidget(self.done, 1)
+        progress.addWidget(self._left)
+        run.insertLayout(2, progress)
+        turns.setSpacing(2)
+        turns.addLayout(self._turns)
+        turns.addWidget(self._rig)
+        turns.addStretch(1)
+        buttons = QHBoxLayout()
+        buttons.setSpacing(6)
+        buttons.addStretch(1)
+        for made in self._buttons:
+            buttons.addWidget(made)
+        top = Qt.AlignmentFlag.AlignTop
+        grid.addWidget(self.state, 0, 0, top)
+        grid.addLayout(names, 0, 1)
+        grid.addLayout(run, 0, 2)
+        grid.addLayout(turns, 0, 3)
+        grid.addLayout(buttons, 0, 4, top)
+        grid.addLayout(self._queue, 1, 1, 1, 4)
+        for number, (least, stretch) in enumerate(
+            ((0, 0), (NAME_WIDTH, 2), (RUN_WIDTH, 3), (0, 5), (BUTTONS_WIDTH, 0))
+        ):
+            grid.setColumnMinimumWidth(number, least)
+            grid.setColumnStretch(number, stretch)
+
+    def _show_turns(self, row: StationRow) -> None:
+        if self._turns.count() != len(row.turns):
+            clear(self._turns)
+            for _ in row.turns:
+                self._turns.addWidget(ToneLabel())
+        for number, turn in enumerate(row.turns):
+            item = self._turns.itemAt(number)
+            label = None if item is None else item.widget()
+            if isinstance(label, ToneLabel):
+                label.say(turn.text, turn.tone)
+
+    def _show_queue(self, row: StationRow) -> None:
+        told = tuple((line.entry.number, line.text) for line in row.queue)
+        if told == self._shown:
+            return
+        self._shown = told
+        clear(self._queue)
+        for line in row.queue:
+            self._queue.addLayout(self._queued(line))
+
+    def _queued(self, line: QueueLine) -> QHBoxLayout:
+        made = QHBoxLayout()
+        made.setSpacing(8)
+        made.addWidget(ToneLabel("Waits", Tone.MUTED))
+        made.addWidget(Elided(line.text), 1)
+        number = line.entry.number
+        take = SureButton("Withdraw", f"Withdraw run {number}: press again", lambda: self._actions.withdraw(line.entry))
+        take.setAccessibleName(f"Withdraw run {number}")
+        made.addWidget(take)
+        return made
+
+    def _open(self) -> None:
+        if self.row.unopened is not None:
+            self._actions.open(self.row.unopened)
+
+    def _get_going(self) -> None:
+        if self.row.stuck is not None:
+            self._actions.get_going(self.row.stuck)
