@@ -19,6 +19,7 @@ from gui.presenters.shell import Shell
 from gui.presenters.tone import Tone
 from gui.theme.look import look
 from gui.views.background import QtBackground
+from gui.views.bench_page import BenchPage
 from gui.views.hang_guard import HangGuard, open_stop_bar
 from gui.views.screen_numbers import ScreenNumbers
 from gui.views.window import PageEntry, Window
@@ -28,7 +29,8 @@ SIZE = (1600, 960)
 
 def pages(context: Context, live: Live) -> list[PageEntry]:
     """Every page of the window, in the order of the rail."""
-    made: list[PageEntry] = []
+    bench = BenchPage(context)
+    made: list[PageEntry] = [PageEntry("bench", "Bench", "bench", bench, bench.shown)]
     return made
 
 
