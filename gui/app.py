@@ -15,12 +15,14 @@ from PyQt6.QtWidgets import QApplication
 
 from gui.presenters.context import Context
 from gui.presenters.live import TICK_S, Live
+from gui.presenters.qualification import Qualification
 from gui.presenters.shell import Shell
 from gui.presenters.tone import Tone
 from gui.theme.look import look
 from gui.views.background import QtBackground
 from gui.views.bench_page import BenchPage
 from gui.views.hang_guard import HangGuard, open_stop_bar
+from gui.views.qualify_page import QualifyPage
 from gui.views.screen_numbers import ScreenNumbers
 from gui.views.window import PageEntry, Window
 
@@ -30,7 +32,11 @@ SIZE = (1600, 960)
 def pages(context: Context, live: Live) -> list[PageEntry]:
     """Every page of the window, in the order of the rail."""
     bench = BenchPage(context)
-    made: list[PageEntry] = [PageEntry("bench", "Bench", "bench", bench, bench.shown)]
+    qualify = QualifyPage(Qualification(context))
+    made: list[PageEntry] = [
+        PageEntry("bench", "Bench", "bench", bench, bench.shown),
+        PageEntry("qualify", "Qualify", "qualify", qualify, qualify.shown),
+    ]
     return made
 
 

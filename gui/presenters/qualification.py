@@ -10,12 +10,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from bench.qualify.ledger import under_way
 from gui.presenters.context import Context
+from gui.presenters.matrix_cells import MatrixTable, matrix_of
 from gui.presenters.numbers import rough_duration
 from gui.presenters.tone import Tone
 
@@ -69,95 +70,17 @@ class SoFar:
 
 def count(asked: Asked) -> SoFar:
     """Count the trials that are there; reads files, and takes a second of imports: for a process of its own."""
+    from bench.qualify import matrix
     from bench.qualify.forecast import left_s
     from bench.qualify.ledger import look
-    from bench.qualify.matrix import matrix_of
     from bench.qualify.plan import build_plan, code_identity
 
     plan = build_plan(asked.stations, quick=asked.quick, protocols=asked.protocols)
     done = look(asked.folder, plan.digest, code_identity())
-    matrix = matrix_of(plan, done, code=code_identity(), made_at="")
+    counted = matrix.matrix_of(plan, done, code=code_identity(), made_at="")
     total = sum(1 for _ in plan.trials())
     left = left_s(plan, done, os.cpu_count() or 1)
-    return SoFar(len(done), total, left, matrix.to_json())
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """What was found of one fault by one protocol.
-
-    Attributes
-    ----------
-    found, trials, planned : trials that said what is claimed; that were run; that are to be run.
-    """
-
-    fault: str
-    owner: str
-    protocol: str
-    found: int
-    trials: int
-    planned: int
-    checks: tuple[str, ...] = ()
-    surprises: tuple[str, ...] = ()
-
-    @property
-    def holds(self) -> bool:
-        """Whether every trial said what is claimed."""
-        return self.found == self.trials
-
-    @property
-    def text(self) -> str:
-        """What is read in the cell."""
-        return f"{self.found}/{self.trials}" if self.trials else "…"
-
-    @property
-    def tone(self) -> Tone:
-        """How much a person should mind it."""
-        if not self.trials:
-            return Tone.MUTED
-        return Tone.GOOD if self.holds else Tone.FAIL
-
-
-@dataclass(frozen=True)
-class Picture:
-    """The matrix as it is shown: faults down, protocols across.
-
-    Attributes
-    ----------
-    cells : by (fault, protocol); a protocol that does not claim a fault has none.
-    unseen : faults that cannot be seen, and why.
-    """
-
-    faults: tuple[tuple[str, str], ...] = ()  # name, owner
-    protocols: tuple[str, ...] = ()
-    cells: Mapping[tuple[str, str], Cell] = field(default_factory=dict)
-    unseen: Mapping[str, str] = field(default_factory=dict)
-
-
-SOUND = "sound pump, sound rig"
-OWNERS = ("", "dut", "catheter", "rig", "record")
-
-
-def picture_of(matrix: Mapping[str, Any]) -> Picture:
-    """The matrix by fault and protocol; several forms, and a fault together with others, are counted together."""
-    cells: dict[tuple[str, str], Cell] = {}
-    for row in matrix.get("rows", ()):
-        fault = row["fault"] or SOUND
-        key = (fault, row["protocol"])
-        old = cells.get(key) or Cell(fault, row["owner"], row["protocol"], 0, 0, 0)
-        cells[key] = replace(
-            old,
-            found=old.found + row["as_claimed"],
-            trials=old.trials + row["trials"],
-            planned=old.planned + row["planned"],
-            checks=tuple(dict.fromkeys((*old.checks, *row["checks"]))),
-            surprises=(*old.surprises, *(f"seed {each['seed']}: {each['why']}" for each in row.get("surprises", ()))),
-        )
-    owners = {cell.fault: cell.owner for cell in cells.values()}
-    faults = sorted(owners.items(), key=lambda item: (OWNERS.index(item[1]), item[0]))
-    protocols = tuple(dict.fromkeys(cell.protocol for cell in cells.values()))
-    unseen = {each["fault"]: each["why"] for each in matrix.get("unseen", ())}
-    return Picture(tuple(faults), protocols, cells, unseen)
+    return SoFar(len(done), total, left, counted.to_json())
 
 
 class QualificationView(Protocol):
@@ -166,8 +89,8 @@ class QualificationView(Protocol):
     def show_matrix(self) -> None:
         """Show the picture and the sentence above it."""
 
-    def show_cell(self, cell: Cell | None) -> None:
-        """Show what was found in one cell."""
+    def show_cell(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        """Show what was found of one fault by one protocol: its rows of the matrix."""
 
 
 class Qualification:
@@ -184,8 +107,9 @@ class Qualification:
         self.asked = Asked(context.folder.parent / "qualification")
         self.running: int | None = None
         self.so_far: SoFar | None = None
-        self.picture = Picture()
+        self.table = MatrixTable()
         self._view: QualificationView | None = None
+        self._begun: int | None = None  # a process that was started here; it locks its folder a second later
         self._counting = False
         self._counted_for = (-1, True)
         self._looks = 0
@@ -200,7 +124,7 @@ class Qualification:
         self.asked = Asked(folder, tuple(stations), quick, tuple(protocols))
         self._counted_for = (-1, True)
         self.so_far = None
-        self.picture = Picture()
+        self.table = MatrixTable()
         self.look()
 
     def start(self) -> None:
@@ -216,7 +140,7 @@ class Qualification:
                 stderr=log,
                 **_of_its_own(),
             )
-        self.running = process.pid
+        self.running = self._begun = process.pid
         self.context.background.aside(process.wait, self._ended)
         self._show()
 
@@ -227,12 +151,13 @@ class Qualification:
 
     def choose(self, fault: str, protocol: str) -> None:
         """Show one cell."""
+        rows = self.so_far.matrix["rows"] if self.so_far is not None else ()
         if self._view is not None:
-            self._view.show_cell(self.picture.cells.get((fault, protocol)))
+            self._view.show_cell([row for row in rows if (row["fault"], row["protocol"]) == (fault, protocol)])
 
     def look(self) -> None:
         """See whether it runs, and count what is there when that has changed."""
-        self.running = under_way(self.asked.folder) or (self.running if self._just_begun() else None)
+        self.running = under_way(self.asked.folder) or self._begun
         self._looks += 1
         size = self._size()
         due = self._looks % max(round(COUNT_S / LOOK_S), 1) == 0 or self.so_far is None
@@ -250,9 +175,9 @@ class Qualification:
         text = f"{found.done} of {found.total} trials"
         if self.running and found.left_s is not None:
             text += f", about {rough_duration(found.left_s)} left"
-        missed = [cell for cell in self.picture.cells.values() if not cell.holds]
+        missed = [cell.row for cell in self.table.cells if cell.state == "amiss"]
         if missed:
-            names = ", ".join(dict.fromkeys(cell.fault for cell in missed))
+            names = ", ".join(dict.fromkeys(fault or "a sound pump" for fault in missed))
             return f"{text}. Not as claimed: {names}", Tone.FAIL
         if found.done < found.total:
             return f"{text}. All as claimed so far", Tone.BUSY if self.running else Tone.WARN
@@ -278,10 +203,6 @@ class Qualification:
 
     # -- small parts
 
-    def _just_begun(self) -> bool:
-        """A process that was started here and has not locked its folder yet."""
-        return self.running is not None and self._size() == 0
-
     def _size(self) -> int:
         try:
             return (self.asked.folder / "trials.jsonl").stat().st_size
@@ -290,7 +211,7 @@ class Qualification:
 
     def _counted(self, found: SoFar) -> None:
         self._counting = False
-        self.so_far, self.picture = found, picture_of(found.matrix)
+        self.so_far, self.table = found, matrix_of(found.matrix)
         self._show()
 
     def _not_counted(self, why: str) -> None:
@@ -298,7 +219,7 @@ class Qualification:
         self.context.notify(f"The matrix cannot be counted: {why}", Tone.WARN)
 
     def _ended(self, code: int) -> None:
-        self.running = None
+        self.running = self._begun = None
         if code not in (0, 1, 130, -signal.SIGINT):
             log = self.asked.folder / "qualify.log"
             lines = log.read_text("utf-8", "replace").strip().splitlines()

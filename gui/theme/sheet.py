@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from gui.presenters.tone import Tone
 from gui.theme.tokens import Density, Scheme
+
+ICONS = Path(__file__).parent / "icons"
 
 
 def style_sheet(scheme: Scheme, density: Density) -> str:
@@ -32,6 +36,8 @@ QTreeView:focus {{ border: 2px solid {s.accent_line}; }}
 QLineEdit:read-only {{ background: {s.panel}; color: {s.muted}; }}
 QLineEdit[wrong="true"] {{ border: 2px solid {s.tone(Tone.FAIL).text}; }}
 QComboBox::drop-down {{ border: none; width: {d.control}px; }}
+QComboBox::down-arrow {{ image: url("{(ICONS / f"chevron-{s.name}.svg").as_posix()}"); width: 12px; height: 12px; }}
+QComboBox QLineEdit, QComboBox QLineEdit:focus {{ border: none; padding: 0; min-height: 0; background: transparent; }}
 QComboBox QAbstractItemView {{ background: {s.sunken}; border: 1px solid {s.line}; outline: none;
     selection-background-color: {s.accent.under}; selection-color: {s.accent.text}; }}
 QPushButton, QToolButton {{

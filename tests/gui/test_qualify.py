@@ -1,0 +1,149 @@
+"""The qualify page: what it counts, says and starts."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PyQt6.QtCore import Qt
+from PyQt6.QtTest import QTest
+
+from bench.qualify.ledger import Ledger
+from gui.presenters import qualification
+from gui.presenters.background import Inline
+from gui.presenters.context import Context
+from gui.presenters.qualification import Asked, Qualification, SoFar, count
+from gui.presenters.tone import Tone
+from gui.views.qualify_page import QualifyPage, told
+
+ROW = {
+    "protocol": "flow-accuracy", "form": "short", "station": "sim", "settings": {}, "severity": 1.2, "unit": "1",
+    "at_s": 0.0, "faults": [], "planned": 3, "trials": 3, "found_by": {}, "verdicts": {}, "told_s": 7200.0,
+    "proved_at_least": 0.37, "proved_at_most": None, "runs": [], "surprises": [],
+}  # fmt: skip
+FOUND = ROW | {"fault": "over-delivery", "owner": "dut", "expected": "found", "checks": ["mean"], "as_claimed": 3}
+MISSED = ROW | {
+    "fault": "rig-leak", "owner": "rig", "protocol": "occlusion", "expected": "found", "checks": ["line-tight"],
+    "as_claimed": 2, "surprises": [{"seed": 3, "why": "", "file": ""}],
+}  # fmt: skip
+SOUND = ROW | {
+    "fault": "", "owner": "", "expected": "sound", "checks": [], "as_claimed": 3, "severity": None, "told_s": None,
+    "proved_at_least": None, "proved_at_most": 0.63,
+}  # fmt: skip
+
+
+def document(*rows: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "rows": list(rows),
+        "false_alarms": {"count": 0, "trials": 3, "at_most": 0.63},
+        "pumps": [{"stratum": "inside", "wrong": 0, "pumps": 3}],
+        "located": {"dut": {"right_cause_first": 3, "located": 3}},
+        "unseen": [{"fault": "clock-skew", "why": "the pump's clock is not read"}],
+    }
+
+
+@pytest.fixture
+def presenter(tmp_path: Path) -> Qualification:
+    context = Context(Inline(), person="Ada", folder=tmp_path / "runs", state_folder=tmp_path / "state")
+    return Qualification(context)
+
+
+@pytest.fixture
+def page(presenter: Qualification, qtbot: Any) -> QualifyPage:
+    page = QualifyPage(presenter)
+    qtbot.addWidget(page)
+    page.resize(1280, 680)
+    page.show()
+    return page
+
+
+def counted(presenter: Qualification, *rows: dict[str, Any], done: int = 9) -> None:
+    presenter._counted(SoFar(done, 9, 60.0, document(*rows)))
+
+
+def test_a_folder_without_trials_says_so(presenter: Qualification) -> None:
+    presenter.look()
+    assert presenter.says == ("Nothing was run in this folder yet", Tone.MUTED)
+    assert presenter.facts == []
+
+
+def test_the_command_line_is_what_a_person_would_type(tmp_path: Path) -> None:
+    words = Asked(tmp_path, ("sim", "sim-full"), True, ("occlusion",)).words()
+    assert " ".join(words[3:]) == "--quick --station sim --station sim-full --protocol occlusion"
+
+
+def test_trials_are_counted_as_the_command_counts_them(tmp_path: Path) -> None:
+    asked = Asked(tmp_path, ("sim",), True, ("priming",))
+    nothing = count(asked)
+    assert nothing.done == 0
+    assert nothing.total > 3
+    assert all(row["trials"] == 0 for row in nothing.matrix["rows"])
+
+
+def test_one_miss_is_named_and_all_as_claimed_is_said_too(presenter: Qualification) -> None:
+    counted(presenter, SOUND, FOUND)
+    assert presenter.says == ("9 of 9 trials. All as claimed", Tone.GOOD)
+    counted(presenter, SOUND, FOUND, MISSED)
+    assert presenter.says == ("9 of 9 trials. Not as claimed: rig-leak", Tone.FAIL)
+    counted(presenter, SOUND, FOUND, done=6)
+    assert presenter.says[1] is Tone.WARN  # nothing runs, and some are left
+
+
+def test_a_run_in_another_process_is_seen_and_can_be_stopped(
+    presenter: Qualification, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+    monkeypatch.setattr(qualification.os, "kill", lambda pid, _: sent.append(pid))
+    with Ledger(presenter.asked.folder, "plan", "code"):
+        presenter.look()
+        assert presenter.running == os.getpid()
+        presenter.stop()
+    assert sent == [os.getpid()]
+    presenter.look()
+    assert presenter.running is None
+
+
+def test_a_process_that_ends_in_an_error_is_told_with_its_last_line(presenter: Qualification) -> None:
+    said: list[str] = []
+    presenter.context.notify = lambda text, tone: said.append(text)
+    presenter.asked.folder.mkdir(parents=True)
+    (presenter.asked.folder / "qualify.log").write_text("note\npumpbench: no such station", "utf-8")
+    presenter._ended(2)
+    assert said == ["The qualification ended with an error: pumpbench: no such station"]
+
+
+def test_the_page_shows_the_picture_the_facts_and_the_cell_that_is_chosen(
+    page: QualifyPage, presenter: Qualification
+) -> None:
+    counted(presenter, SOUND, FOUND, MISSED)
+    assert "Not as claimed: rig-leak" in page.says.text()
+    assert page.facts.rows.rowCount() == 3
+    page.picture.choose("rig-leak", "occlusion")
+    assert page.cell_title.text().startswith("rig-leak in occlusion")
+    assert "Seed 3: nothing was said" in page.cell_says.text()
+    page.picture.setFocus()
+    QTest.keyClick(page.picture, Qt.Key.Key_Up)
+    assert "rig-leak" not in page.cell_title.text()
+
+
+def test_without_a_station_nothing_can_be_run_and_while_it_runs_nothing_can_be_changed(
+    page: QualifyPage, presenter: Qualification
+) -> None:
+    for box in page.stations.values():
+        box.setChecked(False)
+    presenter.look()
+    assert not page.start.isEnabled()
+    page.stations["sim"].setChecked(True)
+    assert page.start.isEnabled()
+    with Ledger(presenter.asked.folder, "plan", "code"):
+        presenter.look()
+        assert not page.start.isEnabled()
+        assert page.stop.isEnabled()
+        assert not page.folder.isEnabled()
+
+
+def test_a_row_is_told_with_what_it_proves() -> None:
+    assert "That proves at least 37.0 %" in told(FOUND)
+    assert "That proves at most 63.0 %" in told(SOUND)
