@@ -63,7 +63,7 @@ class Axis(pyqtgraph.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
 
     def at(self, low: float, high: float, size: float) -> Ticks:
         """Distance of ticks, and the ticks, of a range that is so many pixels long."""
-        step = step_of(high - low, max(int(size / self.most), 2))
+        step = step_of(high - low, max(int(size / self.most), 3))
         return [(step, multiples(low, high, step))]
 
     def tickValues(self, minVal: float, maxVal: float, size: float) -> Ticks:  # noqa: N802, N803  # pyqtgraph's names
@@ -96,7 +96,7 @@ class TimeAxis(Axis):
 
     def at(self, low: float, high: float, size: float) -> Ticks:
         """As `Axis.at`."""
-        step = time_step(high - low, max(int(size / self.most), 2))
+        step = time_step(high - low, max(int(size / self.most), 3))
         return [(step, [t + self.origin_s for t in multiples(low - self.origin_s, high - self.origin_s, step)])]
 
     def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:  # noqa: N802

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import pyqtgraph
@@ -32,6 +32,21 @@ from gui.views.parts import muted
 Asked = Callable[[float, float, int], Drawn]
 """What is to be drawn from t0 to t1, so many pixels wide."""
 
+
+class Points(Protocol):
+    """Points that are kept elsewhere; `TimePlot.changed` tells that there are others."""
+
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """Time of the first and of the last sample."""
+
+    def view(self, t0: float, t1: float, columns: int) -> Drawn:
+        """What is to be drawn of a stretch that is so many pixels wide."""
+
+    def at(self, t: float) -> tuple[float, float] | None:
+        """Time and value of the sample next to a moment; None where it is not known."""
+
+
 PenName = int | Literal["schedule", "limit"]
 
 NEAR_LIMIT = 3.0
@@ -47,7 +62,7 @@ class _Curve:
     key: str
     label: str
     pen: PenName
-    points: Pyramid | Asked
+    points: Pyramid | Points | Asked
     is_step: bool
     item: pyqtgraph.PlotCurveItem
     is_shown: bool = True
@@ -131,7 +146,9 @@ class TimePlot(QFrame):
 
     # -- what is shown
 
-    def curve(self, key: str, label: str, pen: PenName, points: Pyramid | Asked, *, step: bool = False) -> None:
+    def curve(
+        self, key: str, label: str, pen: PenName, points: Pyramid | Points | Asked, *, step: bool = False
+    ) -> None:
         """Add a curve, or show other points under its key.
 
         ``pen`` is the number of a curve's pen in the theme, "schedule" or "limit".  With ``step`` a value holds until
@@ -147,8 +164,9 @@ class TimePlot(QFrame):
         self._later()
 
     def changed(self, key: str) -> None:
-        """Points that are asked for, not kept, have changed; those of a `Pyramid` tell it themselves."""
-        self._curves[key].version += 1
+        """Points that are kept elsewhere have changed; a `Pyramid` tells it itself."""
+        if key in self._curves:
+            self._curves[key].version += 1
         self._later()
 
     def remove(self, key: str) -> None:
@@ -237,7 +255,8 @@ class TimePlot(QFrame):
         curve.is_shown = not curve.is_shown
         curve.item.setVisible(curve.is_shown)
         self._show_legend()
-        self._later()
+        if not self._y_is_free:
+            self.fit_y()
 
     def save(self) -> Path | None:
         """Save what is shown, without the buttons."""
@@ -278,11 +297,9 @@ class TimePlot(QFrame):
             return False
         curve.stamp = stamp
         points = curve.points
-        if isinstance(points, Pyramid):
-            curve.drawn = drawn = points.view(view.t0, view.t1, columns)
-            curve.last_drawn = points.span[1] if points.span is not None else -math.inf
-        else:
-            curve.drawn = drawn = points(view.t0, view.t1, columns)
+        curve.drawn = drawn = (points if callable(points) else points.view)(view.t0, view.t1, columns)
+        if isinstance(points, Pyramid) and points.span is not None:
+            curve.last_drawn = points.span[1]
         x, y = stepped(drawn, view.t1) if curve.is_step and drawn.exact else (drawn.x, drawn.y)
         inside = y[(x >= view.t0) & (x <= view.t1)] if len(x) else y
         low, high = float(np.fmin.reduce(inside, initial=np.nan)), float(np.fmax.reduce(inside, initial=np.nan))
@@ -308,7 +325,7 @@ class TimePlot(QFrame):
 
     def _tell_reach(self) -> None:
         for curve in self._curves.values():
-            if isinstance(curve.points, Pyramid) and (span := curve.points.span) is not None:
+            if not callable(curve.points) and (span := curve.points.span) is not None:
                 self.time.has_come(*span)
 
     def _time_changed(self) -> None:
@@ -364,8 +381,9 @@ class TimePlot(QFrame):
         return said
 
     def _value_at(self, curve: _Curve, t: float) -> float | None:
-        if isinstance(curve.points, Pyramid):
-            span, found = curve.points.span, curve.points.at(t, before=curve.is_step)
+        if not callable(curve.points):
+            points, span = curve.points, curve.points.span
+            found = points.at(t, before=curve.is_step) if isinstance(points, Pyramid) else points.at(t)
             is_inside = span is not None and span[0] <= t and (curve.is_step or t <= span[1])
             return found[1] if found is not None and is_inside else None
         drawn = curve.drawn
