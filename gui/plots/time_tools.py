@@ -19,11 +19,13 @@ class TimeTools(QWidget):
     Parameters
     ----------
     plots : linked ones.
+    live : whether more samples may come; what follows and holds them is left out else.
     """
 
-    def __init__(self, *plots: TimePlot) -> None:
+    def __init__(self, *plots: TimePlot, live: bool = True) -> None:
         super().__init__()
         self._plots = plots
+        self._is_live = live
         self._row = QHBoxLayout(self)
         self._row.setContentsMargins(0, 0, 0, 0)
         self._row.setSpacing(4)
@@ -48,6 +50,8 @@ class TimeTools(QWidget):
         self._row.addStretch(1)
         for made in (self.all, self.values, self.box, self.hold, self.reading, self.picture):
             self._row.addWidget(made)
+        self.window_choice.setVisible(live)
+        self.hold.setVisible(live)
         self.listen()
 
     @property
@@ -62,7 +66,7 @@ class TimeTools(QWidget):
     def show_state(self) -> None:
         """Show what is followed, held, pointed at."""
         time = self._time
-        self.live.setVisible(not time.is_following or time.is_held)
+        self.live.setVisible(self._is_live and not time.is_following or time.is_held)
         self.hold.setChecked(time.is_held)
         self.reading.setChecked(time.cursor is not None)
         self.window_choice.setCurrentIndex([window for _, window in WINDOWS].index(time.window_s))
