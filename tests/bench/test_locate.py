@@ -1,0 +1,51 @@
+"""``pumpbench locate`` on run files: what it prints, its JSON, its exit codes; and a simulated fault in a whole run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.cli import main
+from bench.request import Request
+from bench.session import conduct
+
+RUNS = Path(__file__).parents[1] / "runs"
+
+
+def located(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
+    """Exit code and output of the command."""
+    with pytest.raises(SystemExit) as end:
+        main(["locate", *words])
+    out, err = capsys.readouterr()
+    assert isinstance(end.value.code, int)
+    return end.value.code, out + err
+
+
+def test_of_a_sound_run_it_says_that_nothing_is_odd(capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = located(capsys, str(RUNS / "rig-check-1.h5"))
+    assert code == 0
+    assert said.startswith("nothing is odd\n")
+    assert said.rstrip().endswith("next: none: nothing is odd")
+
+
+def test_a_file_that_is_no_run_is_one_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, said = located(capsys, str(tmp_path / "gone.h5"))
+    assert code == 2
+    assert "there is no such file" in said
+    assert "Traceback" not in said
+
+
+def test_a_stuck_valve_is_the_rigs_and_the_next_step_is_said(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    settings = {"collect": "1 min", "hold": "20 s"}
+    run = conduct(Request("valve-test", "sim-full", settings=settings, faults=("valve-stuck-closed",), out=tmp_path))
+    code, said = located(capsys, str(run.run_file), "--json")
+    answer = json.loads(said)
+    assert code == 1
+    assert (answer["first"], answer["owner"]) == ("valve-stuck-closed", "rig")
+    assert [one["name"] for one in answer["causes"] if one["behind"] == 0.0] == ["valve-stuck-closed"]
+    assert answer["next_action"]
+    assert located(capsys, str(run.run_file))[1].startswith("the outlet valve does not open: valve-stuck-closed")
