@@ -33,6 +33,9 @@ PIECES = 8
 
 SHARES = np.arange(1, PIECES) / PIECES
 
+FEW = 4096
+"""So many samples are looked through one by one."""
+
 UNEVEN = 2.0
 """A stretch is uneven if one of its pieces has so many times the samples of an even share."""
 
@@ -113,11 +116,9 @@ class Pyramid:
         first, last = max(t0, float(t[begin])), min(t1, float(t[end - 1]))
         share = (last - first) / (t1 - t0) if t1 > t0 else 1.0
         columns = max(round(columns * share), 2)
-        bounds = [begin, *t.searchsorted(first + SHARES * (last - first)).tolist(), end]
-        if max(map(sub, bounds[1:], bounds)) * PIECES <= UNEVEN * (end - begin):
-            return Drawn(*self._stretch(begin, end, columns), False)
-        each = max(columns // PIECES, 1)
-        pieces = [self._stretch(before, after, each) for before, after in pairwise(bounds) if after > before]
+        pieces = self._pieces(begin, end, first, last, columns)
+        if len(pieces) == 1:
+            return Drawn(*pieces[0], False)
         x, y = (np.concatenate([piece[axis] for piece in pieces]) for axis in (0, 1))
         return Drawn(x, y, False)
 
@@ -143,6 +144,22 @@ class Pyramid:
         return None if np.isnan(low) else (low, high)
 
     # -- small parts
+
+    def _pieces(self, begin: int, end: int, t0: float, t1: float, columns: int) -> list[tuple[FloatArray, FloatArray]]:
+        """A stretch, cut where it is uneven, so that what is rare is not merged as coarsely as what is dense."""
+        if end - begin <= 2 * columns or columns < 2 * PIECES:
+            return [self._stretch(begin, end, columns)]
+        cuts = self._t[begin:end].searchsorted(t0 + SHARES * (t1 - t0)) + begin
+        bounds = [begin, *cuts.tolist(), end]
+        if max(map(sub, bounds[1:], bounds)) * PIECES <= UNEVEN * (end - begin):
+            return [self._stretch(begin, end, columns)]
+        made = []
+        each = (t1 - t0) / PIECES
+        for number, (before, after) in enumerate(pairwise(bounds)):
+            if after > before:
+                at = t0 + number * each
+                made += self._pieces(before, after, at, at + each, columns // PIECES)
+        return made
 
     def _stretch(self, begin: int, end: int, columns: int) -> tuple[FloatArray, FloatArray]:
         """Smallest and largest of about one bin a column; the samples themselves where they are few."""
@@ -181,10 +198,13 @@ class Pyramid:
 
     def _least_and_largest(self, begin: int, end: int) -> tuple[float, float]:
         """Of samples begin to end - 1, from as coarse bins as lie in them; NaN where no sample may be used."""
+        if end - begin <= FEW:
+            part = self._y[begin:end]
+            return float(np.fmin.reduce(part)), float(np.fmax.reduce(part))
         lows, highs, level = self._y, self._y, 0
         low: list[FloatArray] = []
         high: list[FloatArray] = []
-        while end - begin > 64 * FACTOR and level < len(self._levels):
+        while end - begin > FEW // FACTOR and level < len(self._levels):
             up, down = -(-begin // FACTOR), end // FACTOR
             for part in (slice(begin, up * FACTOR), slice(down * FACTOR, end)):
                 low.append(lows[part])

@@ -66,7 +66,7 @@ class TimeTools(QWidget):
     def show_state(self) -> None:
         """Show what is followed, held, pointed at."""
         time = self._time
-        self.live.setVisible(self._is_live and not time.is_following or time.is_held)
+        self.live.setVisible((self._is_live and not time.is_following) or time.is_held)
         self.hold.setChecked(time.is_held)
         self.reading.setChecked(time.cursor is not None)
         self.window_choice.setCurrentIndex([window for _, window in WINDOWS].index(time.window_s))
