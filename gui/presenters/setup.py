@@ -292,7 +292,8 @@ class SetUp:
         self.examined = examined
         self._show("findings")
         self._show("start")
-        if examined.steps:
+        impossible = any(one.level == "blocks" and not one.overridable for one in examined.findings)
+        if examined.steps and not impossible:
             self.context.background.apart(
                 foresee,
                 (asked,),

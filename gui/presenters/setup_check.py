@@ -16,13 +16,17 @@ from typing import Literal
 from bench.preflight import OVERRIDABLE, Finding, PreflightError
 from bench.request import Override, Prepared, Request, prepare
 from bench.run_queue import Entry, submit
-from gui.presenters.numbers import NOTHING, duration
+from gui.presenters.numbers import MINUS, NARROW_NBSP, NOTHING, duration
 from gui.presenters.run_steps import words
 from gui.presenters.setup_fields import on_screen
 from protocols.steps import Ask, Confirm, Step
 
 JOINT = "; also, "
 """Between findings in the sentence of a refusal."""
+
+HOUR_S = 3600.0
+FEW_H = 100.0
+"""Longer stretches are written in days."""
 
 _OPTIONS = {
     "dut": "device under test",
@@ -103,17 +107,28 @@ class LengthRow:
 
 
 @dataclass(frozen=True, slots=True)
+class DecisionRow:
+    """How long the analysis must be to decide on a pump of some error, in nineteen runs of twenty."""
+
+    pump: str
+    analysis: str
+
+
+@dataclass(frozen=True, slots=True)
 class Foreseen:
     """The forecast of a plan.
 
     Attributes
     ----------
-    says : sentences: U of each check, what can be decided, what would help.
+    says : sentences: U of each check, what would help, what U does not hold.
+    rows : other lengths of the analysis.
+    decided : what can be decided.
     why_not : why nothing can be said, where that is so.
     """
 
     says: tuple[str, ...] = ()
     rows: tuple[LengthRow, ...] = ()
+    decided: tuple[DecisionRow, ...] = ()
     why_not: str = ""
 
 
@@ -209,13 +224,10 @@ def foresee(request: Request) -> Foreseen:
         return Foreseen(why_not=str(error))
     first = found.plan.checks[0]
     says = [_expected(one.title, one.expanded, one.unit, one.most, one.capable) for one in found.plan.checks]
-    if first.limits is not None:
-        if found.capable_s is None:
-            says.append("No length of the analysis would let a pump pass.")
-        for one in found.decisions:
-            length = "by no length" if one.analysis_s is None else f"after {_length(one.analysis_s)} of analysis"
-            says.append(f"A pump at {one.value:+.3g} {first.unit} is decided {length}, in 19 runs of 20.")
-    says += [f"With {what}: U = {u:.2g} {first.unit}." for what, u in found.changes]
+    if first.limits is not None and found.capable_s is None:
+        says.append("No length of the analysis would let a pump pass.")
+    better = [f"{what} (U = {u:.2g} {first.unit})" for what, u in found.changes]
+    says += [f"Better would be {', or '.join(better)}."] if better else []
     says += [f"{note[:1].upper()}{note[1:]}." for note in found.plan.notes]
     rows = tuple(
         LengthRow(
@@ -227,11 +239,19 @@ def foresee(request: Request) -> Foreseen:
         )
         for one in found.table
     )
-    return Foreseen(tuple(on_screen(text.replace(" -", " \u2212")) for text in says), rows)
+    decided = tuple(
+        DecisionRow(
+            on_screen(f"{one.value:+.3g} {first.unit}".replace("-", MINUS)),
+            "by no length" if one.analysis_s is None else f"after {_length(one.analysis_s)}",
+        )
+        for one in found.decisions
+    )
+    return Foreseen(tuple(on_screen(text) for text in says), rows, decided)
 
 
 def _length(seconds: float) -> str:
-    return f"{seconds / 3600.0:.3g}\u202fh"
+    hours = seconds / HOUR_S
+    return f"{hours:.3g}{NARROW_NBSP}h" if hours < FEW_H else f"{hours / 24.0:.3g}{NARROW_NBSP}d"
 
 
 def _expected(title: str, expanded: float, unit: str, most: float | None, capable: bool | None) -> str:

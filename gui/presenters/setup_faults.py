@@ -10,12 +10,17 @@ from gui.presenters.setup_fields import on_screen
 
 @dataclass(frozen=True, slots=True)
 class FaultChoice:
-    """A fault of the list; ``severity`` is what is taken when none is given, its range in ``limits``."""
+    """A fault of the list.
+
+    Attributes
+    ----------
+    severity, limits : what is taken when none is given, and what may be given, with its unit; no limits, no choice.
+    ends : whether it can end before the run, and strike one instrument.
+    """
 
     name: str
     owner: str
     severity: str
-    unit: str
     limits: str
     says: str
     ends: bool
@@ -36,9 +41,8 @@ def _choice(
 ) -> FaultChoice:
     number, _, unit = severity.partition(" ")
     low, high = limits["from"], limits["to"]
-    within = on_screen(f"{low:g} to {high:g} {unit}".strip()) if low != high else ""
-    shown = on_screen(f"1 {unit}")[2:] if unit else ""
-    return FaultChoice(name, owner, number, shown, within, what_happens, ends == "when told")
+    within = on_screen(f"{low:.9g} to {high:.9g} {unit}".strip()) if low != high else ""
+    return FaultChoice(name, owner, number, within, what_happens, ends == "when told")
 
 
 def fault_text(name: str, severity: str = "", at: str = "", lasts: str = "", instrument: str = "") -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from data import quantities
 from data.schedule import Schedule
+from data.units import DIMENSIONS
 from gui.presenters.numbers import NARROW_NBSP
 from protocols.procedure import Param, ParamError
 
@@ -20,7 +21,8 @@ MOST_RATES = 4
 """Rates of a schedule that its echo names one by one."""
 
 _MICRO = re.compile(r"\bu(?=(L|g|m)\b)")
-_QUANTITY = re.compile(r"(?<=\d) (?=[^\W\d]|%|°)")
+_SHOWN = sorted({unit for one in DIMENSIONS.values() for unit in one.units} - {"1", "in"}, key=len, reverse=True)
+_QUANTITY = re.compile(rf"(?<=\d) (?=(?:{'|'.join(map(re.escape, _SHOWN))})(?![\w/]))")
 
 
 @dataclass
@@ -121,7 +123,7 @@ def understood(item: Param, text: str) -> tuple[str, str]:
     try:
         value = item.read(asked)
     except ParamError as error:
-        return "", str(error).removeprefix(f'parameter "{item.short_name}": ')
+        return "", " ".join(str(error).removeprefix(f'parameter "{item.short_name}": ').split())
     if isinstance(value, Schedule):
         return _course(value), ""
     if item.dimension is None:
@@ -147,7 +149,7 @@ def limits_of(item: Param) -> str:
 
 def on_screen(text: str) -> str:
     """Words with quantities in them, with µ and °C, and no line break between a number and its unit."""
-    return _QUANTITY.sub(NARROW_NBSP, _MICRO.sub("µ", text).replace("degC", "°C"))
+    return _MICRO.sub("µ", _QUANTITY.sub(NARROW_NBSP, text)).replace("degC", "°C")
 
 
 def _course(schedule: Schedule) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from PyQt6.QtCore import Qt
-from PyQt6.QtGui import QHideEvent, QShowEvent
+from PyQt6.QtGui import QHideEvent, QResizeEvent, QShowEvent
 from PyQt6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from gui.presenters.setup import SetUp
 from gui.presenters.setup_form import Part
 from gui.presenters.tone import Tone
-from gui.theme.look import look
 from gui.views.parts import Panel, Pill, ToneLabel, button, clear, muted, scrolled, set_property, tool
 from gui.views.setup_articles import ArticlesPanel
 from gui.views.setup_fields import CalmCombo, ParamRow, TwoColumns
@@ -19,6 +18,8 @@ from gui.views.setup_simulation import SimulationPanel
 
 TWO_COLUMNS = 720
 """Width from which on the form has two columns."""
+
+START_WIDTH = 280
 
 
 class SetUpPanel(QWidget):
@@ -96,15 +97,19 @@ class SetUpPanel(QWidget):
     def _made_start(self) -> QFrame:
         bar = QFrame()
         bar.setObjectName("panel")
-        column = QVBoxLayout(bar)
-        column.setContentsMargins(10, 8, 10, 10)
-        column.setSpacing(6)
+        self._start_row = QHBoxLayout(bar)
+        self._start_row.setContentsMargins(10, 8, 10, 10)
+        self._start_row.setSpacing(6)
         self._takes = muted("", wrap=True)
         self._why_not = ToneLabel("", Tone.MUTED)
         self.start = button("&Start the run", "play", self._presenter.start, primary=True)
-        self.start.setMinimumHeight(look().density.control + 6)
-        for widget in (self._takes, self._why_not, self.start):
-            column.addWidget(widget)
+        says = QVBoxLayout()
+        says.setSpacing(2)
+        says.addWidget(self._takes)
+        says.addWidget(self._why_not)
+        self._start_row.addLayout(says, 1)
+        self._start_row.setAlignment(says, Qt.AlignmentFlag.AlignVCenter)
+        self._start_row.addWidget(self.start)
         return bar
 
     # -- what the presenter says
@@ -183,6 +188,15 @@ class SetUpPanel(QWidget):
         self.start.setToolTip(why)
 
     # -- Qt
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802  # Qt's name
+        """The button stands beside what is said of the start where there is room, else under it."""
+        super().resizeEvent(event)
+        wide = self.width() >= TWO_COLUMNS
+        way = QHBoxLayout.Direction
+        self._start_row.setDirection(way.LeftToRight if wide else way.TopToBottom)
+        self._start_row.setStretch(0, 1 if wide else 0)
+        self.start.setMinimumWidth(START_WIDTH if wide else 0)
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802  # Qt's name
         """Things are looked at while somebody sees them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PyQt6.QtWidgets import QCompleter
+from PyQt6.QtWidgets import QCompleter, QHBoxLayout
 
 from gui.presenters.setup import SetUp
 from gui.presenters.setup_choices import KINDS
@@ -34,11 +34,11 @@ class ArticlesPanel(Panel):
     """Device under test, catheter, fluid, person, and the folder of the run file."""
 
     def __init__(self, presenter: SetUp) -> None:
-        super().__init__("Device under test")
+        super().__init__("What is tested")
         self._presenter = presenter
         form = presenter.form
         self.boxes = {kind: ArticleBox(name) for kind, name in KINDS.items()}
-        self.rows = {kind: Captioned(KINDS[kind], HELP[kind], box) for kind, box in self.boxes.items()}
+        self.rows = {kind: Captioned(KINDS[kind], HELP[kind], box, wide=True) for kind, box in self.boxes.items()}
         self.serial, self.person, self.out = Entry("Serial number"), Entry("Person"), Entry("Output folder", form.out)
         self._serial_row = Captioned("Serial number", "of the device under test, typed or scanned", self.serial)
         self._person_row = Captioned("Person", "who runs this; it is recorded", self.person)
@@ -57,7 +57,10 @@ class ArticlesPanel(Panel):
         self.body.addWidget(self._serial_row)
         self.body.addWidget(self.rows["catheter"])
         self.body.addWidget(self.rows["fluid"])
-        self.body.addWidget(self._more)
+        row = QHBoxLayout()
+        row.addWidget(self._more)
+        row.addStretch(1)
+        self.body.addLayout(row)
         self.body.addWidget(self._person_row)
         self.body.addWidget(self._out_row)
 

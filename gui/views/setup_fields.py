@@ -94,7 +94,7 @@ class Captioned(QWidget):
 
     def __init__(self, caption: str, helps: str, edit: QWidget, *, wide: bool = False) -> None:
         super().__init__()
-        self.edit = edit
+        self.edit, self._is_wide = edit, wide
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
@@ -110,6 +110,7 @@ class Captioned(QWidget):
         if wide:
             column.addWidget(edit)
             column.addWidget(self.says)
+            self.says.hide()
         else:
             row = QHBoxLayout()
             row.setSpacing(8)
@@ -125,6 +126,7 @@ class Captioned(QWidget):
     def say(self, text: str, error: str = "") -> None:
         """Show what is understood, or why it is not."""
         self.says.setText(text)
+        self.says.setVisible(bool(text) or not self._is_wide)
         set_property(self.edit, "wrong", "true" if error else "false")
         if error:
             self._error.say(f"{error[:1].upper()}{error[1:]}", Tone.FAIL)

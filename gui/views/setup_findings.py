@@ -9,7 +9,7 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from gui.presenters.setup import SetUp
-from gui.presenters.setup_check import FindingRow, LengthRow, StepRow
+from gui.presenters.setup_check import DecisionRow, FindingRow, LengthRow, StepRow
 from gui.presenters.tone import Tone
 from gui.theme.look import look
 from gui.views.parts import Panel, ToneLabel, clear, muted, tool
@@ -96,10 +96,18 @@ class ForecastPanel(Panel):
                 Column("Analysis", lambda row: f"{row.analysis} ◂" if row.is_planned else row.analysis, number=True),
                 Column("Run", lambda row: row.run, number=True),
                 Column("U", lambda row: row.expanded, number=True),
-                Column("A pump can pass", lambda row: row.passes, stretch=True),
+                Column("Can pass", lambda row: row.passes, stretch=True),
+            ),
+        )
+        self.decided: Table[DecisionRow] = Table(
+            "What can be decided",
+            (
+                Column("A pump at", lambda row: row.pump, number=True),
+                Column("is decided, in 19 runs of 20", lambda row: row.analysis, stretch=True),
             ),
         )
         self.body.addLayout(self._says)
+        self.body.addWidget(self.decided)
         self.body.addWidget(self.table)
         self.hide()
 
@@ -116,6 +124,8 @@ class ForecastPanel(Panel):
             self._says.addWidget(muted(f"Nothing can be said beforehand: {found.why_not}.", wrap=True))
         _fill(self.table, found.rows)
         self.table.setVisible(bool(found.rows))
+        _fill(self.decided, found.decided)
+        self.decided.setVisible(bool(found.decided))
 
 
 class PlanPanel(Panel):

@@ -120,7 +120,7 @@ class SimulationPanel(Panel):
         one = self._choices[at]
         self._fault_says.setText(one.says)
         self.severity.setText(one.severity)
-        self._severity_row.say(" ".join(part for part in (one.unit, one.limits) if part))
+        self._severity_row.say(one.limits)
         self._severity_row.setVisible(bool(one.limits))
         self._lasts_row.setVisible(one.ends)
         self._instrument_row.setVisible(one.ends)

@@ -1,0 +1,381 @@
+"""A run is prepared without a screen: what is chosen and typed, what stands against it, its start and the queue."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.request import Request
+from bench.run_queue import Entry, StationLock, enqueue, entries
+from gui.presenters import setup
+from gui.presenters.background import Inline
+from gui.presenters.context import Context
+from gui.presenters.setup import SetUp
+from gui.presenters.setup_check import examine, plain
+from gui.presenters.setup_fields import field_of, on_screen, one_line, understood
+from gui.presenters.setup_form import Part
+from gui.presenters.setup_memory import Memory
+from gui.presenters.setup_queue import queue_rows, withdraw
+from protocols.flow_accuracy import FlowAccuracy
+from protocols.procedure import load_procedure, procedure_names
+
+ANALYSIS, SCHEDULE = FlowAccuracy.params["analysis_s"], FlowAccuracy.params["schedule"]
+
+
+class Told:
+    """A view that keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.parts: list[tuple[Part, str]] = []
+
+    def show_part(self, part: Part, name: str) -> None:
+        self.parts.append((part, name))
+
+
+@pytest.fixture
+def context(context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
+    """A window without a screen, whose runs and files are in a folder of its own."""
+    monkeypatch.setenv("PUMPBENCH_HOME", str(context.state_folder))
+    monkeypatch.chdir(tmp_path)
+    return context
+
+
+@pytest.fixture
+def prepared(context: Context) -> SetUp:
+    """The set-up, with all that can be chosen."""
+    made = SetUp(context)
+    made.attach(Told())
+    made.shown(True)
+    inline(made).run()
+    return made
+
+
+@pytest.fixture
+def queued(context: Context, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Request]]:
+    """Requests that were started: they are queued as they are, and nobody conducts them."""
+    asked: list[Request] = []
+
+    def begin(request: Request) -> Entry:
+        asked.append(request)
+        return enqueue(context.state_folder, request, request.station)
+
+    monkeypatch.setattr(setup, "begin", begin)
+    return asked
+
+
+def inline(prepared: SetUp) -> Inline:
+    background = prepared.context.background
+    assert isinstance(background, Inline)
+    return background
+
+
+def pause(prepared: SetUp) -> None:
+    for _ in range(setup.QUIET_TICKS):
+        inline(prepared).tick()
+
+
+# -- fields
+
+
+def test_a_field_says_what_it_understood_and_what_may_be_typed() -> None:
+    field = field_of(ANALYSIS)
+    field.put("30 h")
+    assert field.says == "108000\u202fs · 1\u202fh to 60\u202fday · changed, was 25 h"
+    assert not field.error
+
+
+def test_a_number_without_a_unit_is_refused_in_one_sentence_with_what_to_write() -> None:
+    assert understood(ANALYSIS, "25") == ("", '"25" is not a time: it has no unit; write 25 h')
+    assert understood(ANALYSIS, "2 min")[1].endswith("choose a value from 1 h to 60 day")
+
+
+def test_a_schedule_says_its_rates_and_the_volume_and_dose_of_a_day() -> None:
+    said, error = understood(SCHEDULE, "300 ug/day at 2000 ug/mL\nbolus 50 uL over 10 min every 4 h;\ndrug baclofen")
+    assert not error
+    assert said == "6.25, 306.2\u202fµL/h; 900\u202fµg/day of baclofen at 2000\u202fµg/mL = 0.45\u202fmL/day"
+
+
+def test_many_boluses_a_day_are_echoed_as_a_range_of_rates() -> None:
+    said, _ = understood(
+        SCHEDULE, "flex 00:00 1 mL/day, 06:00 2 mL/day, 12:00 3 mL/day, 18:00 4 mL/day, 20:00 5 mL/day"
+    )
+    assert said.startswith("41.67 to 208.3\u202fµL/h; ")
+
+
+@pytest.mark.parametrize("name", procedure_names())
+def test_every_default_of_every_protocol_is_understood_as_it_stands_in_the_form(name: str) -> None:
+    for item in load_procedure(name).params.values():
+        field = field_of(item)
+        assert bool(field.error) is (item.default is None), field
+        assert item.default is None or item.read(one_line(field.text)) == item.read(item.default)
+
+
+@given(st.text(max_size=40))
+def test_whatever_is_typed_is_either_understood_or_refused_with_a_sentence(text: str) -> None:
+    for item in FlowAccuracy.params.values():
+        echo, error = understood(item, text)
+        assert not (echo and error)
+        assert "\n" not in error
+
+
+def test_units_are_written_as_on_a_screen() -> None:
+    assert on_screen("5 uL at 37 degC, 2 ug/mL") == "5\u202fµL at 37\u202f°C, 2\u202fµg/mL"
+    assert plain("--out /x: the folder cannot be written") == "Output folder /x: the folder cannot be written"
+    assert plain("/long/way/sim.toml: table [roles]", "sim") == "sim.toml: table [roles]"
+
+
+# -- choosing
+
+
+def test_everything_shipped_and_every_file_near_at_hand_can_be_chosen(context: Context) -> None:
+    text = (Path(setup.__file__).parents[2] / "bench" / "stations" / "sim.toml").read_text("utf-8")
+    Path("stations").mkdir()
+    Path("stations/lab.toml").write_text(text.replace('name = "sim"', 'name = "lab"'), "utf-8")
+    Path("broken.toml").write_text("[instruments.balance]\ndriver = 3\n", "utf-8")
+    made = SetUp(context)
+    made.attach(Told())
+    inline(made).run()
+    assert made.form.choices is not None
+    stations = {Path(one.name).stem: one for one in made.form.choices.stations}
+    assert {"lab", "sim", "sim-full", "broken"} <= set(stations)
+    assert "driver" in stations["broken"].state[0]
+    assert set(made.form.choices.protocols) == set(procedure_names())
+
+
+def test_the_stations_own_defaults_are_filled_in_and_marked(prepared: SetUp) -> None:
+    blank = prepared.form.fields["blank"]
+    assert (blank.text, blank.is_stations) == ("diverter", True)
+    assert blank.says.endswith("the station's")
+    assert prepared.form.articles == {"dut": "sim-peristaltic", "catheter": "sim", "fluid": "water"}
+
+
+def test_a_device_is_known_by_file_model_or_path_and_else_refused(prepared: SetUp, tmp_path: Path) -> None:
+    form = prepared.form
+    for typed in ("sim-gas-driven", "SIM-G20", " sim-g20 "):
+        form.type_article("dut", typed)
+        assert form.article_says("dut") == ("SIM-G20, pumpbench", "")
+        asked = form.request()
+        assert asked is not None
+        assert asked.dut == "sim-gas-driven"
+    form.type_article("dut", "P-0042")
+    assert "no device under test that is known here" in prepared.why_not
+    form.type_article("dut", str(tmp_path / "mine.toml"))
+    assert "check the path" in prepared.why_not
+
+
+def test_only_a_real_station_insists_on_a_serial_number(prepared: SetUp) -> None:
+    assert not prepared.form.needs_serial
+    prepared.form.choose_station("template")
+    for kind, name in (("dut", "sim-peristaltic"), ("catheter", "sim"), ("fluid", "water")):
+        prepared.form.type_article(kind, name)
+    assert prepared.why_not == "Give the serial number of the device under test."
+    prepared.form.type_serial("004417")
+    asked = prepared.form.request()
+    assert asked is not None
+    assert (asked.serial, asked.pace, asked.seed) == ("004417", None, 1)
+
+
+def test_another_page_has_a_run_prepared_before_and_after_the_choices_are_known(context: Context) -> None:
+    made = SetUp(context)
+    context.prepare("sim-full", "rig-check")
+    made.attach(Told())
+    inline(made).run()
+    assert made.form.station is not None
+    assert made.form.protocol is not None
+    assert (made.form.station.name, made.form.protocol.name) == ("sim-full", "rig-check")
+    context.prepare("sim")
+    assert (made.form.station.name, made.form.protocol.name) == ("sim", "rig-check")
+    assert not made.form.can_do("rig-check")
+
+
+# -- what stands against it
+
+
+def test_a_request_is_looked_at_only_when_the_person_pauses(prepared: SetUp) -> None:
+    prepared.form.type("analysis", "2")
+    assert prepared.form.fields["analysis"].error
+    assert not prepared.form.fields["analysis"].shown_error
+    inline(prepared).tick()
+    assert prepared.examined is None
+    pause(prepared)
+    assert prepared.form.fields["analysis"].shown_error
+    assert prepared.why_not == "Correct Analysis."
+    prepared.form.type("analysis", "2 h")
+    pause(prepared)
+    assert prepared.why_not == ""
+    assert prepared.foreseen is not None
+    assert any(row.is_planned and row.analysis == "2\u202fh" for row in prepared.foreseen.rows)
+
+
+def test_a_rate_that_the_pump_cannot_do_blocks_and_nobody_can_override_it(prepared: SetUp) -> None:
+    prepared.form.type("schedule", "30 mL/day")
+    pause(prepared)
+    assert prepared.why_not == "1 finding blocks the start."
+    finding = prepared.blocking[0]
+    assert not finding.overridable
+    assert "30\u202fmL/day" in finding.text
+    prepared.override(finding.code, "I want it")
+    assert prepared.blocking
+    assert prepared.foreseen is None
+
+
+def test_a_finding_may_be_overridden_with_a_reason_by_the_person_named(prepared: SetUp, queued: list[Request]) -> None:
+    prepared.form.fill({**FlowAccuracy.qualification, "schedule": "23 mL/day", "analysis": "1 h"})
+    pause(prepared)
+    overridable = {one.code for one in prepared.blocking if one.overridable}
+    assert "unusual-rate" in overridable
+    for code in overridable:
+        prepared.override(code, "agreed with QA")
+    assert prepared.why_not == ""
+    prepared.start()
+    inline(prepared).run()
+    assert {(one.finding, one.person, one.reason) for one in queued[0].overrides} == {
+        (code, "Ada", "agreed with QA") for code in overridable
+    }
+    assert prepared.overrides == {}
+
+
+def test_a_check_makes_no_folder(context: Context, tmp_path: Path) -> None:
+    found = examine(Request("flow-accuracy", "sim", out=tmp_path / "not" / "there"))
+    assert not [one for one in found.findings if one.level == "blocks"]
+    assert not list(tmp_path.rglob("not*"))
+
+
+def test_the_plan_adds_up_to_the_length_of_the_run(context: Context, tmp_path: Path) -> None:
+    found = examine(Request("flow-accuracy", "sim", out=tmp_path))
+    assert found.takes_s == (53 * 3600.0, 53 * 3600.0)
+    assert [step.text for step in found.steps if step.takes_s[1]][:2] == ["Stabilisation", "Blank before"]
+    assert found.prompts == 0
+
+
+def test_the_end_is_told_on_the_clock_at_the_pace_of_the_simulation(prepared: SetUp) -> None:
+    pause(prepared)
+    assert prepared.takes().startswith("Takes 2 d 5 h, 5 min 18 s at this pace; ends at ")
+    prepared.form.choose_pace(None)
+    pause(prepared)
+    assert prepared.takes() == "Takes 2 d 5 h of simulated time, as fast as possible"
+
+
+# -- starting
+
+
+def test_a_start_asks_for_what_was_changed_alone_and_the_run_is_watched(
+    prepared: SetUp, queued: list[Request], context: Context
+) -> None:
+    watched: list[Entry] = []
+    context.on_follow(watched.append)
+    prepared.form.type("analysis", "2 h")
+    prepared.form.add_fault("leak", "0.3", "2 h", "", "")
+    prepared.start()
+    assert prepared.why_not == "Starting…"
+    prepared.start()
+    inline(prepared).run()
+    assert len(queued) == 1
+    assert (queued[0].settings, queued[0].faults) == ({"analysis": "2 h"}, ("leak:0.3@2 h",))
+    assert [entry.number for entry in watched] == [1]
+
+
+def test_a_run_on_a_station_that_is_held_waits_and_can_be_withdrawn(
+    prepared: SetUp, queued: list[Request], context: Context
+) -> None:
+    lock = StationLock.take(context.state_folder, "sim")
+    assert lock is not None
+    lock.tell({"number": 7})
+    for _ in range(setup.LOOK_TICKS + 1):
+        inline(prepared).tick()
+    assert prepared.form.station is not None
+    assert prepared.form.station.state[0] == "held by run 7"
+    assert prepared.start_word == "&Queue the run"
+    prepared.start()
+    pause(prepared)
+    row = prepared.queue[0]
+    assert (row.state, row.place) == ("waits, number 1 in line", 1)
+    prepared.withdraw(row)
+    inline(prepared).run()
+    assert prepared.queue == ()
+    assert row.entry.state().state == "withdrawn"
+    lock.release()
+
+
+def test_a_run_that_has_begun_is_not_withdrawn(context: Context) -> None:
+    entry = enqueue(context.state_folder, Request("flow-record", "sim"), "sim")
+    assert queue_rows(context.state_folder)[0].is_left_alone
+    entry.claim()
+    with pytest.raises(ValueError, match="has begun"):
+        withdraw(entry, "Ada Example", "changed my mind")
+
+
+def test_what_was_refused_at_the_start_is_said_and_the_form_is_there_again(
+    prepared: SetUp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    prepared.context.notify = lambda text, tone: said.append(text)
+
+    def refuse(request: Request) -> Entry:
+        raise ValueError("the disk is full; make room")
+
+    monkeypatch.setattr(setup, "begin", refuse)
+    prepared.start()
+    inline(prepared).run()
+    assert said == ["The run was not started. the disk is full; make room"]
+    pause(prepared)
+    assert prepared.why_not == ""
+
+
+def test_the_first_start_offers_a_run_that_takes_a_minute(prepared: SetUp, queued: list[Request]) -> None:
+    assert prepared.is_first
+    prepared.form.type("schedule", "nonsense")
+    prepared.try_it()
+    inline(prepared).run()
+    asked = queued[0]
+    takes_s = examine(asked).takes_s[1]
+    assert (asked.procedure, asked.station, asked.seed) == ("flow-accuracy", "sim", 7)
+    assert asked.pace is not None
+    assert 55.0 < takes_s / asked.pace < 65.0
+    assert not prepared.is_first
+    assert len(entries(prepared.context.state_folder)) == 1
+
+
+# -- memory
+
+
+def test_what_was_chosen_last_is_there_again_but_no_serial_fault_or_override(
+    prepared: SetUp, queued: list[Request], context: Context
+) -> None:
+    prepared.form.choose_protocol("flow-record")
+    prepared.form.type("recording", "30 min")
+    prepared.form.type_serial("004417")
+    prepared.form.add_fault("leak", "", "", "", "")
+    prepared.form.choose_pace(None)
+    prepared.start()
+    inline(prepared).run()
+    again = SetUp(context)
+    again.attach(Told())
+    inline(again).run()
+    assert again.form.protocol is not None
+    assert (again.form.protocol.name, again.form.fields["recording"].text) == ("flow-record", "30 min")
+    assert (again.form.serial, again.form.faults, again.form.pace) == ("", [], None)
+    assert not again.is_first
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"settings": 3, "pace": "fast"}', '{"protocol": "gone"}'])
+def test_a_memory_that_cannot_be_read_is_forgotten(context: Context, text: str) -> None:
+    context.state_folder.mkdir()
+    (context.state_folder / "set-up.json").write_text(text, "utf-8")
+    made = SetUp(context)
+    made.attach(Told())
+    inline(made).run()
+    assert made.form.protocol is not None
+    assert made.form.protocol.name == "flow-accuracy"
+
+
+def test_the_memory_is_read_as_it_was_written(tmp_path: Path) -> None:
+    kept = Memory("sim", "occlusion", 60.0, "3", {"occlusion": {"limit": "70 kPa"}}, {"sim": {"dut": "a.toml"}})
+    kept.write(tmp_path)
+    assert Memory.read(tmp_path) == kept
+    assert "serial" not in json.loads((tmp_path / "set-up.json").read_text("utf-8"))
