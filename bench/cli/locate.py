@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from protocols.analysis.locator import Cause, Location, Shown
 
 WHOSE = {"dut": "pump", "catheter": "catheter", "rig": "rig", "record": "record", "nobody": "nobody"}
-MOST = 5
-"""Causes that are printed; --json has all."""
+MOST, LEAST, FAR_BEHIND = 5, 2, 10.0
+"""Causes that are printed: at most so many, and beyond the first two none so far behind; --json has all."""
 
 EXIT_ODD = 1
 
@@ -84,8 +84,10 @@ def told(found: Location) -> list[str]:
     if found.besides:
         said.append(f"  it does not explain everything; besides it {found.besides} does")
     said += ["", f"{'cause':24}{'whose':10}{'weight':>8}  likelihood behind the first"]
-    for one in found.causes[:MOST]:
-        size = "" if one.size_percent is None else f", by {one.size_percent:.3g} %"
+    for number, one in enumerate(found.causes[:MOST]):
+        if number >= LEAST and one.behind > FAR_BEHIND:
+            break
+        size = f", size {one.size_percent:.3g} %" if one.size_percent else ""
         said.append(f"{one.name:24}{WHOSE[one.owner]:10}{one.weight:8.1%}  e^-{one.behind:.1f}{size}")
         said += _evidence("explains", one.explains)
         said += _evidence("does not explain", one.leaves)
