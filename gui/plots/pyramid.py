@@ -199,8 +199,8 @@ class Pyramid:
     def _least_and_largest(self, begin: int, end: int) -> tuple[float, float]:
         """Of samples begin to end - 1, from as coarse bins as lie in them; NaN where no sample may be used."""
         if end - begin <= FEW:
-            part = self._y[begin:end]
-            return float(np.fmin.reduce(part)), float(np.fmax.reduce(part))
+            few = self._y[begin:end]
+            return float(np.fmin.reduce(few)), float(np.fmax.reduce(few))
         lows, highs, level = self._y, self._y, 0
         low: list[FloatArray] = []
         high: list[FloatArray] = []

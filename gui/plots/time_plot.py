@@ -329,6 +329,7 @@ class TimePlot(QFrame):
                 self.time.has_come(*span)
 
     def _time_changed(self) -> None:
+        self.canvas.hands.draws_box = self.time.draws_box
         self._later()
 
     def _later(self) -> None:
@@ -457,6 +458,7 @@ class TimePlot(QFrame):
             Qt.Key.Key_Home: self.show_all,
             Qt.Key.Key_End: self.time.back_to_live,
             Qt.Key.Key_Space: lambda: self.time.hold(not self.time.is_held),
+            Qt.Key.Key_B: lambda: self.time.draw_boxes(not self.time.draws_box),
             Qt.Key.Key_C: lambda: self.show_cursor(self.time.cursor is None),
             Qt.Key.Key_Y: self.fit_y,
             Qt.Key.Key_P: self.save,

@@ -34,12 +34,12 @@ class TimeTools(QWidget):
         self.window_choice.setAccessibleName("What is followed")
         self.window_choice.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.window_choice.activated.connect(lambda at: self._time.follow(WINDOWS[at][1]))
-        self.live = button("Back to &live", "play", lambda: self._time.back_to_live(), primary=True)
+        self.live = button("Back to live", "play", lambda: self._time.back_to_live(), primary=True)
         self.live.setToolTip("Follow the newest samples again (End)")
         self.all = tool("zoom-out", "Show all (Home, double click)", self._show_all)
         self.values = tool("zoom-y", "Fit the values (Y)", self._fit_y)
         self.box = tool("zoom-box", "Zoom by drawing a box (B; or with the right mouse button)", checkable=True)
-        self.box.toggled.connect(self._draw_boxes)
+        self.box.clicked.connect(lambda checked: self._time.draw_boxes(checked))
         self.hold = tool("hold", "Hold what is shown; samples go on being taken (Space)", checkable=True)
         self.hold.clicked.connect(lambda checked: self._time.hold(checked))
         self.reading = tool("cursor", "Read values at a moment (C; arrow keys move it)", checkable=True)
@@ -68,6 +68,7 @@ class TimeTools(QWidget):
         time = self._time
         self.live.setVisible((self._is_live and not time.is_following) or time.is_held)
         self.hold.setChecked(time.is_held)
+        self.box.setChecked(time.draws_box)
         self.reading.setChecked(time.cursor is not None)
         self.window_choice.setCurrentIndex([window for _, window in WINDOWS].index(time.window_s))
 
@@ -79,10 +80,6 @@ class TimeTools(QWidget):
     def _fit_y(self) -> None:
         for plot in self._plots:
             plot.fit_y()
-
-    def _draw_boxes(self, checked: bool) -> None:
-        for plot in self._plots:
-            plot.canvas.hands.draws_box = checked
 
     def _read(self, checked: bool) -> None:
         self._plots[0].show_cursor(checked)

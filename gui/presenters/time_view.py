@@ -30,6 +30,7 @@ class TimeView:
     is_following : whether the newest sample is kept in view.
     is_held : nothing moves and nothing is drawn anew, though samples go on being taken.
     cursor : where it stands, in s; None while it is off.
+    draws_box : whether a drag of the mouse draws a box to zoom to, rather than moves.
     origin_s : the moment from which the axis counts.
     """
 
@@ -40,6 +41,7 @@ class TimeView:
         self.is_following = True
         self.is_held = False
         self.cursor: float | None = None
+        self.draws_box = False
         self._first, self._last = math.inf, -math.inf
         self._listeners: list[Callable[[], None]] = []
 
@@ -133,6 +135,11 @@ class TimeView:
             t0, t1 = middle - SHORTEST_S / 2.0, middle + SHORTEST_S / 2.0
         self.is_following = False
         self.t0, self.t1 = t0, t1
+        self._say()
+
+    def draw_boxes(self, draws: bool) -> None:
+        """Have the mouse draw boxes, or move."""
+        self.draws_box = draws
         self._say()
 
     def zoom(self, factor: float, around: float | None = None) -> None:
