@@ -14,6 +14,7 @@ LAUNCHER = Path(__file__).parents[1] / "pumpbench"
 STAND_IN = """
 import os, sys
 print(sys.argv[1:], os.path.realpath(os.getcwd()), os.environ.get("PYTHONPATH"), sys.flags.safe_path)
+print("keeps bytecode:", not sys.dont_write_bytecode)
 sys.exit(7)
 """
 
@@ -322,11 +323,12 @@ def test_a_ready_bench_starts_from_anywhere_with_its_arguments_and_exit_code(lau
     done = subprocess.run(
         [sys.executable, str(checkout / "pumpbench"), "run", "a b", "--json"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": "/somebody's"},
+        env={**os.environ, "PYTHONPATH": "/somebody's", "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.stdout.strip() == f"['run', 'a b', '--json'] {tmp_path.resolve()} None True"
+    said = f"['run', 'a b', '--json'] {tmp_path.resolve()} None True"
+    assert done.stdout.splitlines() == [said, "keeps bytecode: True"]
     assert done.stderr == ""
     assert done.returncode == 7
