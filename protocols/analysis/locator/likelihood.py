@@ -83,7 +83,7 @@ def score(name: str, cause: Signature, shown: Run, known: Table) -> Score:
     for sign in cause.may_show:
         if sign.quantity in left:
             total += may(left.pop(sign.quantity), sign)
-    return Score(name, total + math.fsum(map(quiet, left.values())), size)
+    return Score(name, total + math.fsum(map(quiet, left.values())) - cause.rarer, size)
 
 
 def _group(signs: Sequence[Sign], z: Mapping[str, float], fits: Sequence[float]) -> float:

@@ -55,6 +55,7 @@ class Signature(Stated):
     size: Literal["+", "+-"] = "+"
     shows: tuple[str, ...] = ()
     may: tuple[str, ...] = ()
+    rarer: float = Field(0.0, ge=0.0)
 
     @cached_property
     def ratios(self) -> dict[str, float]:
