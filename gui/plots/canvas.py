@@ -115,6 +115,7 @@ class Canvas(pyqtgraph.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no ty
         self.cursor: float | None = None
         self.key: Callable[[QKeyEvent], bool] = lambda event: False
         self.hideButtons()
+        self.setCacheMode(self.CacheModeFlag.CacheNone)  # what lies below the curves moves with what is shown
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName(name)
         self.setFrameStyle(0)
