@@ -82,14 +82,9 @@ class ReviewPages:
             run.when_read(lambda _: self._tell())
         self._show(Shows.COMPARISON)
 
-    def back(self) -> None:
-        """To the list."""
-        self._leave_comparison()
-        self._show(Shows.LIST)
-
     def go(self, shows: Shows) -> None:
-        """To what is still open."""
-        if shows is Shows.RUN and self.run is None:
+        """To the list, or to what is still open."""
+        if (shows is Shows.RUN and self.run is None) or (shows is Shows.COMPARISON and not self.compared):
             return
         self._show(shows)
 

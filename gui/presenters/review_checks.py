@@ -10,6 +10,8 @@ from data.checks import Check, Verdict
 from gui.presenters.numbers import NARROW_NBSP, NOTHING, Numbers, digits_of, significant, with_unit
 from gui.presenters.tone import TONE_OF_VERDICT, Tone
 
+OWNERS = {"dut": "pump", "catheter": "catheter", "rig": "rig", "record": "record"}
+
 Fact = tuple[str, str]
 """What it is, and what it is in this case."""
 
@@ -63,7 +65,7 @@ def check_row(check: Check, numbers: Numbers) -> CheckRow:
         probability_text(check, numbers),
         word,
         tone,
-        {"dut": "pump", "catheter": "catheter", "rig": "rig", "record": "record"}[check.owner],
+        OWNERS[check.owner],
         coverage_text(check, numbers),
     )
 
@@ -150,6 +152,7 @@ def facts(check: Check, numbers: Numbers, all_checks: Mapping[str, Check]) -> li
         ("Rule", check.rule),
         ("Conformity", probability_text(check, numbers)),
         ("Counts", counts_text(check)),
+        ("Owner", f"{OWNERS[check.owner]}: whose fault a failure is"),
         ("Depends on", " · ".join(_named(name, all_checks) for name in check.depends_on)),
         ("Note", check.note),
     ]

@@ -21,7 +21,7 @@ AGREE = 1.0
 MOST = 6
 """Runs that can be compared at once: as many as there are pens that can be told apart."""
 
-NEVER_EQUAL = ("Run id", "Content digest", "Began", "Took", "Judged by code")
+NEVER_EQUAL = ("Run id", "Content digest", "Began", "On its clock", "Took", "Judged by code")
 """Facts that tell runs apart and explain nothing."""
 
 

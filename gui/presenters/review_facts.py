@@ -33,7 +33,8 @@ def what_it_was(review: Review) -> list[Fact]:
     said = [
         ("Protocol", f"{review.row.procedure}, method {review.method}"),
         ("Run id", review.row.run_id),
-        ("Began", "" if review.row.start is None else local_date(review.row.start)),
+        ("Began", "" if review.row.made is None else local_date(review.row.made)),
+        ("On its clock", _own_clock(review)),
         ("Took", rough_duration(review.end_s)),
         ("Station", _titled(station.get("name"), station.get("title"))),
         ("Device", _article(review.dut)),
@@ -102,6 +103,14 @@ def schedule_text(review: Review, numbers: Numbers) -> str:
     if boluses := said.get("boluses"):
         text += f", {len(boluses)} boluses"
     return text.strip(", ")
+
+
+def _own_clock(review: Review) -> str:
+    """When a run began on its own clock, where that is not the wall's."""
+    start, made = review.row.start, review.row.made
+    if start is None or made is None or abs((made - start).total_seconds()) < 60.0:
+        return ""
+    return local_date(start)
 
 
 def _titled(name: Any, title: Any) -> str:

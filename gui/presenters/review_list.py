@@ -31,7 +31,7 @@ ALL = "all"
 
 KEYS: dict[str, Callable[[RunRow], str | float]] = {
     "file": lambda row: row.path.name.casefold(),
-    "date": lambda row: 0.0 if row.start is None else row.start.timestamp(),
+    "date": lambda row: 0.0 if row.made is None else row.made.timestamp(),
     "protocol": lambda row: row.procedure,
     "dut": lambda row: row.dut.casefold(),
     "station": lambda row: row.station.casefold(),
@@ -290,7 +290,7 @@ def _of(row: RunRow, what: str) -> str:
 
 def date_of(row: RunRow) -> str:
     """When a run began, on the clock of the wall."""
-    return "" if row.start is None else local_date(row.start)
+    return "" if row.made is None else local_date(row.made)
 
 
 def size_text(size: int) -> str:

@@ -46,9 +46,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlotGroup:
-    """Channels of one unit that are plotted together."""
+    """Channels of one unit that are plotted together: what the plot is called, and what its unit measures."""
 
     title: str
+    quantity: str
     unit: str
     channels: tuple[ChannelInfo, ...]
 
@@ -177,6 +178,12 @@ class OpenRun:
             self._view.show_proofs()
 
     @property
+    def is_proving(self) -> bool:
+        """Whether a proof is under way."""
+        sealed = self.verification is not None or bool(self._seal_sentence)
+        return not (sealed and (self.again is not None or bool(self._judge_sentence)))
+
+    @property
     def seal_says(self) -> tuple[str, str, Tone]:
         """Whether the file is as it was sealed: a word, what is to be said of it, and the tone."""
         if self._seal_sentence:
@@ -263,7 +270,7 @@ def grouped(channels: Sequence[ChannelInfo]) -> list[PlotGroup]:
         absolute = "absolute" if channel.reference == "absolute" else ""
         found.setdefault((channel.unit, absolute), []).append(channel)
     ranked = sorted(found, key=lambda key: (bool(key[1]), ORDER.index(key[0]) if key[0] in ORDER else len(ORDER)))
-    return [PlotGroup(_titled(*key, found[key]), key[0], tuple(found[key])) for key in ranked]
+    return [PlotGroup(_titled(*key, found[key]), _quantity(*key), key[0], tuple(found[key])) for key in ranked]
 
 
 TITLES = {
@@ -280,7 +287,9 @@ TITLES = {
 
 
 def _titled(unit: str, absolute: str, channels: Sequence[ChannelInfo]) -> str:
-    if len(channels) == 1:
-        return channels[0].label.capitalize()
+    return channels[0].label.capitalize() if len(channels) == 1 else _quantity(unit, absolute)
+
+
+def _quantity(unit: str, absolute: str) -> str:
     title = TITLES.get(unit, unit_text(unit) or "Codes and flags")
     return f"{title}, absolute" if absolute else title

@@ -33,6 +33,7 @@ class RunRow:
     Attributes
     ----------
     kind : `RUN`, `SNAPSHOT` of one that went on, `CUT_OFF` or `GOING_ON` for a journal without a run file, `DAMAGED`.
+    start, made : moment zero on the run's clock, and on the wall; they differ where the run was no real one.
     status, verdict : as stored; empty where there is none.
     digest : content digest by the seal, empty where there is no seal; nothing has verified it.
     sentence : what is wrong with the file, or is to be said of it.
@@ -42,6 +43,7 @@ class RunRow:
     size: int
     kind: str
     start: datetime | None = None
+    made: datetime | None = None
     title: str = ""
     procedure: str = ""
     dut: str = ""
@@ -67,7 +69,7 @@ class ChannelInfo:
     @property
     def label(self) -> str:
         """What a person calls it."""
-        return self.roles[0].replace("_", " ") if self.roles else self.name.replace("_", " ")
+        return (self.roles[0] if self.roles else self.name.replace(".", " ")).replace("_", " ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +208,7 @@ def _run_row(run: Run, size: int) -> RunRow:
         size,
         SNAPSHOT if snapshot else RUN,
         run.start,
+        _moment(run.session.get("wall_start")) or run.start,
         run.title,
         run.procedure,
         _article(run.dut),
@@ -222,14 +225,13 @@ def _run_row(run: Run, size: int) -> RunRow:
 def _journal_row(path: Path, size: int) -> RunRow:
     with read_journal(path) as reader:
         header = reader.header
-    start = None
-    with suppress(ValueError):
-        start = datetime.fromisoformat(str(header["start_utc"]))
+    start = _moment(header["start_utc"])
     return RunRow(
         path,
         size,
         CUT_OFF,
         start,
+        _moment((header.get("session") or {}).get("wall_start")) or start,
         str(header.get("title") or header["procedure"]),
         str(header["procedure"]),
         _article(header.get("dut") or {}),
@@ -240,6 +242,13 @@ def _journal_row(path: Path, size: int) -> RunRow:
         run_id=str(header.get("run_id", "")),
         sentence="a journal without a run file: the run was cut off; recover it",
     )
+
+
+def _moment(said: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(said))
+    except ValueError:
+        return None
 
 
 def _article(dut: Mapping[str, Any]) -> str:

@@ -130,8 +130,11 @@ def narrowed(rows: Iterable[Happening], kind: str, text: str = "") -> list[Happe
         if kind == "warnings":
             if not row.is_warning:
                 return False
-        elif kind and row.kind != kind:
-            return False
+        elif kind:
+            if row.kind != kind:
+                return False
+        elif row.kind == QUALITY and not row.is_warning:
+            return False  # it was used all the same; a balance that settles says so all day
         said = f"{row.text} {row.kind} {row.clock} {row.moment}".casefold()
         return all(word in said for word in words)
 

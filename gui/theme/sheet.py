@@ -21,6 +21,7 @@ def _plain(s: Scheme, d: Density) -> str:
 QMainWindow, QDialog, #page, QScrollArea, #scrolled {{ background: {s.window}; border: none; }}
 QToolTip {{ background: {s.sunken}; color: {s.text}; border: 1px solid {s.line}; padding: 4px; }}
 #panel {{ background: {s.panel}; border: 1px solid {s.line}; border-radius: 4px; }}
+#panel QScrollArea, #panel #scrolled {{ background: {s.panel}; }}
 #panelTitle {{ font-weight: 600; }}
 QLabel {{ background: transparent; }}
 QLabel[muted="true"] {{ color: {s.muted}; font-size: {d.small}px; }}

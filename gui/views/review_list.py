@@ -1,0 +1,239 @@
+"""The runs of a folder, to be searched, sorted, opened, recovered and compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PyQt6.QtCore import QDir, QModelIndex, Qt
+from PyQt6.QtGui import QFileSystemModel, QKeySequence, QShortcut
+from PyQt6.QtWidgets import QAbstractItemView, QComboBox, QHBoxLayout, QLineEdit, QTreeView, QVBoxLayout, QWidget
+
+from gui.presenters.review import ReviewPages
+from gui.presenters.review_list import (
+    ALL,
+    date_of,
+    origin_text,
+    origin_tone,
+    size_text,
+    status_tone,
+    verdict_text,
+    verdict_tone,
+)
+from gui.presenters.review_read import CUT_OFF, RunRow
+from gui.views.parts import Panel, ToneLabel, button, tool
+from gui.views.table import Column, Table
+
+COLUMNS = (
+    ("file", Column[RunRow]("File", lambda row: row.path.name, stretch=True, tip=lambda row: said_of(row))),
+    ("date", Column[RunRow]("Began", date_of)),
+    ("protocol", Column[RunRow]("Protocol", lambda row: row.procedure, tip=lambda row: row.title)),
+    ("dut", Column[RunRow]("Device under test", lambda row: row.dut)),
+    ("station", Column[RunRow]("Station", lambda row: row.station)),
+    ("status", Column[RunRow]("Status", lambda row: row.status.replace("-", " "), status_tone)),
+    ("verdict", Column[RunRow]("Verdict", verdict_text, verdict_tone, tip=lambda row: said_of(row))),
+    ("origin", Column[RunRow]("Origin", origin_text, origin_tone)),
+    ("digest", Column[RunRow]("Digest", lambda row: row.digest[:10], tip=lambda row: row.digest)),
+    ("size", Column[RunRow]("Size", lambda row: size_text(row.size), number=True)),
+)
+CHOICES = {"protocol": "Protocol", "verdict": "Verdict", "status": "Status"}
+
+
+class RunListPanel(Panel):
+    """The list; what is chosen in it is opened by Enter, a double click or the button."""
+
+    def __init__(self, pages: ReviewPages) -> None:
+        super().__init__("Runs")
+        self._pages = pages
+        self._list = pages.list
+        self.says = ToneLabel()
+        self.tools.addWidget(self.says)
+        self.body.addLayout(self._folder_row())
+        self.folders = FolderTree(self._choose_folder)
+        self.folders.hide()
+        self.body.addWidget(self.folders)
+        self.body.addLayout(self._filter_row())
+        self.table: Table[RunRow] = Table("Runs", [column for _, column in COLUMNS])
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.table.activated.connect(lambda _: self._open())
+        self._set_up_sorting()
+        self.body.addWidget(self.table, 1)
+        self.body.addLayout(self._button_row())
+        selection = self.table.selectionModel()
+        assert selection is not None
+        selection.selectionChanged.connect(lambda *_: self._show_buttons())
+        QShortcut(QKeySequence.StandardKey.Find, self, self.text.setFocus)
+        self._list.attach(self)
+
+    # -- parts
+
+    def _folder_row(self) -> QHBoxLayout:
+        row = QHBoxLayout()
+        self.path = QLineEdit(str(self._list.folder))
+        self.path.setAccessibleName("Folder of run files")
+        self.path.setToolTip("Type a folder and press Enter, or drop a folder or a run file on the page")
+        self.path.returnPressed.connect(lambda: self._list.open_folder(self.path.text()))
+        self.browse = tool("folder", "Choose a folder", checkable=True)
+        self.browse.toggled.connect(self._browse)
+        row.addWidget(self.path, 1)
+        row.addWidget(self.browse)
+        return row
+
+    def _filter_row(self) -> QHBoxLayout:
+        row = QHBoxLayout()
+        self.text = QLineEdit()
+        self.text.setPlaceholderText("Find by name, serial number, station, run id, digest…")
+        self.text.setAccessibleName("Find runs")
+        self.text.setClearButtonEnabled(True)
+        self.text.textChanged.connect(lambda text: self._list.narrow(text=text))
+        row.addWidget(self.text, 1)
+        self.choices: dict[str, QComboBox] = {}
+        for what, word in CHOICES.items():
+            choice = QComboBox()
+            choice.setAccessibleName(f"Show runs of one {word.lower()}")
+            choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+            choice.activated.connect(lambda _, what=what: self._narrow(what))
+            self.choices[what] = choice
+            row.addWidget(choice)
+        return row
+
+    def _button_row(self) -> QHBoxLayout:
+        row = QHBoxLayout()
+        self.open = button("&Open", "file", self._open, primary=True)
+        self.compare = button("&Compare", "compare", lambda: self._pages.compare(self.chosen()))
+        self.compare.setToolTip("Choose two or more runs with Ctrl or Shift; the first is what the others are held to")
+        self.recover = button("&Recover", "wrench", self._recover)
+        self.recover.setToolTip("Make the run file of a run that was cut off, from its journal, which is only read")
+        for one in (self.open, self.compare, self.recover):
+            row.addWidget(one)
+        row.addStretch(1)
+        return row
+
+    def _set_up_sorting(self) -> None:
+        across = self.table.horizontalHeader()
+        assert across is not None
+        across.setSectionsClickable(True)
+        across.setSortIndicatorShown(True)
+        across.sectionClicked.connect(lambda section: self._list.sort(COLUMNS[section][0]))
+
+    # -- what the presenter says
+
+    def show_runs(self) -> None:
+        """Show the runs that are asked for, and keep what is chosen."""
+        chosen = {row.path for row in self.chosen()}
+        rows = self._list.rows
+        self.table.show_rows(rows)
+        self._choose([at for at, row in enumerate(rows) if row.path in chosen])
+        self.says.say(*self._list.says)
+        if not self.path.hasFocus():
+            self.path.setText(str(self._list.folder))
+        for what, choice in self.choices.items():
+            self._offer(choice, what)
+        across = self.table.horizontalHeader()
+        assert across is not None
+        keys = [key for key, _ in COLUMNS]
+        order = Qt.SortOrder.DescendingOrder if self._list.descending else Qt.SortOrder.AscendingOrder
+        across.setSortIndicator(keys.index(self._list.sort_key), order)
+        self._show_buttons()
+
+    def chosen(self) -> list[RunRow]:
+        """The runs that are chosen, in the order of the list."""
+        selection = self.table.selectionModel()
+        assert selection is not None
+        numbers = sorted(index.row() for index in selection.selectedRows())
+        rows = self.table.rows.rows
+        return [rows[number] for number in numbers if number < len(rows)]
+
+    def _choose(self, numbers: list[int]) -> None:
+        selection = self.table.selectionModel()
+        assert selection is not None
+        if sorted(index.row() for index in selection.selectedRows()) == numbers:
+            return
+        selection.clearSelection()
+        for number in numbers:
+            index = self.table.rows.index(number, 0)
+            selection.select(index, selection.SelectionFlag.Select | selection.SelectionFlag.Rows)
+
+    def _offer(self, choice: QComboBox, what: str) -> None:
+        values = self._list.choices(what)
+        asked = getattr(self._list, what)
+        if [choice.itemData(at) for at in range(choice.count())] != values:
+            choice.clear()
+            for value in values:
+                choice.addItem(f"{CHOICES[what]}: {value.replace('-', ' ')}", value)
+        choice.setCurrentIndex(values.index(asked) if asked in values else values.index(ALL))
+
+    def _show_buttons(self) -> None:
+        rows = self.chosen()
+        self.open.setEnabled(len(rows) == 1 and rows[0].path.suffix == ".h5")
+        self.compare.setEnabled(len(rows) > 1)
+        self.recover.setEnabled(len(rows) == 1 and rows[0].kind == CUT_OFF)
+
+    # -- what a person does
+
+    def _open(self) -> None:
+        rows = self.chosen()
+        if len(rows) == 1:
+            self._pages.open_row(rows[0])
+
+    def _recover(self) -> None:
+        for row in self.chosen():
+            self._list.recover(row)
+
+    def _narrow(self, what: str) -> None:
+        self._list.narrow(**{what: str(self.choices[what].currentData())})
+
+    def _browse(self, shown: bool) -> None:
+        self.folders.setVisible(shown)
+        if shown:
+            self.folders.show_folder(self._list.folder)
+            self.folders.setFocus()
+
+    def _choose_folder(self, folder: Path) -> None:
+        self.browse.setChecked(False)
+        self._list.open_folder(str(folder))
+        self.table.setFocus()
+
+
+class FolderTree(QTreeView):
+    """The folders of this computer; Enter or a double click takes one."""
+
+    def __init__(self, chosen: object) -> None:
+        super().__init__()
+        self.setAccessibleName("Folders")
+        self.setHeaderHidden(True)
+        self.setMaximumHeight(260)
+        self._files: QFileSystemModel | None = None
+        self._chosen = chosen
+        self.activated.connect(self._take)
+
+    def show_folder(self, folder: Path) -> None:
+        """Unfold the tree down to a folder."""
+        if self._files is None:
+            self._files = QFileSystemModel(self)
+            self._files.setFilter(QDir.Filter.AllDirs | QDir.Filter.NoDotAndDotDot)
+            self._files.setRootPath("")
+            self.setModel(self._files)
+            for column in range(1, self._files.columnCount()):
+                self.hideColumn(column)
+        index = self._files.index(str(folder))
+        self.setCurrentIndex(index)
+        self.expand(index)
+        self.scrollTo(index)
+
+    def _take(self, index: QModelIndex) -> None:
+        if self._files is not None and callable(self._chosen):
+            self._chosen(Path(self._files.filePath(index)))
+
+
+def said_of(row: RunRow) -> str:
+    """What is to be said of a file, or its whole path."""
+    return f"{row.path}\n{row.sentence}" if row.sentence else str(row.path)
+
+
+def page_of(panel: QWidget) -> QWidget:
+    """A panel with the margins of a page."""
+    made = QWidget()
+    column = QVBoxLayout(made)
+    column.setContentsMargins(8, 2, 8, 8)
+    column.addWidget(panel)
+    return made
