@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QHideEvent, QResizeEvent, QShowEvent
 from PyQt6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
@@ -30,8 +32,8 @@ class SetUpPanel(QWidget):
         self.setObjectName("page")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setAccessibleName("New run")
-        self._presenter = presenter
-        self._rows: dict[str, ParamRow] = {}
+        self.presenter = presenter
+        self.rows: dict[str, ParamRow] = {}
         self.station, self.protocol = CalmCombo("Station"), CalmCombo("Protocol")
         self.articles = ArticlesPanel(presenter)
         self.simulation = SimulationPanel(presenter)
@@ -39,7 +41,8 @@ class SetUpPanel(QWidget):
         self.plan, self.queue = PlanPanel(presenter), QueuePanel(presenter)
         self._offer = self._made_offer()
         self._parameters = Panel("Parameters")
-        self._parameters.tools.addWidget(tool("again", "Put everything back to what is usual", presenter.form.put_back))
+        self._usual = tool("again", "Put everything back to what is usual", presenter.form.put_back)
+        self._parameters.tools.addWidget(self._usual)
         left = (self._offer, self._made_choice(), self._parameters)
         right = (self.articles, self.simulation, self.findings, self.forecast, self.plan, self.queue)
         self.columns = TwoColumns(left, right, TWO_COLUMNS)
@@ -65,7 +68,7 @@ class SetUpPanel(QWidget):
             "at the end."
         )
         says.setWordWrap(True)
-        self.try_it = button("&Try it: a simulated run in one minute", "play", self._presenter.try_it, primary=True)
+        self.try_it = button("&Try it: a simulated run in one minute", "play", self.presenter.try_it, primary=True)
         for widget in (head, says, self.try_it):
             column.addWidget(widget)
         offer.hide()
@@ -73,7 +76,8 @@ class SetUpPanel(QWidget):
 
     def _made_choice(self) -> Panel:
         panel = Panel("Station and protocol")
-        panel.tools.addWidget(tool("again", "Look for station files and device files again", self._presenter.find))
+        self._again = tool("again", "Look for station files and device files again", self.presenter.find)
+        panel.tools.addWidget(self._again)
         self._state = Pill("", Tone.PLAIN)
         self._state.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         self._wrong = ToneLabel("", Tone.FAIL)
@@ -89,7 +93,7 @@ class SetUpPanel(QWidget):
         panel.body.addWidget(_caption("&Protocol and recipe", self.protocol))
         panel.body.addWidget(self.protocol)
         panel.body.addWidget(self._title)
-        form = self._presenter.form
+        form = self.presenter.form
         self.station.activated.connect(lambda at: form.choose_station(self.station.itemData(at)))
         self.protocol.activated.connect(lambda at: form.choose_protocol(self.protocol.itemData(at)))
         return panel
@@ -102,7 +106,7 @@ class SetUpPanel(QWidget):
         self._start_row.setSpacing(6)
         self._takes = muted("", wrap=True)
         self._why_not = ToneLabel("", Tone.MUTED)
-        self.start = button("&Start the run", "play", self._presenter.start, primary=True)
+        self.start = button("&Start the run", "play", self.presenter.start, primary=True)
         says = QVBoxLayout()
         says.setSpacing(2)
         says.addWidget(self._takes)
@@ -117,7 +121,7 @@ class SetUpPanel(QWidget):
     def show_part(self, part: Part, name: str) -> None:
         """Show what the presenter says now."""
         if part == "field":
-            self._rows[name].show_field(self._presenter.form.fields[name])
+            self.rows[name].show_field(self.presenter.form.fields[name])
         elif part == "article":
             self.articles.show_article(name)
         else:
@@ -132,9 +136,11 @@ class SetUpPanel(QWidget):
             }
             for show in shows[part]:
                 show()
+            if part == "findings":
+                self._chain()
 
     def _show_choices(self) -> None:
-        form = self._presenter.form
+        form = self.presenter.form
         if form.choices is None:
             return
         self.station.clear()
@@ -144,7 +150,7 @@ class SetUpPanel(QWidget):
         self._show_protocols()
 
     def _show_protocols(self) -> None:
-        form = self._presenter.form
+        form = self.presenter.form
         if form.choices is None or form.protocol is None:
             return
         self.protocol.clear()
@@ -154,7 +160,7 @@ class SetUpPanel(QWidget):
         self._title.setText(f"{form.protocol.title}. Method {form.protocol.method}.")
 
     def _show_states(self) -> None:
-        station = self._presenter.form.station
+        station = self.presenter.form.station
         if station is None:
             return
         self.station.setCurrentIndex(self.station.findData(station.name))
@@ -166,16 +172,17 @@ class SetUpPanel(QWidget):
         self._state.say(said, tone)
 
     def _show_form(self) -> None:
-        form = self._presenter.form
+        form = self.presenter.form
         clear(self._parameters.body)
-        self._rows = {name: ParamRow(field, form.type, form.leave) for name, field in form.fields.items()}
-        for row in self._rows.values():
+        self.rows = {name: ParamRow(field, form.type, form.leave) for name, field in form.fields.items()}
+        for row in self.rows.values():
             self._parameters.body.addWidget(row)
         self._show_states()
         self._show_protocols()
+        self._chain()
 
     def _show_start(self) -> None:
-        presenter = self._presenter
+        presenter = self.presenter
         why, takes = presenter.why_not, presenter.takes()
         self._offer.setVisible(presenter.is_first and not presenter.is_starting)
         self._takes.setText(takes)
@@ -186,6 +193,15 @@ class SetUpPanel(QWidget):
         self.start.setAccessibleName(presenter.start_word.replace("&", ""))
         self.start.setEnabled(not why)
         self.start.setToolTip(why)
+
+    def _chain(self) -> None:
+        """The tab key goes through the form as it is read, though its fields were made anew."""
+        row: list[QWidget] = [self.try_it, self._again, self.station, self.protocol, self._usual]
+        row += [one.edit for one in self.rows.values()]
+        row += [*self.articles.inputs, *self.simulation.inputs, *self.findings.reasons.values()]
+        row += [self.forecast.decided, self.forecast.table, self.plan.table, *self.queue.inputs, self.start]
+        for first, second in itertools.pairwise(row):
+            QWidget.setTabOrder(first, second)
 
     # -- Qt
 
@@ -201,12 +217,12 @@ class SetUpPanel(QWidget):
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802  # Qt's name
         """Things are looked at while somebody sees them."""
         super().showEvent(event)
-        self._presenter.shown(True)
+        self.presenter.shown(True)
 
     def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802  # Qt's name
         """And not else."""
         super().hideEvent(event)
-        self._presenter.shown(False)
+        self.presenter.shown(False)
 
 
 def _caption(text: str, of: QWidget) -> QLabel:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PyQt6.QtWidgets import QCompleter, QHBoxLayout
+from PyQt6.QtWidgets import QHBoxLayout, QWidget
 
 from gui.presenters.setup import SetUp
 from gui.presenters.setup_choices import KINDS
@@ -25,9 +25,7 @@ class ArticleBox(CalmCombo):
         self.setInsertPolicy(CalmCombo.InsertPolicy.NoInsert)
         self.line = Entry(name)
         self.setLineEdit(self.line)
-        completer = self.completer()
-        if completer is not None:
-            completer.setCompletionMode(QCompleter.CompletionMode.PopupCompletion)
+        self.setCompleter(None)  # Enter after a scan must never take a longer name than was scanned
 
 
 class ArticlesPanel(Panel):
@@ -63,6 +61,12 @@ class ArticlesPanel(Panel):
         self.body.addLayout(row)
         self.body.addWidget(self._person_row)
         self.body.addWidget(self._out_row)
+
+    @property
+    def inputs(self) -> list[QWidget]:
+        """What can have the focus, in the order in which it is read."""
+        boxes = self.boxes
+        return [boxes["dut"], self.serial, boxes["catheter"], boxes["fluid"], self._more, self.person, self.out]
 
     def show_choices(self) -> None:
         """Show what can be chosen."""

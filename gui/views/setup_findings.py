@@ -32,13 +32,26 @@ class FindingsPanel(Panel):
         super().__init__("Before the start")
         self._presenter = presenter
         self.reasons: dict[str, Entry] = {}
+        self._drawn: object = None
+        self._is_drawing = False
 
     def show_all(self) -> None:
-        """Show what was found."""
+        """Show what was found, anew only where it is something else: somebody may be giving a reason."""
         presenter = self._presenter
+        to_draw = (presenter.examined, presenter.form.wrong, dict(presenter.overrides))
+        if to_draw == self._drawn or self._is_drawing:
+            return
+        self._drawn, self._is_drawing = to_draw, True
         focused = next((code for code, entry in self.reasons.items() if entry.hasFocus()), "")
         clear(self.body)
         self.reasons = {}
+        self._draw()
+        if focused in self.reasons:
+            self.reasons[focused].setFocus()
+        self._is_drawing = False
+
+    def _draw(self) -> None:
+        presenter = self._presenter
         if presenter.examined is None:
             wrong = presenter.form.wrong
             self.body.addWidget(ToneLabel(wrong or "Checking…", Tone.MUTED if wrong else Tone.BUSY))
@@ -48,8 +61,6 @@ class FindingsPanel(Panel):
             self.body.addWidget(self._row(one))
         if not rows:
             self.body.addWidget(ToneLabel("Nothing stands against the run.", Tone.GOOD))
-        if focused in self.reasons:
-            self.reasons[focused].setFocus()
 
     def _row(self, one: FindingRow) -> QWidget:
         said = self._presenter.overrides.get(one.code, "") if one.overridable else ""
@@ -69,7 +80,6 @@ class FindingsPanel(Panel):
         line = QHBoxLayout()
         entry = Entry(f"Reason to start in spite of {one.code}", said)
         entry.setPlaceholderText("Reason to start in spite of it; it is recorded with your name")
-        entry.editingFinished.connect(lambda: self._given(one.code, entry.text()))
         entry.left.connect(lambda: self._given(one.code, entry.text()))
         self.reasons[one.code] = entry
         line.addWidget(entry, 1)
@@ -78,7 +88,7 @@ class FindingsPanel(Panel):
         return line
 
     def _given(self, code: str, reason: str) -> None:
-        if reason.strip() != self._presenter.overrides.get(code, ""):
+        if not self._is_drawing and reason.strip() != self._presenter.overrides.get(code, ""):
             self._presenter.override(code, reason)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PyQt6.QtWidgets import QHBoxLayout
+from PyQt6.QtWidgets import QHBoxLayout, QWidget
 
 from gui.presenters.setup import SetUp
 from gui.presenters.setup_queue import QueueRow
@@ -42,6 +42,11 @@ class QueuePanel(Panel):
         row.addStretch(1)
         self.body.addLayout(row)
         self.hide()
+
+    @property
+    def inputs(self) -> list[QWidget]:
+        """What can have the focus, in the order in which it is read."""
+        return [self.table, self.watch, self.withdraw, self.get_going]
 
     def show_all(self) -> None:
         """Show the runs as they are now."""

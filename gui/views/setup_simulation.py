@@ -38,6 +38,7 @@ class SimulationPanel(Panel):
         self._summary = ToneLabel("", Tone.WARN)
         self.body.addWidget(self._summary)
         self._choices: tuple[FaultChoice, ...] = ()
+        self._removers: list[QWidget] = []
         self._lay_out()
         self.hide()
 
@@ -68,9 +69,16 @@ class SimulationPanel(Panel):
         column.addWidget(self._lasts_row)
         column.addWidget(self._instrument_row)
         column.addWidget(self._error)
-        column.addWidget(button("Add the fault", "add", self.add))
+        self.add_button = button("Add the fault", "add", self.add)
+        column.addWidget(self.add_button)
         self._faults = QVBoxLayout()
         column.addLayout(self._faults)
+
+    @property
+    def inputs(self) -> list[QWidget]:
+        """What can have the focus, in the order in which it is read."""
+        fault = (self.fault, self.severity, self.at, self.lasts, self.instrument, self.add_button)
+        return [self.opener, self.pace, self.seed, *fault, *self._removers]
 
     def show_all(self) -> None:
         """Show pace, seed and faults as they are; nothing where instruments have their own time."""
@@ -84,10 +92,12 @@ class SimulationPanel(Panel):
         if self.seed.text() != form.seed:
             self.seed.setText(form.seed)
         clear(self._faults)
+        self._removers = []
         for number, text in enumerate(form.faults):
             row = QHBoxLayout()
             row.addWidget(ToneLabel(text, Tone.WARN), 1)
-            row.addWidget(tool("remove", f"Take {text} back", partial(form.remove_fault, number)))
+            self._removers.append(tool("remove", f"Take {text} back", partial(form.remove_fault, number)))
+            row.addWidget(self._removers[-1])
             self._faults.addLayout(row)
         count = len(form.faults)
         self._summary.setVisible(bool(count) and self._inner.isHidden())
@@ -104,6 +114,11 @@ class SimulationPanel(Panel):
         )
         self._error.say(error, Tone.FAIL)
         self._error.setVisible(bool(error))
+
+    @property
+    def error(self) -> str:
+        """Why the fault was not added."""
+        return self._error.text()
 
     def _open(self) -> None:
         if not self._choices:
