@@ -271,28 +271,37 @@ def _balance(run: Run, edges_s: FloatArray) -> FloatArray:
 
 
 def _change(name: str, parts: _Parts, flow: FloatArray, source: str) -> Iterator[Shown]:
-    """The largest change of a flow from one side of a moment to the other, in percent of the programme.
-
-    Notes
-    -----
-    Of all moments that with the largest t; the scatter is by the median of the parts' differences, so that the change
-    itself does not count to it.
-    """
+    """The largest change of a flow from one side of a moment to the other, in percent of the programme."""
     known = np.isfinite(flow) & (parts.programmed > 0.0)
     if known.sum() < FEWEST:
         return
-    x = 100.0 * flow[known] / parts.programmed[known]
-    n = x.size
-    scatter = 1.4826 / math.sqrt(2.0) * float(np.median(np.abs(np.diff(x))))
+    change, spread, at = largest_change(100.0 * flow[known] / parts.programmed[known])
+    began = float(parts.edges_s[:-1][known][at])
+    z = clipped(change / spread)
+    yield Shown(name, "", change, "%", z, source, spread, spread=spread, at_s=began if abs(z) >= AT_LIMIT else None)
+
+
+def largest_change(percent: FloatArray) -> tuple[float, float, int]:
+    """The most certain change of a mean: its size, its standard deviation, and the first value after it.
+
+    Parameters
+    ----------
+    percent : (n,) at least two values, in order.
+
+    Notes
+    -----
+    Of all moments that with the largest ratio of the change to its standard deviation, which is made of what a flow
+    changes by itself and of the scatter.  The scatter is by the median of the neighbours' differences, so that the
+    change itself does not count to it.
+    """
+    n = percent.size
+    scatter = 1.4826 / math.sqrt(2.0) * float(np.median(np.abs(np.diff(percent))))
     first = np.arange(1, n)
-    before = np.cumsum(x)[:-1] / first
-    after = (x.sum() - np.cumsum(x)[:-1]) / (n - first)
-    spread = np.hypot(HONEST_CHANGE_PERCENT, max(scatter, 0.1) * np.sqrt(1.0 / first + 1.0 / (n - first)))
-    at = int(np.argmax(np.abs(after - before) / spread))
-    change, u = float(after[at] - before[at]), float(spread[at])
-    began = float(parts.edges_s[:-1][known][at + 1])
-    z = clipped(change / u)
-    yield Shown(name, "", change, "%", z, source, u, spread=u, at_s=began if abs(z) >= AT_LIMIT else None)
+    sums = np.cumsum(percent)[:-1]
+    changes = (percent.sum() - sums) / (n - first) - sums / first
+    spreads = np.hypot(HONEST_CHANGE_PERCENT, max(scatter, 0.1) * np.sqrt(1.0 / first + 1.0 / (n - first)))
+    at = int(np.argmax(np.abs(changes) / spreads))
+    return float(changes[at]), float(spreads[at]), at + 1
 
 
 def _until_the_alarm(run: Run, evaluation: Evaluation) -> Iterator[Shown]:

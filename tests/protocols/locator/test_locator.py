@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from bench.qualify.faults import faults_file, read_faults
 from data.checks import Check, Evaluation, Verdict
 from data.run import Run
 from protocols.analysis.locator import NOTHING, Location, Shown, locate, ranked, shows
+from protocols.analysis.locator.recorded import largest_change
 from protocols.analysis.locator.shown import CERTAIN, by_name, of_check, of_checks
 from protocols.analysis.locator.signatures import table
 
@@ -194,6 +196,22 @@ def test_steps_that_contradict_each_other_are_no_wrong_rate() -> None:
     contrary, alike = (by_name(list(of_checks(some, KNOWN)))["delivered"] for some in (steps, steps[:2]))
     assert contrary.z == 0.0
     assert alike.value == 12.0
+
+
+@given(st.floats(8.0, 100.0), st.integers(3, 27), st.sampled_from([1.0, -1.0]), st.integers(0, 2**32 - 1))
+def test_a_step_of_a_flow_is_found_with_its_size_at_its_place(size: float, at: int, side: float, seed: int) -> None:
+    flow = np.random.default_rng(seed).normal(100.0, 0.5, 30)
+    flow[at:] += side * size
+    change, spread, first = largest_change(flow)
+    assert first == at
+    assert change == pytest.approx(side * size, abs=2.0)
+    assert abs(change) > 3.0 * spread
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_a_flow_that_only_scatters_has_not_changed(seed: int) -> None:
+    change, spread, _ = largest_change(np.random.default_rng(seed).normal(100.0, 1.0, 30))
+    assert abs(change) < 3.0 * spread
 
 
 # ------------------------------------------------------------------------------------------------- run files
