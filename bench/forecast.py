@@ -175,10 +175,10 @@ def outlook(subject: Subject, values: Sequence[float] = ()) -> Outlook:
     if plan is None:
         name = subject.procedure.name
         why = "its uncertainty follows from what it finds"
-        if subject.procedure.forecast_over:
+        if type(subject.procedure).forecast is not Procedure.forecast:
             why = "the station file needs [collection] and the balance's [uncertainty], and a rate must be programmed"
         raise ForecastError(f"nothing can be said of {name} before the run: {why}")
-    table = tuple(_table(subject, plan.analysis_s))
+    table = tuple(_table(subject, plan.analysis_s)) or (plan,)
     first = plan.checks[0]
     return Outlook(
         plan,
@@ -191,6 +191,8 @@ def outlook(subject: Subject, values: Sequence[float] = ()) -> Outlook:
 
 def _table(subject: Subject, planned_s: float) -> Iterator[Forecast]:
     name = subject.procedure.forecast_over
+    if not name:
+        return  # no one length decides
     item = subject.procedure.params[name]
     low, high = (quantities.parse(bound, "time") if bound else None for bound in (item.low, item.high))
     for length in rising([planned_s, *(hours * HOUR_S for hours in LENGTHS_H)]):
@@ -201,7 +203,7 @@ def _table(subject: Subject, planned_s: float) -> Iterator[Forecast]:
 
 
 def _decisions(table: Sequence[Forecast], first: Expected, values: Sequence[float]) -> Iterator[Decision]:
-    if first.limits is None:
+    if first.limits is None or len(table) == 1:
         return
     limit = first.limits.high if first.limits.high is not None else first.limits.low
     for value in values or [part * (limit or 0.0) for part in OF_THE_LIMIT]:
@@ -235,6 +237,8 @@ def live(run: Run) -> Live:
     at_end = found.plan.checks[0]
     check = next(one for one in procedure.evaluate(run).checks if one.name == at_end.name)
     name = procedure.forecast_over
+    if not name:
+        raise ForecastError(f"{run.path}: a run of {run.procedure} cannot be forecast while it goes on")
     low = procedure.params[name].low
     long_enough = analysed_s >= (quantities.parse(low, "time") if low else 0.0)
     so_far = subject.forecast(**{name: analysed_s}) if long_enough else None
@@ -277,6 +281,8 @@ def finding(subject: Subject, forecast: Forecast) -> Finding:
     if first.capable:
         return Finding("forecast", "tells", f"{text}; up to {first.most:.3g} {first.unit} a pump can pass")
     text += f", but only up to {first.most:.3g} {first.unit} can a pump pass"
+    if not subject.procedure.forecast_over:
+        return Finding("forecast", "warns", f"{text} (see: pumpbench forecast)")
     enough_s = shortest_s(list(_table(subject, forecast.analysis_s)), lambda one: one.capable)
     advice = "no length of it would do" if enough_s is None else f"an analysis of {enough_s / HOUR_S:.3g} h would do"
     return Finding("forecast", "warns", f"{text}; {advice} (see: pumpbench forecast)")

@@ -161,11 +161,11 @@ def full_runs(runs: int) -> bool:
     common = {"analysis": "8 h", "stabilisation": "2 h", "blank-length": "1 h", "stop-on-clear-fail": "yes"}
     for seed in range(1, runs + 1):
         for fault in ((), ("over-delivery:1.5",) if seed % 2 else ("under-delivery:0.5",)):
-            settings = {**common, "schedule": f"{(1, 0.1)[seed // 2 % 2]} mL/day"}
+            settings = {**common, "schedule": f"{1 if fault else (1, 0.1)[seed // 2 % 2]} mL/day"}
             found = run_once(seed, fault, settings, None)
             said = f"seed {seed} {settings['schedule']:12}{''.join(fault) or 'sound':20}"
             if fault:
-                again = run_once(seed, fault, settings, 0.05 if seed == 1 else 7.0)
+                again = run_once(seed, fault, settings, 1.0 if seed == 1 else 7.0)
                 right = found == again and found["stop"] > 0 and found["verdict"] == "fail" and found["hours"] < 8.0
                 right &= f"{found['hours']:.2f} h of analysis" in found["note"]
             else:

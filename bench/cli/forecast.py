@@ -121,13 +121,15 @@ def _show(found: Outlook) -> None:
 
     plan, console = found.plan, _console()
     first = plan.checks[0]
-    console.print(f"planned run       {_hours(plan.duration_s)}, {_hours(plan.analysis_s)} of it analysis")
+    part = "" if plan.analysis_s == plan.duration_s else f", {_hours(plan.analysis_s)} of it analysis"
+    console.print(f"planned run       {_hours(plan.duration_s)}{part}")
     for one in plan.checks:
         console.print(f"{one.title}: U = {_interval(one)}{_judged(one)}")
     for note in plan.notes:
         console.print(f"note: {note}")
-    _show_table(found, console)
-    if first.limits is not None:
+    if len(found.table) > 1:
+        _show_table(found, console)
+    if first.limits is not None and len(found.table) > 1:
         console.print(f"shortest analysis with which a pump can pass: {_hours(found.capable_s)}")
     for decision in found.decisions:
         told = f"a pump at {decision.value:+.3g} {first.unit} is decided in 19 runs of 20 after"

@@ -76,7 +76,7 @@ def evaluate(run: Run) -> Evaluation:
     excluded = exclusions(record)
     fit = (*fitness(record, excluded), *_quiet(record))
     bad = {check.name for check in fit if check.verdict is Verdict.INVALID}
-    found, curves = _pump_checks(record, requests, excluded)
+    found, curves = pump_checks(record, requests, excluded)
     judged = [on_suitability(check, bad) for check in found]
     planned = sum(step["step"] == "Phase" for step in run.steps)
     if len(record.phases) < planned or first[1] - first[0] < _planned_s(run) - 1.0:
@@ -159,9 +159,10 @@ class _Seen:
     left_out: str
 
 
-def _pump_checks(
+def pump_checks(
     record: GravimetricRecord, requests: Sequence[Request], excluded: Sequence[Exclusion]
 ) -> tuple[list[Check], tuple[Curve, ...]]:
+    """What the balance saw of each bolus and request, with its curves; before the rig's fitness counts."""
     planned = record.run.schedule.boluses
     starts = [bolus.at_s + record.started_s for bolus in planned] + [one.at_s for one in requests]
     from_s, to_s = record.analysis

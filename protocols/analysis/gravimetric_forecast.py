@@ -126,7 +126,7 @@ class Rig:
     ----------
     uncertainty, twin, collection : tables of the reference balance, of the twin's and of the station.
     period_s, twin_period_s : spacing of their readings.
-    blank : "diverter", "stopped", "twin" or "none".
+    blank : "diverter", "stopped", "closed" (stopped, with the line shut), "twin" or "none".
     unmeasured : what of the air no role measures, of "room_temperature", "ambient_pressure" and "humidity".
     start_h : hour of the day at which the run begins; None where that is not known.
     """
@@ -180,6 +180,16 @@ def likely_runs(plan: Plan, rig: Rig, fluid: Mapping[str, Any], expected_ul: flo
 def likely_budgets(plan: Plan, rig: Rig, fluid: Mapping[str, Any], expected_ul: float) -> list[Budget]:
     """Budget in uL of the volume delivered in the analysis, of each likely run."""
     return [one.delivered(*plan.analysis)[1] for one in likely_runs(plan, rig, fluid, expected_ul)]
+
+
+def likely_surroundings(plan: Plan, rig: Rig, runs: int) -> Iterator[tuple[Evaporation, FloatArray, FloatArray]]:
+    """Evaporation as some likely runs may find it, with times of the run in s and the room's temperature at them."""
+    t_s = np.arange(0.0, plan.duration_s + ROOM_SMOOTH_S, ROOM_SMOOTH_S)
+    for run, rng in zip(range(runs), _generators(), strict=False):
+        phase = rig.day_begins(rng)
+        evaporation = _evaporation(plan, rig, run, rng, phase)
+        day = ROOM_K * np.sin(2.0 * math.pi * t_s / (24.0 * HOUR_S) + phase)
+        yield evaporation, t_s, STANDARD_AIR[0] + day + wander(t_s, ROOM_WANDER_K, ROOM_WANDER_S, rng)
 
 
 def _generators() -> Iterator[np.random.Generator]:

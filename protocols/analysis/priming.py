@@ -91,7 +91,7 @@ def evaluate(run: Run) -> Evaluation:
     bridges = bolus.kind == "bridge"
     found = [*_programmed(run, bolus, need)]
     try:
-        found += _bridge(record, bolus, need) if bridges else _priming(record, bolus, need)
+        found += bridge(record, bolus, need) if bridges else priming(record, bolus, need)
     except RecordError as error:
         found.append(_nothing(str(error)))
     judged = [on_suitability(check, bad) for check in found]
@@ -171,7 +171,7 @@ def _reached(record: GravimetricRecord, bolus: Bolus, need: Need, from_s: float)
 # ------------------------------------------------------------------------------------------------------ priming
 
 
-def _priming(record: GravimetricRecord, bolus: Bolus, need: Need | None) -> Iterator[Check]:
+def priming(record: GravimetricRecord, bolus: Bolus, need: Need | None) -> Iterator[Check]:
     """A priming bolus on top of the basal flow, as any bolus."""
     start = bolus.at_s + record.started_s
     from_s, to_s = record.analysis
@@ -209,7 +209,7 @@ def _error(
 # ------------------------------------------------------------------------------------------------------- bridge
 
 
-def _bridge(record: GravimetricRecord, bolus: Bolus, need: Need | None) -> Iterator[Check]:
+def bridge(record: GravimetricRecord, bolus: Bolus, need: Need | None) -> Iterator[Check]:
     """The old rate until the path is emptied of the old drug; then the new rate, neither sooner nor later."""
     begin, end = record.started_s, bolus.end_s + record.started_s
     to_s = record.analysis[1]

@@ -77,8 +77,8 @@ def evaluate(run: Run) -> Evaluation:
     excluded = exclusions(record)
     fit = tuple(fitness(record, excluded))
     bad = {check.name for check in fit if check.verdict is Verdict.INVALID}
-    course_of = _time_structure(record)
-    found = [*_start(record, plateaus[0], course_of), *_steps(record, plateaus, course_of, excluded)]
+    course_of = time_structure(record)
+    found = [*_start(record, plateaus[0], course_of), *steps(record, plateaus, course_of, excluded)]
     judged = [on_suitability(check, bad) for check in found]
     planned = sum(step["step"] == "Phase" for step in run.steps)
     last = plateaus[-1]
@@ -134,7 +134,7 @@ class _Course:
         return np.asarray(np.interp(t_s, self.t_s, self.volume_ul), dtype=np.float64)
 
 
-def _time_structure(record: GravimetricRecord) -> _Course:
+def time_structure(record: GravimetricRecord) -> _Course:
     """The flow sensor's record with the gain of the rig check; the balance's where the sensor has gaps or is none."""
     from_s, to_s = record.analysis
     minutes = record.flow
@@ -201,15 +201,16 @@ def _start(record: GravimetricRecord, first: Plateau, course_of: _Course) -> Ite
         name="start-up", title="Start-up time", unit="s", owner="dut", optional=limits is None,
         depends_on=STANDS_ON, note=note, **fields,
     )  # fmt: skip
-    yield _transition(record, first, "start-up-volume", "Start-up, delivered against programmed", ())
+    yield transition(record, first, "start-up-volume", "Start-up, delivered against programmed", ())
 
 
 # ------------------------------------------------------------------------------------------------------ steps
 
 
-def _steps(
+def steps(
     record: GravimetricRecord, plateaus: Sequence[Plateau], course_of: _Course, excluded: Sequence[Exclusion]
 ) -> Iterator[Check]:
+    """Each rate's new mean, and of each change what it changed, its settling and its overshoot."""
     means: list[tuple[float, Budget] | None] = []
     for one in plateaus:
         name = f"step-{one.number}" if one.number else "start"
@@ -227,7 +228,7 @@ def _steps(
             yield replace(check, **judge(achieved, u, math.inf, None))
         if one.number:
             yield _settling(record, one, course_of, name, title)
-            yield _transition(record, one, f"{name}-overshoot", f"{title}, overshoot", excluded)
+            yield transition(record, one, f"{name}-overshoot", f"{title}, overshoot", excluded)
 
 
 def _mean(record: GravimetricRecord, one: Plateau, excluded: Sequence[Exclusion]) -> tuple[float, Budget] | None:
@@ -275,7 +276,7 @@ def _settling(record: GravimetricRecord, one: Plateau, course_of: _Course, name:
     return replace(check, **judge(found, INTERVAL_S / math.sqrt(12.0), math.inf, None))
 
 
-def _transition(record: GravimetricRecord, one: Plateau, name: str, title: str, excluded: Sequence[Exclusion]) -> Check:
+def transition(record: GravimetricRecord, one: Plateau, name: str, title: str, excluded: Sequence[Exclusion]) -> Check:
     """Volume in the time after a change against the programmed one, over whole strokes of the new rate."""
     limits = as_limits(record.dut["limits"]["segment"])
     length_s, strokes = one.whole(

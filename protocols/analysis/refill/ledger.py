@@ -100,12 +100,8 @@ def ledger(run: Run, record: GravimetricRecord, found: Syringes) -> Ledger | Non
         return None
     delivered, delivery = record.collected.delivered(record.started_s, stopped_s + RUN_OUT_S)
     by_residual = found.filled_ul - emptied
-    # Both syringes stand on one scale: of its gain only the difference counts.
-    readings = Component(found.volume("", 0.0).components[0].source, 2.0 * found.u_reading_ul)
-    gain = Component("gain of the scale", abs(by_residual) * found.u_gain)
-    leftover = Component("what an emptying leaves", math.sqrt(2.0) * float(run.params["emptying_ul"]))
-    residual = Budget("delivered by the residual", "uL", (readings, gain, leftover))
-    both = residual.plus(Component("delivered, by the balance", delivery.u, delivery.dof))
+    residual = residual_budget(run, found, by_residual)
+    both = residual.plus(by_the_balance(delivery))
     programmed = float(record.schedule.expected_volume_ul(0.0, stopped_s - record.started_s))
     return Ledger(
         found.filled_ul,
@@ -117,6 +113,20 @@ def ledger(run: Run, record: GravimetricRecord, found: Syringes) -> Ledger | Non
         by_residual,
         residual,
     )
+
+
+def residual_budget(run: Run, found: Syringes, by_residual_ul: float) -> Budget:
+    """Budget in uL of what was filled less what came back."""
+    # Both syringes stand on one scale: of its gain only the difference counts.
+    readings = Component(found.volume("", 0.0).components[0].source, 2.0 * found.u_reading_ul)
+    gain = Component("gain of the scale", abs(by_residual_ul) * found.u_gain)
+    leftover = Component("what an emptying leaves", math.sqrt(2.0) * float(run.params["emptying_ul"]))
+    return Budget("delivered by the residual", "uL", (readings, gain, leftover))
+
+
+def by_the_balance(delivery: Budget) -> Component:
+    """The delivered volume's part of what is missing."""
+    return Component("delivered, by the balance", delivery.u, delivery.dof)
 
 
 def _stopped(run: Run, started_s: float) -> float | None:

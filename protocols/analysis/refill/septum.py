@@ -75,6 +75,11 @@ def _punctures(run: Run) -> int:
     return series + sum(f"insert-{number}" in answered for number in (1, 2))
 
 
+def u_leak(run: Run, fluid_mg_per_ul: float) -> Budget:
+    """Budget in uL of a septum that does not leak, by the way that was chosen."""
+    return (_by_mass(run, 0.0, fluid_mg_per_ul) if run.params["septum"] == "mass" else _by_capillary(run, 0.0))[1]
+
+
 def _by_mass(run: Run, gained_mg: float, fluid_mg_per_ul: float) -> tuple[float, Budget]:
     """The pump is closed and rigid: what it loses takes no buoyancy with it."""
     weighing = Component("weighing against the dummy", math.sqrt(2.0) * float(run.params["septum_weighing_mg"]))
