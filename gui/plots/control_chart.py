@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import pyqtgraph
 from PyQt6.QtWidgets import QVBoxLayout, QWidget
@@ -44,6 +45,7 @@ class ControlChartPlot(QWidget):
     def __init__(self, context: Context) -> None:
         super().__init__()
         self._course: Course | None = None
+        self._items: list[Any] = []
         self._left = Axis("left", context.numbers)
         self._bottom = DateAxis("bottom", context.numbers)
         self._bottom.say("Date of the rig check")
@@ -62,7 +64,7 @@ class ControlChartPlot(QWidget):
 
     def _draw(self) -> None:
         course, canvas = self._course, self.canvas
-        canvas.plotItem.clear()
+        canvas.clear()
         canvas.limits = () if course is None else course.lines
         if course is None or not course.values:
             canvas.refresh()
@@ -74,20 +76,25 @@ class ControlChartPlot(QWidget):
         item = pyqtgraph.PlotDataItem(course.t, course.values, pen=qt_pen(pen), symbol="o", symbolSize=POINT)
         item.setSymbolBrush(pen.colour)
         item.setSymbolPen(None)
-        canvas.addItem(item, ignoreBounds=True)
+        canvas.add(item)
         if course.signals:
             out = [(course.t[at], course.values[at]) for at in course.signals]
             marks = pyqtgraph.ScatterPlotItem(size=SIGNAL, symbol="d")
             marks.setPen(None)
             marks.setBrush(look().scheme.tone(Tone.FAIL).text)
             marks.setData([t for t, _ in out], [value for _, value in out])
-            canvas.addItem(marks, ignoreBounds=True)
+            canvas.add(marks)
         self._fit(course)
+
+    def _add(self, item: Any) -> None:
+        self._items.append(item)
+        self.canvas.add(item)
 
     def _fit(self, course: Course) -> None:
         first, last = course.t[0], course.t[-1]
         margin = max(MARGIN * (last - first), LEAST_SPAN_S / 2.0)
         seen = [*course.values, *(value for _, value in course.lines)]
-        low, high = settled(None, min(seen), max(seen))
+        room = 0.1 * abs(seen[0]) or 1.0
+        low, high = settled(None, min(seen), max(seen)) if max(seen) > min(seen) else (seen[0] - room, seen[0] + room)
         self.canvas.show_range((first - margin, last + margin), (low, high))
         self.canvas.refresh()

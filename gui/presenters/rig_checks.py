@@ -95,7 +95,7 @@ class RigState:
         if latest.expires is not None and now > latest.expires:
             return f"expired: {age} old", minds
         if not self.reference.holds:
-            return _short(self.reference.why), minds
+            return _short(self.reference), minds
         assert latest.expires is not None
         return f"holds until {local_date(latest.expires)}", Tone.GOOD
 
@@ -162,6 +162,7 @@ def _rows(folder: Path, station: Station) -> list[CheckRow]:
     return rows
 
 
-def _short(why: str) -> str:
-    """The sentence without the file's name, which stands beside it."""
-    return why.replace("the latest rig check, ", "").split("; ")[0]
+def _short(reference: RigReference) -> str:
+    """Why it does not hold, without the file's name, which stands beside it, and without the remedy."""
+    said = reference.why.split("; ")[0].replace(f", {reference.file}", "").removeprefix("the latest rig check, ")
+    return said.replace("was changed since the latest rig check", "was changed since")

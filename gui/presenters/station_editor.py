@@ -1,0 +1,416 @@
+"""A station file as a person reads and changes it: checked while it is typed, compared before it is saved.
+
+An invalid file is never written.  What was there before is kept beside it as ``.bak``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Literal, Protocol
+
+from gui.presenters.context import Context
+from gui.presenters.numbers import NOTHING, digits_of, with_unit
+from gui.presenters.station_check import CHECKS, Certificate, Checked, Problem, check_station
+from gui.presenters.station_files import (
+    FOLDER,
+    StationFile,
+    copy_of,
+    free_name,
+    name_in,
+    station_files,
+    wrong_name,
+)
+from gui.presenters.tone import Tone
+
+Part = Literal["files", "text", "checked", "review"]
+
+SOON_DAYS = 30
+"""A calibration that is due so soon is to be thought of."""
+
+CONTEXT_LINES = 2
+"""Lines around a change that are shown with it."""
+
+
+class EditorView(Protocol):
+    """What the presenter asks of the page."""
+
+    def show_part(self, part: Part) -> None:
+        """Show a part anew."""
+
+    def jump(self, line: int) -> None:
+        """Bring a line of the text into view."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiffLine:
+    """A line of the comparison: " " as before, "+" new, "-" gone, "@" where it stands."""
+
+    sign: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateRow:
+    """The calibration of a channel as a row."""
+
+    channel: str
+    certificate: str
+    due: str
+    left: str
+    u: str
+    tone: Tone
+
+
+@dataclass(frozen=True, slots=True)
+class CheckAction:
+    """A protocol on the bench itself; ``why_not`` is empty when it can be prepared."""
+
+    protocol: str
+    word: str
+    why_not: str
+
+
+class StationEditor:
+    """One station file at a time.
+
+    Attributes
+    ----------
+    files : all that are at hand.
+    chosen : the file that is shown.
+    text, saved : as it is typed, and as it is on the disk.
+    checked : what was found in the text when it was last checked; ``is_checked`` whether that is this text.
+    review : the comparison while a person decides on saving; empty else.
+    refusal : why the last save was not done; empty else.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.files: list[StationFile] = []
+        self.chosen: StationFile | None = None
+        self.text = ""
+        self.saved = ""
+        self.checked: Checked | None = None
+        self.is_checked = False
+        self.review: tuple[DiffLine, ...] = ()
+        self.refusal = ""
+        self._drafts: dict[Path, str] = {}
+        self._seen: dict[Path, str] = {}  # the text on the disk from which a draft was made
+        self._wants_save = False
+        self._is_checking = False
+        self._wanted = ""
+        self._view: EditorView | None = None
+        context.on_edit(self._asked)
+
+    def attach(self, view: EditorView) -> None:
+        """Have a page."""
+        self._view = view
+
+    # -- choosing
+
+    def find(self) -> None:
+        """Look for station files anew."""
+        folder = self.context.folder
+        self.context.background.aside(lambda: station_files(folder), self._found)
+
+    def choose(self, name: str) -> None:
+        """Show a file; what was typed in another one is kept."""
+        found = self._called(name)
+        if found is None or found == self.chosen:
+            return
+        try:
+            saved = found.path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            self.context.notify(f"{found.path} cannot be read: {error}", Tone.WARN)
+            return
+        self._keep_draft()
+        self.chosen, self.saved = found, self._seen.get(found.path, saved)
+        self.text = self._drafts.get(found.path, saved)
+        self.checked, self.is_checked, self.review, self.refusal = None, False, (), ""
+        self._wants_save = False
+        self._show("files", "text", "checked", "review")
+        self.check()
+
+    def _found(self, files: list[StationFile]) -> None:
+        self.files = files
+        self._show("files")
+        wanted, self._wanted = self._wanted, ""
+        if wanted and self._called(wanted) is not None:
+            self.choose(wanted)
+        elif self.chosen is None and files:
+            own = [item for item in files if not item.is_shipped]
+            self.choose((own[0] if own else self._called("sim") or files[0]).name)
+
+    def _asked(self, name: str) -> None:
+        """Another page wants a station to be looked at."""
+        self._wanted = name
+        self.find()
+
+    def _called(self, name: str) -> StationFile | None:
+        exact = next((item for item in self.files if name in (item.name, str(item.path))), None)
+        return exact or next((item for item in self.files if item.path.stem == name), None)
+
+    def _keep_draft(self) -> None:
+        if self.chosen is None:
+            return
+        path = self.chosen.path
+        if self.is_changed:
+            self._drafts[path], self._seen[path] = self.text, self.saved
+        else:
+            self._drafts.pop(path, None)
+            self._seen.pop(path, None)
+
+    # -- typing
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether the file comes with the bench."""
+        return self.chosen is None or self.chosen.is_shipped
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the text is another one than on the disk."""
+        return self.chosen is not None and self.text != self.saved
+
+    def has_draft(self, file: StationFile) -> bool:
+        """Whether something in a file is not saved."""
+        return self.is_changed if file == self.chosen else file.path in self._drafts
+
+    def type(self, text: str) -> None:
+        """Take what was typed; `check` follows when the person pauses."""
+        if text != self.text:
+            self.text, self.is_checked, self.refusal = text, False, ""
+            self._wants_save = False
+            if self.review:
+                self.review = ()
+                self._show("review")
+            self._show("checked")
+
+    def check(self) -> None:
+        """Have the text checked, unless it is; one check at a time, since each is a process."""
+        if self.chosen is None or self.is_checked or self._is_checking:
+            return
+        text, path = self.text, self.chosen.path
+        self._is_checking = True
+
+        def heard(checked: Checked) -> None:
+            self._is_checking = False
+            if self.chosen is None or path != self.chosen.path or text != self.text:
+                self.check()  # something else was typed since
+            else:
+                self._heard(checked)
+
+        self.context.background.apart(check_station, (text, path.name), heard, self._not_checked)
+
+    def _heard(self, checked: Checked) -> None:
+        before = self.checked
+        self.is_checked = True
+        kept = before if checked.station is None and before is not None else checked
+        # While a file is wrong, the contents are those that it had when it last was right.
+        self.checked = Checked(
+            checked.problems, checked.remarks, checked.station, kept.tree, kept.certificates, kept.why_not
+        )
+        self._show("checked")
+        if self._wants_save:
+            self.save()
+
+    def _not_checked(self, sentence: str) -> None:
+        self.refusal = f"The file could not be checked: {sentence}"
+        self._is_checking = self._wants_save = False
+        self._show("checked", "review")
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong with the text, as far as it was checked."""
+        return () if self.checked is None else self.checked.problems
+
+    @property
+    def state(self) -> tuple[str, Tone]:
+        """What is to be said of the file in a few words."""
+        if self.chosen is None:
+            return "No station file is chosen", Tone.MUTED
+        if not self.is_checked:
+            return "Checking…", Tone.MUTED
+        count = len(self.problems)
+        if count:
+            return ("1 mistake" if count == 1 else f"{count} mistakes"), Tone.FAIL
+        remarks = self.checked.remarks if self.checked is not None else ()
+        if remarks:
+            return remarks[0], Tone.WARN
+        return ("No mistakes, not saved yet" if self.is_changed else "No mistakes"), Tone.GOOD
+
+    # -- copying and saving
+
+    @property
+    def copy_name(self) -> str:
+        """A name for a copy of the chosen file."""
+        return "" if self.chosen is None else free_name(self.context.folder, f"my-{self.chosen.path.stem}")
+
+    def copy(self, name: str) -> None:
+        """Write a copy that may be changed, and show it."""
+        if self.chosen is None:
+            return
+        wrong = wrong_name(self.context.folder, name)
+        path = self.context.folder / FOLDER / f"{name}.toml"
+        if not wrong:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(path, copy_of(self.text, name))
+            except OSError as error:
+                wrong = f"{path} cannot be written ({error.strerror}); choose another folder with --folder"
+        if wrong:
+            self.refusal = wrong
+            self._show("review")
+            return
+        self.refusal = ""
+        self._wanted = str(path)
+        self.find()
+
+    def save(self) -> None:
+        """Show what would be written; a text that is wrong is refused."""
+        if self.is_read_only or not self.is_changed:
+            return
+        if not self.is_checked:
+            self._wants_save = True
+            self.check()
+            return
+        self._wants_save = False
+        self.refusal = self._why_not_saved()
+        self.review = () if self.refusal else tuple(diff(self.saved, self.text))
+        self._show("review")
+
+    def write(self) -> None:
+        """Write what was shown, and keep the old beside it."""
+        if self.chosen is None or not self.review or not self.is_checked or self.problems:
+            return
+        self.refusal = self._why_not_saved()
+        if not self.refusal:
+            path = self.chosen.path
+            try:
+                write_whole(path.with_name(f"{path.name}.bak"), self.saved)
+                write_whole(path, self.text)
+            except OSError as error:
+                self.refusal = f"{path} was not saved ({error.strerror}); nothing was changed"
+            else:
+                self.saved = self.text
+        self.review = ()
+        self._show("files", "checked", "review")
+
+    def go_on(self) -> None:
+        """Go back to the text without saving."""
+        self.review, self.refusal = (), ""
+        self._show("review")
+
+    def revert(self) -> None:
+        """Throw away what was typed since the file was last saved."""
+        if self.chosen is None:
+            return
+        try:
+            self.saved = self.chosen.path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            self.context.notify(f"{self.chosen.path} cannot be read: {error}", Tone.WARN)
+            return
+        self.text, self.is_checked, self.review, self.refusal = self.saved, False, (), ""
+        self._keep_draft()
+        self._show("files", "text", "checked", "review")
+        self.check()
+
+    def _why_not_saved(self) -> str:
+        assert self.chosen is not None
+        if self.problems:
+            first = self.problems[0]
+            at = f"line {first.line}: " if first.line is not None else ""
+            return f"Not saved, since the file is wrong: {at}{first.text}"
+        try:
+            there = self.chosen.path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError):
+            there = None
+        if there is not None and there != self.saved:
+            return "Not saved, since the file on the disk was changed meanwhile; copy your text, then revert"
+        return ""
+
+    # -- what the station is
+
+    @property
+    def tells_name(self) -> str:
+        """What the file calls the station."""
+        return name_in(self.text)
+
+    @property
+    def actions(self) -> tuple[CheckAction, ...]:
+        """The protocols on the bench itself."""
+        return tuple(CheckAction(protocol, word, self._why_not(protocol)) for protocol, word in CHECKS.items())
+
+    def _why_not(self, protocol: str) -> str:
+        if self.chosen is None:
+            return "no station is chosen"
+        if self.is_changed:
+            return "save the file first: a run takes what is on the disk"
+        if self.checked is None or not self.is_checked:
+            return "the file is being checked"
+        if self.problems:
+            return "the file is wrong"
+        return dict(self.checked.why_not).get(protocol, "")
+
+    def prepare(self, protocol: str) -> None:
+        """Prepare a run of a protocol on this station."""
+        if self.chosen is not None and not self._why_not(protocol):
+            self.context.prepare(self.chosen.name, protocol)
+
+    def certificates(self, today: date) -> list[CertificateRow]:
+        """The calibrations, what is due first."""
+        found = () if self.checked is None else self.checked.certificates
+        return [self._certificate(one, today) for one in found]
+
+    def _certificate(self, one: Certificate, today: date) -> CertificateRow:
+        stated = one.calibration
+        if stated is None:
+            return CertificateRow(one.channel, "none", NOTHING, "", NOTHING, Tone.MUTED)
+        days = (stated.due - today).days
+        tone = Tone.FAIL if days < 0 else Tone.WARN if days <= SOON_DAYS else Tone.PLAIN
+        left = f"overdue for {-days} d" if days < 0 else "due today" if days == 0 else f"in {days} d"
+        numbers = self.context.numbers
+        told = [with_unit(numbers.number(stated.u, digits_of(stated.u)), one.unit)] if stated.u else []
+        if stated.u_percent:
+            told.append(with_unit(numbers.number(stated.u_percent, digits_of(stated.u_percent)), "%"))
+        return CertificateRow(
+            one.channel, stated.certificate, f"{stated.due}", left, " and ".join(told) or NOTHING, tone
+        )
+
+    def _show(self, *parts: Part) -> None:
+        if self._view is not None:
+            for part in parts:
+                self._view.show_part(part)
+
+
+def diff(before: str, after: str) -> list[DiffLine]:
+    """The lines that differ, with a few around them."""
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=CONTEXT_LINES, lineterm="")
+    made = []
+    for line in lines:
+        if line.startswith(("---", "+++")):
+            continue
+        if line.startswith("@@"):
+            place = line.split("+")[1].split(" ")[0].split(",")[0]
+            made.append(DiffLine("@", f"line {place}"))
+        else:
+            made.append(DiffLine(line[0], line[1:]))
+    if not made and before != after:
+        made.append(DiffLine("@", "only the ends of lines differ"))
+    return made
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all; raises OSError."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("w", encoding="utf-8", newline="") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
