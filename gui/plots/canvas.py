@@ -8,7 +8,8 @@ from typing import Any
 
 import pyqtgraph
 from PyQt6.QtCore import QPointF, QRectF, Qt, pyqtSignal
-from PyQt6.QtGui import QColor, QFocusEvent, QFont, QFontMetricsF, QKeyEvent, QPainter, QPen
+from PyQt6.QtGui import QColor, QFocusEvent, QFont, QFontMetricsF, QKeyEvent, QPainter, QPainterPath, QPen
+from PyQt6.QtWidgets import QGraphicsGridLayout
 
 from gui.plots.axes import Axis
 from gui.presenters.tone import Tone
@@ -25,6 +26,7 @@ WHEEL = 1.0015
 """Zoom of one unit of a wheel; a notch is 120 of them."""
 
 SHORTEST_LABEL = 22.0
+WATERMARK_ALPHA = 75
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ class Hands(pyqtgraph.ViewBox):  # type: ignore[misc]  # pyqtgraph has no types
                 self.pressed.emit(self.mapSceneToView(ev.scenePos()))
 
 
-class Canvas(pyqtgraph.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no types
+class Canvas(pyqtgraph.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no types
     """One plot without its frame.
 
     Attributes
@@ -108,18 +110,30 @@ class Canvas(pyqtgraph.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no ty
     def __init__(self, name: str, bottom: Axis, left: Axis) -> None:
         self.hands = Hands()
         self.bottom, self.left = bottom, left
-        super().__init__(viewBox=self.hands, axisItems={"bottom": bottom, "left": left})
+        super().__init__(background=None)
+        self.enableMouse(False)
+        middle = (
+            pyqtgraph.GraphicsWidget()
+        )  # a PlotItem has menus and forms that nobody here opens, and is slow to make
+        places = QGraphicsGridLayout(middle)
+        places.setContentsMargins(0, 4, 6, 0)
+        places.setSpacing(0)
+        for item, row, column in ((left, 0, 0), (self.hands, 0, 1), (bottom, 1, 1)):
+            places.addItem(item, row, column)
+        self.setCentralItem(middle)
+        left.linkToView(self.hands)
+        bottom.linkToView(self.hands)
         self.spans: Sequence[Span] = ()
         self.watermark = ""
         self.limits: Sequence[tuple[str, float]] = ()
         self.cursor: float | None = None
+        self._items: list[Any] = []
+        self._mark: tuple[tuple[str, int, int], QPainterPath] | None = None
         self.key: Callable[[QKeyEvent], bool] = lambda event: False
-        self.hideButtons()
         self.setCacheMode(self.CacheModeFlag.CacheNone)  # what lies below the curves moves with what is shown
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName(name)
         self.setFrameStyle(0)
-        self.plotItem.setContentsMargins(0, 4, 6, 0)
         self.scene().sigMouseMoved.connect(self._mouse)
         self.hands.sigResized.connect(self.refresh)
         self.setMinimumSize(160, 110)
@@ -141,6 +155,21 @@ class Canvas(pyqtgraph.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no ty
         if [list(x), list(y)] != self.hands.viewRange():
             self.hands.setRange(xRange=x, yRange=y, padding=0.0)
             self.refresh()
+
+    def add(self, item: Any) -> None:
+        """Draw a curve."""
+        self._items.append(item)
+        self.hands.addItem(item, ignoreBounds=True)
+
+    def remove(self, item: Any) -> None:
+        """Draw it no more."""
+        self._items.remove(item)
+        self.hands.removeItem(item)
+
+    def clear(self) -> None:
+        """Draw no curve."""
+        for item in list(self._items):
+            self.remove(item)
 
     @property
     def columns(self) -> int:
@@ -239,12 +268,25 @@ class Canvas(pyqtgraph.PlotWidget):  # type: ignore[misc]  # pyqtgraph has no ty
             painter.drawText(room, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop, text)
 
     def _draw_watermark(self, painter: QPainter, area: QRectF) -> None:
-        font = QFont("Inter")
-        font.setWeight(QFont.Weight.Bold)
-        font.setPixelSize(max(int(min(area.width() * 1.2 / max(len(self.watermark), 1), area.height() * 0.4)), 8))
-        painter.setFont(font)
-        painter.setPen(pyqtgraph.mkColor(look().scheme.band))
-        painter.drawText(area, Qt.AlignmentFlag.AlignCenter, self.watermark)
+        """Outlined, so that it is read on the ground and on a dense curve alike."""
+        key = (self.watermark, int(area.width()), int(area.height()))
+        if self._mark is None or self._mark[0] != key:
+            font = QFont("Inter")
+            font.setWeight(QFont.Weight.Bold)
+            font.setPixelSize(max(int(min(area.width() * 1.1 / len(self.watermark), area.height() * 0.35)), 8))
+            path = QPainterPath()
+            path.addText(0.0, 0.0, font, self.watermark)
+            self._mark = (key, path.translated(-path.boundingRect().center()).simplified())
+        outline, inside = QColor(look().scheme.text), QColor(look().scheme.sunken)
+        outline.setAlpha(WATERMARK_ALPHA)
+        inside.setAlpha(WATERMARK_ALPHA)
+        painter.save()
+        painter.translate(area.center())
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(QPen(outline, 1.0))
+        painter.setBrush(inside)
+        painter.drawPath(self._mark[1])
+        painter.restore()
 
     def _draw_limits(self, painter: QPainter, area: QRectF, y0: float, y1: float) -> None:
         metrics = QFontMetricsF(painter.font())

@@ -174,7 +174,7 @@ class CurvePlot(QFrame):
     def _draw(self) -> None:
         if self.curve is None:
             return
-        self.canvas.plotItem.clear()
+        self.canvas.clear()
         x, entries, half = self._x(), [], self._half_width()
         for index, one in enumerate(self._columns):
             pen = self._pen(index)
@@ -185,10 +185,10 @@ class CurvePlot(QFrame):
                 item.setSymbolSize(7)
                 item.setSymbolBrush(pen.colour)
                 item.setSymbolPen(None)
-            self.canvas.addItem(item, ignoreBounds=True)
+            self.canvas.add(item)
             if index == 0 and half is not None:
                 bars = pyqtgraph.ErrorBarItem(x=x, y=one.values, height=2.0 * half, beam=0.0, pen=qt_pen(pen))
-                self.canvas.addItem(bars, ignoreBounds=True)
+                self.canvas.add(bars)
         self.head.legend.show_entries(entries)
         self.canvas.refresh()
 

@@ -20,7 +20,7 @@ from PyQt6.QtGui import (
 )
 from PyQt6.QtWidgets import QAbstractScrollArea, QToolTip, QWidget
 
-from gui.plots.picture import free_path
+from gui.plots.picture import free_path, written
 from gui.presenters.context import Context
 from gui.presenters.matrix_cells import MatrixCell, MatrixTable
 from gui.presenters.tone import Tone
@@ -88,14 +88,7 @@ class MatrixPicture(QAbstractScrollArea):
         painter = QPainter(whole)
         self._draw(painter, self._whole(), QPoint(0, 0))
         painter.end()
-        path = free_path(context.folder, self._name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        is_saved = whole.save(str(path), "PNG")
-        said = (
-            f"The picture is in {path}" if is_saved else f"The picture cannot be written to {path}; is the disk full?"
-        )
-        context.notify(said, Tone.PLAIN if is_saved else Tone.FAIL)
-        return path if is_saved else None
+        return written(whole, free_path(context.folder, self._name), context)
 
     # -- sizes
 

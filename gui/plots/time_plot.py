@@ -158,7 +158,7 @@ class TimePlot(QFrame):
         item = pyqtgraph.PlotCurveItem(pen=qt_pen(self._pen(pen)), antialias=False, connect="finite")
         item.setSegmentedLineMode("off")
         item.setZValue(1.0 if not isinstance(pen, int) else -len(self._curves))
-        self.canvas.addItem(item, ignoreBounds=True)
+        self.canvas.add(item)
         self._curves[key] = _Curve(key, label, pen, points, step, item)
         self._show_legend()
         self._later()
@@ -173,7 +173,7 @@ class TimePlot(QFrame):
         """Take a curve away; one that is not there is none."""
         curve = self._curves.pop(key, None)
         if curve is not None:
-            self.canvas.removeItem(curve.item)
+            self.canvas.remove(curve.item)
             self._show_legend()
 
     def clear(self) -> None:

@@ -99,7 +99,7 @@ def moment(t: float, span_s: float) -> str:
 def settled(now: tuple[float, float] | None, low: float, high: float) -> tuple[float, float]:
     """A range that shows low to high with a margin, and is the one of now as long as that does.
 
-    It grows by a third more than it has to, and shrinks only once it is more than half empty, so that a curve that
+    It grows by more than it has to, and shrinks only once it is more than half empty, so that a curve that
     grows does not have its axis redrawn with every sample.
     """
     span = high - low
@@ -109,12 +109,11 @@ def settled(now: tuple[float, float] | None, low: float, high: float) -> tuple[f
         low, high = middle - least * 500.0, middle + least * 500.0
         span = high - low
     if now is not None:
-        room = now[1] - now[0]
-        if now[0] <= low and high <= now[1] and span >= LOOSE * room:
+        if now[0] <= low and high <= now[1] and span >= LOOSE * (now[1] - now[0]):
             return now
-        inside = now[0] <= low or high <= now[1]
-        if inside and span >= LOOSE * room and span <= room:
-            return _grown(now, low, high, span)
+        grown = _grown(now, low, high, span)
+        if span >= LOOSE * (grown[1] - grown[0]):
+            return grown
     margin = MARGIN * span
     return low - margin, high + margin
 
