@@ -23,7 +23,10 @@ from gui.views.background import QtBackground
 from gui.views.bench_page import BenchPage
 from gui.views.hang_guard import HangGuard, open_stop_bar
 from gui.views.qualify_page import QualifyPage
+from gui.views.review_page import ReviewPage
+from gui.views.run_page import RunPage
 from gui.views.screen_numbers import ScreenNumbers
+from gui.views.station_page import StationPage
 from gui.views.window import PageEntry, Window
 
 SIZE = (1600, 960)
@@ -32,9 +35,15 @@ SIZE = (1600, 960)
 def pages(context: Context, live: Live) -> list[PageEntry]:
     """Every page of the window, in the order of the rail."""
     bench = BenchPage(context)
+    run = RunPage(context, live)
+    review = ReviewPage(context)
+    station = StationPage(context)
     qualify = QualifyPage(Qualification(context))
     made: list[PageEntry] = [
         PageEntry("bench", "Bench", "bench", bench, bench.shown),
+        PageEntry("run", "Run", "run", run, run.shown),
+        PageEntry("review", "Review", "review", review, review.shown),
+        PageEntry("station", "Station", "station", station, station.shown),
         PageEntry("qualify", "Qualify", "qualify", qualify, qualify.shown),
     ]
     return made

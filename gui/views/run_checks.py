@@ -1,0 +1,52 @@
+"""Panel: what the evaluation says so far, greyed and without a verdict; at the end what it said."""
+
+from __future__ import annotations
+
+from gui.presenters.provisional import CheckRow, Provisional
+from gui.presenters.tone import Tone
+from gui.views.parts import Panel, muted
+from gui.views.table import Column, Table
+
+VERDICT = 3
+
+
+class ChecksPanel(Panel):
+    """The checks of the run."""
+
+    def __init__(self, presenter: Provisional) -> None:
+        super().__init__("Checks")
+        self._presenter = presenter
+        self.caption = muted("")
+        self.tools.addWidget(self.caption)
+        self.outlook = muted("", wrap=True)
+        self.table: Table[CheckRow] = Table(
+            "Checks",
+            (
+                Column("Check", lambda row: row.title, stretch=True, tip=_tip),
+                Column("Value", lambda row: row.value, number=True),
+                Column("Limit", lambda row: row.limits),
+                Column("Verdict", lambda row: row.verdict, tone=lambda row: row.tone),
+            ),
+            row_tone=lambda row: Tone.PLAIN if row.verdict else Tone.MUTED,
+        )
+        self.body.addWidget(self.table, 1)
+        self.body.addWidget(self.outlook)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show what there is."""
+        final = self._presenter.final is not None
+        self.title.setText("Checks" if final else "Checks so far")
+        self.caption.setText(self._presenter.caption())
+        self.table.setColumnHidden(VERDICT, not final)
+        self.table.show_rows(self._presenter.rows())
+        so_far = self._presenter.so_far
+        text = "" if final or so_far is None else so_far.outlook
+        self.outlook.setText(text)
+        self.outlook.setVisible(bool(text))
+
+
+def _tip(row: CheckRow) -> str:
+    said = f"{row.title}: {row.value}"
+    said += f", limit {row.limits}" if row.limits else ", no limit"
+    return f"{said}\n{row.note}" if row.note else said

@@ -1,0 +1,121 @@
+"""Panel: each instrument with its state and what it shows; unfolds to all its channels."""
+
+from __future__ import annotations
+
+from PyQt6.QtCore import Qt, pyqtSignal
+from PyQt6.QtGui import QKeyEvent, QMouseEvent
+from PyQt6.QtWidgets import QSizePolicy
+
+from gui.presenters.instrument_rows import InstrumentRow, Instruments
+from gui.presenters.live import Change, Live
+from gui.presenters.tone import Tone
+from gui.theme.look import look
+from gui.views.pacing import NowAndThen
+from gui.views.parts import Panel, tool
+from gui.views.table import Column, Table
+
+EVERY_MS = 400
+MOST_ROWS = 9
+"""More than these scroll."""
+
+ARROW = 24
+"""Width of what unfolds a row, in pixels."""
+
+
+def _name(row: InstrumentRow) -> str:
+    mark = ("▾ " if row.unfolded else "▸ ") if row.can_unfold else "   "
+    return f"      {row.label}" if row.depth else f"{mark}{row.label}"
+
+
+def _state(row: InstrumentRow) -> str:
+    if row.tone is not Tone.MUTED:
+        return row.state
+    if row.due_tone is not Tone.MUTED:
+        return row.due
+    if row.quality:
+        return row.quality
+    return f"{row.state}, {row.age}" if row.age and row.state == "ok" else row.state
+
+
+class InstrumentTable(Table[InstrumentRow]):
+    """Unfolds by the arrow keys or a click on the mark; Enter or a double click asks for a plot of the channel."""
+
+    turned = pyqtSignal(str)
+    wanted = pyqtSignal(str)
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Instruments",
+            (
+                Column("Instrument", _name, tip=lambda row: row.tip),
+                Column("Reading", lambda row: row.value, number=True, tip=lambda row: row.tip),
+                Column("State", _state, tone=lambda row: row.worst, stretch=True, tip=lambda row: row.tip),
+            ),
+        )
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.doubleClicked.connect(lambda index: self._want(index.row()))
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802  # Qt's name
+        """Act on the row that is chosen."""
+        assert event is not None
+        row = self.current()
+        if row is not None and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self._want(self.currentIndex().row())
+        elif row is not None and event.key() in (Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Space):
+            if row.can_unfold and (event.key() == Qt.Key.Key_Space or row.unfolded == (event.key() == Qt.Key.Key_Left)):
+                self.turned.emit(row.name)
+        else:
+            super().keyPressEvent(event)
+
+    def mouseReleaseEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802  # Qt's name
+        """A click on the mark unfolds."""
+        assert event is not None
+        at = self.indexAt(event.position().toPoint())
+        if at.isValid() and event.position().x() < ARROW and self.rows.rows[at.row()].can_unfold:
+            self.turned.emit(self.rows.rows[at.row()].name)
+        super().mouseReleaseEvent(event)
+
+    def _want(self, at: int) -> None:
+        if 0 <= at < len(self.rows.rows) and self.rows.rows[at].trace:
+            self.wanted.emit(self.rows.rows[at].trace)
+
+
+class InstrumentsPanel(Panel):
+    """The instruments of the run; ``wanted`` comes with the name of a channel that is to be plotted."""
+
+    wanted = pyqtSignal(str)
+
+    def __init__(self, presenter: Instruments, live: Live) -> None:
+        super().__init__("Instruments")
+        self._presenter = presenter
+        self.table = InstrumentTable()
+        self.table.turned.connect(self._turn)
+        self.table.wanted.connect(self.wanted)
+        self.unfold = tool("down", "Show all channels, or the main ones alone", self._unfold, checkable=True)
+        self.tools.addWidget(self.unfold)
+        self.body.addWidget(self.table)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+        self._pace = NowAndThen(self, EVERY_MS, self.refresh)
+        live.listen(self._heard)
+        look().changed.connect(self.refresh)
+
+    def _heard(self, changes: frozenset[Change]) -> None:
+        if changes & {"run", "plan", "streams", "values", "status", "ending", "events"}:
+            self._pace.ask()
+
+    def refresh(self) -> None:
+        """Show how they are now."""
+        rows = self._presenter.rows()
+        self.table.show_rows(rows)
+        row, shown = look().density.row, min(max(len(rows), 1), MOST_ROWS)
+        header = self.table.horizontalHeader()
+        self.table.setFixedHeight(row * shown + (0 if header is None else header.sizeHint().height()) + 4)
+
+    def _turn(self, name: str) -> None:
+        self._presenter.turn(name)
+        self.refresh()
+
+    def _unfold(self) -> None:
+        names = {row.name for row in self._presenter.rows() if row.can_unfold}
+        self._presenter.unfolded = names if self.unfold.isChecked() else set()
+        self.refresh()

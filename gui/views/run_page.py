@@ -1,0 +1,167 @@
+"""The run page: prepare a run, or watch one: instruments and course, plots, what needs a person, checks, events."""
+
+from __future__ import annotations
+
+from PyQt6.QtCore import Qt
+from PyQt6.QtGui import QHideEvent, QShowEvent
+from PyQt6.QtWidgets import QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+
+from gui.presenters.context import Context
+from gui.presenters.live import Change, Live
+from gui.presenters.run_page import RunPageModel
+from gui.presenters.setup import SetUp
+from gui.theme.look import look
+from gui.views.pacing import NowAndThen
+from gui.views.parts import Page, button, scrolled
+from gui.views.run_checks import ChecksPanel
+from gui.views.run_controls import ControlsPanel
+from gui.views.run_course import CoursePanel
+from gui.views.run_events import EventsPanel
+from gui.views.run_instruments import InstrumentsPanel
+from gui.views.run_plots import RunPlots
+from gui.views.run_prompts import AttentionArea, EndCard
+from gui.views.setup import SetUpPanel
+
+SOON_MS = 150
+WIDE = 1500
+"""Width of the page from which on the columns at the sides have all the room they like."""
+
+SIDES = {True: (330, 430), False: (290, 330)}
+MOST_ATTENTION = 0.62
+"""Of the right column's height, for what needs a person; more of it scrolls."""
+
+
+class RunPage(Page):
+    """A run that is watched; before there is one, the panel in which one is prepared."""
+
+    def __init__(self, context: Context, live: Live) -> None:
+        super().__init__("Run")
+        self._live = live
+        self.model = model = RunPageModel(context, live)
+        model.changed = self._changed
+        model.checks_changed = self._show_checks
+        self.set_up = SetUpPanel(SetUp(context))
+        self.instruments = InstrumentsPanel(model.instruments, live)
+        self.course = CoursePanel(model.timeline, model.interlocks, live)
+        self.controls = ControlsPanel(model.controls, live)
+        self.plots = RunPlots(model.plots, live, context)
+        self.attention = AttentionArea(model.asking, model.controls, context.person)
+        self.checks = ChecksPanel(model.provisional)
+        self.events = EventsPanel(live, model.controls)
+        self.instruments.wanted.connect(self.plots.add)
+        self.controls.new_run.connect(model.prepare)
+        self.controls.note_wanted.connect(self.events.write)
+        self.back = button("&Back to the run that goes on", "left", model.back)
+        self.stack = QStackedWidget()
+        self._lay_out()
+        self._ended: object = None
+        self._pace = NowAndThen(self, SOON_MS, self.refresh)
+        live.listen(self._heard)
+        self._changed()
+
+    def _lay_out(self) -> None:
+        preparing = QWidget()
+        column = QVBoxLayout(preparing)
+        column.setContentsMargins(0, 0, 0, 0)
+        row = QHBoxLayout()
+        row.setContentsMargins(8, 0, 8, 0)
+        row.addWidget(self.back)
+        row.addStretch(1)
+        column.addLayout(row)
+        column.addWidget(self.set_up, 1)
+        self.columns = QSplitter(Qt.Orientation.Horizontal)
+        self.columns.setChildrenCollapsible(False)
+        gap = look().density.gap
+        self.columns.setHandleWidth(gap)
+        for part in (self._left(), self.plots, self._right()):
+            self.columns.addWidget(part)
+        self.columns.setStretchFactor(1, 1)
+        watching = QWidget()
+        column = QVBoxLayout(watching)
+        column.setContentsMargins(gap, 2, gap, gap)
+        column.addWidget(self.columns)
+        self.stack.addWidget(preparing)
+        self.stack.addWidget(watching)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self.stack)
+
+    def _left(self) -> QWidget:
+        left = QWidget()
+        column = QVBoxLayout(left)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(look().density.gap)
+        column.addWidget(self.instruments)
+        column.addWidget(self.course, 1)
+        column.addWidget(self.controls)
+        return left
+
+    def _right(self) -> QWidget:
+        right = QWidget()
+        column = QVBoxLayout(right)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(look().density.gap)
+        self.needs = scrolled(self.attention)
+        column.addWidget(self.needs)
+        column.addWidget(self.checks, 1)
+        column.addWidget(self.events, 1)
+        return right
+
+    # -- what is heard
+
+    def _heard(self, changes: frozenset[Change]) -> None:
+        if "run" in changes:
+            self.attention.forget()
+            self._ended = None
+        if changes & {"run", "plan", "status", "ending"}:
+            self._changed()
+
+    def _changed(self) -> None:
+        self._pace.ask()
+
+    def refresh(self) -> None:
+        """Show what is to be shown now."""
+        model = self.model
+        self.stack.setCurrentIndex(1 if model.shows_run else 0)
+        self.back.setVisible(self._live.link is not None)
+        self._set_seen()
+        self.attention.show_cards(model.asking.cards(), model.interlocks.latched())
+        end = model.end()
+        if end != self._ended:
+            self._ended = end
+            self.attention.show_end(None if end is None else EndCard(end, model.review, model.again, model.prepare))
+        self.controls.refresh()
+        self._fit_needs()
+        self._show_checks()
+
+    def _fit_needs(self) -> None:
+        self.needs.setVisible(not self.attention.is_empty)
+        if not self.attention.is_empty:
+            wanted = self.attention.heightForWidth(self.needs.width() - 12)
+            wanted = max(wanted, self.attention.minimumSizeHint().height()) + 2
+            self.needs.setFixedHeight(min(wanted, round(MOST_ATTENTION * max(self.height(), 300))))
+
+    def _show_checks(self) -> None:
+        if self.isVisible():
+            self.checks.refresh()
+
+    # -- whether somebody looks
+
+    def shown(self) -> None:
+        """The page has come to the front."""
+        self._changed()
+
+    def _set_seen(self) -> None:
+        self.model.provisional.is_shown = self.isVisible() and self.model.shows_run
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802  # Qt's name
+        """Share the width, and show what has come meanwhile."""
+        super().showEvent(event)
+        left, right = SIDES[self.width() >= WIDE]
+        self.columns.setSizes([left, max(self.width() - left - right, 300), right])
+        self._changed()
+
+    def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802  # Qt's name
+        """Nobody looks: nothing is judged."""
+        super().hideEvent(event)
+        self._set_seen()
