@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from data.checks import Check, Curve
 from gui.plots.pyramid import Drawn
 from gui.presenters.file_points import FilePoints
 from gui.presenters.numbers import NARROW_NBSP, NOTHING, Numbers, digits_of, with_unit
 from gui.presenters.review_checks import uncertainty_text, value_text, verdict_word
-from gui.presenters.review_facts import parameters, what_it_was
+from gui.presenters.review_facts import parameters, plain, what_it_was
 from gui.presenters.review_read import Review
 from gui.presenters.tone import Tone
 
@@ -23,6 +24,20 @@ MOST = 6
 
 NEVER_EQUAL = ("Run id", "Content digest", "Began", "On its clock", "Took", "Judged by code")
 """Facts that tell runs apart and explain nothing."""
+
+
+DETAILS = {
+    "Schedule": "schedule",
+    "Device": "dut",
+    "Catheter": "catheter",
+    "Fluid": "fluid",
+    "Roles": "roles",
+    "Station": "station",
+}
+"""Parts of the header that are compared key by key."""
+
+MOST_DETAILS = 100
+"""Keys of one part that are named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +123,7 @@ def differences(reviews: Sequence[Review], numbers: Numbers) -> list[FactRow]:
     for name in names:
         values = tuple(table.get(name, NOTHING) for table in tables)
         rows.append(FactRow(name, values, len(set(values)) > 1))
-    return sorted(rows, key=lambda row: not row.differs)
+    return sorted([*rows, *_in_detail(reviews, numbers)], key=lambda row: not row.differs)
 
 
 def overlaid(reviews: Sequence[Review], names: Sequence[str]) -> list[Overlay]:
@@ -130,6 +145,36 @@ def overlaid(reviews: Sequence[Review], names: Sequence[str]) -> list[Overlay]:
 
 
 # -- small parts
+
+
+def _in_detail(reviews: Sequence[Review], numbers: Numbers) -> list[FactRow]:
+    """What differs within station, device, catheter, fluid and schedule, by the key in its file."""
+    rows = []
+    for title, field in DETAILS.items():
+        tables = [dict(_flat(_detail(review, field))) for review in reviews]
+        keys = dict.fromkeys(key for table in tables for key in table)
+        differing = [key for key in keys if len({repr(table.get(key)) for table in tables}) > 1]
+        for key in differing[:MOST_DETAILS]:
+            values = tuple(plain(table.get(key), numbers) for table in tables)
+            rows.append(FactRow(f"{title}: {key}", values, True))
+    return rows
+
+
+def _detail(review: Review, field: str) -> Any:
+    return review.params.get("schedule") or {} if field == "schedule" else getattr(review, field)
+
+
+def _flat(said: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of nested tables with its dotted key; lists of tables by their number."""
+    if isinstance(said, Mapping):
+        parts = list(said.items())
+    elif isinstance(said, (list, tuple)) and any(isinstance(one, Mapping) for one in said):
+        parts = [(str(number), one) for number, one in enumerate(said, 1)]
+    else:
+        yield path, said
+        return
+    for key, value in parts:
+        yield from _flat(value, f"{path}.{key}" if path else str(key))
 
 
 def _checks(review: Review) -> tuple[Check, ...]:
@@ -162,12 +207,20 @@ def _difference(first: Check | None, other: Check | None, numbers: Numbers) -> t
     if first is None or other is None or first.value is None or other.value is None or first.unit != other.unit:
         return NOTHING, "", Tone.MUTED
     by = other.value - first.value
+    if by == 0.0:
+        text = with_unit(numbers.number(0.0, 0), first.unit)
+        return text, *_agrees(first, other, numbers)
     spread = math.hypot(first.expanded_uncertainty or 0.0, other.expanded_uncertainty or 0.0)
     digits = digits_of(spread) if spread else digits_of(abs(by) / 10.0)
-    sign = "+" if by > 0.0 else ""
-    text = with_unit(f"{sign}{numbers.number(by, digits)}", first.unit)
+    by = round(by, digits) + 0.0  # no minus before a zero
+    text = with_unit(f"{'+' if by > 0.0 else ''}{numbers.number(by, digits)}", first.unit)
+    return text, *_agrees(first, other, numbers)
+
+
+def _agrees(first: Check, other: Check, numbers: Numbers) -> tuple[str, Tone]:
+    """The En number with its word; nothing where there is none."""
     en = en_number(first, other)
     if en is None:
-        return text, "", Tone.PLAIN
+        return "", Tone.PLAIN
     word = "agree" if en <= AGREE else "differ"
-    return text, f"En{NARROW_NBSP}{numbers.number(en, 2)}, {word}", Tone.PLAIN if en <= AGREE else Tone.WARN
+    return f"En{NARROW_NBSP}{numbers.number(en, 2)}, {word}", Tone.PLAIN if en <= AGREE else Tone.WARN

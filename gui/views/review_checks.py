@@ -91,9 +91,9 @@ class CheckDetail(Panel):
         row.setSpacing(16)
         self._facts, left = QGridLayout(), QWidget()
         self._budget, right = QGridLayout(), QWidget()
-        for grid, holder, share in ((self._facts, left, 3), (self._budget, right, 2)):
+        for grid, holder, share in ((self._facts, left, 3), (self._budget, right, 3)):
             column = QVBoxLayout(holder)
-            column.setContentsMargins(0, 0, 8, 0)
+            column.setContentsMargins(0, 0, 14, 0)
             grid.setHorizontalSpacing(10)
             grid.setVerticalSpacing(2)
             column.addLayout(grid)
@@ -122,7 +122,7 @@ class CheckDetail(Panel):
             bar.setValue(round(share.part * 1000.0))
             bar.setTextVisible(False)
             bar.setAccessibleName(f"{share.source}: {share.part:.0%} of the variance")
-            bar.setMinimumWidth(60)
+            bar.setMinimumWidth(40)
             value = QLabel(share.uncertainty)
             value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             for column, widget in enumerate((QLabel(share.source), bar, value)):

@@ -105,7 +105,7 @@ class ComparisonPanel(QWidget):
         self.overlays: list[CurvePlot] = []
         for overlay in overlays:
             plot = CurvePlot(self._context)
-            plot.show_curve(together(overlay))
+            plot.show_curve(together(overlay), watermark=watermark(reviews))
             plot.setMinimumHeight(CURVE_HEIGHT)
             self._pages["curves"].addWidget(plot, 1)
             self.overlays.append(plot)
@@ -158,6 +158,7 @@ class RecordOverlay(QWidget):
             self._place.addWidget(muted("The runs have no channel in common."))
             return
         self.plot = plot = TimePlot(self.choice.currentText(), unit_of(self._runs, label), self._context, tools=False)
+        plot.watermark(watermark([run.review for _, run in self._runs if run.review is not None]))
         for pen, (letter, run) in enumerate(self._runs):
             assert run.review is not None
             channel = next(one for one in run.review.channels if one.label == label)
@@ -203,6 +204,11 @@ def together(overlay: Overlay) -> Curve:
         columns.append(Axis(name, curve.y[0].unit, np.interp(x, own, values, left=np.nan, right=np.nan)))
     first = overlay.curves[0][1]
     return Curve(first.name, overlay.title, Axis(first.x.name, first.x.unit, x), tuple(columns))
+
+
+def watermark(reviews: Sequence[Review]) -> str:
+    """What kind of data is among them that was not measured; empty where all was."""
+    return ", ".join(sorted({review.row.origin for review in reviews} - {"measured"}))
 
 
 def common_channels(runs: Sequence[tuple[str, OpenRun]]) -> list[str]:
