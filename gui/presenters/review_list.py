@@ -66,7 +66,8 @@ class RunList:
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self.folder = context.folder
+        self._chosen: Path | None = None
+        self._listed = context.folder
         self.text = ""
         self.protocol = self.verdict = self.status = ALL
         self.sort_key, self.descending = "date", True
@@ -80,6 +81,11 @@ class RunList:
         self._live: set[Path] = set()
         self._sentence = ""
         context.background.every(LOOK_S, self.look)
+
+    @property
+    def folder(self) -> Path:
+        """The folder that a person chose here; the one where runs are written without that."""
+        return self._chosen or self.context.folder
 
     def attach(self, view: ListView) -> None:
         """Have a view."""
@@ -132,11 +138,7 @@ class RunList:
             if folder.suffix == ".h5":
                 self.context.open(folder)
             return
-        self.folder = folder
-        self._known.clear()
-        self._waiting.clear()
-        self._sentence = ""
-        self._show()
+        self._chosen = folder
         self.look()
 
     def narrow(self, *, text: str | None = None, **to: str) -> None:
@@ -178,6 +180,11 @@ class RunList:
 
     def look(self) -> None:
         """See what has come, has changed and has gone."""
+        if self.folder != self._listed:
+            self._listed, self._sentence = self.folder, ""
+            self._known.clear()
+            self._waiting.clear()
+            self._show()
         if not self.is_shown or self._looking:
             return
         self._looking = True

@@ -156,3 +156,17 @@ def test_a_journal_without_a_run_file_can_be_recovered_unless_it_is_still_writte
 
 def row_of(runs: RunList, name: str) -> RunRow:
     return next(row for row in runs.rows if row.path.name == name)
+
+
+def test_the_folder_where_runs_are_written_is_followed_until_another_one_is_chosen(
+    runs: RunList, tmp_path: Path
+) -> None:
+    runs.context.folder = tmp_path / "elsewhere"
+    runs.context.folder.mkdir()
+    background(runs).tick()
+    assert runs.rows == []
+    runs.open_folder(str(RUNS))
+    background(runs).run()
+    runs.context.folder = tmp_path
+    background(runs).tick()
+    assert {row.path.parent for row in runs.rows} == {RUNS}
