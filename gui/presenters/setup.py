@@ -30,6 +30,9 @@ TRIED_S = 60.0
 """Real time of the run that a first start offers."""
 
 TRIED_SEED = "7"
+RIG_CHECK = "rig-check"
+"""The finding, and the protocol that remedies it."""
+
 TODAY_S = 12 * 3600.0
 
 
@@ -123,8 +126,10 @@ class SetUp:
             return wrong
         if self.examined is None:
             return "Checking…"
-        count = len(self.blocking)
-        return f"{count} {'findings block' if count > 1 else 'finding blocks'} the start." if count else ""
+        blocking = self.blocking
+        if not blocking:
+            return ""
+        return blocking[0].text + (f" And {len(blocking) - 1} more." if len(blocking) > 1 else "")
 
     @property
     def start_word(self) -> str:
@@ -142,6 +147,10 @@ class SetUp:
             self.overrides[code] = reason.strip()
         self._show("findings")
         self._show("start")
+
+    def prepare_rig_check(self) -> None:
+        """Prepare the rig check without which this run may not start."""
+        self.form.choose_protocol(RIG_CHECK)
 
     def _taken_over(self) -> dict[str, str]:
         """Overrides of what is there to be overridden; others would be recorded for nothing."""

@@ -43,13 +43,14 @@ class SetUpPanel(QWidget):
         self._parameters = Panel("Parameters")
         self._usual = tool("again", "Put everything back to what is usual", presenter.form.put_back)
         self._parameters.tools.addWidget(self._usual)
-        left = (self._offer, self._made_choice(), self._parameters)
-        right = (self.articles, self.simulation, self.findings, self.forecast, self.plan, self.queue)
+        left = (self._offer, self._made_choice(), self._parameters, self.articles, self.simulation)
+        right = (self.findings, self.queue, self.forecast, self.plan)
         self.columns = TwoColumns(left, right, TWO_COLUMNS)
         outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
+        outer.setContentsMargins(6, 0, 6, 6)
         outer.setSpacing(6)
-        outer.addWidget(scrolled(self.columns), 1)
+        self._area = scrolled(self.columns)
+        outer.addWidget(self._area, 1)
         outer.addWidget(self._made_start())
         presenter.attach(self)
         self._show_start()
@@ -106,11 +107,15 @@ class SetUpPanel(QWidget):
         self._start_row.setSpacing(6)
         self._takes = muted("", wrap=True)
         self._why_not = ToneLabel("", Tone.MUTED)
+        self._show_why = tool("info", "Show what was found", self._show_found)
         self.start = button("&Start the run", "play", self.presenter.start, primary=True)
         says = QVBoxLayout()
         says.setSpacing(2)
         says.addWidget(self._takes)
-        says.addWidget(self._why_not)
+        why = QHBoxLayout()
+        why.addWidget(self._why_not, 1, Qt.AlignmentFlag.AlignVCenter)
+        why.addWidget(self._show_why)
+        says.addLayout(why)
         self._start_row.addLayout(says, 1)
         self._start_row.setAlignment(says, Qt.AlignmentFlag.AlignVCenter)
         self._start_row.addWidget(self.start)
@@ -189,17 +194,24 @@ class SetUpPanel(QWidget):
         self._takes.setVisible(bool(takes))
         self._why_not.say(why, Tone.BUSY if why.endswith("…") else Tone.WARN if presenter.blocking else Tone.MUTED)
         self._why_not.setVisible(bool(why))
+        self._show_why.setVisible(bool(presenter.blocking))
         self.start.setText(presenter.start_word)
         self.start.setAccessibleName(presenter.start_word.replace("&", ""))
         self.start.setEnabled(not why)
         self.start.setToolTip(why)
 
+    def _show_found(self) -> None:
+        self._area.ensureWidgetVisible(self.findings)
+        for entry in self.findings.reasons.values():
+            entry.setFocus()
+            return
+
     def _chain(self) -> None:
         """The tab key goes through the form as it is read, though its fields were made anew."""
         row: list[QWidget] = [self.try_it, self._again, self.station, self.protocol, self._usual]
         row += [one.edit for one in self.rows.values()]
-        row += [*self.articles.inputs, *self.simulation.inputs, *self.findings.reasons.values()]
-        row += [self.forecast.decided, self.forecast.table, self.plan.table, *self.queue.inputs, self.start]
+        row += [*self.articles.inputs, *self.simulation.inputs, *self.findings.inputs, *self.queue.inputs]
+        row += [self.forecast.decided, self.forecast.table, self.plan.table, self._show_why, self.start]
         for first, second in itertools.pairwise(row):
             QWidget.setTabOrder(first, second)
 

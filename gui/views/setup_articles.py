@@ -9,6 +9,7 @@ from gui.presenters.setup_choices import KINDS
 from gui.views.parts import Panel, button
 from gui.views.setup_fields import CalmCombo, Captioned, Entry
 
+SHORT = {"dut": "device", "catheter": "catheter", "fluid": "fluid"}
 HELP = {
     "dut": "its file, its model, or a scan of its label",
     "catheter": "its file, its model or its lot",
@@ -92,8 +93,10 @@ class ArticlesPanel(Panel):
             self.rows[kind].setVisible(asked[kind] or self._is_more)
             self.show_article(kind)
         self._serial_row.setVisible(asked["dut"] or form.needs_serial)
-        hidden = [KINDS[kind].lower() for kind in KINDS if not asked[kind]]
-        self._more.setText(f"Change {' or '.join(hidden)}")
+        hidden = [SHORT[kind] for kind in KINDS if not asked[kind]]
+        self._more.setText(
+            f"Change {', '.join(hidden[:-1])} or {hidden[-1]}" if hidden[1:] else f"Change {''.join(hidden)}"
+        )
         self._more.setVisible(bool(hidden) and not self._is_more)
         for entry, text in ((self.serial, form.serial), (self.person, form.person), (self.out, form.out)):
             if entry.text() != text:

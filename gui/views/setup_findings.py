@@ -8,11 +8,11 @@ from typing import TypeVar
 from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from gui.presenters.setup import SetUp
+from gui.presenters.setup import RIG_CHECK, SetUp
 from gui.presenters.setup_check import DecisionRow, FindingRow, LengthRow, StepRow
 from gui.presenters.tone import Tone
 from gui.theme.look import look
-from gui.views.parts import Panel, ToneLabel, clear, muted, tool
+from gui.views.parts import Panel, ToneLabel, button, clear, muted, tool
 from gui.views.setup_fields import Entry
 from gui.views.table import Column, Table
 
@@ -32,8 +32,14 @@ class FindingsPanel(Panel):
         super().__init__("Before the start")
         self._presenter = presenter
         self.reasons: dict[str, Entry] = {}
+        self._remedies: list[QWidget] = []
         self._drawn: object = None
         self._is_drawing = False
+
+    @property
+    def inputs(self) -> list[QWidget]:
+        """What can have the focus, in the order in which it is read."""
+        return [*self._remedies, *self.reasons.values()]
 
     def show_all(self) -> None:
         """Show what was found, anew only where it is something else: somebody may be giving a reason."""
@@ -44,7 +50,7 @@ class FindingsPanel(Panel):
         self._drawn, self._is_drawing = to_draw, True
         focused = next((code for code, entry in self.reasons.items() if entry.hasFocus()), "")
         clear(self.body)
-        self.reasons = {}
+        self.reasons, self._remedies = {}, []
         self._draw()
         if focused in self.reasons:
             self.reasons[focused].setFocus()
@@ -71,6 +77,12 @@ class FindingsPanel(Panel):
         word = {"blocks": "Blocks", "warns": "Warning", "tells": "Note"}[one.level]
         text = f"{word}: {one.text}" if not said else f"Overridden: {one.text}"
         column.addWidget(ToneLabel(text, Tone.WARN if said else TONES[one.level]))
+        if one.code == RIG_CHECK and not self._remedies:
+            self._remedies.append(button("Prepare the rig check", "wrench", self._presenter.prepare_rig_check))
+            line = QHBoxLayout()
+            line.addWidget(self._remedies[-1])
+            line.addStretch(1)
+            column.addLayout(line)
         if one.overridable and one.code not in self.reasons:
             column.addLayout(self._reason(one, said))
         return row

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from gui.presenters.setup import SetUp
@@ -95,7 +96,7 @@ class SimulationPanel(Panel):
         self._removers = []
         for number, text in enumerate(form.faults):
             row = QHBoxLayout()
-            row.addWidget(ToneLabel(text, Tone.WARN), 1)
+            row.addWidget(ToneLabel(text, Tone.WARN), 1, Qt.AlignmentFlag.AlignVCenter)
             self._removers.append(tool("remove", f"Take {text} back", partial(form.remove_fault, number)))
             row.addWidget(self._removers[-1])
             self._faults.addLayout(row)

@@ -215,8 +215,8 @@ def test_a_request_is_looked_at_only_when_the_person_pauses(prepared: SetUp) -> 
 def test_a_rate_that_the_pump_cannot_do_blocks_and_nobody_can_override_it(prepared: SetUp) -> None:
     prepared.form.type("schedule", "30 mL/day")
     pause(prepared)
-    assert prepared.why_not == "1 finding blocks the start."
     finding = prepared.blocking[0]
+    assert prepared.why_not == finding.text
     assert not finding.overridable
     assert "30\u202fmL/day" in finding.text
     prepared.override(finding.code, "I want it")
@@ -238,6 +238,15 @@ def test_a_finding_may_be_overridden_with_a_reason_by_the_person_named(prepared:
         (code, "Ada", "agreed with QA") for code in overridable
     }
     assert prepared.overrides == {}
+
+
+def test_a_rig_check_that_is_missing_can_be_prepared_at_once(prepared: SetUp) -> None:
+    prepared.form.choose_station("sim-full")
+    pause(prepared)
+    assert [one.code for one in prepared.blocking] == [setup.RIG_CHECK]
+    prepared.prepare_rig_check()
+    pause(prepared)
+    assert prepared.why_not == ""
 
 
 def test_a_check_makes_no_folder(context: Context, tmp_path: Path) -> None:
