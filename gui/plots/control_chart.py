@@ -65,7 +65,7 @@ class ControlChartPlot(QWidget):
     def _draw(self) -> None:
         course, canvas = self._course, self.canvas
         canvas.clear()
-        canvas.limits = () if course is None else course.lines
+        canvas.limits = () if course is None else course.limits
         if course is None or not course.values:
             canvas.refresh()
             return
@@ -77,6 +77,9 @@ class ControlChartPlot(QWidget):
         item.setSymbolBrush(pen.colour)
         item.setSymbolPen(None)
         canvas.add(item)
+        if course.centre is not None:
+            middle = qt_pen(look().scheme.schedule)
+            self._add(pyqtgraph.PlotDataItem([course.t[0], course.t[-1]], [course.centre] * 2, pen=middle))
         if course.signals:
             out = [(course.t[at], course.values[at]) for at in course.signals]
             marks = pyqtgraph.ScatterPlotItem(size=SIGNAL, symbol="d")
@@ -93,7 +96,7 @@ class ControlChartPlot(QWidget):
     def _fit(self, course: Course) -> None:
         first, last = course.t[0], course.t[-1]
         margin = max(MARGIN * (last - first), LEAST_SPAN_S / 2.0)
-        seen = [*course.values, *(value for _, value in course.lines)]
+        seen = [*course.values, *(value for _, value in course.limits)]
         room = 0.1 * abs(seen[0]) or 1.0
         low, high = settled(None, min(seen), max(seen)) if max(seen) > min(seen) else (seen[0] - room, seen[0] + room)
         self.canvas.show_range((first - margin, last + margin), (low, high))

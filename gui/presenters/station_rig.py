@@ -37,7 +37,8 @@ class Course:
     t : s of the epoch of each rig check.
     values : what it measured.
     signals : places of the values that break a rule.
-    lines : label and value of centre and limits.
+    centre : mean of the first values; None for too few.
+    limits : label and value of the control limits.
     digits : after the point.
     """
 
@@ -46,8 +47,16 @@ class Course:
     t: tuple[float, ...]
     values: tuple[float, ...]
     signals: tuple[int, ...]
-    lines: tuple[tuple[str, float], ...]
+    centre: float | None
+    limits: tuple[tuple[str, float], ...]
     digits: int
+
+
+RULES = (
+    "Out of control is: one value beyond three standard deviations; two of three beyond two; four of five beyond one; "
+    "eight in a row on one side of the mean. Mean and standard deviation are those of the first twenty rig checks."
+)
+"""The rules of the chart, see `protocols.analysis.rig.chart`."""
 
 
 class RigView(Protocol):
@@ -174,13 +183,12 @@ def course_of(one: RigChart) -> Course:
     t = tuple(datetime.fromisoformat(begun).timestamp() for begun in one.begun)
     chart = one.chart
     if chart is None:
-        return Course(spoken(one.check), one.unit, t, one.values, (), (), significant(one.values[-1]))
+        return Course(spoken(one.check), one.unit, t, one.values, (), None, (), significant(one.values[-1]))
     low, high = chart.limits
-    lines = (("+3 s", high), ("mean", chart.centre), ("−3 s", low))
+    limits = (("+3 s", high), ("−3 s", low))
     digits = digits_of(chart.sigma) if chart.sigma > 0.0 else significant(one.values[-1])
-    return Course(
-        spoken(one.check), one.unit, t, one.values, tuple(signal.at for signal in chart.signals), lines, digits
-    )
+    signals = tuple(signal.at for signal in chart.signals)
+    return Course(spoken(one.check), one.unit, t, one.values, signals, chart.centre, limits, digits)
 
 
 def spoken(check: str) -> str:

@@ -8,7 +8,7 @@ from PyQt6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 from gui.plots.control_chart import ControlChartPlot
 from gui.presenters.context import Context
 from gui.presenters.rig_checks import CheckRow
-from gui.presenters.station_rig import ChartRow, StationRig
+from gui.presenters.station_rig import RULES, ChartRow, StationRig
 from gui.presenters.tone import Tone
 from gui.views.parts import Panel, ToneLabel, button
 from gui.views.table import Column, Table
@@ -42,6 +42,7 @@ class StationRigPanel(QWidget):
         )
         self.results.chosen.connect(self._choose)
         self.plot = ControlChartPlot(context)
+        self.plot.setToolTip(RULES)
         self.remark = ToneLabel("", Tone.MUTED)
         self.open = button("&Open", "folder", self._open)
         self.open.setEnabled(False)
