@@ -25,7 +25,7 @@ from gui.presenters.context import Context
 from gui.presenters.matrix_cells import MatrixCell, MatrixTable
 from gui.presenters.tone import Tone
 from gui.theme.look import look
-from gui.theme.tokens import contrast
+from gui.theme.tokens import Scheme, contrast
 
 PAD = 8
 
@@ -33,8 +33,8 @@ PAD = 8
 class MatrixPicture(QAbstractScrollArea):
     """Faults down, protocols across.
 
-    A cell is the darker the more of its trials ended as claimed, which it tells as 3/3 as well; one that did not is
-    marked with ✕ in the tone of a failure; hatched is what cannot be seen; empty is what is not claimed.
+    A cell tells how many of its trials ended as claimed, and is the darker the more they prove; where one did not, it
+    is marked with ✕ in the tone of a failure; hatched is what cannot be seen; empty is what is not claimed.
 
     Attributes
     ----------
@@ -232,8 +232,8 @@ class MatrixPicture(QAbstractScrollArea):
             fill = scheme.tone(Tone.FAIL)
             ground, text = fill.under, fill.text
         elif cell.state == "claimed":
-            ground = mixed(scheme.sunken, scheme.muted, cell.share)
-            text = max((scheme.text, scheme.sunken), key=lambda colour: contrast(colour, ground))
+            ground = mixed(scheme.sunken, scheme.muted, cell.proved)
+            text = legible(scheme, ground)
         painter.fillRect(place, QColor(ground))
         painter.setFont(self._font(cell.state == "amiss"))
         painter.setPen(QColor(text if cell.state != "open" else scheme.muted))
@@ -318,6 +318,11 @@ class MatrixPicture(QAbstractScrollArea):
             QToolTip.showText(event.globalPos(), "" if found is None else self._cells[found].tip, viewport)
             return True
         return super().viewportEvent(event)
+
+
+def legible(scheme: Scheme, ground: str) -> str:
+    """The colour of the theme for letters on a shade."""
+    return max((scheme.text, scheme.sunken, scheme.header.under), key=lambda colour: contrast(colour, ground))
 
 
 def mixed(first: str, second: str, share: float) -> str:

@@ -35,6 +35,7 @@ class MatrixCell:
     row, column : key of the fault, name of the protocol.
     as_claimed, trials : so many of so many trials ended as it is claimed.
     planned : trials that are to be run.
+    proved : the share that the trials prove at the confidence of the qualification: 3 of 3 prove 0.37, 60 of 60 0.95.
     tip : one line for each severity.
     """
 
@@ -44,12 +45,8 @@ class MatrixCell:
     as_claimed: int = 0
     trials: int = 0
     planned: int = 0
+    proved: float = 0.0
     tip: str = ""
-
-    @property
-    def share(self) -> float:
-        """As claimed, of those that were run."""
-        return self.as_claimed / self.trials if self.trials else 0.0
 
     @property
     def text(self) -> str:
@@ -94,7 +91,15 @@ def _cell(fault: str, column: str, lines: Sequence[Mapping[str, Any]]) -> Matrix
         sum(int(line[name]) for line in lines) for name in ("as_claimed", "trials", "planned")
     )
     state: CellState = "amiss" if as_claimed < trials else "open" if trials < planned else "claimed"
-    return MatrixCell(fault, column, state, as_claimed, trials, planned, "\n".join(map(_told, lines)))
+    proved = min(map(_proved, lines))
+    return MatrixCell(fault, column, state, as_claimed, trials, planned, proved, "\n".join(map(_told, lines)))
+
+
+def _proved(line: Mapping[str, Any]) -> float:
+    """Of a fault at least so many are found; of pumps without one at most so many are not passed."""
+    if (most := line.get("proved_at_most")) is not None:
+        return 1.0 - float(most)
+    return float(line.get("proved_at_least") or 0.0)
 
 
 def _told(line: Mapping[str, Any]) -> str:
@@ -102,5 +107,7 @@ def _told(line: Mapping[str, Any]) -> str:
     severity = "" if line["severity"] is None else f" {line['severity']:g}"
     unit = f" {line['unit']}" if severity and line["unit"] not in ("", "1") else ""
     claim = EXPECTED[str(line["expected"])]
+    proved = f", which proves {_proved(line):.0%}" if line["trials"] else ""
     checks = f" by {', '.join(line['checks'])}" if line["checks"] else ""
-    return f"{line['fault'] or 'no fault'}{severity}{unit} {claim}{checks}: {line['as_claimed']} of {line['trials']}"
+    count = f"{line['as_claimed']} of {line['trials']}{proved}"
+    return f"{line['fault'] or 'no fault'}{severity}{unit} {claim}{checks}: {count}"

@@ -9,7 +9,7 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QColor
 from PyQt6.QtTest import QTest
 
-from gui.plots.matrix_picture import MatrixPicture, mixed
+from gui.plots.matrix_picture import MatrixPicture, legible, mixed
 from gui.presenters.context import Context
 from gui.presenters.matrix_cells import MatrixTable, matrix_of
 from gui.presenters.tone import Tone
@@ -29,6 +29,8 @@ def row(protocol: str, fault: str, as_claimed: int, trials: int = 3, **more: Any
         "planned": 3,
         "trials": trials,
         "as_claimed": as_claimed,
+        "proved_at_least": 0.37 if fault else None,
+        "proved_at_most": None if fault else 0.63,
         **more,
     }
 
@@ -73,7 +75,7 @@ def test_a_cell_adds_up_its_severities_and_tells_each(table: MatrixTable) -> Non
     cells = {(cell.row, cell.column): cell for cell in table.cells}
     leak = cells["leak", "flow-accuracy"]
     assert (leak.state, leak.text) == ("amiss", "✕ 5/6")
-    assert leak.tip.splitlines()[1] == "leak 0.1 uL/h is to be found by flow: 2 of 3"
+    assert leak.tip.splitlines()[1] == "leak 0.1 uL/h is to be found by flow: 2 of 3, which proves 37%"
     assert cells["stall", "occlusion"].text == "… 1/3"
     assert cells["", "occlusion"].text == "3/3"
     assert cells["reboot", "occlusion"].state == "unseen"
@@ -113,7 +115,7 @@ def test_what_is_amiss_has_the_fill_of_a_failure_and_what_is_empty_none(picture:
 
     assert QColor(look().scheme.tone(Tone.FAIL).under).name() == ground(1, 0)
     assert QColor(look().scheme.sunken).name() == ground(1, 1)
-    assert QColor(look().scheme.muted).name() == ground(0, 1)
+    assert mixed(look().scheme.sunken, look().scheme.muted, 0.37) == ground(0, 1)
 
 
 def test_what_is_chosen_stays_when_trials_are_added(picture: MatrixPicture) -> None:
@@ -135,9 +137,9 @@ def test_a_cell_out_of_sight_is_scrolled_to(picture: MatrixPicture) -> None:
 @pytest.mark.parametrize("name", list(SCHEMES))
 @pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 0.75, 1.0])
 def test_text_is_legible_on_every_shade(name: str, share: float) -> None:
-    scheme = SCHEMES["dark" if name == "dark" else "light"]
+    scheme = {str(known): each for known, each in SCHEMES.items()}[name]
     ground = mixed(scheme.sunken, scheme.muted, share)
-    assert max(contrast(scheme.text, ground), contrast(scheme.sunken, ground)) >= 4.5
+    assert contrast(legible(scheme, ground), ground) >= 4.5
 
 
 def test_the_whole_matrix_is_saved_also_what_is_out_of_sight(picture: MatrixPicture, context: Context) -> None:
