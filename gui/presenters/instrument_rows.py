@@ -74,7 +74,7 @@ class InstrumentRow:
     @property
     def worst(self) -> Tone:
         """The tone of whatever is wrong with it."""
-        return self.tone if self.tone is not Tone.MUTED else self.due_tone
+        return self.tone if self.due_tone is Tone.MUTED or self.tone in (Tone.WARN, Tone.FAIL) else self.due_tone
 
 
 def digits(unit: str) -> int:
@@ -167,7 +167,7 @@ class Instruments:
             return f"silent for {rough_duration(age)}", Tone.WARN
         if trace.quality & int(UNUSABLE):
             return trace.quality_word, Tone.WARN
-        return "ok", Tone.MUTED
+        return "ok", Tone.GOOD
 
     def _late_s(self, trace: Trace) -> float:
         span = trace.points.span

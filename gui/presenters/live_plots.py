@@ -105,6 +105,12 @@ class PlotSpec:
     hidden: set[str] = field(default_factory=set)
     limits: list[LimitLine] = field(default_factory=list)
 
+    @property
+    def main(self) -> str:
+        """Whose last value is shown large: what is worked out from the balance, else the first."""
+        keys = [curve.key for curve in self.visible() if not curve.expected]
+        return "slope" if "slope" in keys else keys[0] if keys else ""
+
     def visible(self) -> list[CurveSpec]:
         """The curves that are drawn."""
         return [curve for curve in self.curves if curve.key not in self.hidden]
@@ -185,11 +191,11 @@ class LivePlots:
     def _curves(self, kind: str) -> list[CurveSpec]:
         """The curves of a kind of plot, those of roles first."""
         traces = sorted(self._live.traces.values(), key=lambda trace: not trace.roles)
-        own = [_spec(trace) for trace in traces if trace.unit == UNITS[kind] and _belongs(kind, trace)]
+        fit = [trace for trace in traces if trace.unit == UNITS[kind] and _belongs(kind, trace)]
+        own = [_spec(trace, kind) for trace in fit if trace.roles or not fit[0].roles]
         if kind == FLOW:
             if self.flow is not None:
-                window = window_text(self.window_s)
-                own.insert(0, CurveSpec("slope", f"balance, {window}", "uL/h", self.flow.points, provisional=True))
+                own.append(CurveSpec("slope", "balance", "uL/h", self.flow.points, provisional=True))
             return [*own, CurveSpec("programmed", "programmed", "uL/h", expected=True)] if own else []
         if kind == VOLUME:
             return self._volumes()
@@ -354,14 +360,16 @@ def window_text(window_s: float) -> str:
     return f"{window_s / 60.0:g} min" if window_s < 3600.0 else f"{window_s / 3600.0:g} h"
 
 
-def _spec(trace: Trace) -> CurveSpec:
-    return CurveSpec(trace.name, trace.label, trace.unit, trace.points)
+def _spec(trace: Trace, kind: str = "") -> CurveSpec:
+    """The curve of a channel; what the plot is called need not be said again."""
+    label = "sensor" if trace.label == kind else trace.label.removesuffix(f" {kind}")
+    return CurveSpec(trace.name, label, trace.unit, trace.points)
 
 
 def _belongs(kind: str, trace: Trace) -> bool:
     """Whether a plot of this kind shows a channel without being asked."""
     if kind == PRESSURE:
-        return trace.reference != "absolute" and (bool(trace.roles) or "pressure" in trace.name)
+        return trace.reference != "absolute"
     if kind in (TEMPERATURE, MASS, FLOW):
         return bool(trace.roles)
     return True

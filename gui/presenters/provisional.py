@@ -14,13 +14,14 @@ from pathlib import Path
 
 from bench.closing import evaluate
 from bench.forecast import ForecastError, live
-from data.checks import Check, Curve, Evaluation, Verdict
+from data.checks import Check, Curve, Evaluation
 from data.fold import fold
 from data.run import Run
 from gui.presenters.context import Context
 from gui.presenters.live import Change, Live
-from gui.presenters.numbers import Numbers, digits_of, duration, significant, unit_text, with_unit
-from gui.presenters.tone import TONE_OF_VERDICT, Tone
+from gui.presenters.numbers import Numbers, duration, unit_text
+from gui.presenters.review_checks import limits_text, uncertainty_text, value_text, verdict_word
+from gui.presenters.tone import Tone
 
 FIRST_S = 60.0
 """Of the run, before there is anything to judge."""
@@ -227,35 +228,6 @@ def _says_nothing(check: Check) -> bool:
 
 def row_of(check: Check, numbers: Numbers, final: bool) -> CheckRow:
     """A check in words; the verdict only when it is final."""
-    judged = check.limit_low is not None or check.limit_high is not None
-    word, tone = "", Tone.MUTED
-    if final:
-        word = str(check.verdict) if judged or check.verdict is not Verdict.NOT_MEASURED else "reported"
-        tone = TONE_OF_VERDICT[check.verdict]
-    return CheckRow(
-        check.name, check.title, value_text(check, numbers), limits_text(check, numbers), word, tone, check.note
-    )
-
-
-def value_text(check: Check, numbers: Numbers) -> str:
-    """Value ± U with the digits that U leaves."""
-    u = check.expanded_uncertainty
-    digits = digits_of(u) if u else significant(check.value, 4)
-    text = numbers.number(check.value, digits)
-    if check.value is not None and u:
-        text = f"{text} ± {numbers.number(u, digits)}"
-    return with_unit(text, check.unit)
-
-
-def limits_text(check: Check, numbers: Numbers) -> str:
-    """The limits of a check; empty where it is only reported."""
-    low, high = check.limit_low, check.limit_high
-    written = {side: numbers.number(side, significant(side, 3) if side % 1 else 0) for side in (low, high)
-               if side is not None}  # fmt: skip
-    if low is not None and high is not None:
-        if low == -high:
-            return with_unit(f"±{written[high]}", check.unit)
-        return f"{written[low]} to {with_unit(written[high], check.unit)}"
-    if high is not None:
-        return f"≤ {with_unit(written[high], check.unit)}"
-    return "" if low is None else f"≥ {with_unit(written[low], check.unit)}"
+    word, tone = verdict_word(check) if final else ("", Tone.MUTED)
+    value = " ".join(part for part in (value_text(check, numbers), uncertainty_text(check, numbers)) if part)
+    return CheckRow(check.name, check.title, value, limits_text(check, numbers), word, tone, check.note)

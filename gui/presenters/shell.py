@@ -11,6 +11,7 @@ from bench import __version__
 from bench.run_queue import Entry, entries
 from gui.presenters.context import Context
 from gui.presenters.header_text import HeaderText
+from gui.presenters.limits import station_interlocks
 from gui.presenters.live import Live, tone_of
 from gui.presenters.numbers import duration
 from gui.presenters.run_link import STATUS_S
@@ -116,13 +117,14 @@ class Shell:
             return ""
         if not name:
             return "Emergency stop: none is wired"
-        interlocks = {one.get("name"): one for one in plan.station.get("interlocks") or ()}
-        trace = self.live.traces.get(str(interlocks.get(name, {}).get("channel", "")))
+        units = {one.name: one.unit for one in self.live.traces.values()}
+        found = [one for one in station_interlocks(plan.station, units) if one.name == name]
+        trace = self.live.traces.get(found[0].channel) if found else None
         if trace is None or trace.t != trace.t:
             return "Emergency stop: not read yet"
-        one = interlocks[name]
-        low, high = one.get("low"), one.get("high")
-        pressed = (low is not None and trace.value < low) or (high is not None and trace.value > high)
+        pressed = found[0].state(trace.value, trace.quality)
+        if pressed is None:
+            return "Emergency stop: its input cannot be read"
         return "Emergency stop: PRESSED" if pressed else "Emergency stop: released"
 
     def status_bar(self) -> dict[str, str]:

@@ -180,4 +180,4 @@ def _span(least: float, most: float) -> str:
 
 
 def _took(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 10.0 else rough_duration(seconds)
+    return "" if seconds < 1.0 else rough_duration(seconds)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from PyQt6.QtGui import QResizeEvent
+
 from gui.presenters.provisional import CheckRow, Provisional
 from gui.presenters.tone import Tone
 from gui.views.parts import Panel, muted
 from gui.views.table import Column, Table
 
-VERDICT = 3
+LIMIT, VERDICT = 2, 3
+NARROW = 400
+"""Below this width there is no room for limit and verdict; the limit is in the tool tip."""
 
 
 class ChecksPanel(Panel):
@@ -38,12 +42,22 @@ class ChecksPanel(Panel):
         final = self._presenter.final is not None
         self.title.setText("Checks" if final else "Checks so far")
         self.caption.setText(self._presenter.caption())
-        self.table.setColumnHidden(VERDICT, not final)
+        self._share()
         self.table.show_rows(self._presenter.rows())
         so_far = self._presenter.so_far
         text = "" if final or so_far is None else so_far.outlook
         self.outlook.setText(text)
         self.outlook.setVisible(bool(text))
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802  # Qt's name
+        """Show what there is room for."""
+        super().resizeEvent(event)
+        self._share()
+
+    def _share(self) -> None:
+        final = self._presenter.final is not None
+        self.table.setColumnHidden(VERDICT, not final)
+        self.table.setColumnHidden(LIMIT, final and self.width() < NARROW)
 
 
 def _tip(row: CheckRow) -> str:

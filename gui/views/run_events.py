@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PyQt6.QtCore import Qt
+from PyQt6.QtCore import Qt, QTimer
 from PyQt6.QtGui import QKeyEvent, QKeySequence
 from PyQt6.QtWidgets import QAbstractItemView, QApplication, QButtonGroup, QHBoxLayout, QLineEdit, QPushButton
 
@@ -91,8 +91,22 @@ class EventsPanel(Panel):
         row.addWidget(self.keep)
         self.body.addWidget(self.table, 1)
         self.body.addLayout(row)
+        bar = self.table.verticalScrollBar()
+        assert bar is not None
+        self._bar = bar
+        self._follows = True
+        bar.rangeChanged.connect(lambda *_: self._to_end())
+        bar.actionTriggered.connect(lambda _: QTimer.singleShot(0, self._scrolled))
         self._pace = NowAndThen(self, EVERY_MS, self.refresh)
         live.listen(self._heard)
+
+    def _scrolled(self) -> None:
+        """A person has moved: the end is followed again once they are back there."""
+        self._follows = self._bar.value() >= self._bar.maximum()
+
+    def _to_end(self) -> None:
+        if self._follows and not self.order.isChecked():
+            self._bar.setValue(self._bar.maximum())
 
     def _heard(self, changes: frozenset[Change]) -> None:
         if changes & {"run", "events", "status", "ending"}:
@@ -101,20 +115,15 @@ class EventsPanel(Panel):
     def refresh(self) -> None:
         """Show what has come."""
         rows = [row for row in self._live.events if self._keeps(row)]
-        bar = self.table.verticalScrollBar()
-        assert bar is not None
-        at_end = bar.value() >= bar.maximum()
         self.table.show_rows(rows[::-1] if self.order.isChecked() else rows)
-        if not self.order.isChecked() and at_end:
-            self.table.scrollToBottom()
+        self._to_end()
         can = self._controls.can_command and not self._controls.is_held
         self.entry.setEnabled(can or bool(self.entry.text()))
         self.keep.setEnabled(can)
 
     def _filter(self, number: int) -> None:
-        self._keeps = FILTERS[number][1]
+        self._keeps, self._follows = FILTERS[number][1], True
         self.refresh()
-        self.table.scrollToBottom()
 
     def _note(self) -> None:
         self._controls.note(self.entry.text(), self.entry.clear)

@@ -28,7 +28,7 @@ def _name(row: InstrumentRow) -> str:
 
 
 def _state(row: InstrumentRow) -> str:
-    if row.tone is not Tone.MUTED:
+    if row.tone in (Tone.WARN, Tone.FAIL):
         return row.state
     if row.due_tone is not Tone.MUTED:
         return row.due

@@ -26,7 +26,7 @@ SOON_MS = 150
 WIDE = 1500
 """Width of the page from which on the columns at the sides have all the room they like."""
 
-SIDES = {True: (330, 430), False: (290, 330)}
+SIDES = {True: (330, 430), False: (280, 330)}
 MOST_ATTENTION = 0.62
 """Of the right column's height, for what needs a person; more of it scrolls."""
 
@@ -144,6 +144,7 @@ class RunPage(Page):
     def _show_checks(self) -> None:
         if self.isVisible():
             self.checks.refresh()
+            self.plots.ask()
 
     # -- whether somebody looks
 

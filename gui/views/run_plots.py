@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 from PyQt6.QtCore import Qt
-from PyQt6.QtWidgets import QGridLayout, QLabel, QMenu, QStackedWidget, QToolButton, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QGridLayout, QLabel, QMenu, QStackedWidget, QVBoxLayout, QWidget
 
 from data.checks import Curve
 from gui.plots.canvas import Span
@@ -143,11 +143,8 @@ class RunPlots(QWidget):
             return ResultPlot(spec.title, self._context)
         made = TimePlot(spec.title, spec.unit, self._context, tools=False, digits=digits(spec.unit))
         row = made.head.layout()
-        choose = tool("down", f"Curves of the plot {spec.title}")
-        choose.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        menu = QMenu(choose)
-        menu.aboutToShow.connect(lambda: self._offer(menu, made))
-        choose.setMenu(menu)
+        choose = tool("station", f"Curves of the plot {spec.title}")
+        choose.clicked.connect(lambda: self.menu(made).popup(choose.mapToGlobal(choose.rect().bottomLeft())))
         assert row is not None
         row.addWidget(choose)
         return made
@@ -195,6 +192,7 @@ class RunPlots(QWidget):
             elif curve.points is not None:
                 plot.curve(curve.key, curve.label, pen, curve.points)
                 pen += 1
+        plot.main(spec.main)
         plot.limits([(line.label, line.value) for line in spec.limits])
 
     def _asked(self, curve: CurveSpec) -> Asked:
@@ -242,14 +240,19 @@ class RunPlots(QWidget):
 
     # -- what a person chooses
 
+    def ask(self) -> None:
+        """Draw soon: something else than the samples is new."""
+        self._pace.ask()
+
     def add(self, name: str) -> None:
         """Plot a channel."""
         self._presenter.add(name)
         self._pace.ask()
 
-    def _offer(self, menu: QMenu, plot: TimePlot) -> None:
+    def menu(self, plot: TimePlot) -> QMenu:
         """The choices of a plot, as they are now."""
-        menu.clear()
+        menu = QMenu(plot)
+        menu.aboutToHide.connect(menu.deleteLater)
         at = self.slots.index(plot)
         spec = self._presenter.plots[at]
         for key, label, shown in self._presenter.choices(at):
@@ -275,6 +278,7 @@ class RunPlots(QWidget):
                 action = inner.addAction(title)
                 assert action is not None
                 action.triggered.connect(lambda _, kind=kind: self._replace(at, kind))
+        return menu
 
     def _offer_windows(self, menu: QMenu) -> None:
         inner = menu.addMenu("Flow from the balance over")

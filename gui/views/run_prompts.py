@@ -230,10 +230,11 @@ class EndCard(QFrame):
             where.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             where.setToolTip(str(place))
             column.addWidget(where)
-        row = QHBoxLayout()
         self.review = button("&Open in review", "review", review, primary=True)
         self.review.setVisible(text.run_file is not None)
-        for one in (self.review, button("Run a&gain", "again", again), button("Ne&w run", "add", other)):
+        column.addWidget(self.review)
+        row = QHBoxLayout()
+        for one in (button("Run a&gain", "again", again), button("Ne&w run", "add", other)):
             row.addWidget(one)
         column.addLayout(row)
 
