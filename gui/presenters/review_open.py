@@ -13,6 +13,7 @@ from gui.presenters.context import Context
 from gui.presenters.file_points import FilePoints
 from gui.presenters.file_reader import FileReader, Reader
 from gui.presenters.numbers import unit_text
+from gui.presenters.review_list import verdict_text, verdict_tone
 from gui.presenters.review_read import ChannelInfo, Review, all_holes, checked, judged, review
 from gui.presenters.review_timeline import Happening, flags, gaps, happenings
 from gui.presenters.tone import Tone
@@ -197,6 +198,15 @@ class OpenRun:
         if found.state == "rewritten":
             return "rewritten", said, Tone.WARN
         return found.state, said, Tone.FAIL
+
+    @property
+    def verdict_says(self) -> tuple[str, Tone]:
+        """The stored verdict, and that it proves nothing where the file is not what was sealed."""
+        assert self.review is not None
+        row = self.review.row
+        if self.seal_says[2] is Tone.FAIL:
+            return f"{verdict_text(row)}, but the file is {self.seal_says[0]}", Tone.FAIL
+        return verdict_text(row), verdict_tone(row)
 
     @property
     def judge_says(self) -> tuple[str, str, Tone]:

@@ -12,6 +12,8 @@ from data.checks import Check
 from gui.presenters.context import Context
 from gui.presenters.review_checks import CheckRow, Fact, Share, check_rows, facts, shares
 from gui.presenters.tone import Tone
+from gui.theme.look import look
+from gui.theme.tokens import DESK
 from gui.views.parts import Panel, ToneLabel, clear, muted, scrolled
 from gui.views.table import Column, Table
 
@@ -28,8 +30,8 @@ COLUMNS = (
 
 
 SOURCE, SOURCE_WIDTH = 4, 150
-OWNER = 7
-WIDE, NARROW = 900, 820
+HIDDEN_BELOW = {SOURCE: 900, 7: 820, 5: 740}
+"""Columns, and how wide the table must be for them, in pixels at the desk."""
 
 
 class ChecksView(QSplitter):
@@ -58,8 +60,9 @@ class ChecksView(QSplitter):
     def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802  # Qt's name
         """Where there is little room, the tool tip and the detail alone say where limits come from."""
         super().resizeEvent(event)
-        self.table.setColumnHidden(SOURCE, self.width() < WIDE)
-        self.table.setColumnHidden(OWNER, self.width() < NARROW)
+        room = self.width() * DESK.font / look().density.font
+        for column, least in HIDDEN_BELOW.items():
+            self.table.setColumnHidden(column, room < least)
 
     def show_checks(self, checks: Sequence[Check]) -> None:
         """Show the checks of a run; the first one that is not passed is chosen."""

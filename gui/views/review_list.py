@@ -32,7 +32,7 @@ COLUMNS = (
     ("status", Column[RunRow]("Status", lambda row: row.status.replace("-", " "), status_tone)),
     ("verdict", Column[RunRow]("Verdict", verdict_text, verdict_tone, tip=lambda row: said_of(row))),
     ("origin", Column[RunRow]("Origin", origin_text, origin_tone)),
-    ("digest", Column[RunRow]("Digest", lambda row: row.digest[:10], tip=lambda row: row.digest)),
+    ("digest", Column[RunRow]("Digest", lambda row: row.digest[:10], tip=lambda row: digest_tip(row))),
     ("size", Column[RunRow]("Size", lambda row: size_text(row.size), number=True)),
 )
 CHOICES = {"protocol": "Protocol", "verdict": "Verdict", "status": "Status"}
@@ -228,6 +228,11 @@ class FolderTree(QTreeView):
 def said_of(row: RunRow) -> str:
     """What is to be said of a file, or its whole path."""
     return f"{row.path}\n{row.sentence}" if row.sentence else str(row.path)
+
+
+def digest_tip(row: RunRow) -> str:
+    """Whose digest it is."""
+    return f"{row.digest}\nas the seal says it; it is verified when the run is opened" if row.digest else "no seal"
 
 
 def page_of(panel: QWidget) -> QWidget:

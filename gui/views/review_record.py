@@ -23,7 +23,7 @@ from gui.plots.time_tools import TimeTools
 from gui.presenters.context import Context
 from gui.presenters.numbers import rough_duration, unit_text
 from gui.presenters.review_open import OpenRun, PlotGroup, grouped
-from gui.presenters.review_timeline import EVENT, KINDS, NOTE, OVERRIDE, PHASE, PROMPT, QUALITY, Happening, narrowed
+from gui.presenters.review_timeline import EVENT, KINDS, PHASE, QUALITY, Happening, narrowed
 from gui.presenters.tone import Tone
 from gui.theme.look import look
 from gui.views.parts import Panel, clear, muted, scrolled
@@ -220,11 +220,11 @@ class RecordView(QSplitter):
 
     def _mark_axes(self) -> None:
         chosen = self.table.current()
-        spans = [] if chosen is None or chosen.kind == PHASE else [Span(chosen.t0, chosen.t1, "", Tone.BUSY)]
-        if self._run is not None:
-            spans += [span_of(one) for one in self._run.happenings if is_marked(one)][:MOST_SPANS]
+        marked = [] if self._run is None else [one for one in self._run.happenings if is_marked(one)][:MOST_SPANS]
         for plot in self.plots.values():
-            plot.spans(spans)
+            own = [one for one in marked if not one.channel or self._plot_of.get(one.channel) is plot]
+            spans = [] if chosen is None or chosen.kind == PHASE else [Span(chosen.t0, chosen.t1, "", Tone.BUSY)]
+            plot.spans([*spans, *map(span_of, own)])
 
     def _show_reading(self) -> None:
         self.reading.setText("" if self._run is None else self._run.reading_says())
@@ -276,8 +276,8 @@ def span_of(one: Happening) -> Span:
     """What happened, as a stretch of a plot."""
     if one.kind == PHASE:
         return Span(one.t0, one.t1, one.text.removeprefix("Phase "), Tone.PLAIN)
-    if one.kind in (PROMPT, OVERRIDE, NOTE):
-        return Span(one.t0, one.t1, one.text, Tone.WARN if one.is_warning else Tone.BUSY)
+    if one.tone is Tone.PLAIN:
+        return Span(one.t0, one.t1, one.text, Tone.MUTED)
     return Span(one.t0, one.t1, one.text, one.tone)
 
 

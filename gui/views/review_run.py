@@ -9,7 +9,7 @@ from gui.plots.curve_plot import CurvePlot
 from gui.presenters.context import Context
 from gui.presenters.numbers import local_date, rough_duration
 from gui.presenters.review_facts import parameters, what_it_was
-from gui.presenters.review_list import origin_tone, status_tone, verdict_text, verdict_tone
+from gui.presenters.review_list import origin_tone, status_tone
 from gui.presenters.review_open import OpenRun, State
 from gui.presenters.review_read import Review
 from gui.presenters.tone import Tone
@@ -18,6 +18,9 @@ from gui.views.review_checks import ChecksView, show_facts
 from gui.views.review_record import RecordView
 
 CURVE_HEIGHT = 230
+
+MOST_LETTERS = 300
+"""Of a sentence that is shown; the tool tip has all of it."""
 
 
 class Proof(QWidget):
@@ -100,8 +103,9 @@ class RunPanel(QWidget):
         for one in (self.seal, self.judge, self.again):
             row.addWidget(one)
         panel.body.addLayout(row)
-        self.why = ToneLabel()
-        panel.body.addWidget(self.why)
+        self.why = {self.seal: ToneLabel(), self.judge: ToneLabel()}
+        for label in self.why.values():
+            panel.body.addWidget(label)
         return panel
 
     def _about(self) -> QWidget:
@@ -140,7 +144,7 @@ class RunPanel(QWidget):
         self.summary.title.setToolTip(str(run.path))
         is_read = run.review is not None
         self.tabs.setVisible(is_read)
-        for one in (self.verdict, self.origin, self.seal, self.judge, self.line, self.again, self.why):
+        for one in (self.verdict, self.origin, self.seal, self.judge, self.line, self.again, *self.why.values()):
             one.setVisible(is_read)
         self.status.setVisible(True)
         if run.state is State.FAILED:
@@ -155,8 +159,6 @@ class RunPanel(QWidget):
         assert self._run is not None
         row = review.row
         self.summary.title.setText(row.title or row.path.name)
-        set_property(self.verdict, "notice", str(verdict_tone(row)))
-        self.verdict.label.say(verdict_text(row).upper(), verdict_tone(row))
         self.origin.say(row.origin.upper(), origin_tone(row))
         self.origin.setVisible(row.origin != "measured")
         began = "" if row.made is None else f"began {local_date(row.made)}"
@@ -179,6 +181,7 @@ class RunPanel(QWidget):
                 plot = CurvePlot(self._context)
                 plot.show_curve(curve, watermark="" if review.row.origin == "measured" else review.row.origin)
                 plot.setMinimumHeight(CURVE_HEIGHT)
+                plot.head.title.setWordWrap(True)
                 self._curves.addWidget(plot, 1)
                 self.curves.append(plot)
         self._curves_area.setVisible(bool(self.curves))
@@ -198,14 +201,15 @@ class RunPanel(QWidget):
     def show_proofs(self) -> None:
         """Show whether the file is intact and its verdict follows."""
         assert self._run is not None
-        said = (self._run.seal_says, self._run.judge_says)
-        self.seal.say(*said[0])
-        self.judge.say(*said[1])
-        why = [(text, tone) for _, text, tone in said if tone in (Tone.WARN, Tone.FAIL)]
-        self.why.setVisible(bool(why))
-        if why:
-            worst = Tone.FAIL if any(tone is Tone.FAIL for _, tone in why) else Tone.WARN
-            self.why.say("\n".join(text for text, _ in why), worst)
+        for proof, (word, why, tone) in ((self.seal, self._run.seal_says), (self.judge, self._run.judge_says)):
+            proof.say(word, why, tone)
+            label = self.why[proof]
+            label.setVisible(tone in (Tone.WARN, Tone.FAIL))
+            label.say(why if len(why) <= MOST_LETTERS else f"{why[:MOST_LETTERS]}…", tone)
+            label.setToolTip(why)
+        word, tone = self._run.verdict_says
+        set_property(self.verdict, "notice", str(tone))
+        self.verdict.label.say(word.upper(), tone)
         self.again.setEnabled(not self._run.is_proving)
 
     def show_happenings(self) -> None:
