@@ -14,7 +14,7 @@ from gui.presenters.numbers import local_date, local_time, rough_duration
 from gui.presenters.setup_check import Examined, FindingRow, Foreseen, begin, examine, foresee
 from gui.presenters.setup_choices import Choices, StationChoice, find_choices, with_states
 from gui.presenters.setup_fields import one_line
-from gui.presenters.setup_form import USUAL, Part, SetUpForm
+from gui.presenters.setup_form import USUAL, USUAL_PACE, Part, SetUpForm
 from gui.presenters.setup_memory import Memory
 from gui.presenters.setup_queue import QueueRow, get_going, is_first_start, queue_rows, withdraw
 from gui.presenters.tone import Tone
@@ -65,6 +65,7 @@ class SetUp:
         self.queue: tuple[QueueRow, ...] = ()
         self.is_first = False
         self.is_starting = False
+        self._is_tried = False
         self._view: SetUpView | None = None
         self._wanted = ("", "")
         self._is_shown = False
@@ -180,15 +181,19 @@ class SetUp:
 
     def start(self) -> None:
         """Start the run, or have it wait for its station."""
-        request = self.form.request(self._taken_over())
-        if request is None or self.is_starting:
+        if self.why_not:
             return
-        self.is_starting = True
         self.form.remember()
         with contextlib.suppress(OSError):  # the next run is prepared with a few more words
             self._memory.write(self.context.state_folder)
-        self._show("start")
-        self.context.background.apart(begin, (request,), self._begun, self._not_begun)
+        self._begin()
+
+    def _begin(self) -> None:
+        request = self.form.request(self._taken_over())
+        if request is not None:
+            self.is_starting = True
+            self._show("start")
+            self.context.background.apart(begin, (request,), self._begun, self._not_begun)
 
     def try_it(self) -> None:
         """Fill in a short flow-accuracy run of the simulated station, which lasts about a minute, and start it."""
@@ -206,10 +211,14 @@ class SetUp:
         form.choose_pace(float(max(round(takes_s / TRIED_S), 1)))
         self._show("choices")
         self._show("simulation")
-        self.start()
+        self._is_tried = True
+        self._begin()
 
     def _begun(self, entry: Entry) -> None:
-        self.is_starting = self.is_first = False
+        if self._is_tried:  # which makes no habit
+            self.form.put_back()
+            self.form.pace, self.form.seed = USUAL_PACE, self._memory.seed
+        self.is_starting = self.is_first = self._is_tried = False
         self.overrides, self.form.serial = {}, ""
         waits, self._until_look = self._would_wait, 0
         self._show("form")
@@ -220,7 +229,7 @@ class SetUp:
             self.context.follow(entry)
 
     def _not_begun(self, sentence: str) -> None:
-        self.is_starting = False
+        self.is_starting = self._is_tried = False
         self.context.notify(f"The run was not started. {sentence}", Tone.FAIL)
         self._changed()
 
@@ -286,7 +295,7 @@ class SetUp:
     def _ask(self) -> None:
         """Have the request examined, one at a time: each takes a process."""
         request = self.form.request()
-        if request is None or self._is_asking:
+        if request is None or self._is_asking or self.is_starting:
             return
         self._asked, self._is_asking = request, True
         self.context.background.apart(examine, (request,), self._answered, self._not_answered)

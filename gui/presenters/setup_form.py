@@ -18,6 +18,8 @@ Part = Literal["choices", "states", "form", "field", "article", "simulation", "f
 PACES: tuple[float | None, ...] = (1.0, 60.0, 600.0, None)
 """Simulated seconds a second; None as fast as possible."""
 
+USUAL_PACE = 600.0
+
 USUAL = ("sim", "flow-accuracy")
 """Station and protocol that stand there at first."""
 
@@ -50,7 +52,7 @@ class SetUpForm:
         self.serial = ""
         self.person = person
         self.out = str(out)
-        self.pace: float | None = memory.pace if memory.protocol else 600.0
+        self.pace: float | None = memory.pace if memory.protocol else USUAL_PACE
         self.seed = memory.seed
         self.faults: list[str] = []
         self._memory = memory
@@ -249,7 +251,8 @@ class SetUpForm:
     def is_asked_for(self, kind: str) -> bool:
         """Whether the form asks for device, catheter or fluid at once, or the station's own is taken unless changed."""
         of_a_pump = self.protocol is not None and self.protocol.relies_on_rig_check
-        return not self._usual_article(kind) or (kind == "dut" and of_a_pump)
+        usual = self._usual_article(kind)
+        return not usual or self.articles[kind] != usual or (kind == "dut" and of_a_pump)
 
     @property
     def wrong(self) -> str:

@@ -18,7 +18,7 @@ from gui.presenters.context import Context
 from gui.presenters.setup import SetUp
 from gui.presenters.setup_check import examine, plain
 from gui.presenters.setup_fields import field_of, on_screen, one_line, understood
-from gui.presenters.setup_form import Part
+from gui.presenters.setup_form import USUAL_PACE, Part
 from gui.presenters.setup_memory import Memory
 from gui.presenters.setup_queue import queue_rows, withdraw
 from protocols.flow_accuracy import FlowAccuracy
@@ -281,6 +281,9 @@ def test_a_start_asks_for_what_was_changed_alone_and_the_run_is_watched(
     prepared.form.type("analysis", "2 h")
     prepared.form.add_fault("leak", "0.3", "2 h", "", "")
     prepared.start()
+    assert prepared.why_not == "Checking…"
+    pause(prepared)
+    prepared.start()
     assert prepared.why_not == "Starting…"
     prepared.start()
     inline(prepared).run()
@@ -329,6 +332,7 @@ def test_what_was_refused_at_the_start_is_said_and_the_form_is_there_again(
         raise ValueError("the disk is full; make room")
 
     monkeypatch.setattr(setup, "begin", refuse)
+    pause(prepared)
     prepared.start()
     inline(prepared).run()
     assert said == ["The run was not started. the disk is full; make room"]
@@ -350,6 +354,21 @@ def test_the_first_start_offers_a_run_that_takes_a_minute(prepared: SetUp, queue
     assert len(entries(prepared.context.state_folder)) == 1
 
 
+def test_what_was_tried_is_not_what_the_next_run_begins_with(prepared: SetUp, queued: list[Request]) -> None:
+    prepared.try_it()
+    inline(prepared).run()
+    form = prepared.form
+    assert not [field.name for field in form.fields.values() if field.is_changed]
+    assert (form.pace, form.seed) == (USUAL_PACE, "1")
+    assert Memory.read(prepared.context.state_folder) == Memory()
+
+
+def test_a_catheter_that_is_not_the_stations_is_never_taken_without_a_word(prepared: SetUp) -> None:
+    assert not prepared.form.is_asked_for("catheter")
+    prepared.form.type_article("catheter", "my.toml")
+    assert prepared.form.is_asked_for("catheter")
+
+
 # -- memory
 
 
@@ -361,6 +380,7 @@ def test_what_was_chosen_last_is_there_again_but_no_serial_fault_or_override(
     prepared.form.type_serial("004417")
     prepared.form.add_fault("leak", "", "", "", "")
     prepared.form.choose_pace(None)
+    pause(prepared)
     prepared.start()
     inline(prepared).run()
     again = SetUp(context)

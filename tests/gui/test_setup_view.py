@@ -188,9 +188,9 @@ def test_the_first_start_offers_a_run_in_one_press(panel: SetUpPanel, started: l
     assert panel.try_it.isVisible()
     panel.try_it.click()
     assert not panel.try_it.isVisible()
+    assert edit(panel, "analysis").text() == "2 h"
     settle(panel)
     assert started[0].settings["analysis"] == "2 h"
-    assert edit(panel, "analysis").text() == "2 h"
     assert not panel.try_it.isVisible()
 
 
