@@ -305,6 +305,8 @@ class TimePlot(QFrame):
         low, high = float(np.fmin.reduce(inside, initial=np.nan)), float(np.fmax.reduce(inside, initial=np.nan))
         curve.extremes = None if math.isnan(low) else (low, high)
         is_finite = bool(np.isfinite(y).all())
+        if not is_finite:
+            x, y = lone_as_dots(x, y, view.span_s / columns)
         curve.item.setData(x, y, connect="all" if is_finite else "finite", skipFiniteCheck=is_finite)
         return True
 
@@ -483,6 +485,13 @@ class TimePlot(QFrame):
             by = share * (self._y[1] - self._y[0])
             self._y, self._y_is_free = (self._y[0] + by, self._y[1] + by), True
             self._later()
+
+
+def lone_as_dots(x: FloatArray, y: FloatArray, width: float) -> tuple[FloatArray, FloatArray]:
+    """Points with those between two gaps as strokes of a width: a point alone is not drawn by a line."""
+    known = np.concatenate(([False], np.isfinite(y), [False]))
+    lone = np.flatnonzero(known[1:-1] & ~known[:-2] & ~known[2:])
+    return np.insert(x, lone + 1, x[lone] + width), np.insert(y, lone + 1, y[lone])
 
 
 def stepped(drawn: Drawn, until: float) -> tuple[FloatArray, FloatArray]:

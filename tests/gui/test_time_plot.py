@@ -263,6 +263,15 @@ def test_a_gap_is_a_gap(plot: TimePlot) -> None:
     assert count(picture, look().scheme.curves[0].colour) == 0
 
 
+def test_a_sample_between_two_gaps_is_a_dot(plot: TimePlot) -> None:
+    lone = np.array([20.0, np.nan, 20.0, np.nan, 20.0, 20.5])
+    plot.curve("balance", "Balance", 0, points(np.arange(0.0, 600.0, 100.0), lone))
+    plot.redraw()
+    spot = at(plot, 200.0, 20.0)
+    around = image(plot.canvas).copy(spot.x() - 3, spot.y() - 3, 7, 7)
+    assert count(around, look().scheme.curves[0].colour) >= 1
+
+
 def test_data_that_are_not_measured_say_so_across_the_plot(plot: TimePlot) -> None:
     before = image(plot.canvas)
     plot.watermark("simulated")
