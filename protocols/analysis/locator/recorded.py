@@ -57,6 +57,9 @@ DROP_KPA = 0.02
 
 DISCONNECTED_PERCENT = 100.0 * DISCONNECTED
 
+RISEN_PERCENT = 50.0
+"""A syringe pump that reaches less of the pressure it was to reach pushes into an open line: no leak takes so much."""
+
 PROVOKED: Mapping[str, frozenset[str]] = {"occlusion": frozenset({"occlusion"})}
 """Alarms that a protocol brings about."""
 
@@ -73,6 +76,7 @@ def of_record(run: Run, evaluation: Evaluation) -> Iterator[Shown]:
     yield from _lost(run)
     yield from _contacts(run)
     yield from _forced(run, checks)
+    yield from _risen(run)
     if "insertion-force" in checks and checks["needle-at-stop"].value is not None:
         yield _happened("not-pierced", checks["insertion-force"].value is None, "insertion-force")
 
@@ -451,3 +455,18 @@ def _forced(run: Run, checks: Mapping[str, Check]) -> Iterator[Shown]:
     spread = math.hypot(u, (100.0 - DISCONNECTED_PERCENT) / AT_LIMIT)
     z = clipped(min(0.0, (over - 100.0) / spread))
     yield Shown("drop", "", over, "%", z, run.roles["outlet_pressure"], u, low=DISCONNECTED_PERCENT, spread=spread)
+
+
+def _risen(run: Run) -> Iterator[Shown]:
+    """How far a syringe pump raised the pressure behind the valves that a test had closed, of what it was to reach."""
+    rises = [phase for phase in run.phases if phase.name.startswith("rise-") and phase.complete]
+    asked = run.params.get("pressure_kpa")
+    if not rises or not asked or not run.has("outlet_pressure"):
+        return
+    pressure = run.corrected("outlet_pressure").good()
+    tops = [part.max() for phase in rises if (part := pressure.within(phase).values).size]
+    if tops:
+        percent = 100.0 * float(min(tops)) / float(asked)
+        spread = (100.0 - RISEN_PERCENT) / AT_LIMIT
+        z = clipped(min(0.0, (percent - 100.0) / spread))
+        yield Shown("risen", "", percent, "%", z, run.roles["outlet_pressure"], low=RISEN_PERCENT, spread=spread)
