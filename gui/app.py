@@ -30,6 +30,8 @@ from gui.views.station_page import StationPage
 from gui.views.window import PageEntry, Window
 
 SIZE = (1600, 960)
+MARGIN = 60
+"""For the frame and the title that the desktop gives a window."""
 
 
 def pages(context: Context, live: Live) -> list[PageEntry]:
@@ -76,6 +78,16 @@ def build(folder: Path | None = None, person: str = "") -> tuple[Window, Context
     return window, context
 
 
+def show(window: Window) -> None:
+    """Show it in its size, or over the whole screen where that is not much larger."""
+    screen = window.screen()
+    room = None if screen is None else screen.availableSize()
+    if room is not None and (room.width() < SIZE[0] + MARGIN or room.height() < SIZE[1] + MARGIN):
+        window.showMaximized()
+    else:
+        window.show()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Open the window; returns the exit code when it is closed.  Runs that go on go on."""
     parser = argparse.ArgumentParser("pumpbench gui")
@@ -93,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         context.notify(f"The window has a defect ({kind.__name__}: {error}). The run is not touched by it.", Tone.FAIL)
 
     sys.excepthook = caught
-    window.show()
+    show(window)
     if asked.open is not None:
         context.open(asked.open.absolute())
     return int(app.exec())

@@ -27,9 +27,9 @@ class Header(QWidget):
         self.station.setProperty("station", "true")
         row.addWidget(self.station)
         self.state = Pill("IDLE", Tone.MUTED)
-        row.addWidget(self.state)
+        row.addWidget(self.state, 0, Qt.AlignmentFlag.AlignVCenter)
         self.origin = Pill("", Tone.WARN)
-        row.addWidget(self.origin)
+        row.addWidget(self.origin, 0, Qt.AlignmentFlag.AlignVCenter)
         captions = {
             "run": "Run",
             "protocol": "Protocol",
