@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
@@ -14,8 +17,16 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
 from PyQt6.QtCore import QEvent
 from PyQt6.QtWidgets import QApplication, QWidget
 
+from bench.protection import InterlockTable
+from bench.rpc.messages import Action, Ending, Outcome, Reply, Status
+from bench.run_queue import Entry
+from data.frames import Record
+from data.samples import Block, Channel, Stream
+from data.schedule import Continuous, Schedule
 from gui.presenters.background import Inline
 from gui.presenters.context import Context
+from gui.presenters.live import Live
+from protocols.steps import Phase, Program, StartDelivery, Tare, above
 
 OF_QT = {"QTipLabel", "QComboBoxPrivateContainer"}
 """Windows that Qt makes and keeps."""
@@ -48,3 +59,151 @@ def no_window_survives(request: pytest.FixtureRequest) -> Iterator[None]:
         gc.collect()
         left = windows() - before
     assert not left, f"left behind: {', '.join(type(one).__name__ for one in left)}"
+
+
+# ------------------------------------------------------------------------------------------ a run that is watched
+
+RATE_UL_PER_H = 36.0
+SCHEDULE = Schedule(Continuous(RATE_UL_PER_H))
+
+
+def _limit(channel: str, **said: Any) -> dict[str, Any]:
+    return InterlockTable(channel=channel, **said).model_dump(mode="json", by_alias=False)
+
+
+HEADER: dict[str, Any] = {
+    "procedure": "flow-accuracy",
+    "method": 3,
+    "origin": "simulated",
+    "start_utc": "2026-11-01T08:00:00+00:00",
+    "roles": {
+        "reference_mass": "balance.mass",
+        "balance": "balance",
+        "pump": "pump",
+        "flow": "sensor.flow",
+        "outlet_pressure": "daq.outlet_pressure",
+        "bath_temperature": "daq.bath_temperature",
+    },
+    "dut": {"model": "SIM-20", "serial": "1"},
+    "fluid": {"density_basis": "water-table"},
+    "schedule": SCHEDULE.to_json(),
+    "station": {
+        "name": "sim",
+        "instruments": {
+            "balance": {"calibration": {"mass": {"certificate": "C-1", "due": "2026-11-20"}}},
+            "sensor": {"calibration": {"flow": {"certificate": "C-2", "due": "2026-10-31"}}},
+            "pump": {},
+            "daq": {},
+        },
+        "interlocks": {
+            "outlet-pressure": _limit("daq.outlet_pressure", high="150 kPa", action="hold"),
+            "bath": _limit("daq.bath_temperature", low="30 degC", high="38 degC", armed="delivery"),
+            "e-stop": _limit("safety.e_stop", high="0.5"),
+        },
+        "protection": {"e_stop": "e-stop"},
+    },
+    "steps": [
+        step.to_json()
+        for step in (
+            Tare("balance"),
+            Program("pump", SCHEDULE),
+            StartDelivery("pump"),
+            Phase("stabilisation", for_s=600.0),
+            Phase("rise", until=above("outlet_pressure", 60.0), at_most_s=1200.0),
+            Phase("analysis", for_s=3600.0),
+        )
+    ],
+}
+
+
+class Link:
+    """A runner that takes every command, or refuses it with ``refusal``; in place of `RunLink`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.entry = Entry(7, folder / "home" / "runs" / "0007", "flow-accuracy", "sim", str(folder), "")
+        self.status: Status | None = Status(7, "running", "flow-accuracy", "sim")
+        self.ending: Ending | None = None
+        self.silent_s = 0.0
+        self.behind = False
+        self.refusal = ""
+        self.done: list[tuple[str, Action, bool]] = []
+        self.said: list[Any] = []
+
+    def take(self, limit_s: float, hear: Callable[[Any], None]) -> None:
+        """Hand on what came."""
+        said, self.said = self.said, []
+        for one in said:
+            if isinstance(one, Ending):
+                self.ending = one
+            hear(one)
+
+    def do(
+        self,
+        person: str,
+        action: Action,
+        then: Callable[[Reply], None],
+        failed: Callable[[str], None],
+        *,
+        take_over: bool = False,
+    ) -> None:
+        """Take or refuse a command at once."""
+        if self.refusal and not take_over:
+            failed(self.refusal)
+            return
+        self.done.append((person, action, take_over))
+        then(Reply(Outcome.ACCEPTED))
+
+    def close(self) -> None:
+        """Nobody listens."""
+
+
+@dataclass
+class Watched:
+    """A run that is watched, and what its runner says."""
+
+    live: Live
+    link: Link
+
+    def says(self, *said: Any, **status: Any) -> None:
+        """Let the runner say something, and the window take it."""
+        assert self.link.status is not None
+        self.link.said += said
+        self.link.status = replace(self.link.status, **status)
+        self.live.tick()
+
+    def record(self, kind: str, t: float, **fields: Any) -> None:
+        """A record of the run."""
+        self.says(Record(kind, t, fields))
+
+    def step(self, index: int, t0: float, t1: float | None = None) -> None:
+        """A step that begins, and ends if it does."""
+        name = HEADER["steps"][index]["step"]
+        self.record("step", t0, index=index, name=name, state="begin")
+        if t1 is not None:
+            self.record("step", t1, index=index, name=name, state="end", took_s=t1 - t0)
+
+    def block(self, stream: str, t: Any, *columns: Any, quality: int = 0) -> None:
+        """Samples of a stream."""
+        values = np.stack([np.broadcast_to(np.asarray(one, np.float64), len(t)) for one in columns], axis=1)
+        bits = np.full(values.shape, quality, np.uint16)
+        self.says(Block(stream, 0, np.asarray(t, np.float64), values, bits))
+
+
+@pytest.fixture
+def watched(context: Context, tmp_path: Path) -> Watched:
+    """A run whose header and streams have come, and nothing else yet."""
+    live, link = Live(context), Link(tmp_path)
+    live.link = link  # type: ignore[assignment]  # see there
+    run = Watched(live, link)
+    streams = {
+        "balance": (Channel("mass", "mg"),),
+        "sensor": (Channel("flow", "uL/h"), Channel("temperature", "degC")),
+        "daq": (
+            Channel("outlet_pressure", "kPa", "gauge"),
+            Channel("bath_temperature", "degC"),
+            Channel("reservoir_pressure", "kPa", "gauge"),
+        ),
+        "safety": (Channel("e_stop", "1"),),
+    }
+    run.says(HEADER, *(Stream(name, name, channels) for name, channels in streams.items()))
+    return run

@@ -1,0 +1,317 @@
+"""What the panels of the run page say: steps, instruments, interlocks, prompts, commands, the end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.rpc.messages import Answer, Ending, Note, Pause, ResetInterlock
+from data.samples import Quality
+from gui.presenters.asking import Asking, drawing
+from gui.presenters.context import Context
+from gui.presenters.controls import Controls
+from gui.presenters.instrument_rows import InstrumentRow, Instruments
+from gui.presenters.limits import InterlockRow, Interlocks
+from gui.presenters.numbers import PlainNumbers
+from gui.presenters.run_end import end_text
+from gui.presenters.shell import Shell
+from gui.presenters.timeline import StepState, Timeline
+from gui.presenters.tone import Tone
+from instruments.capabilities import Prompt
+
+HEIGHT = Prompt("height", "", "How high is the outlet?", "number", "mm", 0.0, 100.0)
+LABEL = Prompt("label", "", "Which label is it?", "text", choices=("red", "blue"), second_person=True)
+
+
+@pytest.fixture
+def timeline(watched: Any) -> Timeline:
+    return Timeline(watched.live)
+
+
+@pytest.fixture
+def asking(watched: Any, context: Context) -> Asking:
+    return Asking(context, watched.live)
+
+
+@pytest.fixture
+def controls(watched: Any, context: Context) -> Controls:
+    return Controls(context, watched.live)
+
+
+def instrument(watched: Any, name: str) -> InstrumentRow:
+    return next(row for row in Instruments(watched.live, PlainNumbers()).rows() if row.name == name)
+
+
+def interlock(watched: Any, name: str) -> InterlockRow:
+    return next(row for row in Interlocks(watched.live, PlainNumbers()).rows() if row.name == name)
+
+
+# ------------------------------------------------------------------------------------------------------- the course
+
+
+def test_each_step_is_done_or_goes_on_or_is_to_come(watched: Any, timeline: Timeline) -> None:
+    watched.step(0, 0.0, 5.0)
+    watched.step(1, 5.0)
+    states = [row.state for row in timeline.rows()]
+    assert states == [StepState.DONE, StepState.NOW, *[StepState.TO_COME] * 4]
+    assert [row.title for row in timeline.rows()][:3] == ["Tare the balance", "Program the pump", "Start delivery"]
+
+
+def test_what_is_left_of_a_phase_and_of_the_run_goes_down_with_time(watched: Any, timeline: Timeline) -> None:
+    watched.step(3, 100.0)
+    watched.says(elapsed_s=400.0)
+    course = timeline.course()
+    assert course.left == "00:05:00"
+    assert course.run_left == "1 h 5 min to 1 h 25 min"
+    assert course.share == pytest.approx(400.0 / (400.0 + 300.0 + 1200.0 + 3600.0))
+
+
+def test_a_pause_and_a_hold_do_not_count_as_time_of_the_phase(watched: Any, timeline: Timeline) -> None:
+    watched.step(3, 100.0)
+    watched.record("pause", 200.0, state="begin", person="Ada")
+    watched.record("hold", 250.0, state="begin", text="x")
+    watched.record("hold", 300.0, state="end")
+    watched.record("pause", 350.0, state="end", person="Ada")
+    watched.says(elapsed_s=400.0)
+    assert timeline.course().left == "00:07:30"
+
+
+def test_a_phase_with_a_condition_says_what_it_waits_for(watched: Any, timeline: Timeline) -> None:
+    watched.step(4, 0.0)
+    assert timeline.course().waits_for == "until outlet pressure is above 60 kPa"
+    assert timeline.course().left == "at most 00:20:00"
+
+
+def test_a_run_that_stands_still_says_why(watched: Any, timeline: Timeline) -> None:
+    watched.step(3, 0.0)
+    watched.says(state="paused")
+    assert timeline.course().stands == "Paused"
+    watched.says(latched=("outlet-pressure",))
+    assert timeline.course().stands == "Held by outlet-pressure"
+
+
+# -------------------------------------------------------------------------------------------------- the instruments
+
+
+def test_an_instrument_that_answers_is_told_quietly_by_the_channel_that_is_measured(watched: Any) -> None:
+    watched.block("balance", [1.0, 2.0], [3.0, 4.5])
+    row = instrument(watched, "balance")
+    assert (row.value, row.state, row.tone) == ("4.50\u202fmg", "ok", Tone.GOOD)
+
+
+def test_an_instrument_that_does_not_answer_says_for_how_long(watched: Any) -> None:
+    watched.block("balance", [1.0, 2.0], 3.0)
+    watched.record("outage", 10.0, instrument="balance", state="begin", text="silent")
+    watched.record("event", 70.0, level="info", text="x")
+    assert (instrument(watched, "balance").state, instrument(watched, "balance").tone) == (
+        "silent for 1 min",
+        Tone.FAIL,
+    )
+    watched.record("outage", 80.0, instrument="balance", state="end", lasted_s=70.0)
+    assert instrument(watched, "balance").tone is Tone.GOOD
+
+
+def test_a_channel_without_samples_for_long_is_pointed_out_before_anybody_said_so(watched: Any) -> None:
+    watched.block("balance", [1.0, 2.0], 3.0)
+    watched.block("daq", [500.0], 1.0, 37.0, 1.0)
+    assert instrument(watched, "balance").tone is Tone.WARN
+    assert instrument(watched, "balance").state == "silent for 8 min 18 s"
+
+
+def test_a_sample_that_may_not_be_used_says_why(watched: Any) -> None:
+    watched.block("sensor", [1.0], 40.0, 37.0, quality=int(Quality.AIR))
+    row = instrument(watched, "sensor")
+    assert (row.state, row.tone, row.quality) == ("air", Tone.WARN, "air")
+
+
+def test_a_calibration_is_pointed_out_when_it_is_due_soon_or_was(watched: Any) -> None:
+    watched.block("balance", [1.0], 1.0)
+    watched.block("sensor", [1.0], 1.0, 1.0)
+    assert instrument(watched, "balance").due_tone is Tone.WARN
+    assert instrument(watched, "sensor").worst is Tone.FAIL
+    assert instrument(watched, "sensor").due == "calibration C-2 was due 2026-10-31"
+
+
+def test_an_instrument_unfolds_to_all_its_channels(watched: Any) -> None:
+    panel = Instruments(watched.live, PlainNumbers())
+    panel.turn("daq")
+    assert [row.label for row in panel.rows() if row.depth] == [
+        "outlet pressure",
+        "bath temperature",
+        "reservoir pressure",
+    ]
+    panel.turn("daq")
+    assert not any(row.depth for row in panel.rows())
+
+
+# --------------------------------------------------------------------------------------------------- the interlocks
+
+
+def test_an_interlock_tells_its_limit_and_how_far_it_is(watched: Any) -> None:
+    watched.block("daq", [1.0], 42.0, 37.0, 1.0)
+    row = interlock(watched, "outlet-pressure")
+    assert (row.limit, row.room, row.state, row.tone) == ("≤ 150\u202fkPa", "108.00\u202fkPa", "ok", Tone.MUTED)
+
+
+def test_an_interlock_counts_as_near_only_while_it_is_armed(watched: Any) -> None:
+    watched.block("daq", [1.0], 42.0, 37.5, 1.0)
+    assert interlock(watched, "bath").state == "armed from the delivery on"
+    watched.step(2, 1.0, 2.0)
+    assert (interlock(watched, "bath").state, interlock(watched, "bath").tone) == ("near its limit", Tone.WARN)
+
+
+def test_a_crossing_lasts_until_its_channel_is_back(watched: Any) -> None:
+    watched.record("interlock", 5.0, name="bath", action="stop", text="too warm", channel="daq.bath_temperature")
+    assert (interlock(watched, "bath").tone, interlock(watched, "bath").cause) == (Tone.FAIL, "too warm")
+    watched.record("interlock-back", 6.0, name="bath")
+    assert interlock(watched, "bath").tone is Tone.MUTED
+
+
+def test_a_latched_interlock_is_reset_by_a_reason(watched: Any, controls: Controls) -> None:
+    watched.says(latched=("outlet-pressure",))
+    (row,) = Interlocks(watched.live, PlainNumbers()).latched()
+    controls.reset(row.name, "  ")
+    assert watched.link.done == []
+    assert controls.says[0].startswith("Write why")
+    controls.reset(row.name, "the line was kinked; straightened")
+    assert watched.link.done == [("Ada", ResetInterlock(row.name, "the line was kinked; straightened"), False)]
+
+
+@pytest.mark.parametrize(("value", "said"), [(0.0, "released"), (1.0, "PRESSED")])
+def test_the_header_reads_the_emergency_stop_by_its_interlock(
+    watched: Any, context: Context, value: float, said: str
+) -> None:
+    shell = Shell(context, watched.live)
+    assert shell.header().emergency_stop == "Emergency stop: not read yet"
+    watched.block("safety", [1.0], value)
+    assert shell.header().emergency_stop == f"Emergency stop: {said}"
+
+
+# -------------------------------------------------------------------------------------------------------- prompts
+
+
+@pytest.mark.parametrize("typed", ["12.5", "12,5 mm", "250 mm", "5 kPa", ""])
+def test_an_answer_that_cannot_be_is_refused_here_and_not_sent(watched: Any, asking: Asking, typed: str) -> None:
+    watched.says(prompts=(HEIGHT,))
+    asking.answer("height", typed)
+    assert watched.link.done == []
+    assert asking.cards()[0].refusal
+
+
+def test_an_answer_goes_out_as_it_was_typed_and_its_prompt_goes(watched: Any, asking: Asking) -> None:
+    watched.says(prompts=(HEIGHT,))
+    assert asking.cards()[0].hint == "0 to 100\u202fmm"
+    asking.answer("height", " 1.25 cm ")
+    assert watched.link.done == [("Ada", Answer("height", "1.25 cm"), False)]
+    assert asking.cards() == []
+
+
+def test_what_the_runner_says_against_an_answer_stands_beside_it(watched: Any, asking: Asking) -> None:
+    watched.says(prompts=(HEIGHT,))
+    watched.link.refusal = "Ben controls this run; ask them, or take it over"
+    asking.answer("height", "12 mm")
+    (card,) = asking.cards()
+    assert (card.refusal, card.can_take_over, card.is_sent) == (watched.link.refusal, True, False)
+    asking.answer("height", "12 mm", take_over=True)
+    assert watched.link.done == [("Ada", Answer("height", "12 mm"), True)]
+
+
+@pytest.mark.parametrize(("second", "text"), [("ada", "red"), ("Ben", "blue")])
+def test_two_persons_are_two_and_agree(watched: Any, asking: Asking, second: str, text: str) -> None:
+    watched.says(prompts=(LABEL,))
+    asking.answer("label", "red", second, text)
+    assert watched.link.done == []
+    assert asking.cards()[0].refusal
+    asking.answer("label", "red", "Ben", "Red")
+    assert watched.link.done == [("Ada", Answer("label", "red", "Ben"), False)]
+
+
+def test_the_first_of_two_persons_may_answer_alone_and_the_prompt_waits_for_the_other(
+    watched: Any, asking: Asking
+) -> None:
+    watched.says(prompts=(LABEL,))
+    asking.answer("label", "red")
+    assert watched.link.done == [("Ada", Answer("label", "red"), False)]
+    assert asking.cards()[0].refusal == "Ada has answered; another person has to answer too"
+
+
+def test_several_prompts_stack_and_a_detail_has_its_unit(watched: Any, asking: Asking) -> None:
+    needle = replace(HEIGHT, key="needle", kind="confirm", details=(("depth_mm", 20.2), ("vial", "A")))
+    watched.says(prompts=(HEIGHT, needle))
+    cards = asking.cards()
+    assert [card.key for card in cards] == ["height", "needle"]
+    assert cards[1].details == (("depth", "20.20\u202fmm"), ("vial", "A"))
+    assert cards[1].is_confirmation
+
+
+def test_a_drawing_is_looked_for_beside_its_procedure_and_nowhere_else() -> None:
+    assert drawing("flow-accuracy", "flow_accuracy.py") is not None
+    assert drawing("flow-accuracy", "../pyproject.toml") is None
+    assert drawing("flow-accuracy", "") is None
+    assert drawing("of another lab", "x.png") is None
+
+
+# ---------------------------------------------------------------------------------------------- commands and the end
+
+
+def test_a_refused_command_is_done_when_the_control_is_taken_over(watched: Any, controls: Controls) -> None:
+    watched.link.refusal = "Ben controls this run; ask them, or take it over"
+    controls.pause()
+    assert (controls.says[0], controls.can_take_over) == (watched.link.refusal, True)
+    controls.take_over()
+    assert watched.link.done == [("Ada", Pause(), True)]
+    assert not controls.can_take_over
+
+
+def test_a_note_is_kept_in_one_line_and_an_empty_one_is_none(watched: Any, controls: Controls) -> None:
+    kept: list[int] = []
+    controls.note(" \n ", lambda: kept.append(1))
+    controls.note("the lamp\nflickers ", lambda: kept.append(2))
+    assert watched.link.done == [("Ada", Note("the lamp flickers"), False)]
+    assert kept == [2]
+
+
+def test_who_has_the_control_is_told(watched: Any, controls: Controls) -> None:
+    assert controls.who[1] is Tone.MUTED
+    watched.says(controller="Ben")
+    assert controls.who == ("Ben holds the control", Tone.WARN)
+    watched.link.silent_s = 4.0
+    assert controls.who[1] is Tone.FAIL
+
+
+def test_nothing_is_commanded_once_the_run_has_ended(watched: Any, controls: Controls) -> None:
+    watched.says(Ending("ended", "completed"))
+    controls.pause()
+    assert watched.link.done == []
+    assert not controls.can_command
+
+
+def test_the_end_says_status_verdict_reason_and_where_the_file_is(watched: Any) -> None:
+    assert end_text(watched.live) is None
+    watched.says(Ending("ended", "stopped-by-interlock", "too warm", verdict="not-measured", run_file="runs/a.h5"))
+    end = end_text(watched.live)
+    assert end is not None
+    assert (end.status, end.status_tone, end.verdict, end.verdict_tone) == (
+        "stopped by interlock",
+        Tone.FAIL,
+        "not measured",
+        Tone.MUTED,
+    )
+    assert end.run_file == watched.link.entry.folder.parents[2] / "runs" / "a.h5"
+
+
+def test_a_runner_that_died_leaves_a_remedy(watched: Any) -> None:
+    watched.says(Ending("died", reason="its runner died", journal="runs/a.journal"))
+    end = end_text(watched.live)
+    assert end is not None
+    assert "recover" in end.next_step
+    assert (end.run_file, end.journal) == (None, "runs/a.journal")
+
+
+def test_values_that_come_in_pieces_are_counted_once(watched: Any) -> None:
+    for begin in range(0, 100, 10):
+        watched.block("balance", np.arange(begin, begin + 10.0), 1.0)
+    assert watched.live.samples == 100
