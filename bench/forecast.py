@@ -275,7 +275,8 @@ def finding(subject: Subject, forecast: Forecast) -> Finding:
     """One line before the start; a warning where the plan cannot pass any pump."""
     first = forecast.checks[0]
     text = f"{first.title.lower()}: U = {first.expanded:.2g} {first.unit} is expected"
-    text += f" ({first.low:.2g} to {first.high:.2g} {first.unit} in nine runs of ten)"
+    if not first.is_sure:
+        text += f" ({first.low:.2g} to {first.high:.2g} {first.unit} in nine runs of ten)"
     if first.most is None:
         return Finding("forecast", "tells", text)
     if first.capable:

@@ -163,6 +163,8 @@ def _show_table(found: Outlook, console: Console) -> None:
 
 
 def _interval(one: Expected) -> str:
+    if one.is_sure:
+        return f"{one.expanded:.3g} {one.unit}"
     return f"{one.expanded:.3g} {one.unit} ({one.low:.3g} to {one.high:.3g} in nine runs of ten)"
 
 

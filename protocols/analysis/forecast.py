@@ -19,6 +19,9 @@ SURELY = 0.90
 INNER = (0.05, 0.95)
 """Nine runs of ten find an expanded uncertainty between these quantiles."""
 
+SAME = 0.005
+"""Uncertainties that differ by less than this share are one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Expected:
@@ -47,6 +50,11 @@ class Expected:
     def expanded(self) -> float:
         """Expanded uncertainty U, the median of what is expected."""
         return self.budget.expanded
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether all runs will find nearly the same U."""
+        return self.high - self.low <= SAME * self.expanded
 
     @property
     def most(self) -> float | None:

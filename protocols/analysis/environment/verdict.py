@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -140,7 +141,7 @@ def evaluate(run: Run) -> Evaluation:
         held.append(_repeats(kind, series))
         fit += held
         stands_on = tuple(check.name for check in (*common, *held))
-        found += _results(run, kind, series, asked, stands_on)
+        found += results(run, kind, series, asked, stands_on)
         curves.append(_curve(kind, series))
         values |= _values(kind, series)
     bad = {check.name for check in fit if check.verdict is Verdict.INVALID}
@@ -167,7 +168,8 @@ def _series(record: Record, kind: Kind, asked: Sequence[float]) -> SeriesOf:
             x, u_x = _over_reference(record, kind, name, asked[number - 1])
             before = asked[number - 2] if number > 1 else 0.0
             change = abs(asked[number - 1] - before) if kind.name == "pressure" else 0.0
-            points.append(Point(x, u_x, one, _creep_percent(record, one, change)))
+            since_s = one.from_s - record.phases[f"{one.name}-settle"][0]
+            points.append(Point(x, u_x, one, creep_percent(record.run.station, since_s, one, change)))
     return SeriesOf(kind.unit, first, last, tuple(points), record.sensor)
 
 
@@ -184,22 +186,27 @@ def _over_reference(record: Record, kind: Kind, name: str, asked: float) -> tupl
     return x, u * (math.sqrt(2.0) if kind.name == "pressure" else TEMPERATURE_REPEATS)
 
 
-def _creep_percent(record: Record, one: Hold, change_kpa: float) -> float:
-    """What the tubing still takes up of the flow after a change of pressure, in percent of the flow of a hold."""
-    table = record.run.station.get("rig_check") or {}
+def creep_percent(station: Mapping[str, Any], since_s: float, one: Hold, change_kpa: float) -> float:
+    """What the tubing still takes up of the flow after a change of pressure, in percent of the flow of a hold.
+
+    Parameters
+    ----------
+    since_s : from the change to the begin of the hold.
+    """
+    table = station.get("rig_check") or {}
     taken = CREEP_SHARE * float(table.get("compliance_ul_per_kpa", USUAL_UL_PER_KPA)) * change_kpa
-    since = one.from_s - record.phases[f"{one.name}-settle"][0]
     length = one.to_s - one.from_s
-    left = math.exp(-since / CREEP_S) * -math.expm1(-length / CREEP_S)
+    left = math.exp(-since_s / CREEP_S) * -math.expm1(-length / CREEP_S)
     return 100.0 * taken * left / (one.flow_ul_per_h * length / HOUR_S)
 
 
 # -------------------------------------------------------------------------------------------------- the pump
 
 
-def _results(
+def results(
     run: Run, kind: Kind, series: SeriesOf, asked: Sequence[float], stands_on: tuple[str, ...]
 ) -> Iterator[Check]:
+    """Delivery in each condition of a kind, and its change with the kind."""
     limits = as_limits(run.dut["limits"].get(kind.limits))
     for point in series.points:
         number = int(point.hold.name.rpartition("-")[2])

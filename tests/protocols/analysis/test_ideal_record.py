@@ -19,6 +19,7 @@ SAID = {
     "rate-step-1": ["step-1-error", "start-error", "step-1-change", "step-1-overshoot", "start-up-volume"],
     "occlusion-1": ["bolus", "compliance", "catheter-compliance", "flow-before", "flow-after", "time-to-threshold"],
     "refill-port-1": ["residual", "pocket-fill"],
+    "environment-1": ["pressure-1", "pressure-coefficient"],
     "reservoir-life-1": ["alarm-error", "alarm-calculated", "left-when-empty"],
 }
 
@@ -43,7 +44,9 @@ def test_a_run_found_each_uncertainty_within_a_fifth_of_its_forecast(name: str):
             assert check.unit == said[check.name].unit
 
 
-@pytest.mark.parametrize("name", ["bolus-accuracy-1", "priming-1", "rate-step-1", "occlusion-1", "reservoir-life-1"])
+@pytest.mark.parametrize(
+    "name", ["bolus-accuracy-1", "priming-1", "rate-step-1", "occlusion-1", "environment-1", "reservoir-life-1"]
+)
 def test_a_run_took_as_long_as_its_forecast_said(name: str):
     with Run.open(RUNS / f"{name}.h5") as run:
         assert forecast(run).duration_s == pytest.approx(run.end_s, rel=0.05)
