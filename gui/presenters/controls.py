@@ -62,7 +62,7 @@ class Controls:
         if link.silent_s > STATUS_S:
             return f"The runner has not answered for {link.silent_s:.0f} s; the run goes on if it can", Tone.FAIL
         if not status.controller:
-            return "Nobody holds the control: any command takes it for its moment", Tone.MUTED
+            return "", Tone.PLAIN
         if status.controller == self.context.person:
             return "You hold the control", Tone.MUTED
         return f"{status.controller} holds the control", Tone.WARN

@@ -35,8 +35,7 @@ SOON = timedelta(days=30)
 """A calibration that is due within this is pointed out."""
 
 LATE_S = 5.0
-LATE_SIMULATED_S = 120.0
-"""A channel without a sample for this long and ten times its spacing is silent; simulated time comes in long pieces."""
+"""A channel without a sample for this long, in real time, and ten times its spacing is silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +79,11 @@ class InstrumentRow:
 def digits(unit: str) -> int:
     """Digits after the point of a live value."""
     return DIGITS.get(unit, 2)
+
+
+def rounded(value: float, count: int) -> float:
+    """A value to so many digits after the point; what rounds to nothing has no sign."""
+    return round(value, count) + 0.0 if math.isfinite(value) else value
 
 
 class Instruments:
@@ -172,8 +176,13 @@ class Instruments:
     def _late_s(self, trace: Trace) -> float:
         span = trace.points.span
         spacing = 0.0 if span is None else (span[1] - span[0]) / max(len(trace.points) - 1, 1)
-        measured = self._live.plan is not None and self._live.plan.origin is Origin.MEASURED
-        return max(LATE_S if measured else LATE_SIMULATED_S, 10.0 * spacing)
+        return max(LATE_S * self._pace(), 10.0 * spacing)
+
+    def _pace(self) -> float:
+        """Seconds of the run in a real one."""
+        if self._live.plan is None or self._live.plan.origin is Origin.MEASURED or self._live.link is None:
+            return 1.0
+        return float(self._live.link.entry.request_fields.get("pace") or math.inf)
 
     def _lost(self) -> dict[str, float]:
         """Instruments that do not answer, and since when."""
@@ -189,7 +198,7 @@ class Instruments:
     def _value(self, trace: Trace) -> str:
         if trace.unit == "1" and math.isfinite(trace.value):
             return self._numbers.number(trace.value, 0 if trace.value == round(trace.value) else 2)
-        return with_unit(self._numbers.number(trace.value, digits(trace.unit)), trace.unit)
+        return with_unit(self._numbers.number(rounded(trace.value, digits(trace.unit)), digits(trace.unit)), trace.unit)
 
     def _age(self, trace: Trace) -> str:
         age = self._live.last_s - trace.t

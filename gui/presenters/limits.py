@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.protection import InterlockTable, interlock
-from gui.presenters.instrument_rows import digits
+from gui.presenters.instrument_rows import digits, rounded
 from gui.presenters.live import Live, Trace
 from gui.presenters.numbers import Numbers, with_unit
 from gui.presenters.tone import Tone
@@ -150,7 +150,7 @@ class Interlocks:
         return with_unit(self._numbers.number(value, 0 if value == round(value) else 2), unit)
 
     def _written(self, value: float, unit: str) -> str:
-        return with_unit(self._numbers.number(value, digits(unit)), unit)
+        return with_unit(self._numbers.number(rounded(value, digits(unit)), digits(unit)), unit)
 
     def _room(self, one: Interlock, trace: Trace | None) -> tuple[str, bool]:
         """Distance to the nearest limit in words, and whether that is little."""

@@ -57,7 +57,7 @@ USUAL = (FLOW, PRESSURE, VOLUME, TEMPERATURE, FORCE, SYRINGE, MASS, DEPTH)
 LARGE = {"occlusion", "catheter"}
 """Whose first plot is the one that matters, and has a row to itself."""
 
-SHOWN = 4
+SHOWN, SHOWN_BELOW_LARGE = 4, 2
 
 WINDOWS_S = (20.0, 60.0, 300.0, 900.0, 3600.0, 4 * 3600.0)
 """Over which the slope of the mass can be taken."""
@@ -174,7 +174,7 @@ class LivePlots:
             PlotSpec(kind, self._title(kind), UNITS[kind], self._curves(kind), kept.get(kind, set()))
             for kind in kinds
             if kind != RESULT or RESULT in wanted
-        ][:SHOWN]
+        ][: 1 + SHOWN_BELOW_LARGE if self.is_large else SHOWN]
         for plot in self.plots:
             plot.limits = list(self._limits(plot))
         for at, name in self._added:
@@ -370,6 +370,8 @@ def _belongs(kind: str, trace: Trace) -> bool:
     """Whether a plot of this kind shows a channel without being asked."""
     if kind == PRESSURE:
         return trace.reference != "absolute"
+    if kind == SYRINGE:
+        return trace.name.partition(".")[2] in ("infused", "withdrawn")
     if kind in (TEMPERATURE, MASS, FLOW):
         return bool(trace.roles)
     return True

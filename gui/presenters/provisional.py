@@ -212,6 +212,12 @@ class Provisional:
             return self.trouble
         return self.trouble or ("being worked out…" if self.is_busy else "the first come after a minute of the run")
 
+    def remark(self) -> str:
+        """What is known of the outcome beyond the rows."""
+        if self.final is not None or self.so_far is None:
+            return ""
+        return self.so_far.outlook if self.rows() else "Nothing can be said yet: no check has a value."
+
     def rows(self) -> list[CheckRow]:
         """The checks that count first, then what is only reported, then those of the rig."""
         final = self.final is not None

@@ -9,9 +9,9 @@ from gui.presenters.tone import Tone
 from gui.views.parts import Panel, muted
 from gui.views.table import Column, Table
 
-LIMIT, VERDICT = 2, 3
-NARROW = 400
-"""Below this width there is no room for limit and verdict; the limit is in the tool tip."""
+VALUE, LIMIT, VERDICT = 1, 2, 3
+ROOMY, WIDE = 390, 480
+"""From these widths on there is room for a third column, and for a fourth; the tool tip has them all."""
 
 
 class ChecksPanel(Panel):
@@ -44,8 +44,7 @@ class ChecksPanel(Panel):
         self.caption.setText(self._presenter.caption())
         self._share()
         self.table.show_rows(self._presenter.rows())
-        so_far = self._presenter.so_far
-        text = "" if final or so_far is None else so_far.outlook
+        text = self._presenter.remark()
         self.outlook.setText(text)
         self.outlook.setVisible(bool(text))
 
@@ -57,7 +56,8 @@ class ChecksPanel(Panel):
     def _share(self) -> None:
         final = self._presenter.final is not None
         self.table.setColumnHidden(VERDICT, not final)
-        self.table.setColumnHidden(LIMIT, final and self.width() < NARROW)
+        self.table.setColumnHidden(VALUE, final and self.width() < ROOMY)
+        self.table.setColumnHidden(LIMIT, self.width() < (WIDE if final else ROOMY))
 
 
 def _tip(row: CheckRow) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from PyQt6.QtGui import QResizeEvent
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QTabWidget
 
 from gui.presenters.limits import InterlockRow, Interlocks
@@ -13,6 +14,8 @@ from gui.views.parts import Panel, Pill, muted
 from gui.views.table import Column, Table
 
 EVERY_MS = 400
+PLANNED, NARROW = 1, 320
+"""The column of planned times, and the width below which it is in the tool tip alone."""
 
 
 class CoursePanel(Panel):
@@ -74,6 +77,11 @@ class CoursePanel(Panel):
         for table in (self.steps, self.limits):
             table.setMinimumHeight(90)
 
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802  # Qt's name
+        """Show what there is room for."""
+        super().resizeEvent(event)
+        self.steps.setColumnHidden(PLANNED, self.width() < NARROW)
+
     def _heard(self, changes: frozenset[Change]) -> None:
         if "run" in changes:
             self._shown = -2
@@ -106,7 +114,8 @@ class CoursePanel(Panel):
 
 
 def _step_tip(row: StepRow) -> str:
-    parts = [row.title, str(row.state), f"planned {row.planned}" if row.planned else "", row.waits_for]
+    parts = [row.title, str(row.state), f"planned {row.planned}" if row.planned else "",
+             f"took {row.took}" if row.took else "", row.waits_for]  # fmt: skip
     return ", ".join(part for part in parts if part)
 
 

@@ -15,8 +15,11 @@ from gui.views.parts import Panel, tool
 from gui.views.table import Column, Table
 
 EVERY_MS = 400
-MOST_ROWS = 9
-"""More than these scroll."""
+LEAST_ROWS, REST = 4, 500
+"""So many rows are always in view; more where the page is higher than this many pixels; the others scroll."""
+
+SHORT = 4
+"""Letters of an age that there is room for."""
 
 ARROW = 24
 """Width of what unfolds a row, in pixels."""
@@ -34,7 +37,7 @@ def _state(row: InstrumentRow) -> str:
         return row.due
     if row.quality:
         return row.quality
-    return f"{row.state}, {row.age}" if row.age and row.state == "ok" else row.state
+    return f"{row.state}, {row.age}" if 0 < len(row.age) <= SHORT and row.state == "ok" else row.state
 
 
 class InstrumentTable(Table[InstrumentRow]):
@@ -95,6 +98,7 @@ class InstrumentsPanel(Panel):
         self.tools.addWidget(self.unfold)
         self.body.addWidget(self.table)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+        self._wrong: list[int] = []
         self._pace = NowAndThen(self, EVERY_MS, self.refresh)
         live.listen(self._heard)
         look().changed.connect(self.refresh)
@@ -107,7 +111,14 @@ class InstrumentsPanel(Panel):
         """Show how they are now."""
         rows = self._presenter.rows()
         self.table.show_rows(rows)
-        row, shown = look().density.row, min(max(len(rows), 1), MOST_ROWS)
+        row = look().density.row
+        page = self.parentWidget()
+        most = max(LEAST_ROWS, ((0 if page is None else page.height()) - REST) // row)
+        shown = min(max(len(rows), 1), most)
+        wrong = [at for at, one in enumerate(rows) if one.worst in (Tone.WARN, Tone.FAIL)]
+        if wrong and wrong != self._wrong:
+            self.table.scrollTo(self.table.rows.index(wrong[0], 0))
+        self._wrong = wrong
         header = self.table.horizontalHeader()
         self.table.setFixedHeight(row * shown + (0 if header is None else header.sizeHint().height()) + 4)
 

@@ -26,7 +26,7 @@ SOON_MS = 150
 WIDE = 1500
 """Width of the page from which on the columns at the sides have all the room they like."""
 
-SIDES = {True: (330, 430), False: (280, 330)}
+SIDES = {True: (345, 430), False: (280, 330)}
 MOST_ATTENTION = 0.62
 """Of the right column's height, for what needs a person; more of it scrolls."""
 
@@ -138,7 +138,7 @@ class RunPage(Page):
         self.needs.setVisible(not self.attention.is_empty)
         if not self.attention.is_empty:
             wanted = self.attention.heightForWidth(self.needs.width() - 12)
-            wanted = max(wanted, self.attention.minimumSizeHint().height()) + 2
+            wanted = max(wanted, self.attention.minimumSizeHint().height(), self.attention.sizeHint().height()) + 2
             self.needs.setFixedHeight(min(wanted, round(MOST_ATTENTION * max(self.height(), 300))))
 
     def _show_checks(self) -> None:
