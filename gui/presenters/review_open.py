@@ -205,7 +205,7 @@ class OpenRun:
         assert self.review is not None
         row = self.review.row
         if self.seal_says[2] is Tone.FAIL:
-            return f"{verdict_text(row)}, but the file is {self.seal_says[0]}", Tone.FAIL
+            return f"{verdict_text(row)}, {self.seal_says[0]}", Tone.FAIL
         return verdict_text(row), verdict_tone(row)
 
     @property

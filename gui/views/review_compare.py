@@ -107,6 +107,7 @@ class ComparisonPanel(QWidget):
             plot = CurvePlot(self._context)
             plot.show_curve(together(overlay), watermark=watermark(reviews))
             plot.setMinimumHeight(CURVE_HEIGHT)
+            plot.head.title.setMinimumWidth(1)
             self._pages["curves"].addWidget(plot, 1)
             self.overlays.append(plot)
         if not overlays:

@@ -26,6 +26,7 @@ from gui.presenters.review_open import OpenRun, PlotGroup, grouped
 from gui.presenters.review_timeline import EVENT, KINDS, PHASE, QUALITY, Happening, narrowed
 from gui.presenters.tone import Tone
 from gui.theme.look import look
+from gui.theme.tokens import DESK
 from gui.views.parts import Panel, clear, muted, scrolled
 from gui.views.table import Column, Table
 
@@ -188,7 +189,7 @@ class RecordView(QSplitter):
         first: TimePlot | None = None
         for group in groups:
             plot = TimePlot(group.title, group.unit, self._context, tools=False)
-            plot.setMinimumHeight(PLOT_HEIGHT)
+            plot.setMinimumHeight(round(PLOT_HEIGHT * look().density.font / DESK.font))
             plot.canvas.left.say("")  # its head says what it is, and in which unit
             plot.watermark("" if review.row.origin == "measured" else review.row.origin)
             for pen, channel in enumerate(group.channels):

@@ -18,6 +18,8 @@ from gui.views.review_checks import ChecksView, show_facts
 from gui.views.review_record import RecordView
 
 CURVE_HEIGHT = 230
+BESIDE_VERDICT = 64
+"""Pixels of icon and margins beside the word."""
 
 MOST_LETTERS = 300
 """Of a sentence that is shown; the tool tip has all of it."""
@@ -181,7 +183,8 @@ class RunPanel(QWidget):
                 plot = CurvePlot(self._context)
                 plot.show_curve(curve, watermark="" if review.row.origin == "measured" else review.row.origin)
                 plot.setMinimumHeight(CURVE_HEIGHT)
-                plot.head.title.setWordWrap(True)
+                plot.head.title.setMinimumWidth(1)  # a long title may not make the plot wider than its room
+                plot.head.title.setToolTip(curve.title)
                 self._curves.addWidget(plot, 1)
                 self.curves.append(plot)
         self._curves_area.setVisible(bool(self.curves))
@@ -210,6 +213,7 @@ class RunPanel(QWidget):
         word, tone = self._run.verdict_says
         set_property(self.verdict, "notice", str(tone))
         self.verdict.label.say(word.upper(), tone)
+        self.verdict.setMinimumWidth(self.verdict.fontMetrics().horizontalAdvance(word.upper()) + BESIDE_VERDICT)
         self.again.setEnabled(not self._run.is_proving)
 
     def show_happenings(self) -> None:

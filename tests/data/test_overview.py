@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -77,6 +78,20 @@ def test_holes_of_a_stream_are_the_gaps_of_its_channels(file: Path) -> None:
     with Run.open(file) as run:
         assert holes(run, "daq") == run.gaps("daq.flow")
         assert holes(run, "daq")[0][2] == 7
+
+
+def test_a_chunk_that_is_damaged_is_a_sentence_and_the_others_are_read(file: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.h5"
+    damaged.write_bytes(file.read_bytes())
+    with h5py.File(damaged, "r") as there:
+        chunk = there["entry/daq/flow"].id.get_chunk_info(1)
+    with damaged.open("r+b") as bytes_:
+        bytes_.seek(chunk.byte_offset)
+        bytes_.write(bytes(2000))
+    with Run.open(damaged) as run:
+        assert len(pieces(run, "daq.flow", [0, 2])) == 2
+        with pytest.raises(RunError, match=r'channel "daq\.flow" cannot be read; run verify on the file'):
+            pieces(run, "daq.flow", [1])
 
 
 def test_a_channel_that_is_not_there_is_named(file: Path) -> None:

@@ -72,7 +72,7 @@ def test_a_run_of_which_a_value_was_changed_is_altered_and_what_was_changed_is_n
     work(run)
     assert (run.seal_says[0], run.seal_says[2]) == ("altered", Tone.FAIL)
     assert "/entry/balance/mass: was changed" in run.seal_says[1]
-    assert run.verdict_says == ("pass, but the file is altered", Tone.FAIL)
+    assert run.verdict_says == ("pass, altered", Tone.FAIL)
     assert (run.judge_says[0], run.judge_says[2]) == ("differs", Tone.WARN)
 
 
