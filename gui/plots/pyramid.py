@@ -33,9 +33,6 @@ PIECES = 8
 
 SHARES = np.arange(1, PIECES) / PIECES
 
-USUAL = 7
-"""Of so many distances of samples, and those that come, the usual one is the middle."""
-
 FEW = 4096
 """So many samples are looked through one by one."""
 
@@ -50,7 +47,7 @@ class Drawn:
     Attributes
     ----------
     x, y : (points,) about two points a column at most, in order of time; y is NaN where the curve is broken.
-    exact : whether these are the samples themselves.
+    exact : whether these are the samples themselves, with none left out.
     """
 
     x: FloatArray
@@ -64,17 +61,12 @@ class Pyramid:
     Parameters
     ----------
     capacity : samples that are kept before the older ones are thinned; a power of two, 64 at least.
-    gap : a pause of so many times the usual distance of samples breaks the curve, by a NaN after the sample before it:
-        an instrument that did not answer has not measured a straight line.  Without it no pause does.
     """
 
-    def __init__(self, capacity: int = CAPACITY, *, gap: float | None = None) -> None:
+    def __init__(self, capacity: int = CAPACITY) -> None:
         if capacity < SMALLEST or capacity & (capacity - 1):
             raise ValueError(f"a curve keeps a power of two of samples, {SMALLEST} or more; {capacity} is none")
         self._capacity = capacity
-        self._gap = gap
-        self._usual = 0.0  # distance of two samples, in s
-        self._steps = np.empty(0)  # the last few distances
         self._t = np.empty(min(FIRST, capacity))
         self._y = np.empty(len(self._t))
         self._count = 0
@@ -109,8 +101,6 @@ class Pyramid:
 
     def extend(self, t: FloatArray, values: FloatArray) -> None:
         """Add samples of rising time; NaN is a sample that may not be used, and breaks the curve."""
-        if self._gap is not None and len(t):
-            t, values = self._broken(t, values, self._gap)
         most = self._capacity // 4
         for begin in range(0, len(t), most):
             self._add(t[begin : begin + most], values[begin : begin + most])
@@ -122,9 +112,9 @@ class Pyramid:
         begin = max(int(t.searchsorted(t0)) - 1, 0)
         end = min(int(t.searchsorted(t1, side="right")) + 1, self._count)
         if end - begin <= 2 * columns:
-            return Drawn(t[begin:end].copy(), self._y[begin:end].copy(), True)
+            return Drawn(t[begin:end].copy(), self._y[begin:end].copy(), begin >= self._old)
         first, last = max(t0, float(t[begin])), min(t1, float(t[end - 1]))
-        share = (last - first) / (t1 - t0) if t1 > t0 else 1.0
+        share = (last - first) / (t1 - t0) if 0.0 < t1 - t0 < np.inf else 1.0
         columns = max(round(columns * share), 2)
         pieces = self._pieces(begin, end, first, last, columns)
         if len(pieces) == 1:
@@ -154,19 +144,6 @@ class Pyramid:
         return None if np.isnan(low) else (low, high)
 
     # -- small parts
-
-    def _broken(self, t: FloatArray, values: FloatArray, gap: float) -> tuple[FloatArray, FloatArray]:
-        """Samples with a NaN in each pause that is too long."""
-        first = self._count == 0
-        steps = np.diff(t) if first else np.diff(t, prepend=self._t[self._count - 1])
-        history, self._steps = self._steps, np.concatenate((self._steps, steps[-USUAL:]))[-USUAL:]
-        if not len(steps) or steps.max() <= gap * self._usual:
-            return t, values
-        self._usual = float(np.median(np.concatenate((history, steps))))
-        pauses = np.flatnonzero(steps > gap * self._usual)
-        at = pauses + first
-        ends = t[at] - steps[pauses] + self._usual
-        return np.insert(t, at, ends), np.insert(np.asarray(values, np.float64), at, np.nan)
 
     def _pieces(self, begin: int, end: int, t0: float, t1: float, columns: int) -> list[tuple[FloatArray, FloatArray]]:
         """A stretch, cut where it is uneven, so that what is rare is not merged as coarsely as what is dense."""

@@ -14,12 +14,12 @@ from PyQt6.QtCore import QPointF, QRect, QRectF, Qt, QTimer
 from PyQt6.QtGui import QKeyEvent, QShowEvent
 from PyQt6.QtWidgets import QFrame, QLabel, QVBoxLayout
 
-from data.samples import FloatArray
 from gui.plots.axes import Axis, TimeAxis
 from gui.plots.canvas import Canvas, Span, qt_pen
 from gui.plots.legend import Entry, Head
 from gui.plots.picture import free_path, save_picture
 from gui.plots.pyramid import Drawn, Pyramid
+from gui.plots.strokes import broken_at_pauses, lone_as_dots, stepped
 from gui.plots.time_tools import TimeTools
 from gui.presenters.context import Context
 from gui.presenters.numbers import NOTHING, significant, unit_text, with_unit
@@ -304,6 +304,8 @@ class TimePlot(QFrame):
         inside = y[(x >= view.t0) & (x <= view.t1)] if len(x) else y
         low, high = float(np.fmin.reduce(inside, initial=np.nan)), float(np.fmax.reduce(inside, initial=np.nan))
         curve.extremes = None if math.isnan(low) else (low, high)
+        if not curve.is_step and not callable(points):
+            x, y = broken_at_pauses(x, y, drawn.exact, view.span_s / columns)
         is_finite = bool(np.isfinite(y).all())
         if not is_finite:
             x, y = lone_as_dots(x, y, view.span_s / columns)
@@ -485,18 +487,3 @@ class TimePlot(QFrame):
             by = share * (self._y[1] - self._y[0])
             self._y, self._y_is_free = (self._y[0] + by, self._y[1] + by), True
             self._later()
-
-
-def lone_as_dots(x: FloatArray, y: FloatArray, width: float) -> tuple[FloatArray, FloatArray]:
-    """Points with those between two gaps as strokes of a width: a point alone is not drawn by a line."""
-    known = np.concatenate(([False], np.isfinite(y), [False]))
-    lone = np.flatnonzero(known[1:-1] & ~known[:-2] & ~known[2:])
-    return np.insert(x, lone + 1, x[lone] + width), np.insert(y, lone + 1, y[lone])
-
-
-def stepped(drawn: Drawn, until: float) -> tuple[FloatArray, FloatArray]:
-    """Points of a curve whose values hold until the next one, the last until the end of what is shown."""
-    if not len(drawn.x):
-        return drawn.x, drawn.y
-    x, y = np.repeat(drawn.x, 2), np.repeat(drawn.y, 2)
-    return np.append(x[1:], max(until, float(x[-1]))), y

@@ -175,30 +175,3 @@ def test_a_value_is_read_as_it_was_taken() -> None:
 def test_a_capacity_that_is_no_power_of_two_is_told(capacity: int) -> None:
     with pytest.raises(ValueError, match="power of two"):
         Pyramid(capacity)
-
-
-@given(st.lists(st.integers(1, 40), min_size=1, max_size=30), st.floats(0.01, 10.0))
-def test_a_pause_breaks_the_curve_and_an_uneven_pace_does_not(blocks: list[int], step: float) -> None:
-    random, count = np.random.default_rng(len(blocks)), sum(blocks)
-    t = np.cumsum(step * random.uniform(0.7, 1.3, count))
-    half = count // 2
-    t[half:] += 100.0 * step
-    curve, begin = Pyramid(gap=8.0), 0
-    for block in blocks:
-        curve.extend(t[begin : begin + block], np.ones(block))
-        begin += block
-    drawn = curve.view(float(t[0]), float(t[-1]), 10_000)
-    broken = drawn.x[np.isnan(drawn.y)]
-    assert np.isfinite(drawn.y).sum() == count
-    assert np.all(np.diff(drawn.x) > 0.0)
-    assert np.all((broken > t[half - 1]) & (broken < t[half]))
-    assert len(broken) == (half >= 4) or half < 4  # what is usual is known after some samples
-
-
-def test_a_pace_that_changes_is_usual_after_a_few_samples() -> None:
-    curve = Pyramid(gap=8.0)
-    t = np.concatenate((np.arange(0.0, 10.0, 0.1), np.arange(10.0, 200.0, 10.0)))
-    for moment in t:
-        curve.extend(np.array([moment]), np.array([1.0]))
-    drawn = curve.view(0.0, 300.0, 10_000)
-    assert drawn.x[np.isnan(drawn.y)].max() < 80.0

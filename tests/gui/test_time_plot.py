@@ -16,7 +16,8 @@ from data.samples import FloatArray
 from gui.plots.canvas import Span
 from gui.plots.picture import free_path
 from gui.plots.pyramid import Drawn, Pyramid
-from gui.plots.time_plot import TimePlot, stepped
+from gui.plots.strokes import broken_at_pauses, stepped
+from gui.plots.time_plot import TimePlot
 from gui.presenters.context import Context
 from gui.presenters.tone import Tone
 from gui.theme.look import look
@@ -270,6 +271,32 @@ def test_a_sample_between_two_gaps_is_a_dot(plot: TimePlot) -> None:
     spot = at(plot, 200.0, 20.0)
     around = image(plot.canvas).copy(spot.x() - 3, spot.y() - 3, 7, 7)
     assert count(around, look().scheme.curves[0].colour) >= 1
+
+
+@pytest.mark.parametrize(("t0", "t1"), [(0.0, 2000.0), (990.0, 1510.0)])
+def test_nothing_is_drawn_across_a_pause_at_any_zoom(plot: TimePlot, curve: Pyramid, t0: float, t1: float) -> None:
+    curve.extend(T + 1500.0, np.full(len(T), 20.0))
+    plot.time.show(t0, t1)
+    plot.redraw()
+    left, right = at(plot, 1010.0, 20.0).x(), at(plot, 1490.0, 20.0).x()
+    assert count(image(plot.canvas).copy(left, 0, right - left, 380), look().scheme.curves[0].colour) == 0
+
+
+def test_an_uneven_pace_is_no_pause() -> None:
+    x = np.cumsum(np.random.default_rng(1).uniform(0.3, 1.7, 500))
+    assert np.isfinite(broken_at_pauses(x, np.ones(500), True, 0.01)[1]).all()
+    y = broken_at_pauses(np.array([0.0, 1.0, 2.0, 3.0, 30.0, 31.0]), np.arange(6.0), True, 0.01)[1]
+    assert list(np.flatnonzero(np.isnan(y))) == [4]
+
+
+def test_what_has_been_thinned_beside_what_has_not_is_one_curve() -> None:
+    curve = Pyramid(1024)
+    t = np.arange(40_000) * 0.1
+    for begin in range(0, len(t), 100):
+        curve.extend(t[begin : begin + 100], np.random.default_rng(begin).normal(size=100))
+    drawn = curve.view(0.0, 4000.0, 600)
+    assert not drawn.exact
+    assert np.isfinite(broken_at_pauses(drawn.x, drawn.y, drawn.exact, 4000.0 / 600)[1]).all()
 
 
 def test_data_that_are_not_measured_say_so_across_the_plot(plot: TimePlot) -> None:
