@@ -67,7 +67,7 @@ def is_first_start(folder: Path) -> bool:
 
 def withdraw(entry: Entry, person: str, reason: str) -> None:
     """Take a run out of the queue; raises QueueError when it has begun."""
-    if entry.state().state != "waiting" or not entry.claim():
+    if not entry.claim():
         raise QueueError(f"run {entry.number} has begun; watch it, and stop it there")
     entry.tell(
         RunState("withdrawn", ending=Ending("withdrawn", reason=reason, person=person, exit_code=EXIT_WITHDRAWN))

@@ -16,7 +16,7 @@ from gui.presenters import setup
 from gui.presenters.background import Inline
 from gui.presenters.context import Context
 from gui.presenters.setup import SetUp
-from gui.presenters.setup_check import examine, plain
+from gui.presenters.setup_check import Examined, examine, plain
 from gui.presenters.setup_fields import field_of, on_screen, one_line, understood
 from gui.presenters.setup_form import USUAL_PACE, Part
 from gui.presenters.setup_memory import Memory
@@ -210,6 +210,20 @@ def test_a_request_is_looked_at_only_when_the_person_pauses(prepared: SetUp) -> 
     assert prepared.why_not == ""
     assert prepared.foreseen is not None
     assert any(row.is_planned and row.analysis == "2\u202fh" for row in prepared.foreseen.rows)
+
+
+def test_what_was_found_of_an_older_request_is_not_shown(prepared: SetUp, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[Request] = []
+    monkeypatch.setattr(setup, "examine", lambda request: looked_at.append(request) or Examined(()))
+    for tick in list(inline(prepared).repeated) * setup.QUIET_TICKS:
+        tick()
+    prepared.form.type("analysis", "3 h")
+    inline(prepared).run()
+    assert len(looked_at) == 1
+    assert prepared.examined is None
+    pause(prepared)
+    assert looked_at[-1].settings == {"analysis": "3 h"}
+    assert prepared.examined is not None
 
 
 def test_a_rate_that_the_pump_cannot_do_blocks_and_nobody_can_override_it(prepared: SetUp) -> None:

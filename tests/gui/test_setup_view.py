@@ -176,6 +176,18 @@ def test_what_blocks_keeps_the_start_until_somebody_gives_a_reason(
     assert [(one.finding, one.reason) for one in started[0].overrides] == [("calibration", "agreed with QA")]
 
 
+def test_a_reason_that_is_being_given_is_not_lost_when_the_forecast_comes(
+    panel: SetUpPanel, found: list[FindingRow]
+) -> None:
+    found.append(OVERDUE)
+    panel.presenter.form.type("analysis", "2 h")
+    settle(panel)
+    type_over(panel.findings.reasons["calibration"], "agreed w")
+    panel.show_part("findings", "")
+    assert panel.findings.reasons["calibration"].text() == "agreed w"
+    assert panel.findings.reasons["calibration"].hasFocus()
+
+
 def test_what_nobody_may_override_has_no_place_for_a_reason(panel: SetUpPanel, found: list[FindingRow]) -> None:
     found.append(HARD)
     panel.presenter.form.type("analysis", "2 h")
