@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import pyqtgraph
 from PyQt6.QtWidgets import QVBoxLayout, QWidget
@@ -45,7 +44,6 @@ class ControlChartPlot(QWidget):
     def __init__(self, context: Context) -> None:
         super().__init__()
         self._course: Course | None = None
-        self._items: list[Any] = []
         self._left = Axis("left", context.numbers)
         self._bottom = DateAxis("bottom", context.numbers)
         self._bottom.say("Date of the rig check")
@@ -79,7 +77,7 @@ class ControlChartPlot(QWidget):
         canvas.add(item)
         if course.centre is not None:
             middle = qt_pen(look().scheme.schedule)
-            self._add(pyqtgraph.PlotDataItem([course.t[0], course.t[-1]], [course.centre] * 2, pen=middle))
+            canvas.add(pyqtgraph.PlotDataItem([course.t[0], course.t[-1]], [course.centre] * 2, pen=middle))
         if course.signals:
             out = [(course.t[at], course.values[at]) for at in course.signals]
             marks = pyqtgraph.ScatterPlotItem(size=SIGNAL, symbol="d")
@@ -88,10 +86,6 @@ class ControlChartPlot(QWidget):
             marks.setData([t for t, _ in out], [value for _, value in out])
             canvas.add(marks)
         self._fit(course)
-
-    def _add(self, item: Any) -> None:
-        self._items.append(item)
-        self.canvas.add(item)
 
     def _fit(self, course: Course) -> None:
         first, last = course.t[0], course.t[-1]

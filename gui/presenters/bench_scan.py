@@ -136,7 +136,7 @@ class Scanner:
             run = next((one for one in runs if one.entry.station == name), None)
             last = max((one for one in there if one.station == name and one not in waits), default=None, key=_number)
             lost = died.get(last.number) if last is not None else None
-            found.append(self._with(now, run, waits, lost))
+            found.append(self._with(now, run, waits, lost if lost is not None and lost.has_died else None))
         ended = sorted([*self._ended.values(), *died.values()], key=lambda one: one.entry.number, reverse=True)
         return Scan(tuple(found), tuple(ended[:MOST_ENDED]), datetime.now(UTC))
 

@@ -47,12 +47,17 @@ class Contents(QTreeWidget):
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
         header.setStretchLastSection(True)
         self._nodes: tuple[Node, ...] = ()
+        look().changed.connect(self._restyle)
+
+    def _restyle(self) -> None:
+        nodes, self._nodes = self._nodes, ()
+        self.show_tree(nodes)
 
     def show_tree(self, nodes: tuple[Node, ...]) -> None:
         """Show these parts; what was open stays open."""
         if nodes == self._nodes:
             return
-        before = self._open_ones() if self._nodes else {"Instruments"}
+        before = self._open_ones() if self.topLevelItemCount() else {"Instruments"}
         self._nodes = nodes
         self.clear()
         for node in nodes:
@@ -103,8 +108,11 @@ class Comparison(Panel):
         self.tools.addWidget(self.write)
         self.body.addWidget(self.lines)
         self._shown: tuple[DiffLine, ...] = ()
-        look().changed.connect(lambda: self.show_lines(self._shown))
+        look().changed.connect(self._restyle)
         self.hide()
+
+    def _restyle(self) -> None:
+        self.show_lines(self._shown)
 
     def show_lines(self, lines: tuple[DiffLine, ...]) -> None:
         """Show the comparison."""

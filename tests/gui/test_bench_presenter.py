@@ -1,0 +1,327 @@
+"""The bench at a glance, without a screen: what each station is at, who must act next, and what was opened."""
+
+from __future__ import annotations
+
+import json
+import socket
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.latch import Latch
+from bench.request import Request
+from bench.rpc.desk import Desk
+from bench.rpc.doors import Doors, unix_doors
+from bench.rpc.messages import Ending, Status
+from bench.rpc.server import serving
+from bench.run_queue import Entry, RunState, StationLock, enqueue, entries
+from bench.station import SHIPPED, load_station
+from gui.presenters.background import Inline
+from gui.presenters.bench_overview import HIDDEN_POLLS, BenchOverview
+from gui.presenters.bench_rows import StationRow, Urgency, ended_row, next_asked, station_row
+from gui.presenters.bench_scan import ANSWER_S, Ended, RunNow, Scanner, StationNow
+from gui.presenters.context import Context
+from gui.presenters.numbers import local_time
+from gui.presenters.tone import Tone
+from instruments.capabilities import Prompt
+from instruments.clock import WallClock
+
+NOON = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
+REAL = load_station("template")
+SIM = load_station("sim")
+RUNNING = Status(7, "running", "flow-accuracy", "lab-1", phase="analysis", elapsed_s=100.0, planned_s=3700.0)
+STEPS = (
+    {"step": "Phase", "name": "stabilisation", "for_s": 60.0},
+    {"step": "Phase", "name": "analysis", "for_s": 1840.0},
+    {"step": "Confirm", "key": "weight-off", "allow_s": 600.0},
+    {"step": "Phase", "name": "blank", "for_s": 1200.0},
+)
+
+
+def entry(number: int = 7, station: str = "lab-1", **fields: Any) -> Entry:
+    folder = Path("/nowhere") / "runs" / f"{number:04d}"
+    return Entry(number, folder, "flow-accuracy", station, "/nowhere", "2026-03-04T11:00:00+00:00", False, fields)
+
+
+def running(status: Status | None = RUNNING, silent_s: float = 0.0, **fields: Any) -> StationNow:
+    run = RunNow(entry(**fields), RunState("running"), status, silent_s, STEPS)
+    return StationNow("lab-1", "/lab-1.toml", REAL, run=run, holder=7)
+
+
+def ended(number: int = 5, file: str = "/r.h5", **said: Any) -> Ended:
+    ending = Ending(**{"state": "ended", "status": "completed", "verdict": "pass", **said})
+    state = RunState("ended", journal="/r.journal", ending=ending)
+    return Ended(entry(number), state, NOON, Path(file) if file else None)
+
+
+def row(now: StationNow, *unopened: Ended) -> StationRow:
+    return station_row(now, None, unopened, NOON)
+
+
+FREE = StationNow("lab-1", "/lab-1.toml", REAL)
+PROMPT = Prompt("height", "", "How high is the vessel?", "number", "mm")
+DIED = ended(file="", state="died", status="", verdict="")
+
+
+@pytest.mark.parametrize(
+    ("now", "urgency", "who", "said"),
+    [
+        (replace(FREE, died=DIED), Urgency.DEAD, "Engineer", "pumpbench recover r.journal"),
+        (running(replace(RUNNING, latched=("leak-tray",))), Urgency.HELD, "Engineer", "leak-tray"),
+        (running(silent_s=9.0), Urgency.SILENT, "Operator", "not answered for 9 s"),
+        (running(replace(RUNNING, prompts=(PROMPT,))), Urgency.ASKS, "Operator", "How high is the vessel?"),
+        (replace(FREE, latches=(Latch("e-stop", "pressed", ""),)), Urgency.LATCHED, "Engineer", "e-stop (pressed)"),
+        (replace(FREE, waiting=(entry(9),)), Urgency.STUCK, "Operator", "run 9 going"),
+        (running(replace(RUNNING, state="held")), Urgency.TO_START, "Operator", "to start run 7"),
+        (running(replace(RUNNING, state="paused")), Urgency.PAUSED, "Operator", "run 7 go on"),
+        (
+            StationNow("lab-1", "/a/lab-1.toml", wrong="/a/lab-1.toml:3: no"),
+            Urgency.WRONG,
+            "Engineer",
+            " lab-1.toml:3: no",
+        ),
+        (replace(FREE, holder=0), Urgency.RUNNING, "Nobody:", "terminal"),
+        (running(None), Urgency.RUNNING, "Nobody:", "begins"),
+        (FREE, Urgency.FREE, "Nobody:", "free"),
+    ],
+)
+def test_every_state_of_a_station_says_who_must_act_next(now, urgency, who, said):
+    shown = row(now)
+    assert shown.urgency is urgency
+    assert shown.turns[0].who == who
+    assert said in shown.turns[0].text
+
+
+def test_nobody_has_to_act_before_the_run_asks_the_next_time():
+    shown = row(running())
+    assert shown.turns[0].text.startswith(f"Nobody until {local_time(NOON + timedelta(seconds=1800))[:5]}: then the op")
+    assert shown.next_action == "then ask for: weight-off"
+
+
+def test_a_simulated_person_answers_by_itself_so_nobody_has_to_act_before_the_end():
+    now = replace(running(pace=60.0), station=SIM)
+    assert row(now).turns[0].text == f"Nobody until {local_time(NOON + timedelta(seconds=60))[:5]}"
+    virtual = replace(running(pace=None), station=SIM)
+    assert row(virtual).turns[0].text == "Nobody: it ends by itself"
+
+
+def test_between_phases_the_next_question_is_told_by_the_plan():
+    run = RunNow(entry(), RunState("running"), replace(RUNNING, phase="", elapsed_s=2400.0), 0.0, STEPS)
+    assert next_asked(run) is None
+    before = replace(run, status=replace(RUNNING, phase="", elapsed_s=1000.0))
+    assert next_asked(before) == (900.0, "the operator, ask for: weight-off")
+
+
+def test_a_run_that_is_paused_has_no_time_left_that_would_pass():
+    assert row(running()).left == "1 h left"
+    assert row(running(replace(RUNNING, state="paused"))).left == ""
+
+
+def test_who_has_to_review_is_told_beside_the_run_that_goes_on():
+    assert [turn.text for turn in row(running(), ended()).turns][1] == "QA to review run 5"
+    free = row(FREE, ended(), ended(4))
+    assert (free.urgency, [turn.text for turn in free.turns]) == (Urgency.TO_REVIEW, ["QA to review 2 runs"])
+
+
+def test_a_run_without_verdict_is_told_by_its_status_and_a_dead_one_is_a_failure():
+    assert ended_row(ended(), REAL, frozenset({"/r.h5"})).review == "opened"
+    assert ended_row(ended(), REAL, frozenset()).tone is Tone.GOOD
+    assert ended_row(DIED, REAL, frozenset()).tone is Tone.FAIL
+    assert ended_row(replace(DIED, file=Path("/r.h5")), REAL, frozenset()).status == "died, recovered"
+
+
+# ------------------------------------------------------------------------------------------------------- looking
+
+
+@pytest.fixture
+def lab(context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
+    """A folder with one station of the lab's own."""
+    monkeypatch.setenv("PUMPBENCH_HOME", str(context.state_folder))
+    monkeypatch.chdir(tmp_path)
+    context.folder.mkdir()
+    text = (SHIPPED / "sim.toml").read_text("utf-8").replace('name = "sim"', 'name = "lab-1"', 1)
+    (context.folder / "lab-1.toml").write_text(text, "utf-8")
+    return context
+
+
+@pytest.fixture
+def overview(lab: Context) -> BenchOverview:
+    """The page's presenter, which has looked once."""
+    made = BenchOverview(lab)
+    made.attach(Counted())
+    inline(lab).run()
+    return made
+
+
+class Counted:
+    """A view that counts."""
+
+    def __init__(self) -> None:
+        self.shows = 0
+
+    def show_bench(self) -> None:
+        self.shows += 1
+
+
+def inline(context: Context) -> Inline:
+    background = context.background
+    assert isinstance(background, Inline)
+    return background
+
+
+def queued(context: Context, station: str = "lab-1", file: str = "lab-1.toml") -> Entry:
+    return enqueue(context.state_folder, Request("read-out", file, serial="0042", person="Ben"), station)
+
+
+def looked(context: Context) -> StationNow:
+    return Scanner(context.folder, context.state_folder).scan().stations[0]
+
+
+@pytest.fixture
+def socket_folder() -> Iterator[Path]:
+    """A folder whose path is short enough for a socket."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+def test_a_shipped_station_is_shown_once_it_was_used(lab: Context):
+    assert [now.name for now in Scanner(lab.folder, lab.state_folder).scan().stations] == ["lab-1"]
+    queued(lab, "sim", "sim")
+    found = Scanner(lab.folder, lab.state_folder).scan().stations
+    assert [(now.name, now.file) for now in found][1:] == [("sim", "sim")]
+
+
+def test_what_a_runner_tells_is_on_the_stations_row(lab: Context, socket_folder: Path):
+    run = queued(lab)
+    lock = StationLock.take(lab.state_folder, "lab-1")
+    assert lock is not None
+    lock.tell({"number": run.number})
+    run.claim()
+    with serving(Desk(run.number, "read-out", "lab-1", held=True), unix_doors(socket_folder, 1)) as doors:
+        run.tell(RunState("held", doors=doors))
+        now = looked(lab)
+    lock.release()
+    assert now.holder == run.number
+    assert now.run is not None
+    assert now.run.status is not None
+    assert row(now).urgency is Urgency.TO_START
+
+
+def test_a_runner_that_takes_the_call_and_is_silent_costs_a_moment_and_not_more(lab: Context, socket_folder: Path):
+    run = queued(lab)
+    lock = StationLock.take(lab.state_folder, "lab-1")
+    assert lock is not None
+    lock.tell({"number": run.number})
+    run.claim()
+    with socket.socket(socket.AF_UNIX) as deaf:
+        deaf.bind(str(socket_folder / "deaf"))
+        deaf.listen()
+        run.tell(RunState("running", doors=Doors(f"unix:{socket_folder / 'deaf'}", "unix:/nowhere")))
+        wall = WallClock()
+        now = looked(lab)
+        took_s = wall.now()
+    lock.release()
+    assert now.run is not None
+    assert now.run.status is None
+    assert took_s < 3.0 * ANSWER_S
+
+
+def test_a_run_whose_runner_is_gone_is_dead_until_its_record_is_closed(lab: Context):
+    run = queued(lab)
+    run.claim()
+    journal = lab.folder / "read-out_1.journal"
+    journal.write_bytes(b"")
+    run.tell(RunState("running", journal=str(journal)))
+    scanner = Scanner(lab.folder, lab.state_folder)
+    died = scanner.scan().stations[0].died
+    assert died is not None
+    assert died.has_died
+    journal.with_suffix(".h5").write_bytes(b"")
+    scan = scanner.scan()
+    assert scan.stations[0].died is None
+    assert [one.file for one in scan.ended] == [journal.with_suffix(".h5")]
+
+
+def test_a_file_that_cannot_be_read_is_a_station_with_a_sentence(lab: Context):
+    path = lab.folder / "lab-1.toml"
+    path.write_text(path.read_text("utf-8").replace("driver", "drver", 1), "utf-8")
+    now = looked(lab)
+    assert now.name == "lab-1"
+    assert "drver" in now.wrong or "driver" in now.wrong
+
+
+def test_at_the_first_start_there_is_nothing_but_an_invitation(context: Context, tmp_path, monkeypatch):
+    monkeypatch.setenv("PUMPBENCH_HOME", str(context.state_folder))
+    monkeypatch.chdir(tmp_path)
+    prepared: list[tuple[str, str]] = []
+    context.on_prepare(lambda *asked: prepared.append(asked))
+    overview = BenchOverview(context)
+    overview.attach(Counted())
+    assert not overview.is_first_start  # not known yet
+    inline(context).run()
+    assert overview.is_first_start
+    overview.try_it()
+    assert prepared == [("sim", "")]
+
+
+def test_what_nobody_sees_is_looked_at_less_often(overview: BenchOverview, lab: Context, monkeypatch):
+    looks: list[int] = []
+    monkeypatch.setattr(overview, "look", lambda: looks.append(1))
+    for _ in range(2 * HIDDEN_POLLS):
+        inline(lab).tick()
+    hidden = len(looks)
+    overview.shown(True)
+    for _ in range(2 * HIDDEN_POLLS):
+        inline(lab).tick()
+    assert (hidden, len(looks)) == (2, 2 + 1 + 2 * HIDDEN_POLLS)
+
+
+def test_a_look_that_takes_long_is_not_begun_twice(overview: BenchOverview, lab: Context):
+    waiting = inline(lab)._waiting
+    overview.look()
+    overview.look()
+    assert len(waiting) == 1
+
+
+def test_a_waiting_run_is_withdrawn_once_and_the_rest_of_the_queue_stays(overview: BenchOverview, lab: Context):
+    first, second = queued(lab), queued(lab)
+    overview.withdraw(first)
+    inline(lab).run()
+    assert [line.entry.number for line in overview.stations[0].queue] == [second.number]
+    assert [row.status for row in overview.ended] == ["withdrawn"]
+    overview.withdraw(first)
+    inline(lab).run()
+    said = first.state().ending
+    assert said is not None
+    assert said.person == "Ada"
+
+
+def test_a_run_that_was_opened_is_not_to_be_reviewed_again_even_after_a_restart(overview: BenchOverview, lab: Context):
+    run, file = queued(lab), lab.folder / "read-out_1.h5"
+    file.write_bytes(b"")
+    run.claim()
+    run.tell(RunState("ended", run_file=str(file), ending=Ending("ended", "completed", run_file=str(file))))
+    overview.look()
+    inline(lab).run()
+    assert overview.stations[0].unopened == file
+    lab.open(file)
+    assert overview.stations[0].unopened is None
+    again = BenchOverview(lab)
+    again.attach(Counted())
+    inline(lab).run()
+    assert again.ended[0].review == "opened"
+    assert json.loads((lab.state_folder / "opened.json").read_text("utf-8")) == [str(file)]
+
+
+def test_what_needs_a_person_stands_first_and_is_counted(overview: BenchOverview, lab: Context):
+    queued(lab, "sim", "sim")
+    overview.look()
+    inline(lab).run()
+    assert [row.name for row in overview.stations] == ["sim", "lab-1"]
+    assert overview.summary == ("1 station needs a person now", Tone.WARN)
+    assert len(entries(lab.state_folder)) == 1
