@@ -57,14 +57,24 @@ class SoFar:
     cpu_s: float
 
 
-def judge_so_far(journal: str, with_outlook: bool) -> SoFar:
-    """Judge the record of a run that goes on; raises ValueError when there is nothing to judge yet."""
+def judge_so_far(journal: str, until_s: float, with_outlook: bool) -> SoFar:
+    """Judge the record of a run that goes on.
+
+    Parameters
+    ----------
+    until_s : how far the record is, as far as the window knows.
+    with_outlook : whether something was forecast, so that it can be said how that comes along.
+
+    Raises
+    ------
+    ValueError
+        There is nothing to judge yet.
+    """
     begun = time.process_time()
     with tempfile.TemporaryDirectory(prefix="pumpbench-") as folder:
         snapshot = fold(Path(journal), Path(folder) / "so-far.h5", incomplete=True)
         evaluation = evaluate(snapshot)
         with Run.open(snapshot) as run:
-            until_s = max((event.t for event in run.events), default=0.0)
             outlook = _outlook(run) if with_outlook else ""
     return SoFar(evaluation.checks, evaluation.curves, until_s, outlook, time.process_time() - begun)
 
@@ -166,7 +176,7 @@ class Provisional:
                 self._next = time.monotonic() + LONGEST_S / 10.0
                 self.changed()
 
-        arguments = (str(journal), bool(self.live.kept["forecast"]))
+        arguments = (str(journal), self.live.last_s, bool(self.live.kept["forecast"]))
         self.context.background.apart(judge_so_far, arguments, then, failed, deadline_s=LONGEST_S)
 
     def journal(self) -> Path | None:

@@ -14,7 +14,7 @@ from gui.views.parts import Panel, Pill, muted
 from gui.views.table import Column, Table
 
 EVERY_MS = 400
-PLANNED, NARROW = 1, 320
+PLANNED, NARROW = 1, 335
 """The column of planned times, and the width below which it is in the tool tip alone."""
 
 
@@ -41,7 +41,7 @@ class CoursePanel(Panel):
             "Steps of the run",
             (
                 Column("Step", lambda row: row.title, tone=lambda row: row.tone, stretch=True, tip=_step_tip),
-                Column("Planned", lambda row: row.planned, number=True),
+                Column("Plan", lambda row: row.planned, number=True),
                 Column("Took", lambda row: row.took, number=True),
             ),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PyQt6.QtCore import Qt
-from PyQt6.QtGui import QHideEvent, QShowEvent
+from PyQt6.QtGui import QHideEvent, QResizeEvent, QShowEvent
 from PyQt6.QtWidgets import QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from gui.presenters.context import Context
@@ -53,6 +53,7 @@ class RunPage(Page):
         self.controls.note_wanted.connect(self.events.write)
         self.back = button("&Back to the run that goes on", "left", model.back)
         self.stack = QStackedWidget()
+        self._is_moved = False
         self._lay_out()
         self._ended: object = None
         self._pace = NowAndThen(self, SOON_MS, self.refresh)
@@ -70,6 +71,8 @@ class RunPage(Page):
         column.addLayout(row)
         column.addWidget(self.set_up, 1)
         self.columns = QSplitter(Qt.Orientation.Horizontal)
+        self._is_shared: bool | None = None
+        self.columns.splitterMoved.connect(lambda *_: self._moved())
         self.columns.setChildrenCollapsible(False)
         gap = look().density.gap
         self.columns.setHandleWidth(gap)
@@ -149,8 +152,10 @@ class RunPage(Page):
     # -- whether somebody looks
 
     def shown(self) -> None:
-        """The page has come to the front."""
+        """The page has come to the front: the keys act on its steps, not on STOP."""
         self._changed()
+        if self.model.shows_run:
+            self.course.steps.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _set_seen(self) -> None:
         self.model.provisional.is_shown = self.isVisible() and self.model.shows_run
@@ -158,9 +163,26 @@ class RunPage(Page):
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802  # Qt's name
         """Share the width, and show what has come meanwhile."""
         super().showEvent(event)
-        left, right = SIDES[self.width() >= WIDE]
-        self.columns.setSizes([left, max(self.width() - left - right, 300), right])
+        self._share()
         self._changed()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802  # Qt's name
+        """Share the width anew when there is much more or less of it."""
+        super().resizeEvent(event)
+        self._share()
+        self._fit_needs()
+
+    def _share(self) -> None:
+        """Give the sides what they like, unless a person has moved them."""
+        is_wide = self.width() >= WIDE
+        if self._is_moved or is_wide == self._is_shared:
+            return
+        self._is_shared = is_wide
+        left, right = SIDES[is_wide]
+        self.columns.setSizes([left, max(self.width() - left - right, 300), right])
+
+    def _moved(self) -> None:
+        self._is_moved = True
 
     def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802  # Qt's name
         """Nobody looks: nothing is judged."""

@@ -1,0 +1,210 @@
+"""Which curves are shown of a run that goes on, and what is worked out of its samples as they come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data.checks import Axis, Curve
+from data.samples import Quality
+from gui.plots.pyramid import Pyramid
+from gui.presenters.derived import SlopeFlow, Source, slopes, ul_per_mg
+from gui.presenters.limits import Interlocks
+from gui.presenters.live import Trace
+from gui.presenters.live_plots import FLOW, RESULT, VOLUME, CurveSpec, LivePlots, trumpet_of
+from gui.presenters.numbers import PlainNumbers
+
+RATE_UL_PER_H = 36.0
+BEGINS_S = 50.0
+
+
+@pytest.fixture
+def plots(watched: Any) -> LivePlots:
+    made = LivePlots(watched.live, Interlocks(watched.live, PlainNumbers()), PlainNumbers())
+    made._heard(frozenset(["streams"]))
+    return made
+
+
+def deliver(watched: Any, plots: LivePlots, until_s: float = 1000.0, piece: int = 30) -> None:
+    """Delivery from the start on, at the programmed rate, in pieces."""
+    for index, (t0, t1) in enumerate(((0.0, 20.0), (20.0, 40.0), (40.0, BEGINS_S))):
+        watched.step(index, t0, t1)
+    t = np.arange(0.0, until_s)
+    mass = np.maximum(t - BEGINS_S, 0.0) * RATE_UL_PER_H / 3600.0 / ul_per_mg({})
+    for begin in range(0, len(t), piece):
+        watched.block("balance", t[begin : begin + piece], mass[begin : begin + piece])
+        plots.update()
+
+
+def spec(plots: LivePlots, kind: str) -> list[CurveSpec]:
+    return next(plot.curves for plot in plots.plots if plot.kind == kind)
+
+
+# -------------------------------------------------------------------------------------------------- what is chosen
+
+
+def test_the_plots_follow_from_the_protocol_and_the_channels_that_are_there(plots: LivePlots) -> None:
+    assert [plot.kind for plot in plots.plots] == ["flow", "pressure", "volume", "result"]
+    assert [curve.label for curve in plots.plots[0].curves] == ["sensor", "balance", "programmed"]
+    assert [curve.label for curve in plots.plots[1].curves] == ["outlet"]
+
+
+def test_a_plot_has_the_limits_of_its_channels_and_those_that_end_a_phase(plots: LivePlots) -> None:
+    assert [(line.label, line.value) for line in plots.plots[1].limits] == [
+        ("outlet-pressure", 150.0),
+        ("ends rise", 60.0),
+    ]
+
+
+def test_what_is_worked_out_is_called_provisional_and_what_is_programmed_expected(plots: LivePlots) -> None:
+    assert [curve.key for curve in spec(plots, FLOW) if curve.provisional] == ["slope"]
+    assert [curve.key for curve in spec(plots, VOLUME) if curve.expected] == ["expected"]
+
+
+def test_a_channel_goes_into_the_plot_of_its_unit_else_the_last_one_is_given_to_it(plots: LivePlots) -> None:
+    assert plots.add("daq.reservoir_pressure") == 1
+    assert [curve.key for curve in plots.plots[1].curves] == ["daq.outlet_pressure", "daq.reservoir_pressure"]
+    assert plots.add("daq.bath_temperature") == 3
+    assert (plots.plots[3].unit, plots.plots[3].title) == ("degC", "Bath temperature")
+    assert plots.add("gone.channel") == -1
+
+
+def test_a_curve_can_be_hidden_and_shown_again(plots: LivePlots) -> None:
+    plots.show_curve(0, "sensor.flow", False)
+    assert [curve.key for curve in plots.plots[0].visible()] == ["slope", "programmed"]
+    assert plots.choices(0)[0] == ("sensor.flow", "sensor", False)
+    plots.show_curve(0, "sensor.flow", True)
+    assert len(plots.plots[0].visible()) == 3
+
+
+def test_a_plot_can_be_about_something_else(plots: LivePlots) -> None:
+    assert ("temperature", "Temperature") in plots.others(3)
+    plots.replace(3, "temperature")
+    assert [curve.label for curve in plots.plots[3].curves] == ["bath"]
+    assert RESULT in dict(plots.others(3))
+
+
+def test_what_was_added_stays_when_another_stream_begins(plots: LivePlots) -> None:
+    plots.add("daq.reservoir_pressure")
+    plots._heard(frozenset(["streams"]))
+    assert [curve.key for curve in plots.plots[1].curves][-1] == "daq.reservoir_pressure"
+
+
+def test_another_run_begins_without_curves(watched: Any, plots: LivePlots) -> None:
+    deliver(watched, plots)
+    plots._heard(frozenset(["run"]))
+    assert (plots.plots, plots.flow, plots.delivered) == ([], None, None)
+
+
+def test_a_trumpet_is_shown_once_it_has_points() -> None:
+    axis = Axis("window", "min", np.asarray([1.0]))
+    empty = Curve("trumpet", "T", Axis("window", "min", np.empty(0)), ())
+    there = Curve("trumpet", "T", axis, (axis,))
+    assert trumpet_of([empty]) is None
+    assert trumpet_of([Curve("flow", "F", axis, (axis,)), there]) is there
+
+
+# --------------------------------------------------------------------------------------------- what is worked out
+
+
+def test_flow_and_volume_of_a_pump_that_delivers_as_programmed_are_the_programmed_ones(
+    watched: Any, plots: LivePlots
+) -> None:
+    deliver(watched, plots)
+    assert plots.flow is not None
+    assert plots.delivered is not None
+    assert plots.flow.value == pytest.approx(RATE_UL_PER_H, rel=1e-6)
+    assert plots.delivered.value == pytest.approx((999.0 - BEGINS_S) * RATE_UL_PER_H / 3600.0)
+    assert plots.delivered.beyond == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("piece", [1, 7, 1000])
+def test_what_is_worked_out_does_not_depend_on_how_the_samples_come(watched: Any, plots: LivePlots, piece: int) -> None:
+    deliver(watched, plots, 700.0, piece)
+    assert plots.flow is not None
+    drawn = plots.flow.points.view(-np.inf, np.inf, 10_000)
+    t = np.arange(0.0, 700.0)
+    mass = np.maximum(t - BEGINS_S, 0.0) * RATE_UL_PER_H / 3600.0
+    expected = slopes(t, mass, 300.0) * 3600.0
+    known = ~np.isnan(expected)
+    assert np.allclose(drawn.x, t[known] - 150.0)
+    assert np.allclose(drawn.y, expected[known], atol=1e-6)
+
+
+def test_delivery_into_the_waste_is_not_expected_on_the_balance(watched: Any, plots: LivePlots) -> None:
+    watched.live.plan.roles["diverter"] = "daq.diverter"
+    deliver(watched, plots, 100.0)
+    watched.record("valve", 250.0, valve="daq.diverter", asked=True, read_back=True)
+    watched.record("valve", 350.0, valve="daq.diverter", asked=False, read_back=False)
+    plots.update()
+    collected = plots.programmed.collected(np.asarray([50.0, 250.0, 350.0, 450.0]))
+    assert np.allclose(collected, [0.0, 2.0, 2.0, 3.0])
+
+
+def test_the_programmed_rate_is_a_step_at_the_start_of_delivery(watched: Any, plots: LivePlots) -> None:
+    deliver(watched, plots, 100.0)
+    x, y = plots.line(spec(plots, FLOW)[-1], 100.0)
+    assert list(zip(x, y, strict=True)) == [(0.0, 0.0), (50.0, 0.0), (50.0, RATE_UL_PER_H), (100.0, RATE_UL_PER_H)]
+
+
+def test_the_mass_after_a_sample_that_may_not_be_used_begins_a_new_slope(watched: Any, plots: LivePlots) -> None:
+    watched.block("balance", np.arange(0.0, 400.0), 100.0)
+    watched.block("balance", [400.0], 50.0, quality=int(Quality.DISTURBED))
+    watched.block("balance", np.arange(401.0, 800.0), 0.0)
+    plots.update()
+    assert plots.flow is not None
+    drawn = plots.flow.points.view(-np.inf, np.inf, 10_000)
+    assert np.isnan(drawn.y).any()
+    assert np.nanmax(np.abs(drawn.y)) < 1e-9
+
+
+def test_another_window_is_worked_out_from_the_first_sample(watched: Any, plots: LivePlots) -> None:
+    deliver(watched, plots)
+    plots.take_window(60.0)
+    plots.update()
+    assert plots.flow is not None
+    assert plots.flow.points.span == (pytest.approx(48.0 - 30.0), pytest.approx(999.0 - 30.0))
+
+
+def test_the_volume_or_what_is_beyond_the_programmed_one(watched: Any, plots: LivePlots) -> None:
+    deliver(watched, plots)
+    plots.show_difference(True)
+    assert [curve.key for curve in spec(plots, VOLUME)] == ["beyond"]
+    plots.show_difference(False)
+    assert [curve.key for curve in spec(plots, VOLUME)] == ["delivered", "expected"]
+
+
+@given(
+    st.floats(-1e3, 1e3),
+    st.floats(-10.0, 10.0),
+    st.lists(st.floats(0.1, 5.0), min_size=20, max_size=200),
+    st.floats(5.0, 50.0),
+)
+def test_a_straight_line_has_its_slope_in_every_window(
+    level: float, slope: float, spacing: list[float], window_s: float
+) -> None:
+    t = np.cumsum(spacing)
+    found = slopes(t, level + slope * t, window_s)
+    known = found[~np.isnan(found)]
+    assert np.allclose(known, slope, rtol=1e-5, atol=1e-6)
+
+
+def test_a_slope_needs_a_window_that_is_covered() -> None:
+    t = np.asarray([0.0, 1.0, 2.0, 8.0, 9.0])
+    assert np.isnan(slopes(t, t, 10.0)).tolist() == [True, True, True, False, False]
+
+
+def test_a_source_hands_on_each_sample_once() -> None:
+    trace = Trace("a.b", "a", "mg", "", (), Pyramid())
+    source, flow = Source(trace), SlopeFlow(Source(trace), 10.0, 1.0)
+    trace.points.extend(np.arange(5.0), np.arange(5.0))
+    assert list(source.new()[0]) == [0.0, 1.0, 2.0, 3.0, 4.0]
+    trace.points.extend(np.arange(5.0, 7.0), np.arange(5.0, 7.0))
+    assert list(source.new()[0]) == [5.0, 6.0]
+    assert len(source.new()[0]) == 0
+    flow.update()
+    assert len(flow.points) == 0
