@@ -252,7 +252,8 @@ class SetUpForm:
         """Whether the form asks for device, catheter or fluid at once, or the station's own is taken unless changed."""
         of_a_pump = self.protocol is not None and self.protocol.relies_on_rig_check
         usual = self._usual_article(kind)
-        return not usual or self.articles[kind] != usual or (kind == "dut" and of_a_pump)
+        is_plain = bool(usual) and self.articles[kind] == usual and not self.article_says(kind)[1]
+        return not is_plain or (kind == "dut" and of_a_pump)
 
     @property
     def wrong(self) -> str:

@@ -52,7 +52,7 @@ def queue_rows(folder: Path) -> tuple[QueueRow, ...]:
         if state.state == "waiting":
             place = places[entry.station] = places.get(entry.station, 0) + 1
             lone = place == 1 and station_holder(folder, entry.station) is None
-            said = "waits, though nobody holds its station" if lone else f"waits, number {place} in line"
+            said = "waits for nobody" if lone else f"waits, no. {place} in line"
             rows.append(QueueRow(entry, said, Tone.WARN if lone else Tone.MUTED, place, lone))
         else:
             said, tone = _STATES.get(state.state, (state.state, Tone.PLAIN))

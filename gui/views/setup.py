@@ -113,11 +113,10 @@ class SetUpPanel(QWidget):
         says.setSpacing(2)
         says.addWidget(self._takes)
         why = QHBoxLayout()
-        why.addWidget(self._why_not, 1, Qt.AlignmentFlag.AlignVCenter)
-        why.addWidget(self._show_why)
+        why.addWidget(self._why_not, 1)
+        why.addWidget(self._show_why, 0, Qt.AlignmentFlag.AlignTop)
         says.addLayout(why)
         self._start_row.addLayout(says, 1)
-        self._start_row.setAlignment(says, Qt.AlignmentFlag.AlignVCenter)
         self._start_row.addWidget(self.start)
         return bar
 

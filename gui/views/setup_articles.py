@@ -111,6 +111,8 @@ class ArticlesPanel(Panel):
         usual = getattr(form.station.station, kind, None) if form.station is not None else None
         if says and usual and form.articles[kind] == usual:
             says = f"{says} · the station's"
+        if not form.articles[kind].strip():
+            says, error = error, ""  # nobody has done anything wrong yet
         self.rows[kind].say(says, error)
 
     def _show_more(self) -> None:

@@ -25,8 +25,8 @@ class QueuePanel(Panel):
             "Runs that go on or wait",
             (
                 Column("Run", lambda row: f"{row.entry.number}", number=True),
-                Column("State", lambda row: row.state, tone=lambda row: row.tone),
                 Column("Protocol", lambda row: row.entry.procedure, stretch=True),
+                Column("State", lambda row: row.state, tone=lambda row: row.tone),
                 Column("Station", lambda row: row.entry.station),
             ),
         )

@@ -32,7 +32,7 @@ class SimulationPanel(Panel):
         self.tools.addWidget(self.opener)
         self.pace = CalmCombo("Pace")
         self.pace.activated.connect(lambda at: presenter.form.choose_pace(self.pace.itemData(at)))
-        self.body.addWidget(Captioned("Pace", "how fast simulated time goes", self.pace))
+        self.body.addWidget(Captioned("Pace", "how fast simulated time goes", self.pace, wide=True))
         self._inner = QWidget()
         self._inner.hide()
         self.body.addWidget(self._inner)

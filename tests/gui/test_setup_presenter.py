@@ -320,7 +320,7 @@ def test_a_run_on_a_station_that_is_held_waits_and_can_be_withdrawn(
     prepared.start()
     pause(prepared)
     row = prepared.queue[0]
-    assert (row.state, row.place) == ("waits, number 1 in line", 1)
+    assert (row.state, row.place) == ("waits, no. 1 in line", 1)
     prepared.withdraw(row)
     inline(prepared).run()
     assert prepared.queue == ()
@@ -381,6 +381,8 @@ def test_a_catheter_that_is_not_the_stations_is_never_taken_without_a_word(prepa
     assert not prepared.form.is_asked_for("catheter")
     prepared.form.type_article("catheter", "my.toml")
     assert prepared.form.is_asked_for("catheter")
+    prepared.form.choose_station("template")  # whose own files are yet to be made
+    assert prepared.form.is_asked_for("fluid")
 
 
 # -- memory
