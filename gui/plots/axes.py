@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import pyqtgraph
-from PyQt6.QtGui import QFont
+from PyQt6.QtGui import QFont, QFontMetrics
 
 from gui.presenters.numbers import Numbers
 from gui.presenters.time_axis import (
@@ -31,30 +32,39 @@ class Axis(pyqtgraph.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
     """Ticks at 1, 2, 5 times a power of ten."""
 
     def __init__(self, side: str, numbers: Numbers) -> None:
-        super().__init__(side, maxTickLength=-4)
         self._side = side
-        self._said = ""
+        self._said = self._short = self._shown = ""
         self.numbers = numbers
+        super().__init__(side, maxTickLength=-4)
         self.enableAutoSIPrefix(False)
-        self.setStyle(maxTickLevel=0, hideOverlappingLabels=True, tickTextOffset=4)
+        self.setStyle(maxTickLevel=0, hideOverlappingLabels=10, tickTextOffset=4)
         if side == "left":
             self.setWidth(LEFT_WIDTH)
 
     def restyle(self) -> None:
         """Take over the look of the window."""
         scheme, density = look().scheme, look().density
-        font = QFont("Inter")
-        font.setPixelSize(density.small)
-        self.setTickFont(font)
+        self.setTickFont(_font())
         self.setPen(pyqtgraph.mkPen(scheme.line, width=1))
         self.setTextPen(pyqtgraph.mkPen(scheme.muted))
-        self.setLabel(self._said, color=scheme.muted, **{"font-size": f"{density.small}px"})
+        self._shown = self._fitting()
+        self.setLabel(self._shown, color=scheme.muted, **{"font-size": f"{density.small}px"})
 
-    def say(self, text: str) -> None:
-        """Name the axis, with its unit."""
-        if text != self._said:
-            self._said = text
+    def say(self, text: str, short: str = "") -> None:
+        """Name the axis, with its unit; ``short`` is said where there is no room for it."""
+        if (text, short or text) != (self._said, self._short):
+            self._said, self._short = text, short or text
             self.restyle()
+
+    def resizeEvent(self, ev: Any = None) -> None:  # noqa: N802  # Qt's name
+        """Say what there is room for."""
+        super().resizeEvent(ev)
+        if self._fitting() != self._shown:
+            self.restyle()
+
+    def _fitting(self) -> str:
+        length = self.size().height() if self._side == "left" else self.size().width()
+        return self._said if QFontMetrics(_font()).horizontalAdvance(self._said) <= length else self._short
 
     @property
     def most(self) -> float:
@@ -63,8 +73,13 @@ class Axis(pyqtgraph.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
 
     def at(self, low: float, high: float, size: float) -> Ticks:
         """Distance of ticks, and the ticks, of a range that is so many pixels long."""
-        step = step_of(high - low, max(int(size / self.most), 3))
-        return [(step, multiples(low, high, step))]
+        most = max(int(size / self.most), 3)
+        step = step_of(high - low, most)
+        ticks = multiples(low, high, step)
+        if len(ticks) < 2:  # one alone tells no scale
+            step = step_of(high - low, 2 * most)
+            ticks = multiples(low, high, step)
+        return [(step, ticks)]
 
     def tickValues(self, minVal: float, maxVal: float, size: float) -> Ticks:  # noqa: N802, N803  # pyqtgraph's names
         """As pyqtgraph asks."""
@@ -74,6 +89,12 @@ class Axis(pyqtgraph.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
     def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:  # noqa: N802
         """As pyqtgraph asks."""
         return tick_texts(values, spacing, self.numbers)
+
+
+def _font() -> QFont:
+    font = QFont("Inter")
+    font.setPixelSize(look().density.small)
+    return font
 
 
 class TimeAxis(Axis):

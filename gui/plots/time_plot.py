@@ -111,7 +111,7 @@ class TimePlot(QFrame):
         self._bottom = TimeAxis(context.numbers)
         left = Axis("left", context.numbers)
         shown = unit_text(unit)
-        left.say(f"{title} ({shown})" if shown else title)
+        left.say(f"{title} ({shown})" if shown else title, shown)
         self.canvas = Canvas(f"Plot of {title}", self._bottom, left)
         self.canvas.key = self._key
         self.head = Head(title, unit)
