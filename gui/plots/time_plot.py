@@ -221,12 +221,18 @@ class TimePlot(QFrame):
 
     def link(self, other: TimePlot) -> None:
         """Show the same stretch of time as another plot, and its cursor."""
-        if self.time is other.time:
-            return
+        if self.time is not other.time:
+            self._share(other.time)
+
+    def unlink(self) -> None:
+        """Show a stretch of its own again; a plot that goes while others stay is unlinked first."""
+        self._share(TimeView())
+
+    def _share(self, time: TimeView) -> None:
         self.time.leave(self._time_changed)
         if self.tools is not None:
             self.time.leave(self.tools.show_state)
-        self.time = other.time
+        self.time = time
         self.time.listen(self._time_changed)
         if self.tools is not None:
             self.tools.listen()

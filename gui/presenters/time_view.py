@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from types import MethodType
+from weakref import WeakMethod
 
 WINDOWS: tuple[tuple[str, float | None], ...] = (
     ("All", None),
@@ -43,19 +45,20 @@ class TimeView:
         self.cursor: float | None = None
         self.draws_box = False
         self._first, self._last = math.inf, -math.inf
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners: list[Callable[[], Callable[[], None] | None]] = []
 
     def listen(self, call: Callable[[], None]) -> None:
-        """Hear that anything of it has changed."""
-        self._listeners.append(call)
+        """Hear that anything of it has changed; a method is heard for as long as its object lives."""
+        self._listeners.append(WeakMethod(call) if isinstance(call, MethodType) else lambda: call)
 
     def leave(self, call: Callable[[], None]) -> None:
         """Hear no more."""
-        self._listeners.remove(call)
+        self._listeners = [one for one in self._listeners if one() not in (call, None)]
 
     def _say(self) -> None:
-        for call in list(self._listeners):
-            call()
+        for one in list(self._listeners):
+            if (call := one()) is not None:
+                call()
 
     @property
     def span_s(self) -> float:

@@ -229,6 +229,17 @@ def test_linked_plots_show_one_stretch_and_one_cursor(qtbot: Any, context: Conte
     assert plots[1].tools.live.isVisibleTo(plots[1])
 
 
+def test_a_plot_that_is_unlinked_may_go_and_the_others_stay(qtbot: Any, context: Context, plot: TimePlot) -> None:
+    other = TimePlot("Other", "kPa", context)
+    other.link(plot)
+    other.unlink()
+    other.close()
+    other.deleteLater()
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    key(plot, Qt.Key.Key_Plus)
+    assert other.time is not plot.time
+
+
 def test_the_wheel_zooms_around_the_mouse(plot: TimePlot) -> None:
     spot = at(plot, 250.0, 20.0)
     viewport = plot.canvas.viewport()
