@@ -40,7 +40,16 @@ OVERRIDABLE = ("calibration", "unusual-rate", "fluid-expiry", "reservoir", "disk
 
 
 class PreflightError(ValueError):
-    """Findings that block the run, or an override that is none."""
+    """Findings that block the run, or an override that is none.
+
+    Attributes
+    ----------
+    findings : everything that was found, what blocks and what does not.
+    """
+
+    def __init__(self, text: str, findings: Sequence[Finding] = ()) -> None:
+        super().__init__(text)
+        self.findings = tuple(findings)
 
 
 @dataclass(frozen=True)
@@ -88,7 +97,7 @@ def insist(findings: Sequence[Finding], overridden: Sequence[str]) -> None:
             raise PreflightError(f'--override "{code}": only {", ".join(OVERRIDABLE)} can be overridden')
     blocking = [finding for finding in findings if finding.level == "blocks" and finding.code not in overridden]
     if blocking:
-        raise PreflightError("; also, ".join(finding.text + _offer(finding.code) for finding in blocking))
+        raise PreflightError("; also, ".join(finding.text + _offer(finding.code) for finding in blocking), findings)
 
 
 def _offer(code: str) -> str:

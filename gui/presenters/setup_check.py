@@ -21,9 +21,6 @@ from gui.presenters.run_steps import words
 from gui.presenters.setup_fields import on_screen
 from protocols.steps import Ask, Confirm, Step
 
-JOINT = "; also, "
-"""Between findings in the sentence of a refusal."""
-
 HOUR_S = 3600.0
 FEW_H = 100.0
 """Longer stretches are written in days."""
@@ -159,7 +156,7 @@ def _findings(request: Request, prepared: Prepared) -> Iterator[FindingRow]:
         try:
             found = list(check(asked)[1])
         except PreflightError as error:
-            found = [Finding("blocked", "blocks", text) for text in str(error).split(JOINT)]
+            found = list(error.findings) or [Finding("blocked", "blocks", str(error))]
         for one in found:
             text = plain(one.text.replace(str(out), str(request.out)), prepared.path.stem)
             yield FindingRow(one.code, one.level, text, one.level == "blocks" and one.code in OVERRIDABLE)
