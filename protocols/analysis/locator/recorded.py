@@ -15,6 +15,7 @@ from data.run import Event, Run, RunError
 from data.samples import FloatArray, Quality
 from protocols.analysis.catheter.findings import DISCONNECTED
 from protocols.analysis.catheter.record import CatheterRecord
+from protocols.analysis.grid import RecordError
 from protocols.analysis.locator.shown import AT_LIMIT, CERTAIN, Shown, clipped
 from protocols.analysis.rig.reference import known_rig
 
@@ -442,14 +443,17 @@ def _forced(run: Run, checks: Mapping[str, Check]) -> Iterator[Shown]:
     spans = {phase.name: (phase.t0, phase.t1) for phase in run.phases}
     if "arrives" in checks and "straight-slow-settle" in spans:
         yield _happened("blocked", checks["arrives"].value is None, "arrives")
-    if "flush" not in spans or "bridge-slow" not in spans:
+    if not {"flush", "bridge-slow"} <= spans.keys() or not run.has("outlet_pressure"):
         return
     pressure = run.corrected("outlet_pressure").good()
     with_it, without = (pressure.within(spans[name]).values for name in ("flush", "bridge-slow"))
     if min(with_it.size, without.size) < 5:
         return
     rate = float(run.params["slow_ul_per_h"]) / HOUR_S
-    expected = CatheterRecord(run).poiseuille_kpa_s_per_ul * rate
+    try:
+        expected = CatheterRecord(run).poiseuille_kpa_s_per_ul * rate
+    except RecordError:
+        return  # no temperature, no viscosity
     over = 100.0 * float(with_it.mean() - without.mean()) / expected
     u = 100.0 * math.hypot(DROP_KPA, *(float(one.std()) / math.sqrt(one.size) for one in (with_it, without))) / expected
     spread = math.hypot(u, (100.0 - DISCONNECTED_PERCENT) / AT_LIMIT)
