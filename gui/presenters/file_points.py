@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from gui.presenters.file_reader import Reader
 WHOLE = 1 << 17
 """A channel of so few samples is read at once."""
 
-FIRST_PIECES = 16
+FIRST_PIECES = 24
 """Pieces, spread over the run, from which a first picture is made."""
 
 PIECES_AT_ONCE = 16
@@ -56,6 +57,7 @@ class FilePoints:
         self._capacity = max(CAPACITY, 1 << (2 * extent.rows // BIN + 64).bit_length())
         self._fine_span = (math.inf, -math.inf)
         self._asked: tuple[float, float] | None = None
+        self._unread_after: list[float] = []  # last moments before what has not been read
         self._flags: list[Flagged] = []
 
     @property
@@ -106,7 +108,7 @@ class FilePoints:
             margin = t1 - t0
             self._ask_fine(t0 - margin, t1 + margin)
         drawn = self._coarse.view(t0, t1, columns)
-        return Drawn(drawn.x, drawn.y, False)
+        return self._broken(drawn)
 
     def at(self, t: float) -> tuple[float, float] | None:
         """Time and value of the sample next to a moment; None where single samples have not been read."""
@@ -132,12 +134,19 @@ class FilePoints:
         y = np.stack([np.concatenate([p.low for p in known]), np.concatenate([p.high for p in known])], axis=1)
         self._coarse = Pyramid(self._capacity)
         self._coarse.extend(np.repeat(np.concatenate([piece.t for piece in known]), 2), y.ravel())
+        self._unread_after = [float(one.t[-1]) for one, other in pairwise(known) if other.number > one.number + 1]
         self._flags = [
             flag
             for piece in known
             if piece.quality is not None
             for flag in flagged(piece.t, piece.quality, self._end_of(piece))
         ]
+
+    def _broken(self, drawn: Drawn) -> Drawn:
+        """The curve without the lines across what has not been read yet: they would be no data."""
+        after = np.unique(np.searchsorted(drawn.x, self._unread_after, side="right"))
+        after = after[(after > 0) & (after < len(drawn.x))]
+        return Drawn(np.insert(drawn.x, after, drawn.x[after]), np.insert(drawn.y, after, np.nan), False)
 
     def _end_of(self, piece: Piece) -> float:
         if len(piece.t) < 2:

@@ -245,7 +245,7 @@ class OpenRun:
         if not left:
             return ""
         done = sum(one.part_read for one in looked_at) / len(looked_at)
-        return f"Reading the curves: {done:.0%}. Extremes are complete when all is read."
+        return f"Reading the curves: {done:.0%}. What is blank has not been read yet."
 
     def _points_changed(self, channel: str) -> None:
         points = self._points[channel]

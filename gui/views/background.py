@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
@@ -129,5 +130,6 @@ def _answer(pipe: Connection, work: Callable[..., Any], arguments: tuple[Any, ..
         said = ("raised", str(error))
     except Exception as error:  # noqa: BLE001  # it must be heard by who asked
         said = ("raised", f"{type(error).__name__}: {error}")
-    pipe.send(said)
+    with suppress(BrokenPipeError):  # the window is gone
+        pipe.send(said)
     pipe.close()

@@ -101,7 +101,7 @@ class RunListPanel(Panel):
         self.open = button("&Open", "file", self._open, primary=True)
         self.compare = button("&Compare", "compare", lambda: self._pages.compare(self.chosen()))
         self.compare.setToolTip("Choose two or more runs with Ctrl or Shift; the first is what the others are held to")
-        self.recover = button("&Recover", "wrench", self._recover)
+        self.recover = button("Reco&ver", "wrench", self._recover)
         self.recover.setToolTip("Make the run file of a run that was cut off, from its journal, which is only read")
         for one in (self.open, self.compare, self.recover):
             row.addWidget(one)

@@ -27,7 +27,7 @@ from gui.presenters.review_timeline import EVENT, KINDS, PHASE, QUALITY, Happeni
 from gui.presenters.tone import Tone
 from gui.theme.look import look
 from gui.theme.tokens import DESK
-from gui.views.parts import Panel, clear, muted, scrolled
+from gui.views.parts import Panel, ToneLabel, clear, scrolled
 from gui.views.table import Column, Table
 
 AROUND = 0.5
@@ -118,7 +118,7 @@ class RecordView(QSplitter):
         self._stack.setSpacing(look().density.gap - 2)
         column.addWidget(scrolled(holder), 1)
         self._below = QHBoxLayout()
-        self.reading = muted("")
+        self.reading = ToneLabel("", Tone.BUSY)
         self._below.addWidget(self.reading, 1)
         column.addLayout(self._below)
         right = Panel("What happened")
@@ -207,7 +207,7 @@ class RecordView(QSplitter):
             if kept is not None:
                 first.time.show(*kept)
             self._tools = TimeTools(*self.plots.values(), live=False)
-            self._below.addWidget(self._tools)
+            self._below.addWidget(self._tools, 0, Qt.AlignmentFlag.AlignRight)
         self._show_reading()
 
     def _forget(self) -> None:
@@ -228,7 +228,9 @@ class RecordView(QSplitter):
             plot.spans([*spans, *map(span_of, own)])
 
     def _show_reading(self) -> None:
-        self.reading.setText("" if self._run is None else self._run.reading_says())
+        said = "" if self._run is None else self._run.reading_says()
+        self.reading.setVisible(bool(said))
+        self.reading.say(said, Tone.BUSY)
 
     # -- the table
 

@@ -232,12 +232,14 @@ def test_a_long_channel_is_shown_from_its_first_pieces_and_completed_from_the_re
     points.view(*points.span, 500)
     reader.answer()
     first = points.view(*points.span, 500)
-    assert 0.0 < points.part_read < 0.2
+    assert points.part_read == 0.24
     assert first.x[-1] > 0.9 * points.span[1]
+    assert np.isnan(first.y).sum() > 20, "what has not been read is drawn over"
     while reader.asked:
         reader.answer()
     whole = points.view(*points.span, 500)
     assert points.is_whole
+    assert not np.isnan(whole.y).any()
     assert (whole.y.min(), whole.y.max()) == (0.0, np.float32(points.span[1]))
     assert not whole.exact
 
@@ -254,6 +256,8 @@ def test_a_stretch_that_is_short_enough_is_asked_for_and_drawn_sample_by_sample(
     np.testing.assert_array_equal(drawn.y, drawn.x)
     assert points.view(1010.0, 1090.0, 500).exact
     assert not reader.asked, "a stretch that has been read is asked for again"
+    assert not points.view(500.0, 600.0, 500).exact
+    assert len(reader.asked) == 1, "what lies before the stretch that has been read is not asked for"
 
 
 def test_stretches_with_quality_bits_begin_and_end_where_the_bits_change() -> None:
