@@ -136,6 +136,8 @@ class LivePlots:
         self.shows_difference = False
         self.generation = 0
         self._forget()
+        if live.traces:
+            self._choose()
         live.listen(self._heard)
 
     def _forget(self) -> None:
@@ -325,7 +327,7 @@ class LivePlots:
         found = [(curve.key, curve.label, curve.key in shown) for curve in plot.curves]
         known = {curve.key for curve in plot.curves}
         others = [trace for trace in self._live.traces.values() if trace.unit == plot.unit and trace.name not in known]
-        return found + [(trace.name, trace.label, False) for trace in others]
+        return found + [(trace.name, _label(trace, plot.kind), False) for trace in others]
 
     def others(self, at: int) -> list[tuple[str, str]]:
         """Kinds that a plot could be about instead, and their titles."""
@@ -349,7 +351,7 @@ class LivePlots:
         plot = self.plots[at]
         if plot.unit != trace.unit:
             plot = self.plots[at] = PlotSpec("channel", trace.label.capitalize(), trace.unit)
-        plot.curves.append(_spec(trace))
+        plot.curves.append(_spec(trace, plot.kind))
         plot.limits = list(self._limits(plot))
 
 
@@ -362,8 +364,15 @@ def window_text(window_s: float) -> str:
 
 def _spec(trace: Trace, kind: str = "") -> CurveSpec:
     """The curve of a channel; what the plot is called need not be said again."""
-    label = "sensor" if trace.label == kind else trace.label.removesuffix(f" {kind}")
-    return CurveSpec(trace.name, label, trace.unit, trace.points)
+    return CurveSpec(trace.name, "sensor" if trace.label == kind else _label(trace, kind), trace.unit, trace.points)
+
+
+def _label(trace: Trace, kind: str) -> str:
+    """What a channel is called; one without a role by its own name, and its instrument's where that says little."""
+    if trace.roles:
+        return trace.label.removesuffix(f" {kind}")
+    channel = trace.name.partition(".")[2].replace("_", " ")
+    return f"{trace.instrument} {channel}" if channel in UNITS else channel.removesuffix(f" {kind}")
 
 
 def _belongs(kind: str, trace: Trace) -> bool:

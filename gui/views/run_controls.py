@@ -39,6 +39,7 @@ class ControlsPanel(Panel):
             self.body.addWidget(made)
         self._pace = NowAndThen(self, EVERY_MS, self.refresh)
         live.listen(self._heard)
+        self._pace.ask()
 
     def _heard(self, changes: frozenset[Change]) -> None:
         self._pace.ask()

@@ -61,6 +61,7 @@ class CoursePanel(Panel):
         self._shown = -2
         self._pace = NowAndThen(self, EVERY_MS, self.refresh)
         live.listen(self._heard)
+        self._pace.ask()
 
     def _lay_out(self) -> None:
         row = QHBoxLayout()

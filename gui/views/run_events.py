@@ -99,6 +99,7 @@ class EventsPanel(Panel):
         bar.actionTriggered.connect(lambda _: QTimer.singleShot(0, self._scrolled))
         self._pace = NowAndThen(self, EVERY_MS, self.refresh)
         live.listen(self._heard)
+        self._pace.ask()
 
     def _scrolled(self) -> None:
         """A person has moved: the end is followed again once they are back there."""

@@ -101,6 +101,7 @@ class InstrumentsPanel(Panel):
         self._wrong: list[int] = []
         self._pace = NowAndThen(self, EVERY_MS, self.refresh)
         live.listen(self._heard)
+        self._pace.ask()
         look().changed.connect(self.refresh)
 
     def _heard(self, changes: frozenset[Change]) -> None:

@@ -83,6 +83,7 @@ class RunPlots(QWidget):
         self._keys: dict[TimePlot, list[str]] = {}
         self._pace = NowAndThen(self, EVERY_MS, self.refresh)
         live.listen(self._heard)
+        self._pace.ask()
 
     def _heard(self, changes: frozenset[Change]) -> None:
         if changes & {"run", "streams", "values", "phase", "ending", "events"}:
@@ -132,7 +133,9 @@ class RunPlots(QWidget):
     def _drop(self, slot: TimePlot | ResultPlot) -> None:
         """Take a plot away; it shares nothing with the others any more."""
         if isinstance(slot, TimePlot):
-            slot.link(TimePlot(slot.title, slot.unit, self._context, tools=False))
+            alone = TimePlot(slot.title, slot.unit, self._context, tools=False)
+            alone.setParent(slot)
+            slot.link(alone)
             self._keys.pop(slot, None)
         slot.hide()
         slot.setParent(None)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.checks import Axis, Curve
-from data.samples import Quality
+from data.samples import Channel, Quality, Stream
 from gui.plots.pyramid import Pyramid
 from gui.presenters.derived import SlopeFlow, Source, slopes, ul_per_mg
 from gui.presenters.limits import Interlocks
@@ -24,9 +24,7 @@ BEGINS_S = 50.0
 
 @pytest.fixture
 def plots(watched: Any) -> LivePlots:
-    made = LivePlots(watched.live, Interlocks(watched.live, PlainNumbers()), PlainNumbers())
-    made._heard(frozenset(["streams"]))
-    return made
+    return LivePlots(watched.live, Interlocks(watched.live, PlainNumbers()), PlainNumbers())
 
 
 def deliver(watched: Any, plots: LivePlots, until_s: float = 1000.0, piece: int = 30) -> None:
@@ -88,9 +86,9 @@ def test_a_plot_can_be_about_something_else(plots: LivePlots) -> None:
     assert RESULT in dict(plots.others(3))
 
 
-def test_what_was_added_stays_when_another_stream_begins(plots: LivePlots) -> None:
+def test_what_was_added_stays_when_another_stream_begins(watched: Any, plots: LivePlots) -> None:
     plots.add("daq.reservoir_pressure")
-    plots._heard(frozenset(["streams"]))
+    watched.says(Stream("room", "room", (Channel("humidity", "%"),)))
     assert [curve.key for curve in plots.plots[1].curves][-1] == "daq.reservoir_pressure"
 
 

@@ -1,0 +1,237 @@
+"""The run page as it is seen and used."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PyQt6.QtCore import Qt
+from PyQt6.QtWidgets import QApplication, QComboBox, QLineEdit, QTableView, QWidget
+
+from bench.rpc.messages import Answer, Ending, Note, Pause, ResetInterlock
+from gui.plots.time_plot import TimePlot
+from gui.presenters.context import Context
+from gui.views.pacing import NowAndThen
+from gui.views.run_page import RunPage
+from instruments.capabilities import Prompt
+
+HEIGHT = Prompt("height", "", "How high is the outlet?", "number", "mm", 0.0, 100.0)
+LABEL = Prompt("label", "", "Which label is it?", "text", choices=("red", "blue"))
+LEVEL = Prompt("level", "", "Level the balance.", second_person=True)
+
+
+@pytest.fixture
+def page(watched: Any, context: Context, qtbot: Any) -> RunPage:
+    made = RunPage(context, watched.live)
+    qtbot.addWidget(made)
+    made.resize(1280, 680)
+    made.show()
+    made.refresh()
+    return made
+
+
+def draw(page: RunPage) -> None:
+    """Show everything as it is now, without the pauses that spare the computer."""
+    for part in (page, page.instruments, page.course, page.events, page.controls, page.plots):
+        part.refresh()
+
+
+def test_a_run_that_is_watched_is_shown_and_a_new_one_can_be_prepared_meanwhile(page: RunPage) -> None:
+    assert page.stack.currentIndex() == 1
+    page.controls.other.click()
+    page.refresh()
+    assert (page.stack.currentIndex(), page.back.isVisible()) == (0, True)
+    page.back.click()
+    page.refresh()
+    assert page.stack.currentIndex() == 1
+
+
+def test_a_double_click_on_an_instrument_plots_its_channel(page: RunPage, watched: Any, qtbot: Any) -> None:
+    watched.block("daq", [1.0, 2.0], 1.0, 37.0, 38.0)
+    page.model.instruments.turn("daq")
+    draw(page)
+    rows = [row.trace for row in page.instruments.table.rows.rows]
+    page.instruments.table.doubleClicked.emit(
+        page.instruments.table.rows.index(rows.index("daq.reservoir_pressure"), 0)
+    )
+    assert [curve.label for curve in page.model.plots.plots[1].visible()] == ["outlet", "reservoir"]
+    plot = page.plots.slots[1]
+    assert isinstance(plot, TimePlot)
+    qtbot.waitUntil(lambda: plot.describe() == "outlet: 1.00\u202fkPa; reservoir: 38.00\u202fkPa")
+
+
+def test_an_instrument_unfolds_by_the_arrow_keys(page: RunPage, qtbot: Any) -> None:
+    draw(page)
+    before = len(page.instruments.table.rows.rows)
+    at = [row.name for row in page.instruments.table.rows.rows].index("daq")
+    page.instruments.table.selectRow(at)
+    qtbot.keyClick(page.instruments.table, Qt.Key.Key_Right)
+    assert len(page.instruments.table.rows.rows) == before + 3
+    page.instruments.table.selectRow(at)
+    qtbot.keyClick(page.instruments.table, Qt.Key.Key_Left)
+    assert len(page.instruments.table.rows.rows) == before
+
+
+def test_a_prompt_is_answered_by_typing_and_enter(page: RunPage, watched: Any, qtbot: Any) -> None:
+    watched.says(prompts=(HEIGHT,))
+    page.refresh()
+    card = page.attention.prompts["height"]
+    qtbot.keyClicks(card.field, "250 mm")
+    qtbot.keyClick(card.field, Qt.Key.Key_Return)
+    page.refresh()
+    assert card.refusal.isVisibleTo(card)
+    assert "only 0 to 100 mm can be true" in card.refusal.text()
+    card.field.clear()
+    qtbot.keyClicks(card.field, "25 mm")
+    qtbot.keyClick(card.field, Qt.Key.Key_Return)
+    page.refresh()
+    assert watched.link.done == [("Ada", Answer("height", "25 mm"), False)]
+    assert page.attention.prompts == {}
+
+
+def test_a_choice_is_a_button(page: RunPage, watched: Any) -> None:
+    watched.says(prompts=(LABEL,))
+    page.refresh()
+    red, _ = page.attention.prompts["label"].buttons
+    red.click()  # type: ignore[attr-defined]  # a push button
+    assert watched.link.done == [("Ada", Answer("label", "red"), False)]
+
+
+def test_a_confirmation_by_two_names_the_other(page: RunPage, watched: Any) -> None:
+    watched.says(prompts=(LEVEL,))
+    page.refresh()
+    card = page.attention.prompts["level"]
+    card.second.setText("Ben")
+    card.buttons[0].click()  # type: ignore[attr-defined]  # a push button
+    assert watched.link.done == [("Ada", Answer("level", "done", "Ben"), False)]
+
+
+def test_what_is_typed_stays_while_another_prompt_comes(page: RunPage, watched: Any) -> None:
+    watched.says(prompts=(HEIGHT,))
+    page.refresh()
+    page.attention.prompts["height"].field.setText("12")
+    watched.says(prompts=(HEIGHT, LABEL))
+    page.refresh()
+    assert page.attention.prompts["height"].field.text() == "12"
+    assert set(page.attention.prompts) == {"height", "label"}
+
+
+def test_a_latched_interlock_is_on_top_until_it_is_reset(page: RunPage, watched: Any) -> None:
+    watched.says(latched=("outlet-pressure",), prompts=(HEIGHT,))
+    page.refresh()
+    card = page.attention.latched["outlet-pressure"]
+    assert page.attention.column.indexOf(card) == 0
+    card.reason.setText("kink removed")
+    card.reset.click()
+    assert watched.link.done == [("Ada", ResetInterlock("outlet-pressure", "kink removed"), False)]
+    watched.says(latched=())
+    page.refresh()
+    assert page.attention.latched == {}
+
+
+def test_a_note_is_kept_by_enter_and_the_line_is_empty_again(page: RunPage, watched: Any, qtbot: Any) -> None:
+    draw(page)
+    page.events.entry.setText("the lamp flickers")
+    qtbot.keyClick(page.events.entry, Qt.Key.Key_Return)
+    assert watched.link.done == [("Ada", Note("the lamp flickers"), False)]
+    assert page.events.entry.text() == ""
+
+
+def test_a_note_that_was_refused_is_not_lost(page: RunPage, watched: Any, qtbot: Any) -> None:
+    watched.link.refusal = "Ben controls this run; ask them, or take it over"
+    draw(page)
+    page.events.entry.setText("the lamp flickers")
+    qtbot.keyClick(page.events.entry, Qt.Key.Key_Return)
+    draw(page)
+    assert page.events.entry.text() == "the lamp flickers"
+    assert page.controls.take_over.isVisible()
+    page.controls.take_over.click()
+    assert watched.link.done == [("Ada", Note("the lamp flickers"), True)]
+
+
+def test_pause_becomes_resume(page: RunPage, watched: Any) -> None:
+    draw(page)
+    page.controls.pause.click()
+    assert watched.link.done == [("Ada", Pause(), False)]
+    watched.says(state="paused")
+    draw(page)
+    assert page.controls.pause.accessibleName() == "Resume"
+
+
+@pytest.mark.parametrize(("number", "shown"), [(0, 3), (1, 1), (2, 1)])
+def test_the_event_log_is_filtered_and_copied(page: RunPage, watched: Any, number: int, shown: int) -> None:
+    watched.record("event", 1.0, level="info", text="usual")
+    watched.record("event", 2.0, level="warning", text="odd")
+    watched.record("note", 3.0, person="Ada", text="seen")
+    page.events.filters.button(number).click()
+    assert len(page.events.table.rows.rows) == shown
+    page.events.table.copy()
+    board = QApplication.clipboard()
+    assert board is not None
+    assert len(board.text().splitlines()) == shown
+
+
+def test_the_newest_event_is_in_view_until_somebody_scrolls_away(page: RunPage, watched: Any, qtbot: Any) -> None:
+    for t in range(100):
+        watched.record("event", float(t), level="info", text=f"number {t}")
+    draw(page)
+    bar = page.events.table.verticalScrollBar()
+    assert bar is not None
+    qtbot.waitUntil(lambda: bar.value() == bar.maximum() > 0)
+    page.events._follows = False
+    bar.setValue(0)
+    watched.record("event", 100.0, level="info", text="one more")
+    draw(page)
+    assert bar.value() == 0
+
+
+def test_the_end_is_told_with_what_can_be_done_next(page: RunPage, watched: Any, context: Context) -> None:
+    opened: list[Path] = []
+    context.on_open(opened.append)
+    watched.says(Ending("ended", "completed", "all steps done", verdict="pass", run_file="runs/a.h5"))
+    draw(page)
+    assert page.attention.end is not None
+    assert (page.attention.end.status.text(), page.attention.end.verdict.text()) == ("completed", "verdict: pass")
+    page.attention.end.review.click()
+    assert [path.name for path in opened] == ["a.h5"]
+    assert not page.controls.pause.isEnabled()
+
+
+def test_another_run_is_shown_without_anything_of_the_one_before(page: RunPage, watched: Any, qtbot: Any) -> None:
+    watched.says(prompts=(HEIGHT,))
+    watched.block("balance", np.arange(50.0), 1.0)
+    draw(page)
+    link = watched.link
+    watched.live._forget()
+    watched.live.link, link.status = link, replace(link.status, prompts=())
+    watched.live.tick()
+    draw(page)
+    assert page.attention.is_empty
+    assert page.course.steps.rows.rows == []
+    qtbot.waitUntil(lambda: page.plots.slots == [])
+
+
+def test_every_field_and_table_has_a_name(page: RunPage, watched: Any) -> None:
+    watched.says(prompts=(HEIGHT,), latched=("bath",))
+    draw(page)
+    shown = page.columns.findChildren((QLineEdit, QComboBox, QTableView))
+    fields = [one for one in shown if one.isVisible() and not isinstance(one.parent(), QComboBox)]
+    assert len(fields) >= 6
+    assert [one for one in fields if not one.accessibleName()] == []
+
+
+def test_what_is_wished_for_often_is_done_once_and_the_last_wish_is_kept(qtbot: Any) -> None:
+    widget, done = QWidget(), []
+    qtbot.addWidget(widget)
+    pace = NowAndThen(widget, 20, lambda: done.append(1))
+    pace.ask()
+    assert done == []
+    widget.show()
+    qtbot.waitUntil(lambda: len(done) == 1)
+    for _ in range(5):
+        pace.ask()
+    assert len(done) <= 2
+    qtbot.waitUntil(lambda: len(done) == 2)
