@@ -156,7 +156,7 @@ def station_row(now: StationNow, rig: RigState | None, unopened: Sequence[Ended]
     shown = run.entry if run is not None else now.died.entry if now.died is not None else None
     status = None if run is None else run.status
     planned = status is not None and status.planned_s > 0.0
-    goes = planned and state.urgency in (Urgency.RUNNING, Urgency.ASKS)  # else its time does not pass as planned
+    goes = planned and status is not None and status.state == "running" and state.urgency is not Urgency.HELD
     left_s = max(status.planned_s - status.elapsed_s, 0.0) if status is not None and goes else None
     return StationRow(
         now.name,
@@ -168,11 +168,11 @@ def station_row(now: StationNow, rig: RigState | None, unopened: Sequence[Ended]
         "" if shown is None else f"{shown.procedure}, run {shown.number}",
         "" if shown is None else article_of(shown, now.station),
         _phase(status.phase) if status is not None else "",
-        status.share_done if status is not None and planned else None,
+        status.share_done if status is not None and goes else None,  # else its time does not pass as planned
         "" if left_s is None else f"{rough_duration(left_s)} left",
         tuple(turns),
         _next_action(run),
-        rig.says(moment) if rig is not None and rig.reference is not None else ("", Tone.MUTED),
+        _rig(rig, moment),
         tuple(_line(place, entry, now.station) for place, entry in enumerate(now.waiting, 1)),
         None if run is None else run.entry,
         now.waiting[0] if now.waiting and now.holder is None and run is None else None,
@@ -296,6 +296,14 @@ def next_asked(run: RunNow) -> tuple[float, str] | None:
             return begins_s - status.elapsed_s, f"the operator, {words(step).lower()}"
         begins_s += most_s(step)
     return None
+
+
+def _rig(rig: RigState | None, moment: datetime) -> tuple[str, Tone]:
+    """What is to be said of the rig check; one that is merely old is no news at a bench that rests."""
+    if rig is None or rig.reference is None:
+        return "", Tone.MUTED
+    said, tone = rig.says(moment)
+    return f"Rig check: {said}", tone if tone is Tone.FAIL else Tone.MUTED
 
 
 def _next_action(run: RunNow | None) -> str:

@@ -158,7 +158,7 @@ class StationCard(QFrame):
         self._left.setText(f"{share}{row.left}" if row.left else "")
         says, tone = row.rig
         self._rig.setVisible(bool(says))
-        self._rig.say(f"Rig check {says}", tone)
+        self._rig.say(says, tone)
         self._show_turns(row)
         self._show_queue(row)
         self._show_buttons(row)
@@ -198,6 +198,7 @@ class StationCard(QFrame):
                 column.addWidget(part)
             column.addStretch(1)
         progress = QHBoxLayout()
+        progress.setSpacing(8)
         progress.addWidget(self.done, 1)
         progress.addWidget(self._left)
         run.insertLayout(2, progress)

@@ -15,18 +15,21 @@ import pytest
 
 from bench.latch import Latch
 from bench.request import Request
+from bench.rig_reference import RigReference
 from bench.rpc.desk import Desk
 from bench.rpc.doors import Doors, unix_doors
 from bench.rpc.messages import Ending, Status
 from bench.rpc.server import serving
 from bench.run_queue import Entry, RunState, StationLock, enqueue, entries
 from bench.station import SHIPPED, load_station
+from data.checks import Origin, Verdict
 from gui.presenters.background import Inline
 from gui.presenters.bench_overview import HIDDEN_POLLS, BenchOverview
 from gui.presenters.bench_rows import StationRow, Urgency, ended_row, next_asked, station_row
 from gui.presenters.bench_scan import ANSWER_S, Ended, RunNow, Scanner, StationNow
 from gui.presenters.context import Context
 from gui.presenters.numbers import local_time
+from gui.presenters.rig_checks import CheckRow, RigState
 from gui.presenters.tone import Tone
 from instruments.capabilities import Prompt
 from instruments.clock import WallClock
@@ -117,9 +120,20 @@ def test_between_phases_the_next_question_is_told_by_the_plan():
     assert next_asked(before) == (900.0, "the operator, ask for: weight-off")
 
 
-def test_a_run_that_is_paused_has_no_time_left_that_would_pass():
+@pytest.mark.parametrize("state", ["paused", "closing", "held"])
+def test_only_a_run_that_goes_on_has_time_left_that_passes(state):
     assert row(running()).left == "1 h left"
-    assert row(running(replace(RUNNING, state="paused"))).left == ""
+    still = row(running(replace(RUNNING, state=state)))
+    assert (still.left, still.share) == ("", None)
+
+
+def test_a_rig_check_that_failed_is_minded_and_one_that_is_old_is_only_told():
+    check = CheckRow(Path("r.h5"), NOON, NOON, Verdict.PASS, NOON, None, Origin.MEASURED)
+    old = RigState("lab-1", True, RigReference(True, True), (check,))
+    failed = RigState("lab-1", True, RigReference(True, False), (replace(check, verdict=Verdict.FAIL),))
+    later = NOON + timedelta(hours=30)
+    assert station_row(FREE, old, (), later).rig == ("Rig check: expired: 30 h old", Tone.MUTED)
+    assert station_row(FREE, failed, (), later).rig == ("Rig check: fail, 30 h ago", Tone.FAIL)
 
 
 def test_who_has_to_review_is_told_beside_the_run_that_goes_on():

@@ -116,6 +116,12 @@ def test_every_key_of_every_shipped_station_leads_to_its_own_line(path):
     assert all(line_of(text, key) == number for number, key in found if sum(key == other for _, other in found) == 1)
 
 
+def test_a_table_below_a_list_of_tables_belongs_to_the_last_of_them():
+    text = "[[pump]]\n[pump.line]\nbore = 1\n[[pump]]\n[pump.line]\nbore = 2\n"
+    assert line_of(text, ("pump", 0, "line", "bore")) == 3
+    assert line_of(text, ("pump", 1, "line", "bore")) == 6
+
+
 @given(st.text(st.sampled_from("[]\"'#= .ab1\\"), max_size=30))
 def test_the_pieces_of_a_line_lie_in_it_and_do_not_overlap(line):
     found = list(pieces(line))
