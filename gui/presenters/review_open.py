@@ -244,7 +244,8 @@ class OpenRun:
         left = [one for one in looked_at if not one.is_whole]
         if not left:
             return ""
-        done = sum(one.part_read for one in looked_at) / len(looked_at)
+        rows = sum(one.extent.rows for one in looked_at)
+        done = sum(one.part_read * one.extent.rows for one in looked_at) / rows
         return f"Reading the curves: {done:.0%}. What is blank has not been read yet."
 
     def _points_changed(self, channel: str) -> None:
