@@ -14,6 +14,7 @@ from bench.session import Result, conduct
 from data.checks import Status, Verdict
 from data.fold import fold
 from data.run import Run
+from instruments.clock import WallClock
 from protocols.analysis.looks import Look
 from protocols.steps import JudgedPhase, Phase
 
@@ -122,3 +123,18 @@ def test_a_snapshot_holds_nothing_that_came_after_its_moment(stopped, tmp_path):
 def test_what_is_wrong_with_a_look_is_said_in_one_sentence(stopped, tmp_path):
     with pytest.raises(ValueError, match="cannot be read"):
         bench.looks._aside(tmp_path / "none.journal", 60.0, 1, 0.01)
+
+
+def test_on_the_wall_clock_a_look_is_another_process_and_nobody_waits_for_it(toy_bench, monkeypatch):
+    toys = toy_bench(clock=WallClock())
+    asked: list[tuple[str, float]] = []
+
+    def aside(journal: Path, until_s: float, looks: int, risk: float) -> Look:
+        asked.append((journal.name, until_s))
+        return FAILED
+
+    monkeypatch.setattr(bench.looks, "_aside", aside)
+    monkeypatch.setattr(bench.looks, "AFTER_S", 0.05)
+    end = toys.run(JudgedPhase("analysis", for_s=30.0, looks_s=(0.1, 20.0), risk=0.01))
+    assert asked == [("toy.journal", pytest.approx(toys.of("phase")[0]["t"] + 0.1, abs=0.5))]
+    assert end.reason.startswith("all steps done; a clear fail at look 1")
