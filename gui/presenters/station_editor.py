@@ -140,9 +140,24 @@ class StationEditor:
         wanted, self._wanted = self._wanted, ""
         if wanted and self._called(wanted) is not None:
             self.choose(wanted)
-        elif self.chosen is None and files:
+        elif self.chosen is not None:
+            self._take_over()
+        elif files:
             own = [item for item in files if not item.is_shipped]
             self.choose((own[0] if own else self._called("sim") or files[0]).name)
+
+    def _take_over(self) -> None:
+        """Show what somebody else has written, unless something was typed here."""
+        assert self.chosen is not None
+        try:
+            there = self.chosen.path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError):
+            return  # it has gone; what is shown is all that is left of it
+        if there != self.saved and not self.is_changed:
+            self.text = self.saved = there
+            self.is_checked = False
+            self._show("text", "checked")
+            self.check()
 
     def _asked(self, name: str) -> None:
         """Another page wants a station to be looked at."""

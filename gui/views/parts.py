@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PyQt6.QtCore import QSize, Qt
+from PyQt6.QtCore import QSize, Qt, QTimer
 from PyQt6.QtWidgets import (
     QAbstractButton,
     QFrame,
@@ -21,6 +21,9 @@ from PyQt6.QtWidgets import (
 
 from gui.presenters.tone import Tone
 from gui.theme.look import look
+
+SURE_MS = 4000
+"""For so long a button that was pressed once waits to be pressed again."""
 
 
 class Panel(QFrame):
@@ -138,6 +141,33 @@ class Notice(QFrame):
         self.row.setContentsMargins(10, 6, 10, 6)
         self.label = ToneLabel(text, tone)
         self.row.addWidget(self.label, 1)
+
+
+class SureButton(QPushButton):
+    """A button that acts when it is pressed a second time: what it does cannot be taken back."""
+
+    def __init__(self, text: str, sure: str, pressed: Callable[[], None]) -> None:
+        super().__init__(text)
+        self._plain, self._sure, self._pressed = text, sure, pressed
+        self.setAccessibleName(text.replace("&", ""))
+        self._again = QTimer(self)
+        self._again.setSingleShot(True)
+        self._again.timeout.connect(self._calm)
+        self.clicked.connect(self._click)
+
+    def _click(self) -> None:
+        if self._again.isActive():
+            self._calm()
+            self._pressed()
+            return
+        self._again.start(SURE_MS)
+        self.setText(self._sure)
+        self.setAccessibleName(self._sure)
+
+    def _calm(self) -> None:
+        self._again.stop()
+        self.setText(self._plain)
+        self.setAccessibleName(self._plain.replace("&", ""))
 
 
 def muted(text: str, wrap: bool = False) -> QLabel:

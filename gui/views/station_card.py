@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from PyQt6.QtCore import Qt, QTimer
-from PyQt6.QtGui import QResizeEvent
+from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import (
     QFrame,
     QGridLayout,
     QHBoxLayout,
-    QLabel,
     QProgressBar,
-    QPushButton,
-    QSizePolicy,
     QVBoxLayout,
 )
 
 from bench.run_queue import Entry
 from gui.presenters.bench_rows import QueueLine, StationRow
 from gui.presenters.tone import Tone
-from gui.views.parts import Pill, ToneLabel, clear, muted, set_property, tool
-
-SURE_MS = 4000
-"""For so long a button that was pressed once waits to be pressed again."""
+from gui.views.parts import Pill, SureButton, ToneLabel, clear, muted, set_property, tool
+from gui.views.setup_fields import Elided
 
 STATE_WIDTH, NAME_WIDTH, RUN_WIDTH, BUTTONS_WIDTH = 104, 150, 240, 200
 
@@ -52,64 +45,6 @@ class StationActions(Protocol):
         """Start a waiting run's runner."""
 
 
-class Elided(QLabel):
-    """A label that ends in … where there is no room, and has the whole text as its tool tip."""
-
-    def __init__(self, text: str = "") -> None:
-        super().__init__()
-        self._whole = text
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.say(text)
-
-    def say(self, text: str) -> None:
-        """Show a text, as far as it goes."""
-        self._whole = text
-        self.setToolTip(text)
-        self.setAccessibleName(text)
-        self._fit()
-
-    def whole(self) -> str:
-        """The whole text."""
-        return self._whole
-
-    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802  # Qt's name
-        """As Qt asks."""
-        super().resizeEvent(event)
-        self._fit()
-
-    def _fit(self) -> None:
-        shown = self.fontMetrics().elidedText(self._whole, Qt.TextElideMode.ElideRight, self.width())
-        if shown != self.text():
-            self.setText(shown)
-
-
-class SureButton(QPushButton):
-    """A button that acts when it is pressed a second time: what it does cannot be taken back."""
-
-    def __init__(self, text: str, sure: str, pressed: Callable[[], None]) -> None:
-        super().__init__(text)
-        self._plain, self._sure, self._pressed = text, sure, pressed
-        self.setAccessibleName(text.replace("&", ""))
-        self._again = QTimer(self)
-        self._again.setSingleShot(True)
-        self._again.timeout.connect(self._calm)
-        self.clicked.connect(self._click)
-
-    def _click(self) -> None:
-        if self._again.isActive():
-            self._calm()
-            self._pressed()
-            return
-        self._again.start(SURE_MS)
-        self.setText(self._sure)
-        self.setAccessibleName(self._sure)
-
-    def _calm(self) -> None:
-        self._again.stop()
-        self.setText(self._plain)
-        self.setAccessibleName(self._plain.replace("&", ""))
-
-
 class StationCard(QFrame):
     """One station."""
 
@@ -120,11 +55,10 @@ class StationCard(QFrame):
         self._actions = actions
         self.state = Pill()
         self.state.setFixedWidth(STATE_WIDTH)
-        self._name, self._title = Elided(), Elided()
+        self._name, self._title, self._run, self._about = Elided(), Elided(), Elided(), Elided()
         self._name.setObjectName("panelTitle")
-        set_property(self._title, "muted", "true")
-        self._run, self._about = Elided(), Elided()
-        set_property(self._about, "muted", "true")
+        for plain in (self._name, self._run):
+            set_property(plain, "muted", "false")
         self.done = QProgressBar()
         self.done.setTextVisible(False)
         self.done.setRange(0, 1000)
@@ -144,12 +78,12 @@ class StationCard(QFrame):
         self.row = row
         self.setAccessibleName(f"Station {row.name}: {row.state}. {'; '.join(turn.text for turn in row.turns)}")
         self.state.say(row.state.upper(), row.tone)
-        self._name.say(row.name)
-        self._title.say(row.title)
+        self._name.setText(row.name)
+        self._title.setText(row.title)
         self._title.setVisible(bool(row.title))
         phase = ", ".join(part for part in (row.phase, row.next_action) if part)
-        self._run.say(" – ".join(part for part in (row.run_text, phase) if part))
-        self._about.say(row.article)
+        self._run.setText(" – ".join(part for part in (row.run_text, phase) if part))
+        self._about.setText(row.article)
         self._about.setVisible(bool(row.article))
         self.done.setVisible(row.share is not None)
         self.done.setValue(round(1000 * (row.share or 0.0)))
@@ -248,7 +182,10 @@ class StationCard(QFrame):
         made = QHBoxLayout()
         made.setSpacing(8)
         made.addWidget(ToneLabel("Waits", Tone.MUTED))
-        made.addWidget(Elided(line.text), 1)
+        said = Elided(line.text)
+        set_property(said, "muted", "false")
+        said.setToolTip(line.text)
+        made.addWidget(said, 1)
         number = line.entry.number
         take = SureButton("Withdraw", f"Withdraw run {number}: press again", lambda: self._actions.withdraw(line.entry))
         take.setAccessibleName(f"Withdraw run {number}")

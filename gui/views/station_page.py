@@ -12,7 +12,7 @@ from gui.presenters.context import Context
 from gui.presenters.station_editor import CertificateRow, Part, StationEditor
 from gui.presenters.station_rig import StationRig
 from gui.presenters.tone import Tone
-from gui.views.parts import Page, ToneLabel, button, muted
+from gui.views.parts import Page, SureButton, ToneLabel, button, muted
 from gui.views.station_file import StationFilePanel
 from gui.views.station_rig_panel import StationRigPanel
 from gui.views.table import Column, Table
@@ -80,7 +80,7 @@ class StationPage(Page):
             self.protocols[action.protocol] = made
             bar.addWidget(made)
         bar.addSpacing(10)
-        self.revert = button("Rever&t", "again", self.editor.revert)
+        self.revert = SureButton("Rever&t", "Throw away: press again", self.editor.revert)
         self.save = button("&Save…", "save", self.editor.save, primary=True)
         bar.addWidget(self.revert)
         bar.addWidget(self.save)

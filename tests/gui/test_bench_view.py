@@ -17,7 +17,6 @@ from gui.presenters.background import Inline
 from gui.presenters.context import Context
 from gui.theme.look import look
 from gui.views.bench_page import BenchPage
-from gui.views.station_card import Elided
 
 
 class Bench:
@@ -140,12 +139,3 @@ def test_cards_fit_a_small_screen_in_every_look(bench: Bench, scheme, density):
     assert bench.page.minimumSizeHint().width() <= 1280
     assert all(card.minimumSizeHint().width() <= 1250 for card in bench.page.cards.values())
     look().apply("light", "desk")
-
-
-def test_a_text_for_which_there_is_no_room_is_elided_and_told_as_a_tip(qtbot: Any):
-    label = Elided("a very long title of a station that nobody can read at once")
-    qtbot.addWidget(label)
-    label.resize(80, 20)
-    label.show()
-    assert label.text().endswith("…")
-    assert label.toolTip() == label.whole()

@@ -249,6 +249,15 @@ def test_a_file_that_somebody_else_changed_is_not_overwritten(own: StationEditor
     assert on_disk(own) == "name = 'other'"
 
 
+def test_what_somebody_else_has_written_is_shown_where_nothing_was_typed(own: StationEditor):
+    assert own.chosen is not None
+    own.chosen.path.write_text(own.text.replace("[roles]", "[rolls]"), "utf-8")
+    own.find()
+    run(own)
+    assert "[rolls]" in own.text
+    assert len(own.problems) == 1
+
+
 def test_a_disk_that_takes_nothing_leaves_the_old_file(own: StationEditor, monkeypatch: pytest.MonkeyPatch):
     before = on_disk(own)
     typed(own, 'title = "Simulated', 'title = "My')

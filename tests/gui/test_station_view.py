@@ -125,6 +125,16 @@ def test_a_refusal_stays_until_it_is_understood(page: StationPage, qtbot: Any):
     assert not page.file.refusal.isVisible()
 
 
+def test_what_was_typed_is_thrown_away_by_two_presses_and_not_by_one(page: StationPage, qtbot: Any):
+    replaced(page, "[roles]", "[rolls]")
+    qtbot.mouseClick(page.revert, Qt.MouseButton.LeftButton)
+    assert page.editor.is_changed
+    qtbot.mouseClick(page.revert, Qt.MouseButton.LeftButton)
+    run(page)
+    assert "[roles]" in page.file.text.edit.toPlainText()
+    assert page.state.text() == "No mistakes"
+
+
 def test_find_goes_round_the_text_and_counts(page: StationPage):
     page.file.text.finder.open()
     page.file.text.finder.wanted.setText("[interlocks")
