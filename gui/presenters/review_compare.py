@@ -161,7 +161,9 @@ def _in_detail(reviews: Sequence[Review], numbers: Numbers) -> list[FactRow]:
 
 
 def _detail(review: Review, field: str) -> Any:
-    return review.params.get("schedule") or {} if field == "schedule" else getattr(review, field)
+    if field == "schedule":
+        return {} if review.schedule is None else review.schedule.to_json()
+    return getattr(review, field)
 
 
 def _flat(said: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -57,7 +57,7 @@ def parameters(review: Review, numbers: Numbers) -> list[Fact]:
         if name != "schedule":
             found.append(parameter(name, value, numbers))
     if review.schedule is not None:
-        found.append(("Schedule", schedule_text(review, numbers)))
+        found.append(("Schedule", str(review.schedule)))
     return found
 
 
@@ -87,22 +87,6 @@ def plain(value: Any, numbers: Numbers) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(plain(one, numbers) for one in value)
     return str(value)
-
-
-def schedule_text(review: Review, numbers: Numbers) -> str:
-    """The programmed delivery in one line."""
-    said = review.params.get("schedule")
-    basal = said.get("basal") if isinstance(said, Mapping) else None
-    if not isinstance(basal, Mapping):
-        return "see the run file"
-    rate = basal.get("rate_ul_per_h")
-    text = str(basal.get("mode", ""))
-    if rate is not None:
-        text += f", {numbers.number(float(rate), 2)} {unit_text('uL/h')}"
-    assert isinstance(said, Mapping)
-    if boluses := said.get("boluses"):
-        text += f", {len(boluses)} boluses"
-    return text.strip(", ")
 
 
 def _own_clock(review: Review) -> str:

@@ -212,6 +212,7 @@ class FolderTree(QTreeView):
             self._files = QFileSystemModel(self)
             self._files.setFilter(QDir.Filter.AllDirs | QDir.Filter.NoDotAndDotDot)
             self._files.setRootPath("")
+            self._files.directoryLoaded.connect(lambda _: self.scrollTo(self.currentIndex()))
             self.setModel(self._files)
             for column in range(1, self._files.columnCount()):
                 self.hideColumn(column)
