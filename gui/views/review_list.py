@@ -106,6 +106,13 @@ class RunListPanel(Panel):
         for one in (self.open, self.compare, self.recover):
             row.addWidget(one)
         row.addStretch(1)
+        self.order = QComboBox()
+        self.order.setAccessibleName("Sort the runs; the same again turns the order round")
+        self.order.setToolTip("Sort by this; chosen again, or by its heading, it turns the order round")
+        for key, column in COLUMNS:
+            self.order.addItem(f"Sorted by {column.heading.lower()}", key)
+        self.order.activated.connect(lambda at: self._list.sort(COLUMNS[at][0]))
+        row.addWidget(self.order)
         return row
 
     def _set_up_sorting(self) -> None:
@@ -133,6 +140,7 @@ class RunListPanel(Panel):
         keys = [key for key, _ in COLUMNS]
         order = Qt.SortOrder.DescendingOrder if self._list.descending else Qt.SortOrder.AscendingOrder
         across.setSortIndicator(keys.index(self._list.sort_key), order)
+        self.order.setCurrentIndex(keys.index(self._list.sort_key))
         self._show_buttons()
 
     def chosen(self) -> list[RunRow]:

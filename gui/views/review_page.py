@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PyQt6.QtGui import QDragEnterEvent, QDropEvent, QHideEvent
+from PyQt6.QtGui import QDragEnterEvent, QDropEvent, QHideEvent, QShowEvent
 from PyQt6.QtWidgets import QHBoxLayout, QStackedWidget, QToolButton, QVBoxLayout
 
 from gui.presenters.context import Context
@@ -51,6 +51,11 @@ class ReviewPage(Page):
 
     def shown(self) -> None:
         """The page has come to the front."""
+        self.pages.page_shown()
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802  # Qt's name
+        """Somebody looks again, after another page or a minimised window."""
+        super().showEvent(event)
         self.pages.page_shown()
 
     def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802  # Qt's name

@@ -185,3 +185,23 @@ def test_the_page_is_usable_on_a_small_screen_in_the_dark_with_gloves(page: Revi
     assert page.minimumSizeHint().width() <= 1290
     assert page.minimumSizeHint().height() <= 640
     look().apply("light", "desk")
+
+
+def test_the_folder_is_looked_at_only_while_the_page_is_to_be_seen(page: ReviewPage) -> None:
+    page.hide()
+    shutil.copyfile(RUNS / NAMES[0], page.pages.list.folder / "another.h5")
+    page.background.tick()  # type: ignore[attr-defined]
+    assert len(page.pages.list.rows) == len(NAMES)
+    page.show()
+    work(page)
+    assert len(page.pages.list.rows) == len(NAMES) + 1
+
+
+def test_the_list_is_sorted_by_keyboard_too(page: ReviewPage, qtbot: Any) -> None:
+    page.list.order.setFocus()
+    qtbot.keyClick(page.list.order, Qt.Key.Key_Home)
+    page.list.order.activated.emit(0)
+    first = [row.path.name for row in page.list.table.rows.rows]
+    assert first in (sorted(NAMES), sorted(NAMES, reverse=True))
+    page.list.order.activated.emit(0)
+    assert [row.path.name for row in page.list.table.rows.rows] == first[::-1]
