@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PyQt6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, pyqtSignal
-from PyQt6.QtGui import QFontMetrics, QHelpEvent, QMouseEvent, QPainter, QPaintEvent
-from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolTip, QWidget
+from PyQt6.QtGui import QFontMetrics, QHelpEvent, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
+from PyQt6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolTip, QVBoxLayout, QWidget
 
 from gui.plots.canvas import qt_pen
 from gui.presenters.numbers import unit_text
@@ -34,10 +34,12 @@ class Legend(QWidget):
     """Strokes and names; a name that has no room is cut, and told by a tool tip.  A click hides or shows a curve."""
 
     clicked = pyqtSignal(str)
+    changed = pyqtSignal()
 
     def __init__(self) -> None:
         super().__init__()
         self.entries: Sequence[Entry] = ()
+        self.is_right = True
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         look().changed.connect(self.update)
 
@@ -48,6 +50,7 @@ class Legend(QWidget):
             self.setAccessibleName("Legend: " + ", ".join(entry.label for entry in entries))
             self.updateGeometry()
             self.update()
+            self.changed.emit()
 
     def sizeHint(self) -> QSize:  # noqa: N802  # Qt's name
         """As Qt asks."""
@@ -77,7 +80,7 @@ class Legend(QWidget):
             for index in most:
                 wanted[index] -= by
             over -= by * len(most)
-        left, made = room - min(sum(wanted), room), []
+        left, made = (room - min(sum(wanted), room) if self.is_right else 0.0), []
         for entry, width in zip(self.entries, wanted, strict=True):
             made.append((entry, QRectF(left, 0.0, width, float(self.height()))))
             left += width
@@ -125,13 +128,17 @@ class Legend(QWidget):
 
 
 class Head(QWidget):
-    """Title, legend, and the value of now."""
+    """Title, legend, and the value of now; the legend has a line of its own where there is no room beside the title."""
 
     def __init__(self, title: str, unit: str) -> None:
         super().__init__()
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        row = QHBoxLayout()
         row.setSpacing(look().density.gap)
+        column.addLayout(row)
+        self._column, self._row = column, row
         self.title = QLabel(title)
         self.title.setObjectName("panelTitle")
         self.legend = Legend()
@@ -144,6 +151,36 @@ class Head(QWidget):
         row.addWidget(self.legend, 1)
         row.addWidget(self.value)
         row.addWidget(self.unit, 0, Qt.AlignmentFlag.AlignBottom)
+        self._beside = True
+        self._extra: list[QWidget] = []
+        self.legend.changed.connect(self._arrange)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802  # Qt's name
+        """Move the legend where there is room."""
+        super().resizeEvent(event)
+        self._arrange()
+
+    def _arrange(self) -> None:
+        others = sum(part.sizeHint().width() for part in (self.title, self.value, self.unit, *self._extra))
+        beside = self.legend.sizeHint().width() + others + 4 * look().density.gap <= self.width()
+        if beside is self._beside:
+            return
+        self._beside = beside
+        if beside:
+            self._column.removeWidget(self.legend)
+            self._row.insertWidget(1, self.legend, 1)
+        else:
+            self._row.removeWidget(self.legend)
+            self._row.insertStretch(1, 1)
+            self._column.addWidget(self.legend)
+        if beside:
+            self._row.takeAt(2)  # the stretch that kept its place
+        self.legend.is_right = beside
+
+    def add(self, part: QWidget) -> None:
+        """Put a part at the right end."""
+        self._row.addWidget(part)
+        self._extra.append(part)
 
     def say(self, text: str) -> None:
         """Show the value of now; its place never gets narrower, so that nothing beside it moves."""

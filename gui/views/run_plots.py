@@ -145,11 +145,9 @@ class RunPlots(QWidget):
         if spec.kind == RESULT:
             return ResultPlot(spec.title, self._context)
         made = TimePlot(spec.title, spec.unit, self._context, tools=False, digits=digits(spec.unit))
-        row = made.head.layout()
         choose = tool("station", f"Curves of the plot {spec.title}")
         choose.clicked.connect(lambda: self.menu(made).popup(choose.mapToGlobal(choose.rect().bottomLeft())))
-        assert row is not None
-        row.addWidget(choose)
+        made.head.add(choose)
         return made
 
     def _place(self) -> None:
