@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from bench.run_queue import Entry
-from gui.presenters.bench_rows import EndedRow, StationRow, Urgency, ended_row, station_row
+from gui.presenters.bench_rows import EndedRow, StationRow, Turn, Urgency, ended_row, station_row
 from gui.presenters.bench_scan import Ended, Scan, Scanner
 from gui.presenters.context import Context
+from gui.presenters.review_list import RECOVER_S
+from gui.presenters.review_read import recovered
 from gui.presenters.rig_checks import RigState, read_rig_checks, rig_files
 from gui.presenters.setup_queue import get_going, withdraw
 from gui.presenters.tone import Tone
@@ -60,6 +63,7 @@ class BenchOverview:
         self._is_shown = False
         self._is_looking = False
         self._polls = 0
+        self._recovering: set[Path] = set()
         context.on_open(self._hear_opened)
 
     def attach(self, view: BenchView) -> None:
@@ -140,6 +144,25 @@ class BenchOverview:
         """Start a runner for a run that waits although nobody holds its station."""
         self.context.background.aside(lambda: get_going(entry), lambda _: self.look(), self._say)
 
+    def recover(self, row: StationRow) -> None:
+        """Make the run file of a run that has died, from its journal."""
+        journal = row.lost
+        if journal is None or journal in self._recovering:
+            return
+        self._recovering.add(journal)
+
+        def done(_: object) -> None:
+            self._recovering.discard(journal)
+            self.context.notify(f"{journal.with_suffix('.h5').name} was made from its journal.", Tone.GOOD)
+            self.look()
+
+        def failed(sentence: str) -> None:
+            self._recovering.discard(journal)
+            self.context.notify(f"{journal.name} was not recovered: {sentence}", Tone.FAIL)
+
+        self.context.background.apart(recovered, (journal,), done, failed, deadline_s=RECOVER_S)
+        self._arrange()
+
     # -- looking
 
     def _tick(self) -> None:
@@ -187,6 +210,7 @@ class BenchOverview:
         rows = [
             station_row(one, self._rigs.get(one.name), unopened.get(one.name, ()), scan.now) for one in scan.stations
         ]
+        rows = [_recovering(row) if row.lost in self._recovering else row for row in rows]
         self.stations = tuple(sorted(rows, key=lambda row: (row.urgency, row.name)))
         stations = {one.name: one.station for one in scan.stations}
         self.ended = tuple(ended_row(one, stations.get(one.entry.station), opened) for one in scan.ended)
@@ -206,6 +230,11 @@ class BenchOverview:
     def _show(self) -> None:
         if self._view is not None:
             self._view.show_bench()
+
+
+def _recovering(row: StationRow) -> StationRow:
+    """The row of a station while the record of its run that has died is made."""
+    return replace(row, lost=None, turns=(*row.turns, Turn("Nobody:", "its record is being recovered…", Tone.BUSY)))
 
 
 class _Opened:

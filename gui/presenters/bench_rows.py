@@ -73,6 +73,7 @@ class StationRow:
     run : the run that can be watched.
     stuck : the first run that waits although nobody holds the station.
     unopened : a run file that nobody has looked at.
+    lost : the journal of a run that has died, from which its run file can be made.
     """
 
     name: str
@@ -93,6 +94,7 @@ class StationRow:
     run: Entry | None = None
     stuck: Entry | None = None
     unopened: Path | None = None
+    lost: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +179,7 @@ def station_row(now: StationNow, rig: RigState | None, unopened: Sequence[Ended]
         None if run is None else run.entry,
         now.waiting[0] if now.waiting and now.holder is None and run is None else None,
         unopened[0].file if unopened else None,
+        Path(now.died.state.journal) if now.died is not None and run is None and now.died.state.journal else None,
     )
 
 
@@ -217,7 +220,7 @@ def _state(now: StationNow, moment: datetime) -> _State:
     if now.run is None and now.died is not None:
         number, journal = now.died.entry.number, now.died.state.journal
         what = f"to see that the bench is safe: the runner of run {number} has died"
-        what += f"; then: pumpbench recover {Path(journal).name}" if journal else ""
+        what += "; then to recover its record" if journal else ""
         return _State(Urgency.DEAD, "dead", Tone.FAIL, Turn("Engineer", what, Tone.FAIL))
     if now.run is not None:
         return _of_run(now, now.run, moment)

@@ -38,6 +38,9 @@ class StationActions(Protocol):
     def open(self, file: Path) -> None:
         """Review a run file."""
 
+    def recover(self, row: StationRow) -> None:
+        """Make the run file of its run that has died."""
+
     def withdraw(self, entry: Entry) -> None:
         """Take a waiting run out of the queue."""
 
@@ -102,16 +105,18 @@ class StationCard(QFrame):
         self.watch = tool("right", "Watch", lambda: actions.watch(self.row))
         self.start = tool("play", "Get it going", self._get_going)
         self.open = tool("review", "Review", self._open)
+        self.recover = tool("save", "Recover the record", lambda: actions.recover(self.row))
         self.prepare = tool("add", "Prepare a run", lambda: actions.prepare(self.row))
         self.edit = tool("station", "Station", lambda: actions.edit(self.row))
-        self._buttons = (self.watch, self.start, self.open, self.prepare, self.edit)
+        self._buttons = (self.watch, self.start, self.recover, self.open, self.prepare, self.edit)
         for made in self._buttons:
             made.setText(made.toolTip())
             made.setAccessibleName(f"{made.toolTip()}: {self.row.name}")
 
     def _show_buttons(self, row: StationRow) -> None:
         """What is most likely wanted has its word beside the icon."""
-        there = (row.run is not None, row.stuck is not None, row.unopened is not None, bool(row.file), True)
+        shown = (row.run, row.stuck, row.lost, row.unopened, row.file or None, row.name)
+        there = [one is not None for one in shown]
         first = there.index(True)
         for number, (made, is_there) in enumerate(zip(self._buttons, there, strict=True)):
             made.setVisible(is_there)

@@ -23,6 +23,7 @@ from bench.rpc.server import serving
 from bench.run_queue import Entry, RunState, StationLock, enqueue, entries
 from bench.station import SHIPPED, load_station
 from data.checks import Origin, Verdict
+from gui.presenters import bench_overview
 from gui.presenters.background import Inline
 from gui.presenters.bench_overview import HIDDEN_POLLS, BenchOverview
 from gui.presenters.bench_rows import StationRow, Urgency, ended_row, next_asked, station_row
@@ -74,7 +75,7 @@ DIED = ended(file="", state="died", status="", verdict="")
 @pytest.mark.parametrize(
     ("now", "urgency", "who", "said"),
     [
-        (replace(FREE, died=DIED), Urgency.DEAD, "Engineer", "pumpbench recover r.journal"),
+        (replace(FREE, died=DIED), Urgency.DEAD, "Engineer", "then to recover its record"),
         (running(replace(RUNNING, latched=("leak-tray",))), Urgency.HELD, "Engineer", "leak-tray"),
         (running(silent_s=9.0), Urgency.SILENT, "Operator", "not answered for 9 s"),
         (running(replace(RUNNING, prompts=(PROMPT,))), Urgency.ASKS, "Operator", "How high is the vessel?"),
@@ -259,6 +260,27 @@ def test_a_run_whose_runner_is_gone_is_dead_until_its_record_is_closed(lab: Cont
     scan = scanner.scan()
     assert scan.stations[0].died is None
     assert [one.file for one in scan.ended] == [journal.with_suffix(".h5")]
+
+
+def test_the_record_of_a_dead_run_is_recovered_once_and_then_to_be_reviewed(overview, lab: Context, monkeypatch):
+    run, journal, made = queued(lab), lab.folder / "read-out_1.journal", []
+    run.claim()
+    run.tell(RunState("running", journal=str(journal)))
+
+    def recovered(path: Path) -> None:
+        made.append(path)
+        path.with_suffix(".h5").write_bytes(b"")
+
+    monkeypatch.setattr(bench_overview, "recovered", recovered)
+    overview.look()
+    inline(lab).run()
+    asked = overview.stations[0]
+    for _ in range(2):
+        overview.recover(asked)
+    assert overview.stations[0].turns[-1].text == "Nobody: its record is being recovered…"
+    inline(lab).run()
+    assert made == [journal]
+    assert overview.stations[0].unopened == journal.with_suffix(".h5")
 
 
 def test_a_file_that_cannot_be_read_is_a_station_with_a_sentence(lab: Context):
