@@ -69,7 +69,7 @@ class ChannelInfo:
     @property
     def label(self) -> str:
         """What a person calls it."""
-        return (self.roles[0] if self.roles else self.name.replace(".", " ")).replace("_", " ")
+        return (self.roles[0] if self.roles else self.name.replace(".", ": ")).replace("_", " ")
 
 
 @dataclass(frozen=True, slots=True)

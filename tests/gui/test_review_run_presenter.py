@@ -174,6 +174,14 @@ def test_channels_are_grouped_by_unit_and_those_with_a_role_are_plotted_first(fl
     assert sum(len(group.channels) for group in grouped(flow.review.channels)) == len(flow.review.channels)
 
 
+def test_channels_are_told_apart_by_their_labels() -> None:
+    run = opened(RUNS / "reservoir-life-1.h5")
+    assert run.review is not None
+    labels = [channel.label for channel in run.review.channels]
+    assert len(set(labels)) == len(labels)
+    assert {"bath temperature", "bath: temperature"} <= set(labels)
+
+
 def test_a_short_channel_is_drawn_sample_by_sample_as_recorded(flow: OpenRun) -> None:
     points = flow.points("balance.mass")
     assert not len(points.view(0.0, 2e4, 5000).x)
