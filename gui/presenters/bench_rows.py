@@ -146,20 +146,10 @@ def station_row(now: StationNow, rig: RigState | None, unopened: Sequence[Ended]
     moment : now, in UTC.
     """
     state = _state(now, moment)
-    turns = [state.turn]
-    urgency = state.urgency
-    if unopened:
-        count = f"{len(unopened)} runs" if len(unopened) > 1 else f"run {unopened[0].entry.number}"
-        turns.append(Turn("QA", f"to review {count}"))
-        if urgency is Urgency.FREE:
-            urgency = Urgency.TO_REVIEW
-            turns = turns[1:]
-    run = now.run
-    shown = run.entry if run is not None else now.died.entry if now.died is not None else None
-    status = None if run is None else run.status
-    planned = status is not None and status.planned_s > 0.0
-    goes = planned and status is not None and status.state == "running" and state.urgency is not Urgency.HELD
-    left_s = max(status.planned_s - status.elapsed_s, 0.0) if status is not None and goes else None
+    urgency, turns = _with_review(state, unopened)
+    run, died = now.run, now.died
+    shown = run.entry if run is not None else died.entry if died is not None else None
+    share, left = _progress(run, state)
     return StationRow(
         now.name,
         now.title,
@@ -169,18 +159,37 @@ def station_row(now: StationNow, rig: RigState | None, unopened: Sequence[Ended]
         state.tone,
         "" if shown is None else f"{shown.procedure}, run {shown.number}",
         "" if shown is None else article_of(shown, now.station),
-        _phase(status.phase) if status is not None else "",
-        status.share_done if status is not None and goes else None,  # else its time does not pass as planned
-        "" if left_s is None else f"{rough_duration(left_s)} left",
-        tuple(turns),
+        _phase(run.status.phase) if run is not None and run.status is not None else "",
+        share,
+        left,
+        turns,
         _next_action(run),
         _rig(rig, moment),
         tuple(_line(place, entry, now.station) for place, entry in enumerate(now.waiting, 1)),
         None if run is None else run.entry,
         now.waiting[0] if now.waiting and now.holder is None and run is None else None,
         unopened[0].file if unopened else None,
-        Path(now.died.state.journal) if now.died is not None and run is None and now.died.state.journal else None,
+        Path(died.state.journal) if died is not None and run is None and died.state.journal else None,
     )
+
+
+def _with_review(state: _State, unopened: Sequence[Ended]) -> tuple[Urgency, tuple[Turn, ...]]:
+    """Who must act, with those who review beside them."""
+    if not unopened:
+        return state.urgency, (state.turn,)
+    count = f"{len(unopened)} runs" if len(unopened) > 1 else f"run {unopened[0].entry.number}"
+    review = Turn("QA", f"to review {count}")
+    if state.urgency is Urgency.FREE:
+        return Urgency.TO_REVIEW, (review,)
+    return state.urgency, (state.turn, review)
+
+
+def _progress(run: RunNow | None, state: _State) -> tuple[float | None, str]:
+    """Share that is done and time left; nothing for a run that rests, whose time does not pass as planned."""
+    status = None if run is None else run.status
+    if status is None or status.planned_s <= 0.0 or status.state != "running" or state.urgency is Urgency.HELD:
+        return None, ""
+    return status.share_done, f"{rough_duration(max(status.planned_s - status.elapsed_s, 0.0))} left"
 
 
 def ended_row(ended: Ended, station: Station | None, opened: frozenset[str]) -> EndedRow:
