@@ -39,8 +39,8 @@ LESS_OFTEN = (
     ('period = "2 s"', 'period = "6 s"'),
     ('period = "3 s"', 'period = "9 s"'),
     ('safe_timeout = "10 s"', 'safe_timeout = "28 s"'),
-    ('rate = "10 Hz"', 'rate = "2 Hz"'),
-    ('interval = "0.1 s"', 'interval = "0.5 s"'),
+    ('rate = "10 Hz"', 'rate = "1 Hz"'),
+    ('interval = "0.1 s"', 'interval = "1 s"'),
     ('driver = "pump-link"', 'driver = "pump-link"\nperiod = "10 min"'),
 )
 
@@ -104,8 +104,7 @@ NAMED = {
     ("faults", "checks"),
     [
         (("air-bubble:50@0h",), ("compliance",)),
-        (("dry-evaporation-trap:3@0h",), ("evaporation",)),
-        (("sensor-drift:2@0h",), ("flow-gain",)),
+        (("dry-evaporation-trap:3@0h", "sensor-drift:2@0h"), ("evaporation", "flow-gain")),
         (("auto-zero:1@0h", "wrong-height:200@0h", "bath-off:1@0h"), ("balance-settings", "transducer-height", "bath")),
     ],
 )
