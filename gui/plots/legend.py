@@ -161,7 +161,10 @@ class Head(QWidget):
         self._arrange()
 
     def _arrange(self) -> None:
-        others = sum(part.sizeHint().width() for part in (self.title, self.value, self.unit, *self._extra))
+        others = sum(
+            max(part.sizeHint().width(), part.minimumWidth())
+            for part in (self.title, self.value, self.unit, *self._extra)
+        )
         beside = self.legend.sizeHint().width() + others + 4 * look().density.gap <= self.width()
         if beside is self._beside:
             return

@@ -224,6 +224,8 @@ class SetUpPanel(QWidget):
         self._start_row.setDirection(way.LeftToRight if wide else way.TopToBottom)
         self._start_row.setStretch(0, 1 if wide else 0)
         self.start.setMinimumWidth(START_WIDTH if wide else 0)
+        policy = QSizePolicy.Policy
+        self.start.setSizePolicy(policy.Fixed if wide else policy.Expanding, policy.Fixed)
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802  # Qt's name
         """Things are looked at while somebody sees them."""
