@@ -17,6 +17,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ from bench.qualify.pool import run_all
 
 STATIONS = ("sim", "sim-full", "sim-refill", "sim-catheter")
 ASKED = 0.90
+MOST_SEEDS = 60
+"""A row's key holds how many seeds it was given, which a folder does not say."""
+
 HELD_TO = ("dut", "rig")
 
 Trial = tuple[Row, Mapping[str, Any]]
@@ -35,7 +39,12 @@ Trial = tuple[Row, Mapping[str, Any]]
 
 def of_folder(folder: Path) -> list[Trial]:
     """The trials of a folder that asked the locator; of each row and seed the last."""
-    rows = {row.key: row for quick in (True, False) for row in build_plan(STATIONS, quick=quick).rows}
+    rows = {
+        (each := replace(row, seeds=seeds)).key: each
+        for quick in (True, False)
+        for row in build_plan(STATIONS, quick=quick).rows
+        for seeds in range(1, MOST_SEEDS + 1)
+    }
     found: dict[tuple[str, int], Trial] = {}
     for line in (folder / NAME).read_text(encoding="utf-8").splitlines():
         said = json.loads(line)
