@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from bench.answers import AnswerFile, read_answer, same_person
 from instruments.capabilities import Answer, Prompt
-from instruments.clock import Clock, Event, VirtualClock
+from instruments.clock import Clock, Event, PacedClock, VirtualClock
 from instruments.instrument import InstrumentError
 
 LOOK_S = 1.0
@@ -100,6 +101,8 @@ class Prompts:
     nudge : has ``hold`` look at its event.
     ending : whether the steps have ended and the teardown goes on.
     hands : the simulated operator of a simulated station.
+    person_answers : the simulated operator only does what is asked, and what it would answer is told; a person answers,
+        and while one is asked time goes no faster than in reality.
     longest_s : a prompt without an answer for longer ends the run; None waits for ever.
     """
 
@@ -111,6 +114,7 @@ class Prompts:
     hands: Hands | None = None
     longest_s: float | None = None
     file: AnswerFile | None = None
+    person_answers: bool = False
     _listeners: list[Listener] = field(default_factory=list)
     _attended: bool = False
     _waiting: _Waiting | None = None
@@ -201,6 +205,10 @@ class Prompts:
                 break
             if offer is None:
                 break
+            if self.person_answers and offer.source != FILE:
+                text = f'the simulated bench shows {_shown(offer.value, waiting.prompt.unit)} for "{key}"'
+                self.record("event", {"level": "info", "text": text})
+                break
             self._hold(waiting, offer.at_s)
             if waiting.answer is None:
                 said = self.answer(key, offer.value, offer.person, offer.second_person, offer.source)
@@ -210,7 +218,8 @@ class Prompts:
             if not self._attended and (self.file is not None or self.hands is not None):
                 missing = "nobody is there who answers" if waiting.first is None else "a second person has to answer"
                 raise PromptError(key, said or missing)
-            self._hold(waiting, math.inf)
+            with self._no_faster_than_reality():
+                self._hold(waiting, math.inf)
         assert waiting.answer is not None
         return waiting.answer
 
@@ -224,6 +233,12 @@ class Prompts:
             paused_s = self.clock.now() - look
             if paused_s > 0.0:
                 until, waiting.latest_s = until + paused_s, waiting.latest_s + paused_s
+
+    def _no_faster_than_reality(self) -> AbstractContextManager[None]:
+        """Give a person the time that a person needs."""
+        if isinstance(self.clock, PacedClock) and self.clock.pace > 1.0:
+            return self.clock.going_at(1.0)
+        return nullcontext()
 
     def _offer(self, prompt: Prompt) -> _Offer | None:
         """What the file or the simulated operator answers; raises ValueError when the operator cannot.
@@ -287,6 +302,10 @@ def _two(waiting: _Waiting, said: float | str, person: str, second_person: str) 
     if same_person(person, second_person):
         raise ValueError(f"{person} has answered; the second answer must come from another person")
     return person, second_person
+
+
+def _shown(value: float | str, unit: str) -> str:
+    return value if isinstance(value, str) else f"{value:.6g} {unit}"
 
 
 def _asks(waiting: _Waiting | None) -> str:

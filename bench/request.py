@@ -49,6 +49,7 @@ class Request:
     overrides: Sequence[Override] = ()
     longest_block_s: float | None = None
     answers: str | None = None  # file of answers to prompts
+    person_answers: bool = False  # also on a simulated station, whose operator then only does what is asked
     attended: bool = False  # somebody answers prompts at a terminal or a window
     replay: Mapping[str, tuple[FloatArray, FloatArray]] | None = None
 
@@ -84,6 +85,8 @@ def prepare(request: Request) -> Prepared:
         raise RequestError(
             f'--fault: station "{station.name}" has real instruments; only a simulated one can have faults'
         )
+    if request.person_answers and station.simulated and request.pace is None:
+        raise RequestError("time that jumps waits for no answer; give a pace at which a person can answer, such as 60")
     articles = articles_of(request, station)
     origin = Origin.MEASURED
     if not station.real:

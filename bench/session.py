@@ -260,6 +260,7 @@ def _record(
         latches=latches,
     )
     engine.prompts.file = ready.answers
+    engine.prompts.person_answers = prepared.request.person_answers
     if prepared.request.attended:
         engine.prompts.attend()
     for override in prepared.request.overrides:

@@ -70,6 +70,11 @@ def demo(out: Path, as_json: bool) -> int:
 @click.option("--reason", default="", help="Why the finding is overridden.")
 @click.option("--longest-block", metavar="TIME", help='Longest piece of a hardware-timed stream ("30 s").')
 @click.option("--answers", metavar="FILE", help="Answers to the prompts of the run, so that nobody need be asked.")
+@click.option(
+    "--ask-me",
+    is_flag=True,
+    help="You answer on a simulated station too (with --pace); its operator only does what is asked.",
+)
 @click.option("--detach", is_flag=True, help="Run in a process of its own, after those that wait (see: runner).")
 @click.option("--hold", is_flag=True, help="With --detach: begin only at the command of a person (runner start).")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -90,6 +95,7 @@ def run(
     reason: str,
     longest_block: str | None,
     answers: str | None,
+    ask_me: bool,
     detach: bool,
     hold: bool,
     as_json: bool,
@@ -117,6 +123,7 @@ def run(
         overrides=[Override(name, person, reason) for name in overrides],
         longest_block_s=None if longest_block is None else _time("--longest-block", longest_block),
         answers=answers,
+        person_answers=ask_me,
         attended=detach or somebody_is_there(),
     )
     if hold and not detach:

@@ -39,6 +39,7 @@ class SetUpForm:
     fields : the parameters, by name.
     articles : what was typed or scanned for device, catheter and fluid.
     pace : simulated seconds a second; None as fast as possible.
+    person_answers : whether the person at the window answers on a simulated station too.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class SetUpForm:
         self.person = person
         self.out = str(out)
         self.pace: float | None = memory.pace if memory.protocol else USUAL_PACE
+        self.person_answers = memory.person_answers
         self.seed = memory.seed
         self.faults: list[str] = []
         self._memory = memory
@@ -120,6 +122,7 @@ class SetUpForm:
         assert self.protocol is not None
         kept, name = self._memory, self.station.name
         kept.station, kept.protocol, kept.pace, kept.seed = name, self.protocol.name, self.pace, self.seed
+        kept.person_answers = self.person_answers
         kept.settings[kept.protocol] = {one.name: one.text for one in self.fields.values() if one.is_changed}
         kept.articles[name] = {kind: text for kind, text in self.articles.items() if text != self._usual_article(kind)}
 
@@ -205,6 +208,12 @@ class SetUpForm:
     def choose_pace(self, pace: float | None) -> None:
         """How fast simulated time goes; None as fast as possible."""
         self.pace = pace
+        self._told("simulation", "")
+        self._edited()
+
+    def choose_answers(self, person_answers: bool) -> None:
+        """Who answers what a simulated run asks."""
+        self.person_answers = person_answers
         self._edited()
 
     def add_fault(self, name: str, severity: str, at: str, lasts: str, instrument: str) -> str:
@@ -308,6 +317,7 @@ class SetUpForm:
             out=Path(self.out).expanduser().absolute(),
             pace=self.pace if simulated else None,
             person=self.person,
+            person_answers=simulated and self.person_answers and self.pace is not None,
             overrides=[Override(code, self.person, reason) for code, reason in (overrides or {}).items()],
         )
 

@@ -29,6 +29,7 @@ class Memory:
     seed: str = "1"
     settings: dict[str, dict[str, str]] = field(default_factory=dict)
     articles: dict[str, dict[str, str]] = field(default_factory=dict)
+    person_answers: bool = False
 
     @classmethod
     def read(cls, folder: Path) -> Memory:
@@ -47,6 +48,7 @@ class Memory:
             str(said.get("seed", "1")),
             _texts(said.get("settings")),
             _texts(said.get("articles")),
+            said.get("person_answers") is True,
         )
 
     def write(self, folder: Path) -> None:

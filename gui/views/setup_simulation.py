@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from PyQt6.QtCore import Qt
-from PyQt6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from gui.presenters.setup import SetUp
 from gui.presenters.setup_faults import FaultChoice, fault_choices
@@ -33,6 +33,13 @@ class SimulationPanel(Panel):
         self.pace = CalmCombo("Pace")
         self.pace.activated.connect(lambda at: presenter.form.choose_pace(self.pace.itemData(at)))
         self.body.addWidget(Captioned("Pace", "how fast simulated time goes", self.pace, wide=True))
+        self.answers = QCheckBox("I answer what the run asks")
+        self.answers.setAccessibleName("I answer what the run asks")
+        self.answers.setToolTip(
+            "Else the simulated operator answers. While you are asked, time goes no faster than in reality."
+        )
+        self.answers.toggled.connect(presenter.form.choose_answers)
+        self.body.addWidget(self.answers)
         self._inner = QWidget()
         self._inner.hide()
         self.body.addWidget(self._inner)
@@ -79,7 +86,7 @@ class SimulationPanel(Panel):
     def inputs(self) -> list[QWidget]:
         """What can have the focus, in the order in which it is read."""
         fault = (self.fault, self.severity, self.at, self.lasts, self.instrument, self.add_button)
-        return [self.opener, self.pace, self.seed, *fault, *self._removers]
+        return [self.opener, self.pace, self.answers, self.seed, *fault, *self._removers]
 
     def show_all(self) -> None:
         """Show pace, seed and faults as they are; nothing where instruments have their own time."""
@@ -90,6 +97,8 @@ class SimulationPanel(Panel):
         for pace in paces:
             self.pace.addItem(pace_text(pace), pace)
         self.pace.setCurrentIndex(paces.index(form.pace))
+        self.answers.setChecked(form.person_answers)
+        self.answers.setEnabled(form.pace is not None)
         if self.seed.text() != form.seed:
             self.seed.setText(form.seed)
         clear(self._faults)

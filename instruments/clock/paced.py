@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TypeVar
 
@@ -26,6 +27,20 @@ class PacedClock(VirtualClock):
         self.block_s = min(VirtualClock.block_s, WALL_HORIZON_S * pace)
         self._wall_zero = time.monotonic()  # when virtual time zero was, or would have been
         self._knock = threading.Event()
+
+    @contextmanager
+    def going_at(self, pace: float) -> Iterator[None]:
+        """Have time go at another pace meanwhile; called on the clock's own thread."""
+        before = self.pace
+        self._take_pace(pace)
+        try:
+            yield
+        finally:
+            self._take_pace(before)
+
+    def _take_pace(self, pace: float) -> None:
+        self.pace = pace
+        self._wall_zero = time.monotonic() - self._now / pace
 
     def run(self, target: Callable[[], T], name: str = "main") -> T:
         self._wall_zero = time.monotonic() - self._now / self.pace  # setting up took time that nobody watched

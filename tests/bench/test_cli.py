@@ -176,6 +176,7 @@ WORDS = {
         (*SIM, "--override", "rates", "--person", "Ada", "--reason", "r"), ['"rates"', "can be overridden"],
     ),
     "a pace that is none": ((*SIM, "--pace", "0"), ["--pace"]),
+    "a person is asked in time that jumps": ((*SIM, "--ask-me"), ["waits for no answer", "such as 60"]),
     "a longest block that is none": ((*SIM, "--longest-block", "0 s"), ["--longest-block"]),
     "an unknown device": ((*SIM, "--dut", "sim-peristalti"), ["sim-peristaltic"]),
     "a device file that is not there": ((*SIM, "--dut", "mine.toml"), ["mine.toml", "no such file"]),

@@ -12,7 +12,7 @@ from bench.answers import AnswerFile
 from bench.engine import Engine
 from bench.prompts import OPERATOR, SECOND_OPERATOR
 from data.checks import Status
-from instruments.clock import PacedClock, VirtualClock
+from instruments.clock import PacedClock, VirtualClock, WallClock
 from instruments.simulation.operator import SimulatedOperator
 from instruments.simulation.parameters import PlantParameters
 from instruments.simulation.plant import Plant
@@ -191,9 +191,34 @@ def test_a_prompt_that_nobody_can_answer_ends_the_run_with_one_sentence(toys: An
 
 def test_what_an_operator_cannot_do_waits_for_a_person_who_is_there(toy_bench: Any) -> None:
     toys = toy_bench(clock=PacedClock(500.0))
-    end = asked(toys, VOLUME, at=[there(Hands(), attended=True), says(100.0, "volume", 2.0, "Ada")])
+    end = asked(toys, VOLUME, at=[there(Hands(), attended=True), says(1.2, "volume", 2.0, "Ada")])
     assert end.status is Status.COMPLETED
     assert [answer["value"] for answer in toys.of("answer")] == [2.0]
+
+
+def test_a_person_may_answer_on_a_simulated_bench_whose_operator_does_it_and_tells_what_it_shows(
+    toy_bench: Any,
+) -> None:
+    toys, hands = toy_bench(clock=PacedClock(500.0)), Hands(2.5)
+
+    def put(engine: Engine) -> None:
+        engine.prompts.hands, engine.prompts.person_answers = hands, True
+        engine.prompts.attend()
+
+    end = asked(toys, VOLUME, at=[(0.5, put), says(1.2, "volume", 2.0, "Ada")])
+    assert end.status is Status.COMPLETED
+    assert len(hands.asked) == 1, "the work is done"
+    assert [(answer["value"], answer["person"]) for answer in toys.of("answer")] == [(2.0, "Ada")]
+    assert 'the simulated bench shows 2.5 mL for "volume"' in [event["text"] for event in toys.of("event")]
+
+
+def test_while_a_person_is_asked_time_goes_no_faster_than_in_reality(toy_bench: Any) -> None:
+    toys, wall, seen = toy_bench(clock=PacedClock(500.0)), WallClock(), []
+    look = (1.0, lambda engine: seen.append(wall.now()))
+    answered = (1.3, lambda engine: (seen.append(wall.now()), engine.answer("volume", 2.0, "Ada")))
+    asked(toys, VOLUME, at=[there(Hands(), attended=True), look, answered])
+    assert seen[1] - seen[0] > 0.2  # 0.6 ms at the pace of the run
+    assert wall.now() - seen[1] < 5.0, "and then at its pace again: the last phase has 5 s"
 
 
 def test_virtual_time_waits_for_nobody(toys: Any) -> None:
