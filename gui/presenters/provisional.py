@@ -20,7 +20,7 @@ from data.run import Run
 from gui.presenters.context import Context
 from gui.presenters.live import Change, Live
 from gui.presenters.numbers import Numbers, duration, unit_text
-from gui.presenters.review_checks import limits_text, uncertainty_text, value_text, verdict_word
+from gui.presenters.review_checks import limits_text, result_text, verdict_word
 from gui.presenters.tone import Tone
 
 FIRST_S = 60.0
@@ -245,5 +245,5 @@ def _says_nothing(check: Check) -> bool:
 def row_of(check: Check, numbers: Numbers, final: bool) -> CheckRow:
     """A check in words; the verdict only when it is final."""
     word, tone = verdict_word(check) if final else ("", Tone.MUTED)
-    value = " ".join(part for part in (value_text(check, numbers), uncertainty_text(check, numbers)) if part)
+    value = result_text(check, numbers)
     return CheckRow(check.name, check.title, value, limits_text(check, numbers), word, tone, check.note)

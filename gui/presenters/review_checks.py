@@ -87,6 +87,15 @@ def value_text(check: Check, numbers: Numbers) -> str:
     return with_unit(text, check.unit)
 
 
+def result_text(check: Check, numbers: Numbers) -> str:
+    """Value and U in one unit: 4.00 ± 0.14 mg."""
+    value, known = value_text(check, numbers), uncertainty_text(check, numbers)
+    if not known or value == NOTHING:
+        return value
+    bare = value.removesuffix(with_unit("", check.unit))
+    return with_unit(f"{bare} {known}", check.unit)
+
+
 def uncertainty_text(check: Check, numbers: Numbers) -> str:
     """U to its second digit; empty where there is none."""
     if not check.expanded_uncertainty or not math.isfinite(check.expanded_uncertainty):

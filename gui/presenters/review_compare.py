@@ -11,7 +11,7 @@ from data.checks import Check, Curve
 from gui.plots.pyramid import Drawn
 from gui.presenters.file_points import FilePoints
 from gui.presenters.numbers import NARROW_NBSP, NOTHING, Numbers, digits_of, with_unit
-from gui.presenters.review_checks import uncertainty_text, value_text, verdict_word
+from gui.presenters.review_checks import result_text, verdict_word
 from gui.presenters.review_facts import parameters, plain, what_it_was
 from gui.presenters.review_read import Review
 from gui.presenters.tone import Tone
@@ -201,7 +201,7 @@ def _cell(check: Check | None, numbers: Numbers) -> Cell:
     if check is None:
         return Cell(NOTHING, "not there", Tone.MUTED)
     word, tone = verdict_word(check)
-    return Cell(" ".join(filter(None, (value_text(check, numbers), uncertainty_text(check, numbers)))), word, tone)
+    return Cell(result_text(check, numbers), word, tone)
 
 
 def _difference(first: Check | None, other: Check | None, numbers: Numbers) -> tuple[str, str, Tone]:
