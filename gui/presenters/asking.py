@@ -183,6 +183,6 @@ def _detail(name: str, value: float | str, numbers: Numbers) -> tuple[str, str]:
     """A detail's name in words and its value with the unit that the name ends in."""
     for end, unit in UNITS_OF_DETAILS.items():
         if name.endswith(end) and not isinstance(value, str):
-            written = numbers.number(value, significant(value, 4) if value % 1 else 0)
+            written = numbers.number(value, len(f"{value:g}".partition(".")[2]))
             return name.removesuffix(end).replace("_", " "), with_unit(written, unit)
     return name.replace("_", " "), value if isinstance(value, str) else f"{value:g}"

@@ -197,7 +197,8 @@ class LivePlots:
         own = [_spec(trace, kind) for trace in fit if trace.roles or not fit[0].roles]
         if kind == FLOW:
             if self.flow is not None:
-                own.append(CurveSpec("slope", "balance", "uL/h", self.flow.points, provisional=True))
+                # the first curve is drawn above the others: a sensor's pulsation would hide the mean
+                own.insert(0, CurveSpec("slope", "balance", "uL/h", self.flow.points, provisional=True))
             return [*own, CurveSpec("programmed", "programmed", "uL/h", expected=True)] if own else []
         if kind == VOLUME:
             return self._volumes()

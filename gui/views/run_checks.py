@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from PyQt6.QtGui import QResizeEvent
+from PyQt6.QtWidgets import QHeaderView
 
 from gui.presenters.provisional import CheckRow, Provisional
 from gui.presenters.tone import Tone
 from gui.views.parts import Panel, muted
 from gui.views.table import Column, Table
+
+LIMIT_WIDTH = 88
+"""A long one is cut, and told by the tool tip: the room belongs to the check's name."""
 
 VALUE, LIMIT, VERDICT = 1, 2, 3
 ROOMY, WIDE = 390, 480
@@ -33,6 +37,10 @@ class ChecksPanel(Panel):
             ),
             row_tone=lambda row: Tone.PLAIN if row.verdict else Tone.MUTED,
         )
+        across = self.table.horizontalHeader()
+        assert across is not None
+        across.setSectionResizeMode(LIMIT, QHeaderView.ResizeMode.Fixed)
+        across.resizeSection(LIMIT, LIMIT_WIDTH)
         self.body.addWidget(self.table, 1)
         self.body.addWidget(self.outlook)
         self.refresh()

@@ -64,10 +64,8 @@ class CoursePanel(Panel):
         self._pace.ask()
 
     def _lay_out(self) -> None:
-        row = QHBoxLayout()
-        row.addWidget(self.phase, 1)
-        row.addWidget(self.stands)
-        self.body.addLayout(row)
+        self.body.addWidget(self.phase)
+        self.body.addWidget(self.stands)
         self.body.addWidget(self.progress)
         row = QHBoxLayout()
         row.addWidget(self.left, 1)

@@ -27,7 +27,7 @@ WIDE = 1500
 """Width of the page from which on the columns at the sides have all the room they like."""
 
 SIDES = {True: (345, 430), False: (280, 330)}
-MOST_ATTENTION = 0.62
+MOST_ATTENTION = 0.55
 """Of the right column's height, for what needs a person; more of it scrolls."""
 
 

@@ -246,7 +246,7 @@ def test_several_prompts_stack_and_a_detail_has_its_unit(watched: Any, asking: A
     watched.says(prompts=(HEIGHT, needle))
     cards = asking.cards()
     assert [card.key for card in cards] == ["height", "needle"]
-    assert cards[1].details == (("depth", "20.20\u202fmm"), ("vial", "A"))
+    assert cards[1].details == (("depth", "20.2\u202fmm"), ("vial", "A"))
     assert cards[1].is_confirmation
 
 

@@ -47,7 +47,7 @@ def spec(plots: LivePlots, kind: str) -> list[CurveSpec]:
 
 def test_the_plots_follow_from_the_protocol_and_the_channels_that_are_there(plots: LivePlots) -> None:
     assert [plot.kind for plot in plots.plots] == ["flow", "pressure", "volume", "result"]
-    assert [curve.label for curve in plots.plots[0].curves] == ["sensor", "balance", "programmed"]
+    assert [curve.label for curve in plots.plots[0].curves] == ["balance", "sensor", "programmed"]
     assert [curve.label for curve in plots.plots[1].curves] == ["outlet"]
 
 
@@ -74,7 +74,7 @@ def test_a_channel_goes_into_the_plot_of_its_unit_else_the_last_one_is_given_to_
 def test_a_curve_can_be_hidden_and_shown_again(plots: LivePlots) -> None:
     plots.show_curve(0, "sensor.flow", False)
     assert [curve.key for curve in plots.plots[0].visible()] == ["slope", "programmed"]
-    assert plots.choices(0)[0] == ("sensor.flow", "sensor", False)
+    assert plots.choices(0)[1] == ("sensor.flow", "sensor", False)
     plots.show_curve(0, "sensor.flow", True)
     assert len(plots.plots[0].visible()) == 3
 
