@@ -28,6 +28,9 @@ UNITS_OF_DETAILS = {
 }
 """Ends of the names of a prompt's details."""
 
+SHOWS, LATEST_EVENTS = "the simulated bench shows ", 50
+"""How the run begins to tell what a simulated bench shows (`bench.prompts`), and where that is looked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Card:
@@ -41,6 +44,7 @@ class Card:
     is_sent : an answer is on its way.
     needs_second : another person answers too.
     can_take_over : somebody else controls the run, and may be relieved of it.
+    shows : what a simulated bench shows for it.
     """
 
     key: str
@@ -55,6 +59,7 @@ class Card:
     refusal: str = ""
     is_sent: bool = False
     can_take_over: bool = False
+    shows: str = ""
 
     @property
     def is_confirmation(self) -> bool:
@@ -148,7 +153,12 @@ class Asking:
             prompt.second_person,
         )
         refusal, sent, over = self._states.get(prompt.key, ("", False, False))
-        return replace(made, refusal=refusal, is_sent=sent, can_take_over=over)
+        return replace(made, refusal=refusal, is_sent=sent, can_take_over=over, shows=self._shows(prompt.key))
+
+    def _shows(self, key: str) -> str:
+        """What a simulated bench has told a person to answer with, where one answers."""
+        latest = reversed(self.live.events[-LATEST_EVENTS:])
+        return next((row.text for row in latest if row.text.startswith(SHOWS) and row.text.endswith(f'"{key}"')), "")
 
 
 def drawing(procedure: str, name: str) -> Path | None:

@@ -55,11 +55,14 @@ class CoursePanel(Panel):
         )
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
+        bar = self.tabs.tabBar()
+        assert bar is not None
+        bar.setDrawBase(False)
         self.tabs.addTab(self.steps, "&Steps")
         self.tabs.addTab(self.limits, "&Interlocks")
-        self._lay_out()
         self._shown = -2
         self._pace = NowAndThen(self, EVERY_MS, self.refresh)
+        self._lay_out()
         live.listen(self._heard)
         self._pace.ask()
 
@@ -80,6 +83,8 @@ class CoursePanel(Panel):
         """Show what there is room for."""
         super().resizeEvent(event)
         self.steps.setColumnHidden(PLANNED, self.width() < NARROW)
+        self._shown = -2  # the step that goes on may be out of sight now
+        self._pace.ask()
 
     def _heard(self, changes: frozenset[Change]) -> None:
         if "run" in changes:

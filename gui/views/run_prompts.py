@@ -52,6 +52,8 @@ class PromptCard(Attention):
         self.body.addWidget(self.text)
         if card.details:
             self.body.addWidget(muted("   ".join(f"{name} {value}" for name, value in card.details), wrap=True))
+        self.shows = muted("", wrap=True)
+        self.body.addWidget(self.shows)
         self._picture()
         self.field = QLineEdit()
         self.field.setAccessibleName(f"Answer to {card.key}")
@@ -136,6 +138,8 @@ class PromptCard(Attention):
         """Show what became of an answer."""
         self.card = card
         self.heading.say(f"The run asks {self._person}: {card.key}", Tone.WARN)
+        self.shows.setVisible(bool(card.shows))
+        self.shows.setText(card.shows[:1].upper() + card.shows[1:])
         self.refusal.setVisible(bool(card.refusal))
         self.refusal.say(card.refusal, Tone.FAIL)
         set_property(self.field, "wrong", "true" if card.refusal else "false")

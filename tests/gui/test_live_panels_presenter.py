@@ -241,6 +241,12 @@ def test_the_first_of_two_persons_may_answer_alone_and_the_prompt_waits_for_the_
     assert asking.cards()[0].refusal == "Ada has answered; another person has to answer too"
 
 
+def test_what_a_simulated_bench_shows_stands_beside_the_question(watched: Any, asking: Asking) -> None:
+    watched.says(prompts=(HEIGHT, LABEL))
+    watched.record("event", 5.0, level="info", text='the simulated bench shows 12.5 mm for "height"')
+    assert [card.shows for card in asking.cards()] == ['the simulated bench shows 12.5 mm for "height"', ""]
+
+
 def test_several_prompts_stack_and_a_detail_has_its_unit(watched: Any, asking: Asking) -> None:
     needle = replace(HEIGHT, key="needle", kind="confirm", details=(("depth_mm", 20.2), ("vial", "A")))
     watched.says(prompts=(HEIGHT, needle))
