@@ -22,7 +22,7 @@ class ControlsPanel(Panel):
 
     def __init__(self, presenter: Controls, live: Live) -> None:
         super().__init__("Control")
-        self._presenter = presenter
+        self._presenter, self._live = presenter, live
         self.start = button("Begin the &run", "play", presenter.start, primary=True)
         self.pause = button("&Pause", "pause", self._pause)
         self.note = button("&Note", "note", self.note_wanted.emit)
@@ -50,6 +50,7 @@ class ControlsPanel(Panel):
     def refresh(self) -> None:
         """Show what can be done now."""
         presenter = self._presenter
+        self.setVisible(self._live.ending is None)  # then its summary has the buttons, and each letter only one
         self.start.setVisible(presenter.is_held)
         self.start.setEnabled(presenter.can_command)
         paused = presenter.is_paused
