@@ -161,14 +161,14 @@ class Instruments:
 
     def _state(self, trace: Trace | None, lost_s: float | None) -> tuple[str, Tone]:
         if lost_s is not None:
-            return f"silent for {rough_duration(self._live.last_s - lost_s)}", Tone.FAIL
+            return f"silent {rough_duration(self._live.last_s - lost_s)}", Tone.FAIL
         if trace is None:
             return "commanded", Tone.MUTED
         if not len(trace.points):
             return "no sample yet", Tone.MUTED
         age = self._live.last_s - trace.t
         if self._live.is_going and age > self._late_s(trace):
-            return f"silent for {rough_duration(age)}", Tone.WARN
+            return f"silent {rough_duration(age)}", Tone.WARN
         if trace.quality & int(UNUSABLE):
             return trace.quality_word, Tone.WARN
         return "ok", Tone.GOOD

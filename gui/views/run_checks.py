@@ -31,9 +31,9 @@ class ChecksPanel(Panel):
             "Checks",
             (
                 Column("Check", lambda row: row.title, stretch=True, tip=_tip),
-                Column("Value", lambda row: row.value, number=True),
-                Column("Limit", lambda row: row.limits),
-                Column("Verdict", lambda row: row.verdict, tone=lambda row: row.tone),
+                Column("Value", lambda row: row.value, number=True, tip=_tip),
+                Column("Limit", lambda row: row.limits, tip=_tip),
+                Column("Verdict", self._word, tone=lambda row: row.tone, tip=_tip),
             ),
             row_tone=lambda row: Tone.PLAIN if row.verdict else Tone.MUTED,
         )
@@ -56,6 +56,10 @@ class ChecksPanel(Panel):
         self.outlook.setText(text)
         self.outlook.setVisible(bool(text))
 
+    def _word(self, row: CheckRow) -> str:
+        """The verdict, in short where there is little room."""
+        return row.verdict if self.width() >= WIDE else row.verdict.replace("conditional", "cond.")
+
     def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802  # Qt's name
         """Show what there is room for."""
         super().resizeEvent(event)
@@ -71,4 +75,5 @@ class ChecksPanel(Panel):
 def _tip(row: CheckRow) -> str:
     said = f"{row.title}: {row.value}"
     said += f", limit {row.limits}" if row.limits else ", no limit"
+    said += f": {row.verdict}" if row.verdict else ""
     return f"{said}\n{row.note}" if row.note else said

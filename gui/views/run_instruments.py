@@ -10,16 +10,17 @@ from gui.presenters.instrument_rows import InstrumentRow, Instruments
 from gui.presenters.live import Change, Live
 from gui.presenters.tone import Tone
 from gui.theme.look import look
+from gui.theme.tokens import DESK
 from gui.views.pacing import NowAndThen
 from gui.views.parts import Panel, tool
 from gui.views.table import Column, Table
 
 EVERY_MS = 400
-LEAST_ROWS, REST = 4, 500
+LEAST_ROWS, REST = 3, 500
 """So many rows are always in view; more where the page is higher than this many pixels; the others scroll."""
 
-SHORT = 4
-"""Letters of an age that there is room for."""
+SHORT, LONGEST = 4, 18
+"""Letters of an age, and of a state, that there is room for."""
 
 ARROW = 24
 """Width of what unfolds a row, in pixels."""
@@ -32,12 +33,17 @@ def _name(row: InstrumentRow) -> str:
 
 def _state(row: InstrumentRow) -> str:
     if row.tone in (Tone.WARN, Tone.FAIL):
-        return row.state
+        return _cut(row.state)
     if row.due_tone is not Tone.MUTED:
-        return row.due
+        return "overdue" if row.due_tone is Tone.FAIL else "due soon"
     if row.quality:
         return row.quality
     return f"{row.state}, {row.age}" if 0 < len(row.age) <= SHORT and row.state == "ok" else row.state
+
+
+def _cut(state: str) -> str:
+    """A state in so many letters as there is room for; the tool tip has it whole."""
+    return state if len(state) <= LONGEST else f"{state[: LONGEST - 1]}…"
 
 
 class InstrumentTable(Table[InstrumentRow]):
@@ -50,9 +56,9 @@ class InstrumentTable(Table[InstrumentRow]):
         super().__init__(
             "Instruments",
             (
-                Column("Instrument", _name, tip=lambda row: row.tip),
+                Column("Instrument", _name, stretch=True, tip=lambda row: row.tip),
                 Column("Reading", lambda row: row.value, number=True, tip=lambda row: row.tip),
-                Column("State", _state, tone=lambda row: row.worst, stretch=True, tip=lambda row: row.tip),
+                Column("State", _state, tone=lambda row: row.worst, tip=lambda row: row.tip),
             ),
         )
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -114,7 +120,8 @@ class InstrumentsPanel(Panel):
         self.table.show_rows(rows)
         row = look().density.row
         page = self.parentWidget()
-        most = max(LEAST_ROWS, ((0 if page is None else page.height()) - REST) // row)
+        rest = REST * row // DESK.row
+        most = max(LEAST_ROWS, ((0 if page is None else page.height()) - rest) // row)
         shown = min(max(len(rows), 1), most)
         wrong = [at for at, one in enumerate(rows) if one.worst in (Tone.WARN, Tone.FAIL)]
         if wrong and wrong != self._wrong:

@@ -107,7 +107,7 @@ def test_an_instrument_that_does_not_answer_says_for_how_long(watched: Any) -> N
     watched.record("outage", 10.0, instrument="balance", state="begin", text="silent")
     watched.record("event", 70.0, level="info", text="x")
     assert (instrument(watched, "balance").state, instrument(watched, "balance").tone) == (
-        "silent for 1 min",
+        "silent 1 min",
         Tone.FAIL,
     )
     watched.record("outage", 80.0, instrument="balance", state="end", lasted_s=70.0)
@@ -121,7 +121,7 @@ def test_a_channel_without_samples_for_long_is_pointed_out_before_anybody_said_s
     assert instrument(watched, "balance").tone is Tone.GOOD
     watched.block("daq", [500.0], 1.0, 37.0, 1.0)
     assert instrument(watched, "balance").tone is Tone.WARN
-    assert instrument(watched, "balance").state == "silent for 8 min 18 s"
+    assert instrument(watched, "balance").state == "silent 8 min 18 s"
 
 
 def test_a_sample_that_may_not_be_used_says_why(watched: Any) -> None:
