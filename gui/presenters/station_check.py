@@ -26,7 +26,7 @@ CHECKS = {
     "read-out": "&Read out",
     "calibration": "&Zero or calibrate",
     "valve-test": "&Valve test",
-    "rig-check": "Rig &check",
+    "rig-check": "Rig c&heck",
 }
 """Protocols on the bench itself, and what a person calls them."""
 

@@ -1,0 +1,212 @@
+"""Lead the window as a new user would, by keys alone, and picture each step: ``python -m docs.drive_window``.
+
+Needs Xvfb, openbox, xdotool and ImageMagick.  On a screen of its own the window is opened for the first time; a
+simulated run is tried and reviewed; a rig check, an occlusion and a refill are run, the refill answered by hand and
+stopped; two runs are compared.  The pictures go to docs/images/window-*.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bench.run_queue import Entry, entries
+from instruments.clock import WallClock
+
+WALL = WallClock()
+
+IMAGES = Path(__file__).parent / "images"
+SIZE = (1600, 960)
+LOOK_S = 0.3
+LASTS_S = 900.0
+
+
+def until(condition: Callable[[], Any], what: str, within_s: float = LASTS_S) -> Any:
+    """Wait for something."""
+    end = WALL.now() + within_s
+    while not (found := condition()):
+        if WALL.now() > end:
+            raise SystemExit(f"not within {within_s:g} s: {what}")
+        WALL.sleep(LOOK_S)
+    return found
+
+
+class Person:
+    """Types, presses, looks."""
+
+    def __init__(self, home: Path, images: Path) -> None:
+        self.home, self.images = home, images
+
+    def keys(self, *keys: str, then_s: float = 1.0) -> None:
+        """Press keys, one after the other."""
+        for key in keys:
+            subprocess.run(["xdotool", "key", key], check=True)
+            WALL.sleep(0.15)
+        WALL.sleep(then_s)
+
+    def types(self, text: str, then_s: float = 1.0) -> None:
+        """Type a text."""
+        subprocess.run(["xdotool", "type", "--delay", "40", text], check=True)
+        WALL.sleep(then_s)
+
+    def picture(self, name: str) -> None:
+        """Keep what is on the screen."""
+        path = self.images / f"window-{name}.png"
+        subprocess.run(["import", "-window", "root", "-depth", "8", str(path)], check=True)
+        print(path.name, flush=True)
+
+    def latest(self) -> Entry | None:
+        """The run that was started last."""
+        found = entries(self.home)
+        return found[-1] if found else None
+
+    def begun(self, number: int) -> Entry:
+        """Wait until a run goes on."""
+
+        def going() -> Entry | None:
+            latest = self.latest()
+            return latest if latest is not None and latest.number == number and latest.state().journal else None
+
+        found: Entry = until(going, f"run {number} goes on", 180.0)
+        return found
+
+    def ended(self, entry: Entry) -> None:
+        """Wait until a run has ended and the window has seen it."""
+        until(lambda: entry.state().ending is not None, f"run {entry.number} has ended")
+        WALL.sleep(4.0)
+
+
+@contextmanager
+def screen(size: tuple[int, int]) -> Iterator[None]:
+    """An X server with a window manager."""
+    out, told = os.pipe()
+    words = ["Xvfb", "-displayfd", str(told), "-screen", "0", f"{size[0]}x{size[1]}x24", "-nolisten", "tcp"]
+    server = subprocess.Popen(words, pass_fds=[told])
+    os.close(told)
+    with os.fdopen(out) as lines:
+        os.environ["DISPLAY"] = f":{lines.readline().strip()}"
+    os.environ.pop("QT_QPA_PLATFORM", None)
+    manager = subprocess.Popen(["openbox"])
+    yield
+    for process in (manager, server):
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def window(*words: str) -> Iterator[None]:
+    """The window, as its command opens it."""
+    process = subprocess.Popen([sys.executable, "-P", "-m", "bench.cli", "gui", "--person", "Ada Byron", *words])
+
+    def shown() -> str:
+        found = subprocess.run(
+            ["xdotool", "search", "--onlyvisible", "--name", "pumpbench|simulated"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return found.stdout.strip()
+
+    number = until(shown, "the window is there", 60.0).splitlines()[0]
+    subprocess.run(["xdotool", "windowactivate", "--sync", number], check=True)
+    WALL.sleep(3.0)
+    yield
+    subprocess.run(["xdotool", "key", "alt+F4"], check=True)
+    process.wait(30.0)
+
+
+def first_minute(person: Person) -> None:
+    """The first start: a simulated run in one press, watched, reviewed."""
+    person.picture("first")
+    person.keys("alt+t", then_s=4.0)
+    if person.latest() is None:  # the invitation leads to the form, whose own is pressed then
+        person.keys("alt+t", then_s=2.0)
+    entry = person.begun(1)
+    until(lambda: _share(entry) > 0.75, "the analysis goes on")
+    person.picture("run")
+    person.ended(entry)
+    person.picture("end")
+    person.keys("alt+o", then_s=12.0)
+    person.picture("review")
+
+
+def prepare(person: Person, station: str, protocol: str, then_s: float = 14.0) -> None:
+    """Choose station and protocol in the form; a little later what stands against the run is known."""
+    person.keys("ctrl+2", "alt+w")
+    person.keys("alt+a", then_s=0.3)
+    person.types(station)
+    person.keys("alt+p", then_s=0.3)
+    person.types(protocol, then_s)
+
+
+def occlusion(person: Person) -> None:
+    """A rig check, then an occlusion on the same station."""
+    prepare(person, "sim-full", "rig")
+    person.picture("prepare")
+    person.keys("alt+s")
+    person.ended(person.begun(2))
+    prepare(person, "sim-full", "occ")
+    person.keys("alt+s")
+    entry = person.begun(3)
+    until(lambda: _share(entry) > 0.45, "the pressure rises")
+    person.picture("occlusion")
+    person.ended(entry)
+
+
+def refill(person: Person) -> None:
+    """A refill that a person answers, and stops."""
+    prepare(person, "sim-refill", "ref")
+    person.picture("refill-form")
+    person.keys("alt+s")
+    entry = person.begun(person.latest().number if person.latest() is not None else 4)  # type: ignore[union-attr]
+    WALL.sleep(15.0)
+    person.picture("refill")
+    person.keys("F12", then_s=1.0)
+    person.picture("stopping")
+    person.ended(entry)
+
+
+def _share(entry: Entry) -> float:
+    from bench.rpc.client import Client, ClientError
+
+    if entry.state().ending is not None:
+        return 1.0
+    try:
+        with Client.of(entry) as client:
+            return client.status().share_done
+    except ClientError:
+        return 0.0
+
+
+def main() -> int:
+    """Everything, or what is named."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=Path, default=IMAGES, help="where the pictures go")
+    asked = parser.parse_args()
+    images = asked.images.absolute()
+    images.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, screen(SIZE):
+        home = Path(folder) / "home"
+        os.environ["PUMPBENCH_HOME"] = str(home)
+        os.chdir(folder)
+        person = Person(home, images)
+        with window():
+            first_minute(person)
+            occlusion(person)
+            refill(person)
+            for number, page in enumerate(("bench", "", "runs", "station"), 1):
+                if page:
+                    person.keys(f"ctrl+{number}", then_s=4.0)
+                    person.picture(page)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
