@@ -10,7 +10,7 @@ from gui.presenters.tone import Tone
 from gui.views.parts import Panel, muted
 from gui.views.table import Column, Table
 
-LIMIT_WIDTH = 88
+LIMIT_WIDTH, VALUE_WIDTH = 88, 118
 """A long one is cut, and told by the tool tip: the room belongs to the check's name."""
 
 VALUE, LIMIT, VERDICT = 1, 2, 3
@@ -69,6 +69,14 @@ class ChecksPanel(Panel):
         final = self._presenter.final is not None
         self.table.setColumnHidden(VERDICT, not final)
         self.table.setColumnHidden(VALUE, final and self.width() < ROOMY)
+        across = self.table.horizontalHeader()
+        assert across is not None
+        fixed = final and self.width() < WIDE
+        across.setSectionResizeMode(
+            VALUE, QHeaderView.ResizeMode.Fixed if fixed else QHeaderView.ResizeMode.ResizeToContents
+        )
+        if fixed:
+            across.resizeSection(VALUE, VALUE_WIDTH)
         self.table.setColumnHidden(LIMIT, self.width() < (WIDE if final else ROOMY))
 
 

@@ -8,6 +8,7 @@ from PyQt6.QtWidgets import QHBoxLayout
 from gui.presenters.controls import Controls
 from gui.presenters.live import Change, Live
 from gui.presenters.tone import Tone
+from gui.theme.look import look
 from gui.views.pacing import NowAndThen
 from gui.views.parts import Panel, ToneLabel, button
 
@@ -56,6 +57,7 @@ class ControlsPanel(Panel):
         paused = presenter.is_paused
         self.pause.setText("Resu&me" if paused else "&Pause")
         self.pause.setAccessibleName("Resume" if paused else "Pause")
+        self.pause.setIcon(look().icon("play" if paused else "pause"))
         self.pause.setEnabled(presenter.can_command and not presenter.is_held)
         self.note.setEnabled(presenter.can_command)
         self.who.setVisible(bool(presenter.who[0]))

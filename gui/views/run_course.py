@@ -9,6 +9,8 @@ from gui.presenters.limits import InterlockRow, Interlocks
 from gui.presenters.live import Change, Live
 from gui.presenters.timeline import StepRow, Timeline
 from gui.presenters.tone import Tone
+from gui.theme.look import look
+from gui.theme.tokens import DESK
 from gui.views.pacing import NowAndThen
 from gui.views.parts import Panel, Pill, muted
 from gui.views.table import Column, Table
@@ -82,7 +84,7 @@ class CoursePanel(Panel):
     def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802  # Qt's name
         """Show what there is room for."""
         super().resizeEvent(event)
-        self.steps.setColumnHidden(PLANNED, self.width() < NARROW)
+        self.steps.setColumnHidden(PLANNED, self.width() < NARROW * look().density.font // DESK.font)
         self._shown = -2  # the step that goes on may be out of sight now
         self._pace.ask()
 

@@ -19,8 +19,8 @@ EVERY_MS = 400
 LEAST_ROWS, REST = 3, 500
 """So many rows are always in view; more where the page is higher than this many pixels; the others scroll."""
 
-SHORT, LONGEST = 4, 18
-"""Letters of an age, and of a state, that there is room for."""
+SHORT, ROOMY = 4, 300
+"""Letters of an age that there is room for, in a table of this width or more."""
 
 ARROW = 24
 """Width of what unfolds a row, in pixels."""
@@ -33,17 +33,12 @@ def _name(row: InstrumentRow) -> str:
 
 def _state(row: InstrumentRow) -> str:
     if row.tone in (Tone.WARN, Tone.FAIL):
-        return _cut(row.state)
+        return row.state
     if row.due_tone is not Tone.MUTED:
         return "overdue" if row.due_tone is Tone.FAIL else "due soon"
     if row.quality:
         return row.quality
-    return f"{row.state}, {row.age}" if 0 < len(row.age) <= SHORT and row.state == "ok" else row.state
-
-
-def _cut(state: str) -> str:
-    """A state in so many letters as there is room for; the tool tip has it whole."""
-    return state if len(state) <= LONGEST else f"{state[: LONGEST - 1]}…"
+    return row.state
 
 
 class InstrumentTable(Table[InstrumentRow]):
@@ -56,13 +51,18 @@ class InstrumentTable(Table[InstrumentRow]):
         super().__init__(
             "Instruments",
             (
-                Column("Instrument", _name, stretch=True, tip=lambda row: row.tip),
+                Column("Instrument", _name, tip=lambda row: row.tip),
                 Column("Reading", lambda row: row.value, number=True, tip=lambda row: row.tip),
-                Column("State", _state, tone=lambda row: row.worst, tip=lambda row: row.tip),
+                Column("State", self._state, tone=lambda row: row.worst, stretch=True, tip=lambda row: row.tip),
             ),
         )
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.doubleClicked.connect(lambda index: self._want(index.row()))
+
+    def _state(self, row: InstrumentRow) -> str:
+        """The state, with the age of the sample where there is room."""
+        told = _state(row)
+        return f"{told}, {row.age}" if told == "ok" and len(row.age) <= SHORT and self.width() >= ROOMY else told
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802  # Qt's name
         """Act on the row that is chosen."""

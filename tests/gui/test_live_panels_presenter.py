@@ -171,6 +171,8 @@ def test_a_crossing_lasts_until_its_channel_is_back(watched: Any) -> None:
     assert (interlock(watched, "bath").tone, interlock(watched, "bath").cause) == (Tone.FAIL, "too warm")
     watched.record("interlock-back", 6.0, name="bath")
     assert interlock(watched, "bath").tone is Tone.MUTED
+    watched.record("interlock", 7.0, name="bath", action="stop", text="too cold", channel="daq.bath_temperature")
+    assert (interlock(watched, "bath").tone, interlock(watched, "bath").cause) == (Tone.FAIL, "too cold")
 
 
 def test_a_latched_interlock_is_reset_by_a_reason(watched: Any, controls: Controls) -> None:
