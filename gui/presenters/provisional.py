@@ -162,7 +162,7 @@ class Provisional:
             return
         if self.live.last_s < FIRST_S or self.live.last_s == self._judged_s or time.monotonic() < self._next:
             return
-        link, self.is_busy, self._judged_s = self.live.link, True, self.live.last_s
+        link, begun, self.is_busy, self._judged_s = self.live.link, time.monotonic(), True, self.live.last_s
 
         def then(found: SoFar) -> None:
             if link is self.live.link:
@@ -173,7 +173,8 @@ class Provisional:
         def failed(sentence: str) -> None:
             if link is self.live.link:
                 self.is_busy, self.trouble = False, sentence
-                self._next = time.monotonic() + LONGEST_S / 10.0
+                now = time.monotonic()  # it may have worked all the while
+                self._next = now + max(LEAST_S, (now - begun) / SHARE)
                 self.changed()
 
         arguments = (str(journal), self.live.last_s, bool(self.live.kept["forecast"]))

@@ -95,6 +95,22 @@ def test_what_costs_much_is_done_seldom(background: Counting, checks: Provisiona
     assert len(background.asked) == 2
 
 
+def test_what_was_given_up_after_long_is_not_tried_again_at_once(
+    background: Counting, checks: Provisional, watched: Any
+) -> None:
+    checks.look()
+    clock[0] += 300.0
+    assert background.failed is not None
+    background.failed("gave no answer within 300 s")
+    watched.block("balance", [200.0], 1.0)
+    clock[0] += 2999.0
+    checks.look()
+    assert len(background.asked) == 1
+    clock[0] += 2.0
+    checks.look()
+    assert len(background.asked) == 2
+
+
 def test_checks_so_far_are_greyed_and_have_no_verdict(background: Counting, checks: Provisional) -> None:
     checks.look()
     background.then(so_far())
