@@ -26,7 +26,7 @@ SOON_MS = 150
 WIDE = 1500
 """Width of the page from which on the columns at the sides have all the room they like."""
 
-SIDES = {True: (345, 430), False: (280, 330)}
+SIDES = {True: (345, 430), False: (314, 330)}
 MOST_ATTENTION = 0.55
 """Of the right column's height, for what needs a person; more of it scrolls."""
 
