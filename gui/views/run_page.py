@@ -51,7 +51,7 @@ class RunPage(Page):
         self.instruments.wanted.connect(self.plots.add)
         self.controls.new_run.connect(model.prepare)
         self.controls.note_wanted.connect(self.events.write)
-        self.back = button("&Back to the run that goes on", "left", model.back)
+        self.back = button("&Back to the run", "left", model.back)
         self.stack = QStackedWidget()
         self._is_moved = False
         self._lay_out()

@@ -112,10 +112,12 @@ class SetUpPanel(QWidget):
         says = QVBoxLayout()
         says.setSpacing(2)
         says.addWidget(self._takes)
-        why = QHBoxLayout()
+        self._why = QWidget()  # a layout of hidden parts alone would be 0 wide, and make the column as narrow
+        why = QHBoxLayout(self._why)
+        why.setContentsMargins(0, 0, 0, 0)
         why.addWidget(self._why_not, 1)
         why.addWidget(self._show_why, 0, Qt.AlignmentFlag.AlignTop)
-        says.addLayout(why)
+        says.addWidget(self._why)
         self._start_row.addLayout(says, 1)
         self._start_row.addWidget(self.start)
         return bar
@@ -192,7 +194,7 @@ class SetUpPanel(QWidget):
         self._takes.setText(takes)
         self._takes.setVisible(bool(takes))
         self._why_not.say(why, Tone.BUSY if why.endswith("…") else Tone.WARN if presenter.blocking else Tone.MUTED)
-        self._why_not.setVisible(bool(why))
+        self._why.setVisible(bool(why))
         self._show_why.setVisible(bool(presenter.blocking))
         self.start.setText(presenter.start_word)
         self.start.setAccessibleName(presenter.start_word.replace("&", ""))
