@@ -17,10 +17,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bench.rpc.messages import Status
 from bench.run_queue import Entry, entries
+from instruments.capabilities import Prompt
 from instruments.clock import WallClock
 
 WALL = WallClock()
+ANSWERED = 4
+"""So many questions of the refill are answered at most."""
+
 
 IMAGES = Path(__file__).parent / "images"
 SIZE = (1600, 960)
@@ -163,26 +168,57 @@ def occlusion(person: Person) -> None:
 def refill(person: Person) -> None:
     """A refill that a person answers, and stops."""
     prepare(person, "sim-refill", "ref")
+    person.keys("alt+i", then_s=10.0)
     person.picture("refill-form")
     person.keys("alt+s")
-    entry = person.begun(person.latest().number if person.latest() is not None else 4)  # type: ignore[union-attr]
-    WALL.sleep(15.0)
+    entry = person.begun(4)
+    for _ in range(ANSWERED):
+        asked = until(lambda: _asked(entry), "the run asks")
+        WALL.sleep(2.0)
+        if asked.kind != "confirm":
+            break
+        person.keys("alt+d", then_s=2.0)
+        until(lambda before=asked.key: (_asked(entry) or Nobody).key != before, "the answer is taken", 30.0)
     person.picture("refill")
     person.keys("F12", then_s=1.0)
     person.picture("stopping")
     person.ended(entry)
 
 
-def _share(entry: Entry) -> float:
+def compare(person: Person) -> None:
+    """Two runs side by side; then the other pages."""
+    person.keys("ctrl+3", "alt+r", then_s=6.0)
+    person.picture("runs")
+    person.keys("Home", "shift+Down", "alt+c", then_s=8.0)
+    person.picture("compare")
+
+
+class Nobody:
+    """No prompt waits."""
+
+    key = ""
+
+
+def _status(entry: Entry) -> Status | None:
     from bench.rpc.client import Client, ClientError
 
-    if entry.state().ending is not None:
-        return 1.0
     try:
         with Client.of(entry) as client:
-            return client.status().share_done
+            return client.status()
     except ClientError:
-        return 0.0
+        return None
+
+
+def _share(entry: Entry) -> float:
+    if entry.state().ending is not None:
+        return 1.0
+    status = _status(entry)
+    return 0.0 if status is None else status.share_done
+
+
+def _asked(entry: Entry) -> Prompt | None:
+    status = _status(entry)
+    return status.prompts[0] if status is not None and status.prompts else None
 
 
 def main() -> int:
@@ -201,10 +237,10 @@ def main() -> int:
             first_minute(person)
             occlusion(person)
             refill(person)
-            for number, page in enumerate(("bench", "", "runs", "station"), 1):
-                if page:
-                    person.keys(f"ctrl+{number}", then_s=4.0)
-                    person.picture(page)
+            compare(person)
+            for number, page in ((1, "bench"), (4, "station")):
+                person.keys(f"ctrl+{number}", then_s=4.0)
+                person.picture(page)
     return 0
 
 

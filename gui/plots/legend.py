@@ -189,5 +189,8 @@ class Head(QWidget):
         """Show the value of now; its place never gets narrower, so that nothing beside it moves."""
         if text != self.value.text():
             self.value.setText(text)
-            self.value.setMinimumWidth(max(self.value.minimumWidth(), self.value.sizeHint().width()))
+            wanted = self.value.sizeHint().width()
+            if wanted > self.value.minimumWidth():
+                self.value.setMinimumWidth(wanted)
+                self._arrange()
         self.unit.setVisible(bool(text))

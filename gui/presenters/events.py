@@ -69,7 +69,7 @@ _TOLD: dict[str, Callable[[Said], tuple[str, Tone]]] = {
     "safe-state": _plain(lambda said: f"Safe state: {said.get('cause', '')}", Tone.WARN),
     "confirm": _confirm,
     "note": _plain(lambda said: f"{said['person']}: {said['text']}"),
-    "prompt": _plain(lambda said: f"Asks: {said['text']}", Tone.BUSY),
+    "prompt": _plain(lambda said: f"Asks: {said['text']}"),
     "answer": _plain(lambda said: f"{said.get('person', '')} answered {said['key']}: {said['value']}"),
     "pause": lambda said: (
         (f"Paused by {said['person']}", Tone.WARN)

@@ -22,12 +22,13 @@ class HangGuard(QObject):
     Parameters
     ----------
     wanted : whether there is anything to stop; asked in the listening thread.
-    opened : opens the STOP window.
+    opened : opens the STOP window, and gives its process.
     """
 
-    def __init__(self, wanted: Callable[[], bool], opened: Callable[[], object]) -> None:
+    def __init__(self, wanted: Callable[[], bool], opened: Callable[[], subprocess.Popen[bytes]]) -> None:
         super().__init__()
         self._wanted, self._open = wanted, opened
+        self._bar: subprocess.Popen[bytes] | None = None
         self._ended = threading.Event()
         self._beat_at = time.monotonic()
         self.longest_s = 0.0
@@ -37,9 +38,12 @@ class HangGuard(QObject):
         threading.Thread(target=self._listen, name="hang guard", daemon=True).start()
 
     def close(self) -> None:
-        """Listen no more."""
+        """Listen no more; the STOP window goes with the main one, whose end is no hanging."""
         self._timer.stop()
         self._ended.set()
+        if self._bar is not None and self._bar.poll() is None:
+            self._bar.terminate()
+            self._bar.wait()
 
     def _beat(self) -> None:
         now = time.monotonic()
@@ -50,8 +54,9 @@ class HangGuard(QObject):
         told = False
         while not self._ended.wait(BEAT_S):
             hangs = time.monotonic() - self._beat_at > HANGS_S
-            if hangs and not told and self._wanted():
-                self._open()
+            is_open = self._bar is not None and self._bar.poll() is None
+            if hangs and not told and not is_open and self._wanted():
+                self._bar = self._open()
             told = hangs
 
 

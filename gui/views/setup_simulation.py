@@ -33,7 +33,7 @@ class SimulationPanel(Panel):
         self.pace = CalmCombo("Pace")
         self.pace.activated.connect(lambda at: presenter.form.choose_pace(self.pace.itemData(at)))
         self.body.addWidget(Captioned("Pace", "how fast simulated time goes", self.pace, wide=True))
-        self.answers = QCheckBox("I answer what the run asks")
+        self.answers = QCheckBox("&I answer what the run asks")
         self.answers.setAccessibleName("I answer what the run asks")
         self.answers.setToolTip(
             "Else the simulated operator answers. While you are asked, time goes no faster than in reality."

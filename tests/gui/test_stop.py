@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -111,11 +113,20 @@ def test_a_window_that_hangs_opens_the_stop_bar_once_and_the_bar_stops_the_run(
     entry: Entry, qtbot: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(hang_guard, "HANGS_S", 0.3)
-    opened: list[float] = []
-    guard = HangGuard(lambda: True, lambda: opened.append(WALL.now()))
-    WALL.sleep(1.2)  # Qt's thread does nothing else
+    opened: list[subprocess.Popen[bytes]] = []
+
+    def bar_opens() -> subprocess.Popen[bytes]:
+        opened.append(subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"]))
+        return opened[-1]
+
+    guard = HangGuard(lambda: True, bar_opens)
+    for _ in range(2):
+        WALL.sleep(0.8)  # Qt's thread does nothing else
+        qtbot.wait(600)  # and is back
+    assert len(opened) == 1, "one, however often it hangs"
+    assert opened[0].poll() is None
     guard.close()
-    assert len(opened) == 1
+    assert opened[0].poll() is not None, "it goes with the main window"
 
     bar = StopBar(tmp_path / "home", "Ada")
     qtbot.addWidget(bar)
