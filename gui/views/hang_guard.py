@@ -51,8 +51,12 @@ class HangGuard(QObject):
         self._beat_at = now
 
     def _listen(self) -> None:
-        told = False
+        told, before = False, time.monotonic()
         while not self._ended.wait(BEAT_S):
+            now, stood = time.monotonic(), time.monotonic() - before
+            before = now
+            if stood > HANGS_S:  # the whole process stood still, or the computer slept: Qt's thread is owed a beat
+                self._beat_at = now
             hangs = time.monotonic() - self._beat_at > HANGS_S
             is_open = self._bar is not None and self._bar.poll() is None
             if hangs and not told and not is_open and self._wanted():
