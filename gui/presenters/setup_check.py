@@ -213,15 +213,14 @@ def foresee(request: Request) -> Foreseen:
     from bench.forecast import ForecastError, outlook, subject_of
 
     prepared = prepare(request)
-    if not prepared.procedure.forecast_over:
-        return Foreseen(why_not="the uncertainty of this protocol follows from what it finds")
     try:
         found = outlook(subject_of(prepared))
     except ForecastError as error:
         return Foreseen(why_not=str(error))
     first = found.plan.checks[0]
     says = [_expected(one.title, one.expanded, one.unit, one.most, one.capable) for one in found.plan.checks]
-    if first.limits is not None and found.capable_s is None:
+    by_length = bool(prepared.procedure.forecast_over)
+    if by_length and first.limits is not None and found.capable_s is None:
         says.append("No length of the analysis would let a pump pass.")
     better = [f"{what} (U = {u:.2g} {first.unit})" for what, u in found.changes]
     says += [f"Better would be {', or '.join(better)}."] if better else []
@@ -234,7 +233,7 @@ def foresee(request: Request) -> Foreseen:
             {None: NOTHING, True: "yes", False: "no"}[one.checks[0].capable],
             one.analysis_s == found.plan.analysis_s,
         )
-        for one in found.table
+        for one in (found.table if by_length else ())
     )
     decided = tuple(
         DecisionRow(
