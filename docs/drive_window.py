@@ -26,6 +26,9 @@ WALL = WallClock()
 ANSWERED = 4
 """So many questions of the refill are answered at most."""
 
+ANSWERS = {"vial": "baclofen 500 ug/mL"}
+"""What a person reads on the vial and types."""
+
 
 IMAGES = Path(__file__).parent / "images"
 SIZE = (1600, 960)
@@ -175,11 +178,16 @@ def refill(person: Person) -> None:
     for _ in range(ANSWERED):
         asked = until(lambda: _asked(entry), "the run asks")
         WALL.sleep(2.0)
-        if asked.kind != "confirm":
+        if asked.key in ANSWERS:
+            person.keys("alt+a", then_s=0.5)
+            person.types(ANSWERS[asked.key], then_s=1.0)
+            person.picture("refill")
+            person.keys("Return", then_s=2.0)
+        elif asked.kind == "confirm":
+            person.keys("alt+d", then_s=2.0)
+        else:
             break
-        person.keys("alt+d", then_s=2.0)
         until(lambda before=asked.key: (_asked(entry) or Nobody).key != before, "the answer is taken", 30.0)
-    person.picture("refill")
     person.keys("F12", then_s=1.0)
     person.picture("stopping")
     person.ended(entry)

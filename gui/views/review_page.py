@@ -52,6 +52,7 @@ class ReviewPage(Page):
     def shown(self) -> None:
         """The page has come to the front."""
         self.pages.page_shown()
+        self._lead_in()
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802  # Qt's name
         """Somebody looks again, after another page or a minimised window."""
@@ -78,6 +79,12 @@ class ReviewPage(Page):
     def _go(self, shows: Shows) -> None:
         self.pages.go(shows)
         self.show_page()
+        self._lead_in()
+
+    def _lead_in(self) -> None:
+        """Where the list is shown, arrows move in it at once."""
+        if self.pages.shows is Shows.LIST:
+            self.list.table.setFocus()
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:  # noqa: N802  # Qt's name
         """Take files and folders of this computer."""

@@ -148,7 +148,10 @@ class PromptCard(Attention):
             one.setEnabled(not card.is_sent)
 
     def _answer(self) -> None:
-        self._send(self.field.text())
+        if self.field.text().strip():
+            self._send(self.field.text())
+        else:
+            self.field.setFocus()  # so that the letter of the button leads to it
 
     def _send(self, text: str, *, take_over: bool = False) -> None:
         self._last = text
