@@ -1,11 +1,14 @@
 """A window that is killed ten times and stopped for 30 s while a run goes on: it comes back and has no gap.
 
     python -m benchmarks watching [--kills 10] [--stall 30] [--pace 120]
+    python -m benchmarks watching --day
 
 A runner conducts a flow-accuracy run of the simulated station at a multiple of real time.  Windows (offscreen, the
 whole window with its pages) watch it: ten are killed with SIGKILL, the last is stopped with SIGSTOP and continued, and
 then watches to the end.  What it has then must be what the run file has, channel by channel: as many samples, the same
 sum of the values, the same last one.
+
+With --day it watches a run of 27 h at 1800 times real time: once the curves are full its memory must not grow any more.
 """
 
 from __future__ import annotations
@@ -30,6 +33,9 @@ from data.run import Run
 
 WATCH_S = 4.0
 LASTS_S = 900.0
+DAY_PACE = 1800.0
+FULL_H = 9.0
+GROWTH_MB = 20.0
 
 WINDOW = """
 import json, os, sys
@@ -106,16 +112,40 @@ def compare(told: dict[str, Any], entry: Entry) -> list[str]:
     return wrong
 
 
+def day() -> int:
+    """Watch a run of more than a day; what the window holds must not grow from its tenth hour on."""
+    settings = {"stabilisation": "1 h", "analysis": "24 h", "blank_length": "1 h"}
+    entry, _ = submit(Request("flow-accuracy", "sim", settings, pace=DAY_PACE))
+    until(lambda: entry.state().state == "running", "the run begins")
+    told = Path("told.json").absolute()
+    shown, seen = window(told), []
+    while not (found := said(told)).get("over"):
+        if found.get("samples"):
+            seen.append((found["t"] / 3600.0, found["rss"]))
+        time.sleep(0.5)
+    shown.wait()
+    early = np.median([rss for hours, rss in seen if FULL_H < hours < FULL_H + 3.0])
+    late = np.median([rss for hours, rss in seen if hours > 24.0])
+    hours = seen[-1][0]
+    print(f"{found['samples']:,} samples in {hours:.1f} h; {early:.0f} MB at {FULL_H:g} h, {late:.0f} MB at the end")
+    flat = bool(late - early < GROWTH_MB)
+    print("flat" if flat else f"NOT flat: more than {GROWTH_MB:g} MB")
+    return 0 if flat else 1
+
+
 def main() -> int:
     """Kill, stop, compare, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--stall", type=float, default=30.0)
     parser.add_argument("--pace", type=float, default=120.0)
+    parser.add_argument("--day", action="store_true")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["PUMPBENCH_HOME"] = f"{folder}/home"
         os.chdir(folder)
+        if asked.day:
+            return day()
         settings = {"stabilisation": "1 h", "analysis": "4 h", "blank_length": "1 h"}
         entry, _ = submit(Request("flow-accuracy", "sim", settings, pace=asked.pace))
         until(lambda: entry.state().state == "running", "the run begins")

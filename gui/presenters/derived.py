@@ -17,7 +17,7 @@ import numpy as np
 from data.samples import FloatArray
 from data.schedule import Schedule
 from gui.plots.pyramid import Pyramid
-from gui.presenters.live import Live, Trace
+from gui.presenters.live import KEPT_SAMPLES, Live, Trace
 from protocols.analysis.gravimetry import REFERENCE_TEMPERATURE_DEGC, water_density_mg_per_ul, z_factor_ul_per_mg
 
 HOUR_S = 3600.0
@@ -200,7 +200,7 @@ class SlopeFlow:
     source: Source
     window_s: float
     ul_per_mg: float
-    points: Pyramid = field(default_factory=Pyramid)
+    points: Pyramid = field(default_factory=lambda: Pyramid(KEPT_SAMPLES))
     value: float = math.nan
     _t: FloatArray = field(default_factory=lambda: np.empty(0))
     _y: FloatArray = field(default_factory=lambda: np.empty(0))
@@ -262,8 +262,8 @@ class Delivered:
     source: Source
     programmed: Programmed
     ul_per_mg: float
-    volume: Pyramid = field(default_factory=Pyramid)
-    difference: Pyramid = field(default_factory=Pyramid)
+    volume: Pyramid = field(default_factory=lambda: Pyramid(KEPT_SAMPLES))
+    difference: Pyramid = field(default_factory=lambda: Pyramid(KEPT_SAMPLES))
     value: float = math.nan
     beyond: float = math.nan
     _zero_mg: float = math.nan

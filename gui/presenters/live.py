@@ -32,6 +32,9 @@ TICK_S = 0.05
 TAKE_S = 0.012
 """Of each tick, for what came; the rest is for drawing."""
 
+KEPT_SAMPLES = 1 << 18
+"""Samples of a channel that are kept, 7 h of ten a second; what is older is thinned and keeps its extremes."""
+
 MOST_EVENTS = 5000
 """Lines of the event log that are kept; the file has them all."""
 
@@ -64,7 +67,7 @@ class Trace:
     unit: str
     reference: str
     roles: tuple[str, ...]
-    points: Pyramid = field(default_factory=Pyramid)
+    points: Pyramid = field(default_factory=lambda: Pyramid(KEPT_SAMPLES))
     t: float = math.nan
     value: float = math.nan
     quality: int = 0
