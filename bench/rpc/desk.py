@@ -350,7 +350,7 @@ class Desk:
 
     def _now(self, run: Underway) -> Status:
         """The status of a run under way; reads what its workers only write."""
-        planned_s = sum(step.most_s for step in run.engine.steps)
+        planned_s = sum(step.most_s for step in run.engine.steps) + run.engine.rested_s
         elapsed_s = run.clock.now()
         prompt = run.engine.prompts.waiting if isinstance(run.engine, Asking) else None
         return replace(

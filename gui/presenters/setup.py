@@ -172,7 +172,8 @@ class SetUp:
             return f"{takes} of simulated time, as fast as possible"
         else:
             pace = self.form.pace
-            at_pace = f", {rough_duration(most_s / pace)} at this pace"
+            bound = "" if least == most else "at most "
+            at_pace = f" of simulated time: {bound}{rough_duration(most_s / pace)} at this pace"
         end = datetime.now().astimezone() + timedelta(seconds=most_s / pace)
         when = local_time(end) if most_s / pace < TODAY_S else local_date(end)
         return f"{takes}{at_pace}; ends {'at' if least == most else 'by'} {when}"

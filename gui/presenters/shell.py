@@ -16,6 +16,7 @@ from gui.presenters.live import Live, tone_of
 from gui.presenters.numbers import duration
 from gui.presenters.run_link import STATUS_S
 from gui.presenters.stopping import SAYS, Stopping, StopState
+from gui.presenters.timeline import Timeline
 from gui.presenters.tone import Tone
 
 REASON = "pressed STOP in the window"
@@ -49,6 +50,7 @@ class Shell:
         self.context = context
         self.live = live
         self._view: ShellView | None = None
+        self._timeline = Timeline(live)
         self._stopping: Stopping | None = None
         self._file = context.state_folder / "window.json"
         kept = _kept(self._file)
@@ -93,7 +95,7 @@ class Shell:
         entry, status, plan = live.link.entry, live.status, live.plan
         word, tone = state_of(live)
         elapsed = live.last_s if status is None else max(status.elapsed_s, live.last_s)
-        left = None if status is None or not live.is_going else max(status.planned_s - elapsed, 0.0)
+        left = self._timeline.left_s()
         dut = {} if plan is None else plan.dut
         return HeaderText(
             entry.station,

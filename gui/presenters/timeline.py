@@ -101,19 +101,22 @@ class Timeline:
         if not live.is_going:
             return Course(share=1.0, phase="The run has ended")
         at = self.current()
-        rest = live.plan.steps[live.done_steps + 1 :]
-        least, most = sum(map(least_s, rest)), sum(map(most_s, rest))
+        least, most = self._to_come()
         if at < 0:
             return Course(self._share(most), "", "", _span(least, most), "", self.stands())
         step = live.plan.steps[at]
-        gone = self.now_s - live.steps_at[at][0] - self._stood_s(live.steps_at[at][0])
-        left = max(most_s(step) - gone, 0.0)
-        sure = max(least_s(step) - gone, 0.0)
+        sure, left = self._of_present()
         told = "" if most_s(step) <= 0.0 or asks(step) else _span(left if least_s(step) == most_s(step) else sure, left)
         waits = awaited(step, self._unit) or self._next_look(at)
         return Course(
             self._share(most + left), words(step), told, _span(least + sure, most + left), waits, self.stands()
         )
+
+    def left_s(self) -> float | None:
+        """Longest time that the run may still take, in s, where it is not paused or held; None while nobody knows."""
+        if self._live.plan is None or not self._live.is_going:
+            return None
+        return self._to_come()[1] + (self._of_present()[1] if self.current() >= 0 else 0.0)
 
     def stands(self) -> str:
         """Why the run's time stands still."""
@@ -125,6 +128,20 @@ class Timeline:
         return "Paused" if status.state == "paused" else ""
 
     # -- small parts
+
+    def _to_come(self) -> tuple[float, float]:
+        """Shortest and longest time of the steps that have not begun."""
+        assert self._live.plan is not None
+        rest = self._live.plan.steps[self._live.done_steps + 1 :]
+        return sum(map(least_s, rest)), sum(map(most_s, rest))
+
+    def _of_present(self) -> tuple[float, float]:
+        """Shortest and longest time that is left of the step that goes on."""
+        live = self._live
+        assert live.plan is not None
+        step, begun = live.plan.steps[live.done_steps], live.steps_at[live.done_steps][0]
+        gone = self.now_s - begun - self._stood_s(begun)
+        return max(least_s(step) - gone, 0.0), max(most_s(step) - gone, 0.0)
 
     def _row(self, index: int) -> StepRow:
         live = self._live

@@ -31,6 +31,7 @@ from bench.rpc.messages import (
 from bench.session import Underway
 from instruments.capabilities import Prompt
 from instruments.clock import VirtualClock, WallClock
+from protocols.steps import Phase, Tare
 
 ACTIONS: list[Action] = [
     Start(),
@@ -51,6 +52,7 @@ class Engine:
     threads: set[str] = field(default_factory=set)
     steps: tuple[Any, ...] = ()
     phase: str = "analysis"
+    rested_s: float = 0.0
 
     def _hear(self, *what: str) -> None:
         self.heard.append(what)
@@ -293,6 +295,13 @@ def test_a_stop_that_comes_while_the_bench_is_made_ready_stops_the_run_as_it_beg
     led.desk.begins(led.run)
     assert led.engine.heard == [("stop", "Ada", "wrong pump")]
     assert [fields["command"] for _, fields in led.recorder.said] == ["stop"]
+
+
+def test_the_time_for_which_the_steps_stood_still_is_still_to_come(led: Led) -> None:
+    led.engine.steps = (Tare("balance"), Phase("analysis", 3600.0))
+    assert led.desk.status().planned_s == 3600.0
+    led.engine.rested_s = 600.0
+    assert led.desk.status().planned_s == 4200.0
 
 
 def test_the_status_follows_the_run(led: Led) -> None:

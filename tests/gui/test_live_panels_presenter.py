@@ -79,6 +79,14 @@ def test_a_pause_and_a_hold_do_not_count_as_time_of_the_phase(watched: Any, time
     assert timeline.course().left == "00:07:30"
 
 
+def test_the_header_and_the_course_agree_on_what_is_left_of_a_paused_run(watched: Any, context: Context) -> None:
+    watched.step(4, 0.0)
+    watched.record("pause", 200.0, state="begin", person="Ada")
+    watched.says(elapsed_s=40_000.0, planned_s=5500.0, state="paused")
+    assert Timeline(watched.live).course().left == "at most 00:16:40"
+    assert Shell(context, watched.live).header().remaining == "01:16:40"
+
+
 def test_a_phase_with_a_condition_says_what_it_waits_for(watched: Any, timeline: Timeline) -> None:
     watched.step(4, 0.0)
     assert timeline.course().waits_for == "until outlet pressure is above 60 kPa"

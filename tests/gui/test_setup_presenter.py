@@ -278,7 +278,7 @@ def test_the_plan_adds_up_to_the_length_of_the_run(context: Context, tmp_path: P
 
 def test_the_end_is_told_on_the_clock_at_the_pace_of_the_simulation(prepared: SetUp) -> None:
     pause(prepared)
-    assert prepared.takes().startswith("Takes 2 d 5 h, 5 min 18 s at this pace; ends at ")
+    assert prepared.takes().startswith("Takes 2 d 5 h of simulated time: 5 min 18 s at this pace; ends at ")
     prepared.form.choose_pace(None)
     pause(prepared)
     assert prepared.takes() == "Takes 2 d 5 h of simulated time, as fast as possible"
