@@ -67,7 +67,8 @@ class Person:
     def picture(self, name: str) -> None:
         """Keep what is on the screen."""
         path = self.images / f"window-{name}.png"
-        subprocess.run(["import", "-window", "root", "-depth", "8", str(path)], check=True)
+        small = ["-dither", "None", "-colors", "96", "-define", "png:compression-level=9"]
+        subprocess.run(["import", "-window", "root", *small, f"PNG8:{path}"], check=True)
         print(path.name, flush=True)
 
     def latest(self) -> Entry | None:
