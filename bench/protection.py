@@ -107,13 +107,15 @@ class Protection(Stated):
 
     ``relief`` is the set pressure of the relief valve, ``relief_valve`` which one it is, ``vent`` the normally-open
     valve that opens the pressurised line, ``proof`` what the weakest part of it holds, ``compliance`` its volume a
-    pressure.
+    pressure.  ``supply`` is the valve between a pressure controller and the line: without current the line is shut off
+    from it, since a controller whose computer is gone regulates for ever.
     ``interlock`` names the one that stops a pusher or a controller, ``e_stop`` that of the emergency stop's input.
     """
 
     relief_kpa: PressureKpa | None = Field(None, alias="relief")
     relief_valve: str = ""
     vent: str | None = None
+    supply: str | None = None
     proof_kpa: PressureKpa | None = Field(None, alias="proof")
     compliance_ul_per_kpa: ComplianceUlPerKpa | None = Field(None, alias="compliance", gt=0.0)
     interlock: str | None = None

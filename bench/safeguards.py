@@ -62,6 +62,7 @@ def safeguards(bench: Bench) -> Iterator[Finding]:
         yield from missing
         if not missing:
             yield from _pushers(bench)
+    yield from _supply(bench)
 
 
 # ------------------------------------------------------------------------------------------------- interlocks
@@ -169,6 +170,21 @@ def _vent(bench: Bench, vent: str) -> Iterator[Finding]:
             where = f' of phase "{phase}"' if phase else ""
             text = f'the safe state{where} does not open the vent "{vent}"; add a step with on = false'
             yield Finding("protection", "blocks", f"{opened.path}: {text}")
+
+
+def _supply(bench: Bench) -> Iterator[Finding]:
+    """A pressure controller regulates on when the computer is gone; a valve without current takes it off the line."""
+    opened = bench.opened
+    controllers, supply = bench.having(PressureController), bench.protection.supply
+    if not controllers:
+        return
+    who = f"{', '.join(controllers)} goes on regulating when the computer is gone"
+    if supply is None:
+        text = f"{who}; put a valve between it and the line that shuts without current, on the relay of the watchdog"
+        yield Finding("supply", "warns", f"{opened.path}: {text}, and name it in [protection] as supply")
+    elif not any(step.valve == supply and step.on is False for step in opened.station.safe_state):
+        text = f'{who}, but the safe state does not release the valve "{supply}"; add a step with on = false'
+        yield Finding("supply", "blocks", f"{opened.path}: {text}")
 
 
 def _limit(bench: Bench, relief_kpa: float) -> Iterator[Finding]:

@@ -429,8 +429,9 @@ def _check_protection(opened: OpenStation) -> None:
         if name is not None and name not in opened.station.interlocks:
             there = ", ".join(opened.station.interlocks) or "none"
             raise FileError(f'{opened.path}: key "protection.{key}": there is no interlock "{name}"; there are {there}')
-    if stated.vent is not None and not _is_valve(opened, stated.vent):
-        raise FileError(f'{opened.path}: key "protection.vent": there is no valve "{stated.vent}"; name one')
+    for key, name in (("vent", stated.vent), ("supply", stated.supply)):
+        if name is not None and not _is_valve(opened, name):
+            raise FileError(f'{opened.path}: key "protection.{key}": there is no valve "{name}"; name one')
 
 
 def _is_valve(opened: OpenStation, target: str) -> bool:

@@ -195,6 +195,40 @@ def test_a_hold_without_steps_and_a_missing_emergency_stop_are_told(bench: Any) 
     assert "pusher can be driven, but there is no emergency stop" in texts(found, "e-stop")[0].replace("daq, ", "")
 
 
+CONTROLLER = """[instruments.pace]
+driver = "druck-pace"
+resource = "TCPIP::10.0.0.9::5025::SOCKET"
+max_pressure = "70 kPa"
+
+[instruments.daq]
+"""
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({}, ["pace goes on regulating when the computer is gone", "name it in [protection] as supply"]),
+        ({'vent = "daq.vent"': 'vent = "daq.vent"\nsupply = "daq.outlet"'}, ["does not release the valve"]),
+    ],
+)
+def test_a_controller_that_nothing_takes_off_the_line_is_told(
+    bench: Any, changes: dict[str, str], says: list[str]
+) -> None:
+    (text,) = texts(bench({"[instruments.daq]\n": CONTROLLER, **changes}), "supply")
+    assert all(part in text for part in says)
+
+
+def test_a_controller_behind_a_valve_that_the_safe_state_releases_has_nothing_against_it(bench: Any) -> None:
+    released = f'{OPENS}\n\n[[safe_state]]\nvalve = "daq.outlet"\non = false'
+    stated = {"[instruments.daq]\n": CONTROLLER, OPENS: released}
+    assert (
+        texts(
+            bench({**stated, 'vent = "daq.vent"\nproof': 'vent = "daq.vent"\nsupply = "daq.outlet"\nproof'}), "supply"
+        )
+        == []
+    )
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
