@@ -24,6 +24,7 @@ from data.layout import (
     ENTRY,
     EVALUATION,
     FORMAT,
+    INSTRUMENTS,
     RECORDS,
     SCHEDULE,
     SESSION,
@@ -248,6 +249,12 @@ class Run:
     def software(self) -> dict[str, str]:
         """Versions of the packages that ran."""
         return self._mapping("software")
+
+    @cached_property
+    def instruments(self) -> dict[str, dict[str, Any]]:
+        """Settings and calibration of each instrument, and under "identity" what it said of itself."""
+        groups = self._entry[INSTRUMENTS].items() if INSTRUMENTS in self._entry else ()
+        return {name: read_mapping(group) for name, group in groups}
 
     @cached_property
     def session(self) -> dict[str, Any]:

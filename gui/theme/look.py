@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import qtawesome
 from PyQt6.QtCore import QObject, QSize, pyqtSignal
 from PyQt6.QtGui import QColor, QFont, QFontDatabase, QIcon, QPalette
 from PyQt6.QtWidgets import QApplication, QStyleFactory
 
+from data.report import FONTS
 from gui.presenters.tone import Tone
 from gui.theme.sheet import style_sheet
 from gui.theme.tokens import DENSITIES, DESK, LIGHT, SCHEMES, Density, DensityName, Scheme, SchemeName
-
-FONTS = Path(__file__).parent / "fonts"
 
 ICONS = {
     "bench": "mdi6.view-dashboard-outline",
