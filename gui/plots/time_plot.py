@@ -52,6 +52,9 @@ PenName = int | Literal["schedule", "limit"]
 NEAR_LIMIT = 3.0
 """A limit is in view if the axis need not be so many times as long for it."""
 
+LEAST_DIGITS = 100.0
+"""The axis of values is at least so many of the last digit long: noise alone does not fill a plot."""
+
 KEY_PAN, KEY_ZOOM = 0.15, 1.4
 
 
@@ -82,7 +85,8 @@ class TimePlot(QFrame):
     unit : one of ours, see `gui.presenters.numbers.unit_text`.
     context : writes numbers; gives the folder of pictures and tells where they are.
     tools : whether the plot has buttons of its own; linked plots may share one `TimeTools` instead.
-    digits : after the point, of the value of now and of the read-out; four significant ones without it.
+    digits : after the point, of the value of now and of the read-out; four significant ones without it.  The axis of
+        values is never so short that noise in the last of them fills the plot, unless a person zooms there.
 
     Attributes
     ----------
@@ -331,6 +335,8 @@ class TimePlot(QFrame):
         for _, value in self._limits:
             if max(high, value) - min(low, value) <= NEAR_LIMIT * span:
                 low, high = min(low, value), max(high, value)
+        if self.digits is not None and (short := LEAST_DIGITS * 10.0**-self.digits - (high - low)) > 0.0:
+            low, high = low - short / 2.0, high + short / 2.0
         self._y = settled(self._y, low, high)
 
     def _tell_reach(self) -> None:

@@ -174,6 +174,17 @@ def test_every_sample_in_view_is_within_the_values_shown(plot: TimePlot, curve: 
     assert plot.canvas.hands.viewRange()[1][1] < 25.0
 
 
+def test_noise_in_the_last_digit_does_not_fill_the_plot(qtbot: Any, context: Context) -> None:
+    plot = TimePlot("Pressure", "kPa", context, digits=2)
+    qtbot.addWidget(plot)
+    plot.curve("outlet", "Outlet", 0, points(T, 0.5 + 0.01 * np.sin(T)))
+    plot.show()
+    plot.redraw()
+    low, high = plot.canvas.hands.viewRange()[1]
+    assert high - low >= 1.0
+    assert low < 0.49 < 0.51 < high
+
+
 def test_a_limit_nearby_is_brought_into_view_and_one_far_off_leaves_the_curve_its_room(plot: TimePlot) -> None:
     plot.limits([("Limit 22", 22.0), ("Burst", 300.0)])
     plot.fit_y()
