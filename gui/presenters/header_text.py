@@ -21,3 +21,4 @@ class HeaderText:
     remaining: str = ""
     origin: str = ""
     emergency_stop: str = ""
+    emergency_tone: Tone = Tone.PLAIN

@@ -107,27 +107,27 @@ class Shell:
             duration(elapsed) if plan is not None else "",
             "" if left is None else duration(left),
             live.origin,
-            self._emergency_stop(),
+            *self._emergency_stop(),
         )
 
-    def _emergency_stop(self) -> str:
+    def _emergency_stop(self) -> tuple[str, Tone]:
         """The state of the hardware's emergency stop, as its input tells it."""
         plan = self.live.plan
         protection = {} if plan is None else plan.station.get("protection") or {}
         name = protection.get("e_stop")
         if plan is None:
-            return ""
+            return "", Tone.PLAIN
         if not name:
-            return "Emergency stop: none is wired"
+            return "Emergency stop: none is wired", Tone.PLAIN
         units = {one.name: one.unit for one in self.live.traces.values()}
         found = [one for one in station_interlocks(plan.station, units) if one.name == name]
         trace = self.live.traces.get(found[0].channel) if found else None
         if trace is None or trace.t != trace.t:
-            return "Emergency stop: not read yet"
+            return "Emergency stop: not read yet", Tone.PLAIN
         pressed = found[0].state(trace.value, trace.quality)
         if pressed is None:
-            return "Emergency stop: its input cannot be read"
-        return "Emergency stop: PRESSED" if pressed else "Emergency stop: released"
+            return "Emergency stop: its input cannot be read", Tone.WARN
+        return ("Emergency stop: PRESSED", Tone.FAIL) if pressed else ("Emergency stop: released", Tone.PLAIN)
 
     def status_bar(self) -> dict[str, str]:
         """What the bar at the bottom says."""

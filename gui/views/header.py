@@ -10,6 +10,9 @@ from gui.presenters.tone import Tone
 from gui.theme.look import look
 from gui.views.parts import Field, Pill, muted, set_property
 
+STOP_SAYS_WIDTH, SHORT = 260, 20
+"""What is said of a stop has this room; so many characters need less."""
+
 
 class Header(QWidget):
     """The bar on top; ``stop_pressed`` comes the moment the button goes down."""
@@ -48,7 +51,7 @@ class Header(QWidget):
         self.stop_says = muted("")
         self.stop_says.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.stop_says.setWordWrap(True)
-        self.stop_says.setMaximumWidth(300)
+        self.stop_says.setMaximumWidth(STOP_SAYS_WIDTH)
         self.emergency = muted("")
         self.emergency.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         column.addWidget(self.stop_says)
@@ -77,10 +80,12 @@ class Header(QWidget):
             field.setVisible(bool(said))
             field.say(said)
         self.emergency.setText(text.emergency_stop)
+        set_property(self.emergency, "pill", "" if text.emergency_tone is Tone.PLAIN else str(text.emergency_tone))
 
     def show_stop(self, text: str, tone: Tone, can_stop: bool) -> None:
         """Show what became of a stop, and whether there is anything to stop."""
         self.stop_says.setText(text)
+        self.stop_says.setMinimumWidth(STOP_SAYS_WIDTH if len(text) > SHORT else 0)
         set_property(self.stop_says, "pill", str(tone) if text else "")
         self.stop.setEnabled(can_stop)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PyQt6.QtCore import QSize, Qt, QTimer
+from PyQt6.QtCore import QEvent, QSize, Qt, QTimer
 from PyQt6.QtWidgets import (
     QAbstractButton,
+    QApplication,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -233,6 +234,8 @@ def set_property(widget: QWidget, name: str, value: str) -> None:
         assert style is not None
         style.unpolish(widget)
         style.polish(widget)
+        if isinstance(widget, QLabel):  # takes over a padding then only
+            QApplication.sendEvent(widget, QEvent(QEvent.Type.StyleChange))
 
 
 def clear(layout: QLayout) -> None:

@@ -68,6 +68,8 @@ class SimulationPanel(Panel):
         self._fault_says = muted("", wrap=True)
         self._error = ToneLabel("", Tone.FAIL)
         self._error.hide()
+        for entry in (self.severity, self.at, self.lasts, self.instrument):
+            entry.textEdited.connect(lambda _: self._refused(""))
         self.at.setPlaceholderText("0 s")
         column.addWidget(QLabel("Add a fault"))
         column.addWidget(self.fault)
@@ -122,13 +124,16 @@ class SimulationPanel(Panel):
             self.lasts.text() if not self._lasts_row.isHidden() else "",
             self.instrument.text() if not self._instrument_row.isHidden() else "",
         )
-        self._error.say(error, Tone.FAIL)
-        self._error.setVisible(bool(error))
+        self._refused(error)
 
     @property
     def error(self) -> str:
         """Why the fault was not added."""
         return self._error.text()
+
+    def _refused(self, error: str) -> None:
+        self._error.say(error, Tone.FAIL)
+        self._error.setVisible(bool(error))
 
     def _open(self) -> None:
         if not self._choices:

@@ -9,9 +9,12 @@ import pytest
 from PyQt6.QtCore import QLocale, Qt
 from PyQt6.QtTest import QTest
 
+from gui.presenters.header_text import HeaderText
+from gui.presenters.stopping import SAYS
 from gui.presenters.tone import Tone
 from gui.theme.look import look
 from gui.views.background import QtBackground, in_process
+from gui.views.header import Header
 from gui.views.parts import Notice, Panel, Pill, ToneLabel, button
 from gui.views.screen_numbers import ScreenNumbers
 from gui.views.table import Column, Table
@@ -106,3 +109,17 @@ def test_results_come_back_to_qt_and_none_after_the_end(qtbot: Any) -> None:
     background.post(lambda: heard.append("late"))
     qtbot.wait(50)
     assert len(heard) == 3
+
+
+def test_what_is_said_of_a_stop_has_room_within_the_bar_and_a_margin(qtbot: Any) -> None:
+    look().apply("light", "desk")
+    header = Header("Ada")
+    qtbot.addWidget(header)
+    header.show()
+    header.show_text(HeaderText("sim", run="0001", emergency_stop="Emergency stop: released"))
+    for text, tone in list(SAYS.values())[1:]:
+        header.show_stop(text, tone, can_stop=True)
+        header.adjustSize()
+        label = header.stop_says
+        assert label.contentsRect().width() <= label.width() - 20
+        assert label.heightForWidth(label.width()) <= label.height() <= 36

@@ -193,14 +193,14 @@ def test_a_latched_interlock_is_reset_by_a_reason(watched: Any, controls: Contro
     assert watched.link.done == [("Ada", ResetInterlock(row.name, "the line was kinked; straightened"), False)]
 
 
-@pytest.mark.parametrize(("value", "said"), [(0.0, "released"), (1.0, "PRESSED")])
+@pytest.mark.parametrize(("value", "said", "tone"), [(0.0, "released", Tone.PLAIN), (1.0, "PRESSED", Tone.FAIL)])
 def test_the_header_reads_the_emergency_stop_by_its_interlock(
-    watched: Any, context: Context, value: float, said: str
+    watched: Any, context: Context, value: float, said: str, tone: Tone
 ) -> None:
     shell = Shell(context, watched.live)
     assert shell.header().emergency_stop == "Emergency stop: not read yet"
     watched.block("safety", [1.0], value)
-    assert shell.header().emergency_stop == f"Emergency stop: {said}"
+    assert (shell.header().emergency_stop, shell.header().emergency_tone) == (f"Emergency stop: {said}", tone)
 
 
 # -------------------------------------------------------------------------------------------------------- prompts

@@ -230,7 +230,9 @@ def test_faults_are_chosen_from_the_list_and_taken_back(panel: SetUpPanel) -> No
     simulation.severity.setText("much")
     simulation.add_button.click()
     assert "is not a number" in simulation.error
-    simulation.severity.setText("0.2")
+    simulation.severity.clear()
+    QTest.keyClicks(simulation.severity, "0.2")
+    assert not simulation.error
     simulation.at.setText("2 h")
     simulation.add_button.click()
     assert (panel.presenter.form.faults, simulation.error) == (["leak:0.2@2 h"], "")
