@@ -94,12 +94,19 @@ def prepare(request: Request) -> Prepared:
     return Prepared(request, station, path, procedure, _roles(path, station, procedure), articles, origin)
 
 
-def articles_of(request: Request, station: Station) -> dict[str, dict[str, Any]]:
-    """Device under test, catheter and fluid, from the request or from the station's own defaults."""
+def articles_of(request: Request, station: Station, without: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    """Device under test, catheter and fluid, from the request or from the station's own defaults.
+
+    Parameters
+    ----------
+    without : what need not be there.
+    """
     loaders: dict[str, Callable[[Path], Stated]] = {"dut": load_dut, "catheter": load_catheter, "fluid": load_fluid}
     found = {}
     for what, load in loaders.items():
         name = getattr(request, what) or getattr(station, what)
+        if name is None and what in without:
+            continue
         if name is None:
             raise RequestError(
                 f'--{what}: station "{station.name}" has no default; give a file, such as --{what} my.toml'

@@ -374,18 +374,28 @@ def _header(ready: _Ready, run_file: Path) -> dict[str, Any]:
         "schedule": None if (schedule := procedure.programmed()) is None else schedule.to_json(),
         "steps": [step.to_json() for step in steps],
         "findings": [finding.to_json(prepared.path) for finding in ready.findings],
-        "software": {name: _version(name) for name in SOFTWARE} | {"python": platform.python_version()},
-        "session": {
-            "host": platform.node(),
-            "platform": platform.platform(),
-            "user": _person(prepared.request),
-            "os_account": getpass.getuser(),
-            "wall_start": WallClock().start.isoformat(),
-            "run_file": str(run_file.resolve()),
-            "station_file": str(prepared.path.resolve()),
-            "pid": os.getpid(),
-            "argv": list(sys.argv),
-        },
+        "software": software(),
+        "session": circumstances(_person(prepared.request), run_file, prepared.path),
+    }
+
+
+def software() -> dict[str, str]:
+    """Versions of the packages that a run rests on, as its header keeps them."""
+    return {name: _version(name) for name in SOFTWARE} | {"python": platform.python_version()}
+
+
+def circumstances(person: str, run_file: Path, station_file: Path) -> dict[str, Any]:
+    """The computer and the moment, which a header keeps outside the content digest."""
+    return {
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "user": person,
+        "os_account": getpass.getuser(),
+        "wall_start": WallClock().start.isoformat(),
+        "run_file": str(run_file.resolve()),
+        "station_file": str(station_file.resolve()),
+        "pid": os.getpid(),
+        "argv": list(sys.argv),
     }
 
 

@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "duts": ("bench.cli.listing", "duts", "List or check files of devices under test, catheters and fluids."),
     "faults": ("bench.cli.listing", "faults", "List the faults that a simulated station can have."),
     "sim": ("bench.cli.sim", "sim", "Serve simulated instruments to other programs."),
+    "import-log": ("bench.cli.import_log", "import_log", "Make a run file of a log that another program recorded."),
     "analyse": ("bench.cli.analyse", "analyse", "Analyse a log that another program recorded."),
     "chart": ("bench.cli.shift", "chart", "Show the control chart of a station's rig checks."),
     "handover": ("bench.cli.shift", "handover", "Write the hand-over note of the runs in a folder."),

@@ -15,6 +15,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,22 @@ def read_log(
     if falling.size:
         raise _order_error(layout, int(falling[0]) + 1, bool(times[falling[0]] == times[falling[0] + 1]))
     return times, *values
+
+
+def first_moment(path: Path, time_column: str) -> datetime:
+    """Date and time of the first row, written as ISO 8601 with its offset to UTC; raises `LogError` for any other."""
+    layout = _layout(path, {"--time": time_column})
+    number, (time,) = next(_rows(layout), (layout.header_line + 1, [""]))
+    try:
+        moment = datetime.fromisoformat(time)
+    except ValueError:
+        raise _no_date(layout, number, time) from None
+    if moment.tzinfo is None:
+        raise LogError(
+            f'{path}: line {number}: column "{time_column}" holds "{time[:40]}", which has no offset to UTC; '
+            "say when the log began: --began 2026-03-01T14:00:00+01:00"
+        )
+    return moment
 
 
 def _layout(path: Path, wanted: Mapping[str, str]) -> _Layout:
@@ -248,8 +265,6 @@ def _why_no_number(cell: str) -> str:
 
 def _dated(layout: _Layout) -> tuple[FloatArray, ...]:
     """Times as ISO 8601, in seconds since the first, and values."""
-    from datetime import datetime
-
     begin: datetime | None = None
     rows = []
     for number, (time, *cells) in _rows(layout):
@@ -258,10 +273,7 @@ def _dated(layout: _Layout) -> tuple[FloatArray, ...]:
             begin = moment if begin is None else begin
             row = [(moment - begin).total_seconds()]
         except ValueError:
-            raise LogError(
-                f'{layout.path}: line {number}: column "{layout.names[0]}" holds "{time[:40]}", which is no ISO 8601 '
-                "date and time; write for example 2026-03-01T14:00:00"
-            ) from None
+            raise _no_date(layout, number, time) from None
         except TypeError:
             raise LogError(
                 f"{layout.path}: line {number}: some times have an offset to UTC and some have none; write all alike"
@@ -273,6 +285,14 @@ def _dated(layout: _Layout) -> tuple[FloatArray, ...]:
         rows.append(row)
     table = np.array(rows, dtype=np.float64).reshape(-1, len(layout.columns))
     return tuple(np.ascontiguousarray(column) for column in table.T)
+
+
+def _no_date(layout: _Layout, number: int, time: str) -> LogError:
+    """Say which time is no date and time."""
+    return LogError(
+        f'{layout.path}: line {number}: column "{layout.names[0]}" holds "{time[:40]}", which is no ISO 8601 '
+        "date and time; write for example 2026-03-01T14:00:00"
+    )
 
 
 def _order_error(layout: _Layout, row: int, repeated: bool) -> LogError:
