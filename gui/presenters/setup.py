@@ -174,6 +174,8 @@ class SetUp:
             pace = self.form.pace
             bound = "" if least == most else "at most "
             at_pace = f" of simulated time: {bound}{rough_duration(most_s / pace)} at this pace"
+        if self._would_wait:
+            return takes + at_pace
         end = datetime.now().astimezone() + timedelta(seconds=most_s / pace)
         when = local_time(end) if most_s / pace < TODAY_S else local_date(end)
         return f"{takes}{at_pace}; ends {'at' if least == most else 'by'} {when}"

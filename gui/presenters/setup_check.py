@@ -180,7 +180,8 @@ def _folder(out: Path) -> Iterator[Path]:
 def plain(text: str, station: str = "") -> str:
     """A sentence for the command line as it is read in the window; ``station`` is the stem of the station's file."""
     if station:
-        text = re.sub(rf"\S*[/\\](?={re.escape(station)}\.toml)", "", text)
+        there = rf"(?={re.escape(station)}\.toml)"
+        text = re.sub(rf'^(?:[A-Za-z]:)?[/\\][^:"]*[/\\]{there}|\S*[/\\]{there}', "", text)
     text = _REST.sub("", _OPTION.sub(lambda found: _OPTIONS[found[1]], text))
     first = text.split(maxsplit=1)[0] if text else ""
     return on_screen(text[:1].upper() + text[1:] if first.rstrip(",:").isalpha() else text)

@@ -13,6 +13,7 @@ from PyQt6.QtWidgets import (
     QLabel,
     QLineEdit,
     QPlainTextEdit,
+    QScrollArea,
     QSizePolicy,
     QStyle,
     QStyleOptionComboBox,
@@ -39,6 +40,15 @@ class CalmCombo(QComboBox):
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(6)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def focusInEvent(self, event: QFocusEvent | None) -> None:  # noqa: N802  # Qt's name
+        """Come into sight where the letter of its label leads here; Qt sees to that for Tab alone."""
+        super().focusInEvent(event)
+        area: QWidget | None = self
+        while area is not None and not isinstance(area, QScrollArea):
+            area = area.parentWidget()
+        if event is not None and event.reason() is Qt.FocusReason.ShortcutFocusReason and area is not None:
+            area.ensureWidgetVisible(self)
 
     def wheelEvent(self, event: QWheelEvent | None) -> None:  # noqa: N802  # Qt's name
         """Leave the wheel to the form."""

@@ -17,6 +17,10 @@ Row = TypeVar("Row")
 NO_INDEX = QModelIndex()
 
 
+MEASURED = 200
+"""Behind so many rows a new one makes no column wider: to measure a long list at each costs too much."""
+
+
 @dataclass(frozen=True)
 class Column(Generic[Row]):
     """How a column shows a row.
@@ -58,14 +62,19 @@ class RowsModel(QAbstractTableModel, Generic[Row]):
             self.beginInsertRows(NO_INDEX, old, len(rows) - 1)
             self.rows = list(rows)
             self.endInsertRows()
+            if old < MEASURED:  # Qt measures columns anew when rows change, not when they come
+                self._changed(old, len(rows))
         elif len(rows) == old:
             self.rows = list(rows)
             if old:
-                self.dataChanged.emit(self.index(0, 0), self.index(old - 1, len(self.columns) - 1))
+                self._changed(0, old)
         else:
             self.beginResetModel()
             self.rows = list(rows)
             self.endResetModel()
+
+    def _changed(self, begin: int, end: int) -> None:
+        self.dataChanged.emit(self.index(begin, 0), self.index(end - 1, len(self.columns) - 1))
 
     def rowCount(self, parent: QModelIndex = NO_INDEX) -> int:  # noqa: N802  # Qt's name
         """As Qt asks."""

@@ -58,6 +58,16 @@ def test_rows_that_are_added_keep_what_is_chosen(qtbot: Any) -> None:
     assert table.rows.rowCount() == 1
 
 
+def test_a_row_that_is_added_makes_its_column_wide_enough(qtbot: Any) -> None:
+    table = Table[str]("States", (Column("State", lambda row: row), Column("Run", lambda row: "6", stretch=True)))
+    qtbot.addWidget(table)
+    table.resize(600, 200)
+    table.show()
+    for rows in (["runs"], ["runs", "waits, number 1 in the queue of the station"]):
+        table.show_rows(rows)
+        qtbot.waitUntil(lambda: table.columnWidth(0) >= table.sizeHintForColumn(0))
+
+
 def test_a_cell_out_of_the_ordinary_has_fill_icon_and_word(qtbot: Any) -> None:
     table = Table("Rows", COLUMNS)
     qtbot.addWidget(table)

@@ -127,6 +127,8 @@ def test_units_are_written_as_on_a_screen() -> None:
     assert on_screen("5 uL at 37 degC, 2 ug/mL") == "5\u202fµL at 37\u202f°C, 2\u202fµg/mL"
     assert plain("--out /x: the folder cannot be written") == "Output folder /x: the folder cannot be written"
     assert plain("/long/way/sim.toml: table [roles]", "sim") == "sim.toml: table [roles]"
+    assert plain("/a long/way/sim.toml: table [roles]", "sim") == "sim.toml: table [roles]"
+    assert plain(r"C:\a long\way\sim.toml: table [roles]", "sim") == "sim.toml: table [roles]"
 
 
 # -- choosing
@@ -317,6 +319,7 @@ def test_a_run_on_a_station_that_is_held_waits_and_can_be_withdrawn(
     assert prepared.form.station is not None
     assert prepared.form.station.state[0] == "held by run 7"
     assert prepared.start_word == "&Queue the run"
+    assert "ends" not in prepared.takes()
     prepared.start()
     pause(prepared)
     row = prepared.queue[0]

@@ -7,10 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PyQt6.QtCore import QPoint, QPointF, Qt
-from PyQt6.QtGui import QWheelEvent
+from PyQt6.QtCore import QEvent, QPoint, QPointF, Qt
+from PyQt6.QtGui import QFocusEvent, QWheelEvent
 from PyQt6.QtTest import QTest
-from PyQt6.QtWidgets import QAbstractButton, QApplication, QComboBox, QLabel, QLineEdit, QPlainTextEdit, QWidget
+from PyQt6.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QComboBox,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QScrollArea,
+    QWidget,
+)
 
 from bench.request import Request
 from bench.run_queue import Entry, StationLock, enqueue
@@ -270,3 +279,16 @@ def test_everything_that_is_filled_in_has_a_name_and_the_tab_key_reaches_the_sta
     assert passed[-1] is panel.start
     read = [panel.station, panel.protocol, *(row.edit for row in panel.rows.values()), panel.articles.person]
     assert [one for one in passed if one in read] == read
+
+
+def test_the_letter_of_a_label_brings_its_field_into_sight(panel: SetUpPanel) -> None:
+    area = panel.station.parentWidget()
+    while not isinstance(area, QScrollArea):
+        assert area is not None
+        area = area.parentWidget()
+    bar = area.verticalScrollBar()
+    assert bar is not None
+    bar.setValue(bar.maximum())
+    assert panel.station.visibleRegion().isEmpty()
+    QApplication.sendEvent(panel.station, QFocusEvent(QEvent.Type.FocusIn, Qt.FocusReason.ShortcutFocusReason))
+    assert not panel.station.visibleRegion().isEmpty()
