@@ -55,32 +55,34 @@ def letters(page: QWidget) -> Iterator[str]:
                 yield from (found.lower() for found in re.findall(r"(?<!&)&([^&\s])", text))
 
 
+def inputs(page: QWidget) -> list[QWidget]:
+    """What can have the focus on a page."""
+    return [
+        one
+        for one in page.findChildren(QWidget)
+        if isinstance(one, INPUTS)
+        and one.isVisible()
+        and one.focusPolicy() != Qt.FocusPolicy.NoFocus
+        and not isinstance(one.parent(), QTabBar)
+    ]
+
+
 def named(widget: QWidget) -> bool:
     inner = widget.parent()
     return bool(widget.accessibleName()) or (isinstance(inner, QComboBox) and bool(inner.accessibleName()))
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_a_letter_leads_to_one_thing(window: Window, page: str) -> None:
-    window.go(page)
-    shown = window.stack.currentWidget()
-    assert shown is not None
-    twice = [letter for letter, count in Counter(letters(shown)).items() if count > 1]
-    assert twice == []
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_what_can_be_used_has_a_name_for_those_who_hear_the_screen(window: Window, page: str) -> None:
-    window.go(page)
-    shown = window.stack.currentWidget()
-    assert shown is not None
-    nameless = [
-        f"{type(one).__name__} {one.objectName()}"
-        for one in shown.findChildren(QWidget)
-        if isinstance(one, INPUTS) and one.isVisible() and one.focusPolicy() != Qt.FocusPolicy.NoFocus
-        and not isinstance(one.parent(), QTabBar) and not named(one)
-    ]  # fmt: skip
-    assert nameless == []
+def test_a_letter_leads_to_one_thing_and_what_can_be_used_has_a_name_for_those_who_hear_the_screen(
+    window: Window,
+) -> None:
+    for page in PAGES:
+        window.go(page)
+        shown = window.stack.currentWidget()
+        assert shown is not None
+        twice = [letter for letter, count in Counter(letters(shown)).items() if count > 1]
+        assert (page, twice) == (page, [])
+        nameless = [f"{type(one).__name__} {one.objectName()}" for one in inputs(shown) if not named(one)]
+        assert (page, nameless) == (page, [])
 
 
 def test_pages_come_by_key_and_the_tab_key_comes_round_without_pressing_stop(window: Window, qtbot: Any) -> None:
