@@ -137,7 +137,8 @@ class Entry:
         )
 
     def _death(self, said: RunState) -> Ending:
-        remedy = f"; then: pumpbench recover {said.journal}" if said.journal else ""
+        journal = f'"{said.journal}"' if " " in str(said.journal) else said.journal
+        remedy = f"; then: pumpbench recover {journal}" if said.journal else ""
         reason = f"its runner died without a word; see that the bench is safe, and {self.log}{remedy}"
         return Ending("died", reason=reason, exit_code=3, journal=said.journal)
 

@@ -22,6 +22,7 @@ class StepState(StrEnum):
     NOW = "now"
     TO_COME = "to come"
     LEFT_OUT = "left out"
+    CUT_OFF = "cut off"
 
 
 TONE_OF_STEP = {
@@ -29,6 +30,7 @@ TONE_OF_STEP = {
     StepState.NOW: Tone.BUSY,
     StepState.TO_COME: Tone.MUTED,
     StepState.LEFT_OUT: Tone.MUTED,
+    StepState.CUT_OFF: Tone.WARN,
 }
 
 
@@ -151,7 +153,7 @@ class Timeline:
         took = "" if begin is None else _took((self.now_s if end is None else end) - begin)
         state = StepState.TO_COME if live.is_going else StepState.LEFT_OUT
         if begin is not None:
-            state = StepState.NOW if end is None and live.is_going else StepState.DONE
+            state = StepState.DONE if end is not None else StepState.NOW if live.is_going else StepState.CUT_OFF
         waits = awaited(step, self._unit) if state is StepState.NOW else ""
         return StepRow(index, words(step), state, planned(step), took, is_phase(step), waits)
 

@@ -60,6 +60,14 @@ def test_each_step_is_done_or_goes_on_or_is_to_come(watched: Any, timeline: Time
     assert [row.title for row in timeline.rows()][:3] == ["Tare the balance", "Program the pump", "Start delivery"]
 
 
+def test_the_step_in_which_a_run_was_stopped_is_not_done(watched: Any, timeline: Timeline) -> None:
+    watched.step(0, 0.0, 5.0)
+    watched.step(1, 5.0)
+    watched.link.ending = Ending("ended", "aborted")
+    states = [row.state for row in timeline.rows()]
+    assert states == [StepState.DONE, StepState.CUT_OFF, *[StepState.LEFT_OUT] * 4]
+
+
 def test_what_is_left_of_a_phase_and_of_the_run_goes_down_with_time(watched: Any, timeline: Timeline) -> None:
     watched.step(3, 100.0)
     watched.says(elapsed_s=400.0)
