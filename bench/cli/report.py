@@ -1,0 +1,37 @@
+"""``report``: what QA signs, from a run file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run_file", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="File to make; beside the run file without it.")
+@click.option("--html", "as_html", is_flag=True, help="Make one page of HTML, without scripts, in place of a PDF.")
+@click.option("--replace", "over", is_flag=True, help="Write over a report that is there.")
+def report(run_file: Path, out: Path | None, as_html: bool, over: bool) -> int:
+    """Make the report of RUN_FILE: a PDF/A-3 with the run as JSON inside."""
+    from data.seal import verify
+
+    out = out or run_file.with_suffix(".html" if as_html else ".pdf")
+    if out.exists() and not over:
+        raise click.UsageError(f"{out} exists; choose another --out, or give --replace")
+    found = verify(run_file)
+    if found.state == "unreadable":
+        raise click.UsageError(f"{found.problems[0] if found.problems else f'{run_file}: cannot be read'}")
+    if as_html:
+        from data.report.web import report_html
+
+        made = report_html(run_file, found=found).encode()
+    else:
+        from data.report.typeset import report_pdf
+
+        made = report_pdf(run_file, found=found)
+    out.write_bytes(made)
+    click.echo(f"report {out}")
+    if not found.intact:
+        click.echo(f"note: {run_file} is {found.state}, which stands across each page of the report", err=True)
+    return 1 if found.state == "altered" else 0

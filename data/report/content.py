@@ -1,0 +1,197 @@
+"""From a run file to what its report says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, timedelta
+from pathlib import Path
+from typing import Any
+
+from data.checks import Evaluation, Origin
+from data.report.blocks import Block, Pairs, Plot, Report, Section, Signing, Text, Tone
+from data.report.dose import dose_section
+from data.report.figures import Drawing
+from data.report.results import budgets, checks, main_results, verdict_lines
+from data.report.set_up import setup
+from data.report.story import deviations, first_page, story
+from data.report.wording import TONES, length, moment_text
+from data.run import Run, RunError
+from data.seal import Verification, read_seal
+
+BANNERS = {
+    Origin.SIMULATED: "SIMULATED: these data come from a simulated bench and say nothing of a real pump",
+    Origin.REPLAYED: "REPLAYED: these data were played from an earlier record",
+    Origin.IMPORTED: "IMPORTED: these data were recorded elsewhere; indicative until the evidence is entered",
+}
+MEANINGS = ("Tested by", "Reviewed by", "Approved by")
+NO_EVALUATION = "The file holds no evaluation: the run was not closed, or this is a snapshot."
+
+
+def report_of(run: Run, found: Verification, figures: Sequence[Drawing], program: str) -> Report:
+    """The report of an open run.
+
+    Parameters
+    ----------
+    found : what `data.seal.verify` says of the file.
+    figures : the run's drawings.
+    program : name and version of this program.
+    """
+    evaluation = run.evaluation
+    sealed = read_seal(run.path) or {}
+    digest = found.digest or str(sealed.get("content") or "")
+    run_id = str(run.session.get("run_id") or sealed.get("run_id") or "unknown")
+    start = run.start.astimezone(UTC)
+    banner = " · ".join(filter(None, (_record_banner(found), BANNERS.get(run.origin, ""))))
+    verdict = str(evaluation.verdict) if evaluation else "not evaluated"
+    tone: Tone = TONES[evaluation.verdict] if evaluation else "warn"
+    sections = [
+        Section("", [Pairs(_identity(run, run_id, found, digest))]),
+        *_found(run, evaluation, figures),
+        *setup(run),
+        *story(run),
+        Section("Signatures", _signing(run)),
+    ]
+    return Report(
+        title=f"Test report: {run.procedure}",
+        subject=run.title,
+        moment=(start.year, start.month, start.day, start.hour, start.minute, start.second),
+        run_id=run_id,
+        digest=digest,
+        banner=banner,
+        verdict=verdict.replace("-", " ").upper(),
+        tone=tone,
+        verdict_lines=[_status(run), *(verdict_lines(evaluation) if evaluation else [NO_EVALUATION])],
+        footer=(f"run {run_id} · {run.origin} · verdict {verdict}", f"content digest {digest or 'none'}"),
+        sections=sections,
+        program=program,
+    )
+
+
+def attachment(run: Run, report: Report) -> dict[str, Any]:
+    """The run as plain data at full precision, without its samples: what the PDF carries inside."""
+    evaluation = run.evaluation
+    try:
+        schedule: dict[str, Any] | None = run.schedule.to_json()
+    except RunError:
+        schedule = None
+    return {
+        "run_id": report.run_id,
+        "content_digest": report.digest,
+        "report_by": report.program,
+        "procedure": run.procedure,
+        "method": run.method,
+        "title": run.title,
+        "origin": str(run.origin),
+        "status": str(run.status),
+        "status_reason": run.status_reason,
+        "start": run.start.isoformat(),
+        "duration_s": run.end_s,
+        "seed": run.seed,
+        "faults": run.faults,
+        "verdict": str(evaluation.verdict) if evaluation else None,
+        "evaluated_by": run.evaluated_by,
+        "checks": [asdict(check) for check in evaluation.checks] if evaluation else [],
+        "excluded": [asdict(item) for item in evaluation.excluded] if evaluation else [],
+        "values": dict(evaluation.values) if evaluation else {},
+        "curves": _curves(evaluation),
+        "deviations": [{"t": t, "text": text} for t, text in deviations(run)],
+        "parameters": run.params,
+        "schedule": schedule,
+        "dut": run.dut,
+        "catheter": run.catheter,
+        "fluid": run.fluid,
+        "roles": run.roles,
+        "instruments": run.instruments,
+        "station": run.station,
+        "software": run.software,
+        "findings": run.findings,
+        "steps": run.steps,
+        "events": [{"t": event.t, "kind": event.kind, **dict(event.fields)} for event in run.events],
+        "session": run.session,
+    }
+
+
+def _curves(evaluation: Evaluation | None) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": curve.name,
+            "title": curve.title,
+            "axes": [
+                {"name": axis.name, "unit": axis.unit, "values": axis.values.tolist()} for axis in (curve.x, *curve.y)
+            ],
+        }
+        for curve in (evaluation.curves if evaluation else ())
+    ]
+
+
+def _found(run: Run, evaluation: Evaluation | None, figures: Sequence[Drawing]) -> list[Section]:
+    """What was found, from the first page on."""
+    judged = evaluation or Evaluation(())
+    plots: list[Block] = [Plot(at, drawing.caption, drawing.alt) for at, drawing in enumerate(figures)]
+    sections = [*first_page(run, judged)]
+    if evaluation is not None:
+        sections.insert(0, main_results(evaluation))
+    if plots:
+        sections.append(Section("Plots", plots))
+    if evaluation is not None:
+        sections += [checks(evaluation), budgets(evaluation), dose_section(run, evaluation)]
+    return sections
+
+
+def _identity(run: Run, run_id: str, found: Verification, digest: str) -> list[tuple[str, str]]:
+    dut = run.dut
+    pump = " ".join(filter(None, (str(dut.get("maker") or ""), str(dut.get("model") or "")))) or "–"
+    lot = f", lot {dut['lot']}" if dut.get("lot") else ""
+    end = run.start + timedelta(seconds=run.end_s)
+    made_by = str(run.session.get("user") or "–")
+    account = str(run.session.get("os_account") or "")
+    if account and account != made_by:
+        made_by += f" (account {account})"
+    rows = [
+        ("Run", run_id),
+        ("File", _file_name(run.path, run.session.get("run_file"))),
+        ("Protocol", f"{run.procedure}, method {run.method}"),
+        ("Pump", f"{pump}, serial {dut.get('serial') or '–'}{lot}"),
+        (
+            "Station",
+            " · ".join(filter(None, (str(run.station.get("name") or "–"), str(run.station.get("title") or "")))),
+        ),
+        ("Person", made_by),
+        ("Begin, end", f"{moment_text(run.start)} to {moment_text(end)}, {length(run.end_s)}"),
+        ("Origin", _origin(run)),
+        ("Software", f"pumpbench {run.software.get('pumpbench', '–')}, Python {run.software.get('python', '–')}"),
+        ("Record", f"{found.state}; digest {digest or 'none'}"),
+    ]
+    return [*rows, *(("", problem) for problem in found.problems[:3])]
+
+
+def _file_name(path: Path, recorded: Any) -> str:
+    """The file's name as it was recorded, so that a renamed copy has the same report."""
+    return str(recorded).replace("\\", "/").rpartition("/")[2] if recorded else path.name
+
+
+def _origin(run: Run) -> str:
+    if run.origin is Origin.SIMULATED:
+        faults = f"faults {', '.join(run.faults)}" if run.faults else "no faults"
+        made = str(run.session.get("wall_start") or "")[:16].replace("T", " ")
+        return f"simulated, seed {run.seed}, {faults}" + (f"; made {made} UTC" if made else "")
+    return str(run.origin)
+
+
+def _status(run: Run) -> str:
+    reason = f": {run.status_reason}" if run.status_reason else ""
+    return f"Run status: {run.status}{reason}."
+
+
+def _record_banner(found: Verification) -> str:
+    if found.state in ("altered", "unreadable"):
+        return f"RECORD {found.state.upper()}: {found.problems[0] if found.problems else 'it proves nothing'}"
+    return ""
+
+
+def _signing(run: Run) -> list[Block]:
+    blocks: list[Block] = [Text("The file holds no electronic signature."), Signing(MEANINGS)]
+    if run.origin is not Origin.MEASURED:
+        blocks.insert(0, Text("Only measured runs can be approved.", "warn"))
+    return blocks

@@ -1,0 +1,79 @@
+"""A report as PDF/A-3 with its run as JSON inside, and as pictures of its pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from data.report import FONTS
+from data.report.blocks import Report
+from data.report.content import attachment, report_of
+from data.report.figures import Drawing, drawings
+from data.report.wording import SIGNS, as_json
+from data.run import Run
+from data.seal import Verification, verify
+
+STANDARD = "a-3a"
+"""PDF/A-3, level a: with structure and words for every picture, and files may be attached."""
+
+TEMPLATE = Path(__file__).parent / "report.typ"
+
+
+def report_pdf(path: Path, *, found: Verification | None = None) -> bytes:
+    """The report of a run file as PDF/A-3a; the same file and program give the same bytes.
+
+    Parameters
+    ----------
+    found : what `data.seal.verify` said of the file; it is asked where this is left out.
+
+    Raises
+    ------
+    RunError
+        The file is missing or no run of ours.
+    """
+    return bytes(_set(path, found, lambda typst, main, **how: typst.compile(main, pdf_standards=[STANDARD], **how)))
+
+
+def report_pages(path: Path, *, ppi: float = 110.0, found: Verification | None = None) -> list[bytes]:
+    """The pages of the report as PNG, for a preview."""
+    pages = _set(path, found, lambda typst, main, **how: typst.compile(main, format="png", ppi=ppi, **how))
+    return [bytes(page) for page in pages] if isinstance(pages, list) else [bytes(pages)]
+
+
+def gathered(path: Path, found: Verification | None) -> tuple[Report, list[Drawing], str]:
+    """What a run's report says, its drawings, and the run as JSON."""
+    seen = verify(path) if found is None else found
+    with Run.open(path) as run:
+        figures = drawings(run, run.evaluation)
+        report = report_of(run, seen, figures, program())
+        return report, figures, as_json(attachment(run, report))
+
+
+def program() -> str:
+    """Name and version of this program."""
+    try:
+        return f"pumpbench {version('pumpbench')}"
+    except PackageNotFoundError:
+        return "pumpbench"
+
+
+def _set(path: Path, found: Verification | None, compiled: Callable[..., Any]) -> Any:
+    import typst
+
+    report, figures, whole = gathered(path, found)
+    with TemporaryDirectory(prefix="pumpbench-") as folder:
+        root = Path(folder)
+        files = []
+        for at, drawing in enumerate(figures):
+            (root / f"drawing-{at}.svg").write_bytes(drawing.svg)
+            files.append({"file": f"drawing-{at}.svg", "wide": drawing.wide})
+        said = {**asdict(report), "drawings": files, "mark": SIGNS[report.tone]}
+        (root / "report.json").write_text(as_json(said), "utf-8")
+        (root / "run.json").write_text(whole, "utf-8")
+        main = root / "report.typ"
+        main.write_bytes(TEMPLATE.read_bytes())
+        return compiled(typst, str(main), root=str(root), font_paths=[str(FONTS)], ignore_system_fonts=True)
