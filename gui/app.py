@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -88,6 +89,16 @@ def show(window: Window) -> None:
         window.show()
 
 
+def heed_interrupts() -> None:
+    """Let the processes that the window starts be interrupted, where a script has started it with ``&``.
+
+    A shell has such a program ignore SIGINT, and whatever it starts inherits that: a qualification could not be
+    stopped.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, lambda *_: None)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Open the window; returns the exit code when it is closed.  Runs that go on go on."""
     parser = argparse.ArgumentParser("pumpbench gui")
@@ -96,6 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("open", nargs="?", type=Path, help="run file to review")
     asked = parser.parse_args(arguments)
     faulthandler.enable()
+    heed_interrupts()
     app = QApplication.instance() or QApplication(["pumpbench"])
     window, context = build(asked.folder, asked.person)
 

@@ -131,6 +131,7 @@ class ForecastPanel(Panel):
         self.body.addLayout(self._says)
         self.body.addWidget(self.decided)
         self.body.addWidget(self.table)
+        look().changed.connect(self.show_all)
         self.hide()
 
     def show_all(self) -> None:
@@ -167,6 +168,7 @@ class PlanPanel(Panel):
         )
         self.body.addWidget(self._prompts)
         self.body.addWidget(self.table)
+        look().changed.connect(self.show_all)
         self.hide()
 
     def show_all(self) -> None:

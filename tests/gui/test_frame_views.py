@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 from PyQt6.QtCore import QLocale, Qt
 from PyQt6.QtTest import QTest
 
+from gui.app import heed_interrupts
 from gui.presenters.header_text import HeaderText
 from gui.presenters.stopping import SAYS
 from gui.presenters.tone import Tone
@@ -133,3 +137,13 @@ def test_what_is_said_of_a_stop_has_room_within_the_bar_and_a_margin(qtbot: Any)
         label = header.stop_says
         assert label.contentsRect().width() <= label.width() - 20
         assert label.heightForWidth(label.width()) <= label.height() <= 36
+
+
+def test_what_a_window_starts_can_be_interrupted_though_a_script_started_it() -> None:
+    asks = [sys.executable, "-c", "import signal; print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)"]
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        heed_interrupts()
+        assert subprocess.check_output(asks, text=True).strip() == "False"
+    finally:
+        signal.signal(signal.SIGINT, before)

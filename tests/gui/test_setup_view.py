@@ -27,7 +27,7 @@ from gui.presenters import setup
 from gui.presenters.background import Inline
 from gui.presenters.context import Context
 from gui.presenters.setup import SetUp
-from gui.presenters.setup_check import Examined, FindingRow, Foreseen
+from gui.presenters.setup_check import Examined, FindingRow, Foreseen, StepRow
 from gui.theme.look import look
 from gui.views.setup import SetUpPanel
 
@@ -292,3 +292,12 @@ def test_the_letter_of_a_label_brings_its_field_into_sight(panel: SetUpPanel) ->
     assert panel.station.visibleRegion().isEmpty()
     QApplication.sendEvent(panel.station, QFocusEvent(QEvent.Type.FocusIn, Qt.FocusReason.ShortcutFocusReason))
     assert not panel.station.visibleRegion().isEmpty()
+
+
+def test_the_plan_is_as_high_as_its_rows_in_the_touch_density_too(panel: SetUpPanel) -> None:
+    steps = (StepRow("Tare the balance", (0.0, 0.0), (0.0, 0.0)),) * 3
+    panel.presenter.examined = Examined((), steps=steps)
+    panel.plan.show_all()
+    before = panel.plan.table.height()
+    look().apply("light", "touch")
+    assert panel.plan.table.height() > before
