@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "locate": ("bench.cli.locate", "locate", "Say whether what is odd in a run is the rig's or the pump's."),
     "verify": ("bench.cli.review", "verify", "Tell whether a run file is intact."),
     "report": ("bench.cli.report", "report", "Make the report of a run file, as PDF/A or HTML."),
+    "export": ("bench.cli.export", "export", "Write a run as CSV or Parquet for other programs."),
     "recover": ("bench.cli.review", "recover", "Make the run file of a run that was cut off."),
     "snapshot": ("bench.cli.review", "snapshot", "Make a readable file of a run that is still going on."),
 }
