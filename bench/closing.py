@@ -16,7 +16,7 @@ from data.fold import fold
 from data.hdf5 import made_whole
 from data.layout import write_evaluation
 from data.run import Run
-from data.seal import Verification, seal, verify
+from data.seal import Verification, verify
 from protocols.procedure import load_procedure
 
 CONDITIONAL = {
@@ -37,10 +37,13 @@ class Closed:
     run_file: Path
     evaluation: Evaluation
     verification: Verification
+    untrusted: str = ""  # why it carries no key or is not registered
 
 
 def close_run(journal: Path, out: Path) -> Closed:
     """Make the run file of a journal, evaluated, sealed and verified, whole or not at all.  The journal is only read.
+
+    It is sealed with the bench's key and registered; a state folder that cannot be used for that ends no run.
 
     Raises
     ------
@@ -49,15 +52,19 @@ def close_run(journal: Path, out: Path) -> Closed:
     RecordError
         ``out`` exists or cannot be written; nothing is left behind.
     """
+    from bench.run_queue import home  # here, since it brings along the messages of the runner
+    from bench.trust.register import enrol, seal_run
+
     with made_whole(out) as part:
         try:
             fold(journal, part)
             evaluation = evaluate(part)
             write_evaluation(part, evaluation, code=code_hash())
-            seal(part)
+            untrusted = seal_run(part, home())
         except ValueError as error:
             raise type(error)(str(error).replace(str(part), str(out))) from None
-    return Closed(out, evaluation, verify(out))
+    closed = Closed(out, evaluation, verify(out), untrusted or enrol(out, home()))
+    return closed
 
 
 def evaluate(path: Path) -> Evaluation:

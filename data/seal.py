@@ -6,13 +6,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,9 +19,14 @@ import h5py
 
 from data.digest import combined, object_digests
 from data.hdf5 import RecordError, hdf5_file, read_scalar, read_table, write_table, writing
+from data.keys import SigningKey, canonical, digest_of, is_signed
 from data.layout import DEFINITION, ENTRY, OUTSIDE, SEAL, SESSION, USER_BLOCK, add_group
+from data.signatures import Row, bytes_digest, check_rows, make_room, rows_in, sidecar_rows
 
 MAGIC = b"pumpbench seal 1\n"
+SAID = ("run_id", "content", "session", "objects", "bytes", "size")
+"""What every seal says; one with a key also has ``room``, ``key`` and ``signature``."""
+
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 State = Literal["intact", "rewritten", "altered", "unreadable"]
@@ -44,16 +48,24 @@ class Verification:
 
     ``state`` is "intact"; "rewritten" when the bytes differ but say the same; "altered" when what they say differs or
     the seal is gone; "unreadable".  ``digest`` is the content digest as computed now, empty when unreadable.
+    ``sealed`` is what the seal says; ``signatures`` are the rows in the file, or in the sidecar of a file without room.
+    Whether its keys are known, and whether the run is registered, is for those who have a list of keys and a register.
     """
 
     intact: bool
     state: State
     problems: tuple[str, ...] = ()
     digest: str = ""
+    sealed: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    signatures: tuple[Row, ...] = field(default=(), compare=False)
 
 
-def seal(path: Path) -> str:
+def seal(path: Path, key: SigningKey | None = None) -> str:
     """Seal a run file; returns its content digest.
+
+    Parameters
+    ----------
+    key : signs the seal; without one there are digests alone, which whoever may write the file can make anew.
 
     Raises
     ------
@@ -71,23 +83,24 @@ def seal(path: Path) -> str:
         digests = object_digests(file, OUTSIDE)
         group = add_group(file, SEAL, "NXcollection")
         write_table(group, "object", {"object": list(digests), "digest": list(digests.values())})
+        room = make_room(file)
         said: dict[str, Any] = {
             "run_id": _run_id(file),
             "content": combined(digests),
             "session": combined(object_digests(file[SESSION])),
             "objects": combined(object_digests(group)),
+            "room": room,
         }
     with writing(path), path.open("r+b") as whole:
-        said["bytes"], said["size"] = _bytes_digest(path), path.stat().st_size - USER_BLOCK
-        said_block = MAGIC + json.dumps(said, indent=0).encode()
-        whole.write(said_block.ljust(USER_BLOCK - 1) + b"\n")
+        said["bytes"], said["size"] = bytes_digest(path, USER_BLOCK, room), path.stat().st_size - USER_BLOCK
+        whole.write(_block(said if key is None else key.signed(said)))
         whole.flush()
         os.fsync(whole.fileno())
     return str(said["content"])
 
 
 def read_seal(path: Path) -> dict[str, Any] | None:
-    """What the seal says (run_id, content, session, objects, bytes, size), None where there is none.
+    """What the seal says (run_id, content, session, objects, bytes, size, ...), None where there is none.
 
     Raises
     ------
@@ -99,7 +112,7 @@ def read_seal(path: Path) -> dict[str, Any] | None:
         return None
     try:
         said = json.loads(block[len(MAGIC) :])
-        if not isinstance(said, dict) or not {"run_id", "content", "session", "objects", "bytes", "size"} <= set(said):
+        if not isinstance(said, dict) or not set(SAID) <= set(said):
             raise ValueError
     except ValueError:
         raise RecordError(f"{path}: the seal is damaged") from None
@@ -135,7 +148,8 @@ def verify(path: Path, *, patience_s: float | None = None) -> Verification:
         said = json.loads(done.stdout)
     except ValueError:
         return _unreadable(f"{path}: is damaged: reading it ended the process with {done.returncode}; {RECOVER}")
-    return Verification(said["intact"], said["state"], tuple(said["problems"]), said["digest"])
+    said |= {"problems": tuple(said["problems"]), "signatures": tuple(said["signatures"])}
+    return Verification(**said)
 
 
 def examine(path: Path) -> Verification:
@@ -153,17 +167,59 @@ def examine(path: Path) -> Verification:
                 return _unreadable(f"{path}: {NO_RUN}")
             digests = object_digests(file, OUTSIDE)
             problems = [problem] if sealed is None else _differences(file, digests, sealed)
+            rows, wrong = rows_in(file)
     except Exception as error:  # noqa: BLE001  # damaged bytes raise whatever they like; all of it means unreadable
         return _unreadable(f"{path}: {_damage(path, error)}")
     digest = combined(digests)
-    if problems or sealed is None:
+    if sealed is None:
         return Verification(False, "altered", tuple(problems), digest)
-    if path.stat().st_size - USER_BLOCK != sealed["size"] or _bytes_digest(path) != sealed["bytes"]:
+    rows, more = _signatures(path, rows, sealed)
+    signatures = tuple(rows)
+    if problems := [*problems, *_forged(path, sealed), *wrong, *more]:
+        return Verification(False, "altered", tuple(problems), digest, sealed, signatures)
+    room = room_of(sealed)
+    if path.stat().st_size - USER_BLOCK != sealed["size"] or bytes_digest(path, USER_BLOCK, room) != sealed["bytes"]:
         rewritten = (
             f"{path}: says what it said when it was sealed, but its bytes were written anew (copied or repacked)"
         )
-        return Verification(False, "rewritten", (rewritten,), digest)
-    return Verification(True, "intact", (), digest)
+        return Verification(False, "rewritten", (rewritten,), digest, sealed, signatures)
+    return Verification(True, "intact", (), digest, sealed, signatures)
+
+
+def _forged(path: Path, sealed: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the seal itself."""
+    if "key" in sealed and not is_signed(sealed):
+        return ["the seal was changed: its signature is not that of its key"]
+    return [] if _user_block(path) == _block(sealed) else ["the seal was changed"]
+
+
+def _signatures(path: Path, inside: list[Row], sealed: Mapping[str, Any]) -> tuple[list[Row], list[str]]:
+    """The signatures of a file, and what is wrong with them; the sidecar must say the same as the file."""
+    beside, problems = sidecar_rows(path)
+    rows = inside if room_of(sealed) else beside or []
+    problems += check_rows(rows, str(sealed["run_id"]), str(sealed["content"]), digest_of(sealed))
+    if room_of(sealed) and not problems and beside is not None and inside != beside:
+        problems.append(_disagree(inside, beside))
+    return rows, problems
+
+
+def _disagree(inside: list[Row], beside: list[Row]) -> str:
+    there = f"the file has {len(inside)} signatures, its sidecar {len(beside)}"
+    return f"{there}: some were removed or changed; see: pumpbench sign --restore"
+
+
+def room_of(sealed: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Offset and size of the room for signatures, None in a seal of before there was one."""
+    room = sealed.get("room")
+    return None if room is None else (int(room[0]), int(room[1]))
+
+
+def _block(said: Mapping[str, Any]) -> bytes:
+    """The first bytes of a file: a seal with a key, or room, in its canonical form; an older one a key a line."""
+    text = canonical(said) if "room" in said else json.dumps(said, indent=0).encode()
+    if len(MAGIC) + len(text) >= USER_BLOCK:
+        raise RecordError("the seal is longer than its place; give the run a shorter id")
+    return (MAGIC + text).ljust(USER_BLOCK - 1) + b"\n"
 
 
 def _differences(file: h5py.File, digests: Mapping[str, str], sealed: Mapping[str, Any]) -> list[str]:
@@ -209,13 +265,6 @@ def _user_block(path: Path) -> bytes:
             return file.read(USER_BLOCK)
     except OSError as error:
         raise RecordError(f"{path}: cannot be read ({error.strerror}); give the path of a run file (.h5)") from None
-
-
-def _bytes_digest(path: Path) -> str:
-    """SHA-256 of all bytes after the user block."""
-    with path.open("rb") as file:
-        file.seek(USER_BLOCK)
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _unreadable(problem: str) -> Verification:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,6 +26,16 @@ settings.load_profile("repeatable")
 # everything anew; so would pytest, which rewrites the assertions of every file.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+# The keys and the register of this suite are its own.  PUMPBENCH_HOME would also have simulated stations be latched.
+STATE_FOLDER = tempfile.mkdtemp(prefix="pb-")
+os.environ["XDG_STATE_HOME"] = os.environ["LOCALAPPDATA"] = STATE_FOLDER
+
+
+def pytest_unconfigure() -> None:
+    """Leave no state folder behind."""
+    shutil.rmtree(STATE_FOLDER, ignore_errors=True)
 
 
 def pytest_configure() -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bench.cli.show import check_rows, check_table, value_row
+
+if TYPE_CHECKING:
+    from bench.trust.standing import Standing
 
 VERDICT_EXIT = {"pass": 0, "conditional-pass": 0, "fail": 1, "conditional-fail": 1}
 
@@ -46,20 +51,54 @@ def evaluate(run_file: Path, as_json: bool) -> int:
 @click.argument("run_file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def verify(run_file: Path, as_json: bool) -> int:
-    """Tell whether RUN_FILE is intact."""
-    from data.seal import verify as verify_file
+    """Tell whether RUN_FILE is intact, by which key it was sealed, whether it is registered, and who signed it."""
+    from bench.run_queue import home
+    from bench.trust.signing import state_of
+    from bench.trust.standing import standing
 
-    found = verify_file(run_file)
+    found = standing(run_file, home())
+    state = state_of(found)
     if as_json:
-        said = {"intact": found.intact, "state": found.state, "problems": list(found.problems), "digest": found.digest}
+        said = {
+            "intact": found.intact,
+            "state": found.state,
+            "problems": list(found.problems),
+            "digest": found.digest,
+            "sealed_by": found.sealed_by,
+            "registered": found.registered,
+            "signatures": list(found.signatures),
+            "review": state,
+            "remarks": list(found.remarks),
+        }
         click.echo(json.dumps(said, indent=1))
     else:
-        click.echo(f"{run_file}: {found.state}")
+        click.echo(f"{run_file}: {'intact content, unregistered' if found.state == 'unregistered' else found.state}")
         for problem in found.problems:
             click.echo(f"  {_without(problem, run_file)}")
-        if found.digest:
-            click.echo(f"  content digest {found.digest}")
-    return {"intact": 0, "rewritten": 1, "altered": 1}.get(found.state, 2)
+        _vouched(found, state)
+    return {"intact": 0, "rewritten": 1, "altered": 1, "unregistered": 1}.get(found.state, 2)
+
+
+def _vouched(found: Standing, state: str) -> None:
+    """Who vouches for a file."""
+    if found.digest:
+        click.echo(f"  content digest {found.digest}")
+    if found.sealed_by:
+        click.echo(f"  sealed by {found.sealed_by}")
+        click.echo(f"  {found.registered or 'not registered here'}")
+    for row in found.signatures:
+        click.echo(f"  {signature_line(row)}")
+    for remark in found.remarks:
+        click.echo(f"  {remark}")
+    if found.sealed_by:
+        click.echo(f"  review: {state}")
+
+
+def signature_line(row: Mapping[str, Any]) -> str:
+    """One signature, as people read it."""
+    return (
+        f"signature {row['number']}: {row['meaning']} by {row['name']} ({row['role']}), {row['when']}: {row['reason']}"
+    )
 
 
 def _without(problem: str, path: Path) -> str:
@@ -78,6 +117,8 @@ def recover(journal: Path, out: Path | None) -> int:
 
     made = close_run(journal, _free(out or journal.with_suffix(".h5"), out is None))
     click.echo(f"recovered {made.run_file}: verdict {made.evaluation.verdict}, record {made.verification.state}")
+    if made.untrusted:
+        click.echo(f"note: {made.untrusted}", err=True)
     return VERDICT_EXIT.get(str(made.evaluation.verdict), 4)
 
 

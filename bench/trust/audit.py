@@ -1,0 +1,109 @@
+"""The audit trail: what persons and runs changed, in rows that are never removed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from bench.trust.keys import known_keys, note
+from bench.trust.ledger import AUDIT, REGISTER, read_json, rows_of
+from data.audit import Row, forged
+from data.keys import SigningKey, digest_of, key_id
+from data.run import Run
+
+FILES = ("station", "dut", "catheter", "fluid")
+"""What a run takes from files, and may find changed since the run before it."""
+
+LIVED = ("punctures", "battery_v", "custody")
+"""Facts of a device under test that change from run to run by themselves."""
+
+PASSING = ("wrapped", "failures")
+"""Facts of a person that the trail does not hold."""
+
+CLOCK_STEP_S = 1.0
+
+
+def overrides(home: Path, key: SigningKey, run: Run) -> None:
+    """Note who let a run start although a finding stood against it.  The caller holds the folder."""
+    for event in run.records("override"):
+        who, what = str(event.fields["person"]), f"override {event.fields['finding']}"
+        note(home, key, what, str(event.fields["reason"]), new=run.session.get("run_id"), who=who)
+
+
+def changed_files(home: Path, key: SigningKey, run: Run) -> None:
+    """Note each file that says another thing than when a run used it last.  The caller holds the folder."""
+    rows, _ = rows_of(home, AUDIT)
+    last = {row["what"]: row["new"] for row in rows if "what" in row}
+    who, why = str(run.session.get("user", "")), f"used by run {run.session.get('run_id')}"
+    for kind in FILES:
+        said = {name: value for name, value in getattr(run, kind).items() if name not in LIVED}
+        if not said:
+            continue
+        what = f"{kind} file {_name(kind, said)}"
+        stated = {name: digest_of({"": value}) for name, value in said.items()}
+        new = {"digest": digest_of(stated), "keys": stated}
+        old = last.get(what)
+        if old is None or old["digest"] != new["digest"]:
+            note(home, key, what, why, old=old, new=new, who=who)
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """What is wrong with the logs and lists of the state folder, and what is only to be said of them."""
+
+    problems: Sequence[str]
+    remarks: Sequence[str]
+
+
+def check_trail(home: Path) -> Trail:
+    """Look through the audit trail and the register, and the keys and persons that the trail should have noted."""
+    known = known_keys(home)
+    problems, remarks = [], []
+    for name in (AUDIT, REGISTER):
+        rows, broken = rows_of(home, name)
+        problems += broken + forged(rows, known, name)
+        remarks += _set_back(rows, name)
+    return Trail(problems + _unnoted(home), remarks)
+
+
+def _unnoted(home: Path) -> list[str]:
+    """Keys and persons that are other than the trail last said."""
+    rows, _ = rows_of(home, AUDIT)
+    noted = {str(row.get("what")): row.get("new") for row in rows}
+    keys, users = (read_json(home / "trust" / name) for name in ("keys.json", "users.json"))
+    there = {f"key {key_id(public)}": entry for public, entry in keys.items()}
+    there |= {f"user {name}": entry for name, entry in users.items()}
+    named = {what for what in noted if what.startswith(("key ", "user "))}
+    return [
+        f"{what} was changed, added or removed, and the audit trail does not say so"
+        for what in sorted({*there, *named})
+        if lasting(there.get(what)) != lasting(noted.get(what))
+    ]
+
+
+def lasting(entry: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What of a key or a person the trail notes: all but the wrapped key and the count of failed attempts."""
+    return None if entry is None else {name: value for name, value in entry.items() if name not in PASSING}
+
+
+def _set_back(rows: Sequence[Row], name: str) -> list[str]:
+    """Where the computer's clock was set back."""
+    said = []
+    for before, after in pairwise(rows):
+        try:
+            back_s = (datetime.fromisoformat(before["when"]) - datetime.fromisoformat(after["when"])).total_seconds()
+        except (KeyError, TypeError, ValueError):
+            continue
+        if back_s > CLOCK_STEP_S:
+            said.append(f"{name}: the clock was set back by {back_s:.0f} s before row {after['number']}")
+    return said
+
+
+def _name(kind: str, said: Mapping[str, Any]) -> str:
+    """What a file is about, as people call it."""
+    parts = {"station": ("name",), "dut": ("model", "serial")}.get(kind, ("name", "model", "lot"))
+    return " ".join(str(said[part]) for part in parts if said.get(part))

@@ -1,0 +1,164 @@
+"""What a review answers, with what the file itself says of each question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+from data.checks import Origin, Status, Verdict
+from data.run import Run
+
+Finding = Literal["ok", "look", "unknown"]
+
+CLOCK_OFFSET_S = 60.0
+"""A pump's clock that is off by more than this is to be looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One question.  ``found``: "ok", "look" where a reviewer must say something, "unknown" where the file is mute."""
+
+    key: str
+    question: str
+    found: Finding
+    text: str
+
+
+def checklist(path: Path, attempts: list[str] | None = None) -> list[Item]:
+    """The questions of a review, in their order.
+
+    Parameters
+    ----------
+    attempts : every registered run on the same device under test, one text each; None where nobody knows.
+    """
+    with Run.open(path) as run:
+        return [
+            _rig_check(run),
+            _calibrations(run),
+            _interlocks(run),
+            _overrides(run),
+            _exclusions(run),
+            _clocks(run),
+            _software(run),
+            _deviations(run),
+            _attempts(attempts),
+        ]
+
+
+def _item(key: str, question: str, look: list[str], ok: str) -> Item:
+    return Item(key, question, "look" if look else "ok", "; ".join(look) or ok)
+
+
+def _rig_check(run: Run) -> Item:
+    question = "Did a rig check hold when the run began?"
+    records = run.records("rig-check")
+    if not records:
+        return Item("rig-check", question, "unknown", "the run relied on no rig check")
+    said = records[-1].fields
+    if said.get("demanded") and not said.get("holds"):
+        return Item("rig-check", question, "look", str(said.get("text")))
+    return Item("rig-check", question, "ok" if said.get("holds") else "unknown", str(said.get("text")))
+
+
+def _calibrations(run: Run) -> Item:
+    look, there = [], 0
+    end = run.start.date().toordinal() + run.end_s / 86400.0
+    for instrument, table in run.station.get("instruments", {}).items():
+        for channel, certificate in (table.get("calibration") or {}).items():
+            there += 1
+            try:
+                due = date.fromisoformat(str(certificate.get("due")))
+            except ValueError:
+                look.append(f"{instrument}.{channel}: no due date")
+                continue
+            if due.toordinal() < end:
+                look.append(f"{instrument}.{channel}: certificate {certificate.get('certificate')} was due {due}")
+    measured = set(run.roles.values()) & set(run.channels)
+    look += [f"{channel}: no certificate" for channel in sorted(measured) if not run.calibration(channel)]
+    ok = f"{there} certificates, each valid to the end of the run"
+    return _item("calibrations", "Were all calibrations valid to the end of the run?", look, ok)
+
+
+def _interlocks(run: Run) -> Item:
+    look = [event.text or f"{event.fields.get('name', 'interlock')}" for event in run.records("interlock")]
+    look += [f"{event.fields.get('what')}: not confirmed" for event in run.records("confirm") if not _confirmed(event)]
+    return _item("interlocks", "Did any interlock trip, and was each safe state confirmed?", look, "none tripped")
+
+
+def _confirmed(event: Any) -> bool:
+    return event.fields.get("confirmed") is not False
+
+
+def _overrides(run: Run) -> Item:
+    look = [
+        f"{event.fields['finding']} by {event.fields['person']}: {event.fields['reason']}"
+        for event in run.records("override")
+    ]
+    return _item("overrides", "Was the run started against a finding?", look, "nothing was overridden")
+
+
+def _exclusions(run: Run) -> Item:
+    excluded = run.evaluation.excluded if run.evaluation is not None else ()
+    look = [f"{item.from_s:.0f} s to {item.to_s:.0f} s: {item.reason}" for item in excluded]
+    return _item("exclusions", "Was any stretch left out, and rightly?", look, "nothing was left out")
+
+
+def _clocks(run: Run) -> Item:
+    look = [finding["text"] for finding in run.findings if finding.get("code") == "clock"]
+    look += [event.text for event in run.records("event") if "clock" in event.text]
+    question = "Were the clocks of computer and pump right?"
+    told = [(event.t, event.fields) for event in run.records("pump")]
+    clocks = [(t, float(said["clock_s"])) for t, said in told if said.get("clock_s") is not None]
+    if len(clocks) < 2:
+        found: Finding = "look" if look else "unknown"
+        return Item("clocks", question, found, "; ".join([*look, "the pump's clock was not read before and after"]))
+    drift_s = (clocks[-1][1] - clocks[0][1]) - (clocks[-1][0] - clocks[0][0])
+    text = f"the pump's clock ran {drift_s:+.1f} s against the bench in {run.end_s / 3600.0:.1f} h"
+    if abs(drift_s) > CLOCK_OFFSET_S:
+        look.append(text)
+    return _item("clocks", question, look, text)
+
+
+def _software(run: Run) -> Item:
+    versions = ", ".join(f"{name} {run.software[name]}" for name in ("pumpbench", "python") if name in run.software)
+    question = "Did released software run and judge it?"
+    return Item("software", question, "unknown", f"{versions}; judged by code {run.evaluated_by[:12]}")
+
+
+def _deviations(run: Run) -> Item:
+    look = []
+    if run.status is not Status.COMPLETED:
+        look.append(f"{run.status}: {run.status_reason}")
+    if run.evaluation is not None:
+        bad = (Verdict.INVALID, Verdict.NOT_MEASURED, Verdict.NOT_CAPABLE)
+        look += [
+            f"{one.title}: {one.verdict}" for one in run.evaluation.checks if one.verdict in bad and not one.optional
+        ]
+    look += [event.text for event in run.records("event") if event.fields.get("level") in ("warning", "error")]
+    lost = run.session.get("journal", {})
+    if isinstance(lost, dict) and lost.get("lost_bytes"):
+        look.append(f"{lost['lost_bytes']} bytes of the journal were lost: {lost.get('lost_because')}")
+    ok = "completed, every check was judged"
+    return _item("deviations", "Did anything deviate from the protocol?", look, ok)
+
+
+def _attempts(attempts: list[str] | None) -> Item:
+    question = "Are all attempts on this device accounted for?"
+    if attempts is None:
+        return Item("attempts", question, "unknown", "there is no register here")
+    look = attempts if len(attempts) > 1 else []
+    return _item("attempts", question, look, "this is the only registered run of the device")
+
+
+def origin_of(path: Path) -> Origin:
+    """Where the data come from."""
+    with Run.open(path) as run:
+        return run.origin
+
+
+def authors_of(path: Path) -> set[str]:
+    """Who made a run: the person that it names, and the account under which it ran."""
+    with Run.open(path) as run:
+        return {str(run.session.get(name)).casefold() for name in ("user", "os_account") if run.session.get(name)}

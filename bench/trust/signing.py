@@ -1,0 +1,209 @@
+"""Review of a run: the state, the checklist, and the signature that closes it.
+
+The functions that a window or the command line needs: `review_state`, `checklist`, `sign`, `restore`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.run_queue import home
+from bench.trust import ledger
+from bench.trust.checklist import Item, authors_of, origin_of
+from bench.trust.checklist import checklist as items_of
+from bench.trust.keys import MEASURED, own_key
+from bench.trust.ledger import AUDIT, REGISTER, TrustError, alone, rows_of
+from bench.trust.register import registered
+from bench.trust.standing import Standing, standing
+from bench.trust.users import User, unlocked, user
+from data.audit import add_row
+from data.checks import Origin
+from data.keys import digest_of, is_signed
+from data.run import Run
+from data.seal import room_of, verify
+from data.signatures import MEANINGS, Row, fits, write_rows
+
+CLOCK_STEP = timedelta(seconds=1)
+
+TEXT = 600
+"""Characters of what the file says of a question that are kept with a signature."""
+
+ReviewState = Literal["unreviewed", "reviewed", "approved", "rejected", "unproven"]
+
+MAY = {
+    "reviewed": ("engineer", "QA"),
+    "approved": ("QA",),
+    "rejected": ("engineer", "QA"),
+    "addendum": ("operator", "engineer", "QA"),
+}
+"""Roles that may sign with each meaning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reviewer's answer to a question of the checklist: accepted or not, with a note."""
+
+    accepted: bool
+    note: str = ""
+
+
+def review_state(path: Path, folder: Path | None = None) -> ReviewState:
+    """Where the review of a run stands; "unproven" when the file or a signature is not what it was."""
+    return state_of(standing(path, folder or home()))
+
+
+def state_of(found: Standing) -> ReviewState:
+    """The same, of a file that was verified already."""
+    if not found.signatures:
+        return "unreviewed"
+    if found.state not in ("intact", "rewritten") or found.remarks:
+        return "unproven"
+    meaning = str(found.signatures[-1]["meaning"])
+    states: dict[str, ReviewState] = {"reviewed": "reviewed", "approved": "approved", "rejected": "rejected"}
+    return states.get(meaning, "unreviewed")
+
+
+def checklist(path: Path, folder: Path | None = None) -> list[Item]:
+    """The questions that a review of a run answers, with what the file and the register say of each."""
+    rows, _ = rows_of(folder or home(), REGISTER)
+    runs = {row["run_id"]: row for row in rows if row.get("kind") == "run"}
+    with Run.open(path) as run:
+        mine, serial = str(run.session.get("run_id")), str(run.dut.get("serial", ""))
+    if mine not in runs:
+        return items_of(path)
+    same = [row for row in runs.values() if row["dut"] == serial and row["procedure"] == runs[mine]["procedure"]]
+    return items_of(path, [f"run {row['run_number']}: {row['verdict']}" for row in same])
+
+
+def sign(
+    path: Path,
+    who: str,
+    passphrase: str,
+    meaning: str,
+    reason: str,
+    answers: Mapping[str, Answer] | None = None,
+    folder: Path | None = None,
+) -> Row:
+    """Sign a run file; returns the signature's row, which is in the register, the file and its sidecar.
+
+    Parameters
+    ----------
+    meaning : "reviewed", "approved", "rejected" or "addendum"; an addendum returns the run to unreviewed.
+    answers : by the key of each question of `checklist`; a review and an approval need all of them.
+
+    Raises
+    ------
+    TrustError
+        The person may not, the file is not as it was, or an answer is missing; nothing was signed.
+    """
+    folder = folder or home()
+    if meaning not in MEANINGS:
+        raise TrustError(f'"{meaning}" is no meaning of a signature; there are {", ".join(MEANINGS)}')
+    if not reason.strip():
+        raise TrustError("the reason is missing; it stands beside the signature")
+    _insist_may(user(folder, who), meaning, path)
+    found = standing(path, folder)
+    if not found.intact:
+        raise TrustError(f"{path}: is {found.state}, so it is not signed: {'; '.join(found.problems)}")
+    questions = _answered(checklist(path, folder), meaning, answers or {})
+    one, key = unlocked(folder, who, passphrase)
+    with alone(folder):
+        before, when = list(found.signatures), ledger.now().astimezone(UTC)
+        _insist_on_time(folder, when)
+        with Run.open(path) as run:
+            run_id = str(run.session.get("run_id"))
+        if [row for row in registered(folder, run_id).signatures if row["seal"] == found.seal] != before:
+            raise TrustError(f"{path}: somebody has signed it in this moment; look at it again")
+        said = {
+            "number": len(before) + 1,
+            "previous": digest_of(before[-1]) if before else "",
+            "run_id": run_id,
+            "content": found.digest,
+            "seal": found.seal,
+            "user": one.id,
+            "name": one.name,
+            "role": one.role,
+            "meaning": meaning,
+            "reason": reason.strip(),
+            "when": when.isoformat(timespec="milliseconds"),
+            "checklist": questions,
+        }
+        row = key.signed(said)
+        bench, noted = own_key(folder, MEASURED), {"kind": "signature", "run_id": run_id, "row": row}
+        fits(path, found.room, [*before, row])
+        add_row(folder / "trust" / REGISTER, noted, ledger.now().isoformat(), bench)
+        write_rows(path, found.room, [*before, row])
+    return row
+
+
+def restore(path: Path, folder: Path | None = None) -> int:
+    """Put the registered signatures back into a file that has lost some, as after a restore; returns how many.
+
+    Raises
+    ------
+    TrustError
+        The file is not the one that was sealed, or has signatures that the register does not know.
+    """
+    folder = folder or home()
+    found = verify(path)
+    with alone(folder):
+        here = registered(folder, str(found.sealed.get("run_id")))
+        if not found.sealed or not here.has(found.sealed):
+            raise TrustError(f"{path}: is not registered here, so nothing is known of its signatures")
+        rows = [dict(row) for row in here.signatures if row["seal"] == digest_of(found.sealed)]
+        if foreign := [row for row in found.signatures if row not in rows and is_signed(row)]:
+            raise TrustError(
+                f"{path}: the signature of {foreign[0].get('name')} is not in the register; nothing was done"
+            )
+        write_rows(path, room_of(found.sealed), rows)
+    return len(rows)
+
+
+def _insist_may(one: User, meaning: str, path: Path) -> None:
+    """See that a person may sign a run so."""
+    if one.role not in MAY[meaning]:
+        raise TrustError(f'{one.name} has the role {one.role}; "{meaning}" is signed by {" or ".join(MAY[meaning])}')
+    if meaning != "approved":
+        return
+    origin = origin_of(path)
+    if origin is not Origin.MEASURED:
+        raise TrustError(f"{path}: the run is {origin}; only a measured run can be approved")
+    if {one.id.casefold(), one.name.casefold(), one.account.casefold()} & authors_of(path):
+        raise TrustError(f"{path}: {one.name} made this run, and nobody approves the own run; ask another QA person")
+
+
+def _answered(items: Sequence[Item], meaning: str, answers: Mapping[str, Answer]) -> list[dict[str, Any]]:
+    """The checklist as it is stored with a signature."""
+    keys = {item.key for item in items}
+    if unknown := sorted(set(answers) - keys):
+        raise TrustError(f'the checklist has no "{unknown[0]}"; it has {", ".join(item.key for item in items)}')
+    if meaning in ("reviewed", "approved"):
+        if missing := [item.key for item in items if item.key not in answers]:
+            raise TrustError(f"the checklist is not answered: {', '.join(missing)}; see: pumpbench review")
+        if mute := [item.key for item in items if item.found == "look" and not answers[item.key].note.strip()]:
+            raise TrustError(
+                f"the file shows something for {', '.join(mute)}; say in a note why it is acceptable, or not"
+            )
+    if meaning == "approved" and (refused := [name for name, answer in answers.items() if not answer.accepted]):
+        raise TrustError(
+            f"{', '.join(refused)}: not accepted, so the run is not approved; reject it, or have it mended"
+        )
+    return [
+        {"key": item.key, "found": item.found, "text": item.text[:TEXT], **asdict(answers[item.key])}
+        for item in items
+        if item.key in answers
+    ]
+
+
+def _insist_on_time(folder: Path, when: datetime) -> None:
+    """See that the clock was not set back: a signature's time must not be before what it follows."""
+    for name in (REGISTER, AUDIT):
+        rows, _ = rows_of(folder, name)
+        last = max((datetime.fromisoformat(str(row["when"])) for row in rows if "when" in row), default=when)
+        if last - when > CLOCK_STEP:
+            there = f"{name} has a row of {last:%Y-%m-%d %H:%M}"
+            raise TrustError(f"the clock says {when:%Y-%m-%d %H:%M}, and {there}; set the clock right")

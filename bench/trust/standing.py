@@ -1,0 +1,140 @@
+"""What a run file is worth here: intact, by which key it was sealed, registered or not, signed by whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.trust.keys import MEASURED, UNMEASURED, Known, known_keys
+from bench.trust.register import Registered, registered
+from bench.trust.users import signed_by, users
+from data.checks import Origin
+from data.keys import digest_of, key_id
+from data.run import Run
+from data.seal import Verification, room_of, verify
+
+State = Literal["intact", "unregistered", "rewritten", "altered", "unreadable"]
+
+KINDS = {MEASURED: "for measured runs", UNMEASURED: "for runs that are not measured"}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What became of a file, and what vouches for it.
+
+    ``state`` is that of `data.seal.verify`, or "unregistered" for an intact file whose key or number nobody here knows.
+    ``sealed_by`` and ``registered`` are for people; ``signatures`` are the rows, ``remarks`` says who of the signers is
+    not known here; ``seal`` is the digest of the seal, ``room`` where in the file its signatures have their place.
+    """
+
+    state: State
+    problems: tuple[str, ...]
+    digest: str
+    sealed_by: str
+    registered: str
+    signatures: tuple[Mapping[str, Any], ...] = ()
+    remarks: tuple[str, ...] = ()
+    seal: str = ""
+    room: tuple[int, int] | None = None
+
+    @property
+    def intact(self) -> bool:
+        """Whether it is what was sealed and signed, as far as anybody can know."""
+        return self.state == "intact"
+
+
+def standing(path: Path, home: Path, *, found: Verification | None = None) -> Standing:
+    """Verify a run file, and compare it with the keys, persons and register of the state folder; reads only.
+
+    Parameters
+    ----------
+    found : what `data.seal.verify` said, where that is known already.
+    """
+    found = found or verify(path)
+    sealed = found.sealed
+    if not sealed:
+        return Standing(found.state, found.problems, found.digest, "", "")
+    key = known_keys(home).get(str(sealed.get("key")))
+    here = registered(home, str(sealed["run_id"]))
+    seal = digest_of(sealed)
+    state: State = found.state
+    problems, remarks = list(found.problems), list[str]()
+    if state in ("intact", "rewritten"):
+        foreign, remarks = _signers(found.signatures, home)
+        lost, extra = _against(here, found.signatures, seal)
+        altered = [*_replaced(sealed, here), *_wrong_key(path, key), *lost, *foreign]
+        unproven = [*_unregistered(sealed, key, here), *here.problems, *extra]
+        if altered:
+            state, problems = "altered", altered
+        elif unproven and state == "intact":
+            state, problems = "unregistered", unproven
+    place = here.place if here.has(sealed) else ""
+    by = _sealed_by(sealed, key)
+    return Standing(
+        state, tuple(problems), found.digest, by, place, found.signatures, tuple(remarks), seal, room_of(sealed)
+    )
+
+
+def _sealed_by(sealed: Mapping[str, Any], key: Known | None) -> str:
+    if "key" not in sealed:
+        return "no key: its digests alone show a change"
+    if key is None:
+        return f"key {key_id(str(sealed['key']))}, which is not known here"
+    revoked = f", revoked {key.revoked[:10]}: {key.reason}" if key.revoked else ""
+    return f"{'this bench' if key.own else key.name}, key {key.id} {KINDS.get(key.kind, key.kind)}{revoked}"
+
+
+def _replaced(sealed: Mapping[str, Any], here: Registered) -> list[str]:
+    if not here.seals or here.has(sealed):
+        return []
+    return [f"{here.place} was registered with another seal: this is another file under its run id"]
+
+
+def _wrong_key(path: Path, key: Known | None) -> list[str]:
+    """A key that is not for what the file says it is."""
+    if key is None:
+        return []
+    with Run.open(path) as run:
+        meant = MEASURED if run.origin is Origin.MEASURED else UNMEASURED
+    return [] if key.kind == meant else [f"the run is {run.origin}, and its seal is of the key {KINDS[key.kind]}"]
+
+
+def _unregistered(sealed: Mapping[str, Any], key: Known | None, here: Registered) -> list[str]:
+    """Why nobody here vouches for an intact file; a file without a key promised nothing."""
+    if "key" not in sealed or here.has(sealed):
+        return []
+    if key is None:
+        name = key_id(str(sealed["key"]))
+        return [f"sealed with key {name}, which is not known here; ask its bench, then: pumpbench keys trust"]
+    if key.revoked:
+        return [f"sealed with key {key.id}, which was revoked ({key.reason}), and not registered before"]
+    if key.own:
+        return ["sealed by this bench, and not in its register: was the register replaced, or restored from before?"]
+    return []
+
+
+def _signers(rows: Sequence[Mapping[str, Any]], home: Path) -> tuple[list[str], list[str]]:
+    """Signatures that are not by the person that they name, and those of persons who are not known here."""
+    foreign: list[str] = []
+    unknown: list[str] = []
+    persons = users(home)
+    for row in rows:
+        if text := signed_by(persons, row):
+            (foreign if row.get("user") in persons else unknown).append(f"signature {row['number']}: {text}")
+    return foreign, unknown
+
+
+def _against(here: Registered, rows: Sequence[Mapping[str, Any]], seal: str) -> tuple[list[str], list[str]]:
+    """Signatures that are in the register alone, and those that are in the file alone."""
+    noted = [row for row in here.signatures if row["seal"] == seal]
+    if not (noted or here.seals):
+        return [], []
+    named = [(row, f"signature {row['number']} ({row['name']})") for row in [*noted, *rows]]
+    lost = [
+        f"{name} is in the register and not in the file; see: pumpbench sign --restore"
+        for row, name in named
+        if row not in rows
+    ]
+    return lost, [f"{name} is not in the register" for row, name in named if row not in noted]

@@ -1,0 +1,357 @@
+"""Seals with a key, the register, persons, signatures and the audit trail: what is changed shows, and says what."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+import h5py
+import pytest
+
+from bench.closing import close_run
+from bench.trust import ledger, users
+from bench.trust.audit import check_trail
+from bench.trust.keys import known_keys, revoke, trust
+from bench.trust.ledger import AUDIT, REGISTER, TrustError, rows_of
+from bench.trust.signing import Answer, checklist, restore, review_state, sign
+from bench.trust.standing import standing
+from benchmarks.tamper import KINDS, alter, measured_run
+from data.keys import SigningKey, is_signed, key_id
+from data.seal import MAGIC, examine, read_seal, room_of
+from data.signatures import sidecar, write_rows
+
+QA, ENGINEER = "correct horse battery", "another long word"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrapped keys that cost little, and a look at a file in this process."""
+    monkeypatch.setattr(users, "SCRYPT_N", 16)
+    monkeypatch.setattr("bench.trust.standing.verify", examine)
+    monkeypatch.setattr("bench.trust.signing.verify", examine)
+
+
+@pytest.fixture(scope="module")
+def sealed_bench(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state folder with three persons, and a measured run that two of them have reviewed."""
+    folder = tmp_path_factory.mktemp("sealed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(users, "SCRYPT_N", 16)
+        patch.setattr("bench.trust.standing.verify", examine)
+        measured_run(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path, sealed_bench: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(sealed_bench, tmp_path / "bench")
+    monkeypatch.setenv("PUMPBENCH_HOME", str(tmp_path / "bench" / "home"))
+    return tmp_path / "bench"
+
+
+@pytest.fixture
+def run(folder: Path) -> Path:
+    return folder / "run.h5"
+
+
+@pytest.fixture
+def home(folder: Path) -> Path:
+    return folder / "home"
+
+
+def accepted(run: Path) -> dict[str, Answer]:
+    return {item.key: Answer(True, "looked at") for item in checklist(run)}
+
+
+def later(monkeypatch: pytest.MonkeyPatch, days: float) -> None:
+    now = ledger.now
+    monkeypatch.setattr(ledger, "now", lambda: now() + timedelta(days=days))
+
+
+# ------------------------------------------------------------------------------------------------ seal, register
+
+
+def test_a_run_is_sealed_by_the_key_for_its_origin_and_registered(run: Path, home: Path) -> None:
+    found = standing(run, home)
+    assert (found.state, found.registered) == ("intact", "run 1 of station lab")
+    assert "this bench" in found.sealed_by
+    assert "for measured runs" in found.sealed_by
+    assert run.read_bytes()[:1024].startswith(MAGIC)
+
+
+def test_the_key_is_for_this_account_alone(home: Path) -> None:
+    assert (home / "trust" / "bench.pem").stat().st_mode & 0o077 == 0
+
+
+def test_a_file_sealed_before_there_were_keys_is_intact_without_one(home: Path) -> None:
+    found = standing(Path(__file__).parents[1] / "runs" / "read-out-1.h5", home)
+    assert found.intact
+    assert found.sealed_by.startswith("no key")
+
+
+def test_a_run_of_an_unknown_bench_is_unregistered_until_its_key_is_trusted(run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    assert standing(run, other).state == "unregistered"
+    trust(other, str(read_seal(run)["key"]), "lab 1", "bench", "letter of 1 March")
+    found = standing(run, other)
+    assert found.state == "intact"
+    assert review_state(run, other) == "unproven"  # its signers are not known there
+
+
+def test_a_run_that_the_register_lost_is_intact_content_unregistered(run: Path, home: Path) -> None:
+    for name in ("register.jsonl", "register.head"):
+        (home / "trust" / name).unlink()
+    found = standing(run, home)
+    assert found.state == "unregistered"
+    assert "not in its register" in found.problems[0]
+
+
+def test_a_run_made_again_from_its_journal_keeps_its_number(folder: Path, home: Path) -> None:
+    again = close_run(folder / "run.journal", folder / "again.h5").run_file
+    assert standing(again, home).registered == "run 1 of station lab"
+
+
+def test_a_run_is_closed_where_no_state_can_be_kept(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("PUMPBENCH_HOME", str(tmp_path / "file" / "home"))
+    closed = close_run(folder / "run.journal", folder / "again.h5")
+    assert closed.untrusted.startswith("the run is sealed without a key")
+    assert closed.verification.intact
+
+
+def test_a_lost_key_is_replaced_and_what_it_sealed_is_still_known(run: Path, home: Path, folder: Path) -> None:
+    (home / "trust" / "bench.pem").unlink()
+    again = close_run(folder / "run.journal", folder / "again.h5").run_file
+    assert standing(run, home).intact
+    assert standing(again, home).intact
+    assert [one.own for one in known_keys(home).values()].count(True) == 2
+    assert any("was not there" in str(row["why"]) for row in rows_of(home, AUDIT)[0])
+
+
+def test_a_revoked_key_counts_for_what_was_registered_before(run: Path, home: Path) -> None:
+    revoke(home, key_id(str(read_seal(run)["key"])), "a stolen computer")
+    found = standing(run, home)
+    assert found.intact
+    assert "revoked" in found.sealed_by
+
+
+# --------------------------------------------------------------------------------------------- persons, signatures
+
+
+def test_a_reviewed_run_is_approved_by_qa_and_is_still_intact(run: Path, home: Path) -> None:
+    assert review_state(run) == "reviewed"
+    row = sign(run, "quinn", QA, "approved", "all well", accepted(run))
+    found = standing(run, home)
+    assert found.state == "intact"
+    assert review_state(run) == "approved"
+    assert is_signed(row)
+    assert {"name", "when", "meaning", "reason", "content", "run_id", "previous", "key", "checklist"} <= set(row)
+
+
+def test_an_addendum_returns_a_run_to_unreviewed(run: Path) -> None:
+    sign(run, "olga", ENGINEER, "addendum", "the vessel was chipped")
+    assert review_state(run) == "unreviewed"
+
+
+@pytest.mark.parametrize(
+    ("who", "word", "meaning", "says"),
+    [
+        ("olga", ENGINEER, "reviewed", "has the role operator"),
+        ("eve", ENGINEER, "approved", "has the role engineer"),
+        ("author", QA, "approved", "nobody approves the own run"),
+        ("nobody", QA, "reviewed", 'there is no user "nobody"'),
+        ("quinn", "wrong", "approved", "wrong passphrase"),
+    ],
+)
+def test_who_may_not_sign_does_not(run: Path, who: str, word: str, meaning: str, says: str) -> None:
+    before = run.read_bytes()
+    with pytest.raises(TrustError, match=says):
+        sign(run, who, word, meaning, "because", accepted(run))
+    assert run.read_bytes() == before
+
+
+def test_a_run_that_was_not_measured_is_not_approved(home: Path, tmp_path: Path, folder: Path) -> None:
+    path = tmp_path / "simulated.h5"
+    shutil.copy(Path(__file__).parents[1] / "runs" / "read-out-1.h5", path)
+    with pytest.raises(TrustError, match="the run is simulated"):
+        sign(path, "quinn", QA, "approved", "because", accepted(path))
+    sign(path, "quinn", QA, "reviewed", "an old file, signed beside it", accepted(path))
+    assert (review_state(path), standing(path, home).state) == ("reviewed", "intact")
+
+
+def test_a_review_answers_the_whole_checklist_and_what_the_file_shows_with_a_note(run: Path) -> None:
+    with pytest.raises(TrustError, match="checklist is not answered"):
+        sign(run, "quinn", QA, "approved", "because")
+    look = [item.key for item in checklist(run) if item.found == "look"]
+    assert "overrides" in look
+    with pytest.raises(TrustError, match="say in a note"):
+        sign(run, "quinn", QA, "approved", "because", {**accepted(run), "overrides": Answer(True)})
+    with pytest.raises(TrustError, match="not accepted"):
+        sign(run, "quinn", QA, "approved", "because", {**accepted(run), "overrides": Answer(False, "no")})
+
+
+def test_five_wrong_passphrases_lock_a_person_out_until_qa_lets_them_in(run: Path, home: Path) -> None:
+    for _ in range(users.ATTEMPTS):
+        with pytest.raises(TrustError):
+            users.unlocked(home, "eve", "guess")
+    with pytest.raises(TrustError, match="is locked out"):
+        users.unlocked(home, "eve", ENGINEER)
+    users.unlock(home, "eve", "came in person", users.user(home, "quinn"))
+    assert users.unlocked(home, "eve", ENGINEER)[0].failures == 0
+    assert check_trail(home).problems == []
+
+
+def test_an_old_passphrase_signs_nothing_until_it_is_changed(
+    run: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later(monkeypatch, 366)
+    with pytest.raises(TrustError, match="older than a year"):
+        sign(run, "quinn", QA, "rejected", "because")
+    users.change_passphrase(home, "quinn", QA, "a fresh passphrase")
+    sign(run, "quinn", "a fresh passphrase", "rejected", "because")
+    assert review_state(run) == "rejected"
+
+
+def test_what_a_retired_person_signed_stands_and_no_more_is_signed(run: Path, home: Path) -> None:
+    users.retire(home, "eve", "left the company", users.user(home, "quinn"))
+    assert review_state(run) == "reviewed"
+    with pytest.raises(TrustError, match="was retired"):
+        sign(run, "eve", ENGINEER, "rejected", "because")
+    with pytest.raises(TrustError, match="ids are never given again"):
+        users.add(home, "eve", "Another", "engineer", ENGINEER, by=users.user(home, "quinn"))
+
+
+def test_only_qa_changes_users_and_one_qa_person_is_left(home: Path) -> None:
+    with pytest.raises(TrustError, match="only a person with the role QA"):
+        users.change_role(home, "eve", "QA", "because", users.user(home, "eve"))
+    users.retire(home, "author", "left", users.user(home, "quinn"))
+    with pytest.raises(TrustError, match="the last one with the role QA"):
+        users.retire(home, "quinn", "left", users.user(home, "quinn"))
+
+
+def test_a_forgotten_passphrase_gives_a_new_key_and_old_signatures_stand(run: Path, home: Path) -> None:
+    users.new_key(home, "eve", "brand new passphrase", "forgotten", users.user(home, "quinn"))
+    assert review_state(run) == "reviewed"
+    sign(run, "eve", "brand new passphrase", "rejected", "looked again")
+    assert review_state(run) == "rejected"
+
+
+def test_nothing_is_signed_when_the_clock_was_set_back(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    later(monkeypatch, -2)
+    with pytest.raises(TrustError, match="set the clock right"):
+        sign(run, "quinn", QA, "rejected", "because")
+
+
+def test_a_file_restored_from_before_its_signature_gets_it_back(run: Path, folder: Path, home: Path) -> None:
+    backup = {path: path.read_bytes() for path in (run, sidecar(run))}
+    sign(run, "quinn", QA, "approved", "all well", accepted(run))
+    for path, content in backup.items():
+        path.write_bytes(content)
+    found = standing(run, home)
+    assert (found.state, review_state(run)) == ("altered", "unproven")
+    assert "sign --restore" in found.problems[0]
+    assert restore(run) == 2
+    assert review_state(run) == "approved"
+
+
+def test_a_state_folder_restored_from_before_a_run_says_so(run: Path, home: Path, folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(home, tmp_path / "backup")
+    other = measured_run(folder, name="second", people=False, run_id="r-2")
+    shutil.rmtree(home)
+    shutil.copytree(tmp_path / "backup", home)
+    assert standing(run, home).intact
+    assert standing(other, home).state == "unregistered"
+
+
+def test_a_file_that_another_program_rewrote_keeps_its_signatures(run: Path, home: Path) -> None:
+    with h5py.File(run, "r+") as file:
+        file["session"].create_dataset("x", data=range(3000))
+    with h5py.File(run, "r+") as file:
+        del file["session/x"]
+    found = standing(run, home)
+    assert (found.state, review_state(run)) == ("rewritten", "reviewed")
+
+
+# ------------------------------------------------------------------------------------------------- audit, tampering
+
+
+def test_the_trail_says_who_changed_what_from_what_to_what_and_why(home: Path) -> None:
+    users.change_role(home, "eve", "QA", "trained on 3 May", users.user(home, "quinn"))
+    row = rows_of(home, AUDIT)[0][-1]
+    assert (row["who"], row["what"], row["why"]) == ("quinn", "user eve", "trained on 3 May")
+    assert (row["old"]["role"], row["new"]["role"]) == ("engineer", "QA")
+    assert row["when"][-6] in "+-"
+    assert check_trail(home).problems == []
+
+
+def test_a_file_that_changed_between_two_runs_and_an_override_are_noted(home: Path, folder: Path) -> None:
+    before = len(rows_of(home, AUDIT)[0])
+    measured_run(folder, name="second", people=False, run_id="r-2", station={"name": "lab", "instruments": {"x": {}}})
+    rows = rows_of(home, AUDIT)[0][before:]
+    assert [row["what"] for row in rows] == ["override rig-check", "station file lab"]
+    assert rows[1]["old"]["digest"] != rows[1]["new"]["digest"]
+
+
+def test_a_clock_that_was_set_back_is_told(home: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    later(monkeypatch, -1)
+    measured_run(folder, name="second", people=False, run_id="r-2")
+    found = check_trail(home)
+    assert found.problems == []
+    assert any("set back by 8" in text for text in found.remarks)
+
+
+@pytest.mark.parametrize("name", [AUDIT, REGISTER])
+@pytest.mark.parametrize("how", ["edit", "remove", "swap", "cut off", "sign anew"])
+def test_an_altered_log_is_noticed(home: Path, name: str, how: str) -> None:
+    path = home / "trust" / name
+    lines = path.read_bytes().splitlines(keepends=True)
+    if how == "edit":
+        lines[0] = lines[0].replace(b'"when":"2', b'"when":"1')
+    elif how == "remove":
+        del lines[0]
+    elif how == "swap":
+        lines[0], lines[1] = lines[1], lines[0]
+    elif how == "cut off":
+        del lines[-1]
+    else:
+        row = {key: value for key, value in json.loads(lines[-1]).items() if key not in ("key", "signature")}
+        forged = SigningKey.new().signed(row)
+        lines[-1] = json.dumps(forged, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    path.write_bytes(b"".join(lines))
+    assert check_trail(home).problems != []
+
+
+def test_a_person_who_was_changed_behind_the_trail_is_noticed(home: Path) -> None:
+    path = home / "trust" / "users.json"
+    path.write_text(path.read_text("utf-8").replace('"role": "operator"', '"role": "QA"'), "utf-8")
+    assert any("user olga" in problem for problem in check_trail(home).problems)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_alteration_is_noticed(folder: Path, home: Path, kind: str) -> None:
+    """Three of each kind here; a thousand in benchmarks/tamper.py."""
+    pristine = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for seed in range(3):
+        what = alter(folder, kind, random.Random(f"{kind} {seed}"))
+        found = standing(folder / "run.h5", home)
+        assert not found.intact or check_trail(home).problems, what
+        for path, content in pristine.items():
+            path.write_bytes(content)
+
+
+def test_the_untouched_record_is_intact_and_its_logs_are_whole(run: Path, home: Path) -> None:
+    assert standing(run, home).intact
+    assert check_trail(home).problems == []
+
+
+def test_the_signatures_of_another_run_are_noticed(folder: Path, home: Path, run: Path) -> None:
+    other = measured_run(folder, name="second", people=False, run_id="r-2")
+    write_rows(other, room_of(read_seal(other) or {}), examine(run).signatures)
+    found = standing(other, home)
+    assert found.state == "altered"
+    assert "belongs to another file" in found.problems[0]
