@@ -11,6 +11,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
+from bench.catalogue import note_run
 from data.checks import Check, Evaluation, Status, Verdict
 from data.fold import fold
 from data.hdf5 import made_whole
@@ -64,6 +65,7 @@ def close_run(journal: Path, out: Path) -> Closed:
         except ValueError as error:
             raise type(error)(str(error).replace(str(part), str(out))) from None
     closed = Closed(out, evaluation, verify(out), untrusted or enrol(out, home()))
+    note_run(out)
     return closed
 
 

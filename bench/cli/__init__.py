@@ -30,6 +30,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "chart": ("bench.cli.shift", "chart", "Show the control chart of a station's rig checks."),
     "handover": ("bench.cli.shift", "handover", "Write the hand-over note of the runs in a folder."),
     "qualify": ("bench.cli.qualify", "qualify", "Try every fault on the simulated bench, and count what is found."),
+    "catalogue": (
+        "bench.cli.catalogue",
+        "catalogue",
+        "Find runs; follow a check over many; what an instrument touched.",
+    ),
     "evaluate": ("bench.cli.review", "evaluate", "Judge a run file again and compare with what it says."),
     "locate": ("bench.cli.locate", "locate", "Say whether what is odd in a run is the rig's or the pump's."),
     "verify": ("bench.cli.review", "verify", "Tell whether a run file is intact."),
