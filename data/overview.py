@@ -7,7 +7,7 @@ of them and completed from the rest.  Nothing is written: what a reviewer sees i
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,6 +102,32 @@ def stretch(run: Run, channel: str, t0: float, t1: float) -> Stretch:
         return Stretch(begin, _times(group, begin, end), values, quality)
     except (OSError, RuntimeError, KeyError) as error:
         raise RunError(f'{run.path}: channel "{channel}" cannot be read; run verify on the file') from error
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Consecutive samples of a stream: (rows,) times in s, and (rows,) values and quality of each channel by name."""
+
+    t: FloatArray
+    values: dict[str, FloatArray]
+    quality: dict[str, QualityArray]
+
+
+def rows_of(run: Run, stream: str, at_once: int = CHUNK_ROWS) -> Iterator[Rows]:
+    """All samples of a stream as recorded, so many at once; raises RunError where they cannot be read."""
+    group = run.streams[stream]
+    names = [name.partition(".")[2] for name in run.channels if name.partition(".")[0] == stream]
+    try:
+        total = len(group["time"])
+        for begin in range(0, total, at_once):
+            end = min(begin + at_once, total)
+            yield Rows(
+                _times(group, begin, end),
+                {name: np.asarray(_rows(group[name], begin, end), dtype=np.float64) for name in names},
+                {name: np.asarray(_rows(group[f"{name}_quality"], begin, end), dtype=np.uint16) for name in names},
+            )
+    except (OSError, RuntimeError, KeyError) as error:
+        raise RunError(f'{run.path}: stream "{stream}" cannot be read; run verify on the file') from error
 
 
 def holes(run: Run, stream: str) -> list[tuple[float, float, int]]:

@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "locate": ("bench.cli.locate", "locate", "Say whether what is odd in a run is the rig's or the pump's."),
     "verify": ("bench.cli.review", "verify", "Tell whether a run file is intact."),
     "report": ("bench.cli.report", "report", "Make the report of a run file, as PDF/A or HTML."),
+    "export": ("bench.cli.export", "export", "Write a run as CSV or Parquet for other programs."),
     "review": ("bench.cli.signing", "review", "Show the checklist of a run, and who signed it."),
     "sign": ("bench.cli.signing", "sign", "Sign a run as reviewed, approved or rejected."),
     "users": ("bench.cli.trust", "users", "Add, list and retire the persons who sign runs."),
