@@ -1,0 +1,1 @@
+"""An archive of run files, judged again with today's code: what would change, and why."""
