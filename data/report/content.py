@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 
 from data.checks import Evaluation, Origin
-from data.report.blocks import Block, Pairs, Plot, Report, Section, Signing, Text, Tone
+from data.report.blocks import Block, Pairs, Plot, Report, Section, Signing, Table, Text, Tone
 from data.report.dose import dose_section
 from data.report.figures import Drawing
 from data.report.results import budgets, checks, main_results, verdict_lines
@@ -24,6 +24,7 @@ BANNERS = {
     Origin.REPLAYED: "REPLAYED: these data were played from an earlier record",
     Origin.IMPORTED: "IMPORTED: these data were recorded elsewhere; indicative until the evidence is entered",
 }
+SIGNED = ("number", "name", "role", "meaning", "when", "reason")
 MEANINGS = ("Tested by", "Reviewed by", "Approved by")
 NO_EVALUATION = "The file holds no evaluation: the run was not closed, or this is a snapshot."
 
@@ -50,7 +51,7 @@ def report_of(run: Run, found: Verification, figures: Sequence[Drawing], program
         *_found(run, evaluation, figures),
         *setup(run),
         *story(run),
-        Section("Signatures", _signing(run)),
+        Section("Signatures", _signing(run, found.signatures)),
     ]
     return Report(
         title=f"Test report: {run.procedure}",
@@ -62,13 +63,16 @@ def report_of(run: Run, found: Verification, figures: Sequence[Drawing], program
         verdict=verdict.replace("-", " ").upper(),
         tone=tone,
         verdict_lines=[_status(run), *(verdict_lines(evaluation) if evaluation else [NO_EVALUATION])],
-        footer=(f"run {run_id} · {run.origin} · verdict {verdict}", f"content digest {digest or 'none'}"),
+        footer=(
+            f"run {run_id} · {run.origin} · verdict {verdict} · {_signed_line(found.signatures)}",
+            f"content digest {digest or 'none'}",
+        ),
         sections=sections,
         program=program,
     )
 
 
-def attachment(run: Run, report: Report) -> dict[str, Any]:
+def attachment(run: Run, report: Report, signed: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The run as plain data at full precision, without its samples: what the PDF carries inside."""
     evaluation = run.evaluation
     try:
@@ -109,6 +113,7 @@ def attachment(run: Run, report: Report) -> dict[str, Any]:
         "steps": run.steps,
         "events": [{"t": event.t, "kind": event.kind, **dict(event.fields)} for event in run.events],
         "session": run.session,
+        "signatures": [dict(row) for row in signed],
     }
 
 
@@ -190,8 +195,32 @@ def _record_banner(found: Verification) -> str:
     return ""
 
 
-def _signing(run: Run) -> list[Block]:
-    blocks: list[Block] = [Text("The file holds no electronic signature."), Signing(MEANINGS)]
+def _signing(run: Run, signed: Sequence[Mapping[str, Any]]) -> list[Block]:
+    """Signatures with all that they say, the checklist that each answered, and room for those on paper."""
+    blocks: list[Block] = []
     if run.origin is not Origin.MEASURED:
-        blocks.insert(0, Text("Only measured runs can be approved.", "warn"))
-    return blocks
+        blocks.append(Text("Only measured runs can be approved.", "warn"))
+    if signed:
+        rows = [[str(row.get(key, "")) for key in SIGNED] for row in signed]
+        headings = ("No", "Name", "Role", "Meaning", "When (UTC)", "Reason")
+        blocks.append(
+            Table(headings, [[*row[:4], row[4][:19].replace("T", " "), row[5]] for row in rows], (0, 2, 0, 0, 0, 4))
+        )
+    else:
+        blocks.append(Text("The file holds no electronic signature."))
+    for row in signed:
+        answers = [[str(one["text"]), _answer(one), str(one.get("note") or "")] for one in row.get("checklist") or ()]
+        if answers:
+            caption = f"Checklist of signature {row.get('number')}, {row.get('name')}"
+            blocks.append(Table(("Question", "Answer", "Note"), answers, (4, 1, 3), caption=caption))
+    return [*blocks, Text("On paper", "heading"), Signing(MEANINGS)]
+
+
+def _answer(one: Mapping[str, Any]) -> str:
+    return "accepted" if one.get("accepted") else "not accepted"
+
+
+def _signed_line(signed: Sequence[Mapping[str, Any]]) -> str:
+    """Who signed, for the foot of every page."""
+    names = [f"{row.get('name')} ({row.get('meaning')}, {str(row.get('when', ''))[:10]})" for row in signed]
+    return f"signed: {', '.join(names)}" if names else "no electronic signature"

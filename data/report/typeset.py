@@ -50,7 +50,7 @@ def gathered(path: Path, found: Verification | None) -> tuple[Report, list[Drawi
     with Run.open(path) as run:
         figures = drawings(run, run.evaluation)
         report = report_of(run, seen, figures, program())
-        return report, figures, as_json(attachment(run, report))
+        return report, figures, as_json(attachment(run, report, seen.signatures))
 
 
 def program() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ INTACT = Verification(True, "intact", (), "ab" * 32)
 def described(path: Path, found: Verification = INTACT) -> tuple[Report, dict[str, Any]]:
     with Run.open(path) as run:
         report = report_of(run, found, [], "pumpbench 0")
-        return report, json.loads(as_json(attachment(run, report)))
+        return report, json.loads(as_json(attachment(run, report, found.signatures)))
 
 
 def attached(pdf: bytes) -> Any:
@@ -93,6 +94,18 @@ def test_the_first_page_names_who_let_what_pass_and_why() -> None:
     overrides = sections(described(CATHETER)[0])["Overrides"].blocks[0]
     assert isinstance(overrides, Table)
     assert list(overrides.rows[0]) == ["rig-check", "Ada Example", "a run for the record of method 1"]
+
+
+def test_who_signed_stands_at_the_foot_of_each_page_and_with_the_checklist_at_the_end() -> None:
+    row = {"number": 1, "name": "Ada Example", "role": "qa", "meaning": "rejected", "when": "2026-11-21T10:00:00+00:00"}
+    asked = {"key": "x", "text": "Is the rig fit?", "accepted": False, "note": "no rig check"}
+    signed = replace(INTACT, signatures=({**row, "reason": "no rig check", "checklist": [asked]},))
+    report, data = described(FLOW, signed)
+    assert "signed: Ada Example (rejected, 2026-11-21)" in report.footer[0]
+    tables = [block for block in sections(report)["Signatures"].blocks if isinstance(block, Table)]
+    assert list(tables[0].rows[0]) == ["1", "Ada Example", "qa", "rejected", "2026-11-21 10:00:00", "no rig check"]
+    assert list(tables[1].rows[0]) == ["Is the rig fit?", "not accepted", "no rig check"]
+    assert data["signatures"][0]["name"] == "Ada Example"
 
 
 def test_a_copy_under_another_name_has_the_same_report(tmp_path: Path) -> None:
