@@ -315,6 +315,18 @@ def register_list(station: str, as_json: bool) -> int:
     return 0
 
 
+@register.command("add")
+@click.argument("run_file", type=click.Path(path_type=Path))
+@reason_option
+def register_add(run_file: Path, reason: str) -> int:
+    """Take in RUN_FILE, which a key that counts here has sealed and the register has lost."""
+    from bench.run_queue import home
+    from bench.trust.standing import take_in
+
+    click.echo(f"{run_file}: {take_in(run_file, home(), reason)}")
+    return 0
+
+
 def _fields(one: Any) -> dict[str, Any]:
     from dataclasses import asdict
 

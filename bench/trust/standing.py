@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.trust.keys import MEASURED, UNMEASURED, Known, known_keys
-from bench.trust.register import Registered, registered
+from bench.trust.keys import MEASURED, UNMEASURED, Known, known_keys, note, own_key
+from bench.trust.ledger import TrustError, alone
+from bench.trust.register import Registered, enrol, registered
 from bench.trust.users import signed_by, users
 from data.checks import Origin
 from data.keys import digest_of, key_id
 from data.run import Run
-from data.seal import Verification, room_of, verify
+from data.seal import Verification, read_seal, room_of, verify
 
 State = Literal["intact", "unregistered", "rewritten", "altered", "unreadable"]
 
@@ -75,6 +76,31 @@ def standing(path: Path, home: Path, *, found: Verification | None = None) -> St
     return Standing(
         state, tuple(problems), found.digest, by, place, found.signatures, tuple(remarks), seal, room_of(sealed)
     )
+
+
+def take_in(path: Path, home: Path, reason: str) -> str:
+    """Register a run that a key known here has sealed and the register has lost; returns its place.
+
+    Raises
+    ------
+    TrustError
+        It is altered, registered already, or sealed with no key that counts here.
+    """
+    found = standing(path, home)
+    if found.registered or found.state not in ("intact", "unregistered"):
+        raise TrustError(f"{path}: is {found.registered or found.state}; nothing was registered")
+    sealed = read_seal(path) or {}
+    key = known_keys(home).get(str(sealed.get("key")))
+    if key is None or key.revoked:
+        raise TrustError(
+            f"{path}: sealed by {found.sealed_by}; only what a key that counts here has sealed is registered"
+        )
+    if why := enrol(path, home):
+        raise TrustError(f"{path}: {why}")
+    place = registered(home, str(sealed["run_id"])).place
+    with alone(home):
+        note(home, own_key(home, MEASURED), f"register {sealed['run_id']}", reason, new=place)
+    return place
 
 
 def _sealed_by(sealed: Mapping[str, Any], key: Known | None) -> str:

@@ -17,7 +17,7 @@ from bench.trust.audit import check_trail
 from bench.trust.keys import known_keys, revoke, trust
 from bench.trust.ledger import AUDIT, REGISTER, TrustError, rows_of
 from bench.trust.signing import Answer, checklist, restore, review_state, sign
-from bench.trust.standing import standing
+from bench.trust.standing import standing, take_in
 from benchmarks.tamper import KINDS, alter, measured_run
 from data.keys import SigningKey, is_signed, key_id
 from data.seal import MAGIC, examine, read_seal, room_of
@@ -266,6 +266,9 @@ def test_a_state_folder_restored_from_before_a_run_says_so(run: Path, home: Path
     shutil.copytree(tmp_path / "backup", home)
     assert standing(run, home).intact
     assert standing(other, home).state == "unregistered"
+    assert take_in(other, home, "restored from the backup of Monday") == "run 2 of station lab"
+    assert standing(other, home).intact
+    assert check_trail(home).problems == []
 
 
 def test_a_file_that_another_program_rewrote_keeps_its_signatures(run: Path, home: Path) -> None:
