@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 
 from data.checks import Evaluation, Origin
+from data.keys import key_id
 from data.report.blocks import Block, Pairs, Plot, Report, Section, Signing, Table, Text, Tone
 from data.report.dose import dose_section
 from data.report.figures import Drawing
@@ -17,7 +18,7 @@ from data.report.set_up import setup
 from data.report.story import deviations, first_page, story
 from data.report.wording import TONES, length, moment_text
 from data.run import Run, RunError
-from data.seal import Verification, read_seal
+from data.seal import Verification
 
 BANNERS = {
     Origin.SIMULATED: "SIMULATED: these data come from a simulated bench and say nothing of a real pump",
@@ -39,7 +40,8 @@ def report_of(run: Run, found: Verification, figures: Sequence[Drawing], program
     program : name and version of this program.
     """
     evaluation = run.evaluation
-    sealed = read_seal(run.path) or {}
+    found = _anywhere(found, run.path)
+    sealed = found.sealed
     digest = found.digest or str(sealed.get("content") or "")
     run_id = str(run.session.get("run_id") or sealed.get("run_id") or "unknown")
     start = run.start.astimezone(UTC)
@@ -132,9 +134,8 @@ def _curves(evaluation: Evaluation | None) -> list[dict[str, Any]]:
 
 def _found(run: Run, evaluation: Evaluation | None, figures: Sequence[Drawing]) -> list[Section]:
     """What was found, from the first page on."""
-    judged = evaluation or Evaluation(())
     plots: list[Block] = [Plot(at, drawing.caption, drawing.alt) for at, drawing in enumerate(figures)]
-    sections = [*first_page(run, judged)]
+    sections = [*first_page(run, evaluation)]
     if evaluation is not None:
         sections.insert(0, main_results(evaluation))
     if plots:
@@ -166,9 +167,25 @@ def _identity(run: Run, run_id: str, found: Verification, digest: str) -> list[t
         ("Begin, end", f"{moment_text(run.start)} to {moment_text(end)}, {length(run.end_s)}"),
         ("Origin", _origin(run)),
         ("Software", f"pumpbench {run.software.get('pumpbench', '–')}, Python {run.software.get('python', '–')}"),
-        ("Record", f"{found.state}; digest {digest or 'none'}"),
+        ("Record", f"{found.state}, {_sealed_by(found)}; digest {digest or 'none'}"),
     ]
     return [*rows, *(("", problem) for problem in found.problems[:3])]
+
+
+def _sealed_by(found: Verification) -> str:
+    """Whose seal it is; whether that key counts is for those who have a list of keys."""
+    if not found.sealed:
+        return "not sealed"
+    public = found.sealed.get("key")
+    return f"sealed by key {key_id(str(public))}" if public else "sealed without a key"
+
+
+def _anywhere(found: Verification, path: Path) -> Verification:
+    """The same without the file's path, so that its report does not depend on where it lies."""
+    problems = found.problems
+    for shown in (str(path), str(path.resolve())):
+        problems = tuple(problem.removeprefix(f"{shown}: ") for problem in problems)
+    return replace(found, problems=problems)
 
 
 def _file_name(path: Path, recorded: Any) -> str:

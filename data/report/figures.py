@@ -10,8 +10,10 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+from unicodedata import category
 
 import numpy as np
 
@@ -19,7 +21,7 @@ from data.checks import Axis, Curve, Evaluation
 from data.hdf5 import CHUNK_ROWS
 from data.overview import BIN, extents, pieces, stretch
 from data.report import FONTS
-from data.report.wording import number, unit_of
+from data.report.wording import drawable, number, unit_of
 from data.run import Run
 from data.samples import UNUSABLE, FloatArray
 
@@ -37,6 +39,7 @@ PANELS = ("mg", "uL/h", "kPa", "degC", "N")
 """Order of the recordings by their unit, from above."""
 
 MOST_PANELS = 8
+LONGEST_NAME = 40
 
 INK, FAINT, BAND = "#1b2733", "#8a97a3", "#f1f4f7"
 COLOURS = ("#0b63a5", "#c4551d", "#2e7d4f", "#7a4fa0", "#9a7b12", "#5d6b78")
@@ -91,6 +94,7 @@ def _matplotlib() -> Iterator[None]:
         "axes.formatter.useoffset": False,
         "axes.formatter.limits": (-5, 6),
         "axes.formatter.use_mathtext": False,
+        "text.parse_math": False,
         "text.color": INK,
         "xtick.color": INK,
         "ytick.color": INK,
@@ -109,6 +113,29 @@ def _matplotlib() -> Iterator[None]:
         yield
 
 
+@cache
+def signs() -> frozenset[int]:
+    """Code points that all weights of the font can show; none of private use, whose meaning is nobody's."""
+    from matplotlib.ft2font import FT2Font
+
+    charmaps = [set(FT2Font(str(path)).get_charmap()) for path in sorted(FONTS.glob("*.otf"))]
+    return frozenset(point for point in set.intersection(*charmaps) if not category(chr(point)).startswith("C"))
+
+
+def _unit(unit: str) -> str:
+    return _short(unit_of(unit), 16)
+
+
+def _shown(name: str) -> str:
+    return _short(name.replace("_", " "), LONGEST_NAME)
+
+
+def _short(text: str, most: int) -> str:
+    """A text that leaves room for what is drawn; the whole of it stands in the attached data."""
+    known = drawable(text, signs()).replace("\n", " ")
+    return known if len(known) <= most else f"{known[: most - 1]}…"
+
+
 def _curve(curve: Curve) -> Drawing:
     wide = curve.x.name == "time" and len(curve.y) > 1
     figure = _figure(WIDTH if wide else HALF, 1.9)
@@ -122,7 +149,7 @@ def _curve(curve: Curve) -> Drawing:
         _logarithmic(axes, curve.x.values)
     axes.set_xlabel(_axis_label(curve.x))
     units = {axis.unit for axis in curve.y}
-    axes.set_ylabel(unit_of(units.pop()) if len(units) == 1 else "")
+    axes.set_ylabel(_unit(units.pop()) if len(units) == 1 else "")
     axes.grid(visible=True)
     if len(curve.y) - (spread is not None) > 1:
         axes.legend(ncols=4, loc="lower right", bbox_to_anchor=(1, 0.99), borderaxespad=0, handlelength=1.6)
@@ -133,7 +160,7 @@ def _line(axes: Axes, curve: Curve, axis: Axis, spread: Axis | None, colour: str
     x, y = curve.x.values, axis.values
     if len(x) > 2 * COLUMNS:
         x, y = _thinned(x, y)
-    name = axis.name.replace("_", " ")
+    name = _shown(axis.name)
     if axis.name in PROGRAMMED:
         axes.plot(x, y, color=INK, linewidth=0.8, linestyle=(0, (4, 2)), label=name)
     elif spread is not None:
@@ -164,7 +191,7 @@ def _logarithmic(axes: Axes, x: FloatArray) -> None:
 def _recordings(run: Run) -> Drawing | None:
     """What the roles recorded over the whole run, one panel a channel, with the phases behind."""
     there = extents(run)
-    roles = {what: role.replace("_", " ") for role, what in sorted(run.roles.items()) if what in there}
+    roles = {what: _shown(role) for role, what in sorted(run.roles.items()) if what in there}
     shown = sorted(roles, key=lambda what: (_place(run.channels[what].unit), roles[what]))[:MOST_PANELS]
     if not shown:
         return None
@@ -176,8 +203,8 @@ def _recordings(run: Run) -> Drawing | None:
         t, low, high = _decimated(run, name, there[name].rows)
         axes.fill_between(t / HOUR_S, low, high, color=COLOURS[0], alpha=0.35, linewidth=0)
         axes.plot(t / HOUR_S, (low + high) / 2, color=COLOURS[0], linewidth=0.7)
-        axes.set_ylabel(unit_of(run.channels[name].unit))
-        axes.set_title(f"{roles[name]} ({name})", loc="left", fontsize=7, pad=2)
+        axes.set_ylabel(_unit(run.channels[name].unit))
+        axes.set_title(f"{roles[name]} ({_short(name, 60)})", loc="left", fontsize=7, pad=2)
         axes.set_xlim(0, max(run.end_s, 1.0) / HOUR_S)
     panels[-1].set_xlabel("time, h")
     figure.align_ylabels()
@@ -230,8 +257,8 @@ def _svg(figure: Figure) -> bytes:
 
 
 def _axis_label(axis: Axis) -> str:
-    unit = unit_of(axis.unit)
-    name = axis.name.replace("_", " ")
+    unit = _unit(axis.unit)
+    name = _shown(axis.name)
     return f"{name}, {unit}" if unit else name
 
 

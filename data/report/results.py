@@ -20,7 +20,7 @@ from data.report.wording import (
 
 MOST_BUDGETS = 6
 HEADINGS = ("Check", "Value ± U", "k", "ν_eff", "Limits", "Conformity", "Verdict")
-WIDTHS = (4, 3, 0, 0, 2, 0, 2)
+WIDTHS = (4, 3, 0, 0, 2, 0, 0)
 
 
 def verdict_lines(evaluation: Evaluation) -> list[str]:

@@ -29,8 +29,10 @@ def setup(run: Run) -> list[Section]:
         Section(
             "Under test",
             [
-                *_pairs("Pump", run.dut),
-                *_pairs("Catheter", run.catheter),
+                *_pairs("Pump", run.dut, ("limits",)),
+                *_limits("Limits of the pump", run.dut.get("limits")),
+                *_pairs("Catheter", run.catheter, ("limits",)),
+                *_limits("Limits of the catheter", run.catheter.get("limits")),
                 *_pairs("Fluid", run.fluid),
             ],
         ),
@@ -105,6 +107,20 @@ def _schedule(run: Run) -> Iterator[Block]:
         yield Text(f"Delivery schedule: {run.schedule.describe()}")
     except RunError:
         yield Text("The run has no delivery schedule.", "muted")
+
+
+def _limits(title: str, limits: Any) -> Iterator[Block]:
+    """Limits that a model file declares, each with where it comes from; a quantity may have several."""
+    rows = []
+    for name, declared in sorted((limits or {}).items()):
+        for one in declared if isinstance(declared, list) else [declared]:
+            if one:
+                said = {key: value for key, value in one.items() if key not in ("source", "revision")}
+                rows.append(
+                    [name.replace("_", " "), plain(said), f"{one.get('source')}, revision {one.get('revision')}"]
+                )
+    if rows:
+        yield Table(("Quantity", "Limit", "Source"), rows, (1, 2, 2), caption=title)
 
 
 def _pairs(title: str, mapping: Any, leave: tuple[str, ...] = ()) -> Iterator[Block]:

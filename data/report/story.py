@@ -22,7 +22,7 @@ MOST_DEVIATIONS = 14
 MOST_EVENTS = 400
 
 
-def first_page(run: Run, evaluation: Evaluation) -> list[Section]:
+def first_page(run: Run, evaluation: Evaluation | None) -> list[Section]:
     """What a reviewer must see before anything else."""
     return [
         Section("Exclusions", [_exclusions(evaluation)]),
@@ -59,8 +59,9 @@ def deviations(run: Run) -> Iterator[tuple[float | None, str]]:
     for phase in run.phases:
         if not phase.complete:
             yield phase.t1, f"phase {phase.name} was cut off"
+    found = " ".join(str(finding["text"]) for finding in run.findings)
     for event in run.events:
-        if _deviates(event):
+        if _deviates(event) and not (event.text and event.text in found):
             yield event.t, said(event)
 
 
@@ -140,7 +141,9 @@ def _words(fields: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _exclusions(evaluation: Evaluation) -> Block:
+def _exclusions(evaluation: Evaluation | None) -> Block:
+    if evaluation is None:
+        return Text("Not known: the run was not evaluated.", "warn")
     if not evaluation.excluded:
         return Text("None: the evaluation used everything that was recorded in its phases.")
     rows = [

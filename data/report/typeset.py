@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,8 +12,8 @@ from typing import Any
 from data.report import FONTS
 from data.report.blocks import Report
 from data.report.content import attachment, report_of
-from data.report.figures import Drawing, drawings
-from data.report.wording import SIGNS, as_json
+from data.report.figures import Drawing, drawings, signs
+from data.report.wording import SIGNS, as_json, drawable
 from data.run import Run
 from data.seal import Verification, verify
 
@@ -67,13 +67,21 @@ def _set(path: Path, found: Verification | None, compiled: Callable[..., Any]) -
     report, figures, whole = gathered(path, found)
     with TemporaryDirectory(prefix="pumpbench-") as folder:
         root = Path(folder)
-        files = []
+        files: list[dict[str, Any]] = []
         for at, drawing in enumerate(figures):
             (root / f"drawing-{at}.svg").write_bytes(drawing.svg)
             files.append({"file": f"drawing-{at}.svg", "wide": drawing.wide})
         said = {**asdict(report), "drawings": files, "mark": SIGNS[report.tone]}
-        (root / "report.json").write_text(as_json(said), "utf-8")
+        (root / "report.json").write_text(as_json(_drawable(said, signs())), "utf-8")
         (root / "run.json").write_text(whole, "utf-8")
         main = root / "report.typ"
         main.write_bytes(TEMPLATE.read_bytes())
         return compiled(typst, str(main), root=str(root), font_paths=[str(FONTS)], ignore_system_fonts=True)
+
+
+def _drawable(value: Any, known: Container[int]) -> Any:
+    if isinstance(value, str):
+        return drawable(value, known)
+    if isinstance(value, Mapping):
+        return {key: _drawable(item, known) for key, item in value.items()}
+    return [_drawable(item, known) for item in value] if isinstance(value, list | tuple) else value

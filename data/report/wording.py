@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +23,8 @@ UNITS = {
 }
 
 SUFFIXES = {
+    "kpa_s_per_ul": "kPa·s/µL",
+    "ul_per_kpa_m": "µL/(kPa·m)",
     "ug_per_day": "µg/day",
     "ug_per_ml": "µg/mL",
     "ul_per_h": "µL/h",
@@ -52,7 +54,7 @@ SUFFIXES = {
 
 TONES: dict[Verdict, Tone] = {
     Verdict.PASS: "good",
-    Verdict.CONDITIONAL_PASS: "good",
+    Verdict.CONDITIONAL_PASS: "warn",
     Verdict.FAIL: "bad",
     Verdict.CONDITIONAL_FAIL: "bad",
     Verdict.INVALID: "warn",
@@ -201,6 +203,15 @@ def pairs_of(mapping: Mapping[str, Any], leave: tuple[str, ...] = ()) -> list[tu
         words, unit = label(str(key))
         rows.append((words[:1].upper() + words[1:], plain(value, unit)))
     return rows
+
+
+def drawable(text: str, signs: Container[int]) -> str:
+    """A text with every sign that the font lacks as its code (u4e2d): an archive must not show empty boxes."""
+    return "".join(one if ord(one) in signs or one in " \n" else _code(one) for one in text)
+
+
+def _code(one: str) -> str:
+    return " " if one in "\t\r" else f"\\u{ord(one):04x}"
 
 
 def as_json(value: Any) -> str:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given
@@ -120,6 +121,28 @@ def test_what_a_run_says_is_text_in_html_and_runs_no_script() -> None:
     said = page(Report(**{**_fields(report), "sections": [Section(evil, [Pairs([(evil, evil)])])]}), [])
     assert "<script" not in said
     assert "http://" not in re.sub(r"data:[^\"]*", "", said)
+
+
+def test_whatever_a_run_says_is_set_as_text_and_signs_that_the_font_lacks_as_their_code(tmp_path: Path) -> None:
+    evil, path = '#panic("x") $x$ \u4e2d \a \ue000', tmp_path / "run.h5"
+    path.write_bytes(FLOW.with_name("calibration-1.h5").read_bytes())
+    with h5py.File(path, "r+") as file:
+        for curve in file["entry/evaluation/curves"].values():
+            for axis in curve.values():
+                axis.attrs["long_name"] = evil
+    pdf = report_pdf(path, found=Verification(False, "altered", (evil,)))
+    assert attached(pdf)["curves"][0]["axes"][0]["name"] == evil
+
+
+def test_a_snapshot_without_an_evaluation_has_a_report_that_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "run.h5"
+    path.write_bytes(FLOW.read_bytes())
+    with h5py.File(path, "r+") as file:
+        del file["entry/evaluation"]
+    report, _ = described(path, Verification(False, "altered", (f"{path}: has no seal",)))
+    assert report.verdict == "NOT EVALUATED"
+    assert report.banner.startswith("RECORD ALTERED: has no seal ·")
+    assert "not evaluated" in page(report, [])
 
 
 def test_the_html_holds_its_drawings() -> None:
