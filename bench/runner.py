@@ -28,6 +28,7 @@ from bench.rpc.messages import Command, Ending, Stop
 from bench.rpc.server import serving
 from bench.run_queue import Entry, RunState, StationLock
 from bench.session import Result, Underway, conduct, exit_code
+from data.checks import Status
 from instruments.clock import WallClock
 
 ORDERLY = ("SIGTERM", "SIGINT", "SIGBREAK")
@@ -174,12 +175,15 @@ def lead_next(home: Path, station: str, asked: float = math.inf) -> bool:
                     continue  # a person has just withdrawn it
                 _write_to(entry.log)
                 runner.opens(opened)
-                runner.desk.over(runner.conduct())
-                if runner.terminated:
+                ending = runner.conduct()
+                # Whoever stops a run has a reason to look at the bench: nothing may move there before a person says so.
+                is_over = runner.terminated or ending.status == Status.ABORTED
+                if is_over:
                     run_queue.halt_queue(home, station)
+                runner.desk.over(ending)
                 lock.release()
                 # Only now: who queued a run while the lock was held relies on this look.
-                if not runner.terminated and run_queue.waiting(home, station):
+                if not is_over and run_queue.waiting(home, station):
                     run_queue.start_runner(home, station)
             return True
         return False
