@@ -8,9 +8,11 @@ import shutil
 from datetime import timedelta
 from pathlib import Path
 
+import click
 import h5py
 import pytest
 
+from bench.cli import cli, main
 from bench.closing import close_run
 from bench.trust import ledger, users
 from bench.trust.audit import check_trail
@@ -341,8 +343,7 @@ def test_every_kind_of_alteration_is_noticed(folder: Path, home: Path, kind: str
     pristine = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     for seed in range(3):
         what = alter(folder, kind, random.Random(f"{kind} {seed}"))
-        found = standing(folder / "run.h5", home)
-        assert not found.intact or check_trail(home).problems, what
+        assert check_trail(home).problems or not standing(folder / "run.h5", home).intact, what
         for path, content in pristine.items():
             path.write_bytes(content)
 
@@ -358,3 +359,58 @@ def test_the_signatures_of_another_run_are_noticed(folder: Path, home: Path, run
     found = standing(other, home)
     assert found.state == "altered"
     assert "belongs to another file" in found.problems[0]
+
+
+# ------------------------------------------------------------------------------------------------- the command line
+
+
+def said(*words: str) -> int:
+    with pytest.raises(SystemExit) as end:
+        main([str(word) for word in words])
+    assert isinstance(end.value.code, int)
+    return end.value.code
+
+
+def test_a_run_is_signed_and_verified_from_the_command_line(
+    run: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "quinn.txt").write_text(QA + "\n")
+    answers = [word for item in checklist(run) for word in ("--answer", f"{item.key}=yes: looked at")]
+    words = [
+        "--as",
+        "quinn",
+        "--meaning",
+        "approved",
+        "--reason",
+        "all well",
+        "--passphrase-file",
+        folder / "quinn.txt",
+    ]
+    assert said("sign", run, *words, *answers) == 0
+    capsys.readouterr()
+    assert said("verify", run, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["state"], found["review"]) == ("intact", "approved")
+    assert found["signatures"][-1]["name"] == "Quinn Example"
+    assert said("audit", "verify") == 0
+
+
+def test_the_exit_code_of_a_run_that_nobody_vouches_for_is_1(
+    run: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "trust" / REGISTER).unlink()
+    assert said("verify", run) == 1
+    assert "intact content, unregistered" in capsys.readouterr().out
+    assert said("audit", "verify") == 1
+
+
+def test_a_passphrase_is_no_option_of_any_command() -> None:
+    for name in ("sign", "users"):
+        command = cli.get_command(click.Context(cli), name)
+        commands = command.commands.values() if isinstance(command, click.Group) else [command]
+        options = {option for each in commands if each for param in each.params for option in param.opts}
+        assert {option for option in options if "passphrase" in option} <= {
+            "--passphrase-file",
+            "--by-passphrase-file",
+            "--old-passphrase-file",
+        }
