@@ -166,8 +166,10 @@ class Instruments:
             return "commanded", Tone.MUTED
         if not len(trace.points):
             return "no sample yet", Tone.MUTED
+        if not self._live.is_going:
+            return "run over", Tone.MUTED
         age = self._live.last_s - trace.t
-        if self._live.is_going and age > self._late_s(trace):
+        if age > self._late_s(trace):
             return f"silent {rough_duration(age)}", Tone.WARN
         if trace.quality & int(UNUSABLE):
             return trace.quality_word, Tone.WARN
@@ -202,7 +204,7 @@ class Instruments:
 
     def _age(self, trace: Trace) -> str:
         age = self._live.last_s - trace.t
-        return "" if math.isnan(age) else rough_duration(age)
+        return "" if math.isnan(age) or not self._live.is_going else rough_duration(age)
 
     def _due(self, calibration: Mapping[str, Any]) -> tuple[str, Tone]:
         plan = self._live.plan

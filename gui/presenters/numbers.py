@@ -44,7 +44,12 @@ class PlainNumbers:
         """As `Numbers.number`."""
         if value is None or not math.isfinite(value):
             return NOTHING
-        return f"{value:.{max(digits, 0)}f}".replace("-", MINUS)
+        return f"{unsigned_zero(value, digits):.{max(digits, 0)}f}".replace("-", MINUS)
+
+
+def unsigned_zero(value: float, digits: int) -> float:
+    """The value; 0 without a sign where it is written as nothing."""
+    return 0.0 if round(value, max(digits, 0)) == 0.0 else value
 
 
 def digits_of(step: float) -> int:

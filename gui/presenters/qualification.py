@@ -109,6 +109,7 @@ class Qualification:
         self.so_far: SoFar | None = None
         self.table = MatrixTable()
         self._view: QualificationView | None = None
+        self._stopping = False
         self._begun: int | None = None  # a process that was started here; it locks its folder a second later
         self._counting = False
         self._counted_for = (-1, True)
@@ -141,12 +142,15 @@ class Qualification:
                 **_of_its_own(),
             )
         self.running = self._begun = process.pid
+        self._stopping = False
         self.context.background.aside(process.wait, self._ended)
         self._show()
 
     def stop(self) -> None:
         """Have it stop; what is done stays done."""
         if self.running is not None:
+            self._stopping = True
+            self._show()
             os.kill(self.running, signal.SIGINT if sys.platform != "win32" else signal.SIGTERM)
 
     def choose(self, fault: str, protocol: str) -> None:
@@ -158,6 +162,7 @@ class Qualification:
     def look(self) -> None:
         """See whether it runs, and count what is there when that has changed."""
         self.running = under_way(self.asked.folder) or self._begun
+        self._stopping = self._stopping and self.running is not None
         self._looks += 1
         size = self._size()
         due = self._looks % max(round(COUNT_S / LOOK_S), 1) == 0 or self.so_far is None
@@ -170,6 +175,8 @@ class Qualification:
     def says(self) -> tuple[str, Tone]:
         """The sentence above the picture."""
         found = self.so_far
+        if self._stopping and self.running:
+            return "Stopping: the trials that run now end first", Tone.BUSY
         if found is None:
             return ("Starting…", Tone.BUSY) if self.running else ("Nothing was run in this folder yet", Tone.MUTED)
         text = f"{found.done} of {found.total} trials"
@@ -220,6 +227,7 @@ class Qualification:
 
     def _ended(self, code: int) -> None:
         self.running = self._begun = None
+        self._stopping = False
         if code not in (0, 1, 130, -signal.SIGINT):
             log = self.asked.folder / "qualify.log"
             lines = log.read_text("utf-8", "replace").strip().splitlines()

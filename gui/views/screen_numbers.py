@@ -6,7 +6,7 @@ import math
 
 from PyQt6.QtCore import QLocale
 
-from gui.presenters.numbers import NOTHING
+from gui.presenters.numbers import NOTHING, unsigned_zero
 
 
 class ScreenNumbers:
@@ -20,4 +20,4 @@ class ScreenNumbers:
         """As `Numbers.number`."""
         if value is None or not math.isfinite(value):
             return NOTHING
-        return self._locale.toString(value, "f", max(digits, 0)).replace("-", "−")
+        return self._locale.toString(unsigned_zero(value, digits), "f", max(digits, 0)).replace("-", "−")

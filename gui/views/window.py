@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from PyQt6.QtCore import QEvent, QObject, QSize, Qt, pyqtSignal
+from PyQt6.QtCore import QEvent, QObject, QSize, Qt, QTimer, pyqtSignal
 from PyQt6.QtGui import QCloseEvent, QKeyEvent, QKeySequence, QShortcut
 from PyQt6.QtWidgets import (
     QApplication,
@@ -27,6 +27,8 @@ from gui.views.header import Header
 from gui.views.parts import Notice, Page, tool
 
 MOST_NOTICES = 3
+NEWS_MS = 15_000
+"""What needs nothing to be done goes by itself after this."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,11 @@ class Window(QMainWindow):
             if item is not None and (old := item.widget()) is not None:
                 old.deleteLater()
         self._notices.addWidget(notice)
+        if tone not in (Tone.WARN, Tone.FAIL):  # news, which nobody has to do anything about
+            soon = QTimer(notice)
+            soon.setSingleShot(True)
+            soon.timeout.connect(notice.deleteLater)
+            soon.start(NEWS_MS)
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802  # Qt's name
         """Let go of the runs, which go on."""

@@ -63,6 +63,7 @@ def test_a_value_is_written_to_two_digits_of_its_uncertainty(u: float, digits: i
 def test_numbers_have_a_true_minus_a_unit_and_a_dash_for_nothing() -> None:
     assert PlainNumbers().number(-1.2345, 2) == "−1.23"
     assert PlainNumbers().number(math.nan, 2) == PlainNumbers().number(None, 0) == "–"
+    assert PlainNumbers().number(-0.004, 2) == "0.00"  # nothing has no sign
     assert with_unit("20.9", "uL/h") == "20.9\u202fµL/h"
     assert with_unit("–", "uL/h") == "–"
     assert significant(20.83) == 2

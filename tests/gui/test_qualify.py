@@ -100,6 +100,7 @@ def test_a_run_in_another_process_is_seen_and_can_be_stopped(
         presenter.look()
         assert presenter.running == os.getpid()
         presenter.stop()
+        assert presenter.says[0].startswith("Stopping")
     assert sent == [os.getpid()]
     presenter.look()
     assert presenter.running is None
