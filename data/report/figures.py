@@ -152,7 +152,9 @@ def _curve(curve: Curve) -> Drawing:
     axes.set_ylabel(_unit(units.pop()) if len(units) == 1 else "")
     axes.grid(visible=True)
     if len(curve.y) - (spread is not None) > 1:
-        axes.legend(ncols=4, loc="lower right", bbox_to_anchor=(1, 0.99), borderaxespad=0, handlelength=1.6)
+        legend = axes.legend(ncols=4, loc="lower right", bbox_to_anchor=(1, 0.99), borderaxespad=0, handlelength=1.6)
+        axes.set_title(" ")  # its room
+        legend.set_in_layout(False)  # long names must not squeeze the curve
     return Drawing(_svg(figure), curve.title, _in_words(curve), wide)
 
 
@@ -162,7 +164,8 @@ def _line(axes: Axes, curve: Curve, axis: Axis, spread: Axis | None, colour: str
         x, y = _thinned(x, y)
     name = _shown(axis.name)
     if axis.name in PROGRAMMED:
-        axes.plot(x, y, color=INK, linewidth=0.8, linestyle=(0, (4, 2)), label=name)
+        dashes = (0, (4, 2)) if axis.name != PROGRAMMED[-1] else (0, (1, 1.5))
+        axes.plot(x, y, color=INK, linewidth=0.8, linestyle=dashes, label=name)
     elif spread is not None:
         axes.errorbar(x, y, yerr=spread.values, fmt="o", color=colour, capsize=2, elinewidth=0.8, label=f"{name} ± U")
         if np.all(x == np.round(x)) and len(x) <= MARKED:
