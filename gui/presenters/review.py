@@ -79,7 +79,7 @@ class ReviewPages:
         self._leave_comparison()
         self.compared = [OpenRun(self.context, path, self._make_reader) for path in paths]
         for run in self.compared:
-            run.when_read(lambda _: self._tell())
+            run.when_read(self._was_compared)
         self._show(Shows.COMPARISON)
 
     def go(self, shows: Shows) -> None:
@@ -103,6 +103,11 @@ class ReviewPages:
     def _was_read(self, run: OpenRun) -> None:
         if run.state is State.DONE:
             run.prove()
+
+    def _was_compared(self, run: OpenRun) -> None:
+        self._tell()
+        if run.state is State.DONE:  # what is compared has to be what was sealed
+            run.prove_seal(self._tell)
 
     def _leave_comparison(self) -> None:
         for run in self.compared:

@@ -94,6 +94,7 @@ class OpenRun:
         self._happenings: list[Happening] = []
         self._flagged: dict[str, list[Happening]] = {}
         self._heard: list[Callable[[OpenRun], None]] = []
+        self._sealed: list[Callable[[], None]] = []
         self._closed = False
         self._reader = make_reader(path) if make_reader is not None else FileReader(path, context.background, HANDS)
         self._reader.ask(review, (), self._take, self._fail, urgency=0)
@@ -158,13 +159,26 @@ class OpenRun:
         background.apart(judged, (self.path,), self._judged, self._not_judged, deadline_s=JUDGE_S)
         self._show_proofs()
 
+    def prove_seal(self, then: Callable[[], None]) -> None:
+        """Verify the file alone; ``then`` is called when that is known."""
+        self._sealed.append(then)
+        size = self.path.stat().st_size if self.path.exists() else 0
+        deadline_s = PATIENCE_S + size / SLOWEST_BYTES_PER_S
+        self.context.background.apart(checked, (self.path,), self._verified, self._not_verified, deadline_s=deadline_s)
+
     def _verified(self, found: Verification) -> None:
         self.verification = found
-        self._show_proofs()
+        self._seal_known()
 
     def _not_verified(self, said: str) -> None:
         self._seal_sentence = said
+        self._seal_known()
+
+    def _seal_known(self) -> None:
         self._show_proofs()
+        heard, self._sealed = self._sealed, []
+        for call in heard if not self._closed else ():
+            call()
 
     def _judged(self, found: Again) -> None:
         self.again = found

@@ -30,7 +30,7 @@ class ComparisonPanel(QWidget):
         super().__init__()
         self._context = context
         self._runs: list[OpenRun] = []
-        self._told = -1
+        self._told: list[tuple[State, tuple[str, str, Tone]]] = []
         column = QVBoxLayout(self)
         column.setContentsMargins(8, 2, 8, 8)
         column.setSpacing(8)
@@ -59,18 +59,22 @@ class ComparisonPanel(QWidget):
     def show_runs(self, runs: Sequence[OpenRun]) -> None:
         """Show runs, as far as they have been read."""
         done = sum(run.state is not State.BUSY for run in runs)
-        if list(runs) == self._runs and done == self._told:
+        told = [(run.state, run.seal_says) for run in runs]
+        if list(runs) == self._runs and told == self._told:
             return
-        self._runs, self._told = list(runs), done
+        read = [state for state, _ in self._told]
+        is_new = list(runs) != self._runs or read != [state for state, _ in told]
+        self._runs, self._told = list(runs), told
         clear(self._names)
         for letter, run in zip(LETTERS, runs, strict=False):
             said = run.sentence if run.state is State.FAILED else named(letter, run)
-            self._names.addWidget(ToneLabel(said, Tone.FAIL if run.state is State.FAILED else Tone.PLAIN))
+            amiss = run.state is State.FAILED or run.seal_says[2] is Tone.FAIL
+            self._names.addWidget(ToneLabel(said, Tone.FAIL if amiss else Tone.PLAIN))
         self.state.say("" if done == len(runs) else f"Reading {len(runs) - done} of {len(runs)} runs…", Tone.BUSY)
         self.state.setVisible(done < len(runs))
         there = [run for run in runs if run.review is not None]
         self.tabs.setVisible(done == len(runs) and len(there) > 1)
-        if done == len(runs) and len(there) > 1:
+        if is_new and done == len(runs) and len(there) > 1:
             self._show([(letter, run) for letter, run in zip(LETTERS, runs, strict=False) if run.review is not None])
 
     def _show(self, runs: Sequence[tuple[str, OpenRun]]) -> None:
@@ -234,7 +238,8 @@ def named(letter: str, run: OpenRun) -> str:
         return f"{letter}  {run.path.name}"
     row = review.row
     origin = "" if row.origin == "measured" else row.origin
-    said = (run.path.name, row.procedure, row.dut, row.station, origin, row.verdict.replace("-", " "))
+    seal = run.seal_says[0] if run.seal_says[2] is not Tone.GOOD else ""
+    said = (run.path.name, row.procedure, row.dut, row.station, origin, row.verdict.replace("-", " "), seal)
     return f"{letter}  " + "  ·  ".join(filter(None, said))
 
 

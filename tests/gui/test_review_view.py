@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 from PyQt6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PyQt6.QtGui import QDropEvent
@@ -19,6 +20,7 @@ from gui.presenters.review_open import OpenRun
 from gui.presenters.review_timeline import PHASE
 from gui.presenters.tone import Tone
 from gui.theme.look import look
+from gui.views.parts import ToneLabel
 from gui.views.review_page import ReviewPage
 
 RUNS = Path(__file__).parents[1] / "runs"
@@ -150,6 +152,18 @@ def test_runs_are_compared_side_by_side_with_their_differences(page: ReviewPage)
     headings = [column.heading for column in panel.checks.rows.columns]
     assert headings[1:] == ["A: value ± U", "A: verdict", "B: value ± U", "B: verdict", "B − A", "Agreement"]
     assert panel.facts.rows.rowCount() > 10
+
+
+def test_a_run_that_is_not_what_was_sealed_says_so_where_it_is_compared(page: ReviewPage) -> None:
+    folder = page.pages.list.folder
+    with h5py.File(folder / NAMES[1], "r+") as file:
+        file["entry/title"][()] = "another one"
+    rows = [row for row in page.pages.list.rows if row.path.name in NAMES[:2]]
+    page.pages.compare(sorted(rows, key=lambda row: row.path.name))
+    work(page)
+    said = [label.text() for label in page.comparison.findChildren(ToneLabel)]
+    assert any(text.startswith("A  flow-accuracy-3.h5") and text.endswith("pass") for text in said)
+    assert any(text.startswith("B  occlusion-1.h5") and text.endswith("altered") for text in said)
 
 
 def test_one_run_alone_is_not_compared(page: ReviewPage) -> None:
