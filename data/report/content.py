@@ -226,15 +226,22 @@ def _signing(run: Run, signed: Sequence[Mapping[str, Any]]) -> list[Block]:
     else:
         blocks.append(Text("The file holds no electronic signature."))
     for row in signed:
-        answers = [[str(one["text"]), _answer(one), str(one.get("note") or "")] for one in row.get("checklist") or ()]
+        answers = [_answer(one) for one in row.get("checklist") or ()]
         if answers:
             caption = f"Checklist of signature {row.get('number')}, {row.get('name')}"
-            blocks.append(Table(("Question", "Answer", "Note"), answers, (4, 1, 3), caption=caption))
+            blocks.append(Table(("Item", "In the file", "Answer", "Note"), answers, (0, 4, 0, 3), caption=caption))
     return [*blocks, Text("On paper", "heading"), Signing(MEANINGS)]
 
 
-def _answer(one: Mapping[str, Any]) -> str:
-    return "accepted" if one.get("accepted") else "not accepted"
+def _answer(one: Mapping[str, Any]) -> list[str]:
+    """A line of a checklist: what was asked, what the file shows, what the person said of it."""
+    accepted = "accepted" if one.get("accepted") else "not accepted"
+    return [
+        str(one.get("key") or "").replace("-", " "),
+        str(one.get("text") or ""),
+        accepted,
+        str(one.get("note") or ""),
+    ]
 
 
 def _signed_line(signed: Sequence[Mapping[str, Any]]) -> str:

@@ -137,7 +137,7 @@ def _short(text: str, most: int) -> str:
 
 
 def _curve(curve: Curve) -> Drawing:
-    wide = curve.x.name == "time" and len(curve.y) > 1
+    wide = curve.x.name == "time" and (len(curve.y) > 1 or curve.x.unit == "h")
     figure = _figure(WIDTH if wide else HALF, 1.9)
     axes = figure.add_subplot()
     spread = next((axis for axis in curve.y if axis.name == SPREAD), None)

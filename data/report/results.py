@@ -28,7 +28,9 @@ def verdict_lines(evaluation: Evaluation) -> list[str]:
     counting = [check for check in evaluation.checks if not check.optional]
     told = len(evaluation.checks) - len(counting)
     more = f"; {told} more are told only" if told else ""
-    lines = [f"The worst verdict of {len(counting)} checks that count{more}."]
+    lines = [
+        f"The worst verdict of {len(counting)} checks that count{more}." if counting else f"No check counts{more}."
+    ]
     deciding = [check.title for check in counting if check.verdict is evaluation.verdict]
     if evaluation.verdict is not Verdict.PASS and deciding:
         others = f" and {len(deciding) - 4} more" if len(deciding) > 4 else ""

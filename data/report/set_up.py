@@ -117,7 +117,11 @@ def _limits(title: str, limits: Any) -> Iterator[Block]:
             if one:
                 said = {key: value for key, value in one.items() if key not in ("source", "revision")}
                 rows.append(
-                    [name.replace("_", " "), plain(said), f"{one.get('source')}, revision {one.get('revision')}"]
+                    [
+                        name.replace("_", " "),
+                        plain(said),
+                        f"{plain(one.get('source'))}, revision {plain(one.get('revision'))}",
+                    ]
                 )
     if rows:
         yield Table(("Quantity", "Limit", "Source"), rows, (1, 2, 2), caption=title)

@@ -223,4 +223,4 @@ def _events(run: Run) -> list[Block]:
 
 
 def _moment(run: Run, event: Event) -> str:
-    return f"{run.start + timedelta(seconds=event.t):%m-%d %H:%M:%S}"
+    return f"{run.start + timedelta(seconds=round(event.t)):%m-%d %H:%M:%S}"

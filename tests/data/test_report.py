@@ -99,13 +99,13 @@ def test_the_first_page_names_who_let_what_pass_and_why() -> None:
 
 def test_who_signed_stands_at_the_foot_of_each_page_and_with_the_checklist_at_the_end() -> None:
     row = {"number": 1, "name": "Ada Example", "role": "qa", "meaning": "rejected", "when": "2026-11-21T10:00:00+00:00"}
-    asked = {"key": "x", "text": "Is the rig fit?", "accepted": False, "note": "no rig check"}
+    asked = {"key": "rig-check", "text": "no rig check held", "accepted": False, "note": "see note"}
     signed = replace(INTACT, signatures=({**row, "reason": "no rig check", "checklist": [asked]},))
     report, data = described(FLOW, signed)
     assert "signed: Ada Example (rejected, 2026-11-21)" in report.footer[0]
     tables = [block for block in sections(report)["Signatures"].blocks if isinstance(block, Table)]
     assert list(tables[0].rows[0]) == ["1", "Ada Example", "qa", "rejected", "2026-11-21 10:00:00", "no rig check"]
-    assert list(tables[1].rows[0]) == ["Is the rig fit?", "not accepted", "no rig check"]
+    assert list(tables[1].rows[0]) == ["rig check", "no rig check held", "not accepted", "see note"]
     assert data["signatures"][0]["name"] == "Ada Example"
 
 
