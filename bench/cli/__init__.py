@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "catalogue",
         "Find runs; follow a check over many; what an instrument touched.",
     ),
+    "campaign": ("bench.cli.campaign", "campaign", "Plan many runs; see how far they are, and what they say together."),
     "archive": ("bench.cli.archive", "archive", "Judge all runs of a folder again; tell which would change."),
     "evaluate": ("bench.cli.review", "evaluate", "Judge a run file again and compare with what it says."),
     "locate": ("bench.cli.locate", "locate", "Say whether what is odd in a run is the rig's or the pump's."),

@@ -96,7 +96,7 @@ def listed(limit: int | None, place: str, as_json: bool, **wanted: str) -> int:
     if as_json:
         click.echo(json.dumps({"count": count, "runs": [asdict(line) for line in lines]}, indent=1))
         return 0
-    _table([_row(line) for line in lines])
+    table([_row(line) for line in lines])
     for line in lines:
         if line.sentence:
             click.echo(f"  {line.path}: {line.sentence}")
@@ -126,7 +126,7 @@ def show(run: str, place: str, as_json: bool) -> int:
             click.echo(f"{name:18} {value}")
     if checks:
         click.echo()
-        _table(
+        table(
             [
                 {
                     "check": one.name,
@@ -139,7 +139,7 @@ def show(run: str, place: str, as_json: bool) -> int:
         )
     if instruments:
         click.echo()
-        _table(
+        table(
             [
                 {
                     "instrument": one.instrument,
@@ -253,11 +253,11 @@ def _trend_json(found: Trend) -> dict[str, Any]:
 
 
 def _trend_told(found: Trend) -> None:
-    _table([found.chart.row()])
+    table([found.chart.row()])
     click.echo(found.chart.remark or ("nothing is out of control" if found.chart.chart else "five values make a chart"))
     if found.agreements:
         click.echo()
-        _table(
+        table(
             [
                 {
                     "pump": one.dut,
@@ -286,7 +286,7 @@ def _gauge_told(check: str, study: Study, as_json: bool) -> int:
         ("between parts", gauge.parts),
         ("total", gauge.total),
     )
-    _table(
+    table(
         [
             {"source": name, f"s in {study.unit}": f"{s:.4g}", "% of total": f"{100.0 * s / gauge.total:.1f}"}
             for name, s in sources
@@ -303,7 +303,7 @@ def _gauge_told(check: str, study: Study, as_json: bool) -> int:
 
 
 def _impact_told(serial: str, touched: Sequence[Touched], idle: int) -> None:
-    _table(
+    table(
         [
             {
                 "made": one.run.made[:16].replace("T", " "),
@@ -340,7 +340,8 @@ def _limits(low: float | None, high: float | None) -> str:
     return f"≥ {low:.4g}" if high is None else f"{low:.4g} to {high:.4g}"
 
 
-def _table(rows: Sequence[Mapping[str, str]]) -> None:
+def table(rows: Sequence[Mapping[str, str]]) -> None:
+    """Print rows under their headings; nothing without rows."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

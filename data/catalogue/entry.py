@@ -9,9 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import h5py
+
 from data.checks import Check
 from data.run import Run
 from data.seal import read_seal
+from data.signatures import rows_in, sidecar_rows
 
 RUN, SNAPSHOT, DAMAGED, MISSING = "run", "snapshot", "damaged", "missing"
 
@@ -165,7 +168,7 @@ def _entry(run: Run, size: int, changed_ns: int) -> Entry:
         person=_text(run.session, "user"),
         software=_text(run.software, "pumpbench"),
         code=run.evaluated_by,
-        review="unreviewed",
+        review=_review(run.path, sealed is not None and bool(sealed.get("room"))),
         set_rate_ul_per_h=_set_rate(run.params),
         params=run.params,
         checks=() if evaluation is None else tuple(map(_check, evaluation.checks)),
@@ -185,6 +188,17 @@ def _made(run: Run) -> str:
         return in_utc(datetime.fromisoformat(str(run.session["wall_start"])))
     except (KeyError, ValueError):
         return in_utc(run.start)
+
+
+def _review(path: Path, has_room: bool) -> str:
+    """Where the review stands by what the last signature says; whether it counts is for `verify`."""
+    if has_room:
+        with h5py.File(path, "r") as file:
+            rows, _ = rows_in(file)
+    else:
+        rows = sidecar_rows(path)[0] or []
+    meaning = str(rows[-1].get("meaning", "")) if rows else ""
+    return meaning if meaning in ("reviewed", "approved", "rejected") else "unreviewed"
 
 
 def _text(said: Mapping[str, Any], key: str) -> str:

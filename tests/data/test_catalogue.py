@@ -13,6 +13,7 @@ from data.catalogue import apart
 from data.catalogue.entry import CheckEntry, Entry, InstrumentEntry, read_entry
 from data.catalogue.store import Catalogue, CatalogueError, Wanted, span_of, url_of
 from data.seal import read_seal
+from data.signatures import write_rows
 
 RUNS = Path(__file__).parents[1] / "runs"
 FLOW = RUNS / "flow-accuracy-3.h5"
@@ -54,6 +55,15 @@ def test_an_instrument_is_known_by_serial_number_certificate_and_what_it_did():
 def test_the_standard_of_a_calibration_is_an_instrument_of_the_run():
     standard = next(one for one in read_entry(RUNS / "calibration-1.h5").instruments if one.instrument == "reference")
     assert (standard.serial, standard.certificate) == ("3213201", "SIM-PACE-01")
+
+
+@pytest.mark.parametrize(("last", "state"), [("approved", "approved"), ("addendum", "unreviewed")])
+def test_the_review_stands_where_the_last_signature_says(tmp_path, last, state):
+    run = tmp_path / "run.h5"
+    run.write_bytes(FLOW.read_bytes())
+    assert read_entry(run).review == "unreviewed"
+    write_rows(run, None, [{"meaning": "reviewed"}, {"meaning": last}])
+    assert read_entry(run).review == state
 
 
 def test_a_file_that_is_no_run_is_listed_with_a_sentence(tmp_path, catalogue):

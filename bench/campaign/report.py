@@ -1,0 +1,123 @@
+"""What a campaign says: of each check by rate its mean, scatter and tolerance intervals, and the share that passes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.campaign.progress import PASSED, Course, Progress
+from data.catalogue.entry import CheckEntry
+from data.catalogue.store import Catalogue
+from protocols.analysis.tolerance import PassRate, pass_rate, two_sided_factor
+
+CONFIDENCE = 0.95
+COVERAGES = (0.90, 0.95)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Holds a share of all pumps with 95 % confidence, if they are normally distributed."""
+
+    coverage: float
+    k: float
+    low: float
+    high: float
+    within_limits: bool | None  # None without limits
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A check at a rate.
+
+    Attributes
+    ----------
+    values : (n,) one a pump, the mean of its replicates: those of one pump are alike, and are not more pumps.
+    within_sd : scatter of the replicates of a pump, pooled; None with one replicate.
+    limits : narrowest that the runs were judged by.
+    """
+
+    check: str
+    unit: str
+    rate: str
+    runs: int
+    values: tuple[float, ...]
+    mean: float
+    sd: float | None
+    within_sd: float | None
+    limits: tuple[float | None, float | None]
+    intervals: tuple[Interval, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A campaign's figures; ``pumps`` passes where every run of the pump that counts has passed."""
+
+    summaries: tuple[Summary, ...]
+    runs: PassRate
+    pumps: PassRate
+
+
+def report_of(progress: Progress, catalogue: Catalogue) -> Report:
+    """The figures of the runs that count so far."""
+    judged = [course for course in progress.courses if course.result is not None]
+    found: dict[int, dict[str, CheckEntry]] = {}
+    for course in judged:
+        assert course.result is not None
+        found[course.result.id] = {check.name: check for check in catalogue.details(course.result)[1]}
+    summaries = []
+    for name in progress.campaign.checks:
+        for rate in progress.campaign.rates:
+            summary = _summary(name, rate, [course for course in judged if course.cell.rate == rate], found)
+            if summary is not None:
+                summaries.append(summary)
+    verdicts: dict[str, list[bool]] = {}
+    for course in judged:
+        assert course.result is not None
+        verdicts.setdefault(course.cell.serial, []).append(course.result.verdict in PASSED)
+    runs = [passed for of_pump in verdicts.values() for passed in of_pump]
+    pumps = [all(of_pump) for of_pump in verdicts.values()]
+    return Report(tuple(summaries), pass_rate(sum(runs), len(runs)), pass_rate(sum(pumps), len(pumps)))
+
+
+def _summary(
+    name: str, rate: str, courses: Sequence[Course], found: dict[int, dict[str, CheckEntry]]
+) -> Summary | None:
+    by: dict[str, list[float]] = {}
+    checks: list[CheckEntry] = []
+    for course in courses:
+        assert course.result is not None
+        check = found[course.result.id].get(name)
+        if check is not None and check.value is not None and check.verdict != "invalid":
+            by.setdefault(course.cell.serial, []).append(check.value)
+            checks.append(check)
+    if not checks:
+        return None
+    values = tuple(math.fsum(of_pump) / len(of_pump) for of_pump in by.values())
+    n, mean = len(values), math.fsum(values) / len(values)
+    sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1)) if n > 1 else None
+    lows = [check.limit_low for check in checks if check.limit_low is not None]
+    highs = [check.limit_high for check in checks if check.limit_high is not None]
+    limits = max(lows, default=None), min(highs, default=None)
+    intervals = () if sd is None else tuple(_interval(n, mean, sd, coverage, limits) for coverage in COVERAGES)
+    return Summary(
+        name, checks[0].unit, rate, len(checks), values, mean, sd, _within(list(by.values())), limits, intervals
+    )
+
+
+def _within(groups: Sequence[Sequence[float]]) -> float | None:
+    """Pooled standard deviation of replicates."""
+    freedom = sum(len(group) - 1 for group in groups)
+    if freedom == 0:
+        return None
+    squares = math.fsum((x - math.fsum(group) / len(group)) ** 2 for group in groups for x in group)
+    return math.sqrt(squares / freedom)
+
+
+def _interval(n: int, mean: float, sd: float, coverage: float, limits: tuple[float | None, float | None]) -> Interval:
+    k = two_sided_factor(n, coverage, CONFIDENCE)
+    low, high = mean - k * sd, mean + k * sd
+    within = None
+    if limits != (None, None):
+        within = (limits[0] is None or low >= limits[0]) and (limits[1] is None or high <= limits[1])
+    return Interval(coverage, k, low, high, within)

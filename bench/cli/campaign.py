@@ -1,0 +1,249 @@
+"""The command ``campaign``: plan many runs, see how far they are, and what they say together."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bench.cli.catalogue import table
+
+if TYPE_CHECKING:
+    from bench.campaign.progress import Course, Progress
+    from bench.campaign.report import Report
+
+_WHERE = click.option("--catalogue", "place", default="", metavar="URL", help="A file, or postgresql://USER@HOST/NAME.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+_FILE = click.argument("file", type=click.Path(path_type=Path))
+
+
+@click.group()
+def campaign() -> None:
+    """Plan rates by pumps by replicates, see how far that is, and what it says."""
+
+
+@campaign.command()
+@_FILE
+@click.option("--title", default="", help="What it is called; the file's name without it.")
+@click.option("--protocol", required=True, help="Such as flow-accuracy.")
+@click.option("--station", default="", help="Where it is run; may be left open.")
+@click.option("--dut", "duts", multiple=True, required=True, metavar="MODEL:SERIAL", help="A pump; give each.")
+@click.option("--rate", "rates", multiple=True, required=True, help='Such as "0.5 mL/day"; give each.')
+@click.option("--replicates", default=1, show_default=True, type=click.IntRange(1), help="Runs of each pump and rate.")
+@click.option("--check", "checks", multiple=True, required=True, help="What is summed up, such as mean-flow-error.")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A parameter of every run.")
+@click.option("--order-seed", default=1, show_default=True, help="Another seed, another order.")
+@click.option("--simulated", is_flag=True, help="Count simulated runs in place of measured ones.")
+@click.option("--approved-by", default="", help="Who has approved this plan, today.")
+def new(
+    file: Path,
+    title: str,
+    protocol: str,
+    station: str,
+    duts: Sequence[str],
+    rates: Sequence[str],
+    replicates: int,
+    checks: Sequence[str],
+    settings: Sequence[str],
+    order_seed: int,
+    simulated: bool,
+    approved_by: str,
+) -> int:
+    """Write the plan FILE of a campaign; only runs that begin from now on count."""
+    from bench.campaign.plan import CampaignDut, cells, write_campaign
+    from instruments.clock import WallClock
+
+    pairs = [dut.rpartition(":") for dut in duts]
+    if wrong := [dut for dut, (model, _, serial) in zip(duts, pairs, strict=True) if not (model and serial)]:
+        raise click.UsageError(f'--dut: "{wrong[0]}" is not MODEL:SERIAL, such as sim-peristaltic:SN-001')
+    if unset := [one for one in settings if "=" not in one]:
+        raise click.UsageError(f'--set: "{unset[0]}" is not NAME=VALUE, such as analysis="25 h"')
+    now = WallClock().start
+    said = {
+        "title": title or file.stem,
+        "protocol": protocol,
+        "station": station,
+        "origin": "simulated" if simulated else "measured",
+        "since": now,
+        "approved_by": approved_by,
+        "approved_on": now.date() if approved_by else "",
+        "rates": tuple(rates),
+        "replicates": replicates,
+        "order_seed": order_seed,
+        "checks": tuple(checks),
+        "settings": {name.strip(): value for name, _, value in (one.partition("=") for one in settings)},
+    }
+    made = write_campaign(file, said, [CampaignDut(model=model, serial=serial) for model, _, serial in pairs])
+    click.echo(f"{file}: {len(cells(made))} runs; the first one: pumpbench campaign next {file}")
+    return 0
+
+
+@campaign.command()
+@_FILE
+@_WHERE
+@_JSON
+def status(file: Path, place: str, as_json: bool) -> int:
+    """Show every run of the campaign in FILE, in its order, with all attempts."""
+    progress, _ = _read(file, place)
+    if as_json:
+        click.echo(json.dumps(_status_json(progress), indent=1))
+        return 0
+    table([_row(course) for course in progress.courses])
+    for course in progress.courses:
+        for run, retest in zip(course.attempts, course.retests, strict=False):
+            click.echo(f"  {_name(run.path)} ({run.verdict}) may be repeated: {retest.reason}, {retest.person}")
+    for run, why in progress.unplanned:
+        click.echo(f"  not of the plan: {run.path} ({run.verdict}): {why}")
+    done = sum(course.result is not None for course in progress.courses)
+    approved = progress.campaign.approved_by or "NOBODY: a plan is approved before its first run"
+    click.echo(f"{done} of {len(progress.courses)} runs have a verdict; approved by {approved}")
+    return 0
+
+
+@campaign.command("next")
+@_FILE
+@_WHERE
+@_JSON
+def following(file: Path, place: str, as_json: bool) -> int:
+    """Say which run comes next, and its command line.  Exit code 4 when none is left to make."""
+    from bench.campaign.plan import command
+
+    progress, _ = _read(file, place)
+    course = progress.following
+    said = None if course is None else _cell_json(course) | {"command": command(progress.campaign, course.cell)}
+    if as_json:
+        click.echo(json.dumps(said, indent=1))
+    elif said is not None:
+        click.echo(f"run {said['number']} of {len(progress.courses)}: {said['serial']} at {said['rate']}")
+        click.echo(f"  {said['command']}")
+    else:
+        without = sum(one.state == "no verdict" for one in progress.courses)
+        hint = f"; {without} ended without a verdict, see: pumpbench campaign retest" if without else ""
+        click.echo(f"every run is made{hint}")
+    return 4 if said is None else 0
+
+
+@campaign.command()
+@_FILE
+@click.argument("run")
+@click.option("--reason", required=True, help="Why it may be repeated.")
+@click.option("--person", default="", help="Who grants it; the OS account without it.")
+@_WHERE
+def retest(file: Path, run: str, reason: str, person: str, place: str) -> int:
+    """Grant another attempt after RUN, with a reason; the run itself stays in the count."""
+    from bench.campaign.plan import CampaignError, grant
+    from bench.campaign.progress import find_attempt
+    from instruments.clock import WallClock
+
+    progress, _ = _read(file, place)
+    course, line = find_attempt(progress, run)
+    if course.state == "re-test":
+        raise CampaignError(f"{course.cell.serial} at {course.cell.rate} may be repeated already; make that run first")
+    if line is not course.attempts[-1]:
+        raise CampaignError(f"{line.path} was repeated already; grant it for the latest attempt")
+    if not reason.strip():
+        raise CampaignError("--reason: a re-test needs a reason")
+    grant(file, line.run_id, reason.strip(), person or getpass.getuser(), WallClock().start)
+    stays = "its verdict stays the one that counts" if course.result is not None else "it stays listed"
+    click.echo(f"{course.cell.serial} at {course.cell.rate} may be repeated; {stays}")
+    return 0
+
+
+@campaign.command()
+@_FILE
+@_WHERE
+@_JSON
+def report(file: Path, place: str, as_json: bool) -> int:
+    """Sum up the runs that count: mean, scatter, tolerance intervals, and the share that passes."""
+    progress, summed = _read(file, place)
+    if as_json:
+        click.echo(json.dumps(_status_json(progress) | asdict(summed), indent=1, allow_nan=False))
+    else:
+        _report_told(progress, summed)
+    return 0
+
+
+# -- small parts
+
+
+def _read(file: Path, place: str) -> tuple[Progress, Report]:
+    from bench.campaign.plan import load_campaign
+    from bench.campaign.progress import progress_of
+    from bench.campaign.report import report_of
+    from bench.catalogue import opened
+
+    plan = load_campaign(file)
+    with opened(place, make=True) as there:
+        progress = progress_of(plan, there)
+        return progress, report_of(progress, there)
+
+
+def _name(path: str) -> str:
+    return path.replace("\\", "/").rpartition("/")[2]
+
+
+def _row(course: Course) -> dict[str, str]:
+    return {
+        "run": str(course.cell.number),
+        "pump": course.cell.serial,
+        "rate": course.cell.rate,
+        "replicate": str(course.cell.replicate),
+        "state": course.state,
+        "attempts": ", ".join(f"{_name(run.path)} ({run.verdict})" for run in course.attempts),
+    }
+
+
+def _cell_json(course: Course) -> dict[str, Any]:
+    return asdict(course.cell) | {
+        "state": course.state,
+        "counts": None if course.result is None else course.result.run_id,
+        "attempts": [{"run_id": run.run_id, "path": run.path, "verdict": run.verdict} for run in course.attempts],
+        "retests": [one.model_dump(mode="json") for one in course.retests],
+    }
+
+
+def _status_json(progress: Progress) -> dict[str, Any]:
+    return {
+        "title": progress.campaign.title,
+        "protocol": progress.campaign.protocol,
+        "origin": progress.campaign.origin,
+        "approved_by": progress.campaign.approved_by,
+        "cells": [_cell_json(course) for course in progress.courses],
+        "unplanned": [
+            {"run_id": run.run_id, "path": run.path, "verdict": run.verdict, "why": why}
+            for run, why in progress.unplanned
+        ],
+    }
+
+
+def _report_told(progress: Progress, summed: Report) -> None:
+    click.echo(f"{progress.campaign.title}: {progress.campaign.origin} runs")
+    rows = []
+    for one in summed.summaries:
+        row = {"check": one.check, "rate": one.rate, "pumps": str(len(one.values)), "runs": str(one.runs)}
+        row |= {"mean": f"{one.mean:.4g} {one.unit}", "sd": "" if one.sd is None else f"{one.sd:.3g}"}
+        for interval in one.intervals:
+            within = {True: " within limits", False: " BEYOND LIMITS", None: ""}[interval.within_limits]
+            heading = f"95/{100 * interval.coverage:.0f} (k {interval.k:.3f})"
+            row["confidence/share"] = "\n".join(
+                filter(
+                    None,
+                    [row.get("confidence/share", ""), f"{heading}: {interval.low:.4g} to {interval.high:.4g}{within}"],
+                )
+            )
+        row.setdefault("confidence/share", "two pumps make an interval")
+        rows.append(row)
+    table(rows)
+    for what, rate in (("runs", summed.runs), ("pumps", summed.pumps)):
+        if rate.judged:
+            click.echo(
+                f"{rate.passed} of {rate.judged} {what} passed: with 95 % confidence at least {100 * rate.low:.1f} %"
+            )
+    repeated = sum(len(course.attempts) > 1 for course in progress.courses)
+    missing = sum(course.result is None for course in progress.courses)
+    click.echo(f"{repeated} runs were repeated, {len(progress.unplanned)} not of the plan, {missing} without a verdict")
