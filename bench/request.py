@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.recipe import Loaded, insist, insist_on_pump, load_recipe
 from bench.station import Station, load_station, station_path
 from data.checks import Origin
 from data.dut import DutModel, load_catheter, load_dut, load_fluid
@@ -52,6 +53,7 @@ class Request:
     person_answers: bool = False  # also on a simulated station, whose operator then only does what is asked
     attended: bool = False  # somebody answers prompts at a terminal or a window
     replay: Mapping[str, tuple[FloatArray, FloatArray]] | None = None
+    recipe: str | None = None  # file that fixes parameters and limits
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class Prepared:
     roles: dict[str, str]
     articles: dict[str, dict[str, Any]]  # "dut", "catheter", "fluid" as JSON
     origin: Origin
+    recipe: Loaded | None = None
 
 
 def prepare(request: Request) -> Prepared:
@@ -74,7 +77,12 @@ def prepare(request: Request) -> Prepared:
     kind = load_procedure(request.procedure)
     defaults = station.procedures.get(kind.name, {})
     settings = {kind.param_name(name): value for name, value in defaults.items()}
-    settings.update({kind.param_name(name): value for name, value in request.settings.items()})
+    asked = {kind.param_name(name): value for name, value in request.settings.items()}
+    settings.update(asked)
+    recipe = load_recipe(Path(request.recipe)) if request.recipe else None
+    if recipe is not None:
+        insist(recipe, kind, asked)
+        settings.update(recipe.fixed)
     procedure = kind(**settings)
     if request.faults and station.served is not None:
         raise RequestError(
@@ -88,10 +96,13 @@ def prepare(request: Request) -> Prepared:
     if request.person_answers and station.simulated and request.pace is None:
         raise RequestError("time that jumps waits for no answer; give a pace at which a person can answer, such as 60")
     articles = articles_of(request, station)
+    if recipe is not None:
+        insist_on_pump(recipe, str(articles["dut"]["model"]))
+        articles["dut"]["limits"].update(recipe.limits)
     origin = Origin.MEASURED
     if not station.real:
         origin = Origin.REPLAYED if request.replay else Origin.SIMULATED
-    return Prepared(request, station, path, procedure, _roles(path, station, procedure), articles, origin)
+    return Prepared(request, station, path, procedure, _roles(path, station, procedure), articles, origin, recipe)
 
 
 def articles_of(request: Request, station: Station, without: Sequence[str] = ()) -> dict[str, dict[str, Any]]:

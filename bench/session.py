@@ -120,6 +120,9 @@ def _ready(request: Request) -> Iterator[_Ready]:
         task_book=_task_book(prepared.station),
     ) as opened:
         findings = preflight.findings(prepared.procedure, opened, prepared.roles, prepared.articles, request.out, clock)
+        if prepared.recipe is not None and prepared.recipe.state != "approved":
+            text = f'recipe "{prepared.recipe.recipe.title}" counts as not approved: {prepared.recipe.why}'
+            findings = [*findings, preflight.Finding("recipe", "warns", text)]
         rig = _rig(prepared)
         if rig is not None and rig.demanded and not rig.holds:
             findings = [*findings, preflight.Finding("rig-check", "blocks", rig.why)]
@@ -211,7 +214,7 @@ def conduct(
         ready.findings,
         simulated_s,
         Clock.wall() - begun,
-        recorded.trouble,
+        [*recorded.trouble, *filter(None, [closed.untrusted])],
     )
 
 
@@ -374,6 +377,7 @@ def _header(ready: _Ready, run_file: Path) -> dict[str, Any]:
         "schedule": None if (schedule := procedure.programmed()) is None else schedule.to_json(),
         "steps": [step.to_json() for step in steps],
         "findings": [finding.to_json(prepared.path) for finding in ready.findings],
+        **({} if prepared.recipe is None else {"recipe": prepared.recipe.to_json()}),
         "software": software(),
         "session": circumstances(_person(prepared.request), run_file, prepared.path),
     }

@@ -45,6 +45,7 @@ MAPPINGS = {
     "dut": "NXsample",
     "catheter": "NXsample",
     "fluid": "NXsample",
+    "recipe": "NXcollection",
 }
 """Groups of /entry with one dataset a key, and their class."""
 

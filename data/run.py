@@ -246,6 +246,11 @@ class Run:
         return self._mapping("fluid")
 
     @cached_property
+    def recipe(self) -> dict[str, Any]:
+        """The recipe that fixed parameters and limits; empty for a run without one."""
+        return self._mapping("recipe")
+
+    @cached_property
     def software(self) -> dict[str, str]:
         """Versions of the packages that ran."""
         return self._mapping("software")

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "protocols": ("bench.cli.listing", "protocols", "List the protocols and their parameters."),
     "stations": ("bench.cli.listing", "stations", "List or check station files."),
     "duts": ("bench.cli.listing", "duts", "List or check files of devices under test, catheters and fluids."),
+    "recipes": ("bench.cli.recipes", "recipes", "Write, check and approve protocols with fixed parameters."),
     "faults": ("bench.cli.listing", "faults", "List the faults that a simulated station can have."),
     "sim": ("bench.cli.sim", "sim", "Serve simulated instruments to other programs."),
     "import-log": ("bench.cli.import_log", "import_log", "Make a run file of a log that another program recorded."),

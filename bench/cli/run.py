@@ -39,7 +39,10 @@ def demo(out: Path, as_json: bool) -> int:
 
 
 @click.command()
-@click.argument("procedure")
+@click.argument("procedure", required=False)
+@click.option(
+    "--recipe", metavar="FILE", help="A recipe, which fixes protocol, parameters and limits (see: pumpbench recipes)."
+)
 @click.option("--station", required=True, help="Station file, or the name of a shipped one (see: pumpbench stations).")
 @click.option("--dut", help="File of the device under test, or the name of a shipped one (see: pumpbench duts).")
 @click.option("--serial", default="", help="Serial number of the device under test.")
@@ -79,7 +82,8 @@ def demo(out: Path, as_json: bool) -> int:
 @click.option("--hold", is_flag=True, help="With --detach: begin only at the command of a person (runner start).")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def run(
-    procedure: str,
+    procedure: str | None,
+    recipe: str | None,
     station: str,
     dut: str | None,
     serial: str,
@@ -100,8 +104,11 @@ def run(
     hold: bool,
     as_json: bool,
 ) -> int:
-    """Run PROCEDURE (see: pumpbench protocols) on a station and record it."""
+    """Run PROCEDURE (see: pumpbench protocols), or a recipe, on a station and record it."""
     from bench.request import Override, Request
+
+    if procedure is None:
+        procedure = _protocol_of(recipe)
 
     if overrides and not (person and reason):
         raise click.UsageError("--override needs a named --person and a --reason")
@@ -125,6 +132,7 @@ def run(
         answers=answers,
         person_answers=ask_me,
         attended=detach or somebody_is_there(),
+        recipe=recipe,
     )
     if hold and not detach:
         raise click.UsageError("--hold needs --detach; a run in the foreground begins at once")
@@ -160,6 +168,15 @@ def replay(log: Path, interval: str, unit: str, out: Path, as_json: bool) -> int
         Request("flow-record", "replay", settings=settings, out=out, replay={"flow_nl_per_min": (times, values)}),
         as_json,
     )
+
+
+def _protocol_of(recipe: str | None) -> str:
+    """Protocol of a recipe; raises a UsageError where there is none."""
+    if recipe is None:
+        raise click.UsageError("say which protocol to run (see: pumpbench protocols), or give a --recipe")
+    from bench.recipe import load_recipe
+
+    return load_recipe(Path(recipe)).recipe.protocol
 
 
 def _time(option: str, text: str) -> float:
