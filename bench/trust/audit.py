@@ -65,7 +65,7 @@ def check_trail(home: Path) -> Trail:
     problems, remarks = [], []
     for name in (AUDIT, REGISTER):
         rows, broken = rows_of(home, name)
-        problems += broken + forged(rows, known, name)
+        problems += broken + forged(home / "trust" / name, rows, known)
         remarks += _set_back(rows, name)
     return Trail(problems + _unnoted(home), remarks)
 

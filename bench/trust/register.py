@@ -97,11 +97,9 @@ def registered(home: Path, run_id: str) -> Registered:
 
 def _gaps(rows: Sequence[Row]) -> list[str]:
     """Stations whose numbers are not 1, 2, 3, ..."""
-    given: dict[str, list[int]] = {}
+    given: dict[str, dict[int, None]] = {}
     for row in rows:
         if row.get("kind") == "run":
-            numbers = given.setdefault(str(row["station"]), [])
-            if row["run_number"] not in numbers:
-                numbers.append(int(row["run_number"]))
-    wrong = [name for name, numbers in given.items() if numbers != list(range(1, len(numbers) + 1))]
+            given.setdefault(str(row["station"]), {})[int(row["run_number"])] = None
+    wrong = [name for name, numbers in given.items() if list(numbers) != list(range(1, len(numbers) + 1))]
     return [f"{REGISTER}: the run numbers of station {name} have a gap" for name in wrong]

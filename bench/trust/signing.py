@@ -129,7 +129,7 @@ def sign(
             "role": one.role,
             "meaning": meaning,
             "reason": reason.strip(),
-            "when": when.isoformat(timespec="milliseconds"),
+            "when": when.isoformat(),
             "checklist": questions,
         }
         row = key.signed(said)

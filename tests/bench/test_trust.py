@@ -21,7 +21,7 @@ from bench.trust.ledger import AUDIT, REGISTER, TrustError, rows_of
 from bench.trust.signing import Answer, checklist, restore, review_state, sign
 from bench.trust.standing import standing, take_in
 from benchmarks.tamper import KINDS, alter, measured_run
-from data.keys import SigningKey, is_signed, key_id
+from data.keys import SigningKey, digest_of, is_signed, key_id
 from data.seal import MAGIC, examine, read_seal, room_of
 from data.signatures import sidecar, write_rows
 
@@ -329,6 +329,37 @@ def test_an_altered_log_is_noticed(home: Path, name: str, how: str) -> None:
         lines[-1] = json.dumps(forged, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
     path.write_bytes(b"".join(lines))
     assert check_trail(home).problems != []
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"number":99'], ids=["no head yet", "half a row"])
+def test_a_log_whose_writer_was_killed_goes_on(home: Path, torn: bytes) -> None:
+    path, head = home / "trust" / AUDIT, home / "trust" / "audit.head"
+    before = head.read_bytes()
+    users.change_role(home, "eve", "QA", "because", users.user(home, "quinn"))
+    if torn:
+        path.write_bytes(path.read_bytes() + torn)
+    else:
+        head.write_bytes(before)
+    users.change_role(home, "eve", "engineer", "because", users.user(home, "quinn"))
+    assert check_trail(home).problems == []
+
+
+def test_a_log_that_lost_its_head_and_its_end_shows_it_when_it_has_grown_again(home: Path) -> None:
+    path = home / "trust" / AUDIT
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-2]))
+    (home / "trust" / "audit.head").unlink()
+    users.change_role(home, "eve", "QA", "because", users.user(home, "quinn"))
+    assert any("row" in problem for problem in check_trail(home).problems)
+
+
+def test_a_head_that_was_made_to_fit_a_shorter_log_is_noticed(home: Path) -> None:
+    path = home / "trust" / AUDIT
+    lines = path.read_bytes().splitlines(keepends=True)[:-2]
+    path.write_bytes(b"".join(lines))
+    said = {"rows": len(lines), "last": digest_of(json.loads(lines[-1]))}
+    for head in (said, SigningKey.new().signed(said)):
+        (home / "trust" / "audit.head").write_text(json.dumps(head))
+        assert any("head" in problem for problem in check_trail(home).problems)
 
 
 def test_a_person_who_was_changed_behind_the_trail_is_noticed(home: Path) -> None:
