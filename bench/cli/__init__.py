@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "stations": ("bench.cli.listing", "stations", "List or check station files."),
     "duts": ("bench.cli.listing", "duts", "List or check files of devices under test, catheters and fluids."),
     "recipes": ("bench.cli.recipes", "recipes", "Write, check and approve protocols with fixed parameters."),
+    "articles": ("bench.cli.articles", "articles", "List what a lab has, and say what may be used."),
     "faults": ("bench.cli.listing", "faults", "List the faults that a simulated station can have."),
     "sim": ("bench.cli.sim", "sim", "Serve simulated instruments to other programs."),
     "import-log": ("bench.cli.import_log", "import_log", "Make a run file of a log that another program recorded."),

@@ -107,25 +107,33 @@ def status(file: Path, place: str, as_json: bool) -> int:
 
 @campaign.command("next")
 @_FILE
+@click.option("--articles", type=click.Path(path_type=Path), help="The lab's articles: a pump may be quarantined.")
 @_WHERE
 @_JSON
-def following(file: Path, place: str, as_json: bool) -> int:
-    """Say which run comes next, and its command line.  Exit code 4 when none is left to make."""
+def following(file: Path, articles: Path | None, place: str, as_json: bool) -> int:
+    """Say which run comes next, and its command line.
+
+    Exit code 4 when none is left to make, or when its pump may not be used.
+    """
     from bench.campaign.plan import command
 
     progress, _ = _read(file, place)
     course = progress.following
-    said = None if course is None else _cell_json(course) | {"command": command(progress.campaign, course.cell)}
-    if as_json:
-        click.echo(json.dumps(said, indent=1))
-    elif said is not None:
-        click.echo(f"run {said['number']} of {len(progress.courses)}: {said['serial']} at {said['rate']}")
-        click.echo(f"  {said['command']}")
-    else:
+    if course is None:
         without = sum(one.state == "no verdict" for one in progress.courses)
         hint = f"; {without} ended without a verdict, see: pumpbench campaign retest" if without else ""
-        click.echo(f"every run is made{hint}")
-    return 4 if said is None else 0
+        click.echo("null" if as_json else f"every run is made{hint}")
+        return 4
+    against = [] if articles is None else _against(articles, course.cell.serial)
+    said = _cell_json(course) | {"command": command(progress.campaign, course.cell), "against": against}
+    if as_json:
+        click.echo(json.dumps(said, indent=1))
+    else:
+        click.echo(f"run {said['number']} of {len(progress.courses)}: {said['serial']} at {said['rate']}")
+        click.echo(f"  {said['command']}")
+        for problem in against:
+            click.echo(f"  not now: {said['serial']}: {problem}")
+    return 4 if against else 0
 
 
 @campaign.command()
@@ -181,6 +189,18 @@ def _read(file: Path, place: str) -> tuple[Progress, Report]:
     with opened(place, make=True) as there:
         progress = progress_of(plan, there)
         return progress, report_of(progress, there)
+
+
+def _against(articles: Path, serial: str) -> list[str]:
+    """What speaks against using a pump."""
+    from bench.articles import load_register, standings
+    from instruments.clock import WallClock
+
+    there = [one for one in load_register(articles).articles if one.id == serial and one.kind == "dut"]
+    if not there:
+        return [f"is no pump of {articles}; add its table"]
+    found = standings(load_register(articles), None, WallClock().start.date())
+    return [problem for one in found if one.article == there[0] for problem in one.problems]
 
 
 def _name(path: str) -> str:

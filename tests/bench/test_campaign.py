@@ -227,6 +227,10 @@ def test_the_command_plans_tells_what_is_next_grants_and_reports(tmp_path, monke
     words = ("--protocol", "flow-accuracy", "--dut", "sim-peristaltic:A", "--check", "mean-flow-error")
     assert said("new", "c.toml", *words, "--rate", "1 mL/day", "--approved-by", "Eve")[0] == 0
     assert json.loads(said("next", "c.toml", "--json")[1])["serial"] == "A"
+    Path("articles.toml").write_text('[[articles]]\nkind = "dut"\nid = "A"\nmodel = "P"\nuse_by = 2020-01-01\n')
+    code, out = said("next", "c.toml", "--articles", "articles.toml")
+    assert code == 4
+    assert "not now: A: was to be used by 2020-01-01" in out
     with Catalogue(url_of("home/catalogue.db"), "here", make=True) as catalogue:
         made = replace(run(2, rate=RATES[1], verdict="invalid"), made="2099-01-01T00:00:00.000000+00:00")
         catalogue.add([made])
