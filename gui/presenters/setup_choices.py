@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.latch import LatchError, latches_of
+from bench.recipe import Loaded, load_recipe
 from bench.request import SHIPPED
 from bench.run_queue import station_holder, waiting
 from bench.station import SHIPPED as STATIONS
@@ -22,6 +23,7 @@ KINDS = {"dut": "Device under test", "catheter": "Catheter", "fluid": "Fluid"}
 
 _LOADERS: dict[str, Callable[[Path], Stated]] = {"dut": load_dut, "catheter": load_catheter, "fluid": load_fluid}
 _SIGNS = {"dut": "rate_range|reservoir", "catheter": "bore|length_supplied", "fluid": "drug|density_basis"}
+_RECIPE_SIGN = re.compile(r"^\s*method\s*=", re.MULTILINE)
 _STATION_SIGN = re.compile(r"^\s*\[instruments\.", re.MULTILINE)
 
 
@@ -92,6 +94,41 @@ class ArticleChoice:
     says: str
 
 
+@dataclass(frozen=True, slots=True)
+class RecipeChoice:
+    """A recipe whose file is there.
+
+    Attributes
+    ----------
+    name : path of the file.
+    loaded : what it says; None where it cannot be used, then ``wrong`` says why.
+    """
+
+    name: str
+    loaded: Loaded | None
+    wrong: str = ""
+
+    @property
+    def shown(self) -> str:
+        """What stands in the list."""
+        if self.loaded is None:
+            return f"{Path(self.name).name} – cannot be used"
+        return f"{self.loaded.recipe.title} – {self.loaded.state}"
+
+    @property
+    def says(self) -> str:
+        """What a person should know of it before the start."""
+        if self.loaded is None:
+            return self.wrong
+        why = self.loaded.why
+        return f"Recipe for {', '.join(self.loaded.recipe.duts)}: {why}."
+
+    @property
+    def fixed(self) -> Mapping[str, str]:
+        """Parameters that cannot be changed, by full name."""
+        return {} if self.loaded is None else self.loaded.fixed
+
+
 @dataclass(frozen=True)
 class Choices:
     """All that can be chosen."""
@@ -99,6 +136,7 @@ class Choices:
     stations: Sequence[StationChoice]
     protocols: Mapping[str, type[Procedure]]
     articles: Sequence[ArticleChoice]
+    recipes: Sequence[RecipeChoice] = ()
 
     def article(self, kind: str, typed: str) -> ArticleChoice | None:
         """What was meant by a name, a path, a model or a lot."""
@@ -112,7 +150,8 @@ def find_choices(folder: Path, state_folder: Path) -> Choices:
     found += [_station(path.stem) for path in sorted(STATIONS.glob("*.toml"))]
     found.sort(key=lambda one: one.station is None)  # what cannot be used comes last
     protocols = {name: load_procedure(name) for name in procedure_names()}
-    return Choices(tuple(with_states(found, state_folder)), protocols, tuple(_articles(folder)))
+    recipes = tuple(_recipe(path, state_folder) for path in _files(folder, "recipes") if _is_recipe(path))
+    return Choices(tuple(with_states(found, state_folder)), protocols, tuple(_articles(folder)), recipes)
 
 
 def with_states(stations: Iterable[StationChoice], state_folder: Path) -> list[StationChoice]:
@@ -149,6 +188,17 @@ def _files(folder: Path, what: str) -> list[Path]:
 
 def _is_station(path: Path) -> bool:
     return _STATION_SIGN.search(_text(path)) is not None
+
+
+def _is_recipe(path: Path) -> bool:
+    return _RECIPE_SIGN.search(_text(path)) is not None
+
+
+def _recipe(path: Path, state_folder: Path) -> RecipeChoice:
+    try:
+        return RecipeChoice(str(path), load_recipe(path, state_folder))
+    except (ValueError, OSError) as error:
+        return RecipeChoice(str(path), None, str(error))
 
 
 def _text(path: Path) -> str:

@@ -37,6 +37,7 @@ class FormField:
     echo : how ``text`` is understood; empty where that is plain.
     error : why it is not; empty where it is.
     settled : whether the person has paused, so that an error may be shown.
+    is_fixed : whether a recipe fixes it; then it is shown and cannot be changed.
     """
 
     item: Param
@@ -46,6 +47,7 @@ class FormField:
     echo: str = ""
     error: str = ""
     settled: bool = True
+    is_fixed: bool = False
 
     def __post_init__(self) -> None:
         self.put(self.text or self.usual)
@@ -78,6 +80,8 @@ class FormField:
     @property
     def says(self) -> str:
         """What stands beside the field: how it is understood, its limits, where it comes from."""
+        if self.is_fixed:
+            return " · ".join(part for part in (self.echo, "fixed by the recipe") if part)
         parts = [self.echo, limits_of(self.item)]
         if self.is_changed:
             parts.append(f"changed, was {self.usual}" if self.usual and self.kind != "schedule" else "changed")
@@ -100,6 +104,11 @@ def field_of(item: Param, stations: object = None) -> FormField:
     """The field of a parameter; ``stations`` is what the station file gives for it."""
     value = item.default if stations is None else stations
     return FormField(item, written(item, value), stations is not None)
+
+
+def fixed_field(item: Param, text: str) -> FormField:
+    """The field of a parameter that a recipe fixes."""
+    return FormField(item, text, is_stations=False, is_fixed=True)
 
 
 def written(item: Param, value: object) -> str:

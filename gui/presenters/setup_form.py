@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from bench.request import Override, Request
-from gui.presenters.setup_choices import KINDS, Choices, StationChoice
+from gui.presenters.setup_choices import KINDS, Choices, RecipeChoice, StationChoice
 from gui.presenters.setup_faults import fault_text
-from gui.presenters.setup_fields import FormField, field_of, one_line
+from gui.presenters.setup_fields import FormField, field_of, fixed_field, one_line
 from gui.presenters.setup_memory import Memory
 from protocols.procedure import Procedure
 
@@ -36,6 +36,7 @@ class SetUpForm:
     ----------
     choices : None until they have been found.
     station, protocol : what is chosen.
+    recipe : what fixes some of the protocol's parameters; None without one.
     fields : the parameters, by name.
     articles : what was typed or scanned for device, catheter and fluid.
     pace : simulated seconds a second; None as fast as possible.
@@ -48,6 +49,7 @@ class SetUpForm:
         self.choices: Choices | None = None
         self.station: StationChoice | None = None
         self.protocol: type[Procedure] | None = None
+        self.recipe: RecipeChoice | None = None
         self.fields: dict[str, FormField] = {}
         self.articles: dict[str, str] = dict.fromkeys(KINDS, "")
         self.serial = ""
@@ -65,12 +67,15 @@ class SetUpForm:
     def take_choices(self, choices: Choices, wanted: tuple[str, str]) -> None:
         """What can be chosen was found; what was chosen stays, if it is still there."""
         self.choices = choices
+        recipe = None if wanted[1] else self.recipe
         protocol = "" if self.protocol is None else self.protocol.name
         protocols = (wanted[1], protocol, self._memory.protocol, USUAL[1])
         self.choose_protocol(next(name for name in protocols if name in choices.protocols))
         station = "" if self.station is None else self.station.name
         names = (wanted[0], station, self._memory.station, USUAL[0], choices.stations[0].name)
         self.choose_station(next(name for name in names if self.called(name) is not None))
+        if recipe is not None:
+            self.choose_recipe(recipe.name)
         self._told("choices", "")
 
     def called(self, name: str) -> StationChoice | None:
@@ -95,10 +100,28 @@ class SetUpForm:
 
     def choose_protocol(self, name: str) -> None:
         """Take a protocol; its parameters are filled in with what they were the last time, or with what is usual."""
-        if self.choices is None or (self.protocol is not None and self.protocol.name == name):
+        chosen = self.protocol is not None and self.protocol.name == name and self.recipe is None
+        if self.choices is None or chosen:
             return
-        self.protocol = self.choices.protocols[name]
+        self.protocol, self.recipe = self.choices.protocols[name], None
         self._new_fields()
+
+    def choose_recipe(self, name: str) -> None:
+        """Take a recipe, and the protocol that it is for; what it fixes is filled in and stays."""
+        found = next((one for one in self.choices.recipes if one.name == name), None) if self.choices else None
+        if self.choices is None or found is None:
+            return
+        self.recipe = found
+        if found.loaded is not None:
+            self.protocol = self.choices.protocols[found.loaded.recipe.protocol]
+        self._new_fields()
+
+    def choose(self, name: str) -> None:
+        """Take a protocol or a recipe, as they stand in one list."""
+        if self.choices is not None and name in self.choices.protocols:
+            self.choose_protocol(name)
+        else:
+            self.choose_recipe(name)
 
     def put_back(self) -> None:
         """Put every parameter and article back to what is usual."""
@@ -134,8 +157,12 @@ class SetUpForm:
         if self.protocol is None or self.station is None:
             return
         kept = self._memory.settings.get(self.protocol.name, {})
+        fixed = {} if self.recipe is None else self.recipe.fixed
         self.fields = {}
         for item in self.protocol.params.values():
+            if item.name in fixed:
+                self.fields[item.short_name] = fixed_field(item, fixed[item.name])
+                continue
             field = field_of(item, self._stations_default(item.name, item.short_name))
             if item.short_name in kept:
                 field.put(kept[item.short_name])
@@ -162,7 +189,7 @@ class SetUpForm:
     def type(self, name: str, text: str) -> None:
         """A parameter is being typed."""
         field = self.fields[name]
-        if text != field.text:
+        if text != field.text and not field.is_fixed:
             field.put(text)
             self._told("field", name)
             self._edited()
@@ -271,6 +298,8 @@ class SetUpForm:
             return "Looking for stations and protocols…"
         if self.station.station is None:
             return f"The station file cannot be read: {self.station.wrong}"
+        if self.recipe is not None and self.recipe.wrong:
+            return self.recipe.wrong
         wrong = [field.caption for field in self.fields.values() if field.error]
         if wrong:
             return f"Correct {', '.join(wrong[:3])}{' and others' if len(wrong) > 3 else ''}."
@@ -318,6 +347,7 @@ class SetUpForm:
             pace=self.pace if simulated else None,
             person=self.person,
             person_answers=simulated and self.person_answers and self.pace is not None,
+            recipe=None if self.recipe is None else self.recipe.name,
             overrides=[Override(code, self.person, reason) for code, reason in (overrides or {}).items()],
         )
 

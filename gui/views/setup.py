@@ -96,7 +96,7 @@ class SetUpPanel(QWidget):
         panel.body.addWidget(self._title)
         form = self.presenter.form
         self.station.activated.connect(lambda at: form.choose_station(self.station.itemData(at)))
-        self.protocol.activated.connect(lambda at: form.choose_protocol(self.protocol.itemData(at)))
+        self.protocol.activated.connect(lambda at: form.choose(self.protocol.itemData(at)))
         return panel
 
     def _made_start(self) -> QFrame:
@@ -162,8 +162,12 @@ class SetUpPanel(QWidget):
         self.protocol.clear()
         for name in sorted(form.choices.protocols, key=lambda name: (not form.can_do(name), name)):
             self.protocol.addItem(name if form.can_do(name) else f"{name} – not on this station", name)
-        self.protocol.setCurrentIndex(self.protocol.findData(form.protocol.name))
-        self._title.setText(f"{form.protocol.title}. Method {form.protocol.method}.")
+        for one in form.choices.recipes:
+            self.protocol.addItem(one.shown, one.name)
+        chosen = form.protocol.name if form.recipe is None else form.recipe.name
+        self.protocol.setCurrentIndex(self.protocol.findData(chosen))
+        said = f"{form.protocol.title}. Method {form.protocol.method}."
+        self._title.setText(said if form.recipe is None else f"{said} {form.recipe.says}")
 
     def _show_states(self) -> None:
         station = self.presenter.form.station

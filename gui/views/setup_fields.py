@@ -172,6 +172,10 @@ class ParamRow(Captioned):
         super().__init__(field.caption, field.item.help, self._made(field, left), wide=field.kind == "schedule")
         self.edit.setAccessibleName(field.caption)
         self.show_field(field)
+        if isinstance(self.edit, QLineEdit | QPlainTextEdit):
+            self.edit.setReadOnly(field.is_fixed)
+        else:
+            self.edit.setEnabled(not field.is_fixed)
 
     def show_field(self, field: FormField) -> None:
         """Show what the field says; what stands in it stays unless it is another text."""
