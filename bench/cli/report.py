@@ -30,7 +30,13 @@ def report(run_file: Path, out: Path | None, as_html: bool, over: bool) -> int:
         from data.report.typeset import report_pdf
 
         made = report_pdf(run_file, found=found)
-    out.write_bytes(made)
+    part = out.with_name(f".{out.name}.part")
+    try:
+        part.write_bytes(made)
+        part.replace(out)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise click.UsageError(f"{out} cannot be written ({error.strerror}); choose another --out") from None
     click.echo(f"report {out}")
     if not found.intact:
         click.echo(f"note: {run_file} is {found.state}, which stands across each page of the report", err=True)

@@ -14,7 +14,7 @@ from data.report.blocks import Report
 from data.report.content import attachment, report_of
 from data.report.figures import Drawing, drawings, signs
 from data.report.wording import SIGNS, as_json, drawable
-from data.run import Run
+from data.run import Run, RunError
 from data.seal import Verification, verify
 
 STANDARD = "a-3a"
@@ -33,7 +33,7 @@ def report_pdf(path: Path, *, found: Verification | None = None) -> bytes:
     Raises
     ------
     RunError
-        The file is missing or no run of ours.
+        The file is missing, no run of ours, or altered so that it cannot be read.
     """
     return bytes(_set(path, found, lambda typst, main, **how: typst.compile(main, pdf_standards=[STANDARD], **how)))
 
@@ -47,10 +47,21 @@ def report_pages(path: Path, *, ppi: float = 110.0, found: Verification | None =
 def gathered(path: Path, found: Verification | None) -> tuple[Report, list[Drawing], str]:
     """What a run's report says, its drawings, and the run as JSON."""
     seen = verify(path) if found is None else found
-    with Run.open(path) as run:
-        figures = drawings(run, run.evaluation)
-        report = report_of(run, seen, figures, program())
-        return report, figures, as_json(attachment(run, report, seen.signatures))
+    try:
+        with Run.open(path) as run:
+            figures = drawings(run, run.evaluation)
+            report = report_of(run, seen, figures, program())
+            return report, figures, as_json(attachment(run, report, seen.signatures))
+    except Exception as error:
+        if seen.intact or isinstance(error, RunError):
+            raise
+        raise RunError(
+            f"{path}: is {seen.state} and cannot be reported ({_first_line(error)}); run verify on it"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def program() -> str:

@@ -22,7 +22,7 @@ from data.report.dose import Course, worst_windows
 from data.report.typeset import report_pages, report_pdf
 from data.report.web import page, report_html
 from data.report.wording import as_json, label, value_text
-from data.run import Run
+from data.run import Run, RunError
 from data.seal import Verification
 
 RUNS = sorted((Path(__file__).parents[1] / "runs").glob("*.h5"))
@@ -143,6 +143,15 @@ def test_a_snapshot_without_an_evaluation_has_a_report_that_says_so(tmp_path: Pa
     assert report.verdict == "NOT EVALUATED"
     assert report.banner.startswith("RECORD ALTERED: has no seal ·")
     assert "not evaluated" in page(report, [])
+
+
+def test_an_altered_file_that_cannot_be_read_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "run.h5"
+    path.write_bytes(FLOW.read_bytes())
+    with h5py.File(path, "r+") as file:
+        del file["entry/evaluation/checks/verdict"]
+    with pytest.raises(RunError, match="run.h5: is altered and cannot be reported .*; run verify on it"):
+        report_html(path, found=Verification(False, "altered", ("verdict: was removed",)))
 
 
 def test_the_html_holds_its_drawings() -> None:
