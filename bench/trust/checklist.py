@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
+from bench.closing import code_hash
 from data.checks import Origin, Status, Verdict
 from data.run import Run
 
@@ -124,7 +125,8 @@ def _clocks(run: Run) -> Item:
 def _software(run: Run) -> Item:
     versions = ", ".join(f"{name} {run.software[name]}" for name in ("pumpbench", "python") if name in run.software)
     question = "Did released software run and judge it?"
-    return Item("software", question, "unknown", f"{versions}; judged by code {run.evaluated_by[:12]}")
+    same = "the installed code" if run.evaluated_by == code_hash() else "other code than is installed here"
+    return Item("software", question, "unknown", f"{versions}; judged by {same} ({run.evaluated_by[:12]})")
 
 
 def _deviations(run: Run) -> Item:

@@ -16,13 +16,14 @@ from bench.cli import cli, main
 from bench.closing import close_run
 from bench.trust import ledger, users
 from bench.trust.audit import check_trail
-from bench.trust.keys import known_keys, revoke, trust
+from bench.trust.keys import UNMEASURED, bench_key, known_keys, revoke, trust
 from bench.trust.ledger import AUDIT, REGISTER, TrustError, rows_of
 from bench.trust.signing import Answer, checklist, restore, review_state, sign
 from bench.trust.standing import standing, take_in
 from benchmarks.tamper import KINDS, alter, measured_run
+from data.fold import fold
 from data.keys import SigningKey, digest_of, is_signed, key_id
-from data.seal import MAGIC, examine, read_seal, room_of
+from data.seal import MAGIC, examine, read_seal, room_of, seal
 from data.signatures import sidecar, write_rows
 
 QA, ENGINEER = "correct horse battery", "another long word"
@@ -109,6 +110,22 @@ def test_a_run_that_the_register_lost_is_intact_content_unregistered(run: Path, 
     found = standing(run, home)
     assert found.state == "unregistered"
     assert "not in its register" in found.problems[0]
+
+
+def test_a_simulated_run_that_claims_to_be_measured_is_altered(folder: Path, home: Path) -> None:
+    again = fold(folder / "run.journal", folder / "again.h5")
+    seal(again, bench_key(home, UNMEASURED))
+    found = standing(again, home)
+    assert found.state == "altered"
+    assert any("its seal is of the key for runs that are not measured" in problem for problem in found.problems)
+
+
+def test_a_file_in_place_of_another_is_altered_whoever_sealed_it(run: Path, folder: Path, home: Path) -> None:
+    run.unlink()
+    seal(fold(folder / "run.journal", run), bench_key(home))
+    found = standing(run, home)
+    assert found.state == "altered"
+    assert "registered with another seal" in found.problems[0]
 
 
 def test_a_run_made_again_from_its_journal_keeps_its_number(folder: Path, home: Path) -> None:
