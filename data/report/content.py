@@ -167,7 +167,8 @@ def _identity(run: Run, run_id: str, found: Verification, digest: str) -> list[t
         ("Begin, end", f"{moment_text(run.start)} to {moment_text(end)}, {length(run.end_s)}"),
         ("Origin", _origin(run)),
         ("Software", f"pumpbench {run.software.get('pumpbench', '–')}, Python {run.software.get('python', '–')}"),
-        ("Record", f"{found.state}, {_sealed_by(found)}; digest {digest or 'none'}"),
+        ("Record", f"{found.state}, {_sealed_by(found)}"),
+        ("Content digest", digest or "none"),
     ]
     return [*rows, *(("", problem) for problem in found.problems[:3])]
 

@@ -150,7 +150,7 @@ def test_an_altered_file_that_cannot_be_read_is_refused_in_a_sentence(tmp_path: 
     path.write_bytes(FLOW.read_bytes())
     with h5py.File(path, "r+") as file:
         del file["entry/evaluation/checks/verdict"]
-    with pytest.raises(RunError, match="run.h5: is altered and cannot be reported .*; run verify on it"):
+    with pytest.raises(RunError, match=r"run\.h5: is altered and cannot be reported .*; run verify on it"):
         report_html(path, found=Verification(False, "altered", ("verdict: was removed",)))
 
 
