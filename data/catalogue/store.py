@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, Select, create_engine, delete, func, insert, inspect, or_, select, update
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from data.catalogue.entry import MISSING, REFERENCE, CheckEntry, Entry, InstrumentEntry, in_utc
@@ -186,10 +186,10 @@ class Catalogue:
         waiting = iter(entries)
         with self._spoken():
             while some := list(islice(waiting, AT_ONCE)):
-                with self._engine.begin() as at:
-                    for entry in some:
-                        _forget(at, self._ids(at, entry.path))
-                        _put(at, entry, self.computer)
+                try:
+                    self._replace(some)
+                except IntegrityError:  # another process has put one of them in at this moment
+                    self._replace(some)
                 count += len(some)
         return count
 
@@ -319,6 +319,12 @@ class Catalogue:
             version = at.execute(select(ABOUT.c.version)).scalar()
         if version != VERSION:
             raise CatalogueError(f"{self._shown}: is of version {version}, this program keeps {VERSION}; {AGAIN}")
+
+    def _replace(self, entries: Sequence[Entry]) -> None:
+        with self._engine.begin() as at:
+            for entry in entries:
+                _forget(at, self._ids(at, entry.path))
+                _put(at, entry, self.computer)
 
     def _ids(self, at: Connection, path: str) -> list[int]:
         asked = select(RUNS.c.id).where(RUNS.c.computer == self.computer, RUNS.c.path == path)

@@ -101,6 +101,19 @@ def test_a_file_that_is_added_again_takes_the_place_of_what_was_known(catalogue)
     assert (params, checks, instruments) == ({"a": 1}, [], [BALANCE])
 
 
+def test_a_file_that_another_process_puts_in_at_the_same_moment_is_put_in_again(catalogue, monkeypatch):
+    catalogue.add([ENTRY])
+    seen, as_shipped = [], catalogue._ids
+
+    def late(at: object, path: str) -> list[int]:  # the first look is older than the other process's row
+        seen.append(path)
+        return [] if len(seen) == 1 else as_shipped(at, path)
+
+    monkeypatch.setattr(catalogue, "_ids", late)
+    catalogue.add([replace(ENTRY, verdict="fail")])
+    assert [line.verdict for line in catalogue.runs()] == ["fail"]
+
+
 @pytest.mark.parametrize(
     "wanted",
     [
