@@ -158,6 +158,8 @@ def _phase(text: str) -> tuple[str, tuple[float, float]]:
 
 
 def _tell(closed: Closed, source: Source, *, as_json: bool) -> None:
+    if closed.untrusted:
+        click.echo(f"note: {closed.untrusted}", err=True)
     if as_json:
         said = {
             "run_file": str(closed.run_file),

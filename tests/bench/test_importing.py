@@ -11,6 +11,9 @@ import pytest
 
 from bench.cli import main
 from bench.closing import reevaluate
+from bench.trust import users
+from bench.trust.ledger import TrustError
+from bench.trust.signing import Answer, checklist, sign
 from data.checks import Origin, Verdict
 from data.run import Run
 from data.samples import Quality
@@ -77,6 +80,19 @@ def test_a_log_becomes_an_intact_run_that_says_where_it_came_from(imported, weig
         assert source.fields["file"] == "weighed.csv"
         assert run.verdict is Verdict.PASS
     assert reevaluate(tmp_path / "run.h5").identical
+
+
+def test_an_imported_run_can_be_reviewed_and_never_approved(imported, weighed, tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    monkeypatch.setattr(users, "SCRYPT_N", 16)
+    monkeypatch.setenv("PUMPBENCH_HOME", str(home))
+    users.add(home, "m.moe", "Mary Moe", "QA", "correct horse battery", "first person")
+    imported(weighed, *WEIGHED, *BLANKS)
+    run = tmp_path / "run.h5"
+    answers = {item.key: Answer(True, "looked at") for item in checklist(run)}
+    with pytest.raises(TrustError, match="the run is imported; only a measured run can be approved"):
+        sign(run, "m.moe", "correct horse battery", "approved", "all is well", answers)
+    assert sign(run, "m.moe", "correct horse battery", "reviewed", "all is well", answers)["meaning"] == "reviewed"
 
 
 def test_what_was_logged_is_what_is_recorded(imported, weighed, tmp_path):
