@@ -18,7 +18,7 @@ from bench.archive import look as looking
 from bench.archive import pool
 from bench.archive.guard import Guard
 from bench.archive.ledger import Ledger, LedgerError
-from bench.archive.pool import ClusterError, look_here, look_on_cluster
+from bench.archive.pool import ClusterError, look_on_cluster
 from bench.cli import main
 from data.checks import Verdict
 
@@ -64,29 +64,29 @@ def test_a_bad_file_stops_nothing_and_is_told(folder, tmp_path, capsys):
 
 def test_what_was_done_is_not_done_again_unless_the_file_changed(folder, tmp_path, capsys, monkeypatch):
     ledger = tmp_path / "ledger.jsonl"
-    for name in ("cut.h5", "letter.h5"):
-        (folder / name).unlink()
-    assert evaluated(folder, ledger, capsys, "--jobs", "1")[0] == 0
+    asked: list[Path] = []
+    monkeypatch.setattr(pool, "look_here", lambda files, jobs, patience_s: all_the_same(files, asked))
+    assert evaluated(folder, ledger, capsys)[0] == 0
+    assert len(asked) == 5
     lines = ledger.read_bytes().splitlines(keepends=True)
-    ledger.write_bytes(b"".join(lines[:2]) + lines[2][:40])  # the third one was torn by a kill
+    ledger.write_bytes(b"".join(lines[:4]) + lines[4][:40])  # the last one was torn by a kill
     first = folder / json.loads(lines[0])["file"]
     os.utime(first, ns=(1, 1))
-    asked = []
-    monkeypatch.setattr(pool, "look_here", lambda files, jobs, patience_s: look_nowhere(files, asked))
-    evaluated(folder, ledger, capsys)
-    assert {path.name for path in asked} == {first.name, Path(json.loads(lines[2])["file"]).name}
+    asked.clear()
+    assert evaluated(folder, ledger, capsys)[1]["outcomes"] == {"same": 5}
+    assert {path.name for path in asked} == {first.name, Path(json.loads(lines[4])["file"]).name}
 
 
-def look_nowhere(files: list[Path], asked: list[Path]) -> Iterator[tuple[Path, dict[str, object]]]:
-    asked += files
-    yield from ()
+def all_the_same(files: list[Path], asked: list[Path]) -> Iterator[tuple[Path, dict[str, object]]]:
+    for path in files:
+        asked.append(path)
+        yield path, {"outcome": "same", "why": "", "changes": []}
 
 
 def test_a_cluster_says_what_this_computer_says(folder, cluster):
     files = sorted(folder.rglob("*.h5"))
-    here = dict(look_here(files, 1, 60.0))
-    assert dict(look_on_cluster(files, cluster, 60.0)) == here
-    assert len(here) == 5
+    assert len(files) == 5
+    assert dict(look_on_cluster(files, cluster, 60.0)) == {path: looking.look(path) for path in files}
 
 
 def test_a_file_that_hangs_its_reader_costs_its_deadline_and_no_more(tmp_path):
