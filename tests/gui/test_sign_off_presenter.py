@@ -1,0 +1,192 @@
+"""Signing a run off in the window, without the window: what is said, refused, signed and reported."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bench.trust import users
+from bench.trust.signing import review_state
+from benchmarks.tamper import ENGINEER, QA, measured_run
+from data.seal import examine
+from gui.presenters.background import Inline
+from gui.presenters.context import Context
+from gui.presenters.file_reader import HereReader
+from gui.presenters.review_open import OpenRun
+from gui.presenters.sign_off import SignOff, meanings_of, report_made
+from gui.presenters.tone import Tone
+
+
+class Seen:
+    """A view that counts."""
+
+    def __init__(self) -> None:
+        self.begun_anew = 0
+
+    def show_found(self) -> None:
+        pass
+
+    def show_news(self) -> None:
+        pass
+
+    def begin_anew(self) -> None:
+        self.begun_anew += 1
+
+
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bench with four persons, and a measured run that one of them has reviewed."""
+    folder = tmp_path_factory.mktemp("sealed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(users, "SCRYPT_N", 16)
+        patch.setattr("bench.trust.standing.verify", examine)
+        measured_run(folder)
+    return folder
+
+
+@pytest.fixture
+def off(sealed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SignOff:
+    """The sign-off of a copy of that run, verified and looked up."""
+    monkeypatch.setattr(users, "SCRYPT_N", 16)
+    monkeypatch.setattr("bench.trust.standing.verify", examine)
+    shutil.copytree(sealed, tmp_path / "bench")
+    background = Inline()
+    context = Context(background, person="quinn", folder=tmp_path, state_folder=tmp_path / "bench" / "home")
+    run = OpenRun(context, tmp_path / "bench" / "run.h5", lambda path: HereReader(path, background))
+    made = SignOff(context, run)
+    made.attach(Seen())
+    run.prove_seal(made.look)
+    background.run()
+    return made
+
+
+def work(off: SignOff) -> None:
+    off.context.background.run()  # type: ignore[attr-defined]
+
+
+def answered(off: SignOff) -> SignOff:
+    assert off.found is not None
+    for item in off.found.items:
+        off.answer(item.key, True, "looked at")
+    return off
+
+
+def signed(off: SignOff, who: str, passphrase: str, meaning: str, reason: str = "complete") -> str:
+    off.sign(who, passphrase, meaning, reason)
+    work(off)
+    return off.says[0]
+
+
+def test_it_says_where_the_review_stands_who_sealed_the_run_and_who_signed_it(off: SignOff) -> None:
+    assert off.found is not None
+    assert off.state_says == ("reviewed", Tone.PLAIN)
+    said = dict(off.sealed_says)
+    assert said["Sealed by"].startswith("this bench")
+    assert said["Register"] == "run 1 of station lab"
+    (row,) = off.found.signatures
+    assert (row.name, row.meaning, row.reason, row.valid) == (
+        "Eve Engineer (engineer)",
+        "reviewed",
+        "complete",
+        "valid",
+    )
+    assert row.when.endswith(" UTC")
+    assert not off.problems
+
+
+def test_the_checklist_counts_the_attempts_in_the_register_of_this_window(off: SignOff) -> None:
+    assert off.found is not None
+    assert off.found.items[-1].text == "this is the only registered run of the device"
+
+
+def test_a_run_is_approved_and_verified_again_and_the_answers_are_not_the_next_ones(off: SignOff) -> None:
+    said = signed(answered(off), "quinn", QA, "approved")
+    assert said.startswith("Signed: approved by Quinn Example, ")
+    assert off.state_says == ("approved", Tone.GOOD)
+    assert review_state(off.run.path, off.context.state_folder) == "approved"
+    assert off.found is not None
+    assert [row.valid for row in off.found.signatures] == ["valid", "valid"]
+    assert off.answers == {}
+
+
+def test_what_is_missing_is_said_before_a_passphrase_is_tried(off: SignOff) -> None:
+    assert not off.sign("", "", "", "")
+    assert off.says[0] == "Choose who signs and what the signature says."
+    assert signed(off, "quinn", QA, "approved", " ") == "Give the reason; it stands beside the signature."
+    assert signed(off, "quinn", QA, "approved").startswith("Answer the checklist first: rig-check, ")
+    answered(off).answer("overrides", True, " ")
+    assert "shows something for overrides: say in the remark" in signed(off, "quinn", QA, "approved")
+    assert signed(answered(off), "quinn", "", "approved") == "Type the passphrase."
+
+
+@pytest.mark.parametrize(
+    ("who", "passphrase", "meaning", "why"),
+    [
+        ("author", QA, "approved", "Author made this run, and nobody approves the own run"),
+        ("eve", ENGINEER, "approved", 'Eve Engineer has the role engineer; "approved" is signed by QA'),
+        ("quinn", "a wrong passphrase", "approved", "Quinn Example: wrong passphrase, 4 attempts are left"),
+    ],
+)
+def test_who_may_not_sign_is_told_why_and_nothing_is_signed(
+    off: SignOff, who: str, passphrase: str, meaning: str, why: str
+) -> None:
+    assert signed(answered(off), who, passphrase, meaning).startswith(f"Not signed: {why}")
+    assert off.says[1] is Tone.FAIL
+    assert review_state(off.run.path, off.context.state_folder) == "reviewed"
+    assert len(off.answers) == 9
+
+
+def test_who_is_locked_out_is_told_so(off: SignOff) -> None:
+    said = [signed(answered(off), "quinn", "a wrong passphrase", "rejected") for _ in range(6)]
+    assert said[4] == "Not signed: Quinn Example: locked out"
+    assert said[5].startswith("Not signed: Quinn Example is locked out; a QA person lets them in")
+
+
+def test_a_run_that_is_not_measured_is_not_approved(off: SignOff, monkeypatch: pytest.MonkeyPatch) -> None:
+    simulated = Path(__file__).parents[1] / "runs" / "rate-step-1.h5"
+    shutil.copyfile(simulated, off.run.path.with_name("other.h5"))
+    other = OpenRun(off.context, off.run.path.with_name("other.h5"), lambda path: HereReader(path, Inline()))
+    mine = SignOff(off.context, other)
+    mine.attach(Seen())
+    other.prove_seal(mine.look)
+    work(mine)
+    assert "only a measured run can be approved" in signed(answered(mine), "quinn", QA, "approved")
+    assert dict(mine.sealed_says)["Register"] == "not registered here"
+
+
+def test_the_passphrase_is_kept_nowhere(off: SignOff) -> None:
+    signed(answered(off), "quinn", QA, "approved")
+    for path in off.run.path.parent.rglob("*"):
+        assert path.is_dir() or QA.encode() not in path.read_bytes(), path
+    assert QA not in repr([vars(off), off.context.background.__dict__])
+
+
+def test_a_file_that_was_altered_is_unproven_and_says_what_is_wrong(off: SignOff) -> None:
+    sidecar = off.run.path.with_suffix(".sig.json")
+    sidecar.write_text(sidecar.read_text().replace("complete", "Complete"))
+    off.run.prove_seal(off.look)
+    work(off)
+    assert off.state_says == ("unproven", Tone.FAIL)
+    assert off.problems
+
+
+def test_a_person_is_offered_the_meanings_of_the_role(off: SignOff) -> None:
+    assert off.likely() == "quinn"
+    assert list(meanings_of(off.person("olga"))) == ["addendum"]
+    assert list(meanings_of(off.person("eve"))) == ["reviewed", "rejected", "addendum"]
+
+
+def test_a_report_is_never_written_over_another_file(off: SignOff, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("data.report.typeset.report_pdf", lambda path, **_: b"%PDF")
+    monkeypatch.setattr("data.report.typeset.report_pages", lambda path, **_: [b"png"])
+    for name in ("run.pdf", "run-2.pdf"):
+        off.make_report()
+        work(off)
+        assert off.report_says == (f"{name} is beside the run file", Tone.GOOD)
+        assert off.report is not None
+        assert off.report.path == off.run.path.with_name(name)
+    off.run.path.with_name("run.pdf").write_bytes(b"mine")
+    assert report_made(off.run.path).path.name == "run-3.pdf"
+    assert off.run.path.with_name("run.pdf").read_bytes() == b"mine"

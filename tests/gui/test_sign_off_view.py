@@ -1,0 +1,123 @@
+"""The sign-off of a run as a person uses it: the checklist is answered, the passphrase is typed, the run is signed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PyQt6.QtCore import Qt
+from PyQt6.QtWidgets import QLineEdit
+
+from bench.trust import users
+from benchmarks.tamper import QA, measured_run
+from data.seal import examine
+from gui.presenters.background import Inline
+from gui.presenters.context import Context
+from gui.presenters.file_reader import HereReader
+from gui.presenters.review_open import OpenRun
+from gui.theme.look import look
+from gui.views.review_run import RunPanel
+from gui.views.review_sign import SignView
+
+
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bench with four persons, and a measured run that an engineer has reviewed."""
+    folder = tmp_path_factory.mktemp("sealed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(users, "SCRYPT_N", 16)
+        patch.setattr("bench.trust.standing.verify", examine)
+        measured_run(folder)
+    return folder
+
+
+@pytest.fixture
+def view(qtbot: Any, sealed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SignView]:
+    """The tab of a copy of that run, in front of a QA person."""
+    monkeypatch.setattr(users, "SCRYPT_N", 16)
+    monkeypatch.setattr("bench.trust.standing.verify", examine)
+    look().apply("light", "desk")
+    folder, background = Path(shutil.copytree(sealed, tmp_path / "bench")), Inline()
+    path = folder / "run.h5"
+    context = Context(background, person="quinn", folder=folder, state_folder=folder / "home")
+    run = OpenRun(context, path, lambda path: HereReader(path, background))
+    panel = RunPanel(context)
+    qtbot.addWidget(panel)
+    panel.resize(1290, 640)
+    panel.attach(run)
+    background.run()
+    panel.show()
+    panel.tabs.setCurrentWidget(panel.sign_off)
+    run.prove_seal(lambda: None)
+    background.run()
+    yield panel.sign_off
+    run.close()
+
+
+def work(view: SignView) -> None:
+    view._context.background.run()  # type: ignore[attr-defined]
+
+
+def filled_in(view: SignView, passphrase: str) -> SignView:
+    for row in view.questions.values():
+        row.choice.setCurrentIndex(1)
+        row.note.setText("looked at")
+    view.meaning.setCurrentText("approved")
+    view.reason.setText("complete")
+    view.passphrase.setText(passphrase)
+    return view
+
+
+def test_the_tab_shows_the_review_the_signatures_and_the_checklist(view: SignView) -> None:
+    assert view.state.text() == "reviewed"
+    assert [row.name for row in view.table.rows.rows] == ["Eve Engineer (engineer)"]
+    assert (len(view.questions), view.answered.text()) == (9, "0 of 9 answered")
+    assert view.who.currentText() == "Quinn Example (QA)"
+
+
+def test_a_run_is_signed_with_the_keyboard_and_nothing_that_was_typed_stays(view: SignView, qtbot: Any) -> None:
+    filled_in(view, "")
+    qtbot.keyClicks(view.passphrase, QA)
+    assert view.passphrase.echoMode() is QLineEdit.EchoMode.Password
+    assert QA not in view.passphrase.displayText()
+    qtbot.keyClick(view.passphrase, Qt.Key.Key_Return)
+    assert view.passphrase.text() == ""
+    assert not view.sign.isEnabled()
+    work(view)
+    assert view.says.text().startswith("Signed: approved by Quinn Example")
+    assert view.state.text() == "approved"
+    assert len(view.table.rows.rows) == 2
+    assert (view.answered.text(), view.reason.text(), view.meaning.currentText()) == ("0 of 9 answered", "", "")
+    assert {row.choice.currentText() for row in view.questions.values()} == {"–"}
+
+
+def test_a_refusal_stands_beside_the_button_and_the_answers_stay(view: SignView) -> None:
+    filled_in(view, "a wrong passphrase").sign.click()
+    work(view)
+    assert view.says.text() == "Not signed: Quinn Example: wrong passphrase, 4 attempts are left"
+    assert view.passphrase.text() == ""
+    assert view.answered.text() == "9 of 9 answered"
+
+
+def test_a_passphrase_that_was_typed_does_not_stay_when_another_tab_is_looked_at(view: SignView) -> None:
+    filled_in(view, QA).hide()
+    assert view.passphrase.text() == ""
+    assert view.reason.text() == "complete"
+
+
+def test_the_remarks_stay_when_the_file_is_verified_again(view: SignView) -> None:
+    view.questions["clocks"].note.setText("half typed")
+    presenter = view._presenter
+    assert presenter is not None
+    presenter.run.prove_seal(lambda: None)
+    work(view)
+    assert view.questions["clocks"].note.text() == "half typed"
+
+
+def test_who_may_not_approve_is_not_offered_it(view: SignView) -> None:
+    view.who.setCurrentIndex(view.who.findData("eve"))
+    offered = [view.meaning.itemText(at) for at in range(view.meaning.count())]
+    assert offered == ["reviewed", "rejected", "addendum"]
