@@ -24,7 +24,7 @@ from benchmarks.tamper import KINDS, alter, measured_run
 from data.fold import fold
 from data.keys import SigningKey, digest_of, is_signed, key_id
 from data.seal import MAGIC, examine, read_seal, room_of, seal
-from data.signatures import sidecar, write_rows
+from data.signatures import check_rows, sidecar, write_rows
 
 QA, ENGINEER = "correct horse battery", "another long word"
 
@@ -400,6 +400,15 @@ def test_every_kind_of_alteration_is_noticed(folder: Path, home: Path, kind: str
 def test_the_untouched_record_is_intact_and_its_logs_are_whole(run: Path, home: Path) -> None:
     assert standing(run, home).intact
     assert check_trail(home).problems == []
+
+
+def test_signatures_show_by_themselves_that_one_before_was_removed_or_moved(run: Path) -> None:
+    sign(run, "olga", ENGINEER, "addendum", "the vessel was chipped")
+    first, second = examine(run).signatures
+    known = (first["run_id"], first["content"], first["seal"])
+    assert check_rows([first, second], *known) == []
+    for rows in ([second], [second, first], [first, first]):
+        assert any("removed, or their order" in problem for problem in check_rows(rows, *known))
 
 
 def test_the_signatures_of_another_run_are_noticed(folder: Path, home: Path, run: Path) -> None:
