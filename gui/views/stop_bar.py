@@ -22,6 +22,8 @@ from gui.theme.look import look
 from gui.views.parts import Panel, ToneLabel
 
 LOOK_S = 0.25
+LINGER_S = 30.0
+"""Once nothing goes on any more, what became of the stops is shown for so long."""
 REASON = "pressed STOP beside a window that hung"
 
 
@@ -37,6 +39,7 @@ class StopBar(QWidget):
         super().__init__(None, Qt.WindowType.WindowStaysOnTopHint)
         self._folder, self._person = folder, person
         self._rows: dict[int, tuple[Stopping, ToneLabel]] = {}
+        self._idle_looks = 0
         self.setWindowTitle("STOP")
         column = QVBoxLayout(self)
         panel = Panel("The main window does not answer; the runs go on")
@@ -56,9 +59,14 @@ class StopBar(QWidget):
 
     def look(self) -> None:
         """Show the runs that go on, and what became of each stop."""
-        for entry in going_on(self._folder):
+        going = going_on(self._folder)
+        for entry in going:
             if entry.number not in self._rows:
                 self._add(entry)
+        self._idle_looks = 0 if going else self._idle_looks + 1
+        if self._idle_looks * LOOK_S > LINGER_S:
+            self.close()
+            return
         for stopping, label in self._rows.values():
             label.say(*stopping.says)
         self._nothing.setVisible(not self._rows)

@@ -20,7 +20,7 @@ from bench.run_queue import Entry, submit
 from gui.app import build
 from gui.presenters import stopping
 from gui.presenters.stopping import Stopping, StopState
-from gui.views import hang_guard
+from gui.views import hang_guard, stop_bar
 from gui.views.hang_guard import HangGuard
 from gui.views.stop_bar import StopBar
 from gui.views.window import Window
@@ -138,6 +138,8 @@ def test_a_window_that_hangs_opens_the_stop_bar_once_and_the_bar_stops_the_run(
     ending = entry.state().ending
     assert ending is not None
     assert ending.status == "aborted"
+    monkeypatch.setattr(stop_bar, "LINGER_S", 0.5)
+    qtbot.waitUntil(lambda: not bar.isVisible(), timeout=10_000)  # nothing is left to be stopped
 
 
 def test_the_stop_key_is_left_alone_where_nothing_runs(qtbot: Any, tmp_path: Path, monkeypatch: Any) -> None:
