@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import bench.closing
+import bench.trust.register
 from bench.closing import evaluate
 from bench.request import Request
 from bench.session import conduct
@@ -19,7 +20,7 @@ BOLUS = (DELIVERY_S + 3600.0, DELIVERY_S + 4200.0)
 @pytest.fixture(scope="module")
 def with_a_bolus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     patch = pytest.MonkeyPatch()
-    patch.setattr(bench.closing, "seal", lambda path: "")
+    patch.setattr(bench.trust.register, "seal_run", lambda path, home: "not sealed")
     patch.setattr(bench.closing, "verify", lambda path: Verification(True, "intact", (), ""))
     settings = {
         "schedule": "1 mL/day; bolus 20 uL over 10 min after 1 h",

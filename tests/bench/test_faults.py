@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import bench.closing
+import bench.trust.register
 from bench.request import Request
 from bench.session import Result, conduct
 from bench.station import station_path
@@ -41,7 +42,7 @@ pytestmark = pytest.mark.usefixtures("unsealed")
 
 @pytest.fixture
 def unsealed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench.closing, "seal", lambda path: "")
+    monkeypatch.setattr(bench.trust.register, "seal_run", lambda path, home: "not sealed")
     monkeypatch.setattr(bench.closing, "verify", lambda path: Verification(True, "intact", (), ""))
 
 
@@ -281,7 +282,7 @@ STEP_H = 2.25
 def touched(station: str, tmp_path_factory: pytest.TempPathFactory) -> dict[float, Path]:
     """Runs whose balance record has a step of so many milligrams, by way of a replayed record."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(bench.closing, "seal", lambda path: "")
+    patch.setattr(bench.trust.register, "seal_run", lambda path, home: "not sealed")
     patch.setattr(bench.closing, "verify", lambda path: Verification(True, "intact", (), ""))
     hours = np.arange(0.0, 6.0, 1.0 / 360.0)
     collecting = np.clip(hours - BLANK_H, 0.0, 2.5)

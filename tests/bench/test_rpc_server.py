@@ -69,6 +69,7 @@ class Engine:
 
     steps = ()
     phase = "analysis"
+    rested_s = 0.0
 
     def __init__(self) -> None:
         self.stopped: list[tuple[str, str]] = []

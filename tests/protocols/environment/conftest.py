@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import bench.closing
+import bench.trust.register
 from bench.request import Request
 from bench.session import Result, conduct
 from bench.station import station_path
@@ -53,7 +54,7 @@ def environment(
 @pytest.fixture
 def run_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result]:
     """Conduct a short run; sealing and verifying are tested elsewhere."""
-    monkeypatch.setattr(bench.closing, "seal", lambda path: "")
+    monkeypatch.setattr(bench.trust.register, "seal_run", lambda path, home: "not sealed")
     monkeypatch.setattr(bench.closing, "verify", lambda path: Verification(True, "intact", (), ""))
     return partial(environment, tmp_path)
 

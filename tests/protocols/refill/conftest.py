@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import bench.closing
+import bench.trust.register
 from bench.request import Request
 from bench.session import Result, conduct
 from bench.station import station_path
@@ -54,7 +55,7 @@ def refill(folder: Path, *faults: str, seed: int = 1, **settings: str) -> Result
 @pytest.fixture
 def run_refill(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result]:
     """Do a short refill; sealing and verifying take longer than it and are tested elsewhere."""
-    monkeypatch.setattr(bench.closing, "seal", lambda path: "")
+    monkeypatch.setattr(bench.trust.register, "seal_run", lambda path, home: "not sealed")
     monkeypatch.setattr(bench.closing, "verify", lambda path: Verification(True, "intact", (), ""))
     return partial(refill, tmp_path)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import bench.closing
+import bench.trust.register
 from bench.request import Request
 from bench.session import Result, conduct
 from bench.station import station_path
@@ -47,7 +48,7 @@ def life(folder: Path, *faults: str, seed: int = 1, dut: str = "sim-declared", *
 @pytest.fixture
 def run_life(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result]:
     """Use up a small filling; sealing and verifying are tested elsewhere."""
-    monkeypatch.setattr(bench.closing, "seal", lambda path: "")
+    monkeypatch.setattr(bench.trust.register, "seal_run", lambda path, home: "not sealed")
     monkeypatch.setattr(bench.closing, "verify", lambda path: Verification(True, "intact", (), ""))
     return partial(life, tmp_path)
 
