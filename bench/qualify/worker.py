@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,23 @@ def row_from(fields: dict[str, Any]) -> Row:
     return Row(**fields | lists)
 
 
+def stands_alone(folder: Path) -> None:
+    """Have trials keep their keys, register and latches in a folder of their own, and not among those of the bench.
+
+    ``PUMPBENCH_HOME`` goes: with it a simulated station would be latched by the trial before.
+    """
+    os.environ.pop("PUMPBENCH_HOME", None)
+    os.environ.update(XDG_STATE_HOME=str(folder), LOCALAPPDATA=str(folder))
+
+
 def main() -> None:
     """Run what is asked for until there is no more."""
+    with tempfile.TemporaryDirectory(prefix="pumpbench-", ignore_cleanup_errors=True) as folder:
+        stands_alone(Path(folder))
+        _work()
+
+
+def _work() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started this
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # nothing else may speak on it

@@ -243,6 +243,19 @@ def test_pumps_are_counted_by_their_true_error() -> None:
 TRIAL = {"row": "a", "seed": 1, "verdict": "pass"}
 
 
+def test_a_stop_of_one_trial_latches_no_other_and_the_register_of_the_bench_has_none_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUMPBENCH_HOME", str(tmp_path / "home"))
+    plan = build_plan(["sim-full"], quick=True, seeds=2, protocols=["rig-check"], faults=["e-stop"])
+    (row,) = [row for row in plan.rows if row.fault == "e-stop"]
+    asked = [(row, seed) for seed in (1, 2)]
+    (tmp_path / "out").mkdir()
+    said = list(pool.run_all(asked, tmp_path / "out", 1))
+    assert [trial["status"] for trial in said] == ["stopped-by-interlock"] * 2
+    assert not (tmp_path / "home").exists()
+
+
 def test_a_trial_that_was_recorded_is_there_again(tmp_path: Path) -> None:
     with Ledger(tmp_path, "plan", "code") as ledger:
         ledger.append(TRIAL)
