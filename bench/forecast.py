@@ -11,6 +11,7 @@ from bench.findings import Finding
 from data import quantities
 from data.checks import Origin, Verdict
 from instruments.clock import VirtualClock, WallClock
+from protocols.analysis.declared import Declared
 from protocols.analysis.forecast import HOUR_S, Expected, Forecast, dominant, rising, shortest_s
 from protocols.procedure import Procedure, load_procedure
 
@@ -47,7 +48,8 @@ class Subject:
     def forecast(self, **changed: object) -> Forecast | None:
         """Forecast of the plan, or of the plan with other parameters."""
         procedure = type(self.procedure)(**{**self.procedure.values(), **changed}) if changed else self.procedure
-        return procedure.forecast(self.station, self.roles, self.dut, self.fluid, self.start_h)
+        tables = (self.station, self.roles, self.dut, self.fluid)
+        return procedure.forecast(Declared(procedure.values(), *tables, procedure.programmed(), self.start_h))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from protocols.steps import Phase, Program, ReadPump, RequestBolus, StartDeliver
 if TYPE_CHECKING:
     from data.checks import Evaluation
     from data.run import Run
+    from protocols.analysis.declared import Declared
     from protocols.analysis.forecast import Forecast
 
 AFTER_LOCKOUT_S = 60.0
@@ -128,21 +129,12 @@ class BolusAccuracy(Procedure):
         if self.requests and dut["patient_day"] == "none":
             yield f"{dut['model']} declares no patient bolus; leave the requests out with --set requests=no"
 
-    def forecast(
-        self,
-        station: Mapping[str, Any],
-        roles: Mapping[str, str],
-        dut: Mapping[str, Any],
-        fluid: Mapping[str, Any],
-        start_h: float | None = None,
-    ) -> Forecast | None:
+    def forecast(self, declared: Declared) -> Forecast | None:
         """By the budget of the evaluation, on an ideal record; see docs/explanation/forecast.md."""
         from protocols.analysis.delivery_forecast import bolus_forecast
         from protocols.analysis.gravimetric_forecast import plan_of, rig_of
-        from protocols.analysis.ideal_record import Declared
 
-        rig, schedule = rig_of(station, roles, "none", start_h), self.programmed()
-        declared = Declared(self.values(), station, roles, dut, fluid, schedule)
+        rig, schedule = rig_of(declared, "none"), self.programmed()
         return None if rig is None else bolus_forecast(plan_of(self.steps()), rig, schedule, declared)
 
     @staticmethod

@@ -34,6 +34,7 @@ from protocols.steps import (
 if TYPE_CHECKING:
     from data.checks import Evaluation
     from data.run import Run
+    from protocols.analysis.declared import Declared
     from protocols.analysis.forecast import Forecast
 
 HOUR_S = 3600.0
@@ -207,20 +208,11 @@ class Environment(Procedure):
             metres = pressure / 9.79
             yield f"a back pressure of {pressure:.4g} kPa is {metres:.2g} m of water; the vessel has to bear it"
 
-    def forecast(
-        self,
-        station: Mapping[str, Any],
-        roles: Mapping[str, str],
-        dut: Mapping[str, Any],
-        fluid: Mapping[str, Any],
-        start_h: float | None = None,
-    ) -> Forecast | None:
+    def forecast(self, declared: Declared) -> Forecast | None:
         """Of the back pressures, by the budget of the evaluation; see docs/explanation/forecast.md."""
         from protocols.analysis.environment.forecast import environment_forecast
         from protocols.analysis.gravimetric_forecast import plan_of
-        from protocols.analysis.ideal_record import Declared
 
-        declared = Declared(self.values(), station, roles, dut, fluid)
         return environment_forecast(plan_of(self.steps()), self.pressures_kpa, self.settle_s, declared)
 
     @staticmethod

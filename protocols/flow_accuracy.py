@@ -26,6 +26,7 @@ from protocols.steps import (
 if TYPE_CHECKING:
     from data.checks import Evaluation
     from data.run import Run
+    from protocols.analysis.declared import Declared
     from protocols.analysis.forecast import Forecast
     from protocols.analysis.looks import Look
 
@@ -152,20 +153,17 @@ class FlowAccuracy(Procedure):
         """None of its own: the limits of pressure, mass and temperature belong to the station."""
         return ()
 
-    def forecast(
-        self,
-        station: Mapping[str, Any],
-        roles: Mapping[str, str],
-        dut: Mapping[str, Any],
-        fluid: Mapping[str, Any],
-        start_h: float | None = None,
-    ) -> Forecast | None:
+    def forecast(self, declared: Declared) -> Forecast | None:
         """By the budget that the evaluation uses; see docs/explanation/forecast.md."""
         from protocols.analysis.flow_forecast import flow_forecast
         from protocols.analysis.gravimetric_forecast import plan_of, rig_of
 
-        rig = rig_of(station, roles, self.blank, start_h)
-        return None if rig is None else flow_forecast(plan_of(self.steps()), self.schedule, rig, dut, fluid)
+        rig = rig_of(declared, self.blank)
+        return (
+            None
+            if rig is None
+            else flow_forecast(plan_of(self.steps()), self.schedule, rig, declared.dut, declared.fluid)
+        )
 
     def alternatives(self) -> Iterator[tuple[str, Mapping[str, object]]]:
         """Longer, with longer blanks, or with a blank that goes on all the time."""

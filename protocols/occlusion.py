@@ -29,6 +29,7 @@ from protocols.steps import (
 if TYPE_CHECKING:
     from data.checks import Evaluation
     from data.run import Run
+    from protocols.analysis.declared import Declared
     from protocols.analysis.forecast import Forecast
 
 HOUR_S = 3600.0
@@ -190,21 +191,12 @@ class Occlusion(Procedure):
         if not self.metered:
             yield "without the metered step the compliance comes from the pump's own flow, and nothing tells a leak"
 
-    def forecast(
-        self,
-        station: Mapping[str, Any],
-        roles: Mapping[str, str],
-        dut: Mapping[str, Any],
-        fluid: Mapping[str, Any],
-        start_h: float | None = None,
-    ) -> Forecast | None:
+    def forecast(self, declared: Declared) -> Forecast | None:
         """By the budgets of the evaluation, for a line as stated; see docs/explanation/forecast.md."""
         from protocols.analysis.gravimetric_forecast import rig_of
-        from protocols.analysis.ideal_record import Declared
         from protocols.analysis.occlusion.forecast import occlusion_forecast
 
-        rig = rig_of(station, roles, "none", start_h)
-        declared = Declared(self.values(), station, roles, dut, fluid)
+        rig = rig_of(declared, "none")
         windows = [self.window_s(rate) for rate in self.rates_ul_per_h]
         return None if rig is None else occlusion_forecast(rig, self.rates_ul_per_h, windows, declared)
 

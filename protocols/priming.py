@@ -13,6 +13,7 @@ from protocols.steps import Phase, Program, ReadPump, StartDelivery, Step, StopD
 if TYPE_CHECKING:
     from data.checks import Evaluation
     from data.run import Run
+    from protocols.analysis.declared import Declared
     from protocols.analysis.forecast import Forecast
 
 STROKES_IN_HALF = 2
@@ -106,21 +107,12 @@ class Priming(Procedure):
         if dut["internal_path_ul"] is None and self.occasion != "catheter-revision":
             yield f"{dut['model']} does not state its internal path; what the path needs is not known"
 
-    def forecast(
-        self,
-        station: Mapping[str, Any],
-        roles: Mapping[str, str],
-        dut: Mapping[str, Any],
-        fluid: Mapping[str, Any],
-        start_h: float | None = None,
-    ) -> Forecast | None:
+    def forecast(self, declared: Declared) -> Forecast | None:
         """By the budget of the evaluation, on an ideal record; see docs/explanation/forecast.md."""
         from protocols.analysis.delivery_forecast import priming_forecast
         from protocols.analysis.gravimetric_forecast import plan_of, rig_of
-        from protocols.analysis.ideal_record import Declared
 
-        rig, schedule = rig_of(station, roles, "none", start_h), self.programmed()
-        declared = Declared(self.values(), station, roles, dut, fluid, schedule)
+        rig, schedule = rig_of(declared, "none"), self.programmed()
         return None if rig is None else priming_forecast(plan_of(self.steps()), rig, schedule, declared)
 
     @staticmethod

@@ -19,6 +19,7 @@ from protocols.steps import Step
 if TYPE_CHECKING:
     from data.checks import Evaluation
     from data.run import Run
+    from protocols.analysis.declared import Declared
     from protocols.analysis.forecast import Forecast
     from protocols.analysis.looks import Look
 
@@ -239,20 +240,12 @@ class Procedure:
         """
         yield from ()
 
-    def forecast(
-        self,
-        station: Mapping[str, Any],
-        roles: Mapping[str, str],
-        dut: Mapping[str, Any],
-        fluid: Mapping[str, Any],
-        start_h: float | None = None,
-    ) -> Forecast | None:
+    def forecast(self, declared: Declared) -> Forecast | None:
         """Expected uncertainty of each check before the run; None where it is not known beforehand.
 
         Parameters
         ----------
-        station, roles, dut, fluid : as a run file keeps them.
-        start_h : hour of the day at which the run begins, with which the room swings; None where it is not known.
+        declared : what a run file would keep of a run with these parameters.
         """
         return None
 

@@ -14,6 +14,7 @@ from protocols.steps import Phase, Program, ReadPump, SetValve, StartDelivery, S
 if TYPE_CHECKING:
     from data.checks import Evaluation
     from data.run import Run
+    from protocols.analysis.declared import Declared
     from protocols.analysis.forecast import Forecast
 
 LARGEST_CHANGE_PERCENT = 100.0
@@ -124,21 +125,12 @@ class RateStep(Procedure):
                 f"{needed / 60.0:.4g} min would"
             )
 
-    def forecast(
-        self,
-        station: Mapping[str, Any],
-        roles: Mapping[str, str],
-        dut: Mapping[str, Any],
-        fluid: Mapping[str, Any],
-        start_h: float | None = None,
-    ) -> Forecast | None:
+    def forecast(self, declared: Declared) -> Forecast | None:
         """By the budget of the evaluation, on an ideal record; see docs/explanation/forecast.md."""
         from protocols.analysis.delivery_forecast import rate_step_forecast
         from protocols.analysis.gravimetric_forecast import plan_of, rig_of
-        from protocols.analysis.ideal_record import Declared
 
-        rig, schedule = rig_of(station, roles, self.blank, start_h), self.programmed()
-        declared = Declared(self.values(), station, roles, dut, fluid, schedule)
+        rig, schedule = rig_of(declared, self.blank), self.programmed()
         return None if rig is None else rate_step_forecast(plan_of(self.steps()), rig, self.rates(), schedule, declared)
 
     @staticmethod

@@ -33,6 +33,7 @@ from protocols.steps import (
 if TYPE_CHECKING:
     from data.checks import Evaluation
     from data.run import Run
+    from protocols.analysis.declared import Declared
     from protocols.analysis.forecast import Forecast
 
 REST_S = 15.0
@@ -264,22 +265,13 @@ class RefillPort(Procedure):
         if self.ledger == "scale":
             yield "a graduation is read to 0.2 mL: ten times the uncertainty of weighing"
 
-    def forecast(
-        self,
-        station: Mapping[str, Any],
-        roles: Mapping[str, str],
-        dut: Mapping[str, Any],
-        fluid: Mapping[str, Any],
-        start_h: float | None = None,
-    ) -> Forecast | None:
+    def forecast(self, declared: Declared) -> Forecast | None:
         """By the budgets of the evaluation, on an ideal record; see docs/explanation/forecast.md."""
         from protocols.analysis.gravimetric_forecast import plan_of, rig_of
-        from protocols.analysis.ideal_record import Declared
         from protocols.analysis.refill.forecast import refill_forecast
 
         # The line is closed in both blanks, so it does not breathe into them.
-        rig = rig_of(station, roles, "closed", start_h)
-        declared = Declared(self.values(), station, roles, dut, fluid, self.schedule)
+        rig = rig_of(declared, "closed")
         return None if rig is None else refill_forecast(plan_of(self.steps()), rig, self.schedule, declared)
 
     @staticmethod

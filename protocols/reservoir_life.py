@@ -25,6 +25,7 @@ from protocols.steps import (
 if TYPE_CHECKING:
     from data.checks import Evaluation
     from data.run import Run
+    from protocols.analysis.declared import Declared
     from protocols.analysis.forecast import Forecast
 
 HOUR_S = 3600.0
@@ -139,21 +140,12 @@ class ReservoirLife(Procedure):
         elif abs(float(declared) - self.alarm_ul) > 1.0:
             yield f"{dut['model']} declares its alarm at {float(declared) / 1000:g} mL; set alarm to that"
 
-    def forecast(
-        self,
-        station: Mapping[str, Any],
-        roles: Mapping[str, str],
-        dut: Mapping[str, Any],
-        fluid: Mapping[str, Any],
-        start_h: float | None = None,
-    ) -> Forecast | None:
+    def forecast(self, declared: Declared) -> Forecast | None:
         """By the budgets of the evaluation, on an ideal record; see docs/explanation/forecast.md."""
         from protocols.analysis.gravimetric_forecast import rig_of
-        from protocols.analysis.ideal_record import Declared
         from protocols.analysis.reservoir_life.forecast import life_forecast
 
-        rig, vessels = rig_of(station, roles, "none", start_h), math.ceil(self.planned_ul / self.vessel_ul)
-        declared = Declared(self.values(), station, roles, dut, fluid, self.programmed())
+        rig, vessels = rig_of(declared, "none"), math.ceil(self.planned_ul / self.vessel_ul)
         if rig is None:
             return None
         return life_forecast(rig, self.rate_ul_per_h, self.fill_ul, self.planned_ul, vessels, declared)

@@ -8,11 +8,12 @@ from itertools import pairwise
 from data.checks import Check
 from data.schedule import Schedule
 from protocols.analysis import bolus_verdict, priming, rate_step
+from protocols.analysis.declared import Declared
 from protocols.analysis.forecast import Expected, Forecast
 from protocols.analysis.gravimetric_forecast import Plan, Rig
 from protocols.analysis.gravimetric_record import GravimetricRecord
 from protocols.analysis.grid import RecordError
-from protocols.analysis.ideal_record import Declared, expected_of, ideal_records
+from protocols.analysis.ideal_record import expected_of, ideal_records
 
 
 def bolus_forecast(plan: Plan, rig: Rig, schedule: Schedule, declared: Declared) -> Forecast | None:

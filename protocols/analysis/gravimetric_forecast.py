@@ -19,6 +19,7 @@ from data.samples import FloatArray
 from protocols.analysis import gravimetry
 from protocols.analysis.budget import Budget
 from protocols.analysis.collection import EVAPORATION_VARIES, Collection
+from protocols.analysis.declared import Declared
 from protocols.analysis.evaporation import HOUR_S, STRETCHES, Blank, Evaporation, blank_of_means
 from protocols.analysis.flow_budget import LINE_EXPANSION_PER_K
 from protocols.analysis.gravimetric_record import (
@@ -148,10 +149,9 @@ class Rig:
         return math.pi * ((self.start_h - coolest_h) / 12.0 - 0.5)
 
 
-def rig_of(
-    station: Mapping[str, Any], roles: Mapping[str, str], blank: str, start_h: float | None = None
-) -> Rig | None:
-    """Rig of a station's tables; None where they do not declare a balance's uncertainty and a collection."""
+def rig_of(declared: Declared, blank: str) -> Rig | None:
+    """Rig of the station's tables; None where they do not declare a balance's uncertainty and a collection."""
+    station, roles = declared.station, declared.roles
     balance = _instrument(station, roles.get("reference_mass"))
     twin = _instrument(station, roles.get("twin_mass")) or balance
     uncertainty, collection = balance.get("uncertainty"), station.get("collection")
@@ -159,7 +159,7 @@ def rig_of(
         return None
     own = twin.get("uncertainty") or uncertainty
     unmeasured = frozenset(role for role in AIR if role not in roles)
-    return Rig(uncertainty, own, collection, _period_s(balance), _period_s(twin), blank, unmeasured, start_h)
+    return Rig(uncertainty, own, collection, _period_s(balance), _period_s(twin), blank, unmeasured, declared.start_h)
 
 
 def _instrument(station: Mapping[str, Any], target: str | None) -> Mapping[str, Any]:

@@ -8,17 +8,15 @@ run, and what they say of U is the forecast.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from data.checks import Check, Limits
-from data.run import Run
 from data.schedule import Schedule
 from protocols.analysis import gravimetry
 from protocols.analysis.budget import Budget, Component
+from protocols.analysis.declared import Declared
 from protocols.analysis.forecast import Expected, expected
 from protocols.analysis.gravimetric_forecast import Plan, Rig, likely_surroundings
 from protocols.analysis.gravimetric_record import STANDARD_AIR, GravimetricRecord, collection_of, spread_mg_per_h
@@ -31,42 +29,6 @@ BEFORE_S = 600.0
 
 MOST_SAMPLES = 1_000_000
 """Beyond so many the readings' own noise counts for nothing, and an ideal record has wider spacings."""
-
-
-@dataclass(frozen=True)
-class Declared:
-    """What of a run stands in its file before it begins; an evaluation that asks for more asks for what happened."""
-
-    params: Mapping[str, Any]
-    station: Mapping[str, Any]
-    roles: Mapping[str, str]
-    dut: Mapping[str, Any]
-    fluid: Mapping[str, Any]
-    schedule: Schedule | None = None
-
-    def calibration(self, role: str) -> dict[str, Any]:
-        """Certificate of the channel in a role; empty without one."""
-        instrument, _, channel = str(self.roles.get(role, role)).partition(".")
-        table: Mapping[str, Any] = self.station["instruments"].get(instrument, {})
-        return dict((table.get("calibration") or {}).get(channel) or {})
-
-    def has(self, role: str) -> bool:
-        """Whether a role was recorded: nothing is yet."""
-        return False
-
-    def records(self, kind: str) -> list[Any]:
-        """What happened: nothing yet."""
-        return []
-
-    @property
-    def answers(self) -> dict[str, Any]:
-        """What persons answered: nothing yet."""
-        return {}
-
-    @property
-    def as_run(self) -> Run:
-        """Itself, where an evaluation takes a run."""
-        return cast(Run, self)
 
 
 def ideal_records(

@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from protocols.analysis.declared import Declared
 from protocols.analysis.environment.hold import Hold
 from protocols.analysis.environment.series import Point, SeriesOf
 from protocols.analysis.environment.verdict import KINDS, Record, creep_percent, results
 from protocols.analysis.forecast import Forecast
 from protocols.analysis.gravimetric_forecast import Plan
-from protocols.analysis.ideal_record import Declared, expected_of
+from protocols.analysis.ideal_record import expected_of
 
 
 def environment_forecast(

@@ -12,6 +12,7 @@ from data.checks import Check
 from data.schedule import Continuous, Schedule
 from protocols.analysis.collection import Collection
 from protocols.analysis.decision import judge
+from protocols.analysis.declared import Declared
 from protocols.analysis.forecast import Forecast
 from protocols.analysis.gravimetric_forecast import (
     ROOM_WANDER_K,
@@ -19,7 +20,7 @@ from protocols.analysis.gravimetric_forecast import (
     Plan,
     Rig,
 )
-from protocols.analysis.ideal_record import Declared, expected_of, ideal_records
+from protocols.analysis.ideal_record import expected_of, ideal_records
 from protocols.analysis.occlusion.case import Case, numbered, told
 from protocols.analysis.occlusion.record import (
     HOUR_S,

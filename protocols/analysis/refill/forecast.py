@@ -10,11 +10,12 @@ from data.schedule import Schedule
 from protocols.analysis import gravimetry
 from protocols.analysis.budget import Budget
 from protocols.analysis.decision import judge
+from protocols.analysis.declared import Declared
 from protocols.analysis.evaporation import HOUR_S
 from protocols.analysis.forecast import Forecast
 from protocols.analysis.gravimetric_forecast import Plan, Rig
 from protocols.analysis.gravimetric_record import STANDARD_AIR, GravimetricRecord
-from protocols.analysis.ideal_record import Declared, expected_of, ideal_records
+from protocols.analysis.ideal_record import expected_of, ideal_records
 from protocols.analysis.refill.ledger import RUN_OUT_S, by_the_balance, residual_budget, syringes
 from protocols.analysis.refill.septum import NAME, TITLE, u_leak
 from protocols.analysis.standing import as_limits, source

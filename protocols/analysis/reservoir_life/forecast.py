@@ -9,10 +9,11 @@ from dataclasses import replace
 from data.checks import Check, Limits
 from data.schedule import Continuous, Schedule
 from protocols.analysis.decision import judge
+from protocols.analysis.declared import Declared
 from protocols.analysis.evaporation import HOUR_S
 from protocols.analysis.forecast import Forecast
 from protocols.analysis.gravimetric_forecast import Plan, Rig
-from protocols.analysis.ideal_record import Declared, expected_of, ideal_records
+from protocols.analysis.ideal_record import expected_of, ideal_records
 from protocols.analysis.reservoir_life.record import LifeRecord
 from protocols.analysis.standing import source
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from data.checks import Limits
 from protocols.analysis.budget import Budget, Component
+from protocols.analysis.declared import Declared
 from protocols.analysis.forecast import Expected, Forecast, dominant, expected, shortest_s
 from protocols.analysis.gravimetric_forecast import Plan, Rig, likely_budgets, plan_of, rig_of
 from protocols.flow_accuracy import FlowAccuracy
@@ -43,9 +46,15 @@ LIMITS = Limits(-14.5, 14.5, "model file")
 
 
 def forecast(**settings: str) -> Forecast:
-    found = FlowAccuracy(**settings).forecast(STATION, ROLES, DUT, FLUID)
+    found = FlowAccuracy(**settings).forecast(declared())
     assert found is not None
     return found
+
+
+def declared(
+    station: Mapping[str, Any] = STATION, roles: Mapping[str, str] = ROLES, start_h: float | None = None
+) -> Declared:
+    return Declared({}, station, roles, DUT, FLUID, start_h=start_h)
 
 
 def first(u: float, **fields: float) -> Expected:
@@ -90,14 +99,14 @@ def test_a_stopped_pump_lets_its_line_breathe_into_the_blank():
     stopped, diverted = (forecast(**settings, blank=blank).checks[0].expanded for blank in ("stopped", "diverter"))
     assert stopped > 1.3 * diverted
     short_line = {**STATION, "collection": {**COLLECTION, "dead_volume_ul": 0.0}}
-    found = FlowAccuracy(**settings, blank="stopped").forecast(short_line, ROLES, DUT, FLUID)
+    found = FlowAccuracy(**settings, blank="stopped").forecast(declared(short_line))
     assert found.checks[0].expanded == pytest.approx(diverted, rel=0.2)
 
 
 def test_air_that_nobody_measures_floats_the_vessel_unseen():
     plan = FlowAccuracy(schedule="0.1 mL/day", analysis="12 h", blank_length="1 h", blank="diverter")
     roles = {role: channel for role, channel in ROLES.items() if role != "ambient_pressure"}
-    seen, unseen = (plan.forecast(STATION, given, DUT, FLUID).checks[0].expanded for given in (ROLES, roles))
+    seen, unseen = (plan.forecast(declared(roles=given)).checks[0].expanded for given in (ROLES, roles))
     assert unseen > 1.3 * seen
 
 
@@ -106,7 +115,7 @@ def test_the_hour_at_which_a_run_begins_says_how_its_room_will_warm():
     plan = FlowAccuracy(schedule="0.1 mL/day", **settings)
 
     def expected_at(hour: float) -> float:
-        return plan.forecast(STATION, ROLES, DUT, FLUID, hour).checks[0].expanded
+        return plan.forecast(declared(start_h=hour)).checks[0].expanded
 
     assert expected_at(10.0) > 1.1 * expected_at(4.0), "one blank warms and the other cools"
 
@@ -117,8 +126,8 @@ def test_equal_plans_have_equal_forecasts():
 
 def test_a_station_that_declares_no_uncertainty_forecasts_nothing():
     without = {**STATION, "instruments": {"balance": {"uncertainty": None}}}
-    assert rig_of(without, ROLES, "stopped") is None
-    assert FlowAccuracy().forecast(without, ROLES, DUT, FLUID) is None
+    assert rig_of(declared(without), "stopped") is None
+    assert FlowAccuracy().forecast(declared(without)) is None
 
 
 def test_a_check_is_capable_up_to_a_third_of_its_limit():

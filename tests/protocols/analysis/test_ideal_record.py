@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from data.run import Run
+from protocols.analysis.declared import Declared
 from protocols.analysis.forecast import Forecast
 from protocols.procedure import load_procedure
 from protocols.refill_port import RefillPort
@@ -27,7 +28,8 @@ SAID = {
 def forecast(run: Run, **changed: object) -> Forecast:
     """As it would have been before the run, or with other parameters."""
     procedure = load_procedure(run.procedure)(**{**run.params, **changed})
-    found = procedure.forecast(run.station, run.roles, run.dut, run.fluid, 0.0)
+    tables = (run.station, run.roles, run.dut, run.fluid)
+    found = procedure.forecast(Declared(procedure.values(), *tables, procedure.programmed(), 0.0))
     assert found is not None
     return found
 
@@ -81,6 +83,6 @@ def test_a_leak_of_the_septum_is_known_the_better_the_longer_it_is_watched():
 def test_a_station_without_declared_uncertainties_forecasts_nothing():
     with Run.open(RUNS / "occlusion-1.h5") as run:
         station = {**run.station, "collection": None}
-        procedure = load_procedure("occlusion")(**run.params)
-        assert procedure.forecast(station, run.roles, run.dut, run.fluid) is None
-        assert RefillPort().forecast(station, run.roles, run.dut, run.fluid) is None
+        for procedure in (load_procedure("occlusion")(**run.params), RefillPort()):
+            declared = Declared(procedure.values(), station, run.roles, run.dut, run.fluid, procedure.programmed())
+            assert procedure.forecast(declared) is None
