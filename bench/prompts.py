@@ -207,7 +207,7 @@ class Prompts:
                 break
             if self.person_answers and offer.source != FILE:
                 text = f'the simulated bench shows {_shown(offer.value, waiting.prompt.unit)} for "{key}"'
-                self.record("event", {"level": "info", "text": text})
+                self.record("shown", {"key": key, "value": offer.value, "unit": waiting.prompt.unit, "text": text})
                 break
             self._hold(waiting, offer.at_s)
             if waiting.answer is None:

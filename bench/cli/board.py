@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from bench.rpc.client import Client, ClientError, Followed
 from bench.rpc.messages import Status
 from data.frames import Record
 from data.samples import Block, Stream
+from data.told import told
 from instruments.clock import WallClock
 
 if TYPE_CHECKING:
@@ -26,21 +27,6 @@ ASK_EVERY_S = 1.0
 
 LINES = 10
 """Events that a board shows."""
-
-TOLD: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "phase": lambda said: f"phase {said['name']}" + (" has ended" if said["state"] == "end" else ""),
-    "event": lambda said: f"{said.get('level', '')}: {said['text']}",
-    "interlock": lambda said: f"interlock: {said['text']}",
-    "safe-state": lambda said: f"safe state: {said.get('cause', '')}",
-    "note": lambda said: f"note of {said['person']}: {said['text']}",
-    "prompt": lambda said: f"asks {said['key']}: {said['text']}",
-    "answer": lambda said: f"{said['key']} = {said['value']} ({said.get('person', '')})",
-    "pause": lambda said: f"{'paused' if said['state'] == 'begin' else 'resumed'} by {said['person']}",
-    "command": lambda said: f"{said['person']}: {said['command']}",
-    "lease": lambda said: f"{said['person']} took the control from {said['taken_from']}",
-    "status": lambda said: f"{said['status']}: {said['reason']}",
-}
-"""Kinds of records that a person wants to see as they come, and what is said of them."""
 
 
 class Board:
@@ -77,8 +63,8 @@ class Board:
             self._values.update(
                 {name: (float(said.t[-1]), float(value)) for name, value in zip(names, said.values[-1], strict=True)}
             )
-        elif isinstance(said, Record) and said.kind in TOLD:
-            line = f"{_clock(said.t)}  {_told(said)}"
+        elif isinstance(said, Record) and (words := _told(said)):
+            line = f"{_clock(said.t)}  {words}"
             self._lines.append(line)
             if not self._live:
                 click.echo(line)
@@ -111,10 +97,11 @@ class Board:
 
 
 def _told(record: Record) -> str:
-    try:
-        return TOLD[record.kind](record.fields)
-    except KeyError:  # of another version
-        return record.kind
+    """A record in a line, with its level where that is out of the ordinary; empty for what is no news."""
+    line = told(record.kind, record.fields)
+    if line is None or line.level == "detail":
+        return ""
+    return line.text if line.level == "news" else f"{line.level}: {line.text}"
 
 
 def _clock(t: float) -> str:

@@ -28,9 +28,6 @@ UNITS_OF_DETAILS = {
 }
 """Ends of the names of a prompt's details."""
 
-SHOWS, LATEST_EVENTS = "the simulated bench shows ", 50
-"""How the run begins to tell what a simulated bench shows (`bench.prompts`), and where that is looked for."""
-
 
 @dataclass(frozen=True, slots=True)
 class Card:
@@ -157,8 +154,8 @@ class Asking:
 
     def _shows(self, key: str) -> str:
         """What a simulated bench has told a person to answer with, where one answers."""
-        latest = reversed(self.live.events[-LATEST_EVENTS:])
-        return next((row.text for row in latest if row.text.startswith(SHOWS) and row.text.endswith(f'"{key}"')), "")
+        latest = reversed(self.live.kept["shown"])
+        return next((str(record.fields["text"]) for record in latest if record.fields["key"] == key), "")
 
 
 def drawing(procedure: str, name: str) -> Path | None:

@@ -39,7 +39,20 @@ MOST_EVENTS = 5000
 """Lines of the event log that are kept; the file has them all."""
 
 KEPT = frozenset(
-    ("forecast", "valve", "hold", "pause", "outage", "gap", "disturbed", "interlock", "interlock-back", "reset", "look")
+    (
+        "forecast",
+        "valve",
+        "hold",
+        "pause",
+        "outage",
+        "gap",
+        "disturbed",
+        "interlock",
+        "interlock-back",
+        "reset",
+        "look",
+        "shown",
+    )
 )
 """Kinds of records that panels ask for again."""
 

@@ -27,6 +27,3 @@ TONE_OF_VERDICT = {
     Verdict.NOT_CAPABLE: Tone.WARN,
     Verdict.NOT_MEASURED: Tone.MUTED,
 }
-
-TONE_OF_LEVEL = {"info": Tone.PLAIN, "warning": Tone.WARN, "error": Tone.FAIL}
-"""Of the levels of a run's events."""

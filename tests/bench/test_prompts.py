@@ -209,7 +209,9 @@ def test_a_person_may_answer_on_a_simulated_bench_whose_operator_does_it_and_tel
     assert end.status is Status.COMPLETED
     assert len(hands.asked) == 1, "the work is done"
     assert [(answer["value"], answer["person"]) for answer in toys.of("answer")] == [(2.0, "Ada")]
-    assert 'the simulated bench shows 2.5 mL for "volume"' in [event["text"] for event in toys.of("event")]
+    (shown,) = toys.of("shown")
+    assert (shown["key"], shown["value"], shown["unit"]) == ("volume", 2.5, "mL")
+    assert shown["text"] == 'the simulated bench shows 2.5 mL for "volume"'
 
 
 def test_while_a_person_is_asked_time_goes_no_faster_than_in_reality(toy_bench: Any) -> None:

@@ -78,10 +78,10 @@ def test_a_board_outlives_its_runner(board: Board) -> None:
         take(board, Record("phase", 0.0, {"name": "analysis", "state": "begin"}))
     finally:
         Runner.gone = False
-    assert "phase analysis" in drawn(board)
+    assert "Phase analysis begins" in drawn(board)
 
 
 def test_without_a_terminal_events_are_lines(board: Board, capsys: pytest.CaptureFixture[str]) -> None:
     board._live = False
     take(board, Record("status", 90.0, {"status": "completed", "reason": "all steps done"}), Record("note", 3.0, {}))
-    assert capsys.readouterr().out == " 0:01:30  completed: all steps done\n 0:00:03  note\n"
+    assert capsys.readouterr().out == " 0:01:30  Run completed: all steps done\n 0:00:03  note\n"

@@ -261,7 +261,7 @@ def test_the_first_of_two_persons_may_answer_alone_and_the_prompt_waits_for_the_
 
 def test_what_a_simulated_bench_shows_stands_beside_the_question(watched: Any, asking: Asking) -> None:
     watched.says(prompts=(HEIGHT, LABEL))
-    watched.record("event", 5.0, level="info", text='the simulated bench shows 12.5 mm for "height"')
+    watched.record("shown", 5.0, key="height", text='the simulated bench shows 12.5 mm for "height"')
     assert [card.shows for card in asking.cards()] == ['the simulated bench shows 12.5 mm for "height"', ""]
 
 
