@@ -7,6 +7,13 @@ from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 
+Cancel = Callable[[], None]
+"""Ends what was asked for: nothing is heard of it any more.  Called again, or when all is done, it does nothing."""
+
+
+def nothing() -> None:
+    """Cancels nothing: what was asked for has come, or nothing was."""
+
 
 class Background(Protocol):
     """Does work, and gives what comes of it back where the presenter lives.
@@ -31,10 +38,14 @@ class Background(Protocol):
         failed: Callable[[str], None] | None = None,
         *,
         deadline_s: float = 120.0,
-    ) -> None:
+    ) -> Cancel:
         """Do what works long, or may never come back (HDF5 can hang on a damaged file), in a process of its own.
 
         ``work`` is a function of a module, its arguments and result can be pickled; past the deadline it is killed.
+
+        Returns
+        -------
+        What kills the process: for who has to know something newer by now.
         """
 
     def post(self, call: Callable[[], None]) -> None:
@@ -66,9 +77,18 @@ class Inline:
         failed: Callable[[str], None] | None = None,
         *,
         deadline_s: float = 120.0,
-    ) -> None:
+    ) -> Cancel:
         """As `Background.apart`, in this process and without a deadline."""
-        self._waiting.append(lambda: self._do(lambda: work(*arguments), then, failed))
+
+        def do() -> None:
+            self._do(lambda: work(*arguments), then, failed)
+
+        def cancel() -> None:
+            if do in self._waiting:
+                self._waiting.remove(do)
+
+        self._waiting.append(do)
+        return cancel
 
     def post(self, call: Callable[[], None]) -> None:
         """As `Background.post`."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.run_queue import Entry
+from gui.presenters.background import Cancel, nothing
 from gui.presenters.bench_rows import EndedRow, StationRow, Turn, Urgency, ended_row, station_row
 from gui.presenters.bench_scan import Ended, Scan, Scanner
 from gui.presenters.context import Context
@@ -59,6 +60,7 @@ class BenchOverview:
         self._opened = _Opened(context.state_folder / OPENED)
         self._rigs: dict[str, RigState] = {}
         self._rigs_of: object = None
+        self._leave_rigs: Cancel = nothing
         self._view: BenchView | None = None
         self._is_shown = False
         self._is_looking = False
@@ -192,7 +194,8 @@ class BenchOverview:
         self._rigs_of = seen
         if files:
             arguments = (str(self.context.folder), files, False)
-            self.context.background.apart(read_rig_checks, arguments, self._heard_rigs, self._say)
+            self._leave_rigs()
+            self._leave_rigs = self.context.background.apart(read_rig_checks, arguments, self._heard_rigs, self._say)
 
     def _heard_rigs(self, rigs: dict[str, RigState]) -> None:
         self._rigs = {state.station: state for state in rigs.values()}

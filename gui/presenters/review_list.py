@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.run_queue import entries
+from gui.presenters.background import Cancel
 from gui.presenters.context import Context
 from gui.presenters.numbers import NARROW_NBSP, local_date
 from gui.presenters.review_read import CUT_OFF, DAMAGED, GOING_ON, SNAPSHOT, RunRow, read_rows, recovered, verdict_of
@@ -77,7 +78,8 @@ class RunList:
         self._known: dict[Path, tuple[Stamp, RunRow]] = {}
         self._waiting: list[tuple[Path, Stamp]] = []
         self._looking = False
-        self._reading = 0  # batches that are being read
+        self._reading: dict[int, Cancel] = {}  # batches that are being read
+        self._batches = 0
         self._live: set[Path] = set()
         self._sentence = ""
         context.background.every(LOOK_S, self.look)
@@ -184,6 +186,7 @@ class RunList:
             self._listed, self._sentence = self.folder, ""
             self._known.clear()
             self._waiting.clear()
+            self._leave_batches()
             self._show()
         if not self.is_shown or self._looking:
             return
@@ -236,27 +239,34 @@ class RunList:
 
     def _ask(self, batch: Sequence[tuple[Path, Stamp]], deadline_s: float) -> None:
         stamps = dict(batch)
-        self._reading += 1
+        self._batches = number = self._batches + 1
 
         def done(rows: list[RunRow]) -> None:
+            del self._reading[number]
             self._take(rows, stamps)
 
         def failed(said: str) -> None:
+            del self._reading[number]
             if len(batch) == 1:  # HDF5 crashed or hangs on this one
                 path = batch[0][0]
                 self._take([RunRow(path, stamps[path][1], DAMAGED, sentence=f"reading it {said}")], stamps)
             else:
-                self._reading -= 1
                 for one in batch:  # to find the one that the batch failed with
                     self._ask([one], SINGLE_S)
 
-        self.context.background.apart(read_rows, (tuple(stamps),), done, failed, deadline_s=deadline_s)
+        ask = self.context.background.apart
+        self._reading[number] = ask(read_rows, (tuple(stamps),), done, failed, deadline_s=deadline_s)
+
+    def _leave_batches(self) -> None:
+        """They are of a folder that is not listed any more."""
+        for cancel in self._reading.values():
+            cancel()
+        self._reading.clear()
 
     def _take(self, rows: list[RunRow], stamps: dict[Path, Stamp]) -> None:
         for row in rows:
             if row.path.parent == self.folder:
                 self._known[row.path] = (stamps[row.path], row)
-        self._reading -= 1
         self._show()
         self._read()
 

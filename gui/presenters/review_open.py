@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from data.seal import PATIENCE_S, SLOWEST_BYTES_PER_S, Verification
+from gui.presenters.background import Cancel
 from gui.presenters.context import Context
 from gui.presenters.file_points import FilePoints
 from gui.presenters.file_reader import FileReader, Reader
@@ -96,6 +97,7 @@ class OpenRun:
         self._heard: list[Callable[[OpenRun], None]] = []
         self._sealed: list[Callable[[], None]] = []
         self._closed = False
+        self._proofs: list[Cancel] = []
         self._reader = make_reader(path) if make_reader is not None else FileReader(path, context.background, HANDS)
         self._reader.ask(review, (), self._take, self._fail, urgency=0)
 
@@ -119,6 +121,7 @@ class OpenRun:
         """Let go of the file; what is under way is not heard any more."""
         self._closed = True
         self._view = None
+        self._leave_proofs()
         self._reader.close()
 
     # -- reading it
@@ -150,21 +153,30 @@ class OpenRun:
 
     def prove(self) -> None:
         """Verify the file and judge it again, each by itself."""
+        self._leave_proofs()
         self.verification = self.again = None
         self._seal_sentence = self._judge_sentence = ""
-        size = self.path.stat().st_size if self.path.exists() else 0
-        background = self.context.background
-        patience_s = PATIENCE_S + size / SLOWEST_BYTES_PER_S
-        background.apart(checked, (self.path,), self._verified, self._not_verified, deadline_s=patience_s)
-        background.apart(judged, (self.path,), self._judged, self._not_judged, deadline_s=JUDGE_S)
+        self._verify()
+        judge = self.context.background.apart
+        self._proofs.append(judge(judged, (self.path,), self._judged, self._not_judged, deadline_s=JUDGE_S))
         self._show_proofs()
 
     def prove_seal(self, then: Callable[[], None]) -> None:
         """Verify the file alone; ``then`` is called when that is known."""
         self._sealed.append(then)
+        self._verify()
+
+    def _verify(self) -> None:
         size = self.path.stat().st_size if self.path.exists() else 0
-        deadline_s = PATIENCE_S + size / SLOWEST_BYTES_PER_S
-        self.context.background.apart(checked, (self.path,), self._verified, self._not_verified, deadline_s=deadline_s)
+        patience_s = PATIENCE_S + size / SLOWEST_BYTES_PER_S
+        verify = self.context.background.apart
+        self._proofs.append(verify(checked, (self.path,), self._verified, self._not_verified, deadline_s=patience_s))
+
+    def _leave_proofs(self) -> None:
+        """What is under way is of no interest any more."""
+        proofs, self._proofs = self._proofs, []
+        for cancel in proofs:
+            cancel()
 
     def _verified(self, found: Verification) -> None:
         self.verification = found

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from bench.request import Request
 from bench.run_queue import Entry
+from gui.presenters.background import Cancel, nothing
 from gui.presenters.context import Context
 from gui.presenters.numbers import local_date, local_time, rough_duration
 from gui.presenters.setup_check import Examined, FindingRow, Foreseen, begin, examine, foresee
@@ -72,7 +73,7 @@ class SetUp:
         self._quiet = 0
         self._until_look = 0
         self._asked: Request | None = None
-        self._is_asking = False
+        self._cancel: Cancel = nothing
         context.on_prepare(self._prepare)
 
     def attach(self, view: SetUpView) -> None:
@@ -278,6 +279,7 @@ class SetUp:
     def _changed(self) -> None:
         """What was known is no longer so; it is worked out anew when the person pauses."""
         self._quiet = QUIET_TICKS
+        self._cancel()
         self.examined = self.foreseen = None
         self._show("findings")
         self._show("start")
@@ -296,15 +298,15 @@ class SetUp:
                 self._ask()
 
     def _ask(self) -> None:
-        """Have the request examined, one at a time: each takes a process."""
+        """Have the request examined, the latest alone: each takes a process."""
         request = self.form.request()
-        if request is None or self._is_asking or self.is_starting:
+        if request is None or self.is_starting:
             return
-        self._asked, self._is_asking = request, True
-        self.context.background.apart(examine, (request,), self._answered, self._not_answered)
+        self._asked = request
+        self._cancel()
+        self._cancel = self.context.background.apart(examine, (request,), self._answered, self._not_answered)
 
     def _answered(self, examined: Examined) -> None:
-        self._is_asking = False
         asked = self._asked
         if asked is None or self.form.request() != asked:
             if not self._quiet:
@@ -315,7 +317,7 @@ class SetUp:
         self._show("start")
         impossible = any(one.level == "blocks" and not one.overridable for one in examined.findings)
         if examined.steps and not impossible:
-            self.context.background.apart(
+            self._cancel = self.context.background.apart(
                 foresee,
                 (asked,),
                 lambda found: self._foreseen(asked, found),

@@ -14,6 +14,7 @@ from bench.trust.standing import Standing, standing
 from bench.trust.users import User, signed_by, users
 from data.keys import is_signed
 from data.seal import PATIENCE_S, SLOWEST_BYTES_PER_S, Verification, examine
+from gui.presenters.background import Cancel, nothing
 from gui.presenters.context import Context
 from gui.presenters.numbers import NOTHING
 from gui.presenters.review_open import OpenRun
@@ -123,6 +124,7 @@ class SignOff:
         self.says, self.report_says = ("", Tone.PLAIN), ("", Tone.PLAIN)
         self.report: MadeReport | None = None
         self.is_signing = self.is_reporting = False
+        self._cancel: Cancel = nothing
         self._looked: Verification | None = None
         self._sentence = ""
         self._view: SignView | None = None
@@ -134,8 +136,9 @@ class SignOff:
         view.show_news()
 
     def detach(self) -> None:
-        """Have no view any more."""
+        """Have no view any more; what is signed or written goes on."""
         self._view = None
+        self._cancel()
 
     # -- where it stands
 
@@ -147,7 +150,8 @@ class SignOff:
         elif found is not self._looked:
             self._looked = found
             path, folder = self.run.path, self.context.state_folder
-            self.context.background.apart(looked_up, (path, folder, found), self._take, self._fail)
+            self._cancel()
+            self._cancel = self.context.background.apart(looked_up, (path, folder, found), self._take, self._fail)
 
     def _take(self, found: Found) -> None:
         self.found, self._sentence = found, ""

@@ -12,6 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import Literal, Protocol
 
+from gui.presenters.background import Cancel, nothing
 from gui.presenters.context import Context
 from gui.presenters.numbers import NOTHING, digits_of, with_unit
 from gui.presenters.station_check import CHECKS, Certificate, Checked, Problem, check_station
@@ -100,7 +101,8 @@ class StationEditor:
         self._drafts: dict[Path, str] = {}
         self._seen: dict[Path, str] = {}  # the text on the disk from which a draft was made
         self._wants_save = False
-        self._is_checking = False
+        self._checking: tuple[Path, str] | None = None
+        self._cancel: Cancel = nothing
         self._wanted = ""
         self._view: EditorView | None = None
         context.on_edit(self._asked)
@@ -205,20 +207,24 @@ class StationEditor:
             self._show("checked")
 
     def check(self) -> None:
-        """Have the text checked, unless it is; one check at a time, since each is a process."""
-        if self.chosen is None or self.is_checked or self._is_checking:
+        """Have the text checked, unless it is; the latest alone, since each check is a process."""
+        if self.chosen is None or self.is_checked:
             return
-        text, path = self.text, self.chosen.path
-        self._is_checking = True
+        asked = self.chosen.path, self.text
+        if asked == self._checking:
+            return
+        self._cancel()
+        self._checking = asked
 
         def heard(checked: Checked) -> None:
-            self._is_checking = False
-            if self.chosen is None or path != self.chosen.path or text != self.text:
+            self._checking = None
+            if self.chosen is None or asked != (self.chosen.path, self.text):
                 self.check()  # something else was typed since
             else:
                 self._heard(checked)
 
-        self.context.background.apart(check_station, (text, path.name), heard, self._not_checked)
+        arguments = (self.text, self.chosen.path.name)
+        self._cancel = self.context.background.apart(check_station, arguments, heard, self._not_checked)
 
     def _heard(self, checked: Checked) -> None:
         before = self.checked
@@ -234,7 +240,7 @@ class StationEditor:
 
     def _not_checked(self, sentence: str) -> None:
         self.refusal = f"The file could not be checked: {sentence}"
-        self._is_checking = self._wants_save = False
+        self._checking, self._wants_save = None, False
         self._show("checked", "review")
 
     @property

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.rig_chart import RigChart
+from gui.presenters.background import Cancel, nothing
 from gui.presenters.context import Context
 from gui.presenters.numbers import digits_of, significant, with_unit
 from gui.presenters.rig_checks import CheckRow, RigState, read_rig_checks, rig_files
@@ -83,6 +84,7 @@ class StationRig:
         self.chosen = ""
         self._name = ""
         self._seen: object = None
+        self._cancel: Cancel = nothing
         self._view: RigView | None = None
 
     def attach(self, view: RigView) -> None:
@@ -99,7 +101,8 @@ class StationRig:
             self._name, self.state, self.rows, self.chosen = name, None, (), ""
             self._show()
         arguments = (str(self.context.folder), (name,), True)
-        self.context.background.apart(
+        self._cancel()
+        self._cancel = self.context.background.apart(
             read_rig_checks, arguments, lambda found: self._heard(name, found), lambda said: self._failed(name, said)
         )
 

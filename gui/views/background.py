@@ -8,13 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 from typing import Any, TypeVar
 
 from PyQt6.QtCore import QObject, QTimer, pyqtSignal
 
+from gui.presenters.background import Cancel
+
 T = TypeVar("T")
 
 THREADS = 6
+UNWANTED = "was not wanted any more"
 
 
 class QtBackground(QObject):
@@ -34,6 +38,7 @@ class QtBackground(QObject):
         self._called.connect(self._make)
         self._closed = False
         self._timers: list[QTimer] = []
+        self._apart: set[Apart] = set()
 
     def aside(
         self, work: Callable[[], T], then: Callable[[T], None], failed: Callable[[str], None] | None = None
@@ -49,14 +54,26 @@ class QtBackground(QObject):
         failed: Callable[[str], None] | None = None,
         *,
         deadline_s: float = 120.0,
-    ) -> None:
+    ) -> Cancel:
         """As `Background.apart`."""
+        one = Apart()
+        self._apart.add(one)
+        say = failed or self._notify
 
-        def waited_for() -> T:
-            done: T = in_process(work, arguments, deadline_s)
-            return done
+        def heard(call: Callable[[Any], None]) -> Callable[[Any], None]:
+            def hear(said: Any) -> None:
+                self._apart.discard(one)
+                if not one.is_cancelled:
+                    call(said)
 
-        self._pool.submit(self._do, waited_for, then, failed or self._notify)
+            return hear
+
+        def cancel() -> None:
+            self._apart.discard(one)
+            one.cancel()
+
+        self._pool.submit(self._do, lambda: one.do(work, arguments, deadline_s), heard(then), heard(say))
+        return cancel
 
     def post(self, call: Callable[[], None]) -> None:
         """As `Background.post`."""
@@ -78,10 +95,12 @@ class QtBackground(QObject):
         return end
 
     def close(self) -> None:
-        """Bring no more results back and repeat nothing; what is under way is let go."""
+        """Bring no more results back and repeat nothing; processes that work are killed."""
         self._closed = True
         for timer in self._timers:
             timer.stop()
+        for one in self._apart:
+            one.cancel()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _do(self, work: Callable[[], T], then: Callable[[T], None], failed: Callable[[str], None]) -> None:
@@ -101,26 +120,47 @@ class QtBackground(QObject):
             call()
 
 
-def in_process(work: Callable[..., Any], arguments: tuple[Any, ...], deadline_s: float) -> Any:
-    """Result of a function in a new process; raises ValueError with what it raised, or when it took too long."""
-    context = get_context("spawn")  # gRPC does not survive a fork
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(theirs, work, arguments), daemon=True)
-    process.start()
-    theirs.close()
-    try:
-        if not ours.poll(deadline_s):
-            raise ValueError(f"gave no answer within {deadline_s:g} s and was ended; the file may be damaged")
-        kind, said = ours.recv()
-    except EOFError:
-        raise ValueError("ended without an answer; the file may be damaged") from None
-    finally:
-        process.kill()
-        threading.Thread(target=process.join, daemon=True).start()
-        ours.close()
-    if kind == "raised":
-        raise ValueError(said)
-    return said
+class Apart:
+    """One piece of work in a process of its own, which can be ended from another thread at any moment."""
+
+    def __init__(self) -> None:
+        self.is_cancelled = False
+        self._process: SpawnProcess | None = None
+
+    def cancel(self) -> None:
+        """Kill the process, or never begin one; waits for nothing."""
+        self.is_cancelled = True  # before the process is looked at: `do` looks the other way round
+        process = self._process
+        if process is not None:
+            with suppress(OSError):  # it has just ended
+                process.kill()
+
+    def do(self, work: Callable[..., Any], arguments: tuple[Any, ...], deadline_s: float) -> Any:
+        """Result of a function in a new process; raises ValueError with what it raised, or when it took too long."""
+        if self.is_cancelled:
+            raise ValueError(UNWANTED)
+        context = get_context("spawn")  # gRPC does not survive a fork
+        ours, theirs = context.Pipe(duplex=False)
+        process = context.Process(target=_answer, args=(theirs, work, arguments), daemon=True)
+        process.start()
+        self._process = process
+        theirs.close()
+        try:
+            if self.is_cancelled:
+                raise ValueError(UNWANTED)
+            if not ours.poll(deadline_s):
+                raise ValueError(f"gave no answer within {deadline_s:g} s and was ended; the file may be damaged")
+            kind, said = ours.recv()
+        except EOFError:
+            raise ValueError("ended without an answer; the file may be damaged") from None
+        finally:
+            self._process = None
+            process.kill()
+            threading.Thread(target=process.join, daemon=True).start()
+            ours.close()
+        if kind == "raised":
+            raise ValueError(said)
+        return said
 
 
 def _answer(pipe: Connection, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from gui.presenters.header_text import HeaderText
 from gui.presenters.stopping import SAYS
 from gui.presenters.tone import Tone
 from gui.theme.look import look
-from gui.views.background import QtBackground, in_process
+from gui.views.background import Apart, QtBackground
 from gui.views.header import Header
 from gui.views.parts import Notice, Panel, Pill, ToneLabel, button
 from gui.views.screen_numbers import ScreenNumbers
@@ -102,13 +103,13 @@ def test_numbers_follow_the_language_of_the_screen() -> None:
 
 
 def test_work_in_another_process_comes_back_raises_or_is_ended() -> None:
-    assert in_process(divmod, (7, 2), 20.0) == (3, 1)
+    assert Apart().do(divmod, (7, 2), 20.0) == (3, 1)
     with pytest.raises(ValueError, match="the file is no run"):
-        in_process(raises, (), 20.0)
+        Apart().do(raises, (), 20.0)
     with pytest.raises(ValueError, match="ended without an answer"):
-        in_process(dies, (), 20.0)
+        Apart().do(dies, (), 20.0)
     with pytest.raises(ValueError, match="gave no answer within"):
-        in_process(never, (), 0.5)
+        Apart().do(never, (), 0.5)
 
 
 def test_results_come_back_to_qt_and_none_after_the_end(qtbot: Any) -> None:
@@ -147,3 +148,23 @@ def test_what_a_window_starts_can_be_interrupted_though_a_script_started_it() ->
         assert subprocess.check_output(asks, text=True).strip() == "False"
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_work_that_is_not_wanted_any_more_is_killed_and_not_heard_of(qtbot: Any) -> None:
+    heard: list[Any] = []
+    background = QtBackground(heard.append)
+    cancel = background.apart(never, (), heard.append)
+    qtbot.waitUntil(lambda: bool(multiprocessing.active_children()))
+    cancel()
+    background.apart(divmod, (7, 2), heard.append)
+    qtbot.waitUntil(lambda: heard == [(3, 1)])
+    qtbot.waitUntil(lambda: not multiprocessing.active_children())
+    background.close()
+
+
+def test_a_window_that_closes_leaves_no_process_behind(qtbot: Any) -> None:
+    background = QtBackground(lambda said: None)
+    background.apart(never, (), lambda done: None)
+    qtbot.waitUntil(lambda: bool(multiprocessing.active_children()))
+    background.close()
+    qtbot.waitUntil(lambda: not multiprocessing.active_children())
