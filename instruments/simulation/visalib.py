@@ -8,14 +8,12 @@ time when that clock is virtual.
 from __future__ import annotations
 
 import itertools
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
-from weakref import WeakValueDictionary
 
 from pyvisa import attributes, constants, errors, rname
 from pyvisa.constants import EventMechanism, EventType, ResourceAttribute, StatusCode
-from pyvisa.highlevel import VisaLibraryBase
+from pyvisa.highlevel import ResourceInfo, VisaLibraryBase
 from pyvisa.util import DebugInfo, LibraryPath
 
 from instruments.clock import Clock
@@ -23,7 +21,6 @@ from instruments.simulation.visa_session import ConnectionLostError, MessageSess
 from instruments.simulation.wire import ByteDevice
 
 _instances = itertools.count(1)
-_published: WeakValueDictionary[str, SimulatedVisa] = WeakValueDictionary()
 
 _MANAGER = 1
 _BYTES_WAITING = ResourceAttribute.asrl_avalaible_number  # the spelling is pyvisa's
@@ -65,6 +62,7 @@ class SimulatedVisa(VisaLibraryBase):
         self.clock = clock
         self.raw_errors = raw_errors
         self._devices: dict[str, ByteDevice] = {}
+        self._aliases: dict[str, str] = {}
         self._sessions: dict[int, Session] = {}
         self._serial = itertools.count(_MANAGER + 1)
         for name, device in devices.items():
@@ -79,6 +77,10 @@ class SimulatedVisa(VisaLibraryBase):
         if name in self._devices:
             raise ValueError(f'two simulated devices are plugged into "{name}"; give each a resource of its own')
         self._devices[name] = device
+
+    def alias(self, name: str, resource: str) -> None:
+        """Let a resource be opened by another name too, as an alias in a vendor's configuration program."""
+        self._aliases[name] = resource
 
     # -- resource manager
 
@@ -96,6 +98,11 @@ class SimulatedVisa(VisaLibraryBase):
         now = self.clock.now()
         return rname.filter([name for name, device in self._devices.items() if device.connected(now)], query)
 
+    def parse_resource_extended(self, session: Any, resource_name: str) -> tuple[ResourceInfo, StatusCode]:
+        """Interface and class of a resource or alias."""
+        info, status = super().parse_resource_extended(session, self._aliases.get(resource_name, resource_name))
+        return (info._replace(alias=resource_name) if resource_name in self._aliases else info), status
+
     def open(
         self,
         session: Any,
@@ -105,7 +112,7 @@ class SimulatedVisa(VisaLibraryBase):
     ) -> Any:
         """Open a resource: not found while unplugged, busy while another session holds the serial port."""
         try:
-            parsed = rname.ResourceName.from_string(resource_name)
+            parsed = rname.ResourceName.from_string(self._aliases.get(resource_name, resource_name))
         except rname.InvalidResourceName:
             return 0, self._fail(session, StatusCode.error_invalid_resource_name)
         name = str(parsed)
@@ -295,32 +302,3 @@ class SimulatedVisa(VisaLibraryBase):
 
             raise serial.SerialException(raw)
         self._fail(session, StatusCode.error_connection_lost)
-
-
-class _ByName:
-    """What pyvisa calls with the part before the @: gives the published library of that name."""
-
-    def __new__(cls, library_path: str = "") -> SimulatedVisa:  # type: ignore[misc]  # pyvisa wants a library back
-        try:
-            return _published[str(library_path)]
-        except KeyError:
-            names = ", ".join(sorted(_published)) or "none"
-            raise OSError(f'no simulated VISA library "{library_path}"; published: {names}') from None
-
-    @staticmethod
-    def get_library_paths() -> Iterable[LibraryPath]:
-        return tuple(LibraryPath(name) for name in sorted(_published))
-
-
-WRAPPER_CLASS = _ByName
-"""Where pyvisa looks for a backend's class."""
-
-
-def publish(name: str, library: SimulatedVisa) -> str:
-    """Make a library reachable by a string and return that string, for code that takes no library object.
-
-    ``pyvisa.ResourceManager(publish("bench", library))`` works for as long as somebody holds the library.
-    """
-    sys.modules.setdefault("pyvisa_pumpbench", sys.modules[__name__])
-    _published[name] = library
-    return f"{name}@pumpbench"

@@ -7,7 +7,7 @@ from pyvisa.constants import BufferOperation, EventMechanism, EventType, SerialT
 from pyvisa.errors import InvalidSession, VisaIOError
 
 from instruments.clock import ClockError, VirtualClock
-from instruments.simulation.visalib import SimulatedVisa, publish
+from instruments.simulation.visalib import SimulatedVisa
 from instruments.simulation.wire import ByteDevice, LineAssembler, SerialLine
 
 ASRL, SOCKET, GPIB = "ASRL1::INSTR", "TCPIP0::10.0.0.7::5025::SOCKET", "GPIB0::9::INSTR"
@@ -306,12 +306,15 @@ def test_two_libraries_share_nothing():
     assert second.device.received == b""
 
 
-def test_a_published_library_is_reached_by_a_plain_string():
+def test_a_resource_is_opened_by_its_alias_too():
     bench = Bench()
-    manager = pyvisa.ResourceManager(publish("lab 3", bench.visa))
-    assert manager.visalib is bench.visa
-    with pytest.raises(OSError, match="lab 4"):
-        pyvisa.ResourceManager("lab 4@pumpbench")
+    bench.visa.alias("scale", "ASRL1::INSTR")
+    with bench.manager.open_resource("scale") as port:
+        assert port.interface_type is pyvisa.constants.InterfaceType.asrl
+        port.write("hello")
+    assert b"hello" in bench.device.received
+    with pytest.raises(pyvisa.VisaIOError, match="VI_ERROR_INV_RSRC_NAME"):
+        bench.manager.open_resource("scales")
 
 
 def test_values_in_text_and_binary_arrive_through_pyvisas_helpers():
