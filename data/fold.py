@@ -32,6 +32,7 @@ from data.journal import JournalReader, read_journal
 from data.layout import (
     ANCHORS,
     DEFINITION,
+    DEFINITION_AT,
     ENTRY,
     FORMAT,
     HEADER_SCALARS,
@@ -171,7 +172,7 @@ class _Fold:
 
     def _write_header(self, incomplete: bool) -> None:
         entry, header = self._entry, self._header
-        definition = write_scalar(entry, "definition", DEFINITION)
+        definition = write_scalar(entry, DEFINITION_AT[0], DEFINITION)
         definition.attrs["version"] = str(FORMAT)
         write_scalar(entry, "start_time", self._start_utc)
         write_scalar(entry, "end_time", _later(self._start_utc, self._end_s))

@@ -25,6 +25,9 @@ USER_BLOCK = 1024
 DEFINITION = "pumpbench_run"
 FORMAT = 1
 
+DEFINITION_AT = ("definition_local", "definition")
+"""Where a file says that it is a run: NeXus keeps the second for definitions of its own, and older files have it."""
+
 ENTRY = "entry"
 SESSION = "session"
 SEAL = "seal"
@@ -52,7 +55,7 @@ MAPPINGS = {
 HEADER_SCALARS = ("title", "origin", "procedure", "method", "seed", "schema", "faults", "steps", "findings")
 """Datasets of /entry that are keys of the journal's header."""
 
-DERIVED_SCALARS = ("definition", "start_time", "end_time", "duration", "status", "status_reason")
+DERIVED_SCALARS = (*DEFINITION_AT, "start_time", "end_time", "duration", "status", "status_reason")
 """Datasets of /entry that the fold makes."""
 
 RESERVED = (*MAPPINGS, *HEADER_SCALARS, *DERIVED_SCALARS, RECORDS, ANCHORS, INSTRUMENTS, SCHEDULE, EVALUATION)
@@ -61,6 +64,15 @@ RESERVED = (*MAPPINGS, *HEADER_SCALARS, *DERIVED_SCALARS, RECORDS, ANCHORS, INST
 _CHECK_FIELDS = tuple(field.name for field in fields(Check))
 _EXCLUSION_FIELDS = tuple(field.name for field in fields(Exclusion))
 _LISTS = ("depends_on", "budget")
+
+
+def definition_of(file: h5py.File) -> h5py.Dataset | None:
+    """Where an open file says that it is a run of ours; None where it does not."""
+    entry = file.get(ENTRY)
+    if not isinstance(entry, h5py.Group):
+        return None
+    there = (entry[name] for name in DEFINITION_AT if name in entry)
+    return next((one for one in there if read_scalar(one) == DEFINITION), None)
 
 
 def add_group(parent: h5py.Group, name: str, nx_class: str, /, **attributes: Any) -> h5py.Group:

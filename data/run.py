@@ -28,6 +28,7 @@ from data.layout import (
     RECORDS,
     SCHEDULE,
     SESSION,
+    definition_of,
     read_code,
     read_evaluation,
 )
@@ -136,8 +137,8 @@ class Run:
         except OSError as error:
             raise RunError(f"{path}: {_why(path, error)}") from None
         try:
-            definition = file[ENTRY]["definition"]
-            if read_scalar(definition) != DEFINITION:
+            definition = definition_of(file)
+            if definition is None:
                 raise KeyError(DEFINITION)
             version = str(definition.attrs["version"])
         except (KeyError, AttributeError, ValueError, RuntimeError, OSError):

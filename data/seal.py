@@ -20,7 +20,7 @@ import h5py
 from data.digest import combined, object_digests
 from data.hdf5 import RecordError, hdf5_file, read_scalar, read_table, write_table, writing
 from data.keys import SigningKey, canonical, digest_of, is_signed
-from data.layout import DEFINITION, ENTRY, OUTSIDE, SEAL, SESSION, USER_BLOCK, add_group
+from data.layout import OUTSIDE, SEAL, SESSION, USER_BLOCK, add_group, definition_of
 from data.signatures import Row, bytes_digest, check_rows, make_room, rows_in, sidecar_rows
 
 MAGIC = b"pumpbench seal 1\n"
@@ -250,8 +250,7 @@ def _changes(digests: Mapping[str, str], file: h5py.File) -> list[str]:
 
 
 def _is_run(file: h5py.File) -> bool:
-    entry = file.get(ENTRY)
-    return isinstance(entry, h5py.Group) and "definition" in entry and read_scalar(entry["definition"]) == DEFINITION
+    return definition_of(file) is not None
 
 
 def _run_id(file: h5py.File) -> str:

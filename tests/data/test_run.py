@@ -201,7 +201,7 @@ def damaged(path: Path, how: str) -> None:
             file["entry"] = 1.0
     elif how == "newer":
         with h5py.File(path, "r+") as file:
-            file["entry/definition"].attrs["version"] = "2"
+            file["entry/definition_local"].attrs["version"] = "2"
     elif how == "missing":
         path.unlink()
     else:
