@@ -31,6 +31,15 @@ AT_ONCE = 100
 
 AGAIN = "it is only an index: make it again with pumpbench catalogue reindex --anew FOLDER"
 
+ORDERS = ("made", "path", "procedure", "dut_serial", "station", "status", "verdict", "origin", "review", "duration_s")
+"""What runs can be sorted by."""
+
+_SEARCHED = (
+    *("path", "run_id", "digest", "title", "procedure", "station", "person", "sentence", "kind", "made"),
+    *("dut_model", "dut_serial", "dut_lot", "fluid", "fluid_lot", "catheter", "catheter_lot"),
+    *("origin", "status", "verdict", "review"),
+)
+
 _DATE = re.compile(r"\d{4}(-\d{2}){0,2}")
 
 _OF_RUN = tuple(column.name for column in RUNS.columns if column.name not in ("id", "computer"))
@@ -52,6 +61,7 @@ class Wanted:
     lot : of the pump, the fluid or the catheter.
     instrument : serial number of an instrument that the run relied on, or its name on the station.
     since, until : a day, a month or a year in UTC, such as "2026-11-21"; both are included.
+    text : words that must each stand somewhere in what a list shows of the run, in large or small letters.
     """
 
     dut: str = ""
@@ -65,6 +75,7 @@ class Wanted:
     kind: str = ""
     since: str = ""
     until: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,11 +236,24 @@ class Catalogue:
 
     # -- out of it
 
-    def runs(self, wanted: Wanted | None = None, *, limit: int = 0) -> list[Line]:
-        """Runs that are asked for, the latest first; at most ``limit`` of them, 0 for all."""
-        asked = _narrowed(select(RUNS), wanted or Wanted()).order_by(RUNS.c.made.desc(), RUNS.c.id.desc())
+    def runs(
+        self, wanted: Wanted | None = None, *, limit: int = 0, skip: int = 0, order: str = "made", up: bool = False
+    ) -> list[Line]:
+        """Runs that are asked for, the latest first.
+
+        Parameters
+        ----------
+        limit : at most so many of them, 0 for all.
+        skip : so many of them left out, of a list that is read page by page.
+        order : one of `ORDERS`; ``up`` from the smallest on.
+        """
+        if order not in ORDERS:
+            raise CatalogueError(f'runs cannot be sorted by "{order}"; choose one of {", ".join(ORDERS)}')
+        keys = (RUNS.c[order], RUNS.c.made, RUNS.c.id)
+        asked = _narrowed(select(RUNS), wanted or Wanted())
+        asked = asked.order_by(*(keys if up else (key.desc() for key in keys)))
         with self._reading() as at:
-            return [Line(*row) for row in at.execute(asked.limit(limit) if limit else asked)]
+            return [Line(*row) for row in at.execute(asked.limit(limit).offset(skip) if limit else asked)]
 
     def count(self, wanted: Wanted | None = None) -> int:
         """How many runs are asked for."""
@@ -297,6 +321,24 @@ class Catalogue:
         cut = len(RUNS.columns)
         with self._reading() as at:
             return [Use(Line(*row[:cut]), InstrumentEntry(*row[cut:])) for row in at.execute(asked)]
+
+    def choices(self) -> dict[str, list[str]]:
+        """What the runs can be narrowed to: the values that there are, by the name of a field of `Wanted`."""
+        runs, there = RUNS.c, {}
+        columns = {
+            "protocol": (runs.procedure,),
+            "verdict": (runs.verdict,),
+            "review": (runs.review,),
+            "origin": (runs.origin,),
+            "station": (runs.station,),
+            "dut": (runs.dut_model, runs.dut_serial),
+            "lot": (runs.dut_lot, runs.fluid_lot, runs.catheter_lot),
+        }
+        with self._reading() as at:
+            for name, several in columns.items():
+                found = {value for column in several for value in at.execute(select(column).distinct()).scalars()}
+                there[name] = sorted(found - {""})
+        return there | {"instrument": self.serials()}
 
     def serials(self) -> list[str]:
         """Serial numbers of the instruments that there are."""
@@ -387,6 +429,9 @@ def _narrowed(asked: Select[Any], wanted: Wanted) -> Select[Any]:
     for name, column in columns.items():
         if value := getattr(wanted, name):
             asked = asked.where(column == value)
+    for word in wanted.text.split():
+        pattern = f"%{_like(word)}%"
+        asked = asked.where(or_(*(runs[name].ilike(pattern, escape="!") for name in _SEARCHED)))
     if wanted.dut:
         asked = asked.where(or_(runs.dut_serial == wanted.dut, runs.dut_model == wanted.dut))
     if wanted.lot:

@@ -12,12 +12,14 @@ from gui.presenters.review_compare import MOST
 from gui.presenters.review_list import RunList
 from gui.presenters.review_open import MakeReader, OpenRun, State
 from gui.presenters.review_read import RUN, SNAPSHOT, RunRow
+from gui.presenters.run_search import RunSearch, has_catalogue
 from gui.presenters.tone import Tone
 
 
 class Shows(StrEnum):
     """What of the page is in front."""
 
+    SEARCH = "search"
     LIST = "list"
     RUN = "run"
     COMPARISON = "comparison"
@@ -35,6 +37,7 @@ class ReviewPages:
 
     Attributes
     ----------
+    search : the runs of the catalogue; in front at first where there is one.
     list : the runs of a folder.
     run : the run that is open; None without one.
     compared : runs that are compared, the first of them is what the others are held against.
@@ -42,10 +45,12 @@ class ReviewPages:
 
     def __init__(self, context: Context, make_reader: MakeReader | None = None) -> None:
         self.context = context
+        self.search = RunSearch(context)
         self.list = RunList(context)
         self.run: OpenRun | None = None
         self.compared: list[OpenRun] = []
-        self.shows = Shows.LIST
+        self.shows = Shows.SEARCH if has_catalogue(context.state_folder) else Shows.LIST
+        self._is_seen = False
         self._make_reader = make_reader
         self._view: PageView | None = None
         context.on_open(self.open)
@@ -72,7 +77,10 @@ class ReviewPages:
 
     def compare(self, rows: Sequence[RunRow]) -> None:
         """Compare runs of the list, in their order there."""
-        paths = [row.path for row in rows if row.kind in (RUN, SNAPSHOT)]
+        self.compare_files([row.path for row in rows if row.kind in (RUN, SNAPSHOT)])
+
+    def compare_files(self, paths: Sequence[Path]) -> None:
+        """Compare run files, with the first of them."""
         if not 2 <= len(paths) <= MOST:
             self.context.notify(f"Choose 2 to {MOST} run files to compare; {len(paths)} are chosen.", Tone.WARN)
             return
@@ -96,7 +104,20 @@ class ReviewPages:
 
     def page_shown(self) -> None:
         """The page has come to the front."""
-        self.list.show()
+        self._is_seen = True
+        self._look()
+
+    def page_hidden(self) -> None:
+        """Nobody looks: neither folder nor catalogue are looked at."""
+        self._is_seen = False
+        self._look()
+
+    def _look(self) -> None:
+        for shows, there in ((Shows.LIST, self.list), (Shows.SEARCH, self.search)):
+            if self._is_seen and self.shows is shows:
+                there.show()
+            else:
+                there.hide()
 
     # -- small parts
 
@@ -116,6 +137,7 @@ class ReviewPages:
 
     def _show(self, shows: Shows) -> None:
         self.shows = shows
+        self._look()
         self._tell()
 
     def _tell(self) -> None:

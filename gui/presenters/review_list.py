@@ -342,12 +342,22 @@ def origin_text(row: RunRow) -> str:
 
 def origin_tone(row: RunRow) -> Tone:
     """Only what was measured can be approved."""
-    return Tone.PLAIN if row.origin in ("measured", "") else Tone.WARN
+    return origin_tone_of(row.origin)
+
+
+def origin_tone_of(origin: str) -> Tone:
+    """Only what was measured can be approved."""
+    return Tone.PLAIN if origin in ("measured", "") else Tone.WARN
 
 
 def status_tone(row: RunRow) -> Tone:
     """Whether the run came to its end."""
-    return Tone.PLAIN if row.status in ("completed", "") else Tone.WARN
+    return status_tone_of(row.status)
+
+
+def status_tone_of(status: str) -> Tone:
+    """Whether a run of this status came to its end."""
+    return Tone.PLAIN if status in ("completed", "") else Tone.WARN
 
 
 def _listed(folder: Path) -> dict[Path, Stamp]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PyQt6.QtCore import QDir, QModelIndex, Qt
-from PyQt6.QtGui import QFileSystemModel, QKeySequence, QShortcut
-from PyQt6.QtWidgets import QAbstractItemView, QComboBox, QHBoxLayout, QLineEdit, QTreeView, QVBoxLayout, QWidget
+from PyQt6.QtCore import Qt
+from PyQt6.QtGui import QKeySequence, QShortcut
+from PyQt6.QtWidgets import QAbstractItemView, QComboBox, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
 from gui.presenters.review import ReviewPages
 from gui.presenters.review_list import (
@@ -20,6 +20,7 @@ from gui.presenters.review_list import (
     verdict_tone,
 )
 from gui.presenters.review_read import CUT_OFF, RunRow
+from gui.views.folder_tree import FolderTree
 from gui.views.parts import Panel, ToneLabel, button, tool
 from gui.views.table import Column, Table
 
@@ -42,7 +43,7 @@ class RunListPanel(Panel):
     """The list; what is chosen in it is opened by Enter, a double click or the button."""
 
     def __init__(self, pages: ReviewPages) -> None:
-        super().__init__("Runs")
+        super().__init__("Runs of a folder")
         self._pages = pages
         self._list = pages.list
         self.says = ToneLabel()
@@ -61,7 +62,9 @@ class RunListPanel(Panel):
         selection = self.table.selectionModel()
         assert selection is not None
         selection.selectionChanged.connect(lambda *_: self._show_buttons())
-        QShortcut(QKeySequence.StandardKey.Find, self, self.text.setFocus)
+        QShortcut(QKeySequence.StandardKey.Find, self, self.text.setFocus).setContext(
+            Qt.ShortcutContext.WidgetWithChildrenShortcut
+        )
         self._list.attach(self)
 
     # -- parts
@@ -129,7 +132,7 @@ class RunListPanel(Panel):
         chosen = {row.path for row in self.chosen()}
         rows = self._list.rows
         self.table.show_rows(rows)
-        self._choose([at for at, row in enumerate(rows) if row.path in chosen])
+        self.table.choose([at for at, row in enumerate(rows) if row.path in chosen])
         self.says.say(*self._list.says)
         if not self.path.hasFocus():
             self.path.setText(str(self._list.folder))
@@ -145,21 +148,7 @@ class RunListPanel(Panel):
 
     def chosen(self) -> list[RunRow]:
         """The runs that are chosen, in the order of the list."""
-        selection = self.table.selectionModel()
-        assert selection is not None
-        numbers = sorted(index.row() for index in selection.selectedRows())
-        rows = self.table.rows.rows
-        return [rows[number] for number in numbers if number < len(rows)]
-
-    def _choose(self, numbers: list[int]) -> None:
-        selection = self.table.selectionModel()
-        assert selection is not None
-        if sorted(index.row() for index in selection.selectedRows()) == numbers:
-            return
-        selection.clearSelection()
-        for number in numbers:
-            index = self.table.rows.index(number, 0)
-            selection.select(index, selection.SelectionFlag.Select | selection.SelectionFlag.Rows)
+        return self.table.chosen_rows()
 
     def _offer(self, choice: QComboBox, what: str) -> None:
         values = self._list.choices(what)
@@ -200,38 +189,6 @@ class RunListPanel(Panel):
         self.browse.setChecked(False)
         self._list.open_folder(str(folder))
         self.table.setFocus()
-
-
-class FolderTree(QTreeView):
-    """The folders of this computer; Enter or a double click takes one."""
-
-    def __init__(self, chosen: object) -> None:
-        super().__init__()
-        self.setAccessibleName("Folders")
-        self.setHeaderHidden(True)
-        self.setMaximumHeight(260)
-        self._files: QFileSystemModel | None = None
-        self._chosen = chosen
-        self.activated.connect(self._take)
-
-    def show_folder(self, folder: Path) -> None:
-        """Unfold the tree down to a folder."""
-        if self._files is None:
-            self._files = QFileSystemModel(self)
-            self._files.setFilter(QDir.Filter.AllDirs | QDir.Filter.NoDotAndDotDot)
-            self._files.setRootPath("")
-            self._files.directoryLoaded.connect(lambda _: self.scrollTo(self.currentIndex()))
-            self.setModel(self._files)
-            for column in range(1, self._files.columnCount()):
-                self.hideColumn(column)
-        index = self._files.index(str(folder))
-        self.setCurrentIndex(index)
-        self.expand(index)
-        self.scrollTo(index)
-
-    def _take(self, index: QModelIndex) -> None:
-        if self._files is not None and callable(self._chosen):
-            self._chosen(Path(self._files.filePath(index)))
 
 
 def said_of(row: RunRow) -> str:

@@ -12,8 +12,14 @@ from gui.views.parts import Page
 from gui.views.review_compare import ComparisonPanel
 from gui.views.review_list import RunListPanel, page_of
 from gui.views.review_run import RunPanel
+from gui.views.run_search import RunSearchPanel
 
-WORDS = {Shows.LIST: "&Runs", Shows.RUN: "O&pen run", Shows.COMPARISON: "Compariso&n"}
+WORDS = {
+    Shows.SEARCH: "F&ind runs",
+    Shows.LIST: "&Runs of a folder",
+    Shows.RUN: "O&pen run",
+    Shows.COMPARISON: "Compariso&n",
+}
 
 
 class ReviewPage(Page):
@@ -40,11 +46,12 @@ class ReviewPage(Page):
             row.addWidget(made)
         row.addStretch(1)
         column.addLayout(row)
+        self.search = RunSearchPanel(self.pages)
         self.list = RunListPanel(self.pages)
         self.run = RunPanel(context)
         self.comparison = ComparisonPanel(context)
         self.stack = QStackedWidget()
-        for panel in (page_of(self.list), self.run, self.comparison):
+        for panel in (page_of(self.search), page_of(self.list), self.run, self.comparison):
             self.stack.addWidget(panel)
         column.addWidget(self.stack, 1)
         self.pages.attach(self)
@@ -61,7 +68,7 @@ class ReviewPage(Page):
 
     def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802  # Qt's name
         """Nobody looks: the folder is not looked at either."""
-        self.pages.list.hide()
+        self.pages.page_hidden()
         super().hideEvent(event)
 
     def show_page(self) -> None:
@@ -82,9 +89,11 @@ class ReviewPage(Page):
         self._lead_in()
 
     def _lead_in(self) -> None:
-        """Where the list is shown, arrows move in it at once."""
+        """Where a list is shown, arrows move in it at once, or words are typed."""
         if self.pages.shows is Shows.LIST:
             self.list.table.setFocus()
+        elif self.pages.shows is Shows.SEARCH:
+            self.search.text.setFocus()
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:  # noqa: N802  # Qt's name
         """Take files and folders of this computer."""

@@ -169,6 +169,23 @@ class Table(QTableView, Generic[Row]):
         at = self.currentIndex().row()
         return self.rows.rows[at] if 0 <= at < len(self.rows.rows) else None
 
+    def chosen_rows(self) -> list[Row]:
+        """The rows that are chosen, in their order, where several can be."""
+        selection = self.selectionModel()
+        assert selection is not None
+        numbers = sorted(index.row() for index in selection.selectedRows())
+        return [self.rows.rows[number] for number in numbers if number < len(self.rows.rows)]
+
+    def choose(self, numbers: Sequence[int]) -> None:
+        """Choose these rows, unless they are."""
+        selection = self.selectionModel()
+        assert selection is not None
+        if sorted(index.row() for index in selection.selectedRows()) == list(numbers):
+            return
+        selection.clearSelection()
+        for number in numbers:
+            selection.select(self.rows.index(number, 0), selection.SelectionFlag.Select | selection.SelectionFlag.Rows)
+
     def _fit(self) -> None:
         self._vertical.setDefaultSectionSize(look().density.row)
         self.setIconSize(look().icon_size)

@@ -215,3 +215,23 @@ def test_a_date_means_all_of_its_day_month_or_year_in_utc(text, begin, end):
 def test_what_is_no_date_is_one_sentence():
     with pytest.raises(CatalogueError, match="is no date"):
         span_of("yesterday")
+
+
+@pytest.mark.parametrize(("text", "count"), [("P-20 LAB", 1), ("w1", 1), ("lab 8", 0), ("100%", 0), ("", 1)])
+def test_words_are_found_wherever_they_stand_in_large_or_small_letters(catalogue, text, count):
+    catalogue.add([ENTRY])
+    assert catalogue.count(Wanted(text=text)) == count
+
+
+def test_a_list_is_read_page_by_page_in_any_order(catalogue):
+    catalogue.add([replace(ENTRY, path=f"/{k}.h5", run_id=str(k), dut_serial=str(k)) for k in range(5)])
+    first, second = (catalogue.runs(limit=2, skip=skip, order="dut_serial", up=True) for skip in (0, 2))
+    assert [line.dut_serial for line in (*first, *second)] == ["0", "1", "2", "3"]
+    with pytest.raises(CatalogueError, match="choose one of made"):
+        catalogue.runs(order="colour")
+
+
+def test_what_runs_can_be_narrowed_to_is_what_is_there(catalogue):
+    catalogue.add([ENTRY])
+    there = catalogue.choices()
+    assert (there["dut"], there["lot"], there["instrument"]) == (["7", "P-20"], ["L1", "W1"], ["B1"])
