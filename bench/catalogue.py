@@ -76,7 +76,10 @@ def opened(given: str = "", *, make: bool = False, anew: bool = False) -> Catalo
 
 
 def note_run(run_file: Path) -> None:
-    """Put a run that has just ended into the catalogue, where there is one; what fails is written down, not raised."""
+    """Put a run that has just ended or was signed into the catalogue, where there is one.
+
+    What fails is written down, not raised; `missed` reads it.
+    """
     if not (os.environ.get(VARIABLE) or (state_folder() / "catalogue.db").is_file()):
         return
     try:
@@ -84,6 +87,7 @@ def note_run(run_file: Path) -> None:
 
         with opened(make=bool(os.environ.get(VARIABLE))) as catalogue:
             catalogue.add([read_entry(run_file)])
+        _caught_up({str(run_file.absolute())})
     except Exception as error:  # noqa: BLE001  # the run is over and safe, its index can wait
         said = " ".join(str(error).split())
         with suppress(OSError), (state_folder() / MISSED).open("a", encoding="utf-8") as missed:
@@ -91,7 +95,7 @@ def note_run(run_file: Path) -> None:
 
 
 def missed() -> dict[str, str]:
-    """Run files that the catalogue did not take when their run ended, and why."""
+    """Run files that the catalogue did not take when their run ended or was signed, and why."""
     with suppress(OSError):
         lines = (state_folder() / MISSED).read_text("utf-8").splitlines()
         return {path: why for path, _, why in (line.partition("\t") for line in lines)}
@@ -158,7 +162,10 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 def _caught_up(paths: set[str]) -> None:
     """Forget that these were missed."""
-    left = {path: why for path, why in missed().items() if path not in paths}
+    known = missed()
+    left = {path: why for path, why in known.items() if path not in paths}
+    if left == known:
+        return
     with suppress(OSError):
         if left:
             (state_folder() / MISSED).write_text("".join(f"{path}\t{why}\n" for path, why in left.items()), "utf-8")

@@ -75,6 +75,7 @@ def sign(
 
     if restoring:
         click.echo(f"{run_file}: {restore(run_file)} signatures are in the file and its sidecar")
+        _tell_missed(run_file)
         return 0
     if who is None or meaning is None:
         raise click.UsageError("--as and --meaning say who signs and what it says")
@@ -83,7 +84,16 @@ def sign(
         given |= _asked([item for item in checklist(run_file) if item.key not in given])
     row = sign_run(run_file, who, passphrase(passphrase_file, who), meaning, reason, given)
     click.echo(signature_line(row))
+    _tell_missed(run_file)
     return 0
+
+
+def _tell_missed(run_file: Path) -> None:
+    """Say that the catalogue has not heard of a signature, which counts all the same."""
+    from bench.catalogue import missed
+
+    if why := missed().get(str(run_file.absolute())):
+        click.echo(f"note: signed, but the catalogue shows the state before ({why}): pumpbench catalogue add", err=True)
 
 
 def _answer(text: str) -> tuple[str, Answer]:

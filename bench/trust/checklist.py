@@ -40,6 +40,7 @@ def checklist(path: Path, attempts: list[str] | None = None) -> list[Item]:
             _calibrations(run),
             _interlocks(run),
             _overrides(run),
+            _recipe(run),
             _exclusions(run),
             _clocks(run),
             _software(run),
@@ -98,6 +99,18 @@ def _overrides(run: Run) -> Item:
         for event in run.records("override")
     ]
     return _item("overrides", "Was the run started against a finding?", look, "nothing was overridden")
+
+
+def _recipe(run: Run) -> Item:
+    question = "Was it run by an approved recipe?"
+    said = run.recipe
+    if not said:
+        return Item("recipe", question, "unknown", "no recipe was used: its parameters were chosen for this run")
+    named = f'"{said.get("name")}", version {said.get("version")} ({str(said.get("sha256"))[:12]})'
+    if not said.get("approved"):
+        return Item("recipe", question, "look", f"{named}, which did not count as approved ({said.get('approval')})")
+    by, when = said.get("approved_by"), str(said.get("approved_when"))[:10]
+    return Item("recipe", question, "ok", f"{named}, approved by {by} on {when}")
 
 
 def _exclusions(run: Run) -> Item:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+from bench.catalogue import note_run
 from bench.run_queue import home
 from bench.trust import ledger
 from bench.trust.checklist import Item, authors_of, origin_of
@@ -90,6 +91,8 @@ def sign(
 ) -> Row:
     """Sign a run file; returns the signature's row, which is in the register, the file and its sidecar.
 
+    The catalogue hears of it; one that cannot be reached costs no signature, and `bench.catalogue.missed` says so.
+
     Parameters
     ----------
     meaning : "reviewed", "approved", "rejected" or "addendum"; an addendum returns the run to unreviewed.
@@ -137,6 +140,7 @@ def sign(
         fits(path, found.room, [*before, row])
         add_row(folder / "trust" / REGISTER, noted, ledger.now().isoformat(), bench)
         write_rows(path, found.room, [*before, row])
+    note_run(path)
     return row
 
 
@@ -160,6 +164,7 @@ def restore(path: Path, folder: Path | None = None) -> int:
                 f"{path}: the signature of {foreign[0].get('name')} is not in the register; nothing was done"
             )
         write_rows(path, room_of(found.sealed), rows)
+    note_run(path)
     return len(rows)
 
 

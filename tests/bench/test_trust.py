@@ -12,6 +12,7 @@ import click
 import h5py
 import pytest
 
+from bench.catalogue import opened
 from bench.cli import cli, main
 from bench.closing import close_run
 from bench.trust import ledger, users
@@ -21,6 +22,7 @@ from bench.trust.ledger import AUDIT, REGISTER, TrustError, rows_of
 from bench.trust.signing import Answer, checklist, restore, review_state, sign
 from bench.trust.standing import standing, take_in
 from benchmarks.tamper import KINDS, alter, measured_run
+from data.catalogue.entry import read_entry
 from data.fold import fold
 from data.keys import SigningKey, digest_of, is_signed, key_id
 from data.seal import MAGIC, examine, read_seal, room_of, seal
@@ -171,6 +173,47 @@ def test_a_reviewed_run_is_approved_by_qa_and_is_still_intact(run: Path, home: P
     assert review_state(run) == "approved"
     assert is_signed(row)
     assert {"name", "when", "meaning", "reason", "content", "run_id", "previous", "key", "checklist"} <= set(row)
+
+
+def test_the_catalogue_hears_of_a_signature(run: Path, home: Path) -> None:
+    with opened(make=True) as catalogue:
+        catalogue.add([read_entry(run)])
+    sign(run, "quinn", QA, "approved", "all well", accepted(run))
+    with opened() as catalogue:
+        assert [line.review for line in catalogue.runs()] == ["approved"]
+
+
+def test_a_catalogue_that_cannot_be_reached_costs_no_signature_and_is_told(
+    run: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "home" / "catalogue.db").write_bytes(b"no database at all, but a text that is long enough")
+    (folder / "quinn.txt").write_text(QA + "\n")
+    words = ["--as", "quinn", "--meaning", "rejected", "--reason", "because", "--passphrase-file", folder / "quinn.txt"]
+    assert said("sign", run, *words) == 0
+    assert "the catalogue shows the state before" in capsys.readouterr().err
+    assert review_state(run) == "rejected"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "found", "text"),
+    [
+        ({}, "unknown", "no recipe was used"),
+        (
+            {"approved": True, "approved_by": "Quinn", "approved_when": "2026-11-20T10:00"},
+            "ok",
+            "by Quinn on 2026-11-20",
+        ),
+        ({"approved": False, "approval": "unsigned"}, "look", "did not count as approved (unsigned)"),
+    ],
+)
+def test_the_checklist_says_what_recipe_was_used(
+    folder: Path, home: Path, recipe: dict[str, object], found: str, text: str
+) -> None:
+    said = {"recipe": {"name": "basal", "version": "2", "sha256": "ab" * 32, **recipe}} if recipe else {}
+    other = measured_run(folder, name="second", people=False, run_id="r-2", **said)
+    item = next(item for item in checklist(other) if item.key == "recipe")
+    assert item.found == found
+    assert text in item.text
 
 
 def test_an_addendum_returns_a_run_to_unreviewed(run: Path) -> None:
