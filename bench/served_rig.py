@@ -118,6 +118,11 @@ def write_station(name: str, out: Path, resources: Mapping[str, str], daq: str, 
         ``out`` is another file than one that this function wrote, or the station cannot be rewritten.
     """
     path, station = station_path(name), load_station(name)
+    if station.position:
+        raise FileError(
+            f"--write-station {out}: {path} describes several positions, whose addresses cannot be rewritten apart; "
+            "write one of them into a file of its own"
+        )
     if out.exists() and read_toml(out, Station).served is None:
         raise FileError(f"--write-station {out}: it is there already and is no station of a served rig; choose another")
     text = "\n".join(_rewritten(path.read_text("utf-8").splitlines(), resources, daq)).rstrip()

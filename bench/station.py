@@ -11,12 +11,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError
 
 from bench import protection
+from bench.positions import at_position, insist_apart, joined, key_in_file, parted, positions_of
 from bench.protection import InterlockTable, Protection, SafeStep
 from bench.rig_limits import RigLimits
 from bench.station_tables import Calibration, ClosedLine, Collection, InstrumentTable, Served
@@ -24,7 +26,7 @@ from bench.unattended.tables import NotifyTable, PromptsTable, StackLightTable
 from data import quantities
 from data.quantity_fields import Stated
 from data.samples import Channel, FloatArray
-from data.tomlfile import FileError, explain, read_toml
+from data.tomlfile import FileError, explain, read_table
 from instruments.clock import Clock, VirtualClock, WallClock
 from instruments.daq_book import TaskBook
 from instruments.instrument import Buffered, Connection, DriverError, Instrument, Polled, load_driver
@@ -70,6 +72,7 @@ class Station(Stated):
     stack_light: StackLightTable | None = None
     simulation: dict[str, Any] = Field({})
     served: Served | None = None
+    position: str = Field("", exclude_if=lambda position: not position)  # of a bench with several; no key of a file
 
     @property
     def simulated(self) -> bool:
@@ -83,7 +86,8 @@ class Station(Stated):
 
 
 def station_path(name: str) -> Path:
-    """File of a station given by path or by the name of a shipped one; raises FileError."""
+    """File of a station given by path or by the name of a shipped one, "#POSITION" or not; raises FileError."""
+    name, _ = parted(name)
     path = Path(name)
     if path.suffix == ".toml":
         return path
@@ -169,10 +173,29 @@ def fault_rows() -> list[dict[str, Any]]:
     ]
 
 
+def stations_in(name: str) -> list[str]:
+    """How a run names each station of a file: the file itself, or "FILE#POSITION" for every position.
+
+    Raises
+    ------
+    FileError
+        The file cannot be read.
+    """
+    file, position = parted(name)
+    path = station_path(file)
+    there = (position,) if position else positions_of(path, read_table(path))
+    return [joined(file, each) for each in there] or [file]
+
+
+def shipped_stations() -> list[str]:
+    """Every shipped station, as a run names it."""
+    return [name for path in sorted(SHIPPED.glob("*.toml")) for name in stations_in(path.stem)]
+
+
 def load_station(name: str) -> Station:
-    """Read and check a station file; raises FileError naming the file, the key and the remedy."""
-    path = station_path(name)
-    station = read_toml(path, Station)
+    """Read and check a station file, or a position of it; raises FileError naming the file, the key and the remedy."""
+    path, (_, position) = station_path(name), parted(name)
+    station = _read(path, position)
     if (station.visa == "simulated") != (station.daq == "simulated"):
         raise FileError(f'{path}: "visa" and "daq": either both are "simulated" or none; one plant serves both')
     if station.simulated and not station.simulation:
@@ -186,6 +209,20 @@ def load_station(name: str) -> Station:
             if step.target:
                 _known_instrument(path, key, step.target, station)
     return station
+
+
+def _read(path: Path, position: str) -> Station:
+    """The station at a position of a file; the file's only one where it has no positions."""
+    table = read_table(path)
+    if "position" in table:
+        raise FileError(f'{path}: key "position" is not known here; name the position after the file, such as #1')
+    merged = at_position(path, table, position)
+    insist_apart(path, table)
+    try:
+        return Station.model_validate(merged)
+    except ValidationError as error:
+        stands = partial(key_in_file, table, position)
+        raise FileError(explain(path, error, model=Station, stands=stands)) from None
 
 
 def _ordered(station: Station) -> tuple[tuple[str, list[SafeStep]], ...]:
@@ -274,9 +311,7 @@ def open_station(
 
             # In virtual time a network is only a cost; on the wall clock it is part of what is measured.
             connection.daq = InProcess(rig.daq_target, rig.daq.channel)
-        instruments = {
-            name: _instrument(path, name, table, clock, connection) for name, table in station.instruments.items()
-        }
+        instruments = {name: _instrument(path, name, station, clock, connection) for name in station.instruments}
         opened = OpenStation(station, path, clock, instruments, rig)
         opened.interlocks = [_interlock(opened, name, table) for name, table in station.interlocks.items()]
         _check_targets(opened)
@@ -382,7 +417,8 @@ def as_plant(dut: Mapping[str, Any], fluid: Mapping[str, Any]) -> dict[str, dict
     return plant
 
 
-def _instrument(path: Path, name: str, table: InstrumentTable, clock: Clock, connection: Connection) -> Instrument:
+def _instrument(path: Path, name: str, station: Station, clock: Clock, connection: Connection) -> Instrument:
+    table = station.instruments[name]
     try:
         driver = load_driver(table.driver)
     except DriverError as error:
@@ -390,7 +426,9 @@ def _instrument(path: Path, name: str, table: InstrumentTable, clock: Clock, con
     try:
         settings = driver.settings_type.model_validate(table.model_extra or {})
     except ValidationError as error:
-        raise FileError(explain(path, error, model=driver.settings_type, prefix=f"instruments.{name}")) from None
+        stands = partial(key_in_file, read_table(path) if station.position else {}, station.position)
+        where = f"instruments.{name}"
+        raise FileError(explain(path, error, model=driver.settings_type, prefix=where, stands=stands)) from None
     return driver(name, settings, clock, connection)
 
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 import atexit
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
 from pyvisa.highlevel import VisaLibraryBase
 from pyvisa.util import DebugInfo, LibraryPath
 
+from bench.positions import joined, parted
 from bench.request import Request, articles_of
-from bench.station import SHIPPED, OpenStation, load_station, open_station, station_path
+from bench.station import OpenStation, load_station, open_station, shipped_stations, station_path
 from instruments.clock import WallClock
 
 DEFAULT = "sim"
@@ -35,7 +35,7 @@ class _Asked:
     Two spellings of one file are one station.
     """
 
-    path: Path
+    station: str
     pace: float
     seed: int
 
@@ -51,12 +51,12 @@ class Backend:
     @staticmethod
     def get_library_paths() -> tuple[LibraryPath, ...]:
         """The shipped simulated stations."""
-        return tuple(LibraryPath(path.stem, "shipped") for path in _shipped())
+        return tuple(LibraryPath(name, "shipped") for name in _shipped())
 
     @staticmethod
     def get_debug_info() -> DebugInfo:
         """Lines for ``pyvisa-info``."""
-        return {"Simulated stations": [f"{path.stem}@pumpbench" for path in _shipped()]}
+        return {"Simulated stations": [f"{name}@pumpbench" for name in _shipped()]}
 
 
 WRAPPER_CLASS = Backend
@@ -89,20 +89,21 @@ def _parse(text: str) -> _Asked:
             given[key] = type(given[key])(value)
         except ValueError:
             raise ValueError(f'"{text}@pumpbench": {key} "{value}" is not a number; write ?{key}=10') from None
-    return _Asked(station_path(name or DEFAULT).resolve(), **given)
+    _, position = parted(name)
+    return _Asked(joined(station_path(name or DEFAULT).resolve(), position), **given)
 
 
 def _set_up(asked: _Asked) -> OpenStation:
     """Make the rig of a station; raises ValueError."""
-    station = load_station(str(asked.path))
+    station, path = load_station(asked.station), station_path(asked.station)
     if not station.simulated:
-        raise ValueError(f'{asked.path}: it has real instruments; take a station with visa = "simulated"')
-    articles = articles_of(Request("", str(asked.path)), station, without=("dut", "catheter", "fluid"))
+        raise ValueError(f'{path}: it has real instruments; take a station with visa = "simulated"')
+    articles = articles_of(Request("", asked.station), station, without=("dut", "catheter", "fluid"))
     clock = WallClock(asked.pace)
     opened = _open_ones.enter_context(
         open_station(
             station,
-            asked.path,
+            path,
             clock,
             seed=asked.seed,
             dut=articles.get("dut"),
@@ -118,6 +119,6 @@ def _set_up(asked: _Asked) -> OpenStation:
     return opened
 
 
-def _shipped() -> list[Path]:
-    """Files of the shipped stations that are simulated."""
-    return sorted(path for path in SHIPPED.glob("*.toml") if load_station(str(path)).simulated)
+def _shipped() -> list[str]:
+    """The shipped stations that are simulated."""
+    return [name for name in shipped_stations() if load_station(name).simulated]

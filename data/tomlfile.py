@@ -6,7 +6,7 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -31,15 +31,18 @@ def read_toml(path: Path, model: type[Model]) -> Model:
     FileError
         The file cannot be read, is not TOML, or does not fit the model; one line a problem.
     """
-    text = _text(path)
     try:
-        table = tomllib.loads(text)
+        return model.model_validate(read_table(path))
+    except ValidationError as error:
+        raise FileError(explain(path, error, model=model)) from None
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """Read a TOML file as it is; raises FileError when it cannot be read or is not TOML."""
+    try:
+        return tomllib.loads(_text(path))
     except tomllib.TOMLDecodeError as error:
         raise FileError(_syntax(path, str(error))) from None
-    try:
-        return model.model_validate(table)
-    except ValidationError as error:
-        raise FileError(explain(path, error, model=model, text=text)) from None
 
 
 def explain(
@@ -49,6 +52,7 @@ def explain(
     model: type[BaseModel] | None = None,
     prefix: str = "",
     text: str | None = None,
+    stands: Callable[[Key], Key] = lambda key: key,
 ) -> str:
     """The problems that pydantic found, one sentence a line.
 
@@ -57,6 +61,7 @@ def explain(
     model : the model that was validated; with it a misspelt key is told the nearest known one.
     prefix : dotted key of the table that was validated, where it is not the whole file.
     text : the file's text, for line numbers; read from ``path`` when left out.
+    stands : where the file states what the validated table has at a key, for tables that are made of several.
     """
     if text is None:
         text = path.read_text("utf-8-sig", errors="replace") if path.is_file() else ""
@@ -68,9 +73,10 @@ def explain(
         key: Key = problem["loc"]
         if problem["type"] == "missing" and key in meant.values():
             continue  # the misspelt key beside it says the same
-        line = _line_of(text, (*above, *key))
+        shown = stands((*above, *key))
+        line = _line_of(text, shown)
         where = f"{path}:{line}" if line else f"{path}"
-        lines.append(f"{where}: {_sentence(problem, (*above, *key), key, model, meant)}")
+        lines.append(f"{where}: {_sentence(problem, shown, key, model, meant)}")
     return "\n".join(lines)
 
 

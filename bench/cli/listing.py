@@ -78,7 +78,8 @@ def stations(check: tuple[str, ...], watchdog: str | None, person: str, reason: 
 
     With --clear-watchdog, end what the watchdog of an INSTRUMENT of the one station has locked.
     """
-    from bench.station import SHIPPED, load_station, open_station, station_path
+    from bench.positions import joined
+    from bench.station import load_station, open_station, shipped_stations, station_path, stations_in
     from instruments.clock import VirtualClock, WallClock
 
     if watchdog is not None:
@@ -89,14 +90,15 @@ def stations(check: tuple[str, ...], watchdog: str | None, person: str, reason: 
         click.echo(f"{watchdog}: {clear_watchdog(check[0], watchdog, person or getpass.getuser(), reason)}")
         return 0
     rows = []
-    for name in check or sorted(item.stem for item in SHIPPED.glob("*.toml")):
+    for name in [each for given in check for each in stations_in(given)] or shipped_stations():
         station = load_station(name)
         if check:
             clock = VirtualClock() if station.simulated else WallClock()
             with open_station(station, station_path(name), clock):
                 pass
         path = station_path(name)
-        rows.append({"name": path.stem, "title": station.title, "simulated": station.simulated, "file": str(path)})
+        named = joined(path.stem, station.position)
+        rows.append({"name": named, "title": station.title, "simulated": station.simulated, "file": str(path)})
     _print(rows, as_json)
     return 0
 

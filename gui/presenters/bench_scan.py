@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.latch import Latch, LatchError, latches_of
+from bench.positions import joined, parted
 from bench.rpc.client import Client, ClientError
 from bench.rpc.messages import Status
 from bench.run_queue import Entry, RunState, entries, station_holder
-from bench.station import SHIPPED, Station, load_station
+from bench.station import SHIPPED, Station, load_station, stations_in
 from data.frames import JournalError
 from data.journal_reader import JournalReader
 from gui.presenters.station_files import name_in, own_files
@@ -120,7 +121,7 @@ class Scanner:
         self._ended: dict[int, Ended] = {}
         self._steps: dict[int, tuple[Mapping[str, Any], ...]] = {}
         self._told: dict[int, tuple[float, Status | None]] = {}  # number -> when, what
-        self._files: dict[Path, tuple[int, StationNow]] = {}
+        self._files: dict[str, tuple[int, StationNow]] = {}
 
     def scan(self) -> Scan:
         """Everything as it is now."""
@@ -192,13 +193,15 @@ class Scanner:
         """Every station by its name: one's own files first, then those of runs."""
         found: dict[str, StationNow] = {}
         for path in own_files(self._folder):
-            now = self._read(path, str(path))
-            found.setdefault(now.name, now)
+            for file in _named(path):
+                now = self._read(path, file)
+                found.setdefault(now.name, now)
         for entry in sorted(there, key=_number, reverse=True):
             if entry.station not in found:
                 asked = str(entry.request_fields.get("station", ""))
-                path = SHIPPED / f"{asked}.toml" if not asked.endswith(".toml") else Path(entry.cwd) / asked
-                now = self._read(path, asked if path.parent == SHIPPED else str(path))
+                file, position = parted(asked)
+                path = SHIPPED / f"{file}.toml" if not file.endswith(".toml") else Path(entry.cwd) / file
+                now = self._read(path, asked if path.parent == SHIPPED else joined(path, position))
                 found[entry.station] = now if now.name == entry.station else StationNow(entry.station)
         return found
 
@@ -208,9 +211,9 @@ class Scanner:
             changed = path.stat().st_mtime_ns
         except OSError:
             return StationNow("")
-        kept = self._files.get(path)
+        kept = self._files.get(file)
         if kept is None or kept[0] != changed:
-            kept = self._files[path] = (changed, _described(path, file))
+            kept = self._files[file] = (changed, _described(path, file))
         return kept[1]
 
     def _with(self, now: StationNow, run: RunNow | None, waits: tuple[Entry, ...], died: Ended | None) -> StationNow:
@@ -229,9 +232,17 @@ def _number(entry: Entry) -> int:
     return entry.number
 
 
+def _named(path: Path) -> list[str]:
+    """The stations of a file, as a run names them."""
+    try:
+        return stations_in(str(path))
+    except (ValueError, OSError):
+        return [str(path)]
+
+
 def _described(path: Path, file: str) -> StationNow:
     try:
-        station = load_station(str(path))
+        station = load_station(file)
     except (ValueError, OSError) as error:
         name = name_in(path.read_text("utf-8", errors="replace")) if path.exists() else ""
         return StationNow(name or path.stem, file, wrong=str(error).splitlines()[0])

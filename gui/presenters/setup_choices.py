@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.latch import LatchError, latches_of
+from bench.positions import joined, parted
 from bench.recipe import Loaded, load_recipe
 from bench.request import SHIPPED
 from bench.run_queue import station_holder, waiting
-from bench.station import SHIPPED as STATIONS
-from bench.station import Station, load_station
+from bench.station import Station, load_station, shipped_stations, stations_in
 from data.dut import load_catheter, load_dut, load_fluid
 from data.quantity_fields import Stated
 from gui.presenters.tone import Tone
@@ -50,8 +50,13 @@ class StationChoice:
     @property
     def shown(self) -> str:
         """What stands in the list."""
-        name = Path(self.name).stem
+        name = self._short
         return f"{name} – {self.station.title}" if self.station is not None and self.station.title else name
+
+    @property
+    def _short(self) -> str:
+        file, position = parted(self.name)
+        return joined(Path(file).stem, position)
 
     @property
     def is_busy(self) -> bool:
@@ -73,7 +78,7 @@ class StationChoice:
 
     def is_called(self, name: str) -> bool:
         """Whether a person or another page means this station."""
-        known = {self.name, Path(self.name).stem} | ({self.station.name} if self.station is not None else set())
+        known = {self.name, self._short} | ({self.station.name} if self.station is not None else set())
         return name in known
 
 
@@ -146,8 +151,8 @@ class Choices:
 
 def find_choices(folder: Path, state_folder: Path) -> Choices:
     """Everything that is shipped, and the files that lie in the working folder or in the folder of the runs."""
-    found = [_station(str(path)) for path in _files(folder, "stations") if _is_station(path)]
-    found += [_station(path.stem) for path in sorted(STATIONS.glob("*.toml"))]
+    found = [one for path in _files(folder, "stations") if _is_station(path) for one in _stations(str(path))]
+    found += [_station(name) for name in shipped_stations()]
     found.sort(key=lambda one: one.station is None)  # what cannot be used comes last
     protocols = {name: load_procedure(name) for name in procedure_names()}
     recipes = tuple(_recipe(path, state_folder) for path in _files(folder, "recipes") if _is_recipe(path))
@@ -171,6 +176,14 @@ def _with_state(one: StationChoice, state_folder: Path) -> StationChoice:
     name = one.station.name
     holder = station_holder(state_folder, name)
     return replace(one, holder=holder, queued=len(waiting(state_folder, name)), latched=latched)
+
+
+def _stations(file: str) -> list[StationChoice]:
+    """The station of a file, or one for each of its positions."""
+    try:
+        return [_station(name) for name in stations_in(file)]
+    except (ValueError, OSError) as error:
+        return [StationChoice(file, None, str(error))]
 
 
 def _station(name: str) -> StationChoice:

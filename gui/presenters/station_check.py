@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from bench.station import OpenStation, Station, load_station, open_station
+from bench.station import OpenStation, Station, load_station, open_station, stations_in
 from bench.station_tables import Calibration
 from data.tomlfile import FileError
 from gui.presenters.numbers import unit_text
@@ -100,7 +100,7 @@ def check_station(text: str, name: str) -> Checked:
         path = Path(folder) / name
         path.write_text(text, "utf-8", newline="")
         try:
-            station = load_station(str(path))
+            station, *_ = [load_station(each) for each in stations_in(str(path))]  # each position must be good
         except FileError as error:
             return Checked(_problems(str(error), path, text), tree=outline(text))
         raw = tomllib.loads(text)
