@@ -192,6 +192,7 @@ def conduct(
         journal = run_file.with_suffix(".journal")
         header = _header(ready, run_file)
         writer = JournalWriter(journal, header, acknowledged=None if lead is None else lead.synced)
+        unnumbered = _number(header, journal)
         with _awake(ready.prepared):
             recorded = ready.clock.run(lambda: _record(ready, writer, header["run_id"], progress, lead))
         simulated_s = ready.clock.now()
@@ -214,8 +215,16 @@ def conduct(
         ready.findings,
         simulated_s,
         Clock.wall() - begun,
-        [*recorded.trouble, *filter(None, [closed.untrusted])],
+        [*recorded.trouble, *filter(None, [unnumbered, closed.untrusted])],
     )
+
+
+def _number(header: dict[str, Any], journal: Path) -> str:
+    """Register that the run begins; returns why it could not be, which ends no run."""
+    from bench.run_queue import home  # here, since it brings along the messages of the runner
+    from bench.trust.register import begin
+
+    return begin(home(), header, journal)
 
 
 def _awake(prepared: Prepared) -> AbstractContextManager[object]:

@@ -291,27 +291,30 @@ def audit_verify() -> int:
 
 @click.group()
 def register() -> None:
-    """Show the register of sealed runs."""
+    """Show the register of runs."""
 
 
 @register.command("list")
 @click.option("--station", default="", help="Only runs of this station.")
 @as_json_option
 def register_list(station: str, as_json: bool) -> int:
-    """List the sealed runs by station and number, and whether each file is where it was sealed."""
+    """List the runs by station and number, those that were never closed too, and whether each file is still there."""
     from bench.run_queue import home
-    from bench.trust.ledger import REGISTER, rows_of
+    from bench.trust.ledger import REGISTER, rows_of, unclosed
 
-    rows = [row for row in rows_of(home(), REGISTER)[0] if row.get("kind") == "run"]
+    there = rows_of(home(), REGISTER)[0]
+    never = unclosed(there)
+    rows = [row for row in there if row.get("kind") == "run" or row in never]
     rows = [row for row in rows if station in ("", row["station"])]
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return 0
     for row in rows:
-        there = "" if Path(row["path"]).exists() else "  (not there)"
-        click.echo(
-            f"{row['station']} {row['run_number']:5}  {row['when'][:16]}  {row['verdict']:16}  {row['path']}{there}"
-        )
+        gone = "" if Path(row["path"]).exists() else "  (not there)"
+        verdict = row.get("verdict", "not closed")
+        click.echo(f"{row['station']} {row['run_number']:5}  {row['when'][:16]}  {verdict:16}  {row['path']}{gone}")
+    if any(row in never for row in rows):
+        click.echo("what is not closed goes on, or was cut off; then: pumpbench recover JOURNAL")
     return 0
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.trust.keys import known_keys, note
-from bench.trust.ledger import AUDIT, REGISTER, read_json, rows_of
+from bench.trust.ledger import AUDIT, REGISTER, read_json, rows_of, unclosed
 from data.audit import Row, forged
 from data.keys import SigningKey, digest_of, key_id
 from data.run import Run
@@ -67,7 +67,14 @@ def check_trail(home: Path) -> Trail:
         rows, broken = rows_of(home, name)
         problems += broken + forged(home / "trust" / name, rows, known)
         remarks += _set_back(rows, name)
+    rows, _ = rows_of(home, REGISTER)
+    remarks += [_gone(row) for row in unclosed(rows) if not Path(row["path"]).exists()]
     return Trail(problems + _unnoted(home), remarks)
+
+
+def _gone(row: Row) -> str:
+    where = f"run {row['run_number']} of station {row['station']}"
+    return f"{REGISTER}: {where} began on {str(row['when'])[:10]}, was never closed, and {row['path']} is not there"
 
 
 def _unnoted(home: Path) -> list[str]:

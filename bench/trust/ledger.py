@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -58,6 +58,12 @@ def alone(home: Path) -> Iterator[Path]:
 def rows_of(home: Path, name: str) -> tuple[list[Row], list[str]]:
     """Rows of a log and what is wrong with its chain."""
     return read_log(home / "trust" / name)
+
+
+def unclosed(rows: Sequence[Row]) -> list[Row]:
+    """Runs of the register that began and were never closed: they go on, or were cut off and not recovered."""
+    closed = {row.get("run_id") for row in rows if row.get("kind") == "run"}
+    return [row for row in rows if row.get("kind") == "begun" and row.get("run_id") not in closed]
 
 
 def read_json(path: Path) -> dict[str, Any]:

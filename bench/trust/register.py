@@ -1,6 +1,7 @@
-"""The register of sealed runs: which numbers a station has given, and what was sealed and signed under each.
+"""The register of runs: which numbers a station has given, and what was sealed and signed under each.
 
 A file alone cannot show that it was replaced as a whole, or that its last signature was removed; the register does.
+A run has its number before anything moves, so one that is killed, and whose journal is thrown away, is missed.
 """
 
 from __future__ import annotations
@@ -52,22 +53,46 @@ def seal_run(path: Path, home: Path) -> str:
     return ""
 
 
+def begin(home: Path, header: Mapping[str, Any], journal: Path) -> str:
+    """Give a run that is about to begin its number; returns why it has none yet.
+
+    Parameters
+    ----------
+    header : of its journal.
+    """
+    station, run_id = str(header["station"]["name"]), str(header["run_id"])
+    try:
+        with alone(home):
+            fields = {
+                "kind": "begun",
+                "station": station,
+                "run_number": _number(rows_of(home, REGISTER)[0], station, run_id),
+                "run_id": run_id,
+                "path": str(journal.resolve()),
+                "origin": str(header["origin"]),
+                "procedure": str(header["procedure"]),
+                "dut": str(header["dut"].get("serial") or ""),
+            }
+            add_row(home / "trust" / REGISTER, fields, ledger.now().isoformat(), own_key(home, MEASURED))
+    except (ValueError, OSError) as error:
+        return f"the run has no number before its end: {error}"
+    return ""
+
+
 def enrol(path: Path, home: Path) -> str:
     """Register a sealed run, and note what it changed or overrode; returns why it was not registered.
 
-    A run that is made again from its journal keeps its number.
+    A run that began here, or is made again from its journal, keeps its number.
     """
     try:
         with Run.open(path) as run, alone(home):
             sealed = read_seal(path) or {}
             station = str(run.station.get("name", ""))
             rows, _ = rows_of(home, REGISTER)
-            runs = [row for row in rows if row.get("kind") == "run" and row.get("station") == station]
-            numbers = {row["run_id"]: int(row["run_number"]) for row in runs}
             fields = {
                 "kind": "run",
                 "station": station,
-                "run_number": numbers.get(sealed["run_id"], max(numbers.values(), default=0) + 1),
+                "run_number": _number(rows, station, str(sealed["run_id"])),
                 "run_id": sealed["run_id"],
                 "content": sealed["content"],
                 "seal": digest_of(sealed),
@@ -95,11 +120,21 @@ def registered(home: Path, run_id: str) -> Registered:
     return Registered(seals, signatures, [*problems, *_gaps(rows)])
 
 
+def _number(rows: Sequence[Row], station: str, run_id: str) -> int:
+    """The number of a run of a station: the one that it has, or the next."""
+    given = {row["run_id"]: int(row["run_number"]) for row in rows if _numbered(row) and row["station"] == station}
+    return given.get(run_id, max(given.values(), default=0) + 1)
+
+
+def _numbered(row: Row) -> bool:
+    return row.get("kind") in ("begun", "run")
+
+
 def _gaps(rows: Sequence[Row]) -> list[str]:
     """Stations whose numbers are not 1, 2, 3, ..."""
     given: dict[str, dict[int, None]] = {}
     for row in rows:
-        if row.get("kind") == "run":
+        if _numbered(row):
             given.setdefault(str(row["station"]), {})[int(row["run_number"])] = None
     wrong = [name for name, numbers in given.items() if list(numbers) != list(range(1, len(numbers) + 1))]
     return [f"{REGISTER}: the run numbers of station {name} have a gap" for name in wrong]

@@ -17,7 +17,7 @@ from bench.trust import ledger
 from bench.trust.checklist import Item, authors_of, origin_of
 from bench.trust.checklist import checklist as items_of
 from bench.trust.keys import MEASURED, own_key
-from bench.trust.ledger import AUDIT, REGISTER, TrustError, alone, rows_of
+from bench.trust.ledger import AUDIT, REGISTER, TrustError, alone, rows_of, unclosed
 from bench.trust.register import registered
 from bench.trust.standing import Standing, standing
 from bench.trust.users import User, unlocked, user
@@ -76,8 +76,11 @@ def checklist(path: Path, folder: Path | None = None) -> list[Item]:
         mine, serial = str(run.session.get("run_id")), str(run.dut.get("serial", ""))
     if mine not in runs:
         return items_of(path)
-    same = [row for row in runs.values() if row["dut"] == serial and row["procedure"] == runs[mine]["procedure"]]
-    return items_of(path, [f"run {row['run_number']}: {row['verdict']}" for row in same])
+    numbered = sorted([*runs.values(), *unclosed(rows)], key=lambda row: int(row["number"]))
+    same = [row for row in numbered if row["dut"] == serial and row["procedure"] == runs[mine]["procedure"]]
+    return items_of(
+        path, [f"run {row['run_number']}: {row.get('verdict', 'began and was never closed')}" for row in same]
+    )
 
 
 def sign(

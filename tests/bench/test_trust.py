@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 from datetime import timedelta
 from pathlib import Path
@@ -18,10 +19,12 @@ from bench.closing import close_run
 from bench.trust import ledger, users
 from bench.trust.audit import check_trail
 from bench.trust.keys import UNMEASURED, bench_key, known_keys, revoke, trust
-from bench.trust.ledger import AUDIT, REGISTER, TrustError, rows_of
+from bench.trust.ledger import AUDIT, REGISTER, TrustError, rows_of, unclosed
+from bench.trust.register import begin
 from bench.trust.signing import Answer, checklist, restore, review_state, sign
 from bench.trust.standing import standing, take_in
-from benchmarks.tamper import KINDS, alter, measured_run
+from benchmarks.tamper import HEADER, KINDS, alter, measured_run
+from data.audit import add_row
 from data.catalogue.entry import read_entry
 from data.fold import fold
 from data.keys import SigningKey, digest_of, is_signed, key_id
@@ -134,6 +137,44 @@ def test_a_file_in_place_of_another_is_altered_whoever_sealed_it(run: Path, fold
 def test_a_run_made_again_from_its_journal_keeps_its_number(folder: Path, home: Path) -> None:
     again = close_run(folder / "run.journal", folder / "again.h5").run_file
     assert standing(again, home).registered == "run 1 of station lab"
+
+
+def begun(home: Path, folder: Path, run_id: str) -> Path:
+    """A run that was killed: it has its number, and its journal is there."""
+    journal = folder / f"{run_id}.journal"
+    journal.write_bytes((folder / "run.journal").read_bytes())
+    assert begin(home, {**HEADER, "run_id": run_id}, journal) == ""
+    return journal
+
+
+def test_a_killed_run_has_a_number_that_no_other_gets_and_is_listed_and_asked_for(
+    run: Path, folder: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = begun(home, folder, "r-2")
+    third = measured_run(folder, name="third", people=False, run_id="r-3")
+    assert standing(third, home).registered == "run 3 of station lab"
+    attempts = next(item for item in checklist(run) if item.key == "attempts")
+    assert "run 2: began and was never closed" in attempts.text
+    assert said("register", "list") == 0
+    assert re.search(r"lab +2 .* not closed .*r-2.journal\n", capsys.readouterr().out)
+    journal.unlink()
+    assert any("run 2 of station lab began" in text for text in check_trail(home).remarks)
+
+
+def test_a_recovered_run_has_the_number_that_it_began_with(folder: Path, home: Path) -> None:
+    begun(home, folder, "r-2")
+    measured_run(folder, name="third", people=False, run_id="r-3")
+    again = measured_run(folder, name="recovered", people=False, run_id="r-2")
+    assert standing(again, home).registered == "run 2 of station lab"
+    assert unclosed(rows_of(home, REGISTER)[0]) == []
+    assert check_trail(home).problems == []
+
+
+def test_a_number_that_is_missing_in_the_register_is_noticed(run: Path, home: Path, folder: Path) -> None:
+    path = home / "trust" / REGISTER
+    row = {"kind": "run", "station": "lab", "run_number": 3, "run_id": "r-3"}
+    add_row(path, row, "2026-11-21T10:00:00+00:00", bench_key(home))
+    assert any("run numbers of station lab have a gap" in problem for problem in standing(run, home).problems)
 
 
 def test_a_run_is_closed_where_no_state_can_be_kept(
