@@ -1,4 +1,4 @@
-"""What a review comes to: where it stands, what its checklist asks, the signature that closes it, and the report."""
+"""What a review comes to: where it stands, what its checklist asks, and the signature that closes it."""
 
 from __future__ import annotations
 
@@ -13,18 +13,12 @@ from bench.trust.signing import MAY, Answer, ReviewState, checklist, sign, state
 from bench.trust.standing import Standing, standing
 from bench.trust.users import User, signed_by, users
 from data.keys import is_signed
-from data.seal import PATIENCE_S, SLOWEST_BYTES_PER_S, Verification, examine
+from data.seal import Verification
 from gui.presenters.background import Cancel, nothing
 from gui.presenters.context import Context
 from gui.presenters.numbers import NOTHING
 from gui.presenters.review_open import OpenRun
 from gui.presenters.tone import Tone
-
-REPORT_S = 600.0
-"""A report of a long run takes minutes at most."""
-
-PREVIEW_PPI = 60.0
-MOST_REPORTS = 1000
 
 STATES: dict[ReviewState, tuple[str, Tone]] = {
     "unreviewed": ("unreviewed", Tone.MUTED),
@@ -84,14 +78,6 @@ class Found:
     people: tuple[Person, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MadeReport:
-    """A report that was written: where, and its first page as PNG."""
-
-    path: Path
-    page: bytes
-
-
 class SignView(Protocol):
     """What the presenter asks of its view."""
 
@@ -99,7 +85,7 @@ class SignView(Protocol):
         """Show `SignOff.found`; it has just become known."""
 
     def show_news(self) -> None:
-        """Show `SignOff.says`, `SignOff.report_says` and whether something is under way."""
+        """Show `SignOff.says` and whether something is under way."""
 
     def begin_anew(self) -> None:
         """Show no answers, reason and meaning any more: the run was signed."""
@@ -112,8 +98,7 @@ class SignOff:
     ----------
     found : None until the file has been verified and looked up.
     answers : by the key of each question of the checklist, of those that were answered.
-    says, report_says : what became of the last signature and of the last report, with the tone.
-    report : the last one made.
+    says : what became of the last signature, with the tone.
     """
 
     def __init__(self, context: Context, run: OpenRun) -> None:
@@ -121,9 +106,8 @@ class SignOff:
         self.run = run
         self.found: Found | None = None
         self.answers: dict[str, Answer] = {}
-        self.says, self.report_says = ("", Tone.PLAIN), ("", Tone.PLAIN)
-        self.report: MadeReport | None = None
-        self.is_signing = self.is_reporting = False
+        self.says: tuple[str, Tone] = ("", Tone.PLAIN)
+        self.is_signing = False
         self._cancel: Cancel = nothing
         self._looked: Verification | None = None
         self._sentence = ""
@@ -285,29 +269,6 @@ class SignOff:
         if self._view is None:
             self.context.notify(f"{self.run.path.name}: not signed: {text}", Tone.FAIL)
 
-    # -- the report
-
-    def make_report(self) -> None:
-        """Write the report as PDF beside the run file."""
-        if self.is_reporting:
-            return
-        self.is_reporting, self.report_says = True, ("Making the report…", Tone.BUSY)
-        self._show_news()
-        deadline_s = REPORT_S + PATIENCE_S + self.run.path.stat().st_size / SLOWEST_BYTES_PER_S
-        background = self.context.background
-        background.apart(report_made, (self.run.path,), self._reported, self._not_reported, deadline_s=deadline_s)
-
-    def _reported(self, made: MadeReport) -> None:
-        self.report = made
-        self.is_reporting, self.report_says = False, (f"{made.path.name} is beside the run file", Tone.GOOD)
-        self._show_news()
-        if self._view is None:
-            self.context.notify(f"Report {made.path}", Tone.GOOD)
-
-    def _not_reported(self, said: str) -> None:
-        self.is_reporting, self.report_says = False, (f"No report: {said}", Tone.FAIL)
-        self._show_news()
-
     def _show(self) -> None:
         if self._view is not None:
             self._view.show_found()
@@ -344,28 +305,6 @@ def signature_rows(here: Standing, persons: dict[str, User]) -> tuple[SignatureR
         )
         for row in here.signatures
     )
-
-
-def report_made(path: Path) -> MadeReport:
-    """The report of a run, under the first name beside the run file that is free."""
-    from data.report.typeset import report_pages, report_pdf
-
-    found = examine(path)
-    pdf, page = report_pdf(path, found=found), report_pages(path, ppi=PREVIEW_PPI, found=found)[0]
-    for number in range(1, MOST_REPORTS):
-        out = path.with_name(f"{path.stem}{'' if number == 1 else f'-{number}'}.pdf")
-        try:
-            file = out.open("xb")
-        except FileExistsError:
-            continue
-        try:
-            with file:
-                file.write(pdf)
-        except OSError:
-            out.unlink(missing_ok=True)
-            raise
-        return MadeReport(out, page)
-    raise ValueError(f"{path.parent}: has {MOST_REPORTS} reports of this run; move them elsewhere")
 
 
 def utc(said: str) -> str:

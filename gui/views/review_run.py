@@ -16,6 +16,7 @@ from gui.presenters.tone import Tone
 from gui.views.parts import Notice, Panel, Pill, ToneLabel, button, clear, muted, scrolled, set_property
 from gui.views.review_checks import ChecksView, show_facts
 from gui.views.review_record import RecordView
+from gui.views.review_report import ReportPanel
 from gui.views.review_sign import SignView
 
 CURVE_HEIGHT = 230
@@ -79,11 +80,12 @@ class RunPanel(QWidget):
         first.setStretchFactor(0, 3)
         first.setStretchFactor(1, 2)
         first.setSizes([840, 440])
-        self.record, self.sign_off = RecordView(context), SignView(context)
+        self.record, self.sign_off, self.report = RecordView(context), SignView(context), ReportPanel(context)
         self.tabs.addTab(first, "C&hecks and curves")
         self.tabs.addTab(self.record, "Recordin&g")
         self.tabs.addTab(scrolled(self._about()), "&About the run")
         self.tabs.addTab(self.sign_off, "Sign-o&ff")
+        self.tabs.addTab(self.report, "Repor&t")
         column.addWidget(self.tabs, 1)
 
     def _summary(self) -> Panel:
@@ -175,6 +177,7 @@ class RunPanel(QWidget):
         self._show_curves(review)
         self.record.show_run(self._run)
         self.sign_off.show_run(self._run)
+        self.report.show_run(self._run)
         self._show_about(review)
 
     def _show_curves(self, review: Review) -> None:
@@ -219,6 +222,7 @@ class RunPanel(QWidget):
         self.verdict.setMinimumWidth(self.verdict.fontMetrics().horizontalAdvance(word.upper()) + BESIDE_VERDICT)
         self.again.setEnabled(not self._run.is_proving)
         self.sign_off.show_proofs()
+        self.report.show_proofs()
 
     def show_happenings(self) -> None:
         """There are more of them."""

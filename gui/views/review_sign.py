@@ -1,12 +1,12 @@
-"""The sign-off of a run: its review so far, the checklist, the signature, and the report."""
+"""The sign-off of a run: its review so far, the checklist, and the signature."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from PyQt6.QtCore import Qt
-from PyQt6.QtGui import QHideEvent, QPixmap, QShowEvent
-from PyQt6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QLineEdit, QSplitter, QVBoxLayout, QWidget
+from PyQt6.QtGui import QHideEvent, QShowEvent
+from PyQt6.QtWidgets import QGridLayout, QHBoxLayout, QLineEdit, QSplitter, QVBoxLayout, QWidget
 
 from bench.trust.checklist import Item
 from gui.presenters.context import Context
@@ -65,7 +65,7 @@ class QuestionRow(QWidget):
 
 
 class SignView(QSplitter):
-    """The checklist at the left; at the right where the review stands, the signature and the report."""
+    """The checklist at the left; at the right where the review stands, and the signature."""
 
     def __init__(self, context: Context) -> None:
         super().__init__(Qt.Orientation.Horizontal)
@@ -79,7 +79,7 @@ class SignView(QSplitter):
         column = QVBoxLayout(right)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
-        for panel in (self._review(), self._signature(), self._report()):
+        for panel in (self._review(), self._signature()):
             column.addWidget(panel)
         column.addStretch(1)
         self.addWidget(scrolled(right))
@@ -138,17 +138,6 @@ class SignView(QSplitter):
         panel.body.addLayout(_beside(self.sign, self.says))
         return panel
 
-    def _report(self) -> Panel:
-        panel = Panel("Report")
-        self.report = button("Repor&t…", None, self._make_report)
-        self.report.setToolTip("Write the report as PDF beside the run file, never over one that is there")
-        self.report_says = ToneLabel()
-        panel.body.addLayout(_beside(self.report, self.report_says))
-        self.page = QLabel()
-        self.page.setAccessibleName("First page of the report")
-        panel.body.addWidget(self.page)
-        return panel
-
     # -- what the presenter says
 
     def show_run(self, run: OpenRun) -> None:
@@ -195,7 +184,7 @@ class SignView(QSplitter):
         self._show_questions(() if found is None else found.items)
 
     def show_news(self) -> None:
-        """Show what became of signing and of the report, and what is under way."""
+        """Show what became of signing, and what is under way."""
         presenter = self._presenter
         assert presenter is not None
         self.answered.say(*presenter.answered_says)
@@ -204,15 +193,6 @@ class SignView(QSplitter):
         text, tone = presenter.says if presenter.says[0] else (presenter.nobody, Tone.WARN)
         self.says.setVisible(bool(text))
         self.says.say(text, tone)
-        self.report.setEnabled(not presenter.is_reporting)
-        self.report_says.setVisible(bool(presenter.report_says[0]))
-        self.report_says.say(*presenter.report_says)
-        self.page.setVisible(presenter.report is not None)
-        if presenter.report is not None:
-            picture = QPixmap()
-            picture.loadFromData(presenter.report.page)
-            self.report_says.setToolTip(str(presenter.report.path))
-            self.page.setPixmap(picture)
 
     def begin_anew(self) -> None:
         """Forget what was typed."""
@@ -265,10 +245,6 @@ class SignView(QSplitter):
         who, meaning = self.who.currentData() or "", self.meaning.currentText()
         if self._presenter.sign(who, self.passphrase.text(), meaning, self.reason.text()):
             self.passphrase.setText("")
-
-    def _make_report(self) -> None:
-        if self._presenter is not None:
-            self._presenter.make_report()
 
 
 def _beside(pressed: QWidget, says: QWidget) -> QHBoxLayout:
