@@ -18,6 +18,13 @@ from data.tomlfile import FileError, read_toml
 NOT_SHIPPED: dict[str, dict[str, Any]] = {
     "keller-x": {"device": "keller-x", "signal": "keller_pressure_kpa"},
     "mark10": {"device": "mark10", "force": "stage_force_n"},
+    "bronkhorst-propar": {
+        "device": "bronkhorst-propar",
+        "volume": "truth_line_volume_ul",
+        "temperature": "truth_lab_temperature_degc",
+        "metered_at": "truth_bath_temperature_degc",
+        "air": "flow_air",
+    },
 }
 """Simulated instruments that no shipped station has, by the driver's name."""
 

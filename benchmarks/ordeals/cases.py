@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.ordeals.bronkhorst import PROPAR
 from benchmarks.ordeals.wire import Case, NotDoneError
 from data.samples import FloatArray
 from data.schedule import Continuous, Schedule
@@ -345,4 +346,5 @@ CASES = (
         command=heat,
     ),
     Case("vaisala-hmt", partial(VaisalaTransmitter, Jump(), Warmth()), seen_at, tolerance=0.005 + 1e-6, every_s=10.0),
+    PROPAR,
 )  # fmt: skip

@@ -1,0 +1,1 @@
+"""The propar protocol as an instrument speaks it: its two frames and what is in them."""
