@@ -1,13 +1,15 @@
 """The articles of a lab: pumps, catheters, fluids and instruments with their certificates, and what may be used.
 
-One TOML file.  What an article is stands in its own table; whether it may be used is told by rows that are only ever
-added, the last of which counts, so that the file shows who had quarantined what, when and why.
+One TOML file, ``HOME/articles.toml`` of the state folder or what PUMPBENCH_ARTICLES names.  What an article is stands
+in its own table; whether it may be used is told by rows that are only ever added, the last of which counts, so that
+the file shows who had quarantined what, when and why.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -21,6 +23,8 @@ from data.tomlfile import read_toml
 
 Status = Literal["in-use", "quarantined", "retired"]
 Kind = Literal["dut", "catheter", "fluid", "instrument"]
+
+VARIABLE = "PUMPBENCH_ARTICLES"
 
 STATUSES: tuple[Status, ...] = ("in-use", "quarantined", "retired")
 
@@ -113,6 +117,49 @@ def standings(register: Register, catalogue: Catalogue | None, today: date) -> l
     return [_standing(register, article, catalogue, today) for article in register.articles]
 
 
+def lab_file(*, real: bool) -> Path | None:
+    """The file that a run is checked against; None where there is none.
+
+    Parameters
+    ----------
+    real : whether the station is; a simulated one is checked only where PUMPBENCH_ARTICLES names the file.
+    """
+    from bench.run_queue import home  # here, since it brings along the messages of the runner
+
+    if named := os.environ.get(VARIABLE):
+        return Path(named).absolute()
+    file = home() / "articles.toml"
+    return file if real and file.is_file() else None
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What a run is about to use.
+
+    Attributes
+    ----------
+    articles : serial number of the pump, lots of catheter and fluid, by kind.
+    certificates : those that the station file states, by channel.
+    end : the day on which it is expected to end.
+    """
+
+    articles: Mapping[Kind, str]
+    certificates: Mapping[str, str]
+    end: date
+
+
+def against(register: Register, used: Used) -> list[str]:
+    """What the register says against a run, one sentence each; empty where nothing is."""
+    said: list[str] = []
+    for kind, name in used.articles.items():
+        article = next((one for one in register.articles if (one.kind, one.id) == (kind, name)), None)
+        if article is None:
+            said.append(f'{kind} "{name}" is not registered')
+            continue
+        said += [f"{kind} {name}: {problem}" for problem in _unfit(article, latest_change(register, name), used.end)]
+    return said + _certificates(register, used)
+
+
 def change_status(path: Path, name: str, status: Status, reason: str, person: str, at: datetime) -> None:
     """Add a row that says whether an article may be used; what stands in the file stays.
 
@@ -152,6 +199,23 @@ def _standing(register: Register, article: Article, catalogue: Catalogue | None,
     return Standing(article, status, change, problems, len(runs), runs[0].made if runs else "")
 
 
+def _certificates(register: Register, used: Used) -> list[str]:
+    """Certificates of the station file that the register does not know, or knows a later one of; each article once."""
+    said: dict[str, None] = {}
+    for channel, number in used.certificates.items():
+        article = next((one for one in register.articles if number in {each.number for each in one.certificates}), None)
+        if article is None:
+            said[f"certificate {number} of {channel} is not registered with any instrument"] = None
+            continue
+        mine = next(each for each in article.certificates if each.number == number)
+        later = [one for one in article.certificates if one.channel == mine.channel and one.issued > mine.issued]
+        if later:
+            said[f"certificate {number} of {channel} was replaced by {later[-1].number} of {later[-1].issued}"] = None
+        for problem in _unfit(article, latest_change(register, article.id), used.end):
+            said[f"instrument {article.id}: {problem}"] = None
+    return list(said)
+
+
 def _of(article: Article) -> Wanted:
     if article.kind == "instrument":
         return Wanted(instrument=article.id)
@@ -159,19 +223,34 @@ def _of(article: Article) -> Wanted:
 
 
 def _problems(article: Article, change: Change | None, today: date) -> Iterator[str]:
+    """What is to be said of an article: why it is not to be used, and what it may have done before."""
+    yield from _unfit(article, change, today)
+    for certificate in _latest(article):
+        if certificate.as_found == "beyond":
+            yield (
+                f"calibration {_named(certificate)} found it beyond tolerance: see what it touched before, with "
+                f"pumpbench catalogue impact --instrument {article.id}"
+            )
+
+
+def _unfit(article: Article, change: Change | None, day: date) -> Iterator[str]:
+    """Why an article is not to be used on a day."""
     if change is not None and change.status != "in-use":
         yield f"{change.status} by {change.person}: {change.reason}"
-    if article.use_by is not None and article.use_by < today:
+    if article.use_by is not None and article.use_by < day:
         yield f"was to be used by {article.use_by}"
+    for certificate in _latest(article):
+        if certificate.due < day:
+            yield f"calibration {_named(certificate)} was due {certificate.due}"
+
+
+def _latest(article: Article) -> Sequence[Certificate]:
+    """The certificate of each channel that counts."""
     latest: dict[str, Certificate] = {}
     for certificate in sorted(article.certificates, key=lambda one: one.issued):
         latest[certificate.channel] = certificate
-    for channel, certificate in latest.items():
-        of = f" of {channel}" if channel else ""
-        if certificate.due < today:
-            yield f"calibration {certificate.number}{of} was due {certificate.due}"
-        if certificate.as_found == "beyond":
-            yield (
-                f"calibration {certificate.number}{of} found it beyond tolerance: see what it touched before, with "
-                f"pumpbench catalogue impact --instrument {article.id}"
-            )
+    return list(latest.values())
+
+
+def _named(certificate: Certificate) -> str:
+    return f"{certificate.number} of {certificate.channel}" if certificate.channel else certificate.number

@@ -16,6 +16,7 @@ from bench.station import OpenStation, sampled
 from bench.station_tables import Calibration
 from data import schedule_ranges
 from data.schedule import Schedule
+from data.tomlfile import FileError
 from instruments.capabilities import SyringePump
 from instruments.clock import Clock
 from instruments.instrument import Buffered
@@ -35,7 +36,7 @@ POOR = 0.1
 
 EVERYTHING = (0.0, float("inf"))
 
-OVERRIDABLE = ("calibration", "unusual-rate", "fluid-expiry", "reservoir", "disk", "rig-check", LATCHED)
+OVERRIDABLE = ("calibration", "unusual-rate", "fluid-expiry", "article", "reservoir", "disk", "rig-check", LATCHED)
 """What a named person may take upon themselves; the rest would not work or do harm.  A latch is reset so."""
 
 
@@ -126,6 +127,7 @@ def findings(
     checks = (
         _roles,
         _calibrations,
+        _registered,
         _interlocks,
         _fluid,
         _pump,
@@ -184,6 +186,27 @@ def _calibrations(asked: _Asked) -> Iterator[Finding]:
         table_name = f"instruments.{reference.replace('.', '.calibration.')}"
         text = f'"{reference}" is the reference and has no calibration; add [{table_name}] with certificate, due and u'
         yield Finding("calibration", "blocks", f"{path}: {text}")
+
+
+def _registered(asked: _Asked) -> Iterator[Finding]:
+    """What the lab's register of articles says against pump, catheter, fluid and the certificates of the station."""
+    from bench.articles import Used, against, lab_file, load_register
+
+    file = lab_file(real=asked.opened.station.real)
+    if file is None:
+        return
+    tables = asked.opened.station.instruments.items()
+    certificates = {
+        f"{name}.{channel}": one.certificate for name, table in tables for channel, one in table.calibration.items()
+    }
+    mine = {"dut": asked.dut["serial"], "catheter": asked.catheter["lot"], "fluid": asked.fluid["lot"]}
+    try:
+        said = against(load_register(file), Used(mine, certificates, asked.end))
+    except FileError as error:
+        yield Finding("article", "blocks", str(error))
+        return
+    for text in said:
+        yield Finding("article", "blocks", f"{file}: {text}; use another one, or bring the register up to date")
 
 
 def _overdue(calibration: Calibration, channel: str, asked: _Asked) -> str:

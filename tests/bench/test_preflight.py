@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bench import preflight
+from bench.articles import lab_file
 from bench.preflight import Finding, PreflightError
 from bench.request import Request, prepare
 from bench.station import open_station
@@ -21,14 +22,14 @@ Look = Callable[..., dict[str, Finding]]
 def look(tmp_path: Path, sim_station: Callable[..., Path]) -> Look:
     """Findings by code: look({"old": "new"} of the station file, **fields of the request)."""
 
-    def found(changes: dict[str, str] | None = None, **fields: Any) -> dict[str, Finding]:
+    def found(changes: dict[str, str] | None = None, *, every: bool = False, **fields: Any) -> dict[str, Finding]:
         station = sim_station(tmp_path, changes)
         ready = prepare(Request("flow-accuracy", str(station), **{"out": tmp_path, **fields}))
         clock = VirtualClock()
         articles = ready.articles
         with open_station(ready.station, ready.path, clock, dut=articles["dut"], fluid=articles["fluid"]) as opened:
-            every = preflight.findings(ready.procedure, opened, ready.roles, articles, ready.request.out, clock)
-        return {finding.code: finding for finding in every}
+            seen = preflight.findings(ready.procedure, opened, ready.roles, articles, ready.request.out, clock)
+        return {f"{one.code} {number}" if every else one.code: one for number, one in enumerate(seen)}
 
     return found
 
@@ -98,3 +99,88 @@ def test_only_what_may_be_overridden_can_be() -> None:
     with pytest.raises(PreflightError, match="can be overridden"):
         preflight.insist([Finding("rate", "blocks", "too fast")], ["rate"])
     preflight.insist([Finding("slew", "warns", "slow")], [])
+
+
+# -- the lab's register of articles
+
+CERTIFICATES = {"SIM-BAL-01": "2099-01-02", "SIM-FLOW-01": "2099-01-02", "SIM-TC-01": "2099-01-02"}
+
+
+def registered(path: Path, certificates: dict[str, str] = CERTIFICATES, more: str = "") -> Path:
+    """A register that has everything that the run of `spoken` uses."""
+    rows = "[[articles.certificates]]\nnumber = {0!r}\nissued = 2025-01-02\ndue = {1}\n"
+    known = [("dut", "SN-1", ""), ("catheter", "C-1", ""), ("fluid", "W-1", "use_by = 2099-01-02\n")]
+    known += [("instrument", f"I-{name}", rows.format(name, due)) for name, due in certificates.items()]
+    tables = [f"[[articles]]\nkind = {kind!r}\nid = {name!r}\nmodel = 'M'\n{rest}" for kind, name, rest in known]
+    path.write_text("\n".join([*tables, more]))
+    return path
+
+
+def changed(name: str, status: str) -> str:
+    said = "person = 'Eve'\nreason = 'was dropped'\nat = 2026-01-02T00:00:00+00:00\n"
+    return f"[[changes]]\nid = {name!r}\nstatus = {status!r}\n{said}"
+
+
+LATER = "[[articles.certificates]]\nnumber = 'SIM-TC-02'\nissued = 2025-06-01\ndue = 2099-01-02\n"
+"""Of the last instrument."""
+
+
+@pytest.fixture
+def spoken(look: Look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], list[str]]:
+    """What a register says against a run of pump SN-1 with catheter C-1 and water W-1."""
+    files = {}
+    for kind, name, lot in (("catheter", "catheters/sim", "C-1"), ("fluid", "fluids/water", "W-1")):
+        text = (Path(preflight.__file__).parent / f"{name}.toml").read_text("utf-8")
+        files[kind] = str(tmp_path / f"{lot}.toml")
+        Path(files[kind]).write_text(text.replace('lot = "SIMULATED"', f'lot = "{lot}"'), "utf-8")
+
+    def against(file: Path) -> list[str]:
+        monkeypatch.setenv("PUMPBENCH_ARTICLES", str(file))
+        found = look(serial="SN-1", every=True, **files).values()
+        said = [one for one in found if one.code.startswith("article")]
+        assert all(one.level == "blocks" for one in said)
+        return [one.text.removeprefix(f"{file}: ").partition(";")[0] for one in said]
+
+    return against
+
+
+def test_a_run_of_what_the_register_lets_be_used_has_nothing_against_it(spoken: Any, tmp_path: Path) -> None:
+    assert spoken(registered(tmp_path / "articles.toml")) == []
+
+
+@pytest.mark.parametrize(
+    ("certificates", "more", "says"),
+    [
+        (CERTIFICATES, changed("SN-1", "quarantined"), "dut SN-1: quarantined by Eve: was dropped"),
+        (CERTIFICATES, changed("C-1", "retired"), "catheter C-1: retired by Eve: was dropped"),
+        ({**CERTIFICATES, "SIM-BAL-01": "2025-12-02"}, "", "SIM-BAL-01 was due 2025-12-02"),
+        (dict.fromkeys(("SIM-BAL-01", "SIM-TC-01"), "2099-01-02"), "", "SIM-FLOW-01 of flow_sensor.flow is not"),
+        (CERTIFICATES, LATER, "SIM-TC-01 of daq.bath_temperature was replaced by SIM-TC-02 of 2025-06-01"),
+        (CERTIFICATES, changed("I-SIM-BAL-01", "quarantined"), "instrument I-SIM-BAL-01: quarantined"),
+    ],
+)
+def test_what_the_register_has_against_a_run_blocks_it(
+    spoken: Any, tmp_path: Path, certificates: dict[str, str], more: str, says: str
+) -> None:
+    (said,) = spoken(registered(tmp_path / "articles.toml", certificates, more))
+    assert says in said
+
+
+def test_what_is_not_registered_or_expired_and_a_register_that_is_not_there_block(spoken: Any, tmp_path: Path) -> None:
+    file = registered(tmp_path / "articles.toml")
+    file.write_text(file.read_text().replace("'SN-1'", "'SN-2'").replace("use_by = 2099", "use_by = 2020"))
+    assert spoken(file) == ['dut "SN-1" is not registered', "fluid W-1: was to be used by 2020-01-02"]
+    assert "there is no such file" in spoken(tmp_path / "gone.toml")[0]
+
+
+def test_a_simulated_station_is_checked_only_where_the_register_is_named(
+    look: Look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUMPBENCH_HOME", str(tmp_path))
+    file = registered(tmp_path / "articles.toml")
+    assert "article" not in look()
+    assert (lab_file(real=True), lab_file(real=False)) == (file, None)
+
+
+def test_a_person_may_take_upon_themselves_what_the_register_says() -> None:
+    preflight.insist([Finding("article", "blocks", "it was dropped")], ["article"])
