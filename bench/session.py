@@ -167,6 +167,7 @@ def conduct(
     afterwards: Callable[[OpenStation], None] | None = None,
     announce: Callable[[Sequence[preflight.Finding]], None] | None = None,
     lead: Lead | None = None,
+    verified_by: Callable[[Path], Verification] | None = None,
 ) -> Result:
     """Run the request to its end and close the record.
 
@@ -176,6 +177,7 @@ def conduct(
     announce : called with what the preflight found, before anything moves.
     afterwards : called when the run has ended and its station is still open, to look at the truth of a simulated one.
     lead : whoever leads the run from outside.
+    verified_by : what looks at the sealed file; see `close_run`.
 
     Raises
     ------
@@ -201,7 +203,7 @@ def conduct(
     if recorded.unsaved is not None:
         raise UnsavedError(_rescue(writer, run_file))
     try:
-        closed = close_run(journal, run_file)
+        closed = close_run(journal, run_file, verified_by)
     except (KeyboardInterrupt, ValueError) as error:
         why = "stopped while the run file was made" if isinstance(error, KeyboardInterrupt) else str(error)
         raise UnsavedError(f"{why}; nothing is lost, then: pumpbench recover {journal}") from None
