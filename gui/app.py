@@ -14,6 +14,7 @@ from types import TracebackType
 import pyqtgraph
 from PyQt6.QtWidgets import QApplication
 
+from gui.presenters.campaigns import Campaigns
 from gui.presenters.context import Context
 from gui.presenters.live import TICK_S, Live
 from gui.presenters.qualification import Qualification
@@ -22,6 +23,7 @@ from gui.presenters.tone import Tone
 from gui.theme.look import look
 from gui.views.background import QtBackground
 from gui.views.bench_page import BenchPage
+from gui.views.campaign_page import CampaignPage
 from gui.views.hang_guard import HangGuard, open_stop_bar
 from gui.views.qualify_page import QualifyPage
 from gui.views.review_page import ReviewPage
@@ -42,12 +44,14 @@ def pages(context: Context, live: Live) -> list[PageEntry]:
     review = ReviewPage(context)
     station = StationPage(context)
     qualify = QualifyPage(Qualification(context))
+    campaigns = CampaignPage(Campaigns(context))
     made: list[PageEntry] = [
         PageEntry("bench", "Bench", "bench", bench, bench.shown),
         PageEntry("run", "Run", "run", run, run.shown),
         PageEntry("review", "Review", "review", review, review.shown),
         PageEntry("station", "Station", "station", station, station.shown),
         PageEntry("qualify", "Qualify", "qualify", qualify, qualify.shown),
+        PageEntry("campaigns", "Campaigns", "campaigns", campaigns, campaigns.shown),
     ]
     return made
 

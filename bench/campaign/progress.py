@@ -97,6 +97,16 @@ def find_attempt(progress: Progress, name: str) -> tuple[Course, Line]:
     return found[0]
 
 
+def may_repeat(progress: Progress, name: str) -> tuple[Course, Line]:
+    """The attempt after which another one can be granted; raises CampaignError with why not."""
+    course, line = find_attempt(progress, name)
+    if course.state == "re-test":
+        raise CampaignError(f"{course.cell.serial} at {course.cell.rate} may be repeated already; make that run first")
+    if line is not course.attempts[-1]:
+        raise CampaignError(f"{line.path} was repeated already; grant it for the latest attempt")
+    return course, line
+
+
 # -- small parts
 
 

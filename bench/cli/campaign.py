@@ -145,15 +145,11 @@ def following(file: Path, articles: Path | None, place: str, as_json: bool) -> i
 def retest(file: Path, run: str, reason: str, person: str, place: str) -> int:
     """Grant another attempt after RUN, with a reason; the run itself stays in the count."""
     from bench.campaign.plan import CampaignError, grant
-    from bench.campaign.progress import find_attempt
+    from bench.campaign.progress import may_repeat
     from instruments.clock import WallClock
 
     progress, _ = _read(file, place)
-    course, line = find_attempt(progress, run)
-    if course.state == "re-test":
-        raise CampaignError(f"{course.cell.serial} at {course.cell.rate} may be repeated already; make that run first")
-    if line is not course.attempts[-1]:
-        raise CampaignError(f"{line.path} was repeated already; grant it for the latest attempt")
+    course, line = may_repeat(progress, run)
     if not reason.strip():
         raise CampaignError("--reason: a re-test needs a reason")
     grant(file, line.run_id, reason.strip(), person or getpass.getuser(), WallClock().start)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +11,23 @@ from bench.run_queue import Entry, home
 from gui.presenters.background import Background
 from gui.presenters.numbers import Numbers, PlainNumbers
 from gui.presenters.tone import Tone
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A run that another page has prepared; what is empty is yet to be chosen.
+
+    Attributes
+    ----------
+    settings : parameters as people type them, by name.
+    dut, serial : what is tested, as `bench.request.Request` names it, and its serial number.
+    """
+
+    station: str = ""
+    protocol: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    dut: str = ""
+    serial: str = ""
 
 
 @dataclass
@@ -35,7 +52,7 @@ class Context:
     notify: Callable[[str, Tone], None] = lambda text, tone: None
     _followers: list[Callable[[Entry], None]] = field(default_factory=list)
     _openers: list[Callable[[Path], None]] = field(default_factory=list)
-    _preparers: list[Callable[[str, str], None]] = field(default_factory=list)
+    _preparers: list[Callable[[Wish], None]] = field(default_factory=list)
     _editors: list[Callable[[str], None]] = field(default_factory=list)
 
     def on_follow(self, call: Callable[[Entry], None]) -> None:
@@ -46,8 +63,8 @@ class Context:
         """Hear that a run file is to be reviewed."""
         self._openers.append(call)
 
-    def on_prepare(self, call: Callable[[str, str], None]) -> None:
-        """Hear that a run on a station is to be prepared, and of which protocol, where that is said."""
+    def on_prepare(self, call: Callable[[Wish], None]) -> None:
+        """Hear that a run is to be prepared."""
         self._preparers.append(call)
 
     def on_edit(self, call: Callable[[str], None]) -> None:
@@ -66,8 +83,12 @@ class Context:
 
     def prepare(self, station: str, protocol: str = "") -> None:
         """Prepare a run on a station in the run page: of this protocol, or of one yet to be chosen."""
+        self.wish(Wish(station, protocol))
+
+    def wish(self, wish: Wish) -> None:
+        """Prepare a run in the run page of which more is known."""
         for call in self._preparers:
-            call(station, protocol)
+            call(wish)
 
     def edit(self, station: str = "") -> None:
         """Look at a station in the station page."""

@@ -39,7 +39,7 @@ class RunPageModel:
         self.provisional = Provisional(context, live, self._judged)
         self.is_preparing = False
         context.on_follow(self._followed)
-        context.on_prepare(lambda station, protocol: self.prepare())
+        context.on_prepare(lambda _: self.prepare())
 
     @property
     def shows_run(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Protocol
 from bench.request import Request
 from bench.run_queue import Entry
 from gui.presenters.background import Cancel, nothing
-from gui.presenters.context import Context
+from gui.presenters.context import Context, Wish
 from gui.presenters.numbers import local_date, local_time, rough_duration
 from gui.presenters.setup_check import Examined, FindingRow, Foreseen, begin, examine, foresee
 from gui.presenters.setup_choices import Choices, StationChoice, find_choices, with_states
@@ -68,7 +68,7 @@ class SetUp:
         self.is_starting = False
         self._is_tried = False
         self._view: SetUpView | None = None
-        self._wanted = ("", "")
+        self._wanted = Wish()
         self._is_shown = False
         self._quiet = 0
         self._until_look = 0
@@ -97,18 +97,20 @@ class SetUp:
 
     def _found(self, choices: Choices, is_first: bool) -> None:
         self.is_first = is_first
-        wanted, self._wanted = self._wanted, ("", "")
-        self.form.take_choices(choices, wanted)
+        wanted, self._wanted = self._wanted, Wish()
+        self.form.take_choices(choices, (wanted.station, wanted.protocol))
+        self.form.fill_in(wanted)
         self._show("start")
 
-    def _prepare(self, station: str, protocol: str) -> None:
+    def _prepare(self, wish: Wish) -> None:
         """Another page has a run prepared."""
         if self.form.choices is None:
-            self._wanted = (station, protocol)
+            self._wanted = wish
             return
-        if protocol in self.form.choices.protocols:
-            self.form.choose_protocol(protocol)
-        self.form.choose_station(station)
+        if wish.protocol in self.form.choices.protocols:
+            self.form.choose_protocol(wish.protocol)
+        self.form.choose_station(wish.station)
+        self.form.fill_in(wish)
         self._show("choices")
 
     # -- what stands against it

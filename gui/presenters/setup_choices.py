@@ -15,6 +15,8 @@ from bench.run_queue import station_holder, waiting
 from bench.station import Station, load_station, shipped_stations, stations_in
 from data.dut import load_catheter, load_dut, load_fluid
 from data.quantity_fields import Stated
+from gui.presenters.near_files import near_files, text_of
+from gui.presenters.station_files import own_files
 from gui.presenters.tone import Tone
 from protocols.procedure import Procedure, load_procedure, procedure_names
 
@@ -24,7 +26,6 @@ KINDS = {"dut": "Device under test", "catheter": "Catheter", "fluid": "Fluid"}
 _LOADERS: dict[str, Callable[[Path], Stated]] = {"dut": load_dut, "catheter": load_catheter, "fluid": load_fluid}
 _SIGNS = {"dut": "rate_range|reservoir", "catheter": "bore|length_supplied", "fluid": "drug|density_basis"}
 _RECIPE_SIGN = re.compile(r"^\s*method\s*=", re.MULTILINE)
-_STATION_SIGN = re.compile(r"^\s*\[instruments\.", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +152,11 @@ class Choices:
 
 def find_choices(folder: Path, state_folder: Path) -> Choices:
     """Everything that is shipped, and the files that lie in the working folder or in the folder of the runs."""
-    found = [one for path in _files(folder, "stations") if _is_station(path) for one in _stations(str(path))]
+    found = [one for path in own_files(folder) for one in _stations(str(path))]
     found += [_station(name) for name in shipped_stations()]
     found.sort(key=lambda one: one.station is None)  # what cannot be used comes last
     protocols = {name: load_procedure(name) for name in procedure_names()}
-    recipes = tuple(_recipe(path, state_folder) for path in _files(folder, "recipes") if _is_recipe(path))
+    recipes = tuple(_recipe(path, state_folder) for path in near_files(folder, "recipes", _RECIPE_SIGN))
     return Choices(tuple(with_states(found, state_folder)), protocols, tuple(_articles(folder)), recipes)
 
 
@@ -193,20 +194,6 @@ def _station(name: str) -> StationChoice:
         return StationChoice(name, None, str(error))
 
 
-def _files(folder: Path, what: str) -> list[Path]:
-    """TOML files near at hand: in the working folder and that of the runs, and in their folders of this name."""
-    places = {near.absolute() for base in (Path.cwd(), folder) for near in (base, base / what)}
-    return sorted({path for place in places for path in place.glob("*.toml")})
-
-
-def _is_station(path: Path) -> bool:
-    return _STATION_SIGN.search(_text(path)) is not None
-
-
-def _is_recipe(path: Path) -> bool:
-    return _RECIPE_SIGN.search(_text(path)) is not None
-
-
 def _recipe(path: Path, state_folder: Path) -> RecipeChoice:
     try:
         return RecipeChoice(str(path), load_recipe(path, state_folder))
@@ -214,18 +201,11 @@ def _recipe(path: Path, state_folder: Path) -> RecipeChoice:
         return RecipeChoice(str(path), None, str(error))
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8", errors="replace")
-    except OSError:
-        return ""
-
-
 def _articles(folder: Path) -> list[ArticleChoice]:
     found = []
     for kind, load in _LOADERS.items():
         sign = re.compile(rf"^\s*({_SIGNS[kind]})\b", re.MULTILINE)
-        own = [path for path in _files(folder, f"{kind}s") if sign.search(text := _text(path)) and "[instr" not in text]
+        own = [path for path in near_files(folder, f"{kind}s", sign) if "[instr" not in text_of(path)]
         shipped = sorted((SHIPPED / f"{kind}s").glob("*.toml"))
         for path in (*own, *shipped):
             try:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench.request import Override, Request
+from gui.presenters.context import Wish
 from gui.presenters.setup_choices import KINDS, Choices, RecipeChoice, StationChoice
 from gui.presenters.setup_faults import fault_text
 from gui.presenters.setup_fields import FormField, field_of, fixed_field, one_line
@@ -136,6 +137,21 @@ class SetUpForm:
         for name, text in texts.items():
             self.fields[name].put(text)
             self.fields[name].settled = True
+        self._told("form", "")
+        self._edited()
+
+    def fill_in(self, wish: Wish) -> None:
+        """Put in what another page knows of the run: only that, each other parameter as it is usual."""
+        if self.protocol is None or not (wish.settings or wish.dut or wish.serial):
+            return
+        self.serial = wish.serial
+        if wish.dut:
+            self.articles["dut"] = wish.dut
+        names = {self.protocol.params[self.protocol.param_name(name)].short_name: name for name in wish.settings}
+        for field in self.fields.values():
+            if not field.is_fixed:
+                field.put(wish.settings[names[field.name]] if field.name in names else field.usual)
+                field.settled = True
         self._told("form", "")
         self._edited()
 

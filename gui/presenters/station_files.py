@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.station import SHIPPED
+from gui.presenters.near_files import near_files
 
 FOLDER = "stations"
 """Where a copy that a person may change is put, in the folder of the runs."""
@@ -37,8 +38,7 @@ class StationFile:
 
 def own_files(folder: Path) -> list[Path]:
     """Station files in the working folder and in that of the runs, and in their folders ``stations``."""
-    places = {near.absolute() for base in (Path.cwd(), folder) for near in (base, base / FOLDER)}
-    return sorted({path for place in places for path in place.glob("*.toml") if _is_station(path)})
+    return near_files(folder, FOLDER, _SIGN)
 
 
 def shipped_files() -> list[Path]:
@@ -81,10 +81,3 @@ def wrong_name(folder: Path, name: str) -> str:
     if name in {item.path.stem for item in station_files(folder)}:
         return f'there is a station "{name}" already; choose another name'
     return ""
-
-
-def _is_station(path: Path) -> bool:
-    try:
-        return _SIGN.search(path.read_text("utf-8", errors="replace")) is not None
-    except OSError:
-        return False

@@ -295,7 +295,7 @@ def test_at_the_first_start_there_is_nothing_but_an_invitation(context: Context,
     monkeypatch.setenv("PUMPBENCH_HOME", str(context.state_folder))
     monkeypatch.chdir(tmp_path)
     prepared: list[tuple[str, str]] = []
-    context.on_prepare(lambda *asked: prepared.append(asked))
+    context.on_prepare(lambda wish: prepared.append((wish.station, wish.protocol)))
     overview = BenchOverview(context)
     overview.attach(Counted())
     assert not overview.is_first_start  # not known yet

@@ -27,7 +27,7 @@ class Bench:
         assert isinstance(context.background, Inline)
         self.background = context.background
         self.asked: list[tuple[str, ...]] = []
-        context.on_prepare(lambda *said: self.asked.append(("prepare", *said)))
+        context.on_prepare(lambda wish: self.asked.append(("prepare", wish.station, wish.protocol)))
         context.on_edit(lambda *said: self.asked.append(("edit", *said)))
         context.on_open(lambda file: self.asked.append(("open", file.name)))
         self.page = BenchPage(context)

@@ -14,7 +14,7 @@ from bench.request import Request
 from bench.run_queue import Entry, StationLock, enqueue, entries
 from gui.presenters import setup
 from gui.presenters.background import Inline
-from gui.presenters.context import Context
+from gui.presenters.context import Context, Wish
 from gui.presenters.setup import SetUp
 from gui.presenters.setup_check import Examined, examine, plain
 from gui.presenters.setup_fields import field_of, on_screen, one_line, understood
@@ -193,6 +193,18 @@ def test_another_page_has_a_run_prepared_before_and_after_the_choices_are_known(
     context.prepare("sim")
     assert (made.form.station.name, made.form.protocol.name) == ("sim", "rig-check")
     assert not made.form.can_do("rig-check")
+
+
+def test_another_page_has_all_filled_in_that_it_knows_and_nothing_left_from_before(prepared: SetUp) -> None:
+    prepared.form.type("blank", "3 h")
+    wish = Wish("sim-full", "flow-accuracy", {"schedule": "0.5 mL/day", "analysis": "26 h"}, "sim-peristaltic", "SN-2")
+    prepared.context.wish(wish)
+    asked = prepared.form.request()
+    assert asked is not None
+    assert (asked.station, asked.procedure, asked.dut, asked.serial) == (
+        "sim-full", "flow-accuracy", "sim-peristaltic", "SN-2",
+    )  # fmt: skip
+    assert asked.settings == {"schedule": "0.5 mL/day", "analysis": "26 h"}
 
 
 # -- what stands against it

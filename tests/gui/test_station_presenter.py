@@ -305,7 +305,7 @@ def test_a_comparison_is_empty_only_for_equal_texts_and_has_every_new_line(befor
 
 def test_a_protocol_on_the_bench_is_prepared_with_its_name_and_only_where_it_can_run(own: StationEditor):
     asked: list[tuple[str, str]] = []
-    own.context.on_prepare(lambda *said: asked.append(said))
+    own.context.on_prepare(lambda wish: asked.append((wish.station, wish.protocol)))
     for action in own.actions:
         own.prepare(action.protocol)
     assert own.chosen is not None

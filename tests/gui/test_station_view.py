@@ -151,7 +151,7 @@ def test_find_goes_round_the_text_and_counts(page: StationPage):
 
 def test_a_protocol_that_cannot_run_here_says_why_and_the_others_are_prepared(page: StationPage, qtbot: Any):
     asked: list[tuple[str, str]] = []
-    page.editor.context.on_prepare(lambda *said: asked.append(said))
+    page.editor.context.on_prepare(lambda wish: asked.append((wish.station, wish.protocol)))
     assert not page.protocols["valve-test"].isEnabled()
     assert "has no outlet" in page.protocols["valve-test"].toolTip()
     qtbot.mouseClick(page.protocols["read-out"], Qt.MouseButton.LeftButton)

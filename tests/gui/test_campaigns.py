@@ -1,0 +1,169 @@
+"""Campaigns in the window: the matrix, what comes next, every attempt, and the next run prepared."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PyQt6.QtCore import Qt
+from PyQt6.QtTest import QTest
+
+from bench.campaign.plan import CampaignDut, Cell, cells, load_campaign, settled, write_campaign
+from data.catalogue.entry import CheckEntry, Entry
+from data.catalogue.store import Catalogue, url_of
+from gui.presenters.background import Inline
+from gui.presenters.campaign_rows import attempt_rows, columns_of, figure_rows, progress_said, pump_rows, unplanned_rows
+from gui.presenters.campaigns import Campaigns
+from gui.presenters.context import Context, Wish
+from gui.presenters.tone import Tone
+from gui.views.campaign_page import CampaignPage
+
+ASKED = {
+    "title": "lot 2231", "protocol": "flow-accuracy", "station": "sim", "since": datetime(2026, 1, 1, tzinfo=UTC),
+    "rates": ("0.5 mL/day", "1 mL/day"), "checks": ("mean-flow-error",), "settings": {"analysis": "25 h"},
+    "approved_by": "Eve",
+}  # fmt: skip
+CHECK = CheckEntry("mean-flow-error", "Mean flow error", 0.0, 1.0, 2.0, -14.5, 14.5, "%", "pass", "dut", False)
+
+
+@pytest.fixture
+def plan(context: Context) -> Path:
+    context.folder.mkdir()
+    path = context.folder / "lot.toml"
+    write_campaign(path, ASKED, [CampaignDut(model="sim-peristaltic", serial=serial) for serial in ("A", "B")])
+    return path
+
+
+@pytest.fixture
+def campaigns(context: Context, plan: Path, monkeypatch: pytest.MonkeyPatch) -> Campaigns:
+    monkeypatch.chdir(context.folder)
+    made = Campaigns(context)
+    made.shown(True)
+    counted(made)
+    return made
+
+
+def counted(campaigns: Campaigns) -> None:
+    background = campaigns.context.background
+    assert isinstance(background, Inline)
+    background.tick()
+
+
+def ran(campaigns: Campaigns, day: int, cell: Cell, verdict: str = "pass", value: float = 0.0) -> None:
+    assert campaigns.chosen is not None
+    params = settled(load_campaign(campaigns.chosen.path), cell.rate)
+    entry = Entry(
+        f"/runs/{day}.h5", 1, 1, "run", run_id=f"run-{day}", procedure="flow-accuracy", origin="measured",
+        dut_serial=cell.serial, verdict=verdict, made=f"2026-01-{day:02d}T10:00:00.000000+00:00", params=params,
+        set_rate_ul_per_h=params["schedule"]["basal"]["rate_ul_per_h"], checks=(replace(CHECK, value=value),),
+    )  # fmt: skip
+    with Catalogue(url_of(str(campaigns.context.state_folder / "catalogue.db")), "here", make=True) as there:
+        there.add([entry])
+    counted(campaigns)
+
+
+def order(campaigns: Campaigns) -> list[Cell]:
+    assert campaigns.chosen is not None
+    return cells(load_campaign(campaigns.chosen.path))
+
+
+def texts(campaigns: Campaigns) -> dict[str, list[str]]:
+    assert campaigns.counted is not None
+    return {row.serial: [cell.text for cell in row.cells] for row in pump_rows(campaigns.counted.progress)}
+
+
+def test_without_a_campaign_there_is_nothing_to_count(context, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = Campaigns(context)
+    made.shown(True)
+    counted(made)
+    assert (made.files, made.chosen, made.counted) == ((), None, None)
+
+
+def test_the_matrix_has_each_pump_at_each_rate_and_the_next_run_stands_out(campaigns):
+    first, second = order(campaigns)[:2]
+    ran(campaigns, 2, first, "fail")
+    assert columns_of(campaigns.counted.progress) == ASKED["rates"]
+    assert texts(campaigns)[first.serial][ASKED["rates"].index(first.rate)] == "fail"
+    assert texts(campaigns)[second.serial][ASKED["rates"].index(second.rate)] == "open, next"
+    assert progress_said(campaigns.counted.progress) == ("1 of 4 runs have a verdict", Tone.PLAIN)
+
+
+def test_the_next_run_is_prepared_with_all_that_the_plan_states(campaigns):
+    wished: list[Wish] = []
+    campaigns.context.on_prepare(wished.append)
+    first = order(campaigns)[0]
+    campaigns.prepare_next()
+    settings = {"analysis": "25 h", "schedule": first.rate}
+    assert wished == [Wish("sim", "flow-accuracy", settings, "sim-peristaltic", first.serial)]
+
+
+def test_a_pump_in_quarantine_is_not_run_and_it_says_why(campaigns):
+    serial = order(campaigns)[0].serial
+    (campaigns.context.folder / "articles.toml").write_text(
+        f'[[articles]]\nkind = "dut"\nid = "{serial}"\nmodel = "P"\n[[changes]]\nid = "{serial}"\n'
+        'status = "quarantined"\nreason = "was dropped"\nperson = "Eve"\nat = 2026-01-01T00:00:00Z\n'
+    )
+    ran(campaigns, 2, replace(order(campaigns)[0], serial="Z"))
+    assert not campaigns.can_prepare
+    assert "Not now: quarantined by Eve: was dropped" in campaigns.next_says[0]
+
+
+def test_a_retest_is_granted_with_a_reason_and_every_attempt_stays_listed(campaigns):
+    cell = order(campaigns)[0]
+    ran(campaigns, 2, cell, "fail")
+    campaigns.choose_cell(cell.number)
+    campaigns.grant(" ")
+    assert campaigns.may_repeat
+    campaigns.grant("air in the line")
+    counted(campaigns)
+    counted(campaigns)
+    assert campaigns.course.state == "re-test"
+    assert not campaigns.may_repeat
+    (row,) = attempt_rows(campaigns.course)
+    assert (row.verdict, row.counts, row.retest) == ("fail", "counts", "may be repeated: air in the line (Ada)")
+
+
+def test_a_run_that_nobody_asked_for_is_shown_and_does_not_count(campaigns):
+    cell = order(campaigns)[0]
+    ran(campaigns, 2, cell)
+    ran(campaigns, 3, cell)
+    (row,) = unplanned_rows(campaigns.counted.progress)
+    assert (row.file, row.why) == ("3.h5", "nobody had asked for it: a re-test needs a reason beforehand")
+
+
+def test_figures_are_of_pumps_and_say_where_an_interval_leaves_the_limits(campaigns):
+    for day, cell in enumerate(order(campaigns), 2):
+        ran(campaigns, day, cell, value=float(day))
+    figures = figure_rows(campaigns.counted.report, campaigns.context.numbers)
+    assert [(row.rate, row.pumps, row.runs) for row in figures] == [(rate, "2", "2") for rate in ASKED["rates"]]
+    assert {tone for row in figures for tone in row.tones} == {Tone.FAIL}
+    assert campaigns.next_says == ("Every run is made", Tone.GOOD)
+
+
+def test_a_plan_that_cannot_be_read_says_why(campaigns, plan):
+    plan.write_text(plan.read_text().replace('"flow-accuracy"', '"flow-acuracy"'))
+    campaigns.find()
+    counted(campaigns)
+    assert "flow-acuracy" in campaigns.sentence
+
+
+def test_the_page_leads_from_a_cell_to_its_attempts_by_keys(campaigns: Campaigns, qtbot: Any):
+    cell = order(campaigns)[0]
+    page = CampaignPage(campaigns)
+    qtbot.addWidget(page)
+    page.resize(1200, 640)
+    page.show()
+    ran(campaigns, 2, cell)
+    assert page.matrix is not None
+    assert page.next.text().startswith("Run 2 of 4")
+    page.matrix.setCurrentIndex(page.matrix.rows.index("AB".index(cell.serial), 1))
+    if ASKED["rates"].index(cell.rate):
+        QTest.keyClick(page.matrix, Qt.Key.Key_Right)
+    assert page.cell.title.text() == f"Run 1: {cell.serial} at {cell.rate}"
+    assert [row.file for row in page.attempts.rows.rows] == ["2.h5"]
+    assert page.open.isEnabled()
+    assert page.grant.isEnabled()
