@@ -113,11 +113,17 @@ def enrol(path: Path, home: Path) -> str:
 
 def registered(home: Path, run_id: str) -> Registered:
     """What the register has of a run."""
-    rows, problems = rows_of(home, REGISTER)
+    rows, problems = numbered(home)
     mine = [row for row in rows if row.get("run_id") == run_id]
     seals = [row for row in mine if row.get("kind") == "run"]
     signatures = [row["row"] for row in mine if row.get("kind") == "signature"]
-    return Registered(seals, signatures, [*problems, *_gaps(rows)])
+    return Registered(seals, signatures, problems)
+
+
+def numbered(home: Path) -> tuple[list[Row], list[str]]:
+    """Every row of the register, in order: runs that began, were sealed or signed; and what is wrong with it."""
+    rows, problems = rows_of(home, REGISTER)
+    return rows, [*problems, *_gaps(rows)]
 
 
 def _number(rows: Sequence[Row], station: str, run_id: str) -> int:
