@@ -172,7 +172,7 @@ class Rig:
             if PumpUnderTest in of:
                 arguments[name] = self.plant.pump
             elif known is not None and name in settings:
-                arguments[name] = self._lookup(f"{where}.{name}", settings[name], known)
+                arguments[name] = self._looked_up(f"{where}.{name}", settings[name], known)
             elif parameter.default is parameter.empty:
                 what = "an actuator of the plant" if Actuator in of else "a signal of the plant"
                 raise RigError(f'{where}: "{name}" is missing; name {what if known is not None else "it"}')
@@ -225,6 +225,12 @@ class Rig:
             return onsets[place] if place < len(onsets) else math.inf
 
         return next_onset
+
+    def _looked_up(self, where: str, named: object, known: Mapping[str, Any]) -> Any:
+        """What a name means, or each name of a table."""
+        if isinstance(named, Mapping):
+            return {key: self._lookup(f"{where}.{key}", name, known) for key, name in named.items()}
+        return self._lookup(where, named, known)
 
     @staticmethod
     def _lookup(where: str, name: object, known: Mapping[str, Any]) -> Any:
