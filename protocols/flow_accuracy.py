@@ -44,7 +44,7 @@ STROKES = 20
 class FlowAccuracy(Procedure):
     """Gravimetric flow accuracy over a programmed delivery schedule."""
 
-    name, method = "flow-accuracy", 3
+    name, method = "flow-accuracy", 4
     roles = (
         Measures("reference_mass", "mg"),
         Controls("balance", Tareable),
@@ -155,15 +155,14 @@ class FlowAccuracy(Procedure):
 
     def forecast(self, declared: Declared) -> Forecast | None:
         """By the budget that the evaluation uses; see docs/explanation/forecast.md."""
+        from protocols.analysis.flow_blanks import known_rig
         from protocols.analysis.flow_forecast import flow_forecast
         from protocols.analysis.gravimetric_forecast import plan_of, rig_of
 
         rig = rig_of(declared, self.blank)
-        return (
-            None
-            if rig is None
-            else flow_forecast(plan_of(self.steps()), self.schedule, rig, declared.dut, declared.fluid)
-        )
+        if rig is None:
+            return None
+        return flow_forecast(plan_of(self.steps()), self.schedule, known_rig(rig), declared.dut, declared.fluid)
 
     def alternatives(self) -> Iterator[tuple[str, Mapping[str, object]]]:
         """Longer, with longer blanks, or with a blank that goes on all the time."""

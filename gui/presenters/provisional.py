@@ -224,10 +224,13 @@ class Provisional:
         return self.trouble or ("being worked out…" if self.is_busy else "the first come after a minute of the run")
 
     def remark(self) -> str:
-        """What is known of the outcome beyond the rows."""
+        """What is known of the outcome beyond the rows, and why the rig has no value for a check that counts later."""
         if self.final is not None or self.so_far is None:
             return ""
-        return self.so_far.outlook if self.rows() else "Nothing can be said yet: no check has a value."
+        if not self.rows():
+            return "Nothing can be said yet: no check has a value."
+        silent = [one for one in self.so_far.checks if one.suitability and one.note and _says_nothing(one)]
+        return "\n".join(filter(None, [self.so_far.outlook, *(f"{one.title}: {one.note}" for one in silent)]))
 
     def rows(self) -> list[CheckRow]:
         """The checks that count first, then what is only reported, then those of the rig."""

@@ -42,6 +42,8 @@ class Collection:
     weighing : inputs of the budget; its evaporation entries are filled in for each interval.
     zero_walk_mg : standard deviation of the wander of the zero after one hour.
     mg_per_k : standard uncertainty of the balance's temperature coefficient, times its load.
+    u_line_mg_per_k : standard uncertainty of what the line's breathing was taken for in the blanks; 0 where it does not
+        reach the vessel in them, or was left in.
     """
 
     t_s: FloatArray
@@ -52,6 +54,7 @@ class Collection:
     weighing: Weighing
     zero_walk_mg: float
     mg_per_k: float
+    u_line_mg_per_k: float = 0.0
 
     def shown_mg(self, t_s: FloatArray) -> FloatArray:
         """Corrected indication at any times, by linear interpolation of mass."""
@@ -92,30 +95,38 @@ class Collection:
         )
         budget = volume_budget(abs(volume), hours, weighing)
         walk = Component("zero walk", self.zero_walk_mg * math.sqrt(hours) * self.ul_per_mg)
-        warming = self.mg_per_k * abs(self._warming_k(from_s, to_s)) * self.ul_per_mg
+        warming = self.mg_per_k * abs(self._unseen_warming_k(from_s, to_s)) * self.ul_per_mg
         rate = abs(float(self.evaporation.rate_mg_per_h((from_s + to_s) / 2.0)))
         weather = Component("evaporation between blanks", EVAPORATION_VARIES * rate * hours * self.ul_per_mg)
-        return volume, budget.plus(walk, Component("balance temperature", warming), weather)
+        parts = [walk, Component("balance temperature", warming), weather]
+        if self.u_line_mg_per_k > 0.0:
+            breathed = self.u_line_mg_per_k * abs(self._blanks_warming_k_per_s()) * (to_s - from_s)
+            parts.append(Component("breathing of the line", breathed * self.ul_per_mg))
+        return volume, budget.plus(*parts)
 
-    def _warming_k(self, from_s: float, to_s: float) -> float:
+    def warming_k(self, from_s: float, to_s: float) -> float:
+        """Change of the room's temperature in an interval."""
+        return float(np.diff(np.interp([from_s, to_s], self.t_s, self.room_degc))[0])
+
+    def _unseen_warming_k(self, from_s: float, to_s: float) -> float:
         """Change of the room's temperature in an interval, less what the blanks took for evaporation.
 
         A balance that follows the temperature shows a false rate in each blank, which the correction spreads over the
         interval.
         """
-        change = float(np.diff(np.interp([from_s, to_s], self.t_s, self.room_degc))[0])
-        return change - self._blanks_warming_k_per_s() * (to_s - from_s)
+        return self.warming_k(from_s, to_s) - self._blanks_warming_k_per_s() * (to_s - from_s)
 
     def u_drift_by_warming_mg_per_h(self) -> float:
         """Standard uncertainty of the blanks' mean rate because the room warmed or cooled during them."""
-        return self.mg_per_k * abs(self._blanks_warming_k_per_s()) * HOUR_S
+        per_k = math.hypot(self.mg_per_k, self.u_line_mg_per_k)
+        return per_k * abs(self._blanks_warming_k_per_s()) * HOUR_S
 
     def _blanks_warming_k_per_s(self) -> float:
-        rates = [
-            float(np.diff(np.interp([one.from_s, one.to_s], self.t_s, self.room_degc))[0]) / (one.to_s - one.from_s)
-            for one in self.evaporation.blanks
-        ]
-        return math.fsum(rates) / len(rates)
+        rates = [self.warming_k(one.from_s, one.to_s) / (one.to_s - one.from_s) for one in self.evaporation.blanks]
+        weights = self.evaporation.weights
+        if weights is None:
+            return math.fsum(rates) / len(rates)
+        return math.fsum(weight * rate for weight, rate in zip(weights, rates, strict=True))
 
 
 def corrected_mass_mg(

@@ -85,8 +85,8 @@ def blank(t_s: FloatArray, mass_mg: FloatArray, readability_mg: float) -> Blank:
     n = t_s.size
     if n < 2 * LEAST_STRETCHES:
         raise BlankError(f"a blank of {n} samples is too short; record at least {2 * LEAST_STRETCHES}")
-    mean_t, mean_m = _stretch_means(t_s, mass_mg, min(STRETCHES, n // 2))
-    rounding = 0.0 if _noise_carries_over_digits(mass_mg, readability_mg) else readability_mg
+    mean_t, mean_m = stretch_means(t_s, mass_mg, min(STRETCHES, n // 2))
+    rounding = 0.0 if noise_carries_over_digits(mass_mg, readability_mg) else readability_mg
     return blank_of_means(float(t_s[0]), float(t_s[-1]), mean_t, mean_m, rounding)
 
 
@@ -112,9 +112,14 @@ def blank_of_means(
     dof = _degrees_of_freedom(fits, weights, rate, math.sqrt(square), changes.size - 1)
     components = [Component("blank", math.sqrt(square), dof)]
     if rounding_mg > 0.0:
-        components.append(Component("rounding", rounding_mg / math.sqrt(6.0) / ((to_s - from_s) / HOUR_S)))
+        components.append(rounding_of(rounding_mg, to_s - from_s))
     u = math.sqrt(math.fsum(component.u**2 for component in components))
     return Blank(from_s, to_s, -rate, u, welch_satterthwaite(components))
+
+
+def rounding_of(rounding_mg: float, length_s: float) -> Component:
+    """Standard uncertainty in mg/h of a slope between two readings that are rounded independently."""
+    return Component("rounding", rounding_mg / math.sqrt(6.0) / (length_s / HOUR_S))
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +167,13 @@ def _degrees_of_freedom(fits: Sequence[_Fit], weights: Sequence[float], rate: fl
         tails = stdtr(most, (offsets - k * u) / scales) + stdtr(most, (-offsets - k * u) / scales)
         return math.fsum((parts * tails).tolist())
 
-    k = _crossing(outside, 1.0 - COVERAGE, 1.0, 100.0)
+    k = crossing(outside, 1.0 - COVERAGE, 1.0, 100.0)
     if k <= coverage_factor(float(most)):
         return float(most)
-    return math.exp(_crossing(lambda log: coverage_factor(math.exp(log)), k, 0.0, math.log(most)))
+    return math.exp(crossing(lambda log: coverage_factor(math.exp(log)), k, 0.0, math.log(most)))
 
 
-def _crossing(falling: Callable[[float], float], level: float, low: float, high: float) -> float:
+def crossing(falling: Callable[[float], float], level: float, low: float, high: float) -> float:
     """Where a falling function passes a level, by bisection."""
     for _ in range(60):
         middle = (low + high) / 2.0
@@ -176,7 +181,7 @@ def _crossing(falling: Callable[[float], float], level: float, low: float, high:
     return (low + high) / 2.0
 
 
-def _stretch_means(t_s: FloatArray, mass_mg: FloatArray, stretches: int) -> tuple[FloatArray, FloatArray]:
+def stretch_means(t_s: FloatArray, mass_mg: FloatArray, stretches: int) -> tuple[FloatArray, FloatArray]:
     """Mean time and mean mass of consecutive stretches with equally many samples each."""
     edges = [round(i * t_s.size / stretches) for i in range(stretches + 1)]
     spans = list(itertools.pairwise(edges))
@@ -185,7 +190,7 @@ def _stretch_means(t_s: FloatArray, mass_mg: FloatArray, stretches: int) -> tupl
     return np.array(times), np.array(masses)
 
 
-def _noise_carries_over_digits(mass_mg: FloatArray, readability_mg: float) -> bool:
+def noise_carries_over_digits(mass_mg: FloatArray, readability_mg: float) -> bool:
     """Whether readings jump between digits often enough that rounding averages like white noise."""
     step = np.abs(np.diff(mass_mg))
     root_mean_square = math.sqrt(math.fsum((step * step).tolist()) / step.size)
@@ -194,22 +199,38 @@ def _noise_carries_over_digits(mass_mg: FloatArray, readability_mg: float) -> bo
 
 @dataclass(frozen=True, slots=True)
 class Evaporation:
-    """Loss of mass during a run, from the blanks before and after it (or one of them), in order of time."""
+    """Loss of mass during a run, from the blanks before and after it (or one of them), in order of time.
+
+    Attributes
+    ----------
+    weights : of the blanks in a rate that is taken for constant; None to interpolate between them.
+    u_change_mg_per_h : where it is taken for constant, standard uncertainty of the change of the true rate from the
+        first blank to the last.
+    """
 
     blanks: tuple[Blank, ...]
+    weights: tuple[float, ...] | None = None
+    u_change_mg_per_h: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.blanks:
             raise BlankError("no blank was recorded; measure one before or after the run")
 
     def rate_mg_per_h(self, t_s: FloatArray | float) -> FloatArray:
-        """Rate interpolated linearly between the middles of the blanks, constant outside them."""
+        """Rate interpolated linearly between the blanks' middles and constant outside them, or their weighted mean."""
+        if self.weights is not None:
+            pairs = zip(self.weights, self.blanks, strict=True)
+            rate = math.fsum(weight * one.rate_mg_per_h for weight, one in pairs)
+            return np.full(np.shape(t_s), rate)
         middles = [one.middle_s for one in self.blanks]
         rates = [one.rate_mg_per_h for one in self.blanks]
         return np.asarray(np.interp(t_s, middles, rates), dtype=np.float64)
 
     def lost_mg(self, from_s: float, t_s: FloatArray) -> FloatArray:
-        """Mass lost from ``from_s`` to each time (n,): the exact integral of the interpolated rate."""
+        """Mass lost from ``from_s`` to each time (n,): the exact integral of the rate."""
+        if self.weights is not None:
+            since_h = (np.asarray(t_s, dtype=np.float64) - from_s) / HOUR_S
+            return np.asarray(self.rate_mg_per_h(t_s) * since_h, dtype=np.float64)
         return self._integral(np.asarray(t_s, dtype=np.float64)) - self._integral(np.asarray(from_s, dtype=np.float64))
 
     def component(self, from_s: float, to_s: float) -> Component:
@@ -219,13 +240,19 @@ class Evaporation:
         -----
         u = max(type A, |e_first - e_last| / sqrt(12)): type A with the weights that the blanks have in the mean rate.
         The degrees of freedom are those of type A in both cases, since the difference comes from the same blanks.
+        Weights other than those of the interpolation cost their distance from it times u of the true rate's change.
         """
+        middle = self.interpolated(from_s, to_s)
+        used = middle if self.weights is None else self.weights
         parts = [
             Component("blank", abs(weight) * one.u_mg_per_h, one.dof)
-            for weight, one in zip(self._weights(from_s, to_s), self.blanks, strict=True)
+            for weight, one in zip(used, self.blanks, strict=True)
         ]
+        off = abs(used[0] - middle[0])
+        if off > 0.0 and self.u_change_mg_per_h > 0.0:
+            parts.append(Component("change between the blanks", off * self.u_change_mg_per_h))
         type_a = math.sqrt(math.fsum(part.u**2 for part in parts))
-        change = abs(self.blanks[-1].rate_mg_per_h - self.blanks[0].rate_mg_per_h) / math.sqrt(12.0)
+        change = abs(self.difference_mg_per_h) / math.sqrt(12.0)
         return Component("evaporation", max(type_a, change), welch_satterthwaite(parts), "t")
 
     @property
@@ -247,8 +274,8 @@ class Evaporation:
         """Whether first and last blank agree; where they do not, nothing that stands on them is valid."""
         return abs(self.difference_mg_per_h) <= self.agreement_limit_mg_per_h
 
-    def _weights(self, from_s: float, to_s: float) -> list[float]:
-        """The weight of each blank in the mean rate over an interval."""
+    def interpolated(self, from_s: float, to_s: float) -> tuple[float, ...]:
+        """The weight of each blank in the mean of the interpolated rate over an interval."""
         if to_s <= from_s:
             raise BlankError(f"from {from_s:g} s to {to_s:g} s is no interval")
         weights = []
@@ -256,7 +283,7 @@ class Evaporation:
             unit = [Blank(b.from_s, b.to_s, float(i == chosen), 0.0, 1.0) for i, b in enumerate(self.blanks)]
             lost = Evaporation(tuple(unit)).lost_mg(from_s, np.array([to_s]))
             weights.append(float(lost[0]) / ((to_s - from_s) / HOUR_S))
-        return weights
+        return tuple(weights)
 
     def _integral(self, t_s: FloatArray) -> FloatArray:
         """Integral of the rate from the first blank's middle, mg."""

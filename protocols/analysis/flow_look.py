@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from data.checks import Exclusion, Limits, Verdict
 from data.run import Run
+from protocols.analysis.flow_blanks import known_record
 from protocols.analysis.flow_verdict import evaluate, mean_error
-from protocols.analysis.gravimetric_record import EDGE_S, GravimetricRecord, read_record
+from protocols.analysis.gravimetric_record import EDGE_S, GravimetricRecord
 from protocols.analysis.looks import Look, factor
 from protocols.analysis.rig_fitness import doubt_percent
 from protocols.analysis.standing import exclusions
@@ -29,7 +30,7 @@ def look(run: Run, looks: int, risk: float) -> Look:
     found = Look(check.name, check.value, check.unit)
     if check.verdict is not Verdict.FAIL:
         return replace(found, why="; ".join(filter(None, [str(check.verdict), check.note])))
-    record = read_record(run)
+    record = known_record(run)
     doubt = doubt_percent(record, evaluation.checks)
     limits = Limits(check.limit_low, check.limit_high, check.limit_source)
     beyond, needed = (

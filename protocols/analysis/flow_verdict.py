@@ -13,13 +13,15 @@ from protocols.analysis import delivery, gravimetry
 from protocols.analysis.budget import Budget
 from protocols.analysis.decision import judge
 from protocols.analysis.evaporation import HOUR_S
+from protocols.analysis.flow_blanks import known_record
 from protocols.analysis.flow_budget import mean_rate_u_percent, window_u_percent
 from protocols.analysis.flow_changes import change_checks, stroke_curve
 from protocols.analysis.flow_events import interruptions, undriven
-from protocols.analysis.gravimetric_record import EDGE_S, GravimetricRecord, GravimetricRecordError, read_record
+from protocols.analysis.gravimetric_record import EDGE_S, GravimetricRecord, GravimetricRecordError
 from protocols.analysis.grid import Grid, RecordError, gaps, resample
 from protocols.analysis.rig_fitness import doubt_percent, fitness
 from protocols.analysis.standing import as_limits, exclusions, on_suitability, source
+from protocols.analysis.suitability import not_measured
 from protocols.analysis.trumpet import TrumpetPoint, default_windows_s, extremes_of_a_perfect_pump, trumpet_of_grid
 
 USUAL_INTERVAL_S = 900.0
@@ -32,11 +34,11 @@ LONGEST_GAP_S = 600.0
 def evaluate(run: Run) -> Evaluation:
     """Judge a flow-accuracy run."""
     try:
-        record = read_record(run)
+        record = known_record(run)
     except GravimetricRecordError as error:
         return Evaluation((_nothing(str(error)), *undriven(run)))
     excluded = exclusions(record)
-    fit = tuple(fitness(record, excluded))
+    fit = tuple(compared(record, check) for check in fitness(record, excluded))
     bad = {check.name for check in fit if check.verdict is Verdict.INVALID}
     doubt = doubt_percent(record, fit)
     judged = [on_suitability(check, bad) for check in _delivery_checks(record, excluded, doubt)]
@@ -47,6 +49,19 @@ def evaluate(run: Run) -> Evaluation:
         "air_density_mg_per_ul": record.collected.weighing.air_mg_per_ul,
     }
     return Evaluation((*judged, *fit), tuple(_curves(record, excluded)), excluded, values)
+
+
+def compared(record: GravimetricRecord, check: Check) -> Check:
+    """A check of the rig; none of sensor against balance where a part of the flow passed the one and not the other.
+
+    Before the analysis a comparison is over the whole delivery, blank included.
+    """
+    if check.name != "sensor-balance-ratio" or "analysis" in record.phases or not record.away:
+        return check
+    if record.collecting == [(record.started_s, record.analysis[1])]:
+        return check
+    note = "the flow was led away from the balance for a blank; they are compared over the analysis"
+    return not_measured(check.name, check.title, check.unit, note, optional=True)
 
 
 def _nothing(note: str) -> Check:
@@ -366,8 +381,7 @@ def _curves(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterato
     if record.flow is not None and record.flow.t_s.size:
         flows.append(Axis("sensor", "uL/h", record.flow.means(whole.t_s)))
     yield Curve("flow", "Flow", Axis("time", "h", (hours[1:] + hours[:-1]) / 2.0), tuple(flows))
-    volume_axes = (Axis("delivered", "uL", whole.values), Axis("programmed", "uL", programmed))
-    yield Curve("volume", "Cumulative volume", Axis("time", "h", hours), volume_axes)
+    yield from _volume_curve(record, excluded)
     if "analysis" in record.phases and _constant(record):
         try:
             _, points = _trumpet(record, excluded)
@@ -382,6 +396,22 @@ def _curves(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterato
         yield Curve("trumpet", "Trumpet curve", windows, sides)
         inside = record.volumes(*record.analysis)
         yield from stroke_curve(*inside, record.programmed_ul, record.stroke_ul, excluded)
+
+
+def _volume_curve(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterator[Curve]:
+    """Delivered and programmed volume, both from the begin of the analysis: a blank before it was no delivery."""
+    from_s, to_s = record.analysis
+    if "analysis" not in record.phases:
+        return
+    t_s, volumes = record.volumes(from_s, to_s)
+    try:
+        whole = resample(t_s, volumes, _interval_s(record), from_s, to_s, excluded)
+    except RecordError:
+        return  # shorter than one interval
+    programmed = record.programmed_ul(whole.t_s) - record.programmed_ul(np.array([from_s]))
+    axes = (Axis("delivered", "uL", whole.values), Axis("programmed", "uL", programmed))
+    hours = Axis("time", "h", (whole.t_s - from_s) / HOUR_S)
+    yield Curve("volume", "Cumulative volume in the analysis", hours, axes)
 
 
 # -------------------------------------------------------------------------------------------- small parts

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -17,11 +17,11 @@ import numpy as np
 from data.quantities import parse
 from data.samples import FloatArray
 from protocols.analysis import gravimetry
+from protocols.analysis.blank_weights import weighted
 from protocols.analysis.budget import Budget
 from protocols.analysis.collection import EVAPORATION_VARIES, Collection
 from protocols.analysis.declared import Declared
 from protocols.analysis.evaporation import HOUR_S, STRETCHES, Blank, Evaporation, blank_of_means
-from protocols.analysis.flow_budget import LINE_EXPANSION_PER_K
 from protocols.analysis.gravimetric_record import (
     BLANK_SETTLE_S,
     LEAST_BLANK_S,
@@ -30,41 +30,35 @@ from protocols.analysis.gravimetric_record import (
     mg_per_k,
     spread_mg_per_h,
 )
+from protocols.analysis.known_blank import Known, Stretches, known_blank
+from protocols.analysis.room import (
+    AIR,
+    AIR_PER_HPA,
+    AIR_PER_K,
+    AIR_PER_PERCENT,
+    COOLEST_H,
+    COOLEST_WITHIN_H,
+    HUMIDITY_PERCENT,
+    HUMIDITY_S,
+    LINE_U_SHARE,
+    PRESSURE_HPA,
+    PRESSURE_S,
+    ROOM_K,
+    ROOM_SMOOTH_S,
+    ROOM_WANDER_K,
+    ROOM_WANDER_S,
+    THERMOMETER_S,
+    air_mg,
+    line_mg_per_k,
+)
 from protocols.steps import Phase, StartDelivery, Step
 
 RUNS = 32
 """Likely runs that are drawn; the middle of their uncertainties is told, and how far they scatter."""
 
 SEED = 20_601
-ROOM_K = 1.0
-"""The room is expected to swing by plus and minus this over a day; no station file declares it."""
-
-COOLEST_H, COOLEST_WITHIN_H = 4.0, 2.0
-"""Hour of the day at which it is expected to be coolest, and by how much that may be off."""
-
-ROOM_WANDER_K, ROOM_WANDER_S = 0.2, 7200.0
-"""Beside that its temperature is expected to wander: standard deviation, and time after which it has forgotten."""
-
-ROOM_SMOOTH_S = 600.0
-"""Over less than this, air and a line in it change steadily."""
-
-THERMOMETER_S = 1800.0
-"""A thermometer beside the vessel follows the air so slowly; what the air did meanwhile is left in its density."""
-
-HUMIDITY_PERCENT, HUMIDITY_S = 5.0, 6.0 * HOUR_S
-PRESSURE_HPA, PRESSURE_S = 8.0, 48.0 * HOUR_S
-"""Wander of humidity and pressure of the air, and after which time they have forgotten."""
-
-AIR_PER_K = 1.0 / 295.0
-AIR_PER_HPA = 1.0 / 1013.25
-AIR_PER_PERCENT = 0.378 * 26.4 / 1013.25 / 100.0
-"""By what part the density of the air falls with its temperature and humidity and rises with pressure, at 22 degC."""
-
 PERIOD_S = 1.0
 """Usual spacing of a balance's readings, where the station file leaves it to the driver."""
-
-AIR = ("room_temperature", "ambient_pressure", "humidity")
-"""Roles that measure the air."""
 
 WALK_STEPS = 8
 """Steps of the zero's walk within one stretch of a blank."""
@@ -78,6 +72,7 @@ REMEDIES = {
     "meniscus": "a longer analysis, or a thinner tube",
     "repeatability": "a longer analysis",
     "readability": "a longer analysis, or a balance with a finer digit",
+    "breathing of the line": "blanks with the flow diverted, a shorter line or a steadier room",
     "zero walk": "a balance with a steadier zero, away from drafts",
     "density, composition": "the density of this lot, measured",
     "air density on the vessel": "a smaller vessel",
@@ -130,6 +125,7 @@ class Rig:
     blank : "diverter", "stopped", "closed" (stopped, with the line shut), "twin" or "none".
     unmeasured : what of the air no role measures, of "room_temperature", "ambient_pressure" and "humidity".
     start_h : hour of the day at which the run begins; None where that is not known.
+    known : what the evaluation takes for known of a blank; None where it lets the record speak alone.
     """
 
     uncertainty: Mapping[str, Any]
@@ -140,6 +136,12 @@ class Rig:
     blank: str
     unmeasured: frozenset[str] = frozenset()
     start_h: float | None = None
+    known: Known | None = None
+
+    @property
+    def u_line_mg_per_k(self) -> float:
+        """Standard uncertainty of what the line's breathing is taken for in a blank."""
+        return 0.0 if self.known is None else LINE_U_SHARE * self.known.breathes_mg_per_k
 
     def day_begins(self, rng: np.random.Generator) -> float:
         """Phase of the room's swing at the run's begin, in rad: by the hour of the day, else any."""
@@ -214,7 +216,10 @@ def _collected(
     empty = collection_of((t_s, np.zeros(t_s.size), air, room), evaporation, rig.uncertainty, rig.collection, fluid)
     gained = expected_ul / empty.ul_per_mg * np.clip((t_s - from_s) / (to_s - from_s), 0.0, 1.0)
     shown = gained - evaporation.lost_mg(from_s, t_s)
-    return collection_of((t_s, shown, air, room), evaporation, rig.uncertainty, rig.collection, fluid)
+    collected = collection_of((t_s, shown, air, room), evaporation, rig.uncertainty, rig.collection, fluid)
+    if rig.known is None:
+        return collected
+    return weighted(replace(collected, u_line_mg_per_k=rig.u_line_mg_per_k), from_s, to_s)
 
 
 def wander(t_s: FloatArray, sd: float, memory_s: float, rng: np.random.Generator) -> FloatArray:
@@ -242,26 +247,20 @@ def _evaporation(plan: Plan, rig: Rig, run: int, rng: np.random.Generator, phase
     balance = _Balance(noise, uncertainty["readability_mg"], uncertainty["zero_walk_mg"], period_s)
     surroundings = _Surroundings(
         mg_per_k(rig.uncertainty, rig.collection),
-        _line_mg_per_k(rig),
-        rig.collection["buoyant_volume_ul"] * gravimetry.air_density_mg_per_ul(*STANDARD_AIR),
+        line_mg_per_k(rig.collection, rig.blank),
+        air_mg(rig.collection),
         rig.unmeasured,
     )
     found = []
     for index, (from_s, to_s) in enumerate(spans):
         ends = (math.sin(2.0 * math.pi * t / (24.0 * HOUR_S) + phase) for t in (to_s, from_s))
         warming = ROOM_K * (next(ends) - next(ends)) / ((to_s - from_s) / HOUR_S)
-        per_k, pair = _drawn_blanks(round(to_s - from_s), balance, surroundings)[run]
+        per_k, pair = _drawn_blanks(round(to_s - from_s), balance, surroundings, rig.known)[run]
         drawn = pair[index]
         weather = declared * EVAPORATION_VARIES * rng.normal()
         rate = usual + weather + drawn.rate_mg_per_h - per_k * warming
         found.append(Blank(from_s, to_s, rate, drawn.u_mg_per_h, drawn.dof))
     return Evaporation(tuple(found))
-
-
-def _line_mg_per_k(rig: Rig) -> float:
-    """What the line gives off as the room warms, where a stopped pump leaves it open to the vessel."""
-    line_ul: float = rig.collection["dead_volume_ul"]
-    return gravimetry.expansion_ul(line_ul, 1.0, LINE_EXPANSION_PER_K) if rig.blank == "stopped" else 0.0
 
 
 def _blank_spans(plan: Plan, rig: Rig) -> tuple[list[tuple[float, float]], Mapping[str, Any], float]:
@@ -309,9 +308,9 @@ class _Surroundings:
 
 @lru_cache(maxsize=64)
 def _drawn_blanks(
-    length_s: float, balance: _Balance, around: _Surroundings
+    length_s: float, balance: _Balance, around: _Surroundings, known: Known | None
 ) -> tuple[tuple[float, tuple[Blank, Blank]], ...]:
-    """Of each likely run, what its balance shows for 1 K, and two blanks through the evaluation's own estimate."""
+    """Of each likely run, what is left in its blanks of 1 K, and two blanks through the evaluation's own estimate."""
     rng, weather = np.random.default_rng(SEED), np.random.default_rng((SEED, RUNS))
     samples = max(12, math.floor(length_s / balance.period_s))
     stretches = min(STRETCHES, samples // 2)
@@ -323,30 +322,40 @@ def _drawn_blanks(
 
     def drawn(per_k: float) -> Blank:
         walk = np.cumsum(rng.normal(0.0, balance.walk_mg * math.sqrt(step_s / HOUR_S), t_s.size))
-        shown = np.asarray(walk + _of_the_room(t_s, per_k, around, weather), dtype=np.float64)
+        of_the_room, thermometer = _of_the_room(t_s, per_k, around, weather)
         white = rng.normal(0.0, balance.noise_mg / math.sqrt(samples / stretches), stretches)
-        means = shown.reshape(stretches, WALK_STEPS).mean(axis=1) + white
-        return blank_of_means(0.0, length_s, middles, means, rounding)
+        means = np.asarray(walk + of_the_room).reshape(stretches, WALK_STEPS).mean(axis=1) + white
+        if known is None:
+            return blank_of_means(0.0, length_s, middles, means, rounding)
+        warming = np.asarray(np.diff(np.interp(edges, t_s, thermometer)) / np.diff(edges) * HOUR_S)
+        room = thermometer.reshape(stretches, WALK_STEPS).mean(axis=1)
+        return known_blank(Stretches(0.0, length_s, middles, means, room, warming), known, rounding)
 
     found = []
     for _ in range(RUNS):
         follows = around.follows_mg_per_k * rng.normal()
-        per_k = around.breathes_mg_per_k + follows
-        steady = per_k + (around.air_mg_per_k if "room_temperature" in around.unmeasured else 0.0)
-        found.append((steady, (drawn(per_k), drawn(per_k))))
+        breathes, left = around.breathes_mg_per_k, around.breathes_mg_per_k
+        if known is not None:
+            breathes *= 1.0 + LINE_U_SHARE * rng.normal()
+            left = breathes - known.breathes_mg_per_k
+        steady = left + follows + (around.air_mg_per_k if "room_temperature" in around.unmeasured else 0.0)
+        found.append((steady, (drawn(breathes + follows), drawn(breathes + follows))))
     return tuple(found)
 
 
-def _of_the_room(t_s: FloatArray, per_k: float, around: _Surroundings, rng: np.random.Generator) -> FloatArray:
-    """What a balance shows at evenly spaced times (n,) because the room wanders, in mg."""
+def _of_the_room(
+    t_s: FloatArray, per_k: float, around: _Surroundings, rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray]:
+    """What a balance shows at evenly spaced times (n,) because the room wanders, in mg, and what a thermometer does."""
     step_s = float(t_s[1] - t_s[0])
     knots = np.arange(-3.0 * THERMOMETER_S - ROOM_SMOOTH_S * rng.uniform(), t_s[-1] + ROOM_SMOOTH_S, ROOM_SMOOTH_S)
     air_k = wander(knots, ROOM_WANDER_K, ROOM_WANDER_S, rng)
     shown = per_k * np.interp(t_s, knots, air_k)
     grid = np.arange(knots[0], t_s[-1] + step_s, min(step_s, ROOM_SMOOTH_S))
     unseen_k = np.interp(grid, knots, air_k)
+    thermometer = _lagged(unseen_k, float(grid[1] - grid[0]) / THERMOMETER_S)
     if "room_temperature" not in around.unmeasured:
-        unseen_k = unseen_k - _lagged(unseen_k, float(grid[1] - grid[0]) / THERMOMETER_S)
+        unseen_k = unseen_k - thermometer
     shown = shown + around.air_mg_per_k * np.interp(t_s, grid, unseen_k)
     if "humidity" in around.unmeasured:
         shown = shown + around.air_mg * AIR_PER_PERCENT * np.interp(
@@ -356,7 +365,7 @@ def _of_the_room(t_s: FloatArray, per_k: float, around: _Surroundings, rng: np.r
         shown = shown - around.air_mg * AIR_PER_HPA * np.interp(
             t_s, knots, wander(knots, PRESSURE_HPA, PRESSURE_S, rng)
         )
-    return np.asarray(shown)
+    return np.asarray(shown), np.asarray(np.interp(t_s, grid, thermometer))
 
 
 def _lagged(values: FloatArray, steps_per_lag: float) -> FloatArray:

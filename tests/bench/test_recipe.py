@@ -23,7 +23,7 @@ name = "quick basal"
 version = "2"
 author = "j.doe"
 protocol = "flow-accuracy"
-method = 3
+method = 4
 duts = ["SIM-20"]
 
 [params]
@@ -136,7 +136,7 @@ def test_neither_its_author_nor_an_engineer_approves_a_recipe(who: str, why: str
 
 
 WRONG = {
-    "a method that is not installed": ("method = 3", "method = 2", RecipeError, "written for method 2"),
+    "a method that is not installed": ("method = 4", "method = 2", RecipeError, "written for method 2"),
     "a parameter that there is not": ("analysis = ", "analyses = ", RecipeError, 'did you mean "analysis"'),
     "a parameter without unit": ('analysis = "1 h"', "analysis = 25", RecipeError, "analysis"),
     "a limit without source": ('source = "test plan"\n', "", FileError, "source"),

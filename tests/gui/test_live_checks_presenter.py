@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ from gui.presenters.background import Inline
 from gui.presenters.context import Context
 from gui.presenters.provisional import Provisional, SoFar, judge_so_far, judged_at_end
 from gui.presenters.tone import Tone
+from protocols.analysis.suitability import not_measured
 
 SEALED = Path(__file__).parents[1] / "runs" / "flow-accuracy-3.h5"
 clock = [1000.0]
@@ -118,6 +120,17 @@ def test_checks_so_far_are_greyed_and_have_no_verdict(background: Counting, chec
     assert rows
     assert {(row.verdict, row.tone) for row in rows} == {("", Tone.MUTED)}
     assert checks.caption() == "provisional, of the record up to 00:01:40"
+
+
+def test_a_rig_check_that_cannot_be_judged_yet_says_why_and_shows_no_number(
+    background: Counting, checks: Provisional
+) -> None:
+    why = "the flow was led away from the balance for a blank; they are compared over the analysis"
+    ratio = not_measured("sensor-balance-ratio", "Flow sensor less balance", "%", why, optional=True)
+    checks.look()
+    background.then(replace(so_far(), checks=(*so_far().checks, ratio), outlook="U is 1 % now"))
+    assert checks.remark() == f"U is 1 % now\nFlow sensor less balance: {why}"
+    assert [row.name for row in checks.rows() if row.note == why] == []
 
 
 def test_the_checks_of_the_run_file_have_their_verdict(background: Counting, checks: Provisional, watched: Any) -> None:

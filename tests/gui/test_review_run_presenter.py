@@ -44,7 +44,7 @@ def work(run: OpenRun) -> None:
 
 @pytest.fixture(scope="module")
 def flow() -> OpenRun:
-    return opened(RUNS / "flow-accuracy-3.h5")
+    return opened(RUNS / "flow-accuracy-4.h5")
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_a_file_that_is_cut_off_says_so_and_nothing_is_proved(tmp_path: Path) ->
 def test_the_facts_of_a_run_tell_article_fluid_person_software_and_seed(flow: OpenRun) -> None:
     assert flow.review is not None
     said = dict(what_it_was(flow.review))
-    assert said["Protocol"] == "flow-accuracy, method 3"
+    assert said["Protocol"] == "flow-accuracy, method 4"
     assert said["Device"] == "pumpbench SIM-20 SN SIMULATED"
     assert said["Software"].startswith("pumpbench 0.1.0, python 3.")
     assert (said["Seed"], said["Faults"]) == ("1", "none")

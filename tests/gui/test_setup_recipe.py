@@ -15,7 +15,7 @@ name = "quick basal"
 version = "2"
 author = "j.doe"
 protocol = "flow-accuracy"
-method = 3
+method = 4
 duts = ["SIM-20"]
 
 [params]

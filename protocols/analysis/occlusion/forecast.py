@@ -14,12 +14,7 @@ from protocols.analysis.collection import Collection
 from protocols.analysis.decision import judge
 from protocols.analysis.declared import Declared
 from protocols.analysis.forecast import Forecast
-from protocols.analysis.gravimetric_forecast import (
-    ROOM_WANDER_K,
-    ROOM_WANDER_S,
-    Plan,
-    Rig,
-)
+from protocols.analysis.gravimetric_forecast import Plan, Rig
 from protocols.analysis.ideal_record import expected_of, ideal_records
 from protocols.analysis.occlusion.case import Case, numbered, told
 from protocols.analysis.occlusion.record import (
@@ -32,6 +27,7 @@ from protocols.analysis.occlusion.record import (
 from protocols.analysis.occlusion.released import flow_checks
 from protocols.analysis.occlusion.rising import MOMENT_S
 from protocols.analysis.occlusion.volumes import Volumes, volumes
+from protocols.analysis.room import ROOM_WANDER_K, ROOM_WANDER_S
 
 PER_WINDOW_S = 120.0
 """Valves, questions to the pump and the edges of windows."""

@@ -94,13 +94,17 @@ def test_more_delivery_longer_blanks_and_a_twin_vessel_each_tell_more():
         assert forecast(**settings).checks[0].expanded < 0.9 * plain
 
 
-def test_a_stopped_pump_lets_its_line_breathe_into_the_blank():
+def test_a_line_that_breathes_into_the_blank_is_seen_by_the_thermometer_or_costs_certainty():
     settings = {"schedule": "0.1 mL/day", "analysis": "12 h", "blank_length": "1 h"}
-    stopped, diverted = (forecast(**settings, blank=blank).checks[0].expanded for blank in ("stopped", "diverter"))
-    assert stopped > 1.3 * diverted
-    short_line = {**STATION, "collection": {**COLLECTION, "dead_volume_ul": 0.0}}
-    found = FlowAccuracy(**settings, blank="stopped").forecast(declared(short_line))
-    assert found.checks[0].expanded == pytest.approx(diverted, rel=0.2)
+    blind = {role: channel for role, channel in ROLES.items() if role != "room_temperature"}
+
+    def u(blank: str, roles: Mapping[str, str] = ROLES, line_ul: float = 1000.0) -> float:
+        station = {**STATION, "collection": {**COLLECTION, "dead_volume_ul": line_ul}}
+        return FlowAccuracy(**settings, blank=blank).forecast(declared(station, roles)).checks[0].expanded
+
+    assert u("stopped") < 1.2 * u("diverter")
+    assert u("stopped", blind) > 1.5 * u("stopped")
+    assert u("stopped", blind) > 1.3 * u("stopped", blind, line_ul=0.0)
 
 
 def test_air_that_nobody_measures_floats_the_vessel_unseen():
@@ -115,7 +119,8 @@ def test_the_hour_at_which_a_run_begins_says_how_its_room_will_warm():
     plan = FlowAccuracy(schedule="0.1 mL/day", **settings)
 
     def expected_at(hour: float) -> float:
-        return plan.forecast(declared(start_h=hour)).checks[0].expanded
+        blind = {role: channel for role, channel in ROLES.items() if role != "room_temperature"}
+        return plan.forecast(declared(roles=blind, start_h=hour)).checks[0].expanded
 
     assert expected_at(10.0) > 1.1 * expected_at(4.0), "one blank warms and the other cools"
 

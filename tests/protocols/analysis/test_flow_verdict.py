@@ -1,0 +1,54 @@
+"""What a flow-accuracy evaluation shows beside its verdict: curves, and what is not compared before the analysis."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from data.checks import Check, Exclusion, Verdict
+from data.run import Run
+from protocols.analysis.flow_blanks import known_record
+from protocols.analysis.flow_verdict import compared, evaluate
+from protocols.analysis.gravimetric_record import read_record
+
+RUNS = Path(__file__).parents[2] / "runs"
+RATIO = Check("sensor-balance-ratio", "Flow sensor less balance", 80.0, "%", Verdict.INVALID, "rig", suitability=True)
+
+
+def test_delivered_and_programmed_volume_begin_together_with_the_analysis_after_a_diverted_blank():
+    with Run.open(RUNS / "flow-accuracy-3.h5") as run:
+        curve = next(one for one in evaluate(run).curves if one.name == "volume")
+        from_s, to_s = run.phase("analysis")
+    delivered, programmed = (axis.values for axis in curve.y)
+    assert (delivered[0], programmed[0]) == (0.0, 0.0)
+    assert delivered[-1] == pytest.approx(programmed[-1], rel=0.03)
+    assert np.ptp(curve.x.values) == pytest.approx((to_s - from_s) / 3600.0, abs=0.25)
+
+
+def so_far(collecting, away=(), phases=()):
+    return SimpleNamespace(phases=dict(phases), away=away, started_s=0.0, analysis=(0.0, 3000.0), collecting=collecting)
+
+
+def test_sensor_and_balance_are_not_compared_while_the_flow_is_led_away():
+    away = (Exclusion(0.0, 3000.0, "blank"),)
+    found = compared(so_far([], away), RATIO)
+    assert (found.value, found.verdict, found.limit_high) == (None, Verdict.NOT_MEASURED, None)
+    assert "led away from the balance" in found.note
+    assert compared(so_far([], away, {"analysis": (0.0, 1.0)}), RATIO) is RATIO
+
+
+def test_sensor_and_balance_are_compared_in_a_delivery_that_all_went_into_the_vessel():
+    before = (Exclusion(-3000.0, 0.0, "blank"),)
+    assert compared(so_far([(0.0, 3000.0)], before), RATIO) is RATIO
+
+
+def test_blanks_are_estimated_with_what_is_declared_over_the_same_stretches():
+    with Run.open(RUNS / "flow-accuracy-3.h5") as run:
+        alone, known = (of(run).collected.evaporation.blanks for of in (read_record, known_record))
+    assert [(one.from_s, one.to_s) for one in alone] == [(one.from_s, one.to_s) for one in known]
+    for one, other in zip(alone, known, strict=True):
+        assert one.rate_mg_per_h != other.rate_mg_per_h
+        assert one.rate_mg_per_h == pytest.approx(other.rate_mg_per_h, abs=3.0 * other.u_mg_per_h)
