@@ -18,6 +18,7 @@ from gui.presenters.campaigns import Campaigns
 from gui.presenters.context import Context
 from gui.presenters.live import TICK_S, Live
 from gui.presenters.qualification import Qualification
+from gui.presenters.register import Register
 from gui.presenters.shell import Shell
 from gui.presenters.tone import Tone
 from gui.theme.look import look
@@ -26,6 +27,7 @@ from gui.views.bench_page import BenchPage
 from gui.views.campaign_page import CampaignPage
 from gui.views.hang_guard import HangGuard, open_stop_bar
 from gui.views.qualify_page import QualifyPage
+from gui.views.register_page import RegisterPage
 from gui.views.review_page import ReviewPage
 from gui.views.run_page import RunPage
 from gui.views.screen_numbers import ScreenNumbers
@@ -45,6 +47,7 @@ def pages(context: Context, live: Live) -> list[PageEntry]:
     station = StationPage(context)
     qualify = QualifyPage(Qualification(context))
     campaigns = CampaignPage(Campaigns(context))
+    register = RegisterPage(Register(context))
     made: list[PageEntry] = [
         PageEntry("bench", "Bench", "bench", bench, bench.shown),
         PageEntry("run", "Run", "run", run, run.shown),
@@ -52,6 +55,7 @@ def pages(context: Context, live: Live) -> list[PageEntry]:
         PageEntry("station", "Station", "station", station, station.shown),
         PageEntry("qualify", "Qualify", "qualify", qualify, qualify.shown),
         PageEntry("campaigns", "Campaigns", "campaigns", campaigns, campaigns.shown),
+        PageEntry("register", "Register", "register", register, register.shown),
     ]
     return made
 

@@ -53,6 +53,7 @@ class Context:
     _followers: list[Callable[[Entry], None]] = field(default_factory=list)
     _openers: list[Callable[[Path], None]] = field(default_factory=list)
     _preparers: list[Callable[[Wish], None]] = field(default_factory=list)
+    _finders: list[Callable[[Mapping[str, str]], None]] = field(default_factory=list)
     _editors: list[Callable[[str], None]] = field(default_factory=list)
 
     def on_follow(self, call: Callable[[Entry], None]) -> None:
@@ -62,6 +63,10 @@ class Context:
     def on_open(self, call: Callable[[Path], None]) -> None:
         """Hear that a run file is to be reviewed."""
         self._openers.append(call)
+
+    def on_find(self, call: Callable[[Mapping[str, str]], None]) -> None:
+        """Hear that runs are to be found, by fields of `data.catalogue.store.Wanted`."""
+        self._finders.append(call)
 
     def on_prepare(self, call: Callable[[Wish], None]) -> None:
         """Hear that a run is to be prepared."""
@@ -80,6 +85,11 @@ class Context:
         """Review a run file in the review page."""
         for call in self._openers:
             call(run_file)
+
+    def find(self, **wanted: str) -> None:
+        """Find runs in the review page, through the catalogue."""
+        for call in self._finders:
+            call(wanted)
 
     def prepare(self, station: str, protocol: str = "") -> None:
         """Prepare a run on a station in the run page: of this protocol, or of one yet to be chosen."""

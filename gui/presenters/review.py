@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -54,6 +54,7 @@ class ReviewPages:
         self._make_reader = make_reader
         self._view: PageView | None = None
         context.on_open(self.open)
+        context.on_find(self.find)
 
     def attach(self, view: PageView) -> None:
         """Have a view."""
@@ -67,6 +68,11 @@ class ReviewPages:
         self.run = OpenRun(self.context, path, self._make_reader)
         self.run.when_read(self._was_read)
         self._show(Shows.RUN)
+
+    def find(self, wanted: Mapping[str, str]) -> None:
+        """Find the runs that another page asks for."""
+        self._show(Shows.SEARCH)
+        self.search.find(wanted)
 
     def open_row(self, row: RunRow) -> None:
         """Review a run of the list; one without a run file says what can be done."""

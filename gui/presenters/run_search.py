@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -71,6 +71,9 @@ class SearchView(Protocol):
     def show_found(self) -> None:
         """Show `RunSearch.lines`, `says`, `choices` and whether a catalogue is there."""
 
+    def show_wanted(self) -> None:
+        """Put `RunSearch.wanted` into the filters."""
+
 
 class RunSearch:
     """The runs that the catalogue knows, narrowed and sorted.
@@ -125,9 +128,16 @@ class RunSearch:
             self.wanted = wanted
             self._begin()
 
+    def find(self, wanted: Mapping[str, str]) -> None:
+        """Ask for these runs, and show in the filters what was asked for."""
+        self.wanted = replace(Wanted(), **wanted)
+        if self._view is not None:
+            self._view.show_wanted()
+        self._begin()
+
     def clear(self) -> None:
         """Ask for all runs."""
-        self.narrow(**{one.name: "" for one in fields(Wanted)})
+        self.find({})
 
     def sort(self, order: str) -> None:
         """Sort by a key of `data.catalogue.store.ORDERS`; by the same one again, the other way round."""

@@ -58,6 +58,7 @@ class Shell:
         self.density: Literal["desk", "touch"] = "touch" if kept.get("density") == "touch" else "desk"
         context.on_follow(self._followed)
         context.on_open(lambda _: self._go("review"))
+        context.on_find(lambda _: self._go("review"))
         context.on_prepare(lambda _: self._go("run"))
         context.on_edit(lambda _: self._go("station"))
         live.listen(lambda _: self._draw())

@@ -126,7 +126,7 @@ class RunSearchPanel(Panel):
             self.typed[what] = line
             row.addWidget(muted(word))
             row.addWidget(line, 1)
-        self.all = tool("remove", "Ask for all runs again", self._clear)
+        self.all = tool("remove", "Ask for all runs again", self._search.clear)
         row.addWidget(self.all)
         return row
 
@@ -274,11 +274,14 @@ class RunSearchPanel(Panel):
     def _chosen(self, what: str) -> None:
         self._search.narrow(**{what: str(self.choices[what].currentData())})
 
-    def _clear(self) -> None:
-        for line in (self.text, *self.typed.values()):
-            line.setText("")
+    def show_wanted(self) -> None:
+        """Show what another page has asked for."""
+        wanted = self._search.wanted
+        for what, line in (("text", self.text), *self.typed.items()):
+            line.setText(getattr(wanted, what))
         self._pause.stop()
-        self._search.clear()
+        for what, choice in self.choices.items():
+            self._offer_choice(choice, what)
 
     def _show_adding(self) -> None:
         self.adding.setVisible(self.adding.isHidden())

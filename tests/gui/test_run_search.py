@@ -35,6 +35,9 @@ class Shown:
     def show_found(self) -> None:
         pass
 
+    def show_wanted(self) -> None:
+        pass
+
 
 @pytest.fixture
 def search(context: Context, monkeypatch: pytest.MonkeyPatch) -> RunSearch:
