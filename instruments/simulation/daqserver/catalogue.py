@@ -42,6 +42,10 @@ class Product:
     excitations_v : internal excitations of bridges.
     wires : resistance configurations.
     watchdog_s : longest timeout of the watchdog timer; None has none.
+    pfi : digital line behind each PFI terminal; empty text for a terminal of its own.
+    ao_rate_hz, di_rate_hz, do_rate_hz : fastest sample clock of outputs and lines; 0 has none.
+    counter_hz : fastest timebase of the counters.
+    teds : whether it reads the data sheet in a sensor.
     """
 
     name: str
@@ -63,6 +67,12 @@ class Product:
     ports: tuple[Port, ...] = ()
     counters: int = 0
     watchdog_s: float | None = None
+    pfi: tuple[str, ...] = ()
+    ao_rate_hz: float = 0.0
+    di_rate_hz: float = 0.0
+    do_rate_hz: float = 0.0
+    counter_hz: float = 80e6
+    teds: bool = False
 
     @property
     def min_rate_hz(self) -> float:
@@ -78,8 +88,19 @@ CHASSIS_WATCHDOG_S = (2**32 - 1) * 25e-9
 X_SERIES_WATCHDOG_S = (2**32 - 1) * 8e-9
 """What the counter of the watchdog timer holds (user manuals of the cDAQ-9185/9189 and of X Series devices)."""
 
-_VOLTAGE = (Measures.VOLTAGE, Measures.VOLTAGE_CUSTOM_WITH_EXCITATION, Measures.CURRENT)
-_BRIDGE = (Measures.BRIDGE, Measures.PRESSURE_BRIDGE, Measures.FORCE_BRIDGE, Measures.STRAIN_STRAIN_GAGE)
+_VOLTAGE = (
+    Measures.VOLTAGE,
+    Measures.VOLTAGE_CUSTOM_WITH_EXCITATION,
+    Measures.CURRENT,
+    Measures.TEMPERATURE_THERMISTOR,  # on a divider with an excitation of its own
+)
+_BRIDGE = (
+    Measures.BRIDGE,
+    Measures.PRESSURE_BRIDGE,
+    Measures.FORCE_BRIDGE,
+    Measures.TORQUE_BRIDGE,
+    Measures.STRAIN_STRAIN_GAGE,
+)
 _TEMPERATURE = (Measures.TEMPERATURE_THERMOCOUPLE, Measures.TEMPERATURE_BUILT_IN_SENSOR, Measures.VOLTAGE)
 _TEN_VOLTS: dict[Quantity, tuple[Range, ...]] = {"V": ((-10.0, 10.0),)}
 _FOUR_RANGES: dict[Quantity, tuple[Range, ...]] = {"V": ((-0.2, 0.2), (-1.0, 1.0), (-5.0, 5.0), (-10.0, 10.0))}
@@ -87,12 +108,19 @@ _X_SERIES_RANGES: dict[Quantity, tuple[Range, ...]] = {
     "V": tuple((-end, end) for end in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0))
 }
 
+
+def _lines(port: int, lines: int) -> tuple[str, ...]:
+    return tuple(f"port{port}/line{line}" for line in range(lines))
+
+
+_X_SERIES_PFI = _lines(1, 8) + _lines(2, 8)
+
 _PRODUCTS = (
     Product("cDAQ-9171", slots=1),
     Product("cDAQ-9174", slots=4, counters=4),
-    Product("cDAQ-9178", slots=8, counters=4),
-    Product("cDAQ-9185", slots=4, counters=4, watchdog_s=CHASSIS_WATCHDOG_S),
-    Product("cDAQ-9189", slots=8, counters=4, watchdog_s=CHASSIS_WATCHDOG_S),
+    Product("cDAQ-9178", slots=8, counters=4, pfi=("", "")),
+    Product("cDAQ-9185", slots=4, counters=4, pfi=("",), watchdog_s=CHASSIS_WATCHDOG_S),
+    Product("cDAQ-9189", slots=8, counters=4, pfi=("",), watchdog_s=CHASSIS_WATCHDOG_S),
     Product("NI 9201", ai=8, measures=_VOLTAGE, ranges=_TEN_VOLTS, over=1.04, bits=12, max_rate_hz=500e3, shared=True),
     Product("NI 9205", ai=32, measures=_VOLTAGE, ranges=_FOUR_RANGES, over=1.04, max_rate_hz=250e3, shared=True),
     Product("NI 9215", ai=4, measures=_VOLTAGE, ranges=_TEN_VOLTS, over=1.04, max_rate_hz=100e3),
@@ -153,11 +181,13 @@ _PRODUCTS = (
     Product(
         "NI 9219",
         ai=4,
+        teds=True,
         measures=(
             *_VOLTAGE,
             *_BRIDGE,
             Measures.TEMPERATURE_THERMOCOUPLE,
             Measures.TEMPERATURE_RTD,
+            Measures.TEMPERATURE_THERMISTOR,
             Measures.RESISTANCE,
         ),
         ranges={
@@ -175,6 +205,7 @@ _PRODUCTS = (
     Product(
         "NI 9237",
         ai=4,
+        teds=True,
         measures=_BRIDGE,
         ranges={"V/V": ((-25e-3, 25e-3),)},
         bits=24,
@@ -182,12 +213,12 @@ _PRODUCTS = (
         base_rate_hz=50e3,
         excitations_v=(2.5, 3.3, 5.0, 10.0),
     ),
-    Product("NI 9263", ao=4),
-    Product("NI 9265", ao=4, ao_range=(0.0, 20e-3), ao_quantity="A"),
-    Product("NI 9401", ports=(Port(8, "both"),), counters=0),
-    Product("NI 9421", ports=(Port(8, "in"),)),
-    Product("NI 9472", ports=(Port(8, "out"),)),
-    Product("NI 9474", ports=(Port(8, "out"),)),
+    Product("NI 9263", ao=4, ao_rate_hz=100e3),
+    Product("NI 9265", ao=4, ao_range=(0.0, 20e-3), ao_quantity="A", ao_rate_hz=100e3),
+    Product("NI 9401", ports=(Port(8, "both"),), pfi=_lines(0, 8), di_rate_hz=10e6, do_rate_hz=10e6),
+    Product("NI 9421", ports=(Port(8, "in"),), pfi=_lines(0, 8), di_rate_hz=10e3),
+    Product("NI 9472", ports=(Port(8, "out"),), pfi=_lines(0, 8), do_rate_hz=10e3),
+    Product("NI 9474", ports=(Port(8, "out"),), pfi=_lines(0, 8), do_rate_hz=1e6),
     Product("NI 9481", ports=(Port(4, "out"),)),
     Product("NI 9482", ports=(Port(4, "out"),)),
     Product(
@@ -200,6 +231,8 @@ _PRODUCTS = (
         ao=2,
         ports=(Port(4, "in"), Port(4, "out")),
         counters=2,
+        pfi=_lines(0, 4) + _lines(1, 4),
+        ao_rate_hz=250e3,
     ),
     Product(
         "USB-6341",
@@ -212,6 +245,11 @@ _PRODUCTS = (
         ports=(Port(8, "both"), Port(8, "both"), Port(8, "both")),
         counters=4,
         watchdog_s=X_SERIES_WATCHDOG_S,
+        pfi=_X_SERIES_PFI,
+        ao_rate_hz=900e3,
+        di_rate_hz=1e6,
+        do_rate_hz=1e6,
+        counter_hz=100e6,
     ),
     Product(
         "PCIe-6363",
@@ -224,6 +262,11 @@ _PRODUCTS = (
         ports=(Port(32, "both"), Port(8, "both"), Port(8, "both")),
         counters=4,
         watchdog_s=X_SERIES_WATCHDOG_S,
+        pfi=_X_SERIES_PFI,
+        ao_rate_hz=2.86e6,
+        di_rate_hz=10e6,
+        do_rate_hz=10e6,
+        counter_hz=100e6,
     ),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,14 +11,14 @@ from nidaqmx.constants import (
     ADCTimingMode,
     BridgePhysicalUnits,
     ChannelType,
-    CountDirection,
     Coupling,
-    Edge,
+    Level,
     LineGrouping,
     ScaleType,
     TerminalConfiguration,
     UsageTypeAO,
     UsageTypeCI,
+    UsageTypeCO,
 )
 from nidaqmx.constants import UsageTypeAI as Measures
 from nidaqmx.error_codes import DAQmxErrors
@@ -49,21 +50,49 @@ class Recipe:
     ----------
     units : the attribute that takes the ``units`` parameter.
     fixed : attributes that follow from the call itself.
+    own : parameters of this call alone, and their attributes.
     """
 
     kind: ChannelType
     measures: int
     units: str = ""
     fixed: tuple[tuple[str, Any], ...] = ()
+    own: tuple[tuple[str, str], ...] = ()
 
 
 def _bridge(measures: Measures, units: str, scale: ScaleType) -> Recipe:
     return Recipe(ChannelType.ANALOG_INPUT, measures.value, units, (("AI_BRIDGE_SCALE_TYPE", scale.value),))
 
 
+def _ci(measures: UsageTypeCI, edge: str = "edge_raw") -> Recipe:
+    """A counter's measurement: its attributes begin as its terminal's does."""
+    prefix = TERMS[measures.value]
+    word = "ACTIVE_EDGE" if measures is UsageTypeCI.COUNT_EDGES else "STARTING_EDGE"
+    own = ((edge, f"{prefix}_{word}"), ("meas_method_raw", f"{prefix}_MEAS_METH"), ("meas_time", f"{prefix}_MEAS_TIME"))
+    shared = (("divisor", f"{prefix}_DIV"), ("min_freq", "CI_MIN"), ("max_freq", "CI_MAX"))
+    return Recipe(ChannelType.COUNTER_INPUT, measures.value, f"{prefix}_UNITS", own=own + shared)
+
+
+def _co(makes: UsageTypeCO, units: str, *own: tuple[str, str]) -> Recipe:
+    return Recipe(ChannelType.COUNTER_OUTPUT, makes.value, units, own=own)
+
+
 def _ai(measures: Measures, units: str) -> Recipe:
     return Recipe(ChannelType.ANALOG_INPUT, measures.value, units)
 
+
+TERMS: dict[int, str] = {
+    UsageTypeCI.COUNT_EDGES.value: "CI_COUNT_EDGES",
+    UsageTypeCI.FREQUENCY.value: "CI_FREQ",
+    UsageTypeCI.PERIOD.value: "CI_PERIOD",
+    UsageTypeCI.PULSE_WIDTH_DIGITAL.value: "CI_PULSE_WIDTH",
+    UsageTypeCI.PULSE_WIDTH_DIGITAL_SEMI_PERIOD.value: "CI_SEMI_PERIOD",
+    UsageTypeCI.PULSE_FREQ.value: "CI_PULSE_FREQ",
+    UsageTypeCI.PULSE_TIME.value: "CI_PULSE_TIME",
+    UsageTypeCI.PULSE_TICKS.value: "CI_PULSE_TICKS",
+    UsageTypeCI.DUTY_CYCLE.value: "CI_DUTY_CYCLE",
+}
+"""How the attributes of a measurement begin: of its terminal, units and starting edge."""
 
 RECIPES: dict[str, Recipe] = {
     "CreateAIVoltageChan": _ai(Measures.VOLTAGE, "AI_VOLTAGE_UNITS"),
@@ -79,7 +108,37 @@ RECIPES: dict[str, Recipe] = {
     "CreateAOCurrentChan": Recipe(ChannelType.ANALOG_OUTPUT, UsageTypeAO.CURRENT.value, "AO_CURRENT_UNITS"),
     "CreateDIChan": Recipe(ChannelType.DIGITAL_INPUT, 0),
     "CreateDOChan": Recipe(ChannelType.DIGITAL_OUTPUT, 0),
-    "CreateCICountEdgesChan": Recipe(ChannelType.COUNTER_INPUT, UsageTypeCI.COUNT_EDGES.value),
+    "CreateCICountEdgesChan": _ci(UsageTypeCI.COUNT_EDGES),
+    "CreateCIFreqChan": _ci(UsageTypeCI.FREQUENCY),
+    "CreateCIPeriodChan": _ci(UsageTypeCI.PERIOD),
+    "CreateCIPulseWidthChan": _ci(UsageTypeCI.PULSE_WIDTH_DIGITAL, "starting_edge_raw"),
+    "CreateCISemiPeriodChan": _ci(UsageTypeCI.PULSE_WIDTH_DIGITAL_SEMI_PERIOD),
+    "CreateCIPulseChanFreq": _ci(UsageTypeCI.PULSE_FREQ),
+    "CreateCIPulseChanTime": _ci(UsageTypeCI.PULSE_TIME),
+    "CreateCIPulseChanTicks": _ci(UsageTypeCI.PULSE_TICKS),
+    "CreateCIDutyCycleChan": _ci(UsageTypeCI.DUTY_CYCLE),
+    "CreateCOPulseChanFreq": _co(
+        UsageTypeCO.PULSE_FREQUENCY,
+        "CO_PULSE_FREQ_UNITS",
+        ("initial_delay", "CO_PULSE_FREQ_INITIAL_DELAY"),
+        ("freq", "CO_PULSE_FREQ"),
+        ("duty_cycle", "CO_PULSE_DUTY_CYC"),
+    ),
+    "CreateCOPulseChanTime": _co(
+        UsageTypeCO.PULSE_TIME,
+        "CO_PULSE_TIME_UNITS",
+        ("initial_delay", "CO_PULSE_TIME_INITIAL_DELAY"),
+        ("low_time", "CO_PULSE_LOW_TIME"),
+        ("high_time", "CO_PULSE_HIGH_TIME"),
+    ),
+    "CreateCOPulseChanTicks": _co(
+        UsageTypeCO.PULSE_TICKS,
+        "",
+        ("initial_delay", "CO_PULSE_TICKS_INITIAL_DELAY"),
+        ("low_ticks", "CO_PULSE_LOW_TICKS"),
+        ("high_ticks", "CO_PULSE_HIGH_TICKS"),
+        ("source_terminal", "CO_CTR_TIMEBASE_SRC"),
+    ),
 } | {
     f"CreateAI{sensor}Bridge{shape}Chan": _bridge(measures, units, scale)
     for sensor, measures, units in (
@@ -130,7 +189,7 @@ _PARAMETERS: dict[str, str] = {
     "rtd_type_raw": "AI_RTD_TYPE",
     "resistance_config_raw": "AI_RESISTANCE_CFG",
     "r0": "AI_RTD_R0",
-    "edge_raw": "CI_COUNT_EDGES_ACTIVE_EDGE",
+    "idle_state_raw": "CO_PULSE_IDLE_STATE",
     "initial_count": "CI_COUNT_EDGES_INITIAL_CNT",
     "count_direction_raw": "CI_COUNT_EDGES_DIR",
 }
@@ -148,11 +207,10 @@ _DEFAULTS: dict[ChannelType, dict[str, Any]] = {
     ChannelType.ANALOG_OUTPUT: {"AO_CUSTOM_SCALE_NAME": ""},
     ChannelType.DIGITAL_INPUT: {"DI_INVERT_LINES": False},
     ChannelType.DIGITAL_OUTPUT: {"DO_INVERT_LINES": False, "DO_TRISTATE": False},
-    ChannelType.COUNTER_INPUT: {
-        "CI_COUNT_EDGES_ACTIVE_EDGE": Edge.RISING.value,
-        "CI_COUNT_EDGES_DIR": CountDirection.COUNT_UP.value,
-    },
+    ChannelType.COUNTER_INPUT: {"CI_CUSTOM_SCALE_NAME": ""},
+    ChannelType.COUNTER_OUTPUT: {"CO_PULSE_IDLE_STATE": Level.LOW.value},
 }
+_PREFIXES = {ChannelType.ANALOG_OUTPUT: "AO_", ChannelType.COUNTER_INPUT: "CI_"}
 _BRIDGE_DEFAULTS: dict[str, Any] = {"AI_BRIDGE_INITIAL_RATIO": 0.0, "AI_BRIDGE_SHUNT_CAL_GAIN_ADJUST": 1.0}
 _EXTRA: dict[int, dict[str, Any]] = {
     Measures.BRIDGE.value: _BRIDGE_DEFAULTS,
@@ -188,18 +246,30 @@ def create(call: str, parameters: Iterable[tuple[str, Any]], hardware: Hardware)
         device = hardware.check_terminal(terminal)
         _check_type(recipe, terminal, device)
         own = {**attributes, "CHAN_TYPE": recipe.kind.value, "PHYSICAL_CHAN_NAME": terminal, "CHAN_DESCR": ""}
+        own |= _of_counter(recipe, terminal, device)
         channels.append(Channel(name, terminal, device, recipe.kind, own))
     return channels
+
+
+def _of_counter(recipe: Recipe, terminal: str, device: Device) -> dict[str, Any]:
+    """Timebase and terminal of a counter's channel; other channels have none."""
+    name = "/" + re.sub(r"/_?ctr", "/Ctr", terminal, flags=re.IGNORECASE)
+    if recipe.kind is ChannelType.COUNTER_OUTPUT:
+        return {"CO_CTR_TIMEBASE_RATE": device.product.counter_hz, "CO_PULSE_TERM": f"{name}InternalOutput"}
+    if recipe.kind is not ChannelType.COUNTER_INPUT:
+        return {}
+    end = "Source" if recipe.measures == UsageTypeCI.COUNT_EDGES.value else "Gate"
+    return {"CI_CTR_TIMEBASE_RATE": device.product.counter_hz, f"{TERMS[recipe.measures]}_TERM": f"{name}{end}"}
 
 
 def _attributes(recipe: Recipe, given: dict[str, Any]) -> dict[str, Any]:
     attributes = {**_DEFAULTS[recipe.kind], **_EXTRA.get(recipe.measures, {}), **dict(recipe.fixed)}
     for name, value in given.items():
-        target = recipe.units if name == "units_raw" else _PARAMETERS.get(name)
-        if target is None:
+        target = recipe.units if name == "units_raw" else dict(recipe.own).get(name) or _PARAMETERS.get(name)
+        if not target:
             continue
-        if recipe.kind is ChannelType.ANALOG_OUTPUT:
-            target = target.replace("AI_", "AO_")
+        if recipe.kind in _PREFIXES:
+            target = target.replace("AI_", _PREFIXES[recipe.kind])
         attributes[target] = value
     if attributes.get("AI_TERM_CFG") == TerminalConfiguration.DEFAULT.value:
         attributes["AI_TERM_CFG"] = TerminalConfiguration.DIFF.value
@@ -207,6 +277,7 @@ def _attributes(recipe: Recipe, given: dict[str, Any]) -> dict[str, Any]:
         ChannelType.ANALOG_INPUT: "AI_MEAS_TYPE",
         ChannelType.ANALOG_OUTPUT: "AO_OUTPUT_TYPE",
         ChannelType.COUNTER_INPUT: "CI_MEAS_TYPE",
+        ChannelType.COUNTER_OUTPUT: "CO_OUTPUT_TYPE",
     }[recipe.kind]
     attributes[measured] = recipe.measures
     pascals = BridgePhysicalUnits.PASCALS.value
@@ -219,7 +290,8 @@ def _check_type(recipe: Recipe, terminal: str, device: Device) -> None:
     wanted = {
         ChannelType.ANALOG_INPUT: ("ai", "_cj"),
         ChannelType.ANALOG_OUTPUT: ("ao",),
-        ChannelType.COUNTER_INPUT: ("ctr",),
+        ChannelType.COUNTER_INPUT: ("ctr", "_ctr"),
+        ChannelType.COUNTER_OUTPUT: ("ctr", "_ctr"),
     }[recipe.kind]
     fits = terminal.partition("/")[2].lower().startswith(wanted)
     if recipe.kind is ChannelType.ANALOG_INPUT:
@@ -243,7 +315,7 @@ def _names(given: str, terminals: list[str]) -> list[str]:
 
 def _digital(kind: ChannelType, given: dict[str, Any], hardware: Hardware) -> list[Channel]:
     prefix = "DI" if kind is ChannelType.DIGITAL_INPUT else "DO"
-    groups = [_lines_of(item, hardware) for item in expand(given["lines"])]
+    groups = [hardware.lines_of(item) for item in expand(given["lines"])]
     allowed = ("in", "both") if prefix == "DI" else ("out", "both")
     for line in (line for group in groups for line in group):
         if hardware.port(line).direction not in allowed:
@@ -275,11 +347,3 @@ def _digital(kind: ChannelType, given: dict[str, Any], hardware: Hardware) -> li
         )
         for name, lines in named
     ]
-
-
-def _lines_of(item: str, hardware: Hardware) -> tuple[str, ...]:
-    """A line, or all lines of a port, lowest first."""
-    port = hardware.port(item)
-    if "/line" in item.lower():
-        return (item,)
-    return tuple(f"{item}/line{line}" for line in range(port.lines))

@@ -13,6 +13,7 @@ NOT_YET = DAQmxErrors.SAMPLES_NOT_YET_AVAILABLE  # -200284
 NEVER = DAQmxErrors.SAMPLES_WILL_NEVER_BE_AVAILABLE  # -200278
 NOT_APPLICABLE = DAQmxErrors.ATTRIBUTE_NOT_SUPPORTED_IN_TASK_CONTEXT  # -200452
 BAD_VALUE = DAQmxErrors.INVALID_ATTRIBUTE_VALUE  # -200077
+STARVED = DAQmxErrors.GEN_STOPPED_TO_PREVENT_REGEN_OF_OLD_SAMPLES  # -200290
 NO_TASK = DAQmxErrors.INVALID_TASK  # -200088
 
 TEXTS: dict[int, str] = {
@@ -25,6 +26,7 @@ TEXTS: dict[int, str] = {
     NEVER: "The samples requested will never be acquired: the acquisition has stopped.",
     NOT_APPLICABLE: "The property is not supported by the channels, the device or the state of the task.",
     BAD_VALUE: "The requested value is not a supported value for this property.",
+    STARVED: "The generation has stopped: no new samples were written in time, and the old ones must not be repeated.",
     NO_TASK: "The task is invalid or does not exist.",
     DAQmxErrors.INVALID_DEVICE_ID: "The device identifier is invalid.",
     DAQmxErrors.PHYSICAL_CHAN_DOES_NOT_EXIST: "The physical channel does not exist on this device.",
@@ -47,6 +49,19 @@ TEXTS: dict[int, str] = {
         "The watchdog timer cannot be started while other tasks have resources of the chassis."
     ),
     DAQmxErrors.ACTION_NOT_SUPPORTED_TASK_NOT_WATCHDOG: "The task is not that of a watchdog timer.",
+    DAQmxErrors.OUTPUT_BUFFER_EMPTY: "The generation cannot start: nothing has been written into its buffer.",
+    DAQmxErrors.NO_MORE_SPACE: "The samples do not fit into the buffer of the task, which is not running.",
+    DAQmxErrors.INVALID_TERM_ROUTING: "The terminal does not exist, or the device has none of this name.",
+    DAQmxErrors.INVALID_TIMING_TYPE: "The timing does not fit the channels of the task.",
+    DAQmxErrors.INVALID_ANALOG_TRIG_SRC: "The source of the analog trigger is no channel of the task.",
+    DAQmxErrors.REF_TRIG_WHEN_CONTINUOUS: "A reference trigger ends an acquisition; the task must be finite.",
+    DAQmxErrors.TOO_MANY_PRETRIG_PLUS_MIN_POST_TRIG_SAMPS: (
+        "There must be two samples at least on each side of the reference trigger."
+    ),
+    DAQmxErrors.NO_REF_TRIG_CONFIGURED: "The task has no reference trigger to which a read could be relative.",
+    DAQmxErrors.CHANGE_DETECTION_CHAN_NOT_IN_TASK: "A line for change detection is not in the task.",
+    DAQmxErrors.NO_CHANS_SPECD_FOR_CHANGE_DETECT: "Change detection needs a line.",
+    DAQmxErrors.NO_CHANGE_DETECTION_ON_SELECTED_LINE_FOR_DEVICE: "The device does not detect changes of its lines.",
     DAQmxErrors.SAMPLES_CAN_NOT_YET_BE_WRITTEN: "The samples cannot be written yet.",
 }
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TypeVar
+from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from nidaqmx.error_codes import DAQmxErrors
 from instruments.clock import Clock
 from instruments.simulation.daqserver.catalogue import Port, Product, product
 from instruments.simulation.daqserver.faults import DEVICE_GONE, MODULE_GONE, DaqFault
+from instruments.simulation.daqserver.pulses import Counted, Edges, Internal, Named, Programmed, Train, Watched
 from instruments.simulation.daqserver.relay import Relay
 from instruments.simulation.signal import Actuator, Signal
 
@@ -25,7 +27,10 @@ BoolArray = npt.NDArray[np.bool_]
 
 _MODULE = re.compile(r"^(.+?)mod(\d+)$", re.IGNORECASE)
 _RANGE = re.compile(r"^(.*?)(\d+):(?:.*?)(\d+)$")
-_TERMINAL = re.compile(r"^(ai|ao|ctr)(\d+)$|^port(\d+)(?:/line(\d+))?$|^(_cjtemp)$")
+_TERMINAL = re.compile(r"^(ai|ao|_?ctr)(\d+)$|^port(\d+)(?:/line(\d+))?$|^(_cjtemp)$|^pfi(\d+)$")
+_OUTPUT_ENDS = ("SampleClock", "StartTrigger")
+_COUNTER_TERMINAL = re.compile(r"^ctr(\d+)(internaloutput|source|gate|aux)$")
+_INTERNAL = re.compile(r"^(?:ai|ao|di|do)/(?:starttrigger|referencetrigger|sampleclock)$|^changedetectionevent$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,13 @@ class Wiring:
     relay : a line whose heartbeat holds the relay that feeds what this output drives; see `relay.Relay`.
     hold_s : how long that relay stays closed after a change of the heartbeat.
     normally_closed : a contact at a digital input that opens while its signal is 1: the line is high until then.
+    per_count : how much of the signal makes one pulse at a counter, such as a drop for 50 µL of a volume.
+    pulses_hz, duty : a pulse generator at this counter, PFI terminal or line, running since the clock's zero.
+
+    Raises
+    ------
+    ValueError
+        A generator or counter that cannot be.
     """
 
     shunt_ohm: float | None = None
@@ -46,6 +58,20 @@ class Wiring:
     relay: str | None = None
     hold_s: float = 1.0
     normally_closed: bool = False
+    per_count: float = 1.0
+    pulses_hz: float | None = None
+    duty: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not self.per_count > 0.0 or not (self.pulses_hz is None or self.pulses_hz > 0.0) or not 0 < self.duty < 1:
+            raise ValueError("wiring: per_count and pulses_hz are above 0, and duty is between 0 and 1")
+
+    def generator(self) -> Programmed | None:
+        """The pulses of the generator that is connected here."""
+        if self.pulses_hz is None:
+            return None
+        period_s = 1.0 / self.pulses_hz
+        return Programmed(0.0, ((self.duty * period_s, (1.0 - self.duty) * period_s),))
 
 
 DIRECT = Wiring()
@@ -69,12 +95,29 @@ class Device:
         """Names of all terminals of one kind: ai, ao, ctr, di, do, di-port, do-port."""
         if kind in ("ai", "ao", "ctr"):
             count = {"ai": self.product.ai, "ao": self.product.ao, "ctr": self.product.counters}[kind]
-            return [f"{self.name}/{kind}{index}" for index in range(count)]
+            prefix = "_" if kind == "ctr" and self.product.slots else ""
+            return [f"{self.name}/{prefix}{kind}{index}" for index in range(count)]
         wanted = ("in", "both") if kind.startswith("di") else ("out", "both")
         ports = [(index, port) for index, port in enumerate(self.product.ports) if port.direction in wanted]
         if kind.endswith("port"):
             return [f"{self.name}/port{index}" for index, _ in ports]
         return [f"{self.name}/port{index}/line{line}" for index, port in ports for line in range(port.lines)]
+
+    def routes(self) -> list[str]:
+        """Names of the terminals that triggers and clocks can be routed from."""
+        product = self.product
+        names = [f"PFI{index}" for index in range(len(product.pfi))]
+        for kind, there in (
+            ("ai", product.ai > 0 or product.slots > 0),
+            ("ao", product.ao_rate_hz > 0.0),
+            ("di", product.di_rate_hz > 0.0),
+            ("do", product.do_rate_hz > 0.0),
+        ):
+            ends = ("SampleClock", "StartTrigger", "ReferenceTrigger") if kind in ("ai", "di") else _OUTPUT_ENDS
+            names += [f"{kind}/{end}" for end in ends if there]
+        for index in range(product.counters):
+            names += [f"Ctr{index}{end}" for end in ("Source", "Gate", "InternalOutput")]
+        return [f"/{self.name}/{name}" for name in names]
 
 
 @dataclass
@@ -101,6 +144,13 @@ class Hardware:
     stalled: set[str] = field(default_factory=set)
     expired: set[str] = field(default_factory=set)  # devices and chassis whose watchdog has fired
     relays: dict[tuple[str, float], Relay] = field(default_factory=dict)  # by heartbeat line and hold time
+    internal: dict[str, Train] = field(default_factory=dict)  # counter outputs, sample clocks, triggers of tasks
+    _followed: dict[str, WeakSet[Edges]] = field(default_factory=dict)  # driven lines that somebody watches
+
+    def __post_init__(self) -> None:
+        for table in (self.signals, self.actuators, self.wiring):
+            for name in [name for name in table if "/pfi" in name or "/_ctr" in name]:
+                table[self.key(name)] = table.pop(name)  # type: ignore[assignment]  # from and to the same table
 
     def device(self, name: str) -> Device:
         """Find a device; an unknown name is DAQmx error -200220."""
@@ -133,6 +183,56 @@ class Hardware:
             )
         return device
 
+    def key(self, terminal: str) -> str:
+        """One name for a terminal that has several: a PFI terminal is the digital line behind it."""
+        name = terminal.lower().removeprefix("/").replace("/_ctr", "/ctr")
+        device, _, own = name.partition("/")
+        found, match = self.devices.get(device), re.match(r"^pfi(\d+)$", own)
+        if found is None or match is None or int(match[1]) >= len(found.product.pfi):
+            return name
+        line = found.product.pfi[int(match[1])]
+        return f"{device}/{line}" if line else name
+
+    def train(self, terminal: str, since: float) -> Train:
+        """The pulses at a terminal, watched from ``since`` on; -89129 when there is no such terminal.
+
+        At a terminal to which nothing is connected there is never a pulse.
+        """
+        key = self.key(terminal)
+        device_name, _, own = key.partition("/")
+        if device_name not in self.devices:
+            raise DaqFault(DAQmxErrors.INVALID_TERM_ROUTING, f"Terminal: {terminal}")
+        if _INTERNAL.match(own):
+            if not own.endswith("sampleclock"):
+                self.internal.setdefault(key, Internal())
+            return Named(self.internal, key)
+        counter = _COUNTER_TERMINAL.match(own)
+        if counter and counter[2] == "internaloutput":
+            return Named(self.internal, f"{device_name}/ctr{counter[1]}")
+        if counter:
+            key = f"{device_name}/ctr{counter[1]}"
+        try:
+            self.check_terminal(key)
+        except DaqFault:
+            raise DaqFault(DAQmxErrors.INVALID_TERM_ROUTING, f"Terminal: {terminal}") from None
+        wired, signal = self.wiring.get(key, DIRECT), self.signals.get(key)
+        generator = wired.generator()
+        if generator is not None:
+            return generator
+        if signal is not None and "/ctr" in key:
+            return Counted(signal, wired.per_count, self.clock)
+        if signal is not None and key not in self.outputs:
+            return Watched(signal, since, inverted=wired.normally_closed)
+        edges = Edges()
+        self._followed.setdefault(key, WeakSet()).add(edges)
+        return edges
+
+    def pulsed(self, terminal: str, t: float) -> None:
+        """Note a pulse at an internal terminal, such as the start of a task."""
+        train = self.internal.setdefault(terminal.lower(), Internal())
+        if isinstance(train, Internal):
+            train.moments.append(t)
+
     def port(self, physical: str) -> Port:
         """The port of a digital line."""
         device = self.check_terminal(physical)
@@ -146,11 +246,27 @@ class Hardware:
     def drive(self, physical: str, level: float) -> None:
         """Set an output and move what hangs on it."""
         key = physical.lower()
+        before = self.outputs.get(key, 0.0)
         self.outputs[key] = level
+        if (before > 0.5) != (level > 0.5):
+            for edges in self._followed.get(key, ()):
+                (edges.rises if level > 0.5 else edges.falls).append(self.clock.now())
         for (heartbeat, _), relay in self.relays.items():
             if heartbeat == key:
                 relay.heartbeat(level)
         self._move(key)
+
+    def lead(self, physical: str, level: float) -> None:
+        """Set an output unless it stands there already."""
+        if self.outputs.get(physical.lower()) != level:
+            self.drive(physical, level)
+
+    def lines_of(self, item: str) -> tuple[str, ...]:
+        """A line, or all lines of a port, lowest first."""
+        port = self.port(item)
+        if "/line" in item.lower():
+            return (item,)
+        return tuple(f"{item}/line{line}" for line in range(port.lines))
 
     def _move(self, key: str) -> None:
         """Let what hangs on an output follow it, or fall back where the relay that feeds it is open."""
@@ -192,7 +308,9 @@ class Hardware:
 
 def _has(kind: Product, match: re.Match[str]) -> bool:
     if match[1]:
-        return int(match[2]) < {"ai": kind.ai, "ao": kind.ao, "ctr": kind.counters}[match[1]]
+        return int(match[2]) < {"ai": kind.ai, "ao": kind.ao, "ctr": kind.counters}[match[1].lstrip("_")]
+    if match[6] is not None:
+        return int(match[6]) < len(kind.pfi)
     if match[3] is not None:
         port = int(match[3])
         return port < len(kind.ports) and int(match[4] or 0) < kind.ports[port].lines

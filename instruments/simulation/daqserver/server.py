@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 
 from instruments.clock import Clock
-from instruments.simulation.daqserver import sessions, transfer
+from instruments.simulation.daqserver import outputs, sessions, transfer
 from instruments.simulation.daqserver.catalogue import CatalogueError
 from instruments.simulation.daqserver.dispatch import Dispatcher
 from instruments.simulation.daqserver.faults import DaqFault
@@ -75,7 +75,7 @@ class DaqServer:
                 there = ", ".join(f"{device.name} ({device.product.name})" for device in hardware.devices.values())
                 raise CatalogueError(f'there is no terminal "{physical}" on the devices {there or "(none)"}') from None
         self.system = System(hardware)
-        self._dispatcher = Dispatcher(self.system, {**sessions.HANDLERS, **transfer.HANDLERS})
+        self._dispatcher = Dispatcher(self.system, {**sessions.HANDLERS, **transfer.HANDLERS, **outputs.HANDLERS})
         self._server: Any = None
         self._port = 0
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from nidaqmx.constants import AcquisitionType, TaskMode, WDTTaskAction
+from nidaqmx.constants import (
+    AcquisitionType,
+    ChannelType,
+    SampleTimingType,
+    TaskMode,
+    TriggerType,
+    WDTTaskAction,
+)
 from nidaqmx.error_codes import DAQmxErrors
 
-from instruments.simulation.daqserver import channels, customscale
+from instruments.simulation.daqserver import channels, counters, customscale, triggers
 from instruments.simulation.daqserver.channels import RECIPES
 from instruments.simulation.daqserver.dispatch import Call, Handler
 from instruments.simulation.daqserver.faults import BAD_VALUE, TEXTS, DaqFault
@@ -54,14 +61,21 @@ def _task_control(system: System, call: Call) -> None:
 def _is_done(system: System, call: Call) -> None:
     task = system.task(call.request.task.name)
     task.check_alive()
+    task.check_fed()
     call.reply.is_task_done = task.done
 
 
 def _wait_until_done(system: System, call: Call) -> None:
     task = system.task(call.request.task.name)
-    if not wait(
-        system, call, task, lambda: task.done, lambda: task.moment_of(task.timing.samples), call.request.time_to_wait
-    ):
+
+    def moment() -> float:
+        if task.kind is ChannelType.COUNTER_OUTPUT:
+            return counters.over_at(task)
+        return task.moment_of(task.timing.samples)
+
+    task.check_fed()
+    if not wait(system, call, task, lambda: task.done, moment, call.request.time_to_wait):
+        task.check_fed()
         raise DaqFault(DAQmxErrors.WAIT_UNTIL_DONE_DOES_NOT_INDICATE_DONE, f"Task Name: {task.name}")
 
 
@@ -152,17 +166,82 @@ def _creator(name: str) -> Handler:
 
 
 def _sample_clock(system: System, call: Call) -> None:
-    task, request = system.task(call.request.task.name), call.request
-    task.check_channels()
-    task.check_idle()
+    request = call.request
+    task = _timed(system, call, SampleTimingType.SAMPLE_CLOCK)
     if not request.rate > 0.0:
         raise DaqFault(BAD_VALUE, f"Property: SampClk.Rate\nRequested Value: {request.rate:g}\nTask Name: {task.name}")
     task.timing.rate_hz = request.rate
-    task.timing.mode = AcquisitionType(request.sample_mode_raw)
-    task.timing.samples = int(request.samps_per_chan)
     task.timing.source = request.source
     task.timing.edge = request.active_edge_raw
+
+
+def _timed(system: System, call: Call, kind: SampleTimingType) -> Task:
+    """Give a task another timing, as far as all kinds of it have the same settings."""
+    task, request = system.task(call.request.task.name), call.request
+    task.check_channels()
+    task.check_idle()
+    task.timing.type = kind
+    task.timing.mode = AcquisitionType(request.sample_mode_raw)
+    task.timing.samples = int(request.samps_per_chan)
+    task.timing.source = ""
     task.committed = False
+    return task
+
+
+def _implicit_timing(system: System, call: Call) -> None:
+    task = _timed(system, call, SampleTimingType.IMPLICIT)
+    if task.kind not in (ChannelType.COUNTER_INPUT, ChannelType.COUNTER_OUTPUT):
+        raise DaqFault(DAQmxErrors.INVALID_TIMING_TYPE, f"Task Name: {task.name}")
+
+
+def _change_detection(system: System, call: Call) -> None:
+    task = _timed(system, call, SampleTimingType.CHANGE_DETECTION)
+    if task.kind is not ChannelType.DIGITAL_INPUT:
+        raise DaqFault(DAQmxErrors.INVALID_TIMING_TYPE, f"Task Name: {task.name}")
+    task.timing.rising, task.timing.falling = call.request.rising_edge_chan, call.request.falling_edge_chan
+    if not (task.timing.rising or task.timing.falling):
+        raise DaqFault(DAQmxErrors.NO_CHANS_SPECD_FOR_CHANGE_DETECT, f"Task Name: {task.name}")
+    for device in task.devices:
+        if not device.product.di_rate_hz:
+            raise DaqFault(DAQmxErrors.NO_CHANGE_DETECTION_ON_SELECTED_LINE_FOR_DEVICE, f"Device: {device.name}")
+
+
+_TRIGGER_PARAMETERS = {
+    "trigger_source": "SRC",
+    "trigger_edge_raw": "EDGE",
+    "trigger_slope_raw": "SLOPE",
+    "trigger_level": "LVL",
+    "trigger_when_raw": "WHEN",
+    "window_top": "TOP",
+    "window_bottom": "BTM",
+}
+
+
+def _trigger(which: str, shape: str, kind: TriggerType) -> Handler:
+    """A Cfg...Trig call: its parameters become the attributes of the trigger."""
+
+    def configure(system: System, call: Call) -> None:
+        task = system.task(call.request.task.name)
+        task.check_channels()
+        task.check_idle()
+        task.trigger[f"{which}_TRIG_TYPE"] = kind.value
+        for name, value in fields(call.request):
+            if name in _TRIGGER_PARAMETERS:
+                task.trigger[f"{shape}_{which}_TRIG_{_TRIGGER_PARAMETERS[name]}"] = value
+            elif name == "pretrigger_samples":
+                task.trigger["REF_TRIG_PRETRIG_SAMPLES"] = value
+        task.committed = False
+
+    return configure
+
+
+def _disable_trigger(which: str) -> Handler:
+    def disable(system: System, call: Call) -> None:
+        task = system.task(call.request.task.name)
+        task.check_idle()
+        task.trigger[f"{which}_TRIG_TYPE"] = triggers.NONE
+
+    return disable
 
 
 def _input_buffer(system: System, call: Call) -> None:
@@ -172,11 +251,10 @@ def _input_buffer(system: System, call: Call) -> None:
 
 
 def _output_buffer(system: System, call: Call) -> None:
-    system.task(call.request.task.name).check_idle()
-
-
-def _disable_start_trigger(system: System, call: Call) -> None:
-    system.task(call.request.task.name).attributes.pop("TRIGGER", None)
+    task = system.task(call.request.task.name)
+    task.check_idle()
+    task.output_buffer = int(call.request.num_samps_per_chan)
+    task.output = None
 
 
 def _lin_scale(system: System, call: Call) -> None:
@@ -234,7 +312,16 @@ HANDLERS: dict[str, Handler] = {
     "CfgSampClkTiming": _sample_clock,
     "CfgInputBuffer": _input_buffer,
     "CfgOutputBuffer": _output_buffer,
-    "DisableStartTrig": _disable_start_trigger,
+    "CfgImplicitTiming": _implicit_timing,
+    "CfgChangeDetectionTiming": _change_detection,
+    "CfgDigEdgeStartTrig": _trigger("START", "DIG_EDGE", TriggerType.DIGITAL_EDGE),
+    "CfgDigEdgeRefTrig": _trigger("REF", "DIG_EDGE", TriggerType.DIGITAL_EDGE),
+    "CfgAnlgEdgeStartTrig": _trigger("START", "ANLG_EDGE", TriggerType.ANALOG_EDGE),
+    "CfgAnlgEdgeRefTrig": _trigger("REF", "ANLG_EDGE", TriggerType.ANALOG_EDGE),
+    "CfgAnlgWindowStartTrig": _trigger("START", "ANLG_WIN", TriggerType.ANALOG_WINDOW),
+    "CfgAnlgWindowRefTrig": _trigger("REF", "ANLG_WIN", TriggerType.ANALOG_WINDOW),
+    "DisableStartTrig": _disable_trigger("START"),
+    "DisableRefTrig": _disable_trigger("REF"),
     "CreateLinScale": _lin_scale,
     "CreateMapScale": _map_scale,
     "CreatePolynomialScale": _poly_scale,

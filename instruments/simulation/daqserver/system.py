@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from nidaqmx.constants import ChannelType
 from nidaqmx.error_codes import DAQmxErrors
 
 from instruments.clock import Clock, VirtualClock
+from instruments.simulation.daqserver import player
 from instruments.simulation.daqserver.catalogue import CHASSIS_ENGINES
 from instruments.simulation.daqserver.customscale import CustomScale
 from instruments.simulation.daqserver.faults import NO_TASK, RESERVED, DaqFault, SessionFault
@@ -18,6 +20,8 @@ from instruments.simulation.daqserver.task import Task
 from instruments.simulation.daqserver.watchdog import Watchdog
 
 AUTO, INITIALIZE_NEW, ATTACH = 0, 1, 2
+
+_COUNTERS = {ChannelType.COUNTER_INPUT, ChannelType.COUNTER_OUTPUT}
 
 LONGEST_NAP_S = 0.1
 """A waiting handler looks this often whether its caller is still there."""
@@ -89,6 +93,8 @@ class System:
         for task in self.tasks.values():
             if task.watchdog is not None:
                 task.watchdog.check()
+            elif task.running and (task.output is not None or task.t0 == math.inf):
+                task.play()
         for relay in self.hardware.relays.values():
             relay.check()
 
@@ -117,12 +123,25 @@ class System:
             return
         task.commit()
         self.check_free(task)
+        generates = task.hardware_timed and task.kind in (ChannelType.ANALOG_OUTPUT, ChannelType.DIGITAL_OUTPUT)
+        if generates and (task.output is None or not task.output.written):
+            raise DaqFault(DAQmxErrors.OUTPUT_BUFFER_EMPTY, f"Task Name: {task.name}")
         if task.watchdog is not None:
             task.watchdog.start()
             return
         task.start()
+        if generates and self._drives(task):
+            player.attend(task, self.lock)
         if any(device.name.lower() in self.hardware.stalled for device in task.devices):
             task.frozen = 0
+
+    def _drives(self, task: Task) -> bool:
+        """Whether something hangs on the outputs of a task."""
+        return any(
+            terminal.lower() in self.hardware.actuators
+            for channel in task.channels
+            for terminal in (channel.lines or (channel.physical,))
+        )
 
     def check_free(self, task: Task) -> None:
         """Raise the error of a resource that another task holds."""
@@ -131,7 +150,8 @@ class System:
             _check_quiet(task, others)
             return
         for other in others:
-            if other.kind is task.kind and _overlap(task, other):
+            alike = other.kind is task.kind or {other.kind, task.kind} == _COUNTERS
+            if alike and _overlap(task, other):
                 raise DaqFault(RESERVED, f"Task Name: {task.name}\nReserved by: {other.name}")
         if task.kind is not ChannelType.ANALOG_INPUT or not task.hardware_timed:
             return
@@ -211,4 +231,6 @@ def _overlap(task: Task, other: Task) -> bool:
 
 
 def _terminals(task: Task) -> set[str]:
-    return {terminal.lower() for channel in task.channels for terminal in (channel.lines or (channel.physical,))}
+    return {
+        task.hardware.key(terminal) for channel in task.channels for terminal in (channel.lines or (channel.physical,))
+    }

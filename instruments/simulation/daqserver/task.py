@@ -1,11 +1,13 @@
 """A task of the simulated driver: its channels, timing, states, sample clock and buffer.
 
-The sample clock starts with the task: sample k is taken at ``t0 + k/rate`` of the device's own crystal, and has been
-acquired from that moment on.  Nothing is computed before it is read, so a task costs nothing while it runs.
+The sample clock starts with the task, or with its start trigger: sample k is taken at ``t0 + k/rate`` of the device's
+own crystal, and has been acquired from that moment on.  Nothing is computed before it is read, so a task costs nothing
+while it runs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,40 +24,64 @@ from nidaqmx.constants import (
 from nidaqmx.error_codes import DAQmxErrors
 
 from instruments.clock import Event
-from instruments.simulation.daqserver.catalogue import DIVISORS
+from instruments.simulation.daqserver import counters, lines, rates, triggers
 from instruments.simulation.daqserver.channels import Channel
 from instruments.simulation.daqserver.customscale import CustomScale
-from instruments.simulation.daqserver.faults import ABORTED, BAD_VALUE, OVERRUN, DaqFault
+from instruments.simulation.daqserver.faults import ABORTED, OVERRUN, DaqFault
 from instruments.simulation.daqserver.frontend import AnalogInput, InputBank, Samples
-from instruments.simulation.daqserver.hardware import Device, Hardware
+from instruments.simulation.daqserver.generation import OutputBuffer
+from instruments.simulation.daqserver.hardware import Device, Hardware, expand
+from instruments.simulation.daqserver.pulses import Named, Programmed, Train, period_of
+from instruments.simulation.daqserver.sampling import ChangeTicks, EdgeTicks, Retriggered, Ticks, Trigger, pieces
 from instruments.simulation.daqserver.watchdog import Watchdog
 
 FloatArray = npt.NDArray[np.float64]
 
 # An enumeration's value is a property, and these are asked for at every read.
-_FROM_HERE, _FROM_FIRST, _FROM_LATEST = (
+_FROM_HERE, _FROM_REFERENCE, _FROM_LATEST = (
     each.value
     for each in (
         ReadRelativeTo.CURRENT_READ_POSITION,
-        ReadRelativeTo.FIRST_SAMPLE,
+        ReadRelativeTo.REFERENCE_TRIGGER,
         ReadRelativeTo.MOST_RECENT_SAMPLE,
     )
 )
+_FROM_BEGIN = (ReadRelativeTo.FIRST_SAMPLE.value, ReadRelativeTo.FIRST_PRETRIGGER_SAMPLE.value)
 _OVERWRITES = OverwriteMode.OVERWRITE_UNREAD_SAMPLES.value
 
 EPSILON = 1e-6
 """Share of a sample period by which a moment may miss a sample and still count: float time is not exact."""
 
 
+INPUTS = (ChannelType.ANALOG_INPUT, ChannelType.DIGITAL_INPUT, ChannelType.COUNTER_INPUT)
+TERMINALS = {
+    ChannelType.ANALOG_INPUT: "ai",
+    ChannelType.ANALOG_OUTPUT: "ao",
+    ChannelType.DIGITAL_INPUT: "di",
+    ChannelType.DIGITAL_OUTPUT: "do",
+}
+"""How the terminals of a task's trigger and sample clock begin, such as ``/Dev1/ai/StartTrigger``."""
+
+
 @dataclass
 class Timing:
-    """Sample clock settings; ``rate_hz`` None is on demand."""
+    """When samples are taken.
 
+    Attributes
+    ----------
+    type : on demand, by a sample clock, by the pulses that a counter measures or makes, or at changes of lines.
+    rate_hz : of the sample clock.
+    rising, falling : lines whose changes take a sample.
+    """
+
+    type: SampleTimingType = SampleTimingType.ON_DEMAND
     rate_hz: float | None = None
     mode: AcquisitionType = AcquisitionType.FINITE
     samples: int = 1000
     source: str = ""
     edge: int = Edge.RISING.value
+    rising: str = ""
+    falling: str = ""
 
 
 @dataclass
@@ -81,7 +107,18 @@ class Task:
     frozen: int | None = None
     withheld: int = 0  # acquired samples that the next read does not get yet
     input_buffer: int | None = None
-    start_counts: dict[str, float] = field(default_factory=dict)
+    started: float = 0.0
+    ticks: Ticks | None = None  # where no even clock takes the samples
+    base: int | None = 0  # number of the first sample that is kept; None before a reference trigger
+    start_trigger: Trigger | None = None
+    reference: Trigger | None = None
+    clocked_by: Train | None = None  # a sample clock that is not the device's own
+    output: OutputBuffer | None = None
+    output_buffer: int | None = None
+    starved: bool = False  # the output ran out of new samples
+    trains: dict[str, Train] = field(default_factory=dict)  # what the counters see, by channel
+    start_counts: dict[str, int] = field(default_factory=dict)
+    pulses: list[tuple[float, float]] = field(default_factory=list)  # that were written to a counter: (high, low)
     watchdog: Watchdog | None = None  # then it is the task of a timer, without channels
 
     # -- configuration
@@ -130,48 +167,15 @@ class Task:
 
     @property
     def hardware_timed(self) -> bool:
-        """Whether a sample clock paces the task."""
-        return self.timing.rate_hz is not None
-
-    def actual_rate_hz(self) -> float:
-        """Rate after coercion: what the slowest common divider of the task's delta-sigma modules gives at least.
-
-        Raises
-        ------
-        DaqFault
-            The rate is above what one of the modules can do.
-        """
-        wanted = self.timing.rate_hz
-        if wanted is None:
-            raise DaqFault(DAQmxErrors.INVALID_TIMING_TYPE, f"Task Name: {self.name}")
-        bases = [device.product.base_rate_hz for device in self.devices if device.product.base_rate_hz]
-        if not bases:
-            return wanted
-        # n as large as the rate allows: the next rate at or above the one that was asked for.
-        divisor = max(1, min(DIVISORS, int(np.floor(min(bases) / wanted * (1.0 + 1e-9)))))
-        return min(bases) / divisor
-
-    def _check_rate(self) -> None:
-        rate = self.actual_rate_hz()
-        for device in self.devices:
-            own = [channel for channel in self.channels if channel.device is device]
-            product = device.product
-            highest = product.max_rate_hz / (len(own) if product.shared else 1)
-            if self.kind is ChannelType.ANALOG_INPUT and not product.holds and rate > highest * (1.0 + 1e-9):
-                raise DaqFault(
-                    BAD_VALUE,
-                    f"Property: SampClk.Rate\nRequested Value: {rate:g}\nMaximum Value: {highest:g}\n"
-                    f"Device: {device.name}\nTask Name: {self.name}",
-                )
-        if not rate > 0.0:
-            raise DaqFault(BAD_VALUE, f"Property: SampClk.Rate\nRequested Value: {rate:g}\nTask Name: {self.name}")
+        """Whether something else than the application's calls paces the task."""
+        return self.timing.type is not SampleTimingType.ON_DEMAND
 
     @property
     def buffer_size(self) -> int:
         """Samples per channel that are kept until they are read; the default depends on the rate (NI's table)."""
         if self.input_buffer is not None:
             return self.input_buffer
-        if self.timing.mode is AcquisitionType.FINITE:
+        if self.timing.mode is AcquisitionType.FINITE and not self.trigger["START_TRIG_RETRIGGERABLE"]:
             return self.timing.samples
         rate = self.timing.rate_hz or 0.0
         size = 1_000 if rate <= 100 else 10_000 if rate <= 10_000 else 100_000 if rate <= 1e6 else 1_000_000
@@ -188,8 +192,9 @@ class Task:
             self.hardware.check_unlocked(device)
         if self.committed:
             return
-        if self.hardware_timed:
-            self._check_rate()
+        if self.timing.type is SampleTimingType.SAMPLE_CLOCK:
+            rates.check(self)
+        self._check_triggers()
         if self.kind is ChannelType.ANALOG_INPUT:
             sharing: dict[str, int] = {}
             for channel in self.channels:
@@ -202,25 +207,156 @@ class Task:
             )
         self.committed = True
 
+    def _check_triggers(self) -> None:
+        """A reference trigger ends an acquisition, so there is one, and it is finite."""
+        if self.trigger.get("REF_TRIG_TYPE", triggers.NONE) == triggers.NONE:
+            return
+        if self.timing.mode is not AcquisitionType.FINITE:
+            raise DaqFault(DAQmxErrors.REF_TRIG_WHEN_CONTINUOUS, f"Task Name: {self.name}")
+        if not 2 <= self.trigger.get("REF_TRIG_PRETRIG_SAMPLES", 0) <= self.timing.samples - 2:
+            raise DaqFault(
+                DAQmxErrors.TOO_MANY_PRETRIG_PLUS_MIN_POST_TRIG_SAMPS,
+                f"Property: RefTrig.PretrigSamples\nSamples per Channel: {self.timing.samples}\nTask Name: {self.name}",
+            )
+
     def start(self) -> None:
-        """Start the sample clock now."""
+        """Start the sample clock now, or wait for the trigger and the clock that it was given."""
         self.commit()
         now = self.hardware.clock.now()
-        self.t0 = now
-        if self.hardware_timed:
-            self.dt = 1.0 / (self.actual_rate_hz() * (1.0 + self.hardware.clock_ppm * 1e-6))
-        self.position = 0
-        self.frozen = None
-        self.overrun = self.aborted = False
-        self.withheld = 0
-        if self.kind is ChannelType.COUNTER_INPUT:
-            self.start_counts = {channel.name: self.edges(channel) for channel in self.channels}
+        self.started = self.t0 = now
+        self.frozen, self.ticks, self.base = None, None, 0
+        self.overrun = self.aborted = self.starved = False
+        self.position = self.withheld = 0
+        self.start_trigger = self.reference = self.clocked_by = None
+        if self.timing.type is SampleTimingType.SAMPLE_CLOCK:
+            self.dt = 1.0 / (rates.actual_hz(self) * (1.0 + self.hardware.clock_ppm * 1e-6))
+        else:
+            self.dt = 0.0
+        if self.hardware_timed or self.kind is ChannelType.COUNTER_OUTPUT:
+            self._arm(now)
         self.running = True
         self.changed.clear()
+        counters.begin(self)
+        self.look()
+
+    def _arm(self, now: float) -> None:
+        """Get ready for what starts, clocks and ends the acquisition."""
+        self.t0 = np.inf
+        if self.timing.source and not self.timing.source.lower().endswith("timebase"):
+            self.clocked_by = self.hardware.train(self.timing.source, now)
+
+        def train(terminal: str) -> Train:
+            return self.hardware.train(terminal, now)
+
+        self.start_trigger, self.reference = (
+            triggers.make(which, self.trigger, now, self.dt, train, self._values_of) for which in ("START", "REF")
+        )
+        if self.reference is not None:
+            self.base = None
+
+    def _values_of(self, name: str) -> Callable[[float, int, int], FloatArray]:
+        """Values of a channel for an analog trigger."""
+        names = [(each.channel.name.lower(), each.channel.physical.lower()) for each in self.inputs]
+        row = next((row for row, own in enumerate(names) if name.lower() in own), None)
+        bank = self.bank
+        if row is None or bank is None:
+            raise triggers.no_source(name)
+
+        def values(t0: float, first: int, n: int) -> FloatArray:
+            found: FloatArray = bank.read(Samples(t0, self.dt, first, n))[row]
+            return found
+
+        return values
+
+    @property
+    def trigger(self) -> dict[str, Any]:
+        """Attributes of the triggers."""
+        kept: dict[str, Any] = self.attributes.setdefault("TRIGGER", dict(triggers.DEFAULTS))
+        return kept
+
+    def look(self) -> None:
+        """Notice a trigger that has come, and an output that has run dry."""
+        if not self.running:
+            return
+        now = self.hardware.clock.now()
+        if self.t0 == np.inf:
+            self._begin(now)
+        if self.base is None and self.reference is not None and self.t0 < np.inf:
+            before = int(self.trigger["REF_TRIG_PRETRIG_SAMPLES"])
+            # Only behind the samples before it is it looked for.
+            at = self.reference.next(self.t0 + (before - 1) * self.dt, now)
+            if at < np.inf:
+                self.base = int(np.ceil((at - self.t0) / self.dt - EPSILON)) - before
+                self._tell("referencetrigger", at)
+        fed = self.output
+        if fed is not None and self.frozen is None and not fed.regenerates and self.acquired() > fed.written:
+            self.frozen, self.starved = fed.written, True
+
+    def _begin(self, now: float) -> None:
+        """Start the clock if its moment has come."""
+        at = self.started if self.start_trigger is None else self.start_trigger.next(self.started, now)
+        if at == np.inf:
+            return
+        delay_s = float(self.trigger["START_TRIG_DELAY"])
+        if self.clocked_by is None:
+            self.t0 = at + delay_s
+        else:
+            self._follow(self.clocked_by, at)
+        if self.start_trigger is not None and self.trigger["START_TRIG_RETRIGGERABLE"]:
+            self.ticks = Retriggered(self.start_trigger, self.t0, self.timing.samples, self.dt, delay_s)
+        if self.timing.type is SampleTimingType.CHANGE_DETECTION:
+            self.ticks = self._changes(at)
+        if self.t0 < np.inf:
+            counters.release(self)
+            self._tell("starttrigger", at)
+            if self.dt > 0.0:
+                half = 0.5 * self.dt
+                for device in self._terminal_owners():
+                    self.hardware.internal[f"{device}/sampleclock"] = Programmed(self.t0, ((half, half),))
+
+    def _follow(self, train: Train, at: float) -> None:
+        """Take the samples with somebody else's clock, from its first edge at or behind a moment."""
+        number = train.count(at)
+        first = number if number and train.rise(number) >= at - EPSILON * self.dt else number + 1
+        rising, period_s = self.timing.edge == Edge.RISING.value, period_of(train)
+        if period_s is not None and rising:
+            self.t0, self.dt = train.rise(first), period_s
+        elif not isinstance(train, Named) or train.rise(first) < np.inf:
+            self.t0, self.ticks = at, EdgeTicks(train, first, rising=rising)
+
+    def _changes(self, at: float) -> ChangeTicks:
+        rising, falls = (
+            [self.hardware.train(line, at) for line in self._lines_in(text)]
+            for text in (self.timing.rising, self.timing.falling)
+        )
+        return ChangeTicks(rising, falls, at)
+
+    def _lines_in(self, text: str) -> list[str]:
+        """Digital lines of a list of lines and ports; all of the task have to know them."""
+        wanted = [line for name in expand(text) if name for line in self.hardware.lines_of(name)]
+        own = {line.lower() for channel in self.channels for line in channel.lines}
+        for line in wanted:
+            if line.lower() not in own:
+                raise DaqFault(DAQmxErrors.CHANGE_DETECTION_CHAN_NOT_IN_TASK, f"Line: {line}\nTask Name: {self.name}")
+        return wanted
+
+    def _terminal_owners(self) -> list[str]:
+        """What the terminals of this task's timing begin with: of its devices, and of their chassis."""
+        kind = TERMINALS.get(self.kind or ChannelType.COUNTER_INPUT)
+        owners = dict.fromkeys(
+            name.lower() for device in self.devices for name in (device.name, device.chassis) if name
+        )
+        return [f"{owner}/{kind}" for owner in owners] if kind else []
+
+    def _tell(self, what: str, at: float) -> None:
+        for owner in self._terminal_owners():
+            self.hardware.pulsed(f"{owner}/{what}", at)
 
     def stop(self) -> None:
-        """Stop; samples that were not read are dropped."""
-        self.running = self.aborted = self.overrun = False
+        """Stop; samples that were not read are dropped, outputs stay as they are."""
+        counters.end(self)
+        self.running = self.aborted = self.overrun = self.starved = False
+        self.output = None
         if self.watchdog is not None:
             self.watchdog.stop()
         self.changed.set()
@@ -250,30 +386,64 @@ class Task:
     # -- the sample clock
 
     def acquired(self) -> int:
-        """Samples per channel since the start."""
+        """Samples per channel since the start, or of an output those that were generated."""
         if not self.hardware_timed:
             return self.position
         if self.frozen is not None:
             return self.frozen
         if not self.running:
             return 0
-        elapsed = self.hardware.clock.now() - self.t0
-        count = int(np.floor(elapsed / self.dt + EPSILON)) + 1
-        if self.timing.mode is AcquisitionType.FINITE:
-            return min(count, self.timing.samples)
-        return count
+        now = self.hardware.clock.now()
+        if self.t0 == np.inf or self.base is None:
+            self.look()
+            if self.t0 == np.inf or self.base is None:
+                return 0
+        count = int(np.floor((now - self.t0) / self.dt + EPSILON)) + 1 if self.ticks is None else self.ticks.count(now)
+        if self.reference is not None:  # what was acquired can be read when all of it is there
+            return self.timing.samples if count - self.base >= self.timing.samples else 0
+        if self.timing.mode is AcquisitionType.FINITE and not isinstance(self.ticks, Retriggered):
+            return max(0, min(count, self.timing.samples))
+        return max(0, count)
 
     def moment_of(self, count: int) -> float:
-        """Clock time from which on ``count`` samples have been acquired."""
-        return self.t0 + (count - 1) * self.dt
+        """Clock time from which on ``count`` samples have been acquired, as far as it can be foreseen."""
+        if self.base is None or self.t0 == np.inf:
+            return np.inf
+        last = self.base + (count if self.reference is None else self.timing.samples) - 1
+        return self.t0 + last * self.dt if self.ticks is None else self.ticks.moment(last)
 
     @property
     def done(self) -> bool:
-        """Whether a finite acquisition is complete, or nothing runs."""
+        """Whether a finite acquisition or generation is complete, or nothing runs."""
         if not self.running:
             return True
+        if self.kind is ChannelType.COUNTER_OUTPUT:
+            return counters.is_over(self)
         finite = self.timing.mode is AcquisitionType.FINITE and self.hardware_timed
-        return finite and self.acquired() >= self.timing.samples
+        return finite and not isinstance(self.ticks, Retriggered) and self.acquired() >= self.timing.samples
+
+    def check_fed(self) -> None:
+        """Raise when an output ran out of new samples and must not repeat the old ones."""
+        self.look()
+        if self.starved:
+            raise DaqFault(
+                DAQmxErrors.GEN_STOPPED_TO_PREVENT_REGEN_OF_OLD_SAMPLES, f"Task Name: {self.name}", written=0
+            )
+
+    def place(self) -> int:
+        """Bring the read position to where the application reads from; gives the samples acquired."""
+        acquired = self.acquired()
+        relative = self.attributes.get("RELATIVE_TO", _FROM_HERE)
+        offset = int(self.attributes.get("OFFSET", 0))
+        if relative in _FROM_BEGIN:
+            self.position = max(0, offset)
+        elif relative == _FROM_REFERENCE:
+            if self.reference is None:
+                raise DaqFault(DAQmxErrors.NO_REF_TRIG_CONFIGURED, f"Task Name: {self.name}", read=0)
+            self.position = max(0, int(self.trigger["REF_TRIG_PRETRIG_SAMPLES"]) + offset)
+        elif relative == _FROM_LATEST:
+            self.position = max(0, acquired + offset)
+        return acquired
 
     def available(self) -> int:
         """Samples that can be read from the read position on; notices an overrun.
@@ -283,13 +453,7 @@ class Task:
         DaqFault
             -200279, and again at every read until the task is started anew.
         """
-        acquired = self.acquired()
-        relative = self.attributes.get("RELATIVE_TO", _FROM_HERE)
-        offset = int(self.attributes.get("OFFSET", 0))
-        if relative == _FROM_FIRST:
-            self.position = max(0, offset)
-        elif relative == _FROM_LATEST:
-            self.position = max(0, acquired + offset)
+        acquired = self.place()
         unread = acquired - self.position
         if self.overrun or unread > self.buffer_size:
             keeps = self.attributes.get("OVERWRITE") != _OVERWRITES
@@ -304,58 +468,45 @@ class Task:
             )
         return unread
 
-    def next_samples(self, n: int) -> Samples:
+    def next_samples(self, n: int) -> list[Samples]:
         """The next ``n`` samples, which are thereby read."""
-        if self.hardware_timed:
-            wanted = Samples(self.t0, self.dt, self.position, n)
-        else:
-            wanted = Samples(self.hardware.clock.now(), 0.0, 0, n)
+        first = self.position
         self.position += n
-        return wanted
+        if not self.hardware_timed:
+            return [Samples(self.hardware.clock.now(), 0.0, 0, n)]
+        if self.ticks is not None:
+            return pieces(self.ticks, first, n)
+        return [Samples(self.t0, self.dt, (self.base or 0) + first, n)]
 
-    def take(self, wanted: Samples) -> FloatArray:
+    def take(self, wanted: Sequence[Samples]) -> FloatArray:
         """Scaled values of some samples; shape (channels, n)."""
         if self.kind is ChannelType.ANALOG_INPUT:
-            assert self.bank is not None  # a task that reads is committed
-            return self.bank.read(wanted)
-        return np.stack([self._digital(channel, wanted) for channel in self.channels])
+            bank = self.bank
+            assert bank is not None  # a task that reads is committed
+            return together([bank.read(part) for part in wanted], len(self.channels))
+        parts = [np.stack([lines.samples(self, channel, part) for channel in self.channels]) for part in wanted]
+        return together(parts, len(self.channels))
 
-    # -- lines and counters
+    def codes(self, wanted: Sequence[Samples]) -> FloatArray:
+        """Codes of the converters, before any scaling; shape (channels, n)."""
+        bank = self.bank
+        assert bank is not None
+        return together([bank.codes(part) for part in wanted], len(self.channels))
 
-    def level(self, line: str, t: float) -> bool:
-        """State of a digital line: of an output what was written, of an input what it is wired to."""
-        key = line.lower()
-        signal = self.hardware.signals.get(key)
-        if self.kind is ChannelType.DIGITAL_OUTPUT or signal is None or key in self.hardware.outputs:
-            return bool(self.hardware.outputs.get(key, 0.0))
-        return bool(self.hardware.high(key, signal.at(t)))
+    def play(self) -> None:
+        """Let the outputs stand where the generation is."""
+        self.look()
+        if self.output is None or not (latest := self.acquired()) or not self.output.holds(latest - 1):
+            return
+        for channel, value in zip(self.channels, self.output.at(latest - 1).tolist(), strict=True):
+            if self.kind is ChannelType.ANALOG_OUTPUT:
+                self.hardware.lead(channel.physical, value)
+            for bit, line in enumerate(channel.lines):
+                self.hardware.lead(line, float(int(value) >> bit & 1))
 
-    def _digital(self, channel: Channel, wanted: Samples) -> FloatArray:
-        """Samples of a digital channel as whole numbers, lowest line in bit 0."""
-        if not wanted.dt:
-            number = sum(self.level(line, wanted.t0) << bit for bit, line in enumerate(channel.lines))
-            return np.full(wanted.n, float(number))
-        values = np.zeros(wanted.n)
-        for bit, line in enumerate(channel.lines):
-            signal = self.hardware.signals.get(line.lower())
-            if signal is not None and line.lower() not in self.hardware.outputs:
-                levels = self.hardware.high(line, signal.samples(wanted.t0, wanted.dt, wanted.first, wanted.n))
-            else:
-                levels = np.full(wanted.n, self.level(line, wanted.t0))
-            values += levels * float(1 << bit)
-        return values
 
-    def edges(self, channel: Channel) -> float:
-        """What a counter's terminal has seen since ever."""
-        signal = self.hardware.signals.get(channel.physical.lower())
-        return 0.0 if signal is None else float(np.floor(signal.at(self.hardware.clock.now())))
-
-    def count(self, channel: Channel) -> int:
-        """Count of an edge counter: 32 bits, from its initial count."""
-        from_start = self.edges(channel) - self.start_counts.get(channel.name, 0.0)
-        return (int(channel.attributes["CI_COUNT_EDGES_INITIAL_CNT"]) + int(from_start)) & 0xFFFFFFFF
-
-    @property
-    def sample_timing(self) -> int:
-        """The timing type as the driver names it."""
-        return int((SampleTimingType.SAMPLE_CLOCK if self.hardware_timed else SampleTimingType.ON_DEMAND).value)
+def together(parts: Sequence[FloatArray], rows: int) -> FloatArray:
+    """Blocks of samples behind each other."""
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate(parts, axis=1) if parts else np.empty((rows, 0))

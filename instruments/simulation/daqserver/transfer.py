@@ -1,4 +1,4 @@
-"""Calls that read samples and write outputs."""
+"""Calls that read samples."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import numpy.typing as npt
 from nidaqmx.constants import AcquisitionType, ChannelType
 from nidaqmx.error_codes import DAQmxErrors
 
+from instruments.simulation.daqserver import counters
 from instruments.simulation.daqserver.dispatch import Call, Handler
 from instruments.simulation.daqserver.faults import NEVER, NOT_YET, DaqFault
 from instruments.simulation.daqserver.frontend import Samples
 from instruments.simulation.daqserver.messages import with_doubles
+from instruments.simulation.daqserver.sampling import Retriggered
 from instruments.simulation.daqserver.sessions import wait
 from instruments.simulation.daqserver.system import System
 from instruments.simulation.daqserver.task import Task
@@ -20,6 +22,8 @@ from instruments.simulation.daqserver.task import Task
 FloatArray = npt.NDArray[np.float64]
 
 BY_SCAN = 1
+INTERLEAVED = 1
+_POLL_S = 0.01
 _ANALOG = (ChannelType.ANALOG_INPUT,)
 _DIGITAL = (ChannelType.DIGITAL_INPUT, ChannelType.DIGITAL_OUTPUT)
 _COUNTER = (ChannelType.COUNTER_INPUT,)
@@ -33,7 +37,7 @@ def _samples(system: System, call: Call, kinds: tuple[ChannelType, ...], wanted:
     return system.task(call.request.task.name).take(_ready(system, call, kinds, wanted, timeout_s))
 
 
-def _ready(system: System, call: Call, kinds: tuple[ChannelType, ...], wanted: int, timeout_s: float) -> Samples:
+def _ready(system: System, call: Call, kinds: tuple[ChannelType, ...], wanted: int, timeout_s: float) -> list[Samples]:
     """Which samples a read gets: at most ``wanted``, after waiting for them as the clock allows."""
     task = system.task(call.request.task.name)
     task.check_channels()
@@ -57,8 +61,7 @@ def _ready(system: System, call: Call, kinds: tuple[ChannelType, ...], wanted: i
     there = min(n, max(0, task.available() - task.withheld))
     task.withheld = 0
     samples = task.next_samples(there)
-    finite = task.timing.mode is AcquisitionType.FINITE
-    if implicit and finite and task.position >= task.timing.samples:
+    if implicit and _is_bounded(task) and task.position >= task.timing.samples:
         task.stop()
     if there < n:
         call.reply.status = NOT_YET
@@ -76,12 +79,18 @@ def _alive(task: Task) -> None:
 
 def _expected(task: Task, wanted: int) -> int:
     """How many samples a read is to deliver; -1 asks for all."""
-    if task.timing.mode is not AcquisitionType.FINITE:
+    if not _is_bounded(task):
         return wanted if wanted >= 0 else task.available()
+    task.place()
     left = task.timing.samples - task.position
     if left <= 0 and wanted != 0:
         raise DaqFault(NEVER, f"Task Name: {task.name}", read=0)
     return left if wanted < 0 else min(wanted, left)
+
+
+def _is_bounded(task: Task) -> bool:
+    """Whether there will never be more samples than the task was told to take."""
+    return task.timing.mode is AcquisitionType.FINITE and not isinstance(task.ticks, Retriggered)
 
 
 def _laid_out(values: FloatArray, call: Call, size: int) -> FloatArray:
@@ -155,119 +164,73 @@ def _read_lines(system: System, call: Call) -> None:
     call.reply.read_array = padded.tobytes()
 
 
-def _counts(system: System, call: Call, kinds: tuple[ChannelType, ...], wanted: int, _: float) -> FloatArray:
+def _counts(system: System, call: Call, kinds: tuple[ChannelType, ...], wanted: int, timeout_s: float) -> FloatArray:
+    """What the counters count or measure; of a pair, such as frequency and duty cycle, the first."""
+    return _pairs(system, call, kinds, wanted, timeout_s)[0]
+
+
+def _pairs(
+    system: System, call: Call, kinds: tuple[ChannelType, ...], wanted: int, timeout_s: float
+) -> tuple[FloatArray, FloatArray]:
     task = system.task(call.request.task.name)
     task.check_channels()
     if task.kind not in kinds:
         raise DaqFault(DAQmxErrors.READ_CHAN_TYPE_MISMATCH, f"Task Name: {task.name}", read=0)
+    if task.hardware_timed:
+        samples = _ready(system, call, kinds, wanted, timeout_s)
+        n = sum(part.n for part in samples)
+        moments = [part.t0 + (part.first + k) * part.dt for part in samples for k in range(part.n)]
+        return counters.values(task, task.position - n, np.array(moments))
     _alive(task)
     system.start(task)
-    counts = [[float(task.count(channel))] * max(1, wanted) for channel in task.channels]
-    return np.array(counts)
+    clock = system.clock
+
+    def look() -> list[tuple[float, float] | None]:
+        now = clock.now()
+        return [
+            (float(counters.count(task, channel, now)), 0.0)
+            if channel.attributes["CI_MEAS_TYPE"] == counters.COUNTS
+            else counters.latest(task, channel, now)
+            for channel in task.channels
+        ]
+
+    if not wait(system, call, task, lambda: None not in look(), lambda: clock.now() + _POLL_S, timeout_s):
+        raise DaqFault(NOT_YET, f"Task Name: {task.name}", read=0)
+    found = np.array(look(), float)
+    return tuple(np.repeat(found[:, which : which + 1], max(1, wanted), axis=1) for which in (0, 1))  # type: ignore[return-value]  # two
+
+
+def _read_pairs(first: str, second: str, kind: type) -> Handler:
+    """Pairs, such as frequencies and duty cycles, into two arrays."""
+
+    def read(system: System, call: Call) -> None:
+        request = call.request
+        one, other = _pairs(system, call, _COUNTER, request.num_samps_per_chan, request.timeout)
+        call.reply.samps_per_chan_read = one.shape[1]
+        for name, values in ((first, one), (second, other)):
+            flat = (values.T if request.interleaved_raw == INTERLEAVED else values).ravel()
+            padded = np.zeros(max(request.array_size_in_samps, flat.size))
+            padded[: flat.size] = flat
+            getattr(call.reply, name).extend(kind(value) for value in padded.tolist())
+
+    return read
+
+
+def _read_pair(first: str, second: str, kind: type) -> Handler:
+    def read(system: System, call: Call) -> None:
+        one, other = _pairs(system, call, _COUNTER, 1, call.request.timeout)
+        if one.shape[1] < 1:
+            raise DaqFault(NOT_YET, f"Task Name: {call.request.task.name}", read=0)
+        setattr(call.reply, first, kind(one[0, 0]))
+        setattr(call.reply, second, kind(other[0, 0]))
+
+    return read
 
 
 def _raw_codes(system: System, call: Call, kinds: tuple[ChannelType, ...], wanted: int, timeout_s: float) -> FloatArray:
     """Codes of the converters, before any scaling."""
     task = system.task(call.request.task.name)
-    samples = _ready(system, call, kinds, wanted, timeout_s)
-    assert task.bank is not None
-    return task.bank.codes(samples)
-
-
-# --------------------------------------------------------------------------------------------------- write
-
-
-def _to_write(system: System, call: Call, kind: ChannelType) -> Task:
-    task = system.task(call.request.task.name)
-    task.check_channels()
-    if task.kind is not kind:
-        raise DaqFault(DAQmxErrors.WRITE_CHAN_TYPE_MISMATCH, f"Task Name: {task.name}", written=0)
-    try:
-        task.check_alive()
-        if kind is ChannelType.DIGITAL_OUTPUT:
-            _check_writable(task)
-        if call.request.auto_start:
-            system.start(task)
-    except DaqFault as fault:
-        fault.written = 0
-        raise
-    return task
-
-
-def _check_writable(task: Task) -> None:
-    """A device whose watchdog has fired takes no digital writes until that is cleared."""
-    for device in task.devices:
-        if device.name.lower() in task.hardware.expired:
-            raise DaqFault(DAQmxErrors.WRITE_FAILED_BECAUSE_WATCHDOG_EXPIRED, f"Device: {device.name}")
-
-
-def _drive_lines(task: Task, values: npt.NDArray[np.int64]) -> None:
-    for channel, value in zip(task.channels, values.tolist(), strict=True):
-        for bit, line in enumerate(channel.lines):
-            task.hardware.drive(line, float(value >> bit & 1))
-
-
-def _last(call: Call, flat: npt.NDArray[np.generic], channels: int) -> npt.NDArray[np.generic]:
-    """Last sample of each channel: what an on-demand output is left at."""
-    samples = max(1, call.request.num_samps_per_chan)
-    if flat.size != channels * samples:
-        raise DaqFault(DAQmxErrors.WRITE_NUM_CHANS_MISMATCH, f"Task Name: {call.request.task.name}", written=0)
-    call.reply.samps_per_chan_written = samples
-    if call.request.data_layout_raw == BY_SCAN:
-        return np.asarray(flat.reshape(samples, channels)[-1])
-    return np.asarray(flat.reshape(channels, samples)[:, -1])
-
-
-def _write_lines(system: System, call: Call) -> None:
-    task = _to_write(system, call, ChannelType.DIGITAL_OUTPUT)
-    widest = max(len(channel.lines) for channel in task.channels)
-    samples = max(1, call.request.num_samps_per_chan)
-    levels = np.frombuffer(call.request.write_array, np.uint8)
-    if levels.size != samples * len(task.channels) * widest:
-        raise DaqFault(DAQmxErrors.WRITE_NUM_CHANS_MISMATCH, f"Task Name: {task.name}", written=0)
-    if call.request.data_layout_raw == BY_SCAN:
-        last = levels.reshape(samples, len(task.channels), widest)[-1]
-    else:
-        last = levels.reshape(len(task.channels), samples, widest)[:, -1]
-    call.reply.samps_per_chan_written = samples
-    _drive_lines(task, ((last != 0).astype(np.int64) << np.arange(widest)).sum(axis=1))
-
-
-def _write_numbers(system: System, call: Call) -> None:
-    task = _to_write(system, call, ChannelType.DIGITAL_OUTPUT)
-    data = call.request.write_array
-    flat = np.frombuffer(data, np.uint8) if isinstance(data, bytes) else np.array(data)
-    _drive_lines(task, _last(call, flat, len(task.channels)).astype(np.int64))
-
-
-def _write_number(system: System, call: Call) -> None:
-    task = _to_write(system, call, ChannelType.DIGITAL_OUTPUT)
-    _drive_lines(task, np.array([call.request.value] * len(task.channels), np.int64))
-
-
-def _write_analog(system: System, call: Call) -> None:
-    task = _to_write(system, call, ChannelType.ANALOG_OUTPUT)
-    levels = _last(call, np.array(call.request.write_array), len(task.channels)).astype(float)
-    _drive_analog(task, levels.tolist())
-
-
-def _write_analog_scalar(system: System, call: Call) -> None:
-    task = _to_write(system, call, ChannelType.ANALOG_OUTPUT)
-    _drive_analog(task, [call.request.value] * len(task.channels))
-
-
-def _drive_analog(task: Task, levels: list[float]) -> None:
-    for channel, level in zip(task.channels, levels, strict=True):
-        low, high = channel.device.product.ao_range
-        low, high = max(low, channel.attributes["AO_MIN"]), min(high, channel.attributes["AO_MAX"])
-        if not low <= level <= high:
-            raise DaqFault(
-                DAQmxErrors.INVALID_AO_DATA_WRITE,
-                f"Requested Value: {level:g}\nMinimum: {low:g}\nMaximum: {high:g}\nChannel Name: {channel.name}",
-                written=0,
-            )
-        step = (channel.device.product.ao_range[1] - channel.device.product.ao_range[0]) / 2.0**16
-        task.hardware.drive(channel.physical, round(level / step) * step)
+    return task.codes(_ready(system, call, kinds, wanted, timeout_s))
 
 
 HANDLERS: dict[str, Handler] = {
@@ -286,11 +249,10 @@ HANDLERS: dict[str, Handler] = {
     "ReadCounterU32Ex": _read_numbers(_COUNTER, _counts),
     "ReadCounterScalarF64": _read_scalar(_COUNTER, _counts, float),
     "ReadCounterScalarU32": _read_scalar(_COUNTER, _counts, int),
-    "WriteAnalogF64": _write_analog,
-    "WriteAnalogScalarF64": _write_analog_scalar,
-    "WriteDigitalLines": _write_lines,
-    "WriteDigitalU8": _write_numbers,
-    "WriteDigitalU16": _write_numbers,
-    "WriteDigitalU32": _write_numbers,
-    "WriteDigitalScalarU32": _write_number,
+    "ReadCtrFreq": _read_pairs("read_array_frequency", "read_array_duty_cycle", float),
+    "ReadCtrFreqScalar": _read_pair("frequency", "duty_cycle", float),
+    "ReadCtrTime": _read_pairs("read_array_high_time", "read_array_low_time", float),
+    "ReadCtrTimeScalar": _read_pair("high_time", "low_time", float),
+    "ReadCtrTicks": _read_pairs("read_array_high_ticks", "read_array_low_ticks", int),
+    "ReadCtrTicksScalar": _read_pair("high_ticks", "low_ticks", int),
 }

@@ -13,6 +13,7 @@ from nidaqmx.errors import DaqError
 from nidaqmx.grpc_session_options import SessionInitializationBehavior
 
 from instruments.clock import Clock, VirtualClock
+from instruments.simulation.daqserver.hardware import Wiring
 from instruments.simulation.daqserver.server import DaqServer
 
 DEVICES = {
@@ -24,6 +25,12 @@ DEVICES = {
     "cDAQ1Mod6": "NI 9263",
     "cDAQ1Mod7": "NI 9239",
     "Dev1": "USB-6211",
+    "Dev2": "USB-6341",
+}
+WIRING = {
+    "Dev2/ctr0": Wiring(pulses_hz=10.0, duty=0.25),
+    "Dev2/PFI9": Wiring(pulses_hz=100.0),
+    "Dev1/ctr1": Wiring(per_count=0.5),
 }
 
 
@@ -74,9 +81,10 @@ class Lab:
         self.clock, self.devices = clock, DEVICES
         signals = {f"cDAQ1Mod{slot}/ai{index}": Index() for slot in (1, 2, 3, 7) for index in range(4)}
         signals |= {"Dev1/ai0": Index(), "cDAQ1Mod5/port0/line7": Switch(), "Dev1/ctr0": Edges()}
+        signals |= {"Dev1/ctr1": Edges(), "Dev2/ai0": Index(), "Dev2/ai1": Index(), "Dev2/PFI0": Switch()}
         self.valve, self.pressure = Seen(), Seen()
         actuators = {"cDAQ1Mod4/port0/line0": self.valve, "cDAQ1Mod6/ao0": self.pressure}
-        self.server = DaqServer(clock, DEVICES, signals, actuators, clock_ppm=clock_ppm).start()
+        self.server = DaqServer(clock, DEVICES, signals, actuators, WIRING, clock_ppm).start()
         self.channel = grpc.insecure_channel(self.server.target, options=[("grpc.max_receive_message_length", -1)])
 
     def options(

@@ -1,0 +1,50 @@
+"""Levels of digital lines: what is written to them, wired to them, or generated."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from nidaqmx.constants import ChannelType
+
+from instruments.simulation.daqserver.channels import Channel
+from instruments.simulation.daqserver.frontend import Samples
+from instruments.simulation.daqserver.hardware import DIRECT
+
+if TYPE_CHECKING:
+    from instruments.simulation.daqserver.task import Task
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def level(task: Task, line: str, t: float) -> bool:
+    """State of a digital line: of an output what was written, of an input what it is wired to."""
+    key, hardware = line.lower(), task.hardware
+    signal = hardware.signals.get(key)
+    generator = hardware.wiring.get(key, DIRECT).generator()
+    if generator is not None:
+        return generator.high(t)
+    if task.kind is ChannelType.DIGITAL_OUTPUT or signal is None or key in hardware.outputs:
+        return bool(hardware.outputs.get(key, 0.0))
+    return bool(hardware.high(key, signal.at(t)))
+
+
+def samples(task: Task, channel: Channel, wanted: Samples) -> FloatArray:
+    """Samples of a digital channel as whole numbers, lowest line in bit 0."""
+    if not wanted.dt:
+        number = sum(level(task, line, wanted.t0) << bit for bit, line in enumerate(channel.lines))
+        return np.full(wanted.n, float(number))
+    hardware, values = task.hardware, np.zeros(wanted.n)
+    for bit, line in enumerate(channel.lines):
+        signal = hardware.signals.get(line.lower())
+        generator = hardware.wiring.get(line.lower(), DIRECT).generator()
+        if generator is not None:
+            moments = wanted.t0 + (wanted.first + np.arange(wanted.n)) * wanted.dt
+            levels = np.array([generator.high(moment) for moment in moments.tolist()], np.bool_)
+        elif signal is not None and line.lower() not in hardware.outputs:
+            levels = hardware.high(line, signal.samples(wanted.t0, wanted.dt, wanted.first, wanted.n))
+        else:
+            levels = np.full(wanted.n, level(task, line, wanted.t0))
+        values += levels * float(1 << bit)
+    return values
