@@ -16,6 +16,7 @@ from bench.interlocks import Interlocks
 from bench.latch import Latches
 from bench.prompts import Prompts
 from bench.recorder import Recorder
+from bench.resting import Resting
 from bench.safety import SafeStateLatchedError, Safety
 from bench.sampler import Sampler
 from bench.station import OpenStation, sampled
@@ -154,6 +155,9 @@ class Engine:
         self._phase = name
         if name:
             self._watch.enter(name)
+        if self._end is None and self._safety.cause is None:
+            for sampler in self._samplers.values():
+                sampler.rest(name if name in self._procedure.rests_in else "")
 
     @property
     def prompts(self) -> Prompts:
@@ -215,7 +219,10 @@ class Engine:
     def _start_sampling(self) -> None:
         longest_block_s = min(self._longest_block_s, self._clock.block_s)
         for name, instrument in sampled(self._opened).items():
-            self._samplers[name] = Sampler(instrument, self._clock, self._recorder, self._tell, longest_block_s)
+            every = self._opened.rests_every(name)
+            self._samplers[name] = Sampler(
+                instrument, self._clock, self._recorder, self._tell, longest_block_s, Resting(every)
+            )
         for interlock in [*self._opened.interlocks, *self._procedure.interlocks()]:
             self._interlocks.watch(interlock)
         self._sampling.update(self._samplers)

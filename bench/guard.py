@@ -20,6 +20,8 @@ NOISE_MARGIN = 5.0
 NOISE_SAMPLES = 300.0
 """Samples over which the usual step is averaged."""
 
+LEAST_SAMPLES = 2.0
+"""A channel is not asked at so long a spacing that fewer samples would come in its longest outage."""
 
 State = Literal["back", "outside", "lost"]
 
@@ -154,6 +156,11 @@ class Guard:
         if not self.outside and self.interlock.state(self.last, 0):
             return 0.0  # it was outside before it was armed: the next sample acts
         return self.interlock.headroom_s(self.last, NOISE_MARGIN * math.sqrt(self._step_squared), self.outside)
+
+    def spares(self, now: float, until_s: float, spacing_s: float) -> bool:
+        """Whether nothing is lost when no sample comes for a while, where they come at a longer spacing."""
+        outage_s = self.interlock.max_outage_s
+        return (outage_s is None or outage_s >= LEAST_SAMPLES * spacing_s) and self.headroom_s(now) >= until_s
 
     def _settle(self, t: float, value: float = math.nan, bits: int = 0) -> None:
         """Tell how the channel stands, when it stands otherwise than was told."""

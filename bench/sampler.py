@@ -10,6 +10,7 @@ import numpy as np
 
 from bench.guard import Guard, Mark, Tally
 from bench.recorder import Recorder
+from bench.resting import Resting
 from data.samples import Block, FloatArray, Quality, QualityArray
 from instruments.clock import WALL_HORIZON_S, Clock, Event
 from instruments.instrument import (
@@ -54,6 +55,7 @@ class Sampler:
     ----------
     tell : (level, text) into the run's event log.
     longest_block_s : longest piece in which a hardware-timed stream is read.
+    resting : which samples are kept while a phase rests.  Every sample is judged, whether it is kept or not.
 
     Attributes
     ----------
@@ -66,6 +68,7 @@ class Sampler:
     recorder: Recorder
     tell: Callable[[str, str], None]
     longest_block_s: float
+    resting: Resting = field(default_factory=Resting)
     guards: tuple[Guard, ...] = ()  # replaced whole, since the worker may be in the middle of them
     tallies: tuple[Tally, ...] = ()
     marks: list[Mark] = field(default_factory=list)  # others append, the worker removes
@@ -80,8 +83,9 @@ class Sampler:
         self._caught_up: Event = self.clock.event()
         self._gap: _Gap | None = None
         self._lost_gap: _Gap | None = None  # what the present outage has cost, once it is known
-        self._seen_s = self.clock.now()  # when the latest sample was taken
-        self._expected = 0  # index of the next one
+        self._seen_s = self.clock.now()  # when the latest sample that was kept was taken
+        self._next = 0  # index of the next sample, kept or not
+        self._rest_in: tuple[str, float] | None = None  # phase in which to rest from a moment on; "" not to
         self._behind: tuple[float, float, float] | None = None  # when compared, by how much behind, delay of the first
 
     def end(self) -> None:
@@ -97,6 +101,41 @@ class Sampler:
                 self._caught_up.clear()
                 self._wake.set()
                 self.clock.wait(self._caught_up, asked + CATCH_UP_S)
+
+    def rest(self, phase: str) -> None:
+        """Rest from now on, in a phase, or no longer where it is ""; called by another worker.
+
+        A hardware-timed stream is read up to now first, so that the edge does not depend on the length of blocks.
+        """
+        if self.resting.every == 1 or self._ending:
+            return
+        if bool(phase) == self.resting.active:
+            self._rest_in = None  # whatever was asked for before and could not be done
+            return
+        self._rest_in = (phase, self.clock.now())
+        if isinstance(self.instrument, Buffered):
+            self.catch_up()
+            self._change_rest(self._read_at)
+        else:
+            self._wake.set()
+
+    def _change_rest(self, read_s: float) -> None:
+        """Begin to rest, or end, when everything from before that moment was read."""
+        if self._rest_in is None or read_s < self._rest_in[1]:
+            return
+        (phase, since_s), self._rest_in = self._rest_in, None
+        self.resting.change(self._next)
+        every, name = self.resting.every, self.instrument.name
+        kept = f"one sample of {every} is kept" if self.resting.active else "every sample is kept"
+        fields = {
+            "instrument": name,
+            "state": "begin" if self.resting.active else "end",
+            "sample": self._next,
+            "every": every,
+            "phase": phase,
+            "text": f'instrument "{name}": {kept} from here on; each is judged by the interlocks',
+        }
+        self.recorder.record("rest", since_s, fields)
 
     def look(self) -> None:
         """Read what there is now: a guard was armed, or may need the next read earlier than it is due."""
@@ -141,28 +180,52 @@ class Sampler:
         batch = _Batch(instrument, len(instrument.channels))
         oldest_s = 4 * self.clock.record_every_s
         index = 0
-        while not self._waited(start + index * period):
+        while True:
+            if self._waited(start + index * period):
+                if self._ending:
+                    break
+                self._wake.clear()
+                index = self._next = max(self._next, math.ceil((self.clock.now() - start) / period - 1e-6))
+                if batch.count:
+                    self._keep(batch)
+                self._change_rest(self.clock.now())
+                continue
             try:
                 reading = instrument.sample()
             except InstrumentError as error:
                 self._lost(error)
             else:
-                self._count_on(index, 1, reading.t, reading.t)
+                keeps = self.resting.next_due(index) == index
+                if keeps:
+                    self._count_on(index, index, reading.t, reading.t)
                 self._found()
-                batch.add(index, reading.t, reading.values, reading.quality)
+                if keeps:
+                    if batch.count and batch.next_index != index:  # one that came late in its window
+                        self._keep(batch)
+                    batch.add(index, reading.t, reading.values, reading.quality, self.resting.stride)
                 for guard in self.guards:
                     guard.judge_one(reading.t, reading.values[guard.column], reading.quality[guard.column])
                 if self.tallies:
-                    self._count(*batch.last())
-                if batch.count == BATCH or reading.t - batch.first_t >= oldest_s:
+                    self._count(np.array([reading.values]), np.array([reading.quality], dtype=np.uint16))
+                if batch.count == BATCH or (batch.count and reading.t - batch.first_t >= oldest_s):
                     self._keep(batch)
             self._notes(instrument)
             # A slow answer makes the next question late, never two questions at once: missed ones are holes.
-            index = max(index + 1, math.ceil((self.clock.now() - start) / period - 1e-6))
-            if batch.count and batch.next_index != index:
+            self._next = max(index + 1, math.ceil((self.clock.now() - start) / period - 1e-6))
+            index = self._next_asked(start, period)
+            if batch.count and batch.next_index < index:
                 self._keep(batch)
         if batch.count:
             self._keep(batch)
+
+    def _next_asked(self, start: float, period: float) -> int:
+        """When to ask next: while it rests when a sample is due, unless a guard needs one before, or it is lost."""
+        due = self.resting.next_due(self._next)
+        if due == self._next or self._lost_since is not None or self.tallies:
+            return self._next
+        now, rest_s = self.clock.now(), self.resting.every * period
+        until_s = start + due * period - now
+        return due if all(guard.spares(now, until_s, rest_s) for guard in self.guards) else self._next
 
     def _keep(self, batch: _Batch) -> None:
         block = batch.take()
@@ -181,10 +244,12 @@ class Sampler:
             due = min(self._next_read(start, read, instrument), anchor_at)
             if self._waited(start + due * interval):
                 self._wake.clear()
+            self._change_rest(self._read_at)
             ending, now = self._ending, self.clock.now()
             most = min(MOST, max(1, math.ceil((now - drained_s) / interval)) + SLACK)
             if self._try(lambda most=most: self._take(instrument, most)):  # type: ignore[misc]  # bound on purpose
                 drained_s = now
+            self._change_rest(now)
             self._read_at = now
             self._caught_up.set()
             read = math.floor((self.clock.now() - start) / interval + 1e-6)
@@ -231,8 +296,12 @@ class Sampler:
                 t = block.t + (self.clock.now() - block.t[-1])
                 self._judge(t, block.values, block.quality)
                 behind_s = self._fallen_behind(float(block.t[-1]))
-                self._count_on(block.first, len(block.t), float(block.t[0]) + behind_s, float(block.t[-1]) + behind_s)
-                self.recorder.block(self._marked(block, t))
+                self._next = block.first + len(block.t)
+                for rows, stride in self.resting.kept(block.first, len(block.t)):
+                    kept = block if stride == 1 else _rows(block, rows, stride)
+                    last = kept.first + (len(kept.t) - 1) * stride
+                    self._count_on(kept.first, last, float(kept.t[0]) + behind_s, float(kept.t[-1]) + behind_s)
+                    self.recorder.block(self._marked(kept, t[rows]))
             if len(block.t) < most:
                 return
 
@@ -274,9 +343,9 @@ class Sampler:
                 self.marks.remove(mark)
         return replace(block, quality=quality)
 
-    def _count_on(self, first: int, samples: int, begin_s: float, end_s: float) -> None:
+    def _count_on(self, first: int, last: int, begin_s: float, end_s: float) -> None:
         """Notice samples that are missing, also where the instrument was not lost, as behind a quick reconnection."""
-        missed = first - self._expected
+        missed = self.resting.missed(first)
         if self._gap is not None and begin_s - self._gap.from_s > GAPS_S:
             self._tell_gap()
         if missed > 0:
@@ -284,7 +353,7 @@ class Sampler:
                 self._gap = _grown(self._gap, self._seen_s, begin_s, missed)
             else:
                 self._lost_gap = _grown(self._lost_gap, self._seen_s, begin_s, missed)
-        self._expected, self._seen_s = first + samples, end_s
+        self.resting.expected, self._seen_s = last + 1, end_s
 
     def _tell_gap(self) -> None:
         if self._gap is not None:
@@ -372,6 +441,12 @@ def _grown(gap: _Gap | None, from_s: float, to_s: float, samples: int) -> _Gap:
     return _Gap(begun.from_s, to_s, begun.samples + samples, begun.places + 1)
 
 
+def _rows(block: Block, rows: slice, stride: int) -> Block:
+    """Some samples of a block, evenly spaced."""
+    first = block.first + rows.start
+    return Block(block.stream, first, block.t[rows], block.values[rows], block.quality[rows], stride)
+
+
 class _Batch:
     """Polled readings on their way to becoming a block."""
 
@@ -381,11 +456,12 @@ class _Batch:
         self._values = np.empty((BATCH, channels))
         self._quality = np.empty((BATCH, channels), dtype=np.uint16)
         self._first = 0
+        self._stride = 1
         self.count = 0
 
-    def add(self, index: int, t: float, values: Sequence[float], quality: Sequence[int]) -> None:
+    def add(self, index: int, t: float, values: Sequence[float], quality: Sequence[int], stride: int) -> None:
         if self.count == 0:
-            self._first = index
+            self._first, self._stride = index, stride
         row = self.count
         self._t[row] = t
         self._values[row] = values
@@ -394,16 +470,13 @@ class _Batch:
 
     @property
     def next_index(self) -> int:
-        return self._first + self.count
+        return self._first + self.count * self._stride
 
     @property
     def first_t(self) -> float:
         return float(self._t[0])
 
-    def last(self) -> tuple[FloatArray, QualityArray]:
-        at = slice(self.count - 1, self.count)
-        return self._values[at], self._quality[at]
-
     def take(self) -> Block:
         n, self.count = self.count, 0
-        return Block(self._stream, self._first, self._t[:n].copy(), self._values[:n].copy(), self._quality[:n].copy())
+        arrays = self._t[:n].copy(), self._values[:n].copy(), self._quality[:n].copy()
+        return Block(self._stream, self._first, *arrays, self._stride)

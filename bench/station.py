@@ -20,6 +20,7 @@ from pydantic import Field, ValidationError
 from bench import protection
 from bench.positions import at_position, insist_apart, joined, key_in_file, parted, positions_of
 from bench.protection import InterlockTable, Protection, SafeStep
+from bench.resting import samples_in, spacing
 from bench.rig_limits import RigLimits
 from bench.station_tables import Calibration, ClosedLine, Collection, InstrumentTable, Served
 from bench.unattended.tables import NotifyTable, PromptsTable, StackLightTable
@@ -261,6 +262,14 @@ class OpenStation:
             f'{self.path}: instrument "{name}" has no channel "{channel_name}"; it has {", ".join(names) or "none"}'
         )
 
+    def rests_every(self, name: str) -> int:
+        """Samples of an instrument of which one is kept while it rests, 1 for one that never rests; raises FileError."""
+        resting_s = self.station.instruments[name].resting_period_s
+        try:
+            return 1 if resting_s is None else samples_in(resting_s, spacing(self.instruments[name]))
+        except ValueError as error:
+            raise FileError(f'{self.path}: key "instruments.{name}.resting_period": {error}') from None
+
     def calibration(self, target: str) -> Calibration | None:
         """Calibration of "instrument.channel", None where the station file gives none."""
         name, _, channel_name = target.partition(".")
@@ -436,9 +445,8 @@ def _interlock(opened: OpenStation, name: str, table: InterlockTable) -> Interlo
     instrument, channel = opened.channel(table.channel)
     for target in table.flags:
         opened.channel(target)
-    interval_s = instrument.interval_s if isinstance(instrument, Buffered) else getattr(instrument, "period_s", 0.0)
     try:
-        return protection.interlock(name, table, channel.unit, interval_s)
+        return protection.interlock(name, table, channel.unit, spacing(instrument))
     except ValueError as error:
         raise FileError(f'{opened.path}: key "interlocks.{name}": {error}') from None
 
@@ -449,6 +457,7 @@ def _check_targets(opened: OpenStation) -> None:
         if "." in target and not _is_valve(opened, target):
             opened.channel(target)
     for name, table in opened.station.instruments.items():
+        opened.rests_every(name)
         for channel in table.calibration:
             opened.channel(f"{name}.{channel}")
     for key, steps in _ordered(opened.station):

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from bench.protection import ComplianceUlPerKpa
-from data.quantity_fields import LengthMm, Percent, Stated, TemperatureC, VolumeUl, reads
+from data.quantity_fields import LengthMm, Percent, Stated, TemperatureC, TimeS, VolumeUl, reads
 
 TemperatureDifferenceK = Annotated[float, reads("temperature-difference")]
 PercentPerK = Annotated[float, reads("temperature-coefficient")]
@@ -93,12 +93,18 @@ class ClosedLine(Stated):
 
 
 class InstrumentTable(BaseModel):
-    """One instrument: its driver, its calibrations and uncertainty; the other keys are the driver's own."""
+    """One instrument: its driver, its calibrations and uncertainty; the other keys are the driver's own.
+
+    ``resting_period`` is how often a sample is kept in the phases of a procedure that may rest.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
     driver: str
     calibration: dict[str, Calibration] = {}
     uncertainty: BalanceUncertainty | None = None
+    resting_period_s: TimeS | None = Field(
+        None, alias="resting_period", gt=0.0, examples=["10 s"], exclude_if=lambda period_s: period_s is None
+    )
 
 
 class Served(Stated):

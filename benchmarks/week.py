@@ -150,13 +150,16 @@ def resident_mb() -> float:
     return pages * 4096 / 1e6
 
 
-def one(station: str, length_s: float, seed: int, strikes: Sequence[Strike], folder: Path) -> Outcome:
+def one(
+    station: str, length_s: float, seed: int, strikes: Sequence[Strike], folder: Path, schedule: str = "1 mL/day"
+) -> Outcome:
     """Conduct one run in this process."""
     stabilisation_s = (length_s - 2.0 * BLANK_H * 3600.0) / 4.0 + BLANK_H * 3600.0
     settings = {
         "stabilisation": f"{stabilisation_s:.0f} s",
         "analysis": f"{length_s - stabilisation_s - BLANK_H * 3600.0:.0f} s",
         "blank_length": f"{BLANK_H:g} h",
+        "schedule": schedule,
     }
     struck: dict[str, dict[str, int]] = {}
     hits: dict[str, list[int]] = {}
@@ -246,7 +249,7 @@ def judged(faulty: Path, sound: Path, strikes: Sequence[Strike]) -> Found:
             struck = [(strike.at_s, strike.at_s + strike.for_s + bound_s) for strike in own]
             wrong += [
                 f"{channel} has no good sample from {t0:.1f} s to {t1:.1f} s although nothing has struck"
-                for t0, t1 in _silences(series, 2.5 * spacing_s)
+                for t0, t1 in _silences(series, spacing_s, _resting(run, instrument))
                 if not _touched((t0, t1), struck) and not _touched((t0, t1), _disturbed(run))
             ]
             for strike in own:
@@ -298,9 +301,23 @@ def _as_heard(run: Run, channel: str) -> Series:
 
 
 def _spacing_s(run: Run, channel: str) -> float:
-    """Time from one sample to the next."""
-    t = run.series(channel).t
-    return float(np.median(np.diff(t[:10_000])))
+    """Time from one sample to the next; the longest where the stream rests in some phases."""
+    series, resting = run.series(channel), _resting(run, channel.partition(".")[0])
+    if resting:
+        series = series.within(*max(((t0, t1) for t0, t1, _ in resting), key=lambda span: span[1] - span[0]))
+    return float(np.median(np.diff(series.t[:10_000])))
+
+
+def _resting(run: Run, instrument: str) -> list[tuple[float, float, int]]:
+    """Begin and end of each stretch of which one sample of so many was kept."""
+    found: list[tuple[float, float, int]] = []
+    for event in run.records("rest"):
+        if event.fields["instrument"] == instrument:
+            if event.fields["state"] == "begin":
+                found.append((event.t, run.end_s, int(event.fields["every"])))
+            else:
+                found[-1] = (found[-1][0], event.t, found[-1][2])
+    return found
 
 
 def _turn_s(run: Run, channel: str) -> float:
@@ -308,10 +325,18 @@ def _turn_s(run: Run, channel: str) -> float:
     return max(15.0, 2.5 * _spacing_s(run, channel))
 
 
-def _silences(series: Series, longer_than_s: float) -> Iterator[tuple[float, float]]:
-    """Stretches without a good sample."""
+def _silences(
+    series: Series, spacing_s: float, resting: Sequence[tuple[float, float, int]]
+) -> Iterator[tuple[float, float]]:
+    """Stretches without a good sample, longer than two and a half samples as they come at that moment."""
     t = series.good().t
-    for k in np.flatnonzero(np.diff(t) > longer_than_s):
+    longest_s = np.full(len(t), 2.5 * spacing_s)
+    if resting:
+        every = max(every for _, _, every in resting)
+        longest_s /= every
+        for t0, t1, _ in resting:
+            longest_s[slice(*np.searchsorted(t, [t0 - 2.5 * spacing_s, t1 + 2.5 * spacing_s]))] = 2.5 * spacing_s
+    for k in np.flatnonzero(np.diff(t) > longest_s[1:]):
         yield float(t[k]), float(t[k + 1])
 
 

@@ -84,7 +84,7 @@ class StreamData:
         self._quality = np.empty((0, channels), dtype=np.uint16)
         self._fill = 0
         self._columns: list[Column] = []
-        self._runs: list[list[int]] = []  # [first index, samples] of each stretch without a hole
+        self._runs: list[list[int]] = []  # [first index, samples, stride] of each stretch without a hole
 
     def append(self, block: BlockView) -> None:
         """Add a block's samples."""
@@ -94,10 +94,11 @@ class StreamData:
         if not self.rows:
             self.first_t = float(block.t[0])
         self.last_t = float(block.t[-1])
-        if self._runs and block.first == self._runs[-1][0] + self._runs[-1][1]:
-            self._runs[-1][1] += samples
+        last = self._runs[-1] if self._runs else [0, 0, 0]
+        if block.stride == last[2] and block.first == last[0] + last[1] * last[2]:
+            last[1] += samples
         else:
-            self._runs.append([block.first, samples])
+            self._runs.append([block.first, samples, block.stride])
         while done < samples:
             self._make_room(self._fill + samples - done)
             take = min(samples - done, CHUNK_ROWS - self._fill)
@@ -124,7 +125,7 @@ class StreamData:
         time.make_scale("time")
         describe_time(time, start_utc)
         time.attrs["start"] = start_utc
-        if len(self._runs) > 1:
+        if len(self._runs) > 1 or any(stride > 1 for _, _, stride in self._runs):
             self._write_index()
         self._describe_clock(time)
         for channel in self.stream.channels:
@@ -177,8 +178,8 @@ class StreamData:
             "index", (self.rows,), "<i8", chunks=(min(CHUNK_ROWS, self.rows),), compression="gzip", shuffle=True
         )
         at, part, size = 0, list[np.ndarray[Any, Any]](), 0
-        for first, samples in self._runs:
-            part.append(np.arange(first, first + samples))
+        for first, samples, stride in self._runs:
+            part.append(np.arange(first, first + stride * samples, stride))
             size += samples
             if size >= 16 * CHUNK_ROWS:
                 index[at : at + size] = np.concatenate(part)

@@ -34,7 +34,7 @@ LONGEST_PAYLOAD = 1 << 30
 NEEDED = ("procedure", "method", "origin", "start_utc")
 """Keys without which a header describes no run."""
 
-_BLOCK = struct.Struct("<HBBHHIq")  # stream, time is uniform, quality is constant, channels, reserved, samples, first
+_BLOCK = struct.Struct("<HBBHHIq")  # stream, time is uniform, quality is constant, channels, stride, samples, first
 _UNIFORM = struct.Struct("<dd")  # time of index 0, interval
 _ANCHOR = struct.Struct("<HHIqd")  # stream, reserved, reserved, samples acquired, host time
 
@@ -133,9 +133,10 @@ def encode_block(number: int, block: Block, clock: UniformClock) -> tuple[bytes,
     samples, channels = block.values.shape
     quality = block.quality
     constant = not quality.any() or bool((quality == quality[0]).all())
-    uniform = clock.fits(block.first, block.t)
+    uniform = clock.fits(block.first, block.t, block.stride)
+    stride = block.stride if block.stride > 1 else 0  # as before there was any
     return (
-        _BLOCK.pack(number, uniform, constant, channels, 0, samples, block.first),
+        _BLOCK.pack(number, uniform, constant, channels, stride, samples, block.first),
         _UNIFORM.pack(clock.t0, clock.dt) if uniform else np.ascontiguousarray(block.t, dtype="<f8").tobytes(),
         np.ascontiguousarray(block.values, dtype="<f8").tobytes(),
         np.ascontiguousarray(quality[0] if constant else quality, dtype="<u2").tobytes(),
@@ -154,11 +155,11 @@ class UniformClock:
         self.dt = interval_s or 0.0
         self.t0 = math.nan
 
-    def fits(self, first: int, t: FloatArray) -> bool:
+    def fits(self, first: int, t: FloatArray, stride: int = 1) -> bool:
         """Whether the times are ``t0 + index * dt`` to the last bit; moves ``t0`` where that makes them so."""
         if not self.dt:
             return False
-        index = np.arange(first, first + len(t))
+        index = np.arange(first, first + stride * len(t), stride)
         if np.array_equal(uniform_times(self.t0, self.dt, index), t):
             return True
         self.t0 = float(t[0]) - first * self.dt
@@ -194,6 +195,7 @@ class BlockView:
     t : (samples,) times.
     values : (samples, channels).
     quality : (samples, channels), or (channels,) where it is the same for every sample.
+    stride : as of `data.samples.Block`.
     """
 
     number: int
@@ -201,6 +203,7 @@ class BlockView:
     t: FloatArray
     values: FloatArray
     quality: np.ndarray[Any, np.dtype[np.uint16]]
+    stride: int = 1
 
     def until(self, until_s: float) -> BlockView:
         """The samples up to a time."""
@@ -211,22 +214,23 @@ class BlockView:
 
 def decode_block(payload: memoryview) -> BlockView:
     """Arrays of a block's payload; raises JournalError when the lengths do not agree."""
-    number, uniform, constant, channels, _, samples, first = _BLOCK.unpack_from(payload)
-    at = _BLOCK.size
+    number, uniform, constant, channels, stride, samples, first = _BLOCK.unpack_from(payload)
+    at, stride = _BLOCK.size, max(1, stride)
     times = _UNIFORM.size if uniform else samples * 8
     rows = 1 if constant else samples
     if len(payload) != at + times + samples * channels * 8 + rows * channels * 2:
         raise JournalError("a block of the journal is intact but its length is wrong; another program wrote it")
     if uniform:
         t0, dt = _UNIFORM.unpack_from(payload, at)
-        t = uniform_times(t0, dt, np.arange(first, first + samples))
+        t = uniform_times(t0, dt, np.arange(first, first + stride * samples, stride))
     else:
         t = np.frombuffer(payload, "<f8", samples, at)
     at += times
     values = np.frombuffer(payload, "<f8", samples * channels, at).reshape(samples, channels)
     at += samples * channels * 8
     quality = np.frombuffer(payload, "<u2", rows * channels, at)
-    return BlockView(number, first, t, values, quality if constant else quality.reshape(samples, channels))
+    quality = quality if constant else quality.reshape(samples, channels)
+    return BlockView(number, first, t, values, quality, stride)
 
 
 def decode_anchor(payload: memoryview) -> tuple[int, float, int]:
@@ -289,7 +293,8 @@ class FrameChain:
         if frame.kind == FrameKind.BLOCK:
             view = decode_block(payload)
             quality = np.broadcast_to(view.quality, view.values.shape).astype(np.uint16)
-            return Block(self.streams[view.number].name, view.first, view.t.copy(), view.values.copy(), quality)
+            name = self.streams[view.number].name
+            return Block(name, view.first, view.t.copy(), view.values.copy(), quality, view.stride)
         if frame.kind == FrameKind.ANCHOR:
             number, host_t, samples = decode_anchor(payload)
             return Anchor(self.streams[number].name, host_t, samples)

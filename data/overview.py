@@ -18,7 +18,7 @@ from isal import igzip_lib, isal_zlib
 
 from data.hdf5 import CHUNK_ROWS
 from data.run import Run, RunError
-from data.samples import UNUSABLE, FloatArray, QualityArray
+from data.samples import UNUSABLE, FloatArray, QualityArray, due_before
 
 BIN = 64
 """Samples of which a piece keeps the smallest and the largest; a chunk holds a whole number of them."""
@@ -136,12 +136,13 @@ def holes(run: Run, stream: str) -> list[tuple[float, float, int]]:
     if "index" not in group:
         return []
     found: list[tuple[float, float, int]] = []
-    rows = len(group["index"])
+    rows, rests = len(group["index"]), run.rests(stream)
     for begin in range(0, rows, CHUNK_ROWS):
         index = _rows(group["index"], begin, min(begin + CHUNK_ROWS + 1, rows))
-        for at in np.flatnonzero(np.diff(index) != 1):
+        missing = np.diff(due_before(index + 1, rests)) - 1
+        for at in np.flatnonzero(missing > 0):
             t = _times(group, begin + int(at), begin + int(at) + 2)
-            found.append((float(t[0]), float(t[1]), int(index[at + 1] - index[at] - 1)))
+            found.append((float(t[0]), float(t[1]), int(missing[at])))
             if len(found) == MOST_HOLES:
                 return found
     return found

@@ -32,7 +32,7 @@ from data.layout import (
     read_code,
     read_evaluation,
 )
-from data.samples import UNUSABLE, Channel, FloatArray, QualityArray
+from data.samples import UNUSABLE, Channel, FloatArray, QualityArray, Rest, due_before
 from data.schedule import Schedule
 
 
@@ -389,13 +389,28 @@ class Run:
         return replace(series, values=gain * (series.values + offset))
 
     def gaps(self, role: str) -> list[tuple[float, float, int]]:
-        """Lost samples: time of the last one before, of the first one after, and how many are missing."""
+        """Lost samples: time of the last one before, of the first one after, and how many are missing.
+
+        Those that nobody wanted while the stream rested are not missing.
+        """
         found = self._find(role)
         if found is None or "index" not in found[0]:
             return []
         index, t = found[0]["index"][:], self.series(role).t
-        at = np.flatnonzero(np.diff(index) != 1)
-        return [(float(t[k]), float(t[k + 1]), int(index[k + 1] - index[k] - 1)) for k in at]
+        missing = np.diff(due_before(index + 1, self.rests(str(found[0].attrs["stream"])))) - 1
+        return [(float(t[k]), float(t[k + 1]), int(missing[k])) for k in np.flatnonzero(missing > 0)]
+
+    def rests(self, stream: str) -> list[Rest]:
+        """The stretches of a stream of which not every sample was kept, since its instrument has a resting period."""
+        found: list[Rest] = []
+        for event in self.records("rest"):
+            if event.fields["instrument"] == stream:
+                index, every = int(event.fields["sample"]), int(event.fields["every"])
+                if event.fields["state"] == "begin":
+                    found.append(Rest(every, index))
+                elif found:
+                    found[-1] = replace(found[-1], to_index=index)
+        return found
 
     def _find(self, role: str) -> tuple[h5py.Group, str] | None:
         stream, _, name = str(self.roles.get(role, role)).partition(".")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntFlag
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -96,6 +98,7 @@ class Block:
     t : (samples,) seconds on the run's clock.
     values : (samples, channels) in the channels' units.
     quality : (samples, channels) bit masks of `Quality`.
+    stride : only every so many-th sample is here, where the stream rests; 1: each.
     """
 
     stream: str
@@ -103,3 +106,29 @@ class Block:
     t: FloatArray
     values: FloatArray
     quality: QualityArray
+    stride: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """A stretch of a stream of which one sample in each window of ``every`` is kept, the first that came.
+
+    The windows begin at the multiples of ``every``; the stretch is from one index up to and without another.
+    """
+
+    every: int
+    from_index: int
+    to_index: float = math.inf
+
+
+def due_before(index: Any, rests: Sequence[Rest]) -> Any:
+    """How many samples of a stream should have been kept before an index, or before each of an array of them.
+
+    With an index one more than that of a kept sample, this counts that sample too, however late in its window it came.
+    """
+    due = index
+    for rest in rests:
+        within = np.clip(index, rest.from_index, rest.to_index)
+        windows = -(-within // rest.every) + rest.from_index // -rest.every
+        due = due - (within - rest.from_index) + windows
+    return due

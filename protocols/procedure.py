@@ -166,6 +166,8 @@ class Procedure:
     """Whether it is meant to empty the reservoir."""
     qualification: ClassVar[Mapping[str, str]] = {}
     """Parameters of the shortest form that its own uncertainty allows, as people type them."""
+    rests_in: ClassVar[frozenset[str]] = frozenset()
+    """Long quiet phases, in which an instrument that has a resting period is recorded at that."""
     forecast_over: ClassVar[str] = ""
     """The parameter whose length decides what a run can tell, where `forecast` knows that; else empty."""
 

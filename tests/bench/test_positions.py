@@ -130,7 +130,7 @@ def test_two_channels_of_one_module_cannot_be_timed_by_two_processes(bench: Path
 def test_every_shipped_position_is_listed_under_the_name_that_run_takes(capsys: pytest.CaptureFixture[str]) -> None:
     eight = [name for name in shipped_stations() if name.startswith("sim-eight")]
     assert eight == [f"sim-eight#{position}" for position in range(1, 9)]
-    with pytest.raises(SystemExit, match="^0$"):
+    with pytest.raises(SystemExit, match=r"^0$"):
         main(["stations", "sim-eight", "--json"])
     assert [row["name"] for row in json.loads(capsys.readouterr().out)] == eight
 
