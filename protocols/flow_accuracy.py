@@ -59,6 +59,7 @@ class FlowAccuracy(Procedure):
         Measures("humidity", "%", optional=True),
     )
     qualification: ClassVar[Mapping[str, str]] = {"stabilisation": "0 h", "analysis": "2 h", "blank_length": "50 min"}
+    rests_in = frozenset({"stabilisation", "analysis"})
     forecast_over = "analysis_s"
     schedule: Schedule = param("what the pump is programmed to deliver", default="1 mL/day")
     stabilisation_s: float = param("stabilisation period", default="24 h", low="0 h", high="60 day")
