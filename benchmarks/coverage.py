@@ -5,7 +5,7 @@ linearity, gains, temperatures, barometer.  A run goes through the real pyvisa a
 evaluation; the result is compared with the mass that truly left the tip.  Asked for: at least 87 of 100 results inside
 U, and rms(error)/rms(u) between 0.75 and 1.25, at each rate.
 
-    python -m benchmarks coverage [--runs 100] [--rates "1 0.1 0.048"] [--processes 2]
+    python -m benchmarks coverage [--runs 100] [--rates "1 0.1 0.048"] [--blank diverter] [--first-seed 0]
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import math
 import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from data.run import Run
 RATES = "1 0.1 0.048"
 
 
-def one_run(rate_ml_per_day: float, seed: int) -> tuple[float, float, float]:
+def one_run(rate_ml_per_day: float, blank: str, seed: int) -> tuple[float, float, float]:
     """Error, standard uncertainty and expanded uncertainty of the judged mean flow error, in percent."""
     truth: dict[str, Any] = {}
 
@@ -36,7 +37,7 @@ def one_run(rate_ml_per_day: float, seed: int) -> tuple[float, float, float]:
         truth["draws"] = opened.rig.plant.draws
 
     with tempfile.TemporaryDirectory() as folder:
-        settings = {"schedule": f"{rate_ml_per_day:g} mL/day"}
+        settings = {"schedule": f"{rate_ml_per_day:g} mL/day", "blank": blank}
         result = conduct(
             Request("flow-accuracy", "sim", settings=settings, seed=seed, out=Path(folder)), afterwards=look
         )
@@ -71,12 +72,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="coverage", description=__doc__)
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--rates", default=RATES)
+    parser.add_argument("--blank", choices=("diverter", "stopped"), default="diverter")
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args(arguments)
     good = True
     with ProcessPoolExecutor(options.processes) as pool:
         for rate in map(float, options.rates.split()):
-            results = list(pool.map(one_run, [rate] * options.runs, range(options.runs)))
+            seeds = range(options.first_seed, options.first_seed + options.runs)
+            results = list(pool.map(partial(one_run, rate, options.blank), seeds))
             good &= report(rate, results)
     return 0 if good else 1
 

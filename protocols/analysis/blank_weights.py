@@ -31,13 +31,12 @@ def weighted(collected: Collection, from_s: float, to_s: float) -> Collection:
     (Aitken 1935).  u_c^2 is the square of the blanks' difference beyond what their own uncertainties explain, but at
     least what weather does to the rate.
     """
-    evaporation = collected.evaporation
-    if len(evaporation.blanks) != 2:
+    if len(collected.evaporation.blanks) != 2:
         return collected
     if to_s <= from_s:
         raise BlankError(f"from {from_s:g} s to {to_s:g} s is no interval")
     hours = (to_s - from_s) / HOUR_S
-    before, after = evaporation.blanks
+    before, after = collected.evaporation.blanks
     first, last = (
         collected.warming_k(one.from_s, one.to_s) / (one.to_s - one.from_s) * HOUR_S for one in (before, after)
     )
@@ -45,8 +44,9 @@ def weighted(collected: Collection, from_s: float, to_s: float) -> Collection:
     left = u_k * (collected.warming_k(from_s, to_s) / hours - last)
     turn = u_k * (first - last)
     explained = turn**2 + before.u_mg_per_h**2 + after.u_mg_per_h**2
+    evaporation = replace(collected.evaporation, u_difference_mg_per_h=math.sqrt(explained))
     weather = math.sqrt(2.0) * EVAPORATION_VARIES * abs(before.rate_mg_per_h + after.rate_mg_per_h) / 2.0
-    u_change = math.sqrt(max(evaporation.difference_mg_per_h**2 - explained, weather**2))
+    u_change = max(evaporation.beyond_mg_per_h, weather)
     middle = evaporation.interpolated(from_s, to_s)[0]
     square = explained + u_change**2
     if square <= 0.0:

@@ -206,11 +206,14 @@ class Evaporation:
     weights : of the blanks in a rate that is taken for constant; None to interpolate between them.
     u_change_mg_per_h : where it is taken for constant, standard uncertainty of the change of the true rate from the
         first blank to the last.
+    u_difference_mg_per_h : standard uncertainty of the blanks' difference where the true rate does not change; 0 where
+        that is not known.
     """
 
     blanks: tuple[Blank, ...]
     weights: tuple[float, ...] | None = None
     u_change_mg_per_h: float = 0.0
+    u_difference_mg_per_h: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.blanks:
@@ -240,6 +243,7 @@ class Evaporation:
         -----
         u = max(type A, |e_first - e_last| / sqrt(12)): type A with the weights that the blanks have in the mean rate.
         The degrees of freedom are those of type A in both cases, since the difference comes from the same blanks.
+        Of the difference only what is beyond its own uncertainty counts, where that is known: the rest is in type A.
         Weights other than those of the interpolation cost their distance from it times u of the true rate's change.
         """
         middle = self.interpolated(from_s, to_s)
@@ -252,13 +256,20 @@ class Evaporation:
         if off > 0.0 and self.u_change_mg_per_h > 0.0:
             parts.append(Component("change between the blanks", off * self.u_change_mg_per_h))
         type_a = math.sqrt(math.fsum(part.u**2 for part in parts))
-        change = abs(self.difference_mg_per_h) / math.sqrt(12.0)
+        change = self.beyond_mg_per_h / math.sqrt(12.0)
         return Component("evaporation", max(type_a, change), welch_satterthwaite(parts), "t")
 
     @property
     def difference_mg_per_h(self) -> float:
         """Last blank less first."""
         return self.blanks[-1].rate_mg_per_h - self.blanks[0].rate_mg_per_h
+
+    @property
+    def beyond_mg_per_h(self) -> float:
+        """How much of the blanks' difference their own uncertainty does not explain."""
+        if self.u_difference_mg_per_h == 0.0:
+            return abs(self.difference_mg_per_h)
+        return math.sqrt(max(self.difference_mg_per_h**2 - self.u_difference_mg_per_h**2, 0.0))
 
     @property
     def agreement_limit_mg_per_h(self) -> float:

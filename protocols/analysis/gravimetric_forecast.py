@@ -144,10 +144,10 @@ class Rig:
         return 0.0 if self.known is None else LINE_U_SHARE * self.known.breathes_mg_per_k
 
     def day_begins(self, rng: np.random.Generator) -> float:
-        """Phase of the room's swing at the run's begin, in rad: by the hour of the day, else any."""
+        """Phase of the room's swing at the run's begin, as its thermometer tells it, in rad: by the hour, else any."""
         if self.start_h is None:
             return float(rng.uniform(0.0, 2.0 * math.pi))
-        coolest_h = COOLEST_H + rng.uniform(-COOLEST_WITHIN_H, COOLEST_WITHIN_H)
+        coolest_h = COOLEST_H + THERMOMETER_S / HOUR_S + rng.uniform(-COOLEST_WITHIN_H, COOLEST_WITHIN_H)
         return math.pi * ((self.start_h - coolest_h) / 12.0 - 0.5)
 
 
