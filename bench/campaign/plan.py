@@ -26,10 +26,11 @@ class CampaignError(ValueError):
 
 
 class CampaignDut(Stated):
-    """A pump of the campaign: its model file, or the name of a shipped one, and its serial number."""
+    """A pump of the campaign: its model file, or the name of a shipped one, its serial number, and where it stands."""
 
     model: str = Field(examples=["sim-peristaltic"], min_length=1)
     serial: str = Field(examples=["SN-001"], min_length=1)
+    station: str = Field("", examples=["bench.toml#3"])
 
 
 class Retest(Stated):
@@ -77,13 +78,17 @@ class Campaign(Stated):
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One run that the campaign asks for; ``number`` is its place in the order, from 1."""
+    """One run that the campaign asks for.
+
+    ``number`` is its place in the order, from 1; ``station`` is where its pump stands, "" where the plan does not say.
+    """
 
     number: int
     serial: str
     model: str
     rate: str
     replicate: int
+    station: str = ""
 
     @property
     def rate_ul_per_h(self) -> float:
@@ -109,7 +114,10 @@ def cells(campaign: Campaign) -> list[Cell]:
         return hashlib.sha256(said.encode()).hexdigest()
 
     asked = sorted(product(campaign.duts, campaign.rates, range(1, campaign.replicates + 1)), key=drawn)
-    return [Cell(k, dut.serial, dut.model, rate, replicate) for k, (dut, rate, replicate) in enumerate(asked, 1)]
+    return [
+        Cell(k, dut.serial, dut.model, rate, replicate, dut.station or campaign.station)
+        for k, (dut, rate, replicate) in enumerate(asked, 1)
+    ]
 
 
 def rate_setting(kind: type[Procedure]) -> str:
@@ -134,7 +142,7 @@ def command(campaign: Campaign, cell: Cell) -> str:
     import shlex
 
     kind = load_procedure(campaign.protocol)
-    words = ["pumpbench", "run", campaign.protocol, "--station", campaign.station or "STATION"]
+    words = ["pumpbench", "run", campaign.protocol, "--station", cell.station or "STATION"]
     words += ["--dut", cell.model, "--serial", cell.serial]
     for name, value in {**campaign.settings, rate_setting(kind): cell.rate}.items():
         words += ["--set", f"{name}={value}"]
@@ -156,6 +164,7 @@ def write_campaign(path: Path, said: Mapping[str, Any], duts: Sequence[CampaignD
         lines += ["", "[settings]", *(f"{_key(key)} = {_toml(value)}" for key, value in said["settings"].items())]
     for dut in duts:
         lines += ["", "[[duts]]", f"model = {_toml(dut.model)}", f"serial = {_toml(dut.serial)}"]
+        lines += [f"station = {_toml(dut.station)}"] if dut.station else []
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")

@@ -64,7 +64,16 @@ class Progress:
     @property
     def following(self) -> Course | None:
         """The next run to make; None when all are made."""
-        return next((course for course in self.courses if course.state in ("open", "re-test")), None)
+        return following_of(self.courses)
+
+    def at(self, station: str) -> tuple[Course, ...]:
+        """The runs of the pumps that stand at a station, or at a position of one; raises CampaignError for none."""
+        found = tuple(course for course in self.courses if course.cell.station == station)
+        if not found:
+            there = ", ".join(dict.fromkeys(course.cell.station for course in self.courses if course.cell.station))
+            remedy = f"there are pumps at {there}" if there else 'write station = "..." into its [[duts]]'
+            raise CampaignError(f'no pump of the campaign stands at "{station}"; {remedy}')
+        return found
 
 
 def progress_of(campaign: Campaign, catalogue: Catalogue) -> Progress:
@@ -81,6 +90,11 @@ def progress_of(campaign: Campaign, catalogue: Catalogue) -> Progress:
         unplanned += _taken(events, of_cells, campaign, params)
     _known_retests(campaign, runs)
     return Progress(campaign, tuple(courses), tuple(unplanned))
+
+
+def following_of(courses: Sequence[Course]) -> Course | None:
+    """The next of some runs to make; None when all are made."""
+    return next((course for course in courses if course.state in ("open", "re-test")), None)
 
 
 def find_attempt(progress: Progress, name: str) -> tuple[Course, Line]:

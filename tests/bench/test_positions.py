@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,50 @@ def test_a_run_at_a_position_is_recorded_as_one_of_its_station(tmp_path: Path) -
     with Run.open(result.run_file) as run:
         assert (run.station["name"], run.station["position"]) == ("sim-eight-3", "3")
         assert run.instruments["balance"]["identity"]["serial"] == "B021002593"
+
+
+def test_a_campaign_gives_each_position_the_next_run_of_the_pump_that_stands_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PUMPBENCH_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+
+    def said(*words: str) -> tuple[object, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(list(words))
+        return ended.value.code, capsys.readouterr().out
+
+    pumps = [word for n in (1, 2) for word in ("--dut", f"sim-peristaltic:SN-{n}@sim-eight#{n}")]
+    plan = [*pumps, "--protocol", "flow-accuracy", "--check", "mean-flow-error", "--simulated", "--rate", "1 mL/day"]
+    short = [
+        word for value in ("stabilisation=0 h", "analysis=1 h", "blank-length=30 min") for word in ("--set", value)
+    ]
+    assert said("campaign", "new", "c.toml", *plan, *short)[0] == 0
+    for n in (2, 1):
+        asked = json.loads(said("campaign", "next", "c.toml", "--station", f"sim-eight#{n}", "--json")[1])
+        assert (asked["serial"], asked["station"]) == (f"SN-{n}", f"sim-eight#{n}")
+        assert said(*shlex.split(asked["command"])[1:])[0] in (0, 4)
+        assert said("campaign", "next", "c.toml", "--station", f"sim-eight#{n}")[0] == 4
+    cells = json.loads(said("campaign", "status", "c.toml", "--json")[1])["cells"]
+    assert sorted(Path(cell["attempts"][0]["path"]).name.split("_")[1] for cell in cells) == [
+        "sim-eight-1",
+        "sim-eight-2",
+    ]
+    assert json.loads(said("campaign", "report", "c.toml", "--json")[1])["runs"]["judged"] == sum(
+        cell["state"] in ("pass", "conditional-pass") for cell in cells
+    )
+
+
+def test_a_station_at_which_no_pump_stands_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = tmp_path / "c.toml"
+    words = ["--protocol", "flow-accuracy", "--check", "mean-flow-error", "--rate", "1 mL/day"]
+    for where, remedy in (("@bench.toml#3", "there are pumps at bench.toml#3"), ("", "into its [[duts]]")):
+        plan.unlink(missing_ok=True)
+        with pytest.raises(SystemExit):
+            main(["campaign", "new", str(plan), "--dut", f"sim-peristaltic:A{where}", *words])
+        with pytest.raises(SystemExit):
+            main(["campaign", "next", str(plan), "--station", "bench.toml#4", "--catalogue", str(tmp_path / "c.db")])
+        assert remedy in capsys.readouterr().err
 
 
 @given(st.text("abc#./1", min_size=1, max_size=8), st.from_regex(r"[A-Za-z0-9_-]{0,20}", fullmatch=True))
