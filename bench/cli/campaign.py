@@ -32,7 +32,9 @@ def campaign() -> None:
 @click.option("--title", default="", help="What it is called; the file's name without it.")
 @click.option("--protocol", required=True, help="Such as flow-accuracy.")
 @click.option("--station", default="", help="Where it is run; may be left open.")
-@click.option("--dut", "duts", multiple=True, required=True, metavar="MODEL:SERIAL", help="A pump; give each.")
+@click.option(
+    "--dut", "duts", multiple=True, required=True, metavar="MODEL:SERIAL[@STATION]", help="A pump; give each."
+)
 @click.option("--rate", "rates", multiple=True, required=True, help='Such as "0.5 mL/day"; give each.')
 @click.option("--replicates", default=1, show_default=True, type=click.IntRange(1), help="Runs of each pump and rate.")
 @click.option("--check", "checks", multiple=True, required=True, help="What is summed up, such as mean-flow-error.")
@@ -58,7 +60,8 @@ def new(
     from bench.campaign.plan import CampaignDut, cells, write_campaign
     from instruments.clock import WallClock
 
-    pairs = [dut.rpartition(":") for dut in duts]
+    places = [dut.partition("@") for dut in duts]
+    pairs = [dut.rpartition(":") for dut, _, _ in places]
     if wrong := [dut for dut, (model, _, serial) in zip(duts, pairs, strict=True) if not (model and serial)]:
         raise click.UsageError(f'--dut: "{wrong[0]}" is not MODEL:SERIAL, such as sim-peristaltic:SN-001')
     if unset := [one for one in settings if "=" not in one]:
@@ -78,7 +81,11 @@ def new(
         "checks": tuple(checks),
         "settings": {name.strip(): value for name, _, value in (one.partition("=") for one in settings)},
     }
-    made = write_campaign(file, said, [CampaignDut(model=model, serial=serial) for model, _, serial in pairs])
+    pumps = [
+        CampaignDut(model=model, serial=serial, station=where)
+        for (model, _, serial), (_, _, where) in zip(pairs, places, strict=True)
+    ]
+    made = write_campaign(file, said, pumps)
     click.echo(f"{file}: {len(cells(made))} runs; the first one: pumpbench campaign next {file}")
     return 0
 
@@ -107,10 +114,11 @@ def status(file: Path, place: str, as_json: bool) -> int:
 
 @campaign.command("next")
 @_FILE
+@click.option("--station", default="", help='Of the pumps that stand there, such as "bench.toml#3".')
 @click.option("--articles", type=click.Path(path_type=Path), help="The lab's articles: a pump may be quarantined.")
 @_WHERE
 @_JSON
-def following(file: Path, articles: Path | None, place: str, as_json: bool) -> int:
+def following(file: Path, station: str, articles: Path | None, place: str, as_json: bool) -> int:
     """Say which run comes next, and its command line.
 
     Exit code 4 when none is left to make, or when its pump may not be used.
@@ -118,9 +126,12 @@ def following(file: Path, articles: Path | None, place: str, as_json: bool) -> i
     from bench.campaign.plan import command
 
     progress, _ = _read(file, place)
-    course = progress.following
+    from bench.campaign.progress import following_of
+
+    courses = progress.at(station) if station else progress.courses
+    course = following_of(courses)
     if course is None:
-        without = sum(one.state == "no verdict" for one in progress.courses)
+        without = sum(one.state == "no verdict" for one in courses)
         hint = f"; {without} ended without a verdict, see: pumpbench campaign retest" if without else ""
         click.echo("null" if as_json else f"every run is made{hint}")
         return 4
@@ -207,6 +218,7 @@ def _row(course: Course) -> dict[str, str]:
     return {
         "run": str(course.cell.number),
         "pump": course.cell.serial,
+        "station": course.cell.station,
         "rate": course.cell.rate,
         "replicate": str(course.cell.replicate),
         "state": course.state,
