@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import grpc
 
-from instruments.simulation.daqserver import attributes, messages
+from instruments.simulation.daqserver import attributes, events, messages
 from instruments.simulation.daqserver.faults import DaqFault, SessionFault
 from instruments.simulation.daqserver.misbehaviour import Misbehaviour
 from instruments.simulation.daqserver.system import System
@@ -31,6 +32,9 @@ class Call:
         self.trailing: tuple[tuple[str, str], ...] = ()
 
 
+STREAMS = 48
+"""Registrations for events at a time: each holds one of the server's threads."""
+
 Handler = Callable[[System, Call], None]
 
 
@@ -43,6 +47,7 @@ class Dispatcher(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no t
         self._made: dict[str, Any] = {}
         self.calls: Counter[str] = Counter()
         self.misbehaviour: Misbehaviour | None = None
+        self.streams = 0  # registrations that are open
 
     def service(self, handler_call_details: Any) -> Any:
         """Find the method of a call; gRPC answers UNIMPLEMENTED when there is none."""
@@ -52,8 +57,11 @@ class Dispatcher(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no t
             service, _, name = path.lstrip("/").rpartition("/")
             if service != messages.SERVICE:
                 return None
-            serve = partial(self.answer, name)
-            made = self._made[path] = grpc.unary_unary_rpc_method_handler(serve)
+            if name in events.NAMES:
+                made = grpc.unary_stream_rpc_method_handler(partial(self._stream, name))
+            else:
+                made = grpc.unary_unary_rpc_method_handler(partial(self.answer, name))
+            self._made[path] = made
         return made
 
     def answer(self, name: str, data: bytes, context: Any) -> bytes:
@@ -65,23 +73,56 @@ class Dispatcher(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no t
             raise AssertionError("abort raises")
         self.calls[method.name] += 1
         call = Call(method.request.FromString(data), method.reply(), context)
+        with self._serving(call):
+            if handler is not None:
+                handler(self._system, call)
+            else:
+                attributes.answer(self._system, method, call.request, call.reply)
+        if call.trailing:
+            context.set_trailing_metadata(call.trailing)
+        return call.body if call.body is not None else call.reply.SerializeToString()
+
+    def register(self, name: str, data: bytes, context: Any) -> events.Registration:
+        """Serve a call that registers for events; errors leave through the context."""
+        method = messages.method(name)
+        assert method is not None
+        self.calls[name] += 1
+        call = Call(method.request.FromString(data), method.reply(), context)
+        with self._serving(call):
+            if self.streams >= STREAMS:
+                raise SessionFault("RESOURCE_EXHAUSTED", f"{STREAMS} events are registered already")
+            task = self._system.task(call.request.task.name)
+            made = events.register(task, name, call.request, call.reply)
+            self.streams += 1
+        return made
+
+    def replies(self, registration: events.Registration) -> Iterator[bytes]:
+        """What a registration is told, until it ends."""
+        try:
+            yield from registration.replies()
+        finally:
+            self.streams -= 1
+
+    def _stream(self, name: str, data: bytes, context: Any) -> Iterator[bytes]:
+        registration = self.register(name, data, context)
+        context.add_callback(registration.end)
+        context.send_initial_metadata(())  # the client waits for it
+        yield from self.replies(registration)
+
+    @contextmanager
+    def _serving(self, call: Call) -> Iterator[None]:
+        """The lock of the system around a call, what strikes it first, and errors as NI's server sends them."""
         try:
             with self._system.lock:
                 self._system.catch_up()
                 if self.misbehaviour is not None:
                     self.misbehaviour.begin(self._system, call.request)
-                if handler is not None:
-                    handler(self._system, call)
-                else:
-                    attributes.answer(self._system, method, call.request, call.reply)
+                yield
         except DaqFault as fault:
-            context.set_trailing_metadata(_trailing(fault))
-            context.abort(grpc.StatusCode.UNKNOWN, str(fault))
+            call.context.set_trailing_metadata(_trailing(fault))
+            call.context.abort(grpc.StatusCode.UNKNOWN, str(fault))
         except SessionFault as fault:
-            context.abort(getattr(grpc.StatusCode, fault.status), str(fault))
-        if call.trailing:
-            context.set_trailing_metadata(call.trailing)
-        return call.body if call.body is not None else call.reply.SerializeToString()
+            call.context.abort(getattr(grpc.StatusCode, fault.status), str(fault))
 
 
 def _trailing(fault: DaqFault) -> tuple[tuple[str, str], ...]:

@@ -62,6 +62,31 @@ TEXTS: dict[int, str] = {
     DAQmxErrors.CHANGE_DETECTION_CHAN_NOT_IN_TASK: "A line for change detection is not in the task.",
     DAQmxErrors.NO_CHANS_SPECD_FOR_CHANGE_DETECT: "Change detection needs a line.",
     DAQmxErrors.NO_CHANGE_DETECTION_ON_SELECTED_LINE_FOR_DEVICE: "The device does not detect changes of its lines.",
+    DAQmxErrors.CANNOT_REGISTER_DA_QMX_SOFTWARE_EVENT_WHILE_TASK_IS_RUNNING: (
+        "An event cannot be registered for while the task is running."
+    ),
+    DAQmxErrors.AUTO_START_READ_NOT_ALLOWED_EVENT_REGISTERED: (
+        "A read does not start a task for whose events somebody has registered; start it first."
+    ),
+    DAQmxErrors.AUTO_START_WRITE_NOT_ALLOWED_EVENT_REGISTERED: (
+        "A write does not start a task for whose events somebody has registered; start it."
+    ),
+    DAQmxErrors.DONE_EVENT_ALREADY_REGISTERED: "The done event of this task is registered for already.",
+    DAQmxErrors.EVERY_N_SAMPS_ACQ_INTO_BUFFER_EVENT_ALREADY_REGISTERED: "This event is registered for already.",
+    DAQmxErrors.EVERY_N_SAMPS_TRANSFERRED_FROM_BUFFER_EVENT_ALREADY_REGISTERED: "This event is registered for already.",
+    DAQmxErrors.SIGNAL_EVENT_ALREADY_REGISTERED: "The event of this signal is registered for already.",
+    DAQmxErrors.EVERY_N_SAMPLES_ACQ_INTO_BUFFER_EVENT_NOT_SUPPORTED_BY_DEVICE: "An output acquires no samples.",
+    DAQmxErrors.EVERY_N_SAMPS_TRANSFERRED_FROM_BUFFER_EVENT_NOT_SUPPORTED_BY_DEVICE: "An input generates no samples.",
+    DAQmxErrors.EVERY_N_SAMPS_EVENT_INTERVAL_ZERO_NOT_SUPPORTED: "An event comes every sample at most.",
+    DAQmxErrors.EVERY_N_SAMPLES_EVENT_NOT_SUPPORTED_FOR_NON_BUFFERED_TASKS: (
+        "A task without timing has no buffer whose samples could be counted."
+    ),
+    DAQmxErrors.DA_QMX_SIGNAL_EVENT_TYPE_NOT_SUPPORTED_BY_CHAN_TYPES_OR_DEVICES_IN_TASK: (
+        "The channels of the task do not give this signal."
+    ),
+    DAQmxErrors.TEDS_SENSOR_NOT_DETECTED: "No sensor with TEDS was found at the physical channel.",
+    DAQmxErrors.TEDS_NOT_SUPPORTED: "The device does not read TEDS.",
+    DAQmxErrors.CUSTOM_SCALE_DOES_NOT_EXIST: "There is no custom scale of this name.",
     DAQmxErrors.SAMPLES_CAN_NOT_YET_BE_WRITTEN: "The samples cannot be written yet.",
 }
 

@@ -6,12 +6,13 @@ HTTP/2 between two ends of one process, which costs more than everything else of
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import grpc
 
 from instruments.simulation.daqserver.dispatch import Dispatcher
+from instruments.simulation.daqserver.events import NAMES, Registration
 
 
 class CallError(grpc.RpcError):  # type: ignore[misc]  # grpc has no types
@@ -64,6 +65,33 @@ class _Context:
         return True
 
 
+class _Stream:
+    """Replies to a call that registers for events."""
+
+    def __init__(self, dispatcher: Dispatcher, registration: Registration, deserialize: Callable[[bytes], Any]) -> None:
+        self._replies = dispatcher.replies(registration)
+        self._registration = registration
+        self._deserialize = deserialize
+
+    def initial_metadata(self) -> tuple[()]:
+        """It is registered already."""
+        return ()
+
+    def done(self) -> bool:
+        """Whether no more replies come."""
+        return self._registration.ended
+
+    def exception(self) -> None:
+        """What is wrong was raised by the call."""
+
+    def cancel(self) -> None:
+        """End it."""
+        self._registration.end()
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self._deserialize, self._replies)
+
+
 class InProcessChannel(grpc.Channel):  # type: ignore[misc]  # grpc has no types
     """Connects a client in this process with a server's dispatcher; closing it is not needed."""
 
@@ -85,11 +113,29 @@ class InProcessChannel(grpc.Channel):  # type: ignore[misc]  # grpc has no types
 
         return call
 
-    def unary_stream(self, method: str, *_: Any, **__: Any) -> Callable[..., Any]:
-        """Events are not simulated."""
+    def unary_stream(
+        self,
+        method: str,
+        request_serializer: Callable[[Any], bytes],
+        response_deserializer: Callable[[bytes], Any],
+        **_: Any,
+    ) -> Callable[..., Any]:
+        """Prepare a call that registers for events."""
+        name, dispatcher = method.rpartition("/")[2], self._dispatcher
+        if name not in NAMES:
+            return _refuse
+
+        def call(request: Any, timeout: float | None = None, metadata: object = None) -> _Stream:
+            registration = dispatcher.register(name, request_serializer(request), _Context())
+            return _Stream(dispatcher, registration, response_deserializer)
+
+        return call
+
+    def stream_unary(self, method: str, *_: Any, **__: Any) -> Callable[..., Any]:
+        """NI's service has no such calls that are simulated."""
         return _refuse
 
-    stream_unary = stream_stream = unary_stream
+    stream_stream = stream_unary
 
     def subscribe(self, callback: Callable[[Any], object], try_to_connect: bool = False) -> None:
         """It is always ready."""

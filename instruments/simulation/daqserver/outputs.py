@@ -47,6 +47,9 @@ def _check_locked(task: Task) -> None:
 
 
 def _start(system: System, task: Task) -> None:
+    if not task.running and task.listeners:
+        code = DAQmxErrors.AUTO_START_WRITE_NOT_ALLOWED_EVENT_REGISTERED
+        raise DaqFault(code, f"Task Name: {task.name}", written=0)
     try:
         system.start(task)
     except DaqFault as fault:

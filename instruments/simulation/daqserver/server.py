@@ -12,7 +12,7 @@ import grpc
 from instruments.clock import Clock
 from instruments.simulation.daqserver import outputs, sessions, transfer
 from instruments.simulation.daqserver.catalogue import CatalogueError
-from instruments.simulation.daqserver.dispatch import Dispatcher
+from instruments.simulation.daqserver.dispatch import STREAMS, Dispatcher
 from instruments.simulation.daqserver.faults import DaqFault
 from instruments.simulation.daqserver.hardware import Hardware, Wiring, lower_keys, name_devices
 from instruments.simulation.daqserver.inprocess import InProcessChannel
@@ -20,9 +20,9 @@ from instruments.simulation.daqserver.misbehaviour import Misbehaviour
 from instruments.simulation.daqserver.system import System
 from instruments.simulation.signal import Actuator, Signal
 
-WORKERS, VIRTUAL_WORKERS = 64, 4
+WORKERS, VIRTUAL_WORKERS = STREAMS + 64, STREAMS + 4
 """Threads for calls.  On the wall clock each read that waits holds one; in virtual time none waits, and a few threads
-that stay warm answer a tenth sooner."""
+that stay warm answer a tenth sooner.  A registration for events holds one as long as it is there."""
 
 
 CLOSING_S = 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from nidaqmx.constants import (
@@ -15,7 +16,7 @@ from nidaqmx.constants import (
 )
 from nidaqmx.error_codes import DAQmxErrors
 
-from instruments.simulation.daqserver import channels, counters, customscale, triggers
+from instruments.simulation.daqserver import channels, counters, customscale, events, triggers
 from instruments.simulation.daqserver.channels import RECIPES
 from instruments.simulation.daqserver.dispatch import Call, Handler
 from instruments.simulation.daqserver.faults import BAD_VALUE, TEXTS, DaqFault
@@ -127,6 +128,13 @@ def _control_watchdog(system: System, call: Call) -> None:
         watchdog.reset()
     else:
         watchdog.clear()
+
+
+def _unregister(key: Callable[[Any], str]) -> Handler:
+    def unregister(system: System, call: Call) -> None:
+        events.unregister(system.task(call.request.task.name), key(call.request))
+
+    return unregister
 
 
 def _error_string(_: System, call: Call) -> None:
@@ -303,6 +311,11 @@ HANDLERS: dict[str, Handler] = {
     "CreateWatchdogTimerTaskEx": _create_watchdog,
     "CfgWatchdogDOExpirStates": _watchdog_states,
     "ControlWatchdogTask": _control_watchdog,
+    "UnregisterDoneEvent": _unregister(lambda _: events.DONE),
+    "UnregisterEveryNSamplesEvent": _unregister(
+        lambda request: events.every_n_key(request.every_n_samples_event_type_raw)
+    ),
+    "UnregisterSignalEvent": _unregister(lambda request: events.signal_key(request.signal_id_raw)),
     "GetErrorString": _error_string,
     "GetNthTaskChannel": _nth_channel,
     "GetNthTaskReadChannel": _nth_channel,

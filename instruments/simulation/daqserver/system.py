@@ -11,7 +11,7 @@ from nidaqmx.constants import ChannelType
 from nidaqmx.error_codes import DAQmxErrors
 
 from instruments.clock import Clock, VirtualClock
-from instruments.simulation.daqserver import player
+from instruments.simulation.daqserver import events, player
 from instruments.simulation.daqserver.catalogue import CHASSIS_ENGINES
 from instruments.simulation.daqserver.customscale import CustomScale
 from instruments.simulation.daqserver.faults import NO_TASK, RESERVED, DaqFault, SessionFault
@@ -102,6 +102,8 @@ class System:
         """Let everything that runs or waits come to its end."""
         for task in self.tasks.values():
             task.stop()  # a waiting read gives up
+            for listener in task.listeners.values():
+                listener.end()
         for relay in self.hardware.relays.values():
             relay.close()
 
@@ -115,6 +117,8 @@ class System:
     def clear(self, task: Task) -> None:
         """Forget a task; what it drives stays as it is."""
         task.stop()
+        for listener in task.listeners.values():
+            listener.end()
         self.tasks.pop(task.name, None)
 
     def start(self, task: Task) -> None:
@@ -126,10 +130,17 @@ class System:
         generates = task.hardware_timed and task.kind in (ChannelType.ANALOG_OUTPUT, ChannelType.DIGITAL_OUTPUT)
         if generates and (task.output is None or not task.output.written):
             raise DaqFault(DAQmxErrors.OUTPUT_BUFFER_EMPTY, f"Task Name: {task.name}")
+        if not task.hardware_timed and any(key.startswith("every") for key in task.listeners):
+            raise DaqFault(
+                DAQmxErrors.EVERY_N_SAMPLES_EVENT_NOT_SUPPORTED_FOR_NON_BUFFERED_TASKS, f"Task Name: {task.name}"
+            )
         if task.watchdog is not None:
             task.watchdog.start()
             return
         task.start()
+        for listener in task.listeners.values():
+            if isinstance(listener, events.Registration):
+                events.attend(task, listener, self.lock)
         if generates and self._drives(task):
             player.attend(task, self.lock)
         if any(device.name.lower() in self.hardware.stalled for device in task.devices):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +61,19 @@ TERMINALS = {
     ChannelType.DIGITAL_OUTPUT: "do",
 }
 """How the terminals of a task's trigger and sample clock begin, such as ``/Dev1/ai/StartTrigger``."""
+
+
+class Listener(Protocol):
+    """Who is told of what happens in a task."""
+
+    def begin(self) -> None:
+        """The task begins anew."""
+
+    def look(self, task: Task) -> None:
+        """Tell what has happened."""
+
+    def end(self) -> None:
+        """It is told nothing any more."""
 
 
 @dataclass
@@ -116,6 +129,8 @@ class Task:
     output: OutputBuffer | None = None
     output_buffer: int | None = None
     starved: bool = False  # the output ran out of new samples
+    runs: int = 0  # how often it was started
+    listeners: dict[str, Listener] = field(default_factory=dict)  # to its events
     trains: dict[str, Train] = field(default_factory=dict)  # what the counters see, by channel
     start_counts: dict[str, int] = field(default_factory=dict)
     pulses: list[tuple[float, float]] = field(default_factory=list)  # that were written to a counter: (high, low)
@@ -235,6 +250,9 @@ class Task:
         if self.hardware_timed or self.kind is ChannelType.COUNTER_OUTPUT:
             self._arm(now)
         self.running = True
+        self.runs += 1
+        for listener in self.listeners.values():
+            listener.begin()
         self.changed.clear()
         counters.begin(self)
         self.look()
@@ -354,12 +372,17 @@ class Task:
 
     def stop(self) -> None:
         """Stop; samples that were not read are dropped, outputs stay as they are."""
+        self._tell_listeners()
         counters.end(self)
         self.running = self.aborted = self.overrun = self.starved = False
         self.output = None
         if self.watchdog is not None:
             self.watchdog.stop()
         self.changed.set()
+
+    def _tell_listeners(self) -> None:
+        for listener in self.listeners.values():
+            listener.look(self)
 
     def abort(self) -> None:
         """What a reset of its device does to a task."""
@@ -368,6 +391,7 @@ class Task:
         self.committed = False
         if self.watchdog is not None:
             self.watchdog.stop()
+        self._tell_listeners()
         self.changed.set()
 
     def freeze(self) -> None:

@@ -50,6 +50,8 @@ def _ready(system: System, call: Call, kinds: tuple[ChannelType, ...], wanted: i
         return task.next_samples(max(1, wanted))
     _alive(task)
     implicit = not task.running
+    if implicit and task.listeners:
+        raise DaqFault(DAQmxErrors.AUTO_START_READ_NOT_ALLOWED_EVENT_REGISTERED, f"Task Name: {task.name}", read=0)
     system.start(task)
     n = _expected(task, wanted)
     wait(system, call, task, lambda: task.available() >= n, lambda: task.moment_of(task.position + n), timeout_s)
