@@ -25,6 +25,16 @@ NOT_SHIPPED: dict[str, dict[str, Any]] = {
         "metered_at": "truth_bath_temperature_degc",
         "air": "flow_air",
     },
+    "keysight-34461a": {"device": "keysight-34461a", "volts": "reservoir_pressure_v"},
+    "keysight-daq970a": {
+        "device": "keysight-daq970a",
+        "channels": {
+            "101": "reservoir_pressure_v",
+            "102": "barometer_v",
+            "103": "lab_temperature_v",
+            "121": "back_pressure_a",
+        },
+    },
 }
 """Simulated instruments that no shipped station has, by the driver's name."""
 

@@ -7,6 +7,8 @@ import pytest
 from instruments.clock import WallClock
 from instruments.instrument import Connection, InstrumentError, load_driver
 from instruments.simulation.devices.bronkhorst_propar import CoriFlowMeter
+from instruments.simulation.devices.keysight_34461a import Keysight34461A
+from instruments.simulation.devices.keysight_daq970a import KeysightDaq970A
 from instruments.simulation.wire_server import WireServer
 
 KINDS = ["tcp", pytest.param("pty", marks=pytest.mark.skipif(sys.platform == "win32", reason="no pseudo terminals"))]
@@ -17,6 +19,13 @@ class Flowing:
 
     def at(self, t):
         return 1000.0 * t / 3600.0
+
+
+class Steady:
+    """A voltage."""
+
+    def at(self, t):
+        return 2.5
 
 
 @pytest.fixture
@@ -49,6 +58,28 @@ def test_a_coriolis_meter_is_read_on_a_real_port(served, wire):
     clock.sleep(0.6)
     assert meter.sample().values[0] == pytest.approx(1000.0, rel=1e-5)
     assert meter.identify().serial == "M21200123A"
+
+
+@pytest.mark.parametrize("wire", KINDS)
+def test_a_multimeter_is_read_on_a_real_port(served, wire):
+    device = Keysight34461A(volts=Steady(), noise=0.0)
+    meter, _ = served("keysight-34461a", device, wire, input={"name": "p", "kind": "voltage"}, nplc=0.2)
+    assert [meter.sample().values for _ in range(3)] == [(2.5,)] * 3
+
+
+@pytest.mark.parametrize("wire", KINDS)
+@pytest.mark.parametrize("mode", ["polled", "buffered"])
+def test_a_data_acquisition_unit_is_read_on_a_real_port(served, wire, mode):
+    channels = [{"name": f"c{k}", "channel": k, "kind": "voltage"} for k in (101, 102)]
+    device = KeysightDaq970A({"101": Steady(), "102": Steady()}, noise=0.0)
+    settings = {"channels": channels, "mode": mode, "nplc": 0.02, "period": "0.1 s"}
+    unit, _ = served("keysight-daq970a", device, wire, **settings)
+    if mode == "polled":
+        assert unit.sample().values == (2.5, 2.5)
+    else:
+        unit.start()
+        unit.clock.sleep(0.35)
+        assert unit.read(3).values.tolist() == [[2.5, 2.5]] * 3
 
 
 @pytest.mark.parametrize("wire", KINDS)

@@ -1,0 +1,232 @@
+"""A Keysight 34461A multimeter with a transducer at its terminals (LAN socket 5025, USB, GPIB): SCPI, ends of line LF.
+
+Source: operating and service guide of the Truevolt series.  Simulated is what a transducer needs: direct voltage and
+current, range, integration time, triggers that are immediate, samples, the error queue.  From memory, not verified
+against a real unit: the digits of ``CONF?``.  Assumed: noise.
+"""
+
+from __future__ import annotations
+
+import math
+
+from instruments.simulation.devices.keysight.converter import NPLC, RANGES, Converter, Setup
+from instruments.simulation.devices.keysight.scpi import (
+    CONFLICT,
+    ILLEGAL,
+    NOT_ALLOWED,
+    OVERLOAD,
+    STALE,
+    Command,
+    Header,
+    Interpreter,
+    Query,
+    Reply,
+    ScpiError,
+    boolean,
+    choice,
+    number,
+    parts,
+    sent,
+)
+from instruments.simulation.signal import Signal
+from instruments.simulation.wire import ByteDevice, LineAssembler
+
+_FUNCTIONS = {"VOLT": "VOLTage", "CURR": "CURRent"}
+_MOST_SAMPLES = 10_000
+
+
+class Keysight34461A(ByteDevice):
+    """A multimeter.
+
+    Parameters
+    ----------
+    volts, amps : signals at its terminals, in V and A; what is not connected shows nothing.
+    serial, firmware : as ``*IDN?`` tells them.
+    noise : standard deviation of a conversion at 1 NPLC, relative to its range.
+    latency_s : time that an answer takes beside the conversions.
+    """
+
+    boot_s = 20.0
+
+    def __init__(
+        self,
+        *,
+        volts: Signal | None = None,
+        amps: Signal | None = None,
+        serial: str = "MY53201234",
+        firmware: str = "A.02.14-02.40-02.14-00.49-01-01",
+        noise: float = 3e-7,
+        latency_s: float = 0.002,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if volts is None and amps is None:
+            raise ValueError(f'multimeter {serial}: nothing is connected; give "volts" or "amps"')
+        self.signals: dict[str, Signal | None] = {"VOLT": volts, "CURR": amps}
+        self.latency_s = latency_s
+        self._converter = Converter(serial, noise, seed)
+        self._lines = LineAssembler()
+        identity = f"Keysight Technologies,34461A,{serial},{firmware}"
+        self._reset()
+        self._scpi = Interpreter(self._headers(), identity, self._reset)
+        self._free_at = -math.inf
+        self._held: float | None = None
+
+    def _reset(self) -> None:
+        self.setup = Setup()
+        self.samples, self.triggers, self.source = 1, 1, "IMM"
+        self._memory: list[float] | None = None
+
+    def _headers(self) -> list[Header]:
+        headers = [
+            Header("CONFigure", lambda text, t: self._configured()),
+            Header("READ", self._read),
+            Header("INITiate[:IMMediate]", None, self._initiate),
+            Header("FETCh", lambda text, t: self._fetch()),
+            Header("ABORt", None, lambda text, t: None),
+            Header("TRIGger:SOURce", lambda text, t: self.source, self._set_source),
+            Header("TRIGger:COUNt", lambda text, t: sent(self.triggers), self._set_triggers),
+            Header("SAMPle:COUNt", lambda text, t: f"{self.samples:+d}", self._set_samples),
+            Header("[SENSe:]FUNCtion[:ON]", lambda text, t: f'"{self.setup.function}"', self._set_function),
+            Header("SYSTem:LFRequency", lambda text, t: "+50"),
+            Header("ROUTe:TERMinals", lambda text, t: "FRON"),
+        ]
+        for short, long in _FUNCTIONS.items():
+            path = f"[SENSe:]{long}[:DC]"
+            headers += [
+                Header(f"CONFigure:{long}[:DC]", None, self._configure(short)),
+                Header(f"MEASure:{long}[:DC]", self._measured(short)),
+                Header(f"{path}:RANGe[:UPPer]", lambda text, t: sent(self.setup.range), self._set_range(short)),
+                Header(f"{path}:RANGe:AUTO", lambda text, t: f"{self.setup.auto:d}", self._set_auto),
+                Header(f"{path}:RESolution", lambda text, t: sent(self.setup.resolution), lambda text, t: None),
+                Header(f"{path}:NPLC", lambda text, t: sent(self.setup.nplc), self._set_nplc),
+                Header(f"{path}:ZERO:AUTO", lambda text, t: f"{self.setup.auto_zero:d}", self._set_zero),
+                Header(f"{path}:IMPedance:AUTO", lambda text, t: f"{self.setup.auto_impedance:d}", self._set_impedance),
+            ]
+        return headers
+
+    # -- the wire
+
+    def on_bytes(self, data: bytes, now: float) -> None:
+        """Execute the lines that are complete."""
+        for line in self._lines.feed(data):
+            self._execute(line, now)
+
+    def end_of_message(self, now: float) -> None:
+        """END ends a line as well."""
+        for line in self._lines.end():
+            self._execute(line, now)
+
+    def unsolicited(self) -> bytes:
+        """A blank line."""
+        return b"\n"
+
+    def on_reboot(self, now: float) -> None:
+        """It wakes with its defaults."""
+        self._lines.clear()
+        self._reset()
+        self._scpi.power_up()
+        self._free_at = -math.inf
+
+    def _execute(self, line: bytes, now: float) -> None:
+        replies, end = self._scpi.execute(line.decode("latin-1"), max(now, self._free_at))
+        self._free_at = end
+        if replies:
+            self.emit(replies.encode("latin-1") + b"\n", end + self.latency_s)
+
+    # -- measuring
+
+    def _convert(self, t: float) -> float:
+        if self.saturated:
+            return OVERLOAD
+        if not self.frozen or self._held is None:
+            self._held = self._converter.convert(self.signals[self.setup.function], self.setup, t)
+        return self._held
+
+    def _initiate(self, text: str, t: float) -> None:
+        if text:
+            raise ScpiError(NOT_ALLOWED)
+        if self.source != "IMM":
+            raise ScpiError(CONFLICT)
+        count = min(self.samples * self.triggers, _MOST_SAMPLES)
+        self._memory = [self._convert(t + k * self.setup.takes_s) for k in range(count)]
+
+    def _fetch(self) -> Reply:
+        if self._memory is None:
+            raise ScpiError(STALE)
+        return Reply(",".join(map(sent, self._memory)), len(self._memory) * self.setup.takes_s)
+
+    def _read(self, text: str, t: float) -> Reply:
+        self._initiate(text, t)
+        return self._fetch()
+
+    def _measured(self, function: str) -> Query:
+        configure = self._configure(function)
+
+        def measure(text: str, t: float) -> Reply:
+            configure(text, t)
+            return self._read("", t)
+
+        return measure
+
+    # -- settings
+
+    def _configure(self, function: str) -> Command:
+        def configure(text: str, t: float) -> None:
+            given = parts(text)
+            if len(given) > 2:
+                raise ScpiError(NOT_ALLOWED)
+            setup = Setup(function, RANGES[function][2])
+            if given and given[0].upper() not in ("DEF", "AUTO"):
+                setup.select(number(given[0], 0.0, RANGES[function][-1]))
+                setup.auto = False
+            self._reset()
+            self.setup = setup
+
+        return configure
+
+    def _configured(self) -> str:
+        setup = self.setup
+        return f'"{setup.function} {setup.range:+.6E},{setup.resolution:+.6E}"'
+
+    def _set_range(self, function: str) -> Command:
+        def set_range(text: str, t: float) -> None:
+            if function != self.setup.function:
+                return  # each function has settings of its own, which nobody asks for here
+            self.setup.select(number(text, 0.0, RANGES[function][-1]))
+            self.setup.auto = False
+
+        return set_range
+
+    def _set_auto(self, text: str, t: float) -> None:
+        self.setup.auto = False if text.strip().upper() == "ONCE" else boolean(text)
+
+    def _set_nplc(self, text: str, t: float) -> None:
+        wanted = number(text, NPLC[0], 100.0, 10.0)
+        self.setup.nplc = next(each for each in NPLC if wanted <= each * (1.0 + 1e-9))
+
+    def _set_zero(self, text: str, t: float) -> None:
+        self.setup.auto_zero = False if text.strip().upper() == "ONCE" else boolean(text)
+
+    def _set_impedance(self, text: str, t: float) -> None:
+        self.setup.auto_impedance = boolean(text)
+
+    def _set_function(self, text: str, t: float) -> None:
+        word = text.strip("\"'").upper().removesuffix(":DC")
+        for short, long in _FUNCTIONS.items():
+            if word in (short, long.upper()):
+                self.setup = Setup(short, RANGES[short][2])
+                return
+        raise ScpiError(ILLEGAL)
+
+    def _set_source(self, text: str, t: float) -> None:
+        self.source = choice(text, IMM="IMMEDIATE", BUS="BUS", EXT="EXTERNAL", INT="INTERNAL")
+
+    def _set_samples(self, text: str, t: float) -> None:
+        self.samples = int(number(text, 1.0, 1e6, 1.0))
+
+    def _set_triggers(self, text: str, t: float) -> None:
+        self.triggers = int(number(text, 1.0, 1e6, 1.0))
+
+
+DEVICE = Keysight34461A
