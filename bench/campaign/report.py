@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from bench.campaign.progress import PASSED, Course, Progress
+from bench.campaign.progress import JUDGED, PASSED, Course, Progress
 from data.catalogue.entry import CheckEntry
-from data.catalogue.store import Catalogue
+from data.catalogue.store import Catalogue, Line
 from protocols.analysis.tolerance import PassRate, pass_rate, two_sided_factor
 
 CONFIDENCE = 0.95
@@ -50,12 +51,34 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
+class Agreement:
+    """Two results of a check of one pump at one rate.
+
+    Attributes
+    ----------
+    kind : "replicate", or "re-test" of the one that counts.
+    runs : their ids, the earlier first.
+    en : difference over the root of the sum of both U squared; up to 1 they agree.  None where a U is not stated.
+    """
+
+    kind: str
+    check: str
+    unit: str
+    serial: str
+    rate: str
+    runs: tuple[str, str]
+    values: tuple[float, float]
+    en: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """A campaign's figures; ``pumps`` passes where every run of the pump that counts has passed."""
 
     summaries: tuple[Summary, ...]
     runs: PassRate
     pumps: PassRate
+    agreements: tuple[Agreement, ...] = ()
 
 
 def report_of(progress: Progress, catalogue: Catalogue) -> Report:
@@ -63,8 +86,8 @@ def report_of(progress: Progress, catalogue: Catalogue) -> Report:
     judged = [course for course in progress.courses if course.result is not None]
     found: dict[int, dict[str, CheckEntry]] = {}
     for course in judged:
-        assert course.result is not None
-        found[course.result.id] = {check.name: check for check in catalogue.details(course.result)[1]}
+        for run in _judged(course):
+            found[run.id] = {check.name: check for check in catalogue.details(run)[1]}
     summaries = []
     for name in progress.campaign.checks:
         for rate in progress.campaign.rates:
@@ -77,7 +100,67 @@ def report_of(progress: Progress, catalogue: Catalogue) -> Report:
         verdicts.setdefault(course.cell.serial, []).append(course.result.verdict in PASSED)
     runs = [passed for of_pump in verdicts.values() for passed in of_pump]
     pumps = [all(of_pump) for of_pump in verdicts.values()]
-    return Report(tuple(summaries), pass_rate(sum(runs), len(runs)), pass_rate(sum(pumps), len(pumps)))
+    agreements = tuple(_agreements(progress.campaign.checks, judged, found))
+    return Report(tuple(summaries), pass_rate(sum(runs), len(runs)), pass_rate(sum(pumps), len(pumps)), agreements)
+
+
+def cell_json(course: Course) -> dict[str, Any]:
+    """A run of the plan with its attempts, as plain data."""
+    return asdict(course.cell) | {
+        "state": course.state,
+        "counts": None if course.result is None else course.result.run_id,
+        "attempts": [{"run_id": run.run_id, "path": run.path, "verdict": run.verdict} for run in course.attempts],
+        "retests": [one.model_dump(mode="json") for one in course.retests],
+    }
+
+
+def status_json(progress: Progress) -> dict[str, Any]:
+    """Every run of a campaign, those that nobody had asked for too, as plain data."""
+    return {
+        "title": progress.campaign.title,
+        "protocol": progress.campaign.protocol,
+        "origin": progress.campaign.origin,
+        "approved_by": progress.campaign.approved_by,
+        "cells": [cell_json(course) for course in progress.courses],
+        "unplanned": [
+            {"run_id": run.run_id, "path": run.path, "verdict": run.verdict, "why": why}
+            for run, why in progress.unplanned
+        ],
+    }
+
+
+def _judged(course: Course) -> list[Line]:
+    """Attempts that judged the pump; the first one counts."""
+    return [run for run in course.attempts if run.verdict in JUDGED]
+
+
+def _agreements(
+    checks: Sequence[str], judged: Sequence[Course], found: Mapping[int, Mapping[str, CheckEntry]]
+) -> Iterator[Agreement]:
+    """Each later replicate against the first of its pump and rate, and each re-test against the result that counts."""
+    first: dict[tuple[str, str], Course] = {}
+    for course in sorted(judged, key=lambda one: one.cell.replicate):
+        mine = _judged(course)
+        begun = first.setdefault((course.cell.serial, course.cell.rate), course)
+        pairs: list[tuple[str, Line, Line]] = [("re-test", mine[0], later) for later in mine[1:]]
+        if begun is not course:
+            earlier, later = sorted((_judged(begun)[0], mine[0]), key=lambda run: run.made)
+            pairs.append(("replicate", earlier, later))
+        for kind, one, other in pairs:
+            for name in checks:
+                a, b = found[one.id].get(name), found[other.id].get(name)
+                if a is None or b is None or a.value is None or b.value is None:
+                    continue
+                at = course.cell.serial, course.cell.rate
+                runs, values = (one.run_id, other.run_id), (a.value, b.value)
+                yield Agreement(kind, name, a.unit, *at, runs, values, _en(a, b))
+
+
+def _en(a: CheckEntry, b: CheckEntry) -> float | None:
+    """E_n number of two results (ISO 13528:2022, 9.7), by their expanded uncertainties."""
+    if a.value is None or b.value is None or not a.u_expanded or not b.u_expanded:
+        return None
+    return (b.value - a.value) / math.hypot(a.u_expanded, b.u_expanded)
 
 
 def _summary(

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -96,9 +96,11 @@ def new(
 @_JSON
 def status(file: Path, place: str, as_json: bool) -> int:
     """Show every run of the campaign in FILE, in its order, with all attempts."""
-    progress, _ = _read(file, place)
+    from bench.campaign.report import status_json
+
+    progress, _ = counted(file, place)
     if as_json:
-        click.echo(json.dumps(_status_json(progress), indent=1))
+        click.echo(json.dumps(status_json(progress), indent=1))
         return 0
     table([_row(course) for course in progress.courses])
     for course in progress.courses:
@@ -124,8 +126,9 @@ def following(file: Path, station: str, articles: Path | None, place: str, as_js
     Exit code 4 when none is left to make, or when its pump may not be used.
     """
     from bench.campaign.plan import command
+    from bench.campaign.report import cell_json
 
-    progress, _ = _read(file, place)
+    progress, _ = counted(file, place)
     from bench.campaign.progress import following_of
 
     courses = progress.at(station) if station else progress.courses
@@ -136,7 +139,7 @@ def following(file: Path, station: str, articles: Path | None, place: str, as_js
         click.echo("null" if as_json else f"every run is made{hint}")
         return 4
     against = [] if articles is None else _against(articles, course.cell.serial)
-    said = _cell_json(course) | {"command": command(progress.campaign, course.cell), "against": against}
+    said = cell_json(course) | {"command": command(progress.campaign, course.cell), "against": against}
     if as_json:
         click.echo(json.dumps(said, indent=1))
     else:
@@ -159,7 +162,7 @@ def retest(file: Path, run: str, reason: str, person: str, place: str) -> int:
     from bench.campaign.progress import may_repeat
     from instruments.clock import WallClock
 
-    progress, _ = _read(file, place)
+    progress, _ = counted(file, place)
     course, line = may_repeat(progress, run)
     if not reason.strip():
         raise CampaignError("--reason: a re-test needs a reason")
@@ -173,20 +176,46 @@ def retest(file: Path, run: str, reason: str, person: str, place: str) -> int:
 @_FILE
 @_WHERE
 @_JSON
-def report(file: Path, place: str, as_json: bool) -> int:
-    """Sum up the runs that count: mean, scatter, tolerance intervals, and the share that passes."""
-    progress, summed = _read(file, place)
-    if as_json:
-        click.echo(json.dumps(_status_json(progress) | asdict(summed), indent=1, allow_nan=False))
+@click.option("--out", type=click.Path(path_type=Path), help="Make a report to sign: a file that ends in .pdf.")
+@click.option(
+    "--html", "as_html", is_flag=True, help="With --out: one page of HTML, without scripts, in place of a PDF."
+)
+@click.option("--replace", "over", is_flag=True, help="Write over a report that is there.")
+def report(file: Path, place: str, as_json: bool, out: Path | None, as_html: bool, over: bool) -> int:
+    """Sum up the runs that count: mean, scatter, tolerance intervals, and the share that passes.
+
+    With --out as a PDF/A-3 with the plan and every attempt, each verified anew.
+    """
+    from bench.campaign.report import status_json
+
+    progress, summed = counted(file, place)
+    if out is not None:
+        write_paper(file, progress, summed, out, as_html=as_html, over=over)
+    elif as_json:
+        click.echo(json.dumps(status_json(progress) | asdict(summed), indent=1, allow_nan=False))
     else:
         _report_told(progress, summed)
     return 0
 
 
+def write_paper(file: Path, progress: Progress, summed: Report, out: Path, *, as_html: bool, over: bool) -> None:
+    """Make the report of a campaign as PDF or HTML."""
+    from bench.campaign.paper import paper, papers_of
+    from bench.cli.report import free, written
+    from bench.run_queue import home
+    from data.report.typeset import pdf_of, program
+    from data.report.web import page
+
+    free(out, over)
+    said, figures, data = paper(papers_of(file, progress, summed, home()), program())
+    written(out, page(said, figures).encode() if as_html else pdf_of(said, figures, data))
+
+
 # -- small parts
 
 
-def _read(file: Path, place: str) -> tuple[Progress, Report]:
+def counted(file: Path, place: str) -> tuple[Progress, Report]:
+    """How far the campaign of a file is, and its figures."""
     from bench.campaign.plan import load_campaign
     from bench.campaign.progress import progress_of
     from bench.campaign.report import report_of
@@ -223,29 +252,6 @@ def _row(course: Course) -> dict[str, str]:
         "replicate": str(course.cell.replicate),
         "state": course.state,
         "attempts": ", ".join(f"{_name(run.path)} ({run.verdict})" for run in course.attempts),
-    }
-
-
-def _cell_json(course: Course) -> dict[str, Any]:
-    return asdict(course.cell) | {
-        "state": course.state,
-        "counts": None if course.result is None else course.result.run_id,
-        "attempts": [{"run_id": run.run_id, "path": run.path, "verdict": run.verdict} for run in course.attempts],
-        "retests": [one.model_dump(mode="json") for one in course.retests],
-    }
-
-
-def _status_json(progress: Progress) -> dict[str, Any]:
-    return {
-        "title": progress.campaign.title,
-        "protocol": progress.campaign.protocol,
-        "origin": progress.campaign.origin,
-        "approved_by": progress.campaign.approved_by,
-        "cells": [_cell_json(course) for course in progress.courses],
-        "unplanned": [
-            {"run_id": run.run_id, "path": run.path, "verdict": run.verdict, "why": why}
-            for run, why in progress.unplanned
-        ],
     }
 
 

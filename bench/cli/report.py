@@ -1,4 +1,4 @@
-"""``report``: what QA signs, from a run file."""
+"""``report``: what QA signs, from a run file or of a campaign."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ import click
 @click.option("--html", "as_html", is_flag=True, help="Make one page of HTML, without scripts, in place of a PDF.")
 @click.option("--replace", "over", is_flag=True, help="Write over a report that is there.")
 def report(run_file: Path, out: Path | None, as_html: bool, over: bool) -> int:
-    """Make the report of RUN_FILE: a PDF/A-3 with the run as JSON inside."""
+    """Make the report of RUN_FILE: a PDF/A-3 with the run as JSON inside.
+
+    RUN_FILE may be the plan of a campaign (.toml) as well; it is counted from the catalogue.
+    """
     from data.seal import verify
 
     out = out or run_file.with_suffix(".html" if as_html else ".pdf")
-    if out.exists() and not over:
-        raise click.UsageError(f"{out} exists; choose another --out, or give --replace")
+    if run_file.suffix == ".toml":
+        _campaign(run_file, out, as_html, over)
+        return 0
+    free(out, over)
     found = verify(run_file)
     if found.state == "unreadable":
         raise click.UsageError(f"{found.problems[0] if found.problems else f'{run_file}: cannot be read'}")
@@ -30,6 +35,20 @@ def report(run_file: Path, out: Path | None, as_html: bool, over: bool) -> int:
         from data.report.typeset import report_pdf
 
         made = report_pdf(run_file, found=found)
+    written(out, made)
+    if not found.intact:
+        click.echo(f"note: {run_file} is {found.state}, which stands across each page of the report", err=True)
+    return 1 if found.state == "altered" else 0
+
+
+def free(out: Path, over: bool) -> None:
+    """See that a report may be written; raises UsageError where one is there."""
+    if out.exists() and not over:
+        raise click.UsageError(f"{out} exists; choose another --out, or give --replace")
+
+
+def written(out: Path, made: bytes) -> None:
+    """Write a report, whole or not at all, and say so."""
     part = out.with_name(f".{out.name}.part")
     try:
         part.write_bytes(made)
@@ -38,6 +57,10 @@ def report(run_file: Path, out: Path | None, as_html: bool, over: bool) -> int:
         part.unlink(missing_ok=True)
         raise click.UsageError(f"{out} cannot be written ({error.strerror}); choose another --out") from None
     click.echo(f"report {out}")
-    if not found.intact:
-        click.echo(f"note: {run_file} is {found.state}, which stands across each page of the report", err=True)
-    return 1 if found.state == "altered" else 0
+
+
+def _campaign(plan: Path, out: Path, as_html: bool, over: bool) -> None:
+    from bench.cli.campaign import counted, write_paper
+
+    progress, summed = counted(plan, "")
+    write_paper(plan, progress, summed, out, as_html=as_html, over=over)

@@ -179,9 +179,13 @@ class Catalogue:
             raise CatalogueError(f"{url.database}: there is no catalogue yet; make it: pumpbench catalogue add FOLDER")
         with self._spoken():
             self._engine = _engine(url)
-            if anew:
-                META.drop_all(self._engine)
-            self._check(make or anew)
+            try:
+                if anew:
+                    META.drop_all(self._engine)
+                self._check(make or anew)
+            except BaseException:
+                self._engine.dispose()  # nobody else will: there is no catalogue to be closed
+                raise
 
     def __enter__(self) -> Self:
         return self

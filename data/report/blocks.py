@@ -91,9 +91,11 @@ class Report:
     Attributes
     ----------
     moment : start of the run as (year, month, day, hour, minute, second) in UTC; the date of the document.
+    document : what the document is called; ``subject`` says what it is about.
     banner : what stands across every page of a run that was not measured, or whose file is not intact.
     verdict, tone : the verdict in words, and how it looks.
     footer : lines at the foot of every page.
+    data_name, data_says : the file of data that the PDF carries, and what is in it.
     """
 
     title: str
@@ -108,3 +110,6 @@ class Report:
     footer: Sequence[str]
     sections: Sequence[Section]
     program: str
+    document: str
+    data_name: str = "run.json"
+    data_says: str = "The run as data: checks, curves, set-up and events at full precision"

@@ -71,6 +71,7 @@ def report_of(run: Run, found: Verification, figures: Sequence[Drawing], program
         ),
         sections=sections,
         program=program,
+        document=f"Test report: {run.procedure}, run {run_id}",
     )
 
 

@@ -63,14 +63,14 @@ class Drawing:
 def drawings(run: Run, evaluation: Evaluation | None) -> list[Drawing]:
     """All drawings of a report, in order."""
     curves = [curve for curve in (evaluation.curves if evaluation else ()) if len(curve.x.values)]
-    with _matplotlib():
+    with style():
         made = [_curve(curve) for curve in curves]
         recorded = _recordings(run)
     return [*made, *([recorded] if recorded else [])]
 
 
 @contextmanager
-def _matplotlib() -> Iterator[None]:
+def style() -> Iterator[None]:
     """Settings of a drawing, whatever the computer's own say."""
     import matplotlib
     from matplotlib import font_manager
@@ -138,7 +138,7 @@ def _short(text: str, most: int) -> str:
 
 def _curve(curve: Curve) -> Drawing:
     wide = curve.x.name == "time" and (len(curve.y) > 1 or curve.x.unit == "h")
-    figure = _figure(WIDTH if wide else HALF, 1.9)
+    figure = new_figure(WIDTH if wide else HALF, 1.9)
     axes = figure.add_subplot()
     spread = next((axis for axis in curve.y if axis.name == SPREAD), None)
     for at, axis in enumerate(axis for axis in curve.y if axis is not spread):
@@ -155,7 +155,7 @@ def _curve(curve: Curve) -> Drawing:
         legend = axes.legend(ncols=4, loc="lower right", bbox_to_anchor=(1, 0.99), borderaxespad=0, handlelength=1.6)
         axes.set_title(" ")  # its room
         legend.set_in_layout(False)  # long names must not squeeze the curve
-    return Drawing(_svg(figure), curve.title, _in_words(curve), wide)
+    return Drawing(svg_of(figure), curve.title, _in_words(curve), wide)
 
 
 def _line(axes: Axes, curve: Curve, axis: Axis, spread: Axis | None, colour: str) -> None:
@@ -198,7 +198,7 @@ def _recordings(run: Run) -> Drawing | None:
     shown = sorted(roles, key=lambda what: (_place(run.channels[what].unit), roles[what]))[:MOST_PANELS]
     if not shown:
         return None
-    figure = _figure(WIDTH, 0.35 + 0.62 * len(shown))
+    figure = new_figure(WIDTH, 0.35 + 0.62 * len(shown))
     panels = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
     for axes, name in zip(panels, shown, strict=True):
         for phase in run.phases[::2]:
@@ -213,7 +213,7 @@ def _recordings(run: Run) -> Drawing | None:
     figure.align_ylabels()
     caption = "As recorded: smallest to largest of each stretch, shaded; phases grey and white in turn"
     alt = f"Recordings over the whole run of {', '.join(roles[what] for what in shown)}."
-    return Drawing(_svg(figure), caption, alt, wide=True)
+    return Drawing(svg_of(figure), caption, alt, wide=True)
 
 
 def _place(unit: str) -> int:
@@ -245,13 +245,15 @@ def _binned(run: Run, name: str, rows: int) -> tuple[FloatArray, FloatArray, Flo
     return np.concatenate(t), np.concatenate(low), np.concatenate(high)
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """A figure that lays itself out; in inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _svg(figure: Figure) -> bytes:
+def svg_of(figure: Figure) -> bytes:
+    """The same bytes for the same figure."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     out = io.BytesIO()

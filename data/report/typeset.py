@@ -1,8 +1,8 @@
-"""A report as PDF/A-3 with its run as JSON inside, and as pictures of its pages."""
+"""A report as PDF/A-3 with its run or campaign as JSON inside, and as pictures of its pages."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -35,12 +35,25 @@ def report_pdf(path: Path, *, found: Verification | None = None) -> bytes:
     RunError
         The file is missing, no run of ours, or altered so that it cannot be read.
     """
-    return bytes(_set(path, found, lambda typst, main, **how: typst.compile(main, pdf_standards=[STANDARD], **how)))
+    return pdf_of(*gathered(path, found))
+
+
+def pdf_of(report: Report, figures: Sequence[Drawing], data: str) -> bytes:
+    """A report with its drawings as PDF/A-3a that carries ``data``, which is JSON."""
+
+    def compiled(typst: Any, main: str, **how: Any) -> Any:
+        return typst.compile(main, pdf_standards=[STANDARD], **how)
+
+    return bytes(_set(report, figures, data, compiled))
 
 
 def report_pages(path: Path, *, ppi: float = 110.0, found: Verification | None = None) -> list[bytes]:
     """The pages of the report as PNG, for a preview."""
-    pages = _set(path, found, lambda typst, main, **how: typst.compile(main, format="png", ppi=ppi, **how))
+
+    def compiled(typst: Any, main: str, **how: Any) -> Any:
+        return typst.compile(main, format="png", ppi=ppi, **how)
+
+    pages = _set(*gathered(path, found), compiled)
     return [bytes(page) for page in pages] if isinstance(pages, list) else [bytes(pages)]
 
 
@@ -72,10 +85,9 @@ def program() -> str:
         return "pumpbench"
 
 
-def _set(path: Path, found: Verification | None, compiled: Callable[..., Any]) -> Any:
+def _set(report: Report, figures: Sequence[Drawing], data: str, compiled: Callable[..., Any]) -> Any:
     import typst
 
-    report, figures, whole = gathered(path, found)
     with TemporaryDirectory(prefix="pumpbench-") as folder:
         root = Path(folder)
         files: list[dict[str, Any]] = []
@@ -84,7 +96,7 @@ def _set(path: Path, found: Verification | None, compiled: Callable[..., Any]) -
             files.append({"file": f"drawing-{at}.svg", "wide": drawing.wide})
         said = {**asdict(report), "drawings": files, "mark": SIGNS[report.tone]}
         (root / "report.json").write_text(as_json(_drawable(said, signs())), "utf-8")
-        (root / "run.json").write_text(whole, "utf-8")
+        (root / report.data_name).write_text(data, "utf-8")
         main = root / "report.typ"
         main.write_bytes(TEMPLATE.read_bytes())
         return compiled(typst, str(main), root=str(root), font_paths=[str(FONTS)], ignore_system_fonts=True)

@@ -56,7 +56,7 @@ def _page(report: Report, figures: Sequence[Drawing]) -> Iterator[str]:
     yield '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">'
     yield f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
     yield '<meta name="viewport" content="width=device-width">'
-    yield f"<title>{escape(f'{report.title}, run {report.run_id}')}</title>\n<style>{STYLE}</style>\n</head>\n<body>"
+    yield f"<title>{escape(report.document)}</title>\n<style>{STYLE}</style>\n</head>\n<body>"
     if report.banner:
         yield f'<div class="banner" role="note">{escape(report.banner)}</div>'
     yield f"<h1>{escape(report.title)}</h1>\n<p>{escape(report.subject)}</p>"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from data.catalogue import apart
@@ -194,6 +195,7 @@ def test_a_file_that_is_no_database_is_one_sentence(tmp_path):
     (tmp_path / "c.db").write_text("not a database, " * 100)
     with pytest.raises(CatalogueError, match=r"cannot be used .*reindex --anew"):
         Catalogue(url_of(str(tmp_path / "c.db")), "here")
+    assert not [file for file in psutil.Process().open_files() if file.path == str(tmp_path / "c.db")]
 
 
 @pytest.mark.parametrize(
