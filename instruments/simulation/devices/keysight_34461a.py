@@ -8,6 +8,7 @@ against a real unit: the digits of ``CONF?``.  Assumed: noise.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from instruments.simulation.devices.keysight.converter import NPLC, RANGES, Converter, Setup
 from instruments.simulation.devices.keysight.scpi import (
@@ -72,9 +73,16 @@ class Keysight34461A(ByteDevice):
         self._free_at = -math.inf
         self._held: float | None = None
 
+    @property
+    def setup(self) -> Setup:
+        """How the present function is converted; each keeps its own."""
+        return self.setups[self.function]
+
     def _reset(self) -> None:
-        self.setup = Setup()
+        self.function = "VOLT"
+        self.setups = {short: Setup(short, RANGES[short][2]) for short in _FUNCTIONS}
         self.samples, self.triggers, self.source = 1, 1, "IMM"
+        self.display, self.shown = True, ""
         self._memory: list[float] | None = None
 
     def _headers(self) -> list[Header]:
@@ -90,19 +98,25 @@ class Keysight34461A(ByteDevice):
             Header("[SENSe:]FUNCtion[:ON]", lambda text, t: f'"{self.setup.function}"', self._set_function),
             Header("SYSTem:LFRequency", lambda text, t: "+50"),
             Header("ROUTe:TERMinals", lambda text, t: "FRON"),
+            Header("DISPlay[:STATe]", lambda text, t: f"{self.display:d}", self._set_display),
+            Header("DISPlay:TEXT[:DATA]", lambda text, t: f'"{self.shown}"', self._show),
+            Header("DISPlay:TEXT:CLEar", None, lambda text, t: self._show('""', t)),
         ]
         for short, long in _FUNCTIONS.items():
             path = f"[SENSe:]{long}[:DC]"
             headers += [
                 Header(f"CONFigure:{long}[:DC]", None, self._configure(short)),
                 Header(f"MEASure:{long}[:DC]", self._measured(short)),
-                Header(f"{path}:RANGe[:UPPer]", lambda text, t: sent(self.setup.range), self._set_range(short)),
-                Header(f"{path}:RANGe:AUTO", lambda text, t: f"{self.setup.auto:d}", self._set_auto),
-                Header(f"{path}:RESolution", lambda text, t: sent(self.setup.resolution), lambda text, t: None),
-                Header(f"{path}:NPLC", lambda text, t: sent(self.setup.nplc), self._set_nplc),
-                Header(f"{path}:ZERO:AUTO", lambda text, t: f"{self.setup.auto_zero:d}", self._set_zero),
-                Header(f"{path}:IMPedance:AUTO", lambda text, t: f"{self.setup.auto_impedance:d}", self._set_impedance),
-            ]
+                Header(f"{path}:RANGe[:UPPer]", self._of(short, lambda one: sent(one.range)), self._set_range(short)),
+                Header(f"{path}:RANGe:AUTO", self._of(short, lambda one: f"{one.auto:d}"), self._set(short, _auto)),
+                Header(f"{path}:RESolution", self._of(short, lambda one: sent(one.resolution)), lambda text, t: None),
+                Header(f"{path}:NPLC", self._of(short, lambda one: sent(one.nplc)), self._set(short, _nplc)),
+                Header(f"{path}:ZERO:AUTO", self._of(short, lambda one: f"{one.auto_zero:d}"), self._set(short, _zero)),
+                Header(
+                    f"{path}:IMPedance:AUTO", self._of(short, lambda one: f"{one.auto_impedance:d}"),
+                    self._set(short, _impedance),
+                ),
+            ]  # fmt: skip
         return headers
 
     # -- the wire
@@ -181,7 +195,8 @@ class Keysight34461A(ByteDevice):
                 setup.select(number(given[0], 0.0, RANGES[function][-1]))
                 setup.auto = False
             self._reset()
-            self.setup = setup
+            self.function = function
+            self.setups[function] = setup
 
         return configure
 
@@ -189,44 +204,59 @@ class Keysight34461A(ByteDevice):
         setup = self.setup
         return f'"{setup.function} {setup.range:+.6E},{setup.resolution:+.6E}"'
 
+    def _of(self, function: str, shown: Callable[[Setup], str]) -> Query:
+        return lambda text, t: shown(self.setups[function])
+
+    def _set(self, function: str, change: Callable[[Setup, str], None]) -> Command:
+        return lambda text, t: change(self.setups[function], text)
+
     def _set_range(self, function: str) -> Command:
         def set_range(text: str, t: float) -> None:
-            if function != self.setup.function:
-                return  # each function has settings of its own, which nobody asks for here
-            self.setup.select(number(text, 0.0, RANGES[function][-1]))
-            self.setup.auto = False
+            setup = self.setups[function]
+            setup.select(number(text, 0.0, RANGES[function][-1]))
+            setup.auto = False
 
         return set_range
-
-    def _set_auto(self, text: str, t: float) -> None:
-        self.setup.auto = False if text.strip().upper() == "ONCE" else boolean(text)
-
-    def _set_nplc(self, text: str, t: float) -> None:
-        wanted = number(text, NPLC[0], 100.0, 10.0)
-        self.setup.nplc = next(each for each in NPLC if wanted <= each * (1.0 + 1e-9))
-
-    def _set_zero(self, text: str, t: float) -> None:
-        self.setup.auto_zero = False if text.strip().upper() == "ONCE" else boolean(text)
-
-    def _set_impedance(self, text: str, t: float) -> None:
-        self.setup.auto_impedance = boolean(text)
 
     def _set_function(self, text: str, t: float) -> None:
         word = text.strip("\"'").upper().removesuffix(":DC")
         for short, long in _FUNCTIONS.items():
             if word in (short, long.upper()):
-                self.setup = Setup(short, RANGES[short][2])
+                self.function = short
                 return
         raise ScpiError(ILLEGAL)
 
     def _set_source(self, text: str, t: float) -> None:
         self.source = choice(text, IMM="IMMEDIATE", BUS="BUS", EXT="EXTERNAL", INT="INTERNAL")
 
+    def _set_display(self, text: str, t: float) -> None:
+        self.display = boolean(text)
+
+    def _show(self, text: str, t: float) -> None:
+        self.shown = text.strip("\"'")
+
     def _set_samples(self, text: str, t: float) -> None:
         self.samples = int(number(text, 1.0, 1e6, 1.0))
 
     def _set_triggers(self, text: str, t: float) -> None:
         self.triggers = int(number(text, 1.0, 1e6, 1.0))
+
+
+def _auto(setup: Setup, text: str) -> None:
+    setup.auto = text.strip().upper() != "ONCE" and boolean(text)
+
+
+def _nplc(setup: Setup, text: str) -> None:
+    wanted = number(text, NPLC[0], 100.0, 10.0)
+    setup.nplc = next(each for each in NPLC if wanted <= each * (1.0 + 1e-9))
+
+
+def _zero(setup: Setup, text: str) -> None:
+    setup.auto_zero = text.strip().upper() != "ONCE" and boolean(text)
+
+
+def _impedance(setup: Setup, text: str) -> None:
+    setup.auto_impedance = boolean(text)
 
 
 DEVICE = Keysight34461A
