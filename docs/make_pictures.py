@@ -22,7 +22,7 @@ from bench.session import Result, conduct
 from data.checks import Axis, Check, Evaluation
 from data.run import Run
 from data.samples import FloatArray
-from protocols.analysis.gravimetric_record import read_record
+from protocols.analysis.flow_blanks import known_record
 from protocols.analysis.gravimetry import immersion_factor, z_factor_ul_per_mg
 
 IMAGES = Path(__file__).parent / "images"
@@ -147,7 +147,7 @@ def curves(evaluation: Evaluation) -> str:
 def volume_rows(run_file: Path) -> Iterator[str]:
     """From the balance to the volume, step by step."""
     with Run.open(run_file) as run:
-        record = read_record(run)
+        record = known_record(run)
         collected, (from_s, to_s) = record.collected, record.analysis
         weighing = collected.weighing
         begin, end = collected.shown_mg(np.array([from_s, to_s])).tolist()

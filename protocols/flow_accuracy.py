@@ -42,7 +42,15 @@ STROKES = 20
 
 
 class FlowAccuracy(Procedure):
-    """Gravimetric flow accuracy over a programmed delivery schedule."""
+    """Gravimetric flow accuracy over a programmed delivery schedule.
+
+    Notes
+    -----
+    Method 4: what a line behind a stopped pump gives off into a blank as the room warms is taken off, u of a blank
+    draws on the declared wander of the balance, and the two blanks are weighted by how well each tells the loss (see
+    docs/explanation/flow-analysis.md).  Before, U was up to three times what it had to be, and a draw.  The curve of
+    cumulative volume begins with the analysis, and a sensor past which diverted flow went is not compared before it.
+    """
 
     name, method = "flow-accuracy", 4
     roles = (
