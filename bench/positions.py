@@ -89,7 +89,7 @@ def at_position(path: Path, table: Mapping[str, Any], position: str) -> dict[str
     title = str(rest.get("title", ""))
     if title and PLACE not in title and "title" not in table[POSITIONS][position]:
         merged["title"] = f"{title}, position {position}"
-    return merged | {"position": position}
+    return merged | {POSITIONS: position}
 
 
 def key_in_file(table: Mapping[str, Any], position: str, key: Key) -> Key:

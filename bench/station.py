@@ -73,7 +73,7 @@ class Station(Stated):
     stack_light: StackLightTable | None = None
     simulation: dict[str, Any] = Field({})
     served: Served | None = None
-    position: str = Field("", exclude_if=lambda position: not position)  # of a bench with several; no key of a file
+    position: str = Field("", alias="positions", exclude_if=lambda position: not position)  # which of those in the file
 
     @property
     def simulated(self) -> bool:
@@ -215,8 +215,6 @@ def load_station(name: str) -> Station:
 def _read(path: Path, position: str) -> Station:
     """The station at a position of a file; the file's only one where it has no positions."""
     table = read_table(path)
-    if "position" in table:
-        raise FileError(f'{path}: key "position" is not known here; name the position after the file, such as #1')
     merged = at_position(path, table, position)
     insist_apart(path, table)
     try:
