@@ -6,8 +6,6 @@ and do not count.
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +13,7 @@ from typing import IO, Any, Self
 
 from bench.archive.look import NOT_REPEATED
 from bench.file_lock import lock_file
+from bench.json_lines import JsonLines
 
 
 class LedgerError(ValueError):
@@ -45,8 +44,9 @@ class Ledger:
         if not lock_file(self._file):
             self._file.close()
             raise LedgerError(f"--out {path}: another evaluation writes it; wait for that, or choose another file")
+        self._lines = JsonLines(self._file)
         self.done: dict[Path, dict[str, Any]] = {}
-        self.foreign = 0
+        self.foreign = self._lines.damaged
         self._read()
 
     def __enter__(self) -> Self:
@@ -59,10 +59,7 @@ class Ledger:
 
     def append(self, path: Path, said: Mapping[str, Any]) -> None:
         """Add what was said of a file; it is on the disk when this returns."""
-        line = {"file": self._name(path), "code": self._code, **_state(path), **said}
-        self._file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        self._lines.append({"file": self._name(path), "code": self._code, **_state(path), **said})
         self.done[path] = dict(said)
 
     def _name(self, path: Path) -> str:
@@ -70,16 +67,8 @@ class Ledger:
         return path.resolve().relative_to(self._folder).as_posix()
 
     def _read(self) -> None:
-        self._file.seek(0)
-        whole = 0
-        for line in self._file.read().splitlines(keepends=True):
-            try:
-                said = json.loads(line) if line.endswith(b"\n") else None
-            except ValueError:
-                said = None
-            if not isinstance(said, dict):
-                break
-            whole += len(line)
+        """Take over the lines that stand."""
+        for said in self._lines.rows:
             path = self._folder / str(said.pop("file", ""))
             stamp = {
                 "code": said.get("code"),
@@ -90,9 +79,6 @@ class Ledger:
                 self.foreign += 1
             elif said.get("outcome") in NOT_REPEATED:
                 self.done[path] = said
-        self._file.seek(0, os.SEEK_END)
-        if self._file.tell() > whole:
-            self._file.truncate(whole)  # a line that a kill tore
 
 
 def _state(path: Path) -> dict[str, int | None]:

@@ -6,14 +6,14 @@ not count.
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from bench.file_lock import lock_file
+from bench.json_lines import JsonLines, Line, read_lines
 from bench.request import RequestError
 
 NAME = "trials.jsonl"
@@ -54,11 +54,9 @@ class Ledger:
             self._file = self.path.open("ab+")
         except OSError as error:
             raise RequestError(f"--out {folder}: {error.strerror}; choose a folder that can be written") from None
-        self._file.seek(0)
-        self.done, self.foreign, whole = _read(self._file.read(), self._stamp)
-        self._file.seek(0, os.SEEK_END)
-        if self._file.tell() > whole:
-            self._file.truncate(whole)  # a line that a kill tore
+        self._lines = JsonLines(self._file)
+        self.done, foreign = _counted(self._lines.rows, self._stamp)
+        self.foreign = foreign + self._lines.damaged
 
     def __enter__(self) -> Self:
         return self
@@ -72,9 +70,7 @@ class Ledger:
     def append(self, trial: Mapping[str, Any]) -> None:
         """Add one trial; it is on the disk when this returns."""
         said = dict(trial)
-        self._file.write(json.dumps(self._stamp | said, allow_nan=False).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        self._lines.append(self._stamp | said)
         self.done[said["row"], said["seed"]] = said
 
 
@@ -84,7 +80,7 @@ def look(folder: Path, plan: str, code: str) -> dict[tuple[str, int], dict[str, 
         data = (folder / NAME).read_bytes()
     except FileNotFoundError:
         return {}
-    return _read(data, {"plan": plan, "code": code})[0]
+    return _counted(read_lines(data)[0], {"plan": plan, "code": code})[0]
 
 
 def under_way(folder: Path) -> int | None:
@@ -100,20 +96,13 @@ def under_way(folder: Path) -> int | None:
     return int(said) if said.isdigit() else None
 
 
-def _read(data: bytes, stamp: Mapping[str, str]) -> tuple[dict[tuple[str, int], dict[str, Any]], int, int]:
-    """Trials that count, how many do not, and the bytes of whole lines."""
+def _counted(lines: Iterable[Line], stamp: Mapping[str, str]) -> tuple[dict[tuple[str, int], dict[str, Any]], int]:
+    """Trials that count, and how many do not."""
     done: dict[tuple[str, int], dict[str, Any]] = {}
-    foreign = whole = 0
-    for line in data.splitlines(keepends=True):
-        try:
-            said = json.loads(line) if line.endswith(b"\n") else None
-        except ValueError:
-            said = None
-        if said is None:
-            break
-        whole += len(line)
+    foreign = 0
+    for said in lines:
         if {key: said.pop(key, None) for key in stamp} != stamp:
             foreign += 1
         elif said.get("status") != DIED:
             done[said["row"], said["seed"]] = said
-    return done, foreign, whole
+    return done, foreign
