@@ -7,16 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from instruments.clock import WallClock
-from instruments.simulation.devices.druck_pace import DruckPaceController
 from instruments.simulation.rig import Rig
 from instruments.simulation.wire import ByteDevice
 from instruments.simulation.wire_server import WireServer, addresses
 
 _VOLUMES = {"delivered_ul": "tip_volume_ul", "pushed_ul": "pushed_volume_ul", "lost_ul": "lost_volume_ul"}
 _PRESSURES = ("outlet_pressure_kpa", "distal_pressure_kpa")
+
+
+@runtime_checkable
+class PressureSource(Protocol):
+    """A device that may have a pressure on the line."""
+
+    setpoint_kpa: float
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it regulates."""
+
+    @property
+    def vents(self) -> bool:
+        """Whether its line is open to ambient."""
 
 
 class ServedRig:
@@ -77,6 +91,6 @@ class ServedRig:
             "controllers": {
                 name: {"regulates": device.is_on, "setpoint_kpa": device.setpoint_kpa, "vents": device.vents}
                 for name, device in self._devices.items()
-                if isinstance(device, DruckPaceController)
+                if isinstance(device, PressureSource)
             },
         }
