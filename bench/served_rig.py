@@ -35,6 +35,7 @@ NOT_SHIPPED: dict[str, dict[str, Any]] = {
             "121": "back_pressure_a",
         },
     },
+    "omega-px409": {"device": "omega-px409", "signal": "keller_pressure_kpa"},
 }
 """Simulated instruments that no shipped station has, by the driver's name."""
 

@@ -1,8 +1,6 @@
 """What an instrument is to the bench."""
 
-import re
 from importlib.metadata import EntryPoint, EntryPoints
-from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -26,7 +24,6 @@ from instruments.instrument import (
     driver_names,
     load_driver,
 )
-from instruments.simulation.wire import ByteDevice, SerialLine
 
 
 class Thermometer(Polled):
@@ -169,49 +166,3 @@ def test_a_connection_closes_what_it_opened():
 def test_a_connection_without_a_server_uses_the_local_daq_driver():
     assert Connection.through("").daq is None
     assert Connection.through("", "127.0.0.1:31763").daq.address == "127.0.0.1:31763"
-
-
-# -- the driver of docs/howto/new-driver.md
-
-
-class Px409(ByteDevice):
-    """What that page says of the transmitter."""
-
-    line = SerialLine(baud=115_200)
-
-    def on_bytes(self, data, now):
-        answers = {b"P\r": b"14.504 psi\r\n>", b"SNR\r": b"461037\r\n>"}
-        self.emit(answers.get(data, b"@command unsupported\r\n>"), now + 0.01)
-
-
-@pytest.fixture
-def howto_driver():
-    page = (Path(__file__).parents[2] / "docs/howto/new-driver.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    names = {"__name__": "omega_px409"}
-    exec(compile(code, "new-driver.md", "exec"), names)
-    return names["DRIVER"]
-
-
-def test_the_driver_of_the_howto_reads_its_instrument(wired, howto_driver):
-    transmitter = wired(howto_driver, Px409())
-    transmitter.open()
-    assert transmitter.identify().serial == "461037"
-    assert transmitter.sample().values[0] == pytest.approx(100.0, abs=0.01)
-    assert transmitter.period_s == 0.2
-
-
-def test_the_driver_of_the_howto_gets_back_in_step(wired, howto_driver, damaged):
-    device = Px409()
-    transmitter = wired(howto_driver, device)
-    transmitter.open()
-    damaged(device, drop=0.1, late=0.1, truncate=0.1, duplicate=0.1)
-    read = 0
-    for _ in range(200):
-        transmitter.clock.sleep(2.0)
-        try:
-            assert transmitter.sample().values[0] == pytest.approx(100.0, abs=0.01)
-        except InstrumentError:
-            continue
-        read += 1
-    assert read > 100
