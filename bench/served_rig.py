@@ -36,6 +36,7 @@ NOT_SHIPPED: dict[str, dict[str, Any]] = {
         },
     },
     "omega-px409": {"device": "omega-px409", "signal": "keller_pressure_kpa"},
+    "sartorius-sbi": {"device": "sartorius-sbi", "signal": "reference_load_mg"},
 }
 """Simulated instruments that no shipped station has, by the driver's name."""
 

@@ -50,6 +50,7 @@ class Case:
         NotDoneError when that is confirmed and not so.
     done : (device, number) -> how often that was executed; None for what may be done again.
     orders : share of commands among calls.
+    good_share : least number of good values a fault; fewer where an instrument's zero is lost by a fault.
     """
 
     driver: str
@@ -65,6 +66,7 @@ class Case:
     command: Callable[[Any, Any, int], object] | None = None
     done: Callable[[Any, int], int] | None = None
     orders: float = 0.2
+    good_share: float = 1 / 3
 
     def __str__(self) -> str:
         return " ".join(filter(None, [self.driver, self.variant]))
