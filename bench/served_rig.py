@@ -35,6 +35,7 @@ NOT_SHIPPED: dict[str, dict[str, Any]] = {
             "121": "back_pressure_a",
         },
     },
+    "harvard-phd": {"device": "harvard-phd", "plunger": "pusher_ul_per_h", "pressure": "pusher_pressure_kpa"},
     "mensor-cpc": {"device": "mensor-cpc", "outlet": "back_pressure_kpa", "sensor": "controller_pressure_kpa"},
     "omega-px409": {"device": "omega-px409", "signal": "keller_pressure_kpa"},
     "sartorius-sbi": {"device": "sartorius-sbi", "signal": "reference_load_mg"},

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.ordeals import mensor, omega, sartorius
+from benchmarks.ordeals import harvard, mensor, omega, sartorius
 from benchmarks.ordeals.bronkhorst import PROPAR
 from benchmarks.ordeals.keysight import CASES as KEYSIGHT
 from benchmarks.ordeals.wire import Case, NotDoneError
@@ -350,5 +350,5 @@ CASES = (
     Case("vaisala-hmt", partial(VaisalaTransmitter, Jump(), Warmth()), seen_at, tolerance=0.005 + 1e-6, every_s=10.0),
     PROPAR,
     *KEYSIGHT,
-    *mensor.CASES, *omega.CASES, *sartorius.CASES,
+    *harvard.CASES, *mensor.CASES, *omega.CASES, *sartorius.CASES,
 )  # fmt: skip

@@ -98,7 +98,7 @@ def test_the_command_says_where_everything_is_and_ends_when_it_is_told(tmp_path)
     [
         ([], "give --station, or --instrument"),
         (["--instrument", "balance"], "write NAME=DRIVER"),
-        (["--instrument", "x=keller"], "there are druck-pace, julabo, keller-x"),
+        (["--instrument", "x=keller"], "there are bronkhorst-propar, druck-pace"),
         (["--instrument", "a=mark10", "--instrument", "a=julabo"], 'two instruments "a"'),
         (["--daq", "--dut", "sim-peristaltic"], "go with --station"),
         (["--station", "template"], "there is nothing to serve"),
