@@ -14,6 +14,7 @@ from nidaqmx.constants import (
     AcquisitionType,
     ChannelType,
     Level,
+    LoggingMode,
     OverwriteMode,
     ReadRelativeTo,
     RegenerationMode,
@@ -22,14 +23,14 @@ from nidaqmx.constants import (
     WriteRelativeTo,
 )
 
-from instruments.simulation.daqserver import counters, listings, messages, rates
+from instruments.simulation.daqserver import counters, listings, messages, rates, triggers
 from instruments.simulation.daqserver.channels import Channel
 from instruments.simulation.daqserver.faults import BAD_VALUE, DaqFault
 from instruments.simulation.daqserver.hardware import expand
 from instruments.simulation.daqserver.pulses import Succession
 from instruments.simulation.daqserver.store import Store, unknown
 from instruments.simulation.daqserver.system import System
-from instruments.simulation.daqserver.task import TERMINALS, Task
+from instruments.simulation.daqserver.task import Task
 
 ONBOARD_SAMPLES = 127
 DEFAULT_SAMPLES = "#0x31E8"
@@ -75,8 +76,10 @@ def _chan(system: System, request: messages.Message) -> Store:
         with contextlib.suppress(DaqFault):  # a channel that cannot be committed still has what it was given
             task.commit()  # ranges follow from the devices
     if len(channels) == 1:
-        return Store(system, "Chan", _of_counter(task, first), _Uncommitting(task, first.attributes))
-    return Store(system, "Chan", {}, _Everywhere(task, [channel.attributes for channel in channels]))
+        kept = _Uncommitting(task, first.attributes)
+        return Store(system, "Chan", _of_counter(task, first), kept, initial=first.initial)
+    kept = _Everywhere(task, [channel.attributes for channel in channels])
+    return Store(system, "Chan", {}, kept, initial=first.initial)
 
 
 def _of_counter(task: Task, channel: Channel) -> dict[str, Callable[[], Any]]:
@@ -151,19 +154,14 @@ def _timing(system: System, request: messages.Message) -> Store:
             timing.type = SampleTimingType.SAMPLE_CLOCK
         task.committed = False
 
-    def name(end: str) -> str:
-        kind = TERMINALS.get(task.kind or ChannelType.ANALOG_INPUT, "ai")
-        owner = task.devices[0].chassis or task.devices[0].name
-        return f"/{owner}/{kind}/{end}"
-
     return Store(
         system,
         "Timing",
         {
             "SAMP_CLK_RATE": lambda: rates.actual_hz(task),
             "SAMP_CLK_MAX_RATE": lambda: rates.highest_of_all_hz(task),
-            "SAMP_CLK_SRC": lambda: timing.source or name("SampleClockTimebase"),
-            "SAMP_CLK_TERM": lambda: name("SampleClock"),
+            "SAMP_CLK_SRC": lambda: timing.source or task.terminal("SampleClockTimebase"),
+            "SAMP_CLK_TERM": lambda: task.terminal("SampleClock"),
             "SAMP_CLK_ACTIVE_EDGE": lambda: timing.edge,
             "SAMP_QUANT_SAMP_MODE": lambda: timing.mode.value,
             "SAMP_QUANT_SAMP_PER_CHAN": lambda: timing.samples,
@@ -208,7 +206,10 @@ def _read(system: System, request: messages.Message) -> Store:
             "TOTAL_SAMP_PER_CHAN_ACQUIRED": task.acquired,
             "CURR_READ_POS": lambda: task.position,
             "DIGITAL_LINES_BYTES_PER_CHAN": lambda: max((len(channel.lines) for channel in task.channels), default=0),
-            "RAW_DATA_WIDTH": lambda: 4,
+            "RAW_DATA_WIDTH": lambda: _raw_width(task),
+            "CHANGE_DETECT_HAS_OVERFLOWED": lambda: False,
+            "LOGGING_MODE": lambda: LoggingMode.OFF.value,
+            "LOGGING_FILE_PATH": lambda: "",
             "OPEN_THRMCPL_CHANS_EXIST": lambda: _latch(task, "OPEN_THRMCPL_CHANS", "was_open", "THERMOCOUPLE"),
             "OPEN_CHANS_EXIST": lambda: _latch(task, "OPEN_CHANS", "was_open", ""),
             "OVERLOADED_CHANS_EXIST": lambda: _latch(task, "OVERLOADED_CHANS", "was_overloaded", ""),
@@ -216,6 +217,12 @@ def _read(system: System, request: messages.Message) -> Store:
         },
         task.attributes,
     )
+
+
+def _raw_width(task: Task) -> int:
+    """Bytes of one scan as the device keeps it."""
+    widths = [channel.attributes.get("AI_RAW_SAMP_SIZE", 32) // 8 for channel in task.channels]
+    return max(widths, default=4) * len(widths)
 
 
 def _latch(task: Task, name: str, flag: str, measures: str) -> bool:
@@ -281,13 +288,11 @@ def _buffer(system: System, request: messages.Message) -> Store:
 
 def _trigger(system: System, request: messages.Message) -> Store:
     task = system.task(request.task.name)
-    owner = (task.devices[0].chassis or task.devices[0].name) if task.devices else ""
-    kind = TERMINALS.get(task.kind or ChannelType.ANALOG_INPUT, "ai")
     computed = {
-        "START_TRIG_TERM": lambda: f"/{owner}/{kind}/StartTrigger",
-        "REF_TRIG_TERM": lambda: f"/{owner}/{kind}/ReferenceTrigger",
+        "START_TRIG_TERM": lambda: task.terminal("StartTrigger"),
+        "REF_TRIG_TERM": lambda: task.terminal("ReferenceTrigger"),
     }
-    return Store(system, "Trig", computed, task.trigger)
+    return Store(system, "Trig", computed, task.trigger, initial=triggers.DEFAULTS)
 
 
 def _export(system: System, request: messages.Message) -> Store:

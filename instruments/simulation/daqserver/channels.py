@@ -31,7 +31,8 @@ from instruments.simulation.daqserver.hardware import Device, Hardware, expand
 class Channel:
     """A virtual channel of a task.
 
-    ``lines`` are the digital lines of a digital channel, lowest bit first.
+    ``lines`` are the digital lines of a digital channel, lowest bit first; ``of_port`` says that they are whole ports.
+    ``initial`` are the attributes that it was made with.
     """
 
     name: str
@@ -40,6 +41,15 @@ class Channel:
     kind: ChannelType
     attributes: dict[str, Any] = field(default_factory=dict)
     lines: tuple[str, ...] = ()
+    of_port: bool = False
+    initial: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.initial = dict(self.attributes)
+
+    def measures_name(self) -> str:
+        """Name of what an analog channel measures; empty for any other."""
+        return Measures(self.attributes["AI_MEAS_TYPE"]).name if "AI_MEAS_TYPE" in self.attributes else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +104,31 @@ TERMS: dict[int, str] = {
 }
 """How the attributes of a measurement begin: of its terminal, units and starting edge."""
 
+
+def _thermistor() -> Recipe:
+    letters = tuple((letter, f"AI_THRMSTR_{letter.upper()}") for letter in ("a", "b", "c", "r1"))
+    return Recipe(ChannelType.ANALOG_INPUT, Measures.TEMPERATURE_THERMISTOR.value, "AI_TEMP_UNITS", own=letters)
+
+
+ELSEWHERE: dict[str, Measures] = {
+    "Accel": Measures.ACCELERATION_ACCELEROMETER_CURRENT_INPUT,
+    "Accel4WireDCVoltage": Measures.ACCELERATION_4_WIRE_DC_VOLTAGE,
+    "AccelCharge": Measures.ACCELERATION_CHARGE,
+    "Charge": Measures.CHARGE,
+    "CurrentRMS": Measures.CURRENT_ACRMS,
+    "ForceIEPE": Measures.FORCE_IEPE_SENSOR,
+    "FreqVoltage": Measures.FREQUENCY_VOLTAGE,
+    "Microphone": Measures.SOUND_PRESSURE_MICROPHONE,
+    "PosEddyCurrProxProbe": Measures.POSITION_EDDY_CURRENT_PROX_PROBE,
+    "PosLVDT": Measures.POSITION_LINEAR_LVDT,
+    "PosRVDT": Measures.POSITION_ANGULAR_RVDT,
+    "Power": Measures.POWER,
+    "RosetteStrainGage": Measures.ROSETTE_STRAIN_GAGE,
+    "VelocityIEPE": Measures.VELOCITY_IEPE_SENSOR,
+    "VoltageRMS": Measures.VOLTAGE_ACRMS,
+}
+"""What none of the simulated devices measures, as little as the real ones: -200431."""
+
 RECIPES: dict[str, Recipe] = {
     "CreateAIVoltageChan": _ai(Measures.VOLTAGE, "AI_VOLTAGE_UNITS"),
     "CreateAIVoltageChanWithExcit": _ai(Measures.VOLTAGE_CUSTOM_WITH_EXCITATION, "AI_VOLTAGE_UNITS"),
@@ -103,6 +138,8 @@ RECIPES: dict[str, Recipe] = {
     "CreateAIStrainGageChan": _ai(Measures.STRAIN_STRAIN_GAGE, "AI_STRAIN_UNITS"),
     "CreateAIThrmcplChan": _ai(Measures.TEMPERATURE_THERMOCOUPLE, "AI_TEMP_UNITS"),
     "CreateAIRTDChan": _ai(Measures.TEMPERATURE_RTD, "AI_TEMP_UNITS"),
+    "CreateAIThrmstrChanIex": _thermistor(),
+    "CreateAIThrmstrChanVex": _thermistor(),
     "CreateAITempBuiltInSensorChan": _ai(Measures.TEMPERATURE_BUILT_IN_SENSOR, "AI_TEMP_UNITS"),
     "CreateAOVoltageChan": Recipe(ChannelType.ANALOG_OUTPUT, UsageTypeAO.VOLTAGE.value, "AO_VOLTAGE_UNITS"),
     "CreateAOCurrentChan": Recipe(ChannelType.ANALOG_OUTPUT, UsageTypeAO.CURRENT.value, "AO_CURRENT_UNITS"),
@@ -144,6 +181,7 @@ RECIPES: dict[str, Recipe] = {
     for sensor, measures, units in (
         ("Pressure", Measures.PRESSURE_BRIDGE, "AI_PRESSURE_UNITS"),
         ("Force", Measures.FORCE_BRIDGE, "AI_FORCE_UNITS"),
+        ("Torque", Measures.TORQUE_BRIDGE, "AI_TORQUE_UNITS"),
     )
     for shape, scale in (
         ("TwoPointLin", ScaleType.TWO_POINT_LINEAR),
@@ -216,11 +254,15 @@ _EXTRA: dict[int, dict[str, Any]] = {
     Measures.BRIDGE.value: _BRIDGE_DEFAULTS,
     Measures.PRESSURE_BRIDGE.value: _BRIDGE_DEFAULTS,
     Measures.FORCE_BRIDGE.value: _BRIDGE_DEFAULTS,
+    Measures.TORQUE_BRIDGE.value: _BRIDGE_DEFAULTS,
     Measures.STRAIN_STRAIN_GAGE.value: _BRIDGE_DEFAULTS,
     Measures.TEMPERATURE_THERMOCOUPLE.value: {"AI_THRMCPL_LEAD_OFFSET_VOLTAGE": 0.0},
     Measures.TEMPERATURE_RTD.value: {"AI_RTD_A": 3.9083e-3, "AI_RTD_B": -5.775e-7, "AI_RTD_C": -4.183e-12},
     Measures.TEMPERATURE_BUILT_IN_SENSOR.value: {"AI_MIN": -50.0, "AI_MAX": 120.0},
 }
+
+
+RECIPES |= {f"CreateAI{name}Chan": _ai(measures, "") for name, measures in ELSEWHERE.items()}
 
 
 def create(call: str, parameters: Iterable[tuple[str, Any]], hardware: Hardware) -> list[Channel]:
@@ -239,12 +281,13 @@ def create(call: str, parameters: Iterable[tuple[str, Any]], hardware: Hardware)
     names = _names(given["name_to_assign_to_channel"], terminals)
     attributes = _attributes(recipe, given)
     prefix = "AO" if recipe.kind is ChannelType.ANALOG_OUTPUT else "AI"
+    for terminal in terminals:
+        _check_type(recipe, terminal, hardware.check_terminal(terminal))
     if not attributes.get(f"{prefix}_MIN", 0.0) < attributes.get(f"{prefix}_MAX", 1.0):
         raise DaqFault(DAQmxErrors.MIN_NOT_LESS_THAN_MAX, f"Channel Name: {names[0]}")
     channels = []
     for name, terminal in zip(names, terminals, strict=True):
         device = hardware.check_terminal(terminal)
-        _check_type(recipe, terminal, device)
         own = {**attributes, "CHAN_TYPE": recipe.kind.value, "PHYSICAL_CHAN_NAME": terminal, "CHAN_DESCR": ""}
         own |= _of_counter(recipe, terminal, device)
         channels.append(Channel(name, terminal, device, recipe.kind, own))
@@ -344,6 +387,7 @@ def _digital(kind: ChannelType, given: dict[str, Any], hardware: Hardware) -> li
                 f"{prefix}_NUM_LINES": len(lines),
             },
             lines,
+            of_port="/line" not in given["lines"].lower(),
         )
         for name, lines in named
     ]

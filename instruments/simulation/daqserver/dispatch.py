@@ -68,7 +68,7 @@ class Dispatcher(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no t
         """Serve one call: a serialised request in, a serialised reply out; errors leave through the context."""
         method, handler = messages.method(name), self._handlers.get(name)
         if method is None or (handler is None and not method.action):
-            self._system.unknown[name] += 1
+            self._system.miss(name, "UNIMPLEMENTED")
             context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{name} is not simulated")
             raise AssertionError("abort raises")
         self.calls[method.name] += 1

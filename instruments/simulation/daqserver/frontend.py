@@ -20,7 +20,13 @@ from instruments.simulation.signal import Signal
 FloatArray = npt.NDArray[np.float64]
 
 UNBOUND_CJC_DEGC = 25.0
-_BRIDGES = (Measures.BRIDGE, Measures.PRESSURE_BRIDGE, Measures.FORCE_BRIDGE, Measures.STRAIN_STRAIN_GAGE)
+_BRIDGES = (
+    Measures.BRIDGE,
+    Measures.PRESSURE_BRIDGE,
+    Measures.FORCE_BRIDGE,
+    Measures.TORQUE_BRIDGE,
+    Measures.STRAIN_STRAIN_GAGE,
+)
 _OPEN_WHEN_UNBOUND = (*_BRIDGES, Measures.TEMPERATURE_THERMOCOUPLE, Measures.TEMPERATURE_RTD, Measures.RESISTANCE)
 
 
@@ -123,6 +129,8 @@ class AnalogInput:
         ranges = product.ranges[self._input_quantity()]  # type: ignore[index]  # a Quantity of this product
         attributes = self.channel.attributes
         limits = [attributes["AI_MIN"], attributes["AI_MAX"]]
+        if not limits[0] < limits[1]:
+            raise DaqFault(DAQmxErrors.MIN_NOT_LESS_THAN_MAX, f"Channel Name: {self.channel.name}")
         if self.scale is not None:
             limits = [self.scale.backward(limit) for limit in limits]
         ends = sorted(self.conversion.electrical(limit) * self.divisor for limit in limits)
@@ -139,6 +147,8 @@ class AnalogInput:
                 f"Supported: {low:g} to {high:g} {unit}\nChannel Name: {self.channel.name}",
             )
         attributes.update({"AI_RNG_LOW": low, "AI_RNG_HIGH": high, "AI_RESOLUTION": float(product.bits)})
+        attributes["AI_RAW_SAMP_SIZE"] = 16 if product.bits <= 16 else 32
+        attributes["AI_DEV_SCALING_COEFF"] = [0.0, (high - low) / 2.0**product.bits]
         return low * product.over, high * product.over, (high - low) / 2.0**product.bits
 
     def _check_excitation(self) -> None:
@@ -152,7 +162,7 @@ class AnalogInput:
                 f"Channel Name: {self.channel.name}",
             )
         wires = attributes.get("AI_RESISTANCE_CFG")
-        if wires is not None and wires not in product.wires:
+        if wires is not None and self.conversion.quantity == "ohm" and wires not in product.wires:
             raise DaqFault(BAD_VALUE, f"Property: AI.ResistanceCfg\nRequested Value: {wires}-wire")
         outside = attributes.get("AI_CURRENT_SHUNT_LOC") == CurrentShuntResistorLocation.EXTERNAL.value
         if self.measures is Measures.CURRENT and outside and "A" in product.ranges:

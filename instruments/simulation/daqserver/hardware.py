@@ -145,6 +145,7 @@ class Hardware:
     expired: set[str] = field(default_factory=set)  # devices and chassis whose watchdog has fired
     relays: dict[tuple[str, float], Relay] = field(default_factory=dict)  # by heartbeat line and hold time
     internal: dict[str, Train] = field(default_factory=dict)  # counter outputs, sample clocks, triggers of tasks
+    connected: dict[str, str] = field(default_factory=dict)  # terminal to the one whose signal is routed to it
     _followed: dict[str, WeakSet[Edges]] = field(default_factory=dict)  # driven lines that somebody watches
 
     def __post_init__(self) -> None:
@@ -199,6 +200,7 @@ class Hardware:
         At a terminal to which nothing is connected there is never a pulse.
         """
         key = self.key(terminal)
+        key = self.connected.get(key, key)
         device_name, _, own = key.partition("/")
         if device_name not in self.devices:
             raise DaqFault(DAQmxErrors.INVALID_TERM_ROUTING, f"Terminal: {terminal}")

@@ -9,7 +9,6 @@ from nidaqmx.constants import (
     AcquisitionType,
     BusType,
     ProductCategory,
-    TriggerUsage,
     UsageTypeAO,
     UsageTypeCO,
 )
@@ -23,7 +22,9 @@ from instruments.simulation.daqserver.store import Store
 from instruments.simulation.daqserver.system import System
 
 DRIVER_VERSION = (26, 0, 0)
-_DC = 2  # bits of NI's CouplingTypes and of its terminal configurations
+# Bits of NI's CouplingTypes, TriggerUsageTypes and terminal configurations.
+_DC = 2
+_REFERENCE, _START = 4, 8
 _RSE, _TERMINALS_DIFF, _TERMINALS_ALL = 1, 4, 7
 
 
@@ -122,8 +123,7 @@ def _of_product(device: Device) -> dict[str, Callable[[], Any]]:
 def _of_triggers(device: Device) -> dict[str, Callable[[], Any]]:
     """Terminals of a device, and what it can be triggered by."""
     product = device.product
-    start, reference = TriggerUsage.START.value, TriggerUsage.REFERENCE.value
-    both = start | reference
+    start, both = _START, _START | _REFERENCE
     return {
         "TERMINALS": lambda: ", ".join(device.routes()),
         "ANLG_TRIG_SUPPORTED": lambda: product.ai > 0 and not product.holds,

@@ -20,7 +20,7 @@ SERVICE = "nidaqmx_grpc.NiDAQmx"
 
 _SERVICE = nidaqmx_pb2.DESCRIPTOR.services_by_name["NiDAQmx"]
 _ATTRIBUTE_RPC = re.compile(r"(Get|Set|Reset)([A-Za-z]+?)Attribute(Ex)?([A-Z][A-Za-z0-9]*)?$")
-_UNSCOPED = re.compile(r"^(PHYSICALCHANNEL_ATTRIBUTE_PHYSICAL_CHAN_|[A-Z]+_ATTRIBUTE_)")
+_UNSCOPED = re.compile(r"^(PHYSICALCHANNEL_(?:RESET_)?ATTRIBUTE_PHYSICAL_CHAN_|[A-Z]+_(?:RESET_)?ATTRIBUTE_)")
 
 Message = Any  # the classes are generated at import time; there is nothing that a type checker could see
 
@@ -48,6 +48,11 @@ def method(name: str) -> Method | None:
     if attribute is None:
         return Method(name, request, reply)
     return Method(name, request, reply, attribute[1], attribute[2])
+
+
+def methods(prefix: str) -> list[str]:
+    """Names of all RPCs that begin in a way."""
+    return [method.name for method in _SERVICE.methods if method.name.startswith(prefix)]
 
 
 @cache

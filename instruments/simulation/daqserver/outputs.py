@@ -24,7 +24,8 @@ NO_SPACE = DAQmxErrors.SAMPLES_CAN_NOT_YET_BE_WRITTEN
 _CONVERTER_STEPS = 2.0**16
 
 
-def _writable(system: System, call: Call, kind: ChannelType) -> Task:
+def writable(system: System, call: Call, kind: ChannelType) -> Task:
+    """The task of a call that writes; raises DaqFault where it has no such outputs, or they are locked."""
     task = system.task(call.request.task.name)
     task.check_channels()
     if task.kind is not kind:
@@ -57,7 +58,7 @@ def _start(system: System, task: Task) -> None:
         raise
 
 
-def _put(system: System, call: Call, task: Task, samples: FloatArray) -> None:
+def put(system: System, call: Call, task: Task, samples: FloatArray) -> None:
     """Bring samples, shape (channels, n), to the outputs, or into the buffer that feeds them."""
     if task.timing.type is SampleTimingType.ON_DEMAND:
         if call.request.auto_start:
@@ -132,7 +133,7 @@ def _shaped(call: Call, flat: npt.NDArray[np.generic], channels: int) -> npt.NDA
 
 
 def _write_lines(system: System, call: Call) -> None:
-    task = _writable(system, call, ChannelType.DIGITAL_OUTPUT)
+    task = writable(system, call, ChannelType.DIGITAL_OUTPUT)
     widest = max(len(channel.lines) for channel in task.channels)
     samples = max(1, call.request.num_samps_per_chan)
     levels = np.frombuffer(call.request.write_array, np.uint8)
@@ -143,44 +144,44 @@ def _write_lines(system: System, call: Call) -> None:
     else:
         bits = levels.reshape(len(task.channels), samples, widest)
     numbers = ((bits != 0).astype(np.int64) << np.arange(widest)).sum(axis=2)
-    _put(system, call, task, numbers.astype(float))
+    put(system, call, task, numbers.astype(float))
 
 
 def _write_numbers(system: System, call: Call) -> None:
-    task = _writable(system, call, ChannelType.DIGITAL_OUTPUT)
+    task = writable(system, call, ChannelType.DIGITAL_OUTPUT)
     data = call.request.write_array
     flat = np.frombuffer(data, np.uint8) if isinstance(data, bytes) else np.array(data)
-    _put(system, call, task, _shaped(call, flat, len(task.channels)).astype(float))
+    put(system, call, task, _shaped(call, flat, len(task.channels)).astype(float))
 
 
 def _write_number(system: System, call: Call) -> None:
-    task = _writable(system, call, ChannelType.DIGITAL_OUTPUT)
-    _put(system, call, task, np.full((len(task.channels), 1), float(call.request.value)))
+    task = writable(system, call, ChannelType.DIGITAL_OUTPUT)
+    put(system, call, task, np.full((len(task.channels), 1), float(call.request.value)))
 
 
 # ----------------------------------------------------------------------------------------------- analog
 
 
 def _write_analog(system: System, call: Call) -> None:
-    task = _writable(system, call, ChannelType.ANALOG_OUTPUT)
+    task = writable(system, call, ChannelType.ANALOG_OUTPUT)
     levels = _shaped(call, np.array(call.request.write_array), len(task.channels)).astype(float)
-    _put(system, call, task, _converted(task, levels))
+    put(system, call, task, converted(task, levels))
 
 
 def _write_analog_scalar(system: System, call: Call) -> None:
-    task = _writable(system, call, ChannelType.ANALOG_OUTPUT)
-    _put(system, call, task, _converted(task, np.full((len(task.channels), 1), float(call.request.value))))
+    task = writable(system, call, ChannelType.ANALOG_OUTPUT)
+    put(system, call, task, converted(task, np.full((len(task.channels), 1), float(call.request.value))))
 
 
 def _write_codes(system: System, call: Call) -> None:
     """Codes of the converters."""
-    task = _writable(system, call, ChannelType.ANALOG_OUTPUT)
+    task = writable(system, call, ChannelType.ANALOG_OUTPUT)
     codes = _shaped(call, np.array(call.request.write_array), len(task.channels)).astype(float)
     steps = [(high - low) / _CONVERTER_STEPS for low, high in (each.device.product.ao_range for each in task.channels)]
-    _put(system, call, task, _converted(task, codes * np.array(steps)[:, None]))
+    put(system, call, task, converted(task, codes * np.array(steps)[:, None]))
 
 
-def _converted(task: Task, levels: FloatArray) -> FloatArray:
+def converted(task: Task, levels: FloatArray) -> FloatArray:
     """What the converters make of levels; -200561 for one outside the channel's limits."""
     rows = []
     for channel, row in zip(task.channels, levels, strict=True):
@@ -205,7 +206,7 @@ def _write_pulses(first: str, second: str, kind: str) -> Handler:
     """Pulses for a counter: one pair of numbers, or arrays of them."""
 
     def write(system: System, call: Call) -> None:
-        task = _writable(system, call, ChannelType.COUNTER_OUTPUT)
+        task = writable(system, call, ChannelType.COUNTER_OUTPUT)
         one, other = (np.atleast_1d(np.array(getattr(call.request, name), float)) for name in (first, second))
         timebase = float(task.channels[0].attributes["CO_CTR_TIMEBASE_RATE"])
         pulses = [_PULSES[kind](a, b, timebase) for a, b in zip(one.tolist(), other.tolist(), strict=True)]

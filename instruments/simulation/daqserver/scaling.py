@@ -23,6 +23,7 @@ from nidaqmx.constants import (
     StrainGageBridgeType,
     TemperatureUnits,
     ThermocoupleType,
+    TorqueUnits,
 )
 from nidaqmx.constants import UsageTypeAI as Measures
 
@@ -32,7 +33,9 @@ FloatArray = npt.NDArray[np.float64]
 Attributes = Mapping[str, Any]
 Forward = Callable[[FloatArray, FloatArray | float], FloatArray]
 
+ZERO_DEGC_K = 273.15
 NEWTON_PER_POUND = 4.4482216152605
+METRE_PER_INCH = 0.0254
 PASCAL_PER_PSI = 6894.757293168361
 
 _TO_SI: dict[int, float] = {
@@ -45,6 +48,10 @@ _TO_SI: dict[int, float] = {
     PressureUnits.PASCALS.value: 1.0,
     PressureUnits.POUNDS_PER_SQ_INCH.value: PASCAL_PER_PSI,
     PressureUnits.BAR.value: 1e5,
+    TorqueUnits.NEWTON_METERS.value: 1.0,  # the bridge's physical units have the same numbers
+    TorqueUnits.INCH_OUNCES.value: NEWTON_PER_POUND / 16.0 * METRE_PER_INCH,
+    TorqueUnits.INCH_POUNDS.value: NEWTON_PER_POUND * METRE_PER_INCH,
+    TorqueUnits.FOOT_POUNDS.value: NEWTON_PER_POUND * 12.0 * METRE_PER_INCH,
     ForceUnits.NEWTONS.value: 1.0,
     ForceUnits.POUNDS.value: NEWTON_PER_POUND,
     ForceUnits.KILOGRAM_FORCE.value: 9.80665,
@@ -212,6 +219,41 @@ def _rtd(attributes: Attributes) -> Conversion:
     )
 
 
+def _thermistor(attributes: Attributes) -> Conversion:
+    """Steinhart and Hart: 1/T = A + B ln R + C (ln R)^3, of a resistance or of the voltage across it in a divider.
+
+    The divider: the excitation voltage over a resistor R1 and the thermistor in series (NI-DAQmx, "Thermistors").
+    """
+    a, b, c = (attributes[f"AI_THRMSTR_{letter}"] for letter in "ABC")
+    show, read = _temperature_unit(attributes)
+    excitation, r1 = attributes["AI_EXCIT_VAL"], attributes.get("AI_THRMSTR_R1")
+
+    def degc(ohm: FloatArray) -> FloatArray:
+        with np.errstate(all="ignore"):  # an open or shorted input
+            logarithm = np.log(ohm)
+            return np.asarray(1.0 / (a + b * logarithm + c * logarithm**3) - ZERO_DEGC_K)
+
+    def ohm(temperature: float) -> float:
+        low, high = 1e-3, 1e9  # falls as it gets warmer
+        for _ in range(100):
+            middle = float(np.sqrt(low * high))
+            low, high = (middle, high) if float(degc(np.array(middle))) > temperature else (low, middle)
+        return low
+
+    if r1 is None:
+        return Conversion("ohm", lambda resistance, _: show(degc(resistance)), lambda value: ohm(read(value)))
+
+    def across(value: float) -> float:
+        resistance = ohm(read(value))
+        return float(excitation * resistance / (r1 + resistance))
+
+    def forward(volts: FloatArray, _: FloatArray | float) -> FloatArray:
+        with np.errstate(all="ignore"):
+            return show(degc(r1 * volts / (excitation - volts)))
+
+    return Conversion("V", forward, across)
+
+
 def _built_in_sensor(attributes: Attributes) -> Conversion:
     """The cold junction's own sensor: what it is bound to gives degC."""
     show, read = _temperature_unit(attributes)
@@ -238,9 +280,11 @@ _MAKERS: dict[Measures, Callable[[Attributes], Conversion]] = {
     Measures.BRIDGE: _bridge,
     Measures.PRESSURE_BRIDGE: _bridge_sensor("AI_PRESSURE_UNITS"),
     Measures.FORCE_BRIDGE: _bridge_sensor("AI_FORCE_UNITS"),
+    Measures.TORQUE_BRIDGE: _bridge_sensor("AI_TORQUE_UNITS"),
     Measures.STRAIN_STRAIN_GAGE: _strain,
     Measures.TEMPERATURE_THERMOCOUPLE: _thermocouple,
     Measures.TEMPERATURE_RTD: _rtd,
+    Measures.TEMPERATURE_THERMISTOR: _thermistor,
     Measures.TEMPERATURE_BUILT_IN_SENSOR: _built_in_sensor,
 }
 

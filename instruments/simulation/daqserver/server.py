@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 
 from instruments.clock import Clock
-from instruments.simulation.daqserver import outputs, sessions, transfer
+from instruments.simulation.daqserver import outputs, sessions, terminals, transfer, waveforms
 from instruments.simulation.daqserver.catalogue import CatalogueError
 from instruments.simulation.daqserver.dispatch import STREAMS, Dispatcher
 from instruments.simulation.daqserver.faults import DaqFault
@@ -24,6 +24,8 @@ WORKERS, VIRTUAL_WORKERS = STREAMS + 64, STREAMS + 4
 """Threads for calls.  On the wall clock each read that waits holds one; in virtual time none waits, and a few threads
 that stay warm answer a tenth sooner.  A registration for events holds one as long as it is there."""
 
+
+HANDLERS = sessions.HANDLERS | transfer.HANDLERS | outputs.HANDLERS | waveforms.HANDLERS | terminals.HANDLERS
 
 CLOSING_S = 1.0
 """Calls under way get this long to end; a port without calls closes at once."""
@@ -75,7 +77,7 @@ class DaqServer:
                 there = ", ".join(f"{device.name} ({device.product.name})" for device in hardware.devices.values())
                 raise CatalogueError(f'there is no terminal "{physical}" on the devices {there or "(none)"}') from None
         self.system = System(hardware)
-        self._dispatcher = Dispatcher(self.system, {**sessions.HANDLERS, **transfer.HANDLERS, **outputs.HANDLERS})
+        self._dispatcher = Dispatcher(self.system, HANDLERS)
         self._server: Any = None
         self._port = 0
 

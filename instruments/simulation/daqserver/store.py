@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from instruments.simulation.daqserver.faults import NOT_APPLICABLE, DaqFault
@@ -62,7 +62,7 @@ PASSIVE = frozenset(
 
 def unknown(system: System, scope: str, name: str) -> DaqFault:
     """The error of an attribute that is not simulated; counts it."""
-    system.unknown[f"{scope}.{name}"] += 1
+    system.miss(f"{scope}.{name}", "-200452")
     return DaqFault(NOT_APPLICABLE, f"Property: {scope}.{name}")
 
 
@@ -76,12 +76,14 @@ class Store:
         computed: dict[str, Callable[[], Any]],
         kept: dict[str, Any] | None = None,
         setters: dict[str, Callable[[Any], None]] | None = None,
+        initial: Mapping[str, Any] | None = None,
     ) -> None:
         self._system = system
         self._scope = scope
         self._computed = computed
         self._kept = kept if kept is not None else {}
         self._setters = setters or {}
+        self._initial = initial or {}
 
     def __contains__(self, name: str) -> bool:
         return name in self._computed or name in self._kept
@@ -100,6 +102,9 @@ class Store:
 
     def reset(self, name: str) -> None:
         """Take back what was set."""
+        if name in self._initial:
+            self.set(name, self._initial[name])
+            return
         if name in self._setters or name in self._kept:
             self._kept.pop(name, None)
             return

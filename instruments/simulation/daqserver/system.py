@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 from collections import Counter
@@ -18,6 +19,8 @@ from instruments.simulation.daqserver.faults import NO_TASK, RESERVED, DaqFault,
 from instruments.simulation.daqserver.hardware import Device, Hardware
 from instruments.simulation.daqserver.task import Task
 from instruments.simulation.daqserver.watchdog import Watchdog
+
+_log = logging.getLogger(__name__)
 
 AUTO, INITIALIZE_NEW, ATTACH = 0, 1, 2
 
@@ -51,6 +54,12 @@ class System:
     def waits(self) -> bool:
         """Whether a handler may wait: never in virtual time, which would stand still meanwhile."""
         return not isinstance(self.clock, VirtualClock)
+
+    def miss(self, name: str, answer: str) -> None:
+        """Count what was asked in vain, and tell the log of it once."""
+        self.unknown[name] += 1
+        if self.unknown[name] == 1:
+            _log.warning("the simulated NI device server does not know %s; it answers %s", name, answer)
 
     # -- sessions
 

@@ -7,7 +7,7 @@ while it runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -24,15 +24,15 @@ from nidaqmx.constants import (
 from nidaqmx.error_codes import DAQmxErrors
 
 from instruments.clock import Event
-from instruments.simulation.daqserver import counters, lines, rates, triggers
+from instruments.simulation.daqserver import arming, counters, lines, rates, triggers
 from instruments.simulation.daqserver.channels import Channel
 from instruments.simulation.daqserver.customscale import CustomScale
 from instruments.simulation.daqserver.faults import ABORTED, OVERRUN, DaqFault
 from instruments.simulation.daqserver.frontend import AnalogInput, InputBank, Samples
 from instruments.simulation.daqserver.generation import OutputBuffer
-from instruments.simulation.daqserver.hardware import Device, Hardware, expand
-from instruments.simulation.daqserver.pulses import Named, Programmed, Train, period_of
-from instruments.simulation.daqserver.sampling import ChangeTicks, EdgeTicks, Retriggered, Ticks, Trigger, pieces
+from instruments.simulation.daqserver.hardware import Device, Hardware
+from instruments.simulation.daqserver.pulses import Train
+from instruments.simulation.daqserver.sampling import Retriggered, Ticks, Trigger, pieces
 from instruments.simulation.daqserver.watchdog import Watchdog
 
 FloatArray = npt.NDArray[np.float64]
@@ -49,18 +49,7 @@ _FROM_HERE, _FROM_REFERENCE, _FROM_LATEST = (
 _FROM_BEGIN = (ReadRelativeTo.FIRST_SAMPLE.value, ReadRelativeTo.FIRST_PRETRIGGER_SAMPLE.value)
 _OVERWRITES = OverwriteMode.OVERWRITE_UNREAD_SAMPLES.value
 
-EPSILON = 1e-6
-"""Share of a sample period by which a moment may miss a sample and still count: float time is not exact."""
-
-
 INPUTS = (ChannelType.ANALOG_INPUT, ChannelType.DIGITAL_INPUT, ChannelType.COUNTER_INPUT)
-TERMINALS = {
-    ChannelType.ANALOG_INPUT: "ai",
-    ChannelType.ANALOG_OUTPUT: "ao",
-    ChannelType.DIGITAL_INPUT: "di",
-    ChannelType.DIGITAL_OUTPUT: "do",
-}
-"""How the terminals of a task's trigger and sample clock begin, such as ``/Dev1/ai/StartTrigger``."""
 
 
 class Listener(Protocol):
@@ -126,6 +115,7 @@ class Task:
     start_trigger: Trigger | None = None
     reference: Trigger | None = None
     clocked_by: Train | None = None  # a sample clock that is not the device's own
+    edges_before: int = 0  # what that clock had seen before the first sample
     output: OutputBuffer | None = None
     output_buffer: int | None = None
     starved: bool = False  # the output ran out of new samples
@@ -209,7 +199,7 @@ class Task:
             return
         if self.timing.type is SampleTimingType.SAMPLE_CLOCK:
             rates.check(self)
-        self._check_triggers()
+        arming.check(self)
         if self.kind is ChannelType.ANALOG_INPUT:
             sharing: dict[str, int] = {}
             for channel in self.channels:
@@ -221,18 +211,6 @@ class Task:
                 ]
             )
         self.committed = True
-
-    def _check_triggers(self) -> None:
-        """A reference trigger ends an acquisition, so there is one, and it is finite."""
-        if self.trigger.get("REF_TRIG_TYPE", triggers.NONE) == triggers.NONE:
-            return
-        if self.timing.mode is not AcquisitionType.FINITE:
-            raise DaqFault(DAQmxErrors.REF_TRIG_WHEN_CONTINUOUS, f"Task Name: {self.name}")
-        if not 2 <= self.trigger.get("REF_TRIG_PRETRIG_SAMPLES", 0) <= self.timing.samples - 2:
-            raise DaqFault(
-                DAQmxErrors.TOO_MANY_PRETRIG_PLUS_MIN_POST_TRIG_SAMPS,
-                f"Property: RefTrig.PretrigSamples\nSamples per Channel: {self.timing.samples}\nTask Name: {self.name}",
-            )
 
     def start(self) -> None:
         """Start the sample clock now, or wait for the trigger and the clock that it was given."""
@@ -248,7 +226,7 @@ class Task:
         else:
             self.dt = 0.0
         if self.hardware_timed or self.kind is ChannelType.COUNTER_OUTPUT:
-            self._arm(now)
+            arming.arm(self, now)
         self.running = True
         self.runs += 1
         for listener in self.listeners.values():
@@ -256,35 +234,6 @@ class Task:
         self.changed.clear()
         counters.begin(self)
         self.look()
-
-    def _arm(self, now: float) -> None:
-        """Get ready for what starts, clocks and ends the acquisition."""
-        self.t0 = np.inf
-        if self.timing.source and not self.timing.source.lower().endswith("timebase"):
-            self.clocked_by = self.hardware.train(self.timing.source, now)
-
-        def train(terminal: str) -> Train:
-            return self.hardware.train(terminal, now)
-
-        self.start_trigger, self.reference = (
-            triggers.make(which, self.trigger, now, self.dt, train, self._values_of) for which in ("START", "REF")
-        )
-        if self.reference is not None:
-            self.base = None
-
-    def _values_of(self, name: str) -> Callable[[float, int, int], FloatArray]:
-        """Values of a channel for an analog trigger."""
-        names = [(each.channel.name.lower(), each.channel.physical.lower()) for each in self.inputs]
-        row = next((row for row, own in enumerate(names) if name.lower() in own), None)
-        bank = self.bank
-        if row is None or bank is None:
-            raise triggers.no_source(name)
-
-        def values(t0: float, first: int, n: int) -> FloatArray:
-            found: FloatArray = bank.read(Samples(t0, self.dt, first, n))[row]
-            return found
-
-        return values
 
     @property
     def trigger(self) -> dict[str, Any]:
@@ -296,84 +245,22 @@ class Task:
         """Notice a trigger that has come, and an output that has run dry."""
         if not self.running:
             return
-        now = self.hardware.clock.now()
-        if self.t0 == np.inf:
-            self._begin(now)
-        if self.base is None and self.reference is not None and self.t0 < np.inf:
-            before = int(self.trigger["REF_TRIG_PRETRIG_SAMPLES"])
-            # Only behind the samples before it is it looked for.
-            at = self.reference.next(self.t0 + (before - 1) * self.dt, now)
-            if at < np.inf:
-                self.base = int(np.ceil((at - self.t0) / self.dt - EPSILON)) - before
-                self._tell("referencetrigger", at)
+        arming.look(self)
         fed = self.output
         if fed is not None and self.frozen is None and not fed.regenerates and self.acquired() > fed.written:
             self.frozen, self.starved = fed.written, True
 
-    def _begin(self, now: float) -> None:
-        """Start the clock if its moment has come."""
-        at = self.started if self.start_trigger is None else self.start_trigger.next(self.started, now)
-        if at == np.inf:
-            return
-        delay_s = float(self.trigger["START_TRIG_DELAY"])
-        if self.clocked_by is None:
-            self.t0 = at + delay_s
-        else:
-            self._follow(self.clocked_by, at)
-        if self.start_trigger is not None and self.trigger["START_TRIG_RETRIGGERABLE"]:
-            self.ticks = Retriggered(self.start_trigger, self.t0, self.timing.samples, self.dt, delay_s)
-        if self.timing.type is SampleTimingType.CHANGE_DETECTION:
-            self.ticks = self._changes(at)
-        if self.t0 < np.inf:
-            counters.release(self)
-            self._tell("starttrigger", at)
-            if self.dt > 0.0:
-                half = 0.5 * self.dt
-                for device in self._terminal_owners():
-                    self.hardware.internal[f"{device}/sampleclock"] = Programmed(self.t0, ((half, half),))
-
-    def _follow(self, train: Train, at: float) -> None:
-        """Take the samples with somebody else's clock, from its first edge at or behind a moment."""
-        number = train.count(at)
-        first = number if number and train.rise(number) >= at - EPSILON * self.dt else number + 1
-        rising, period_s = self.timing.edge == Edge.RISING.value, period_of(train)
-        if period_s is not None and rising:
-            self.t0, self.dt = train.rise(first), period_s
-        elif not isinstance(train, Named) or train.rise(first) < np.inf:
-            self.t0, self.ticks = at, EdgeTicks(train, first, rising=rising)
-
-    def _changes(self, at: float) -> ChangeTicks:
-        rising, falls = (
-            [self.hardware.train(line, at) for line in self._lines_in(text)]
-            for text in (self.timing.rising, self.timing.falling)
-        )
-        return ChangeTicks(rising, falls, at)
-
-    def _lines_in(self, text: str) -> list[str]:
-        """Digital lines of a list of lines and ports; all of the task have to know them."""
-        wanted = [line for name in expand(text) if name for line in self.hardware.lines_of(name)]
-        own = {line.lower() for channel in self.channels for line in channel.lines}
-        for line in wanted:
-            if line.lower() not in own:
-                raise DaqFault(DAQmxErrors.CHANGE_DETECTION_CHAN_NOT_IN_TASK, f"Line: {line}\nTask Name: {self.name}")
-        return wanted
-
-    def _terminal_owners(self) -> list[str]:
-        """What the terminals of this task's timing begin with: of its devices, and of their chassis."""
-        kind = TERMINALS.get(self.kind or ChannelType.COUNTER_INPUT)
-        owners = dict.fromkeys(
-            name.lower() for device in self.devices for name in (device.name, device.chassis) if name
-        )
-        return [f"{owner}/{kind}" for owner in owners] if kind else []
-
-    def _tell(self, what: str, at: float) -> None:
-        for owner in self._terminal_owners():
-            self.hardware.pulsed(f"{owner}/{what}", at)
+    def terminal(self, end: str) -> str:
+        """Name of a terminal of this task's timing, such as ``/cDAQ1/ai/StartTrigger``."""
+        kind = arming.TERMINALS.get(self.kind or ChannelType.ANALOG_INPUT, "ai")
+        owner = (self.devices[0].chassis or self.devices[0].name) if self.devices else ""
+        return f"/{owner}/{kind}/{end}"
 
     def stop(self) -> None:
         """Stop; samples that were not read are dropped, outputs stay as they are."""
         self._tell_listeners()
         counters.end(self)
+        arming.disarm(self)
         self.running = self.aborted = self.overrun = self.starved = False
         self.output = None
         if self.watchdog is not None:
@@ -422,7 +309,13 @@ class Task:
             self.look()
             if self.t0 == np.inf or self.base is None:
                 return 0
-        count = int(np.floor((now - self.t0) / self.dt + EPSILON)) + 1 if self.ticks is None else self.ticks.count(now)
+        count = (
+            int(np.floor((now - self.t0) / self.dt + arming.EPSILON)) + 1
+            if self.ticks is None
+            else self.ticks.count(now)
+        )
+        if self.clocked_by is not None and self.ticks is None:
+            count = min(count, self.clocked_by.count(now) - self.edges_before)  # it may have ended
         if self.reference is not None:  # what was acquired can be read when all of it is there
             return self.timing.samples if count - self.base >= self.timing.samples else 0
         if self.timing.mode is AcquisitionType.FINITE and not isinstance(self.ticks, Retriggered):

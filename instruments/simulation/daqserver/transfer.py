@@ -24,8 +24,8 @@ FloatArray = npt.NDArray[np.float64]
 BY_SCAN = 1
 INTERLEAVED = 1
 _POLL_S = 0.01
-_ANALOG = (ChannelType.ANALOG_INPUT,)
-_DIGITAL = (ChannelType.DIGITAL_INPUT, ChannelType.DIGITAL_OUTPUT)
+ANALOG = (ChannelType.ANALOG_INPUT,)
+DIGITAL = (ChannelType.DIGITAL_INPUT, ChannelType.DIGITAL_OUTPUT)
 _COUNTER = (ChannelType.COUNTER_INPUT,)
 
 
@@ -34,10 +34,10 @@ _COUNTER = (ChannelType.COUNTER_INPUT,)
 
 def _samples(system: System, call: Call, kinds: tuple[ChannelType, ...], wanted: int, timeout_s: float) -> FloatArray:
     """Read up to ``wanted`` samples a channel, scaled; shape (channels, n)."""
-    return system.task(call.request.task.name).take(_ready(system, call, kinds, wanted, timeout_s))
+    return system.task(call.request.task.name).take(ready(system, call, kinds, wanted, timeout_s))
 
 
-def _ready(system: System, call: Call, kinds: tuple[ChannelType, ...], wanted: int, timeout_s: float) -> list[Samples]:
+def ready(system: System, call: Call, kinds: tuple[ChannelType, ...], wanted: int, timeout_s: float) -> list[Samples]:
     """Which samples a read gets: at most ``wanted``, after waiting for them as the clock allows."""
     task = system.task(call.request.task.name)
     task.check_channels()
@@ -143,7 +143,7 @@ def _read_numbers(kinds: tuple[ChannelType, ...], source: Callable[..., FloatArr
 def _read_bytes(system: System, call: Call) -> None:
     """Digital ports of eight lines, as bytes."""
     request = call.request
-    values = _samples(system, call, _DIGITAL, request.num_samps_per_chan, request.timeout)
+    values = _samples(system, call, DIGITAL, request.num_samps_per_chan, request.timeout)
     call.reply.samps_per_chan_read = values.shape[1]
     flat = _laid_out(values, call, request.array_size_in_samps)
     call.reply.read_array = flat.astype(np.uint8).tobytes()
@@ -153,7 +153,7 @@ def _read_lines(system: System, call: Call) -> None:
     """One byte a line, 0 or 1; channels of fewer lines are padded to the widest."""
     request = call.request
     task = system.task(request.task.name)
-    values = _samples(system, call, _DIGITAL, request.num_samps_per_chan, request.timeout).astype(np.int64)
+    values = _samples(system, call, DIGITAL, request.num_samps_per_chan, request.timeout).astype(np.int64)
     widest = max(len(channel.lines) for channel in task.channels)
     bits = (values[:, :, None] >> np.arange(widest)) & 1  # (channels, samples, lines)
     if request.fill_mode_raw == BY_SCAN:
@@ -179,7 +179,7 @@ def _pairs(
     if task.kind not in kinds:
         raise DaqFault(DAQmxErrors.READ_CHAN_TYPE_MISMATCH, f"Task Name: {task.name}", read=0)
     if task.hardware_timed:
-        samples = _ready(system, call, kinds, wanted, timeout_s)
+        samples = ready(system, call, kinds, wanted, timeout_s)
         n = sum(part.n for part in samples)
         moments = [part.t0 + (part.first + k) * part.dt for part in samples for k in range(part.n)]
         return counters.values(task, task.position - n, np.array(moments))
@@ -200,6 +200,26 @@ def _pairs(
         raise DaqFault(NOT_YET, f"Task Name: {task.name}", read=0)
     found = np.array(look(), float)
     return tuple(np.repeat(found[:, which : which + 1], max(1, wanted), axis=1) for which in (0, 1))  # type: ignore[return-value]  # two
+
+
+def _read_raw(system: System, call: Call) -> None:
+    """Codes as the device keeps them, scan by scan."""
+    task, request = system.task(call.request.task.name), call.request
+    if task.kind is ChannelType.ANALOG_INPUT:
+        codes = task.codes(ready(system, call, ANALOG, request.num_samps_per_chan, request.timeout))
+        widest = max(int(channel.attributes["AI_RAW_SAMP_SIZE"]) for channel in task.channels) // 8
+        kind = f"<{'i' if any(channel.attributes['AI_RNG_LOW'] < 0.0 for channel in task.channels) else 'u'}{widest}"
+    else:
+        codes = task.take(ready(system, call, DIGITAL, request.num_samps_per_chan, request.timeout))
+        widest = max(len(channel.lines) for channel in task.channels)
+        widest = 1 if widest <= 8 else 2 if widest <= 16 else 4
+        kind = f"<u{widest}"
+    data = codes.T.astype(np.int64).astype(kind).tobytes()
+    if len(data) > request.array_size_in_bytes:
+        raise DaqFault(DAQmxErrors.READ_BUFFER_TOO_SMALL, f"Task Name: {task.name}", read=0)
+    call.reply.read_array = data
+    call.reply.samps_read = codes.shape[1]
+    call.reply.num_bytes_per_samp = widest * codes.shape[0]
 
 
 def _read_pairs(first: str, second: str, kind: type) -> Handler:
@@ -232,19 +252,22 @@ def _read_pair(first: str, second: str, kind: type) -> Handler:
 def _raw_codes(system: System, call: Call, kinds: tuple[ChannelType, ...], wanted: int, timeout_s: float) -> FloatArray:
     """Codes of the converters, before any scaling."""
     task = system.task(call.request.task.name)
-    return task.codes(_ready(system, call, kinds, wanted, timeout_s))
+    return task.codes(ready(system, call, kinds, wanted, timeout_s))
 
 
 HANDLERS: dict[str, Handler] = {
-    "ReadAnalogF64": _read_doubles(_ANALOG, _samples),
-    "ReadAnalogScalarF64": _read_scalar(_ANALOG, _samples, float),
-    "ReadBinaryI16": _read_numbers(_ANALOG, _raw_codes),
-    "ReadBinaryI32": _read_numbers(_ANALOG, _raw_codes),
+    "ReadAnalogF64": _read_doubles(ANALOG, _samples),
+    "ReadAnalogScalarF64": _read_scalar(ANALOG, _samples, float),
+    "ReadBinaryI16": _read_numbers(ANALOG, _raw_codes),
+    "ReadBinaryI32": _read_numbers(ANALOG, _raw_codes),
+    "ReadBinaryU16": _read_numbers(ANALOG, _raw_codes),
+    "ReadBinaryU32": _read_numbers(ANALOG, _raw_codes),
+    "ReadRaw": _read_raw,
     "ReadDigitalLines": _read_lines,
     "ReadDigitalU8": _read_bytes,
-    "ReadDigitalU16": _read_numbers(_DIGITAL, _samples),
-    "ReadDigitalU32": _read_numbers(_DIGITAL, _samples),
-    "ReadDigitalScalarU32": _read_scalar(_DIGITAL, _samples, int),
+    "ReadDigitalU16": _read_numbers(DIGITAL, _samples),
+    "ReadDigitalU32": _read_numbers(DIGITAL, _samples),
+    "ReadDigitalScalarU32": _read_scalar(DIGITAL, _samples, int),
     "ReadCounterF64": _read_doubles(_COUNTER, _counts),
     "ReadCounterF64Ex": _read_doubles(_COUNTER, _counts),
     "ReadCounterU32": _read_numbers(_COUNTER, _counts),

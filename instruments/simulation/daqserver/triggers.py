@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -53,7 +52,6 @@ class DigitalEdge:
         return at if at <= now else math.inf
 
 
-@dataclass(frozen=True, slots=True)
 class Analog:
     """A channel of the task that crosses a level or enters a window, looked at with its sample clock.
 
@@ -63,23 +61,33 @@ class Analog:
     inside : (values, whether it held before) to whether it holds at each of them.
     """
 
-    values: Callable[[float, int, int], FloatArray]
-    inside: Callable[[FloatArray, bool], BoolArray]
-    dt: float
+    def __init__(
+        self,
+        values: Callable[[float, int, int], FloatArray],
+        inside: Callable[[FloatArray, bool], BoolArray],
+        dt: float,
+    ) -> None:
+        self._values = values
+        self._inside = inside
+        self._dt = dt
+        self._after = math.nan  # from here on it has been looked for, so many samples far
+        self._looked = 0
+        self._held = True
 
     def next(self, after: float, now: float) -> float:
         """First sample in (after, now] at which it begins to hold."""
-        held, first = True, 0  # what holds from the beginning is no edge
-        last = math.floor((now - after) / self.dt + 1e-6)
-        while first <= last:
-            n = min(_CHUNK, last - first + 1)
-            holds = self.inside(self.values(after, first, n), held)
-            before = np.concatenate(([held], holds[:-1]))
+        if after != self._after:
+            self._after, self._looked, self._held = after, 0, True  # what holds from the beginning is no edge
+        last = math.floor((now - after) / self._dt + 1e-6)
+        while self._looked <= last:
+            n = min(_CHUNK, last - self._looked + 1)
+            holds = self._inside(self._values(after, self._looked, n), self._held)
+            before = np.concatenate(([self._held], holds[:-1]))
             begins = np.flatnonzero(holds & ~before)
             if begins.size:
-                return float(after + (first + int(begins[0])) * self.dt)
-            held = bool(holds[-1])
-            first += n
+                return float(after + (self._looked + int(begins[0])) * self._dt)
+            self._held = bool(holds[-1])
+            self._looked += n
         return math.inf
 
 

@@ -131,3 +131,39 @@ def code_of() -> Callable[[Callable[[], object]], int]:
         return int(failed.value.error_code)
 
     return code_of
+
+
+class Level:
+    """A signal that stands still."""
+
+    def __init__(self) -> None:
+        self.value = 0.0
+
+    def at(self, t: float) -> float:
+        return self.value
+
+    def samples(self, t0: float, dt: float, first: int, n: int) -> np.ndarray:
+        return np.full(n, self.value)
+
+
+class Terminals:
+    """Modules with a level at their first input."""
+
+    def __init__(self) -> None:
+        devices = {"cDAQ1Mod1": "NI 9219", "cDAQ1Mod2": "NI 9215"}
+        self.levels = {f"{module}/ai0": Level() for module in devices}
+        self.server = DaqServer(VirtualClock(), devices, self.levels)
+        self.options = nidaqmx.GrpcSessionOptions(self.server.channel(), "")
+
+    def read(self, terminal: str, electrical: float, kind: str, excited: str, **settings: object) -> float:
+        self.levels[terminal].value = electrical
+        with nidaqmx.Task(grpc_options=self.options) as task:
+            end = f"_{excited}" if excited else ""
+            getattr(task.ai_channels, f"add_ai_{kind}_chan{end}")(terminal, **settings)
+            return float(task.read())
+
+
+@pytest.fixture
+def bench() -> Terminals:
+    """Modules without a network."""
+    return Terminals()

@@ -160,6 +160,9 @@ def test_two_tasks_begin_together_by_trigger_and_clock_of_the_first(lab):
         lab.clock.sleep(1.0)
         assert slave.in_stream.avail_samp_per_chan == master.in_stream.avail_samp_per_chan == 101
         assert slave.read(1)[0] == VOLTS(3e-3, abs=4e-4)
+        master.stop()
+        lab.clock.sleep(1.0)
+        assert slave.in_stream.total_samp_per_chan_acquired == 101  # its clock has ended
 
 
 def test_a_clock_at_a_terminal_takes_the_samples(lab, code_of):
