@@ -95,7 +95,7 @@ class PhdPump(ByteDevice):
         self._wakes_with = echo, poll
         self._ahead: set[float] = set()  # moments at which a stop was announced to the plunger
         self._rates = {1: "0 ml/min", -1: "0 ml/min"}  # as they were set
-        self._force_percent = 100
+        self._force_percent, self._date = 100, "01/01/20 00:00:00"
         self._motion: _Motion | None = None
         self._commands: dict[str, Callable[[str, float], list[str]]] = {
             "": lambda rest, now: [], "ver": self._ver, "version": self._version, "status": self._status,
@@ -110,6 +110,7 @@ class PhdPump(ByteDevice):
             "run": lambda rest, now: self._run(self._sign, now), "rrun": lambda rest, now: self._run(-self._sign, now),
             "stp": self._stop, "stop": self._stop, "force": self._force, "poll": self._poll_mode,
             "echo": self._echo_mode, "nvram": self._nvram, "load": self._load,
+            "time": self._time, "dim": lambda rest, now: [],
         }  # fmt: skip
         self._names = {name[:4]: name for name in reversed(self._commands)} | {name: name for name in self._commands}
         self._forget()
@@ -355,6 +356,10 @@ class PhdPump(ByteDevice):
             self.echo = _is_on(rest)
             return []
         return [f"Echo is {'ON' if self.echo else 'OFF'}"]
+
+    def _time(self, rest: str, now: float) -> list[str]:
+        self._date = rest or self._date
+        return [self._date]
 
     def _nvram(self, rest: str, now: float) -> list[str]:
         if rest not in ("on", "off", "none"):

@@ -80,6 +80,8 @@ def running(rate="irate 3600 ul/hr", target="tvolume 5 ul", run="irun", now=1.0,
         ("poll maybe", "\nArgument error: maybe\r\n:"),
         ("nvram none", "\n:"),
         ("load qs iw", "\n:"),
+        ("time 11/21/26 08:00:00", "\n11/21/26 08:00:00\r\n:"),
+        ("dim 15", "\n:"),
     ],
 )
 def test_a_reply_begins_with_lf_and_ends_with_the_prompt_and_in_poll_mode_xon(command, reply):
