@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from nidaqmx.constants import AcquisitionType, ChannelType, Edge, SampleTimingType
+from nidaqmx.constants import AcquisitionType, ChannelType, DigitalWidthUnits, Edge, SampleTimingType
 from nidaqmx.error_codes import DAQmxErrors
 
 from instruments.simulation.daqserver import counters, triggers
-from instruments.simulation.daqserver.faults import DaqFault
+from instruments.simulation.daqserver.faults import BAD_VALUE, DaqFault
 from instruments.simulation.daqserver.frontend import Samples
 from instruments.simulation.daqserver.hardware import expand
 from instruments.simulation.daqserver.pulses import Named, Programmed, Train, period_of
@@ -59,6 +59,7 @@ def arm(task: Task, now: float) -> None:
     def values_of(name: str) -> Callable[[float, int, int], FloatArray]:
         return _values_of(task, name)
 
+    _delay_s(task)
     task.start_trigger, task.reference = (
         triggers.make(which, task.trigger, now, task.dt, train, values_of) for which in ("START", "REF")
     )
@@ -94,7 +95,7 @@ def _begin(task: Task, now: float) -> None:
     at = task.started if task.start_trigger is None else task.start_trigger.next(task.started, now)
     if at == np.inf:
         return
-    delay_s = float(task.trigger["START_TRIG_DELAY"])
+    delay_s = _delay_s(task)
     if task.clocked_by is None:
         task.t0 = at + delay_s
     else:
@@ -110,6 +111,16 @@ def _begin(task: Task, now: float) -> None:
             half = 0.5 * task.dt
             for owner in _owners(task):
                 task.hardware.internal[f"{owner}/sampleclock"] = Programmed(task.t0, ((half, half),))
+
+
+def _delay_s(task: Task) -> float:
+    """Time between the trigger and the first sample."""
+    delay, units = float(task.trigger["START_TRIG_DELAY"]), task.trigger["START_TRIG_DELAY_UNITS"]
+    if units == DigitalWidthUnits.SAMPLE_CLOCK_PERIODS.value:
+        return delay * task.dt
+    if delay and units != DigitalWidthUnits.SECONDS.value:
+        raise DaqFault(BAD_VALUE, f"Property: StartTrig.DelayUnits\nTask Name: {task.name}")
+    return delay
 
 
 def _follow(task: Task, train: Train, at: float) -> None:

@@ -182,6 +182,9 @@ def release(task: Task) -> None:
         train = Programmed(task.t0 + _delay_s(channel), tuple(task.pulses) or (shape(channel),), n)
         made = _made(task, channel)
         made.begin(train, now)
+        terminal = task.hardware.key(str(channel.attributes["CO_PULSE_TERM"]))
+        if not terminal.endswith("internaloutput"):
+            task.hardware.connected[terminal] = f"{key_of(task, channel)}internaloutput"
         task.ticks = EdgeTicks(made, made.count(task.started) + 1)
 
 

@@ -22,6 +22,7 @@ FloatArray = npt.NDArray[np.float64]
 BY_SCAN = 1
 NO_SPACE = DAQmxErrors.SAMPLES_CAN_NOT_YET_BE_WRITTEN
 _CONVERTER_STEPS = 2.0**16
+_PARTS = 10
 
 
 def writable(system: System, call: Call, kind: ChannelType) -> Task:
@@ -95,7 +96,7 @@ def _fill(system: System, call: Call, task: Task, samples: FloatArray) -> None:
             return
         if not task.running:
             raise DaqFault(DAQmxErrors.NO_MORE_SPACE, f"Task Name: {task.name}", written=done)
-        needed = min(n - done, output.size)
+        needed = min(n - done, max(1, output.size // _PARTS))  # the rest must not wait until all is generated
         ready, soon = _room(output, task, needed), _in(system, task.dt * needed)
         if not wait(system, call, task, ready, soon, call.request.timeout):
             task.check_fed()

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from nidaqmx.constants import Edge, Slope, TriggerType, WindowTriggerCondition1
+from nidaqmx.constants import DigitalWidthUnits, Edge, Slope, SyncType, TriggerType, WindowTriggerCondition1
 from nidaqmx.error_codes import DAQmxErrors
 
 from instruments.simulation.daqserver.faults import BAD_VALUE, DaqFault
@@ -31,6 +31,8 @@ DEFAULTS: dict[str, Any] = {
     "ANLG_EDGE_START_TRIG_HYST": 0.0,
     "ANLG_EDGE_REF_TRIG_HYST": 0.0,
     "REF_TRIG_PRETRIG_SAMPLES": 0,
+    "START_TRIG_DELAY_UNITS": DigitalWidthUnits.SECONDS.value,
+    "SYNC_TYPE": SyncType.NONE.value,
 }
 _CHUNK = 16_384
 

@@ -141,6 +141,19 @@ def test_a_pulse_train_runs_until_it_is_stopped_and_clocks_another_task(lab):
         assert not task.is_task_done()
 
 
+def test_pulses_come_out_where_they_are_routed_to(lab):
+    with lab.task() as task, lab.task() as counting:
+        task.co_channels.add_co_pulse_chan_ticks("Dev2/ctr2", "/Dev2/100MHzTimebase", low_ticks=10**6, high_ticks=10**6)
+        task.co_channels[0].co_pulse_term = "/Dev2/PFI12"
+        task.timing.cfg_implicit_timing(sample_mode=CONTINUOUS)
+        counting.ci_channels.add_ci_count_edges_chan("Dev2/ctr1").ci_count_edges_term = "/Dev2/PFI12"
+        task.start()
+        lab.clock.sleep(1.0)
+        counting.start()
+        lab.clock.sleep(2.0)
+        assert counting.read() == 100
+
+
 def test_a_single_pulse_and_a_finite_train_end_by_themselves(lab):
     with lab.task() as task, lab.task() as counting:
         task.co_channels.add_co_pulse_chan_time("Dev2/ctr2", initial_delay=0.5, low_time=0.1, high_time=0.2)

@@ -7,6 +7,7 @@ import pytest
 from nidaqmx.constants import (
     READ_ALL_AVAILABLE,
     AcquisitionType,
+    DigitalWidthUnits,
     Edge,
     LineGrouping,
     OverwriteMode,
@@ -73,7 +74,7 @@ def test_a_falling_edge_an_own_output_line_and_a_delay_start_as_well(lab):
         line.write(True)
         start = task.triggers.start_trigger
         start.cfg_dig_edge_start_trig("/Dev2/PFI1", Edge.FALLING)
-        start.delay = 0.25
+        start.delay_units, start.delay = DigitalWidthUnits.SAMPLE_CLOCK_PERIODS, 25
         task.start()
         lab.clock.sleep(2.0)
         assert task.in_stream.avail_samp_per_chan == 0

@@ -8,6 +8,8 @@ from nidaqmx.constants import AcquisitionType, LineGrouping, RegenerationMode
 from nidaqmx.errors import DaqWriteError
 from nidaqmx.stream_writers import AnalogMultiChannelWriter, AnalogUnscaledWriter
 
+from instruments.clock import WallClock
+
 CONTINUOUS, FINITE = AcquisitionType.CONTINUOUS, AcquisitionType.FINITE
 STEP = 20.0 / 2**16
 
@@ -86,6 +88,20 @@ def test_without_regeneration_new_samples_have_to_come_in_time(lab, code_of):
         assert code_of(lambda: task.write([4.0] * 10)) == -200290
         assert code_of(task.is_task_done) == -200290
         assert output(lab) == pytest.approx(3.0, abs=STEP)
+
+
+def test_writes_wait_for_space_as_a_waveform_without_an_end_needs_it(make_lab):
+    lab = make_lab(WallClock(pace=10.0))
+    with generator(lab, rate=100.0, samples=1000) as task:
+        task.out_stream.regen_mode = RegenerationMode.DONT_ALLOW_REGENERATION
+        began = lab.clock.now()
+        for cycle in range(4):
+            task.write([0.1 * cycle] * 100, timeout=60.0)
+            if not task.out_stream.total_samp_per_chan_generated:
+                task.start()
+        assert lab.clock.now() - began > 1.8  # the last of 400 samples fit once 300 were out
+        assert not task.is_task_done()
+    lab.close()
 
 
 def test_a_generation_needs_samples_and_an_output_one_owner(lab, code_of):
