@@ -21,6 +21,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from bench.station import stations_in
+from benchmarks._one_or_eight import journal_of, measured
 from benchmarks.week import FLAT_MB, Found, Outcome, Strike, drawn, growth_mb, judged, one
 from data import quantities
 
@@ -107,9 +108,27 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--positions", type=int, default=8)
     parser.add_argument("--at-once", type=int, default=2, help="processes at a time")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=20.0, help="for which processor time is counted")
+    parser.add_argument("--rounds", type=int, default=2, help="each with one trip a pump")
+    parser.add_argument("--only", choices=("wall", "month"), help="one part alone")
     options = parser.parse_args(arguments)
-    begun, every_s = time.perf_counter(), quantities.parse(options.every, "time")
     stations = stations_in(BENCH)[: options.positions]
+    if options.only != "month":
+        _print_arrangements(stations, options.seconds, options.rounds, options.seed)
+    return 0 if options.only == "wall" else _month(stations, options)
+
+
+def _print_arrangements(stations: Sequence[str], seconds: float, rounds: int, seed: int) -> None:
+    """Measure one process against one each, quietly and while one pump's run is closed."""
+    with tempfile.TemporaryDirectory() as name:
+        journal = journal_of(stations[0], Path(name))
+        for what, closing in (("quiet", None), ("while the run of one pump is closed", journal)):
+            for how, apart in (("one process", False), (f"{len(stations)} processes", True)):
+                print(f"{what}, {how}: {measured(stations, apart, seconds, rounds, seed, closing)}", flush=True)
+
+
+def _month(stations: Sequence[str], options: argparse.Namespace) -> int:
+    begun, every_s = time.perf_counter(), quantities.parse(options.every, "time")
     with tempfile.TemporaryDirectory() as name:
         months = month(
             stations,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.resting import Resting, samples_in
+from benchmarks.week import drawn, judged, one
 from data.fold import fold
 from data.run import Run
 from data.samples import Block, Rest, due_before
@@ -21,6 +23,7 @@ from protocols.steps import Phase
 
 TOYS = ("gauge", "scale", "box", "pump")
 STEPS = (Phase("before", for_s=30.0), Phase("quiet", for_s=300.0), Phase("after", for_s=30.0))
+LENGTH_S, EVERY_S = 4.0 * 3600.0, 660.0
 RESTS = {"scale": "10 s", "gauge": "10 s"}
 
 
@@ -184,3 +187,17 @@ def test_any_blocks_and_holes_keep_the_first_sample_of_each_window_and_count_the
     slots = [int(due_before(k + 1, stream.rests)) for k in kept]
     assert slots == sorted(set(slots))
     assert missed == sum(np.diff([0, *slots]) - 1)
+
+
+def test_hours_of_faults_at_one_of_eight_pumps_lose_nothing_untold_while_it_rests(tmp_path: Path) -> None:
+    """benchmarks/eight.py does the same for a month of all eight."""
+    strikes = drawn(LENGTH_S, EVERY_S, seed=5)
+    sound, faulty = (
+        one("sim-eight#2", LENGTH_S, 5, these, tmp_path / name) for name, these in (("s", ()), ("f", strikes))
+    )
+    found = judged(faulty.run_file, sound.run_file, strikes)
+    assert found.wrong == []
+    assert faulty.status == "completed"
+    assert found.gaps > 10
+    unlike = judged(faulty.run_file, sound.run_file, [replace(strike, at_s=strike.at_s + 330.0) for strike in strikes])
+    assert any("although nothing has struck" in text for text in unlike.wrong)
