@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import qtawesome
-from PyQt6.QtCore import QObject, QSize, pyqtSignal
+from PyQt6.QtCore import QEvent, QObject, QSize, pyqtSignal
 from PyQt6.QtGui import QColor, QFont, QFontDatabase, QIcon, QPalette
-from PyQt6.QtWidgets import QApplication, QStyleFactory
+from PyQt6.QtWidgets import QApplication, QStyleFactory, QToolTip, QWidget
 
 from data.report import FONTS
 from gui.presenters.tone import Tone
@@ -66,6 +66,10 @@ TONE_ICONS = {
 }
 
 
+LOOSE = "QToolTip { border: 1px solid palette(mid); padding: 4px; }"
+"""What is of no part of a window; never changed, since that would be of every widget."""
+
+
 class Look(QObject):
     """The scheme and the density that the window has now.
 
@@ -81,14 +85,43 @@ class Look(QObject):
         self.scheme: Scheme = LIGHT
         self.density: Density = DESK
         self._icons: dict[tuple[str, str], QIcon] = {}
+        self._parts: list[QWidget] = []
+        self._sheet = ""
 
     def apply(self, scheme: SchemeName, density: DensityName) -> None:
-        """Give the whole application a look."""
+        """Give the whole application a look: at once what is seen, each part of a window that is not when it is."""
         self.scheme, self.density = SCHEMES[scheme], DENSITIES[density]
         app = _application()
         app.setPalette(_palette(self.scheme))
-        app.setStyleSheet(style_sheet(self.scheme, self.density))
+        QToolTip.setPalette(_palette(self.scheme))
+        self._sheet = style_sheet(self.scheme, self.density)
+        shared = LOOSE if self._parts else self._sheet
+        if app.styleSheet() != shared:
+            app.setStyleSheet(shared)
+        for part in self._parts:
+            if part.isVisible():
+                self._dress(part)
         self.changed.emit()
+
+    def keep(self, part: QWidget) -> None:
+        """Dress a part of a window by itself from now on.
+
+        Qt takes about a millisecond for each widget that has a new style sheet, seen or not: with one sheet for all
+        pages the window stood still for a second, and for several while runs went on.
+        """
+        self._parts.append(part)
+        part.installEventFilter(self)
+        part.destroyed.connect(lambda: self._parts.remove(part))
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802  # Qt's name
+        """Dress a part when it comes into sight."""
+        if event is not None and event.type() == QEvent.Type.Show and isinstance(watched, QWidget):
+            self._dress(watched)
+        return False
+
+    def _dress(self, part: QWidget) -> None:
+        if part.styleSheet() != self._sheet:
+            part.setStyleSheet(self._sheet)
 
     def icon(self, name: str, colour: str | None = None) -> QIcon:
         """An icon of `ICONS`, in the colour of text without another."""
@@ -146,6 +179,7 @@ def _palette(scheme: Scheme) -> QPalette:
         (QPalette.ColorRole.WindowText, scheme.text),
         (QPalette.ColorRole.ButtonText, scheme.text),
         (QPalette.ColorRole.PlaceholderText, scheme.muted),
+        (QPalette.ColorRole.Mid, scheme.line),
         (QPalette.ColorRole.ToolTipBase, scheme.sunken),
         (QPalette.ColorRole.ToolTipText, scheme.text),
         (QPalette.ColorRole.Highlight, scheme.accent.under),

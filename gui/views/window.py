@@ -81,7 +81,8 @@ class Window(QMainWindow):
         self.header = Header(shell.context.person)
         self.header.stop_pressed.connect(shell.stop)
         self.stack = QStackedWidget()
-        self._notices = QVBoxLayout()
+        self._notice_place = QWidget()
+        self._notices = QVBoxLayout(self._notice_place)
         self._notices.setContentsMargins(8, 0, 8, 0)
         self._notices.setSpacing(4)
         self._status = {key: QLabel() for key in ("runner", "age", "disk", "queue", "version")}
@@ -105,10 +106,11 @@ class Window(QMainWindow):
         column.addWidget(self.header)
         row = QHBoxLayout()
         row.setSpacing(0)
-        row.addWidget(self._rail())
+        self._rail_place = self._rail()
+        row.addWidget(self._rail_place)
         right = QVBoxLayout()
         right.setContentsMargins(0, 6, 0, 0)
-        right.addLayout(self._notices)
+        right.addWidget(self._notice_place)
         right.addWidget(self.stack, 1)
         row.addLayout(right, 1)
         column.addLayout(row, 1)
@@ -118,6 +120,8 @@ class Window(QMainWindow):
         for key, label in self._status.items():
             (bar.addPermanentWidget if key == "version" else bar.addWidget)(label)
         self.setStatusBar(bar)
+        for part in (self.header, self._rail_place, self._notice_place, bar, *(entry.page for entry in self._pages)):
+            look().keep(part)
 
     def _rail(self) -> QWidget:
         rail = QWidget()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from PyQt6.QtWidgets import QApplication, QLabel, QStackedWidget
 
 from gui.presenters.tone import Tone
+from gui.theme.look import look
 from gui.theme.sheet import style_sheet
 from gui.theme.tokens import DENSITIES, SCHEMES, Scheme, contrast
 
@@ -56,3 +60,19 @@ def test_the_style_sheet_is_whole(scheme: Scheme, density: str) -> None:
     sheet = style_sheet(scheme, DENSITIES[density])  # type: ignore[index]  # the keys are those of the table
     assert sheet.count("{") == sheet.count("}")
     assert DENSITIES["touch"].control >= 44  # fingers in gloves
+
+
+def test_a_part_that_nobody_sees_takes_the_new_look_when_it_is_shown(qtbot: Any) -> None:
+    look().apply("light", "desk")
+    stack, pages = QStackedWidget(), [QLabel("one"), QLabel("two")]
+    qtbot.addWidget(stack)
+    for page in pages:
+        stack.addWidget(page)
+        look().keep(page)
+    stack.show()
+    look().apply("dark", "desk")
+    dark = style_sheet(SCHEMES["dark"], DENSITIES["desk"])
+    assert [page.styleSheet() == dark for page in pages] == [True, False]
+    stack.setCurrentIndex(1)
+    assert pages[1].styleSheet() == dark
+    assert dark not in QApplication.instance().styleSheet()  # type: ignore[union-attr]  # there is one
