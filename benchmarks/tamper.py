@@ -75,7 +75,8 @@ HEADER: dict[str, Any] = {
 def measured_run(folder: Path, name: str = "run", *, people: bool = True, run_id: str = "r-1", **header: Any) -> Path:
     """A small run of origin measured, sealed in a state folder of its own; with people, it is reviewed too."""
     journal = folder / f"{name}.journal"
-    said = {**HEADER, **header, "session": {"run_id": run_id, "user": "Author", "os_account": "lab"}}
+    session = {"run_id": run_id, "user": "Author", "os_account": "lab", **header.pop("session", {})}
+    said = {**HEADER, **header, "session": session}
     writer = JournalWriter(journal, said)
     writer.stream(Stream("sensor", "sensor", (Channel("flow", "uL/h"),), 0.5))
     k = np.arange(2000)

@@ -6,8 +6,10 @@ import json
 import random
 import re
 import shutil
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 import h5py
@@ -501,6 +503,175 @@ def test_the_signatures_of_another_run_are_noticed(folder: Path, home: Path, run
     found = standing(other, home)
     assert found.state == "altered"
     assert "belongs to another file" in found.problems[0]
+
+
+# ------------------------------------------------------------------------------------ rules that each have one test
+
+
+@pytest.mark.parametrize(
+    ("author", "account"),
+    [("quinn", "x"), ("Quinn Example", "x"), ("QUINN", "x"), ("lab-pc", "x"), ("somebody", "lab-pc")],
+    ids=["id", "printed name", "in other letters", "account as person", "account"],
+)
+def test_a_run_is_its_author_s_by_id_by_name_and_by_account(
+    folder: Path, home: Path, author: str, account: str
+) -> None:
+    users.add(home, "pat", "Pat Quinn", "QA", QA, account="lab-pc", by=users.user(home, "quinn"))
+    session = {"user": author, "os_account": account}
+    other = measured_run(folder, name="second", people=False, run_id="r-2", session=session)
+    who = "pat" if "lab-pc" in (author, account) else "quinn"
+    with pytest.raises(TrustError, match="nobody approves the own run"):
+        sign(other, who, QA, "approved", "because", accepted(other))
+
+
+@pytest.mark.parametrize(
+    ("meaning", "reason", "answers", "says"),
+    [
+        ("approved", "  ", {}, "the reason is missing"),
+        ("certified", "because", {}, "is no meaning of a signature"),
+        ("rejected", "because", {"weather": Answer(True)}, 'the checklist has no "weather"'),
+    ],
+)
+def test_a_signature_that_says_nothing_known_is_not_given(
+    run: Path, meaning: str, reason: str, answers: dict[str, Answer], says: str
+) -> None:
+    with pytest.raises(TrustError, match=says):
+        sign(run, "quinn", QA, meaning, reason, answers)
+
+
+def test_a_file_that_is_not_as_it_was_sealed_is_not_signed(run: Path, home: Path) -> None:
+    with h5py.File(run, "r+") as file:
+        file["entry/sensor/flow"][0] += 1.0
+    before = len(rows_of(home, REGISTER)[0])
+    with pytest.raises(TrustError, match="is altered, so it is not signed"):
+        sign(run, "quinn", QA, "rejected", "because")
+    assert len(rows_of(home, REGISTER)[0]) == before
+
+
+def test_who_looked_at_a_run_before_another_signed_it_looks_again(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unlocked = users.unlocked
+
+    def meanwhile(*words: Any) -> Any:
+        monkeypatch.setattr("bench.trust.signing.unlocked", unlocked)
+        sign(run, "eve", ENGINEER, "rejected", "I was first")
+        return unlocked(*words)
+
+    monkeypatch.setattr("bench.trust.signing.unlocked", meanwhile)
+    with pytest.raises(TrustError, match="somebody has signed it in this moment"):
+        sign(run, "quinn", QA, "rejected", "because")
+    assert [row["user"] for row in examine(run).signatures] == ["eve", "eve"]
+
+
+def test_a_run_whose_room_for_signatures_is_used_up_is_not_signed_and_says_so(run: Path, home: Path) -> None:
+    before = len(rows_of(home, REGISTER)[0])
+    with pytest.raises(ValueError, match="no room for more signatures"):
+        sign(run, "quinn", QA, "rejected", "long " * 20000)
+    assert len(rows_of(home, REGISTER)[0]) == before
+    assert standing(run, home).intact
+
+
+def test_a_signature_that_the_register_does_not_know_is_told_and_not_thrown_away(
+    run: Path, home: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(home, tmp_path / "backup")
+    sign(run, "quinn", QA, "rejected", "because")
+    shutil.rmtree(home)
+    shutil.copytree(tmp_path / "backup", home)
+    found = standing(run, home)
+    assert (found.state, review_state(run)) == ("unregistered", "unproven")
+    assert "signature 2 (Quinn Example) is not in the register" in found.problems
+    with pytest.raises(TrustError, match="the signature of Quinn Example is not in the register"):
+        restore(run)
+
+
+def test_signatures_are_restored_only_into_the_file_that_was_signed(folder: Path, run: Path, tmp_path: Path) -> None:
+    other = fold(folder / "run.journal", tmp_path / "other.h5")
+    seal(other)
+    with pytest.raises(TrustError, match="is not registered here"):
+        restore(other)
+
+
+def test_a_revoked_key_makes_no_new_run_count_and_is_replaced(run: Path, folder: Path, home: Path) -> None:
+    stolen = bench_key(home)
+    revoke(home, key_id(stolen.public), "a stolen computer")
+    other = fold(folder / "run.journal", folder / "other.h5")
+    with h5py.File(other, "r+") as file:
+        del file["session/run_id"]
+        file["session/run_id"] = "r-9"
+    seal(other, stolen)
+    found = standing(other, home)
+    assert found.state == "unregistered"
+    assert "which was revoked (a stolen computer)" in found.problems[0]
+    with pytest.raises(TrustError, match="only what a key that counts here has sealed"):
+        take_in(other, home, "because")
+    assert bench_key(home).public != stolen.public
+
+
+def test_only_what_the_register_has_lost_is_taken_in_again(run: Path, home: Path) -> None:
+    with pytest.raises(TrustError, match="is run 1 of station lab; nothing was registered"):
+        take_in(run, home, "because")
+
+
+def test_a_key_is_revoked_by_a_name_that_means_one(home: Path) -> None:
+    bench_key(home, UNMEASURED)
+    for name in ("", "nonsense"):
+        with pytest.raises(TrustError, match=r"there are [02] keys"):
+            revoke(home, name, "because")
+
+
+@pytest.mark.parametrize(
+    ("begin", "until", "says"),
+    [(-1, 1, ""), (-1, 0, "at the time"), (-2, -1, "at the time"), (1, 2, "at the time"), (1, None, "at the time")],
+)
+def test_a_key_is_a_person_s_from_when_it_was_given_until_it_was_taken(
+    home: Path, begin: int, until: int | None, says: str
+) -> None:
+    when, eve = ledger.now(), users.user(home, "eve")
+    known = [None if day is None else when + timedelta(days=day, seconds=-1) for day in (begin, until)]
+    days = ["" if day is None else day.isoformat() for day in known]
+    keys = [{**eve.keys[0], **dict(zip(("from", "until"), days, strict=True))}]
+    row = {"user": "eve", "name": "Eve", "key": eve.keys[0]["public"], "when": when.isoformat()}
+    assert says in users.signed_by({"eve": replace(eve, keys=keys)}, row)
+    assert bool(says) == bool(users.signed_by({"eve": replace(eve, keys=keys)}, row))
+
+
+def test_a_key_that_was_never_a_person_s_signs_nothing_for_them(home: Path) -> None:
+    row = {"user": "eve", "name": "Eve", "key": SigningKey.new().public, "when": ledger.now().isoformat()}
+    assert "is none of Eve Engineer's" in users.signed_by(users.users(home), row)
+
+
+def test_a_right_passphrase_lets_the_wrong_ones_before_it_be_forgotten(home: Path) -> None:
+    for _ in range(2):
+        for _ in range(users.ATTEMPTS - 1):
+            with pytest.raises(TrustError):
+                users.unlocked(home, "eve", "guess")
+        assert users.unlocked(home, "eve", ENGINEER)[0].id == "eve"
+
+
+def test_who_may_not_add_a_person_does_not(home: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrustError, match="the first user lets in all others"):
+        users.add(tmp_path / "new", "eve", "Eve", "engineer", ENGINEER)
+    for by in (None, users.user(home, "eve")):
+        with pytest.raises(TrustError, match="only a person with the role QA"):
+            users.add(home, "new", "New", "engineer", ENGINEER, by=by)
+
+
+def test_a_retired_person_changes_nobody_and_is_not_changed(home: Path) -> None:
+    quinn, author = users.user(home, "quinn"), users.user(home, "author")
+    gone = users.retire(home, "author", "left", quinn)
+    for who, name in ((gone, "eve"), (quinn, "author")):
+        with pytest.raises(TrustError, match=r"only a person with the role QA|was retired on"):
+            users.change_role(home, name, "operator", "because", who)
+    assert author.role == "QA"
+    with pytest.raises(TrustError, match="say why"):
+        users.change_role(home, "eve", "QA", " ", quinn)
+
+
+def test_a_passphrase_is_long_and_a_new_one_is_another(home: Path) -> None:
+    with pytest.raises(TrustError, match="fewer than 10 characters"):
+        users.change_passphrase(home, "eve", ENGINEER, "short")
+    with pytest.raises(TrustError, match="is the old one"):
+        users.change_passphrase(home, "eve", ENGINEER, ENGINEER)
 
 
 # ------------------------------------------------------------------------------------------------- the command line
