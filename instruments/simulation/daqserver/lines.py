@@ -31,7 +31,27 @@ def level(task: Task, line: str, t: float) -> bool:
 
 
 def samples(task: Task, channel: Channel, wanted: Samples) -> FloatArray:
-    """Samples of a digital channel as whole numbers, lowest line in bit 0."""
+    """Samples of a digital channel as whole numbers, lowest line in bit 0, inverted where the channel is."""
+    read = _levels(task, channel, wanted)
+    return _mask(channel) - read if is_inverted(channel) else read
+
+
+def to_lines(channel: Channel, number: float) -> list[tuple[str, float]]:
+    """Levels that a number of an output channel brings to its lines."""
+    bits = int(_mask(channel) - number if is_inverted(channel) else number)
+    return [(line, float(bits >> bit & 1)) for bit, line in enumerate(channel.lines)]
+
+
+def is_inverted(channel: Channel) -> bool:
+    """Whether a channel turns its lines round."""
+    return bool(channel.attributes.get("DI_INVERT_LINES") or channel.attributes.get("DO_INVERT_LINES"))
+
+
+def _mask(channel: Channel) -> float:
+    return float((1 << len(channel.lines)) - 1)
+
+
+def _levels(task: Task, channel: Channel, wanted: Samples) -> FloatArray:
     if not wanted.dt:
         number = sum(level(task, line, wanted.t0) << bit for bit, line in enumerate(channel.lines))
         return np.full(wanted.n, float(number))

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from nidaqmx.constants import AcquisitionType, ChannelType, RegenerationMode, SampleTimingType
 from nidaqmx.error_codes import DAQmxErrors
 
-from instruments.simulation.daqserver import counters
+from instruments.simulation.daqserver import counters, lines
 from instruments.simulation.daqserver.dispatch import Call, Handler
 from instruments.simulation.daqserver.faults import DaqFault
 from instruments.simulation.daqserver.generation import OutputBuffer
@@ -116,8 +116,8 @@ def _drive(task: Task, levels: FloatArray) -> None:
     for channel, level in zip(task.channels, levels.tolist(), strict=True):
         if task.kind is ChannelType.ANALOG_OUTPUT:
             task.hardware.drive(channel.physical, level)
-        for bit, line in enumerate(channel.lines):
-            task.hardware.drive(line, float(int(level) >> bit & 1))
+        for line, state in lines.to_lines(channel, level):
+            task.hardware.drive(line, state)
 
 
 def _shaped(call: Call, flat: npt.NDArray[np.generic], channels: int) -> npt.NDArray[np.generic]:
@@ -188,7 +188,12 @@ def converted(task: Task, levels: FloatArray) -> FloatArray:
     for channel, row in zip(task.channels, levels, strict=True):
         low, high = channel.device.product.ao_range
         step = (high - low) / _CONVERTER_STEPS
-        low, high = max(low, channel.attributes["AO_MIN"]), min(high, channel.attributes["AO_MAX"])
+        limits = [channel.attributes["AO_MIN"], channel.attributes["AO_MAX"]]
+        scale = task.scales.get(channel.attributes["AO_CUSTOM_SCALE_NAME"])
+        if scale is not None:
+            limits = sorted(scale.backward(limit) for limit in limits)
+            row = np.array([scale.backward(value) for value in row.tolist()])
+        low, high = max(low, limits[0]), min(high, limits[1])
         outside = row[(row < low) | (row > high) | np.isnan(row)]
         if outside.size:
             raise DaqFault(

@@ -418,8 +418,8 @@ class Task:
         for channel, value in zip(self.channels, self.output.at(latest - 1).tolist(), strict=True):
             if self.kind is ChannelType.ANALOG_OUTPUT:
                 self.hardware.lead(channel.physical, value)
-            for bit, line in enumerate(channel.lines):
-                self.hardware.lead(line, float(int(value) >> bit & 1))
+            for line, state in lines.to_lines(channel, value):
+                self.hardware.lead(line, state)
 
 
 def together(parts: Sequence[FloatArray], rows: int) -> FloatArray:

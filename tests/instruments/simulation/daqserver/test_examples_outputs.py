@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from nidaqmx.constants import AcquisitionType, LineGrouping, RegenerationMode
+from nidaqmx.constants import AcquisitionType, LineGrouping, RegenerationMode, VoltageUnits
 from nidaqmx.errors import DaqWriteError
+from nidaqmx.scale import Scale
 from nidaqmx.stream_writers import AnalogMultiChannelWriter, AnalogUnscaledWriter
 
 from instruments.clock import WallClock
@@ -92,16 +93,31 @@ def test_without_regeneration_new_samples_have_to_come_in_time(lab, code_of):
 
 def test_writes_wait_for_space_as_a_waveform_without_an_end_needs_it(make_lab):
     lab = make_lab(WallClock(pace=10.0))
-    with generator(lab, rate=100.0, samples=1000) as task:
+    with generator(lab, rate=50.0, samples=1000) as task:
         task.out_stream.regen_mode = RegenerationMode.DONT_ALLOW_REGENERATION
+        task.write([0.1] * 500)
+        task.start()
         began = lab.clock.now()
-        for cycle in range(4):
-            task.write([0.1 * cycle] * 100, timeout=60.0)
-            if not task.out_stream.total_samp_per_chan_generated:
-                task.start()
-        assert lab.clock.now() - began > 1.8  # the last of 400 samples fit once 300 were out
+        assert task.write([0.2] * 50, timeout=200.0) == 50
+        assert lab.clock.now() - began > 0.8  # they fit when 50 of the others were out
         assert not task.is_task_done()
     lab.close()
+
+
+def test_outputs_are_written_in_the_unit_of_their_scale_and_lines_turned_round(lab, code_of):
+    Scale.create_lin_scale("pressure", slope=100.0, y_intercept=5.0, grpc_options=lab.options())
+    with lab.task() as task:
+        kpa = {"units": VoltageUnits.FROM_CUSTOM_SCALE, "custom_scale_name": "pressure"}
+        task.ao_channels.add_ao_voltage_chan("Dev2/ao0", min_val=5.0, max_val=505.0, **kpa)
+        task.write(205.0)
+        assert output(lab) == pytest.approx(2.0, abs=STEP)
+        assert code_of(lambda: task.write(1.0)) == -200561
+    with lab.task() as task:
+        channel = task.do_channels.add_do_chan("Dev2/port0/line0:3", line_grouping=LineGrouping.CHAN_FOR_ALL_LINES)
+        channel.do_invert_lines = True
+        task.write(0b0001)
+        assert [output(lab, f"Dev2/port0/line{line}") for line in range(4)] == [0.0, 1.0, 1.0, 1.0]
+        assert task.read() == 0b0001
 
 
 def test_a_generation_needs_samples_and_an_output_one_owner(lab, code_of):
