@@ -226,7 +226,7 @@ def test_nothing_is_odd_in_a_sealed_sound_run(path: Path) -> None:
 
 
 def test_what_a_simulated_run_was_given_is_not_read(tmp_path: Path) -> None:
-    (path,) = (path for path in RUNS if path.stem.startswith("flow-accuracy"))
+    path = next(path for path in RUNS if path.stem.startswith("flow-accuracy"))
     told = tmp_path / "told.h5"
     shutil.copyfile(path, told)
     with h5py.File(told, "r+") as file:
