@@ -2,18 +2,27 @@
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
+import nidaqmx
+import nidaqmx.system
 import pytest
 import pyvisa
+from grpc import insecure_channel
+from nidaqmx.constants import AcquisitionType, ResistanceConfiguration, ThermocoupleType
 from pyvisa.util import get_debug_info
+
+from bench.station import SHIPPED
+from instruments.clock import WallClock
+from pyvisa_pumpbench import daq_target
 
 SCRIPT = """
 import pyvisa
-manager = pyvisa.ResourceManager("sim@pumpbench")
+manager = pyvisa.ResourceManager("sim-full@pumpbench")
 print(manager.list_resources()[0])
 with manager.open_resource("ASRL1::INSTR", read_termination="\\r\\n", write_termination="\\r\\n") as balance:
-    print(balance.query("T" if "tare" in __import__("sys").argv else "TA"))
+    print(balance.query("T"))
 """
 LINES = {"read_termination": "\r\n", "write_termination": "\r\n"}
 
@@ -21,22 +30,20 @@ LINES = {"read_termination": "\r\n", "write_termination": "\r\n"}
 @pytest.fixture(scope="module")
 def manager():
     """The manager of a shipped station, ten times as fast as real time."""
-    made = pyvisa.ResourceManager("sim?pace=10@pumpbench")
+    made = pyvisa.ResourceManager("sim-full?pace=10@pumpbench")
     yield made
     made.close()
 
 
-def test_a_script_of_another_process_reads_the_balance_and_no_two_processes_share_one(tmp_path):
-    said = []
-    for word in ("tare", "ask"):
-        command = [sys.executable, "-P", "-c", SCRIPT, word]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
-        assert done.stderr == ""
-        said.append(done.stdout.splitlines())
-    assert [lines[0] for lines in said] == ["ASRL1::INSTR"] * 2
-    assert said[0][1].startswith("T S")
-    assert said[0][1].split()[2] != "0.00000"  # the vessel's weight
-    assert said[1][1].split()[:3] == ["TA", "A", "0.00000"]
+def test_a_script_of_another_process_has_a_rig_of_its_own(manager, tmp_path):
+    command = [sys.executable, "-P", "-c", SCRIPT]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    first, tared = done.stdout.splitlines()
+    assert (done.stderr, first) == ("", "ASRL1::INSTR")
+    assert tared.startswith("T S")
+    assert tared.split()[2] != "0.00000"  # the vessel's weight
+    with manager.open_resource("balance", **LINES) as balance:
+        assert balance.query("TA").split()[:3] == ["TA", "A", "0.00000"]  # nobody has tared this one
 
 
 def test_an_instrument_opens_by_its_resource_and_by_its_name(manager):
@@ -48,16 +55,14 @@ def test_an_instrument_opens_by_its_resource_and_by_its_name(manager):
 
 
 def test_a_station_that_is_opened_again_is_found_as_it_was_left(manager):
-    again = pyvisa.ResourceManager("sim?pace=10&seed=1@pumpbench")
+    again = pyvisa.ResourceManager("sim-full?pace=10&seed=1@pumpbench")
     assert again.visalib is manager.visalib
-    assert pyvisa.ResourceManager("sim?pace=10&seed=2@pumpbench").visalib is not manager.visalib
+    assert pyvisa.ResourceManager("sim-full?pace=10&seed=2@pumpbench").visalib is not manager.visalib
 
 
 def test_a_copy_of_a_station_file_is_a_station_of_its_own(manager, tmp_path):
-    import bench.station
-
     mine = tmp_path / "mine.toml"
-    mine.write_bytes((bench.station.SHIPPED / "sim.toml").read_bytes())
+    mine.write_bytes((SHIPPED / "sim-full.toml").read_bytes())
     own = pyvisa.ResourceManager(f"{mine}?pace=10@pumpbench")
     assert own.visalib is not manager.visalib
     assert own.list_resources() == manager.list_resources()
@@ -85,20 +90,30 @@ def test_pyvisa_lists_the_backend_and_its_stations():
     assert "sim-full@pumpbench" in info
 
 
-def test_the_ni_devices_of_the_same_rig_are_behind_an_address(manager):
-    import nidaqmx.system
-    from grpc import insecure_channel
-
-    from pyvisa_pumpbench import daq_target
-
-    with insecure_channel(daq_target("sim?pace=10@pumpbench")) as channel:
-        system = nidaqmx.system.System.remote(grpc_options=nidaqmx.GrpcSessionOptions(channel, ""))
-        assert "cDAQ1" in system.devices.device_names
+def test_nidaqmx_reads_the_ni_devices_of_the_same_rig(manager):
+    with insecure_channel(daq_target("sim-full?pace=10@pumpbench")) as channel:
+        options = nidaqmx.GrpcSessionOptions(channel, "")
+        assert "cDAQ1Mod1" in nidaqmx.system.System.remote(grpc_options=options).devices.device_names
+        with nidaqmx.Task(grpc_options=options) as task:
+            task.ai_channels.add_ai_thrmcpl_chan("cDAQ1Mod4/ai0", thermocouple_type=ThermocoupleType.T)
+            task.ai_channels.add_ai_rtd_chan("cDAQ1Mod5/ai0", resistance_config=ResistanceConfiguration.FOUR_WIRE)
+            task.ai_channels.add_ai_current_chan("cDAQ1Mod3/ai0", max_val=0.02)
+            task.timing.cfg_samp_clk_timing(100.0, sample_mode=AcquisitionType.CONTINUOUS)
+            blocks = []
+            task.register_every_n_samples_acquired_into_buffer_event(
+                20, lambda *event: blocks.append(task.read(event[2])) or 0
+            )
+            task.start()
+            clock = WallClock()
+            while len(blocks) < 2:
+                clock.sleep(0.02)
+        bath, room, loop = (sum(row) / len(row) for row in blocks[1])
+    assert 15.0 < bath < 45.0
+    assert 15.0 < room < 30.0
+    assert 0.004 < loop < 0.02
 
 
 def test_the_wheel_carries_the_module_that_pyvisa_looks_for():
-    import tomllib
-
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
     build = project["tool"]["hatch"]["build"]
     assert "pyvisa_pumpbench.py" in build["only-include"]
