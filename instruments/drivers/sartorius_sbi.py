@@ -46,7 +46,7 @@ DIGITS_IN_A_STEP = 10.0
 LOOK_S = 0.5
 """Time between two looks at a balance that is being tared."""
 
-_WEIGHT = re.compile(rb"([ +-])(?=.{9} )( *\d+(?:\.\d+)?) (?=.{3}$)([A-Za-z%]*) *")
+_WEIGHT = re.compile(rb"([ +-])( *\d+(?:\.\d+)?) (?=.{3}$)([A-Za-z%]*) *")
 _ERROR = re.compile(rb"Err +(\d{1,3})")
 _TEXT = re.compile(rb" *([\w./-][\x20-\x7e]*?) *\r?\n")
 _COLUMNS, _IDENTIFIED = 14, 20

@@ -247,6 +247,13 @@ def test_a_pump_that_does_not_answer_is_not_said_to_stand(pump, device):
         pump.make_safe()
 
 
+def test_a_pump_that_does_not_stop_is_not_said_to_stand(pump, device):
+    pump.infuse(3600.0)
+    device._commands["stp"] = lambda rest, now: []
+    with pytest.raises(InstrumentReplyError, match="was told to stop and does not say that it stands"):
+        pump.make_safe()
+
+
 def test_a_stall_is_an_alarm_until_the_next_start(pump_at):
     pressure = Pressure()
     pump = pump_at(Witness(pressure=pressure, force_limit_n=5.0))
@@ -292,6 +299,13 @@ def test_no_command_is_longer_than_24_characters(pump, device):
     pump.clear_counts()
     commands = [command for data in device.sent for command in data.decode().split("\r")]
     assert max(map(len, commands)) <= 24
+
+
+@pytest.mark.parametrize("shown", ["600 ul/hr", "10.000 ul/min", "0.0001667 ml/sec", "10000 nl/min"])
+def test_a_rate_is_the_same_in_whatever_unit_it_reads_back(pump, device, shown):
+    rate = device._rate
+    device._rate = lambda sign, rest, now: rate(sign, rest, now) if rest else [shown]
+    assert pump.infuse(600.0, 1.0).reply == "infuses at 600.000 uL/h, 1 uL"
 
 
 @given(st.floats(0.01, 999_999.0))

@@ -189,6 +189,16 @@ def test_control_begins_only_after_the_set_point_was_read_back(cpc, device):
     assert device.done == ["STABLEWIN", "STABLETIME", "RATE", "RSETPT", "SETPT", "MODE"]
 
 
+@pytest.mark.parametrize(
+    ("command", "held"), [("MODE", "reads back STANDBY"), ("SETPT", "reads back +0.00000E+00"), ("RATE", "FAST")]
+)
+def test_each_thing_that_is_set_must_read_back_as_it_was_said(control, device, command, held):
+    device._commands[command] = lambda value, t: None  # it does not do what it is told
+    with pytest.raises(InstrumentReplyError, match=re.escape(held)):
+        control(device).set_pressure(50.0)
+    assert not device.is_on
+
+
 @pytest.mark.parametrize("pressure_kpa", [180.1, -0.1, math.nan, math.inf])
 def test_a_pressure_out_of_range_is_refused_before_anything_is_sent(cpc, device, pressure_kpa):
     with pytest.raises(InstrumentRefusal, match="is outside 0 to 180 kPa"):

@@ -104,6 +104,14 @@ def test_while_errors_are_queued_replies_begin_with_e(message, words):
     assert ask(device, "Mode?", 6.0) == " STANDBY\r\n"
 
 
+def test_replies_take_their_time_on_the_line_and_none_overtakes_another():
+    device = controller()
+    device.write(b"*IDN?\rMode?\r", 5.0)
+    assert device.read_ready(5.02 + 31 * 10 / 57_600 - 1e-6) == b""
+    assert device.read_ready(5.02 + 31 * 10 / 57_600 + 1e-6).endswith(b"1.2.3\r\n")
+    assert device.read_ready(5.02 + 41 * 10 / 57_600 + 1e-6) == b" STANDBY\r\n"
+
+
 def test_ten_errors_are_kept():
     device = controller()
     for _ in range(12):
