@@ -2,13 +2,17 @@
 
 Needs Xvfb, openbox, xdotool and ImageMagick.  On a screen of its own the window is opened for the first time; a
 simulated run is tried and reviewed; a rig check, an occlusion and a refill are run, the refill answered by hand and
-stopped; two runs are compared.  The pictures go to docs/images/window-*.png.
+stopped; two runs are compared.  Then a QA person finds a run, answers the checklist, approves it, writes its report,
+and looks at a campaign and at the register.  The pictures go to docs/images/window-*.png.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,11 +30,57 @@ WALL = WallClock()
 ANSWERED = 4
 """So many questions of the refill are answered at most."""
 
+QUESTIONS = 10
+"""Of the checklist of a review."""
+
 ANSWERS = {"vial": "baclofen 500 ug/mL"}
 """What a person reads on the vial and types."""
 
 
 IMAGES = Path(__file__).parent / "images"
+PUMPBENCH = [sys.executable, "-P", "-m", "bench.cli"]
+SEALED = Path(__file__).parents[1] / "tests" / "runs"
+
+PLAN = (
+    *("--protocol", "flow-accuracy", "--station", "sim", "--simulated", "--title", "Flow accuracy, lot 2231"),
+    *("--check", "mean-flow-error", "--rate", "0.5 mL/day", "--rate", "1 mL/day", "--approved-by", "Quinn Example"),
+    *("--dut", "sim-peristaltic:SN-001", "--dut", "sim-peristaltic:SN-002", "--dut", "sim-peristaltic:SN-003"),
+    *("--set", "stabilisation=20 min", "--set", "analysis=1 h", "--set", "blank_length=30 min"),
+)
+REVIEWED = "flow-record_lab-1_0001"
+"""A measured run that an engineer has reviewed."""
+
+MADE = 4
+"""Runs of the campaign that are made before somebody looks."""
+
+ARTICLES = """
+[[articles]]
+kind = "dut"
+id = "SN-001"
+model = "SIM-20"
+lot = "2231"
+
+[[articles]]
+kind = "dut"
+id = "SN-002"
+model = "SIM-20"
+lot = "2231"
+
+[[articles]]
+kind = "fluid"
+id = "W-0412"
+model = "water, ISO 3696 class III"
+use_by = 2026-01-31
+
+[[articles]]
+kind = "instrument"
+id = "B021002593"
+model = "XPR205"
+certificates = [
+    { number = "SIM-BAL-00", channel = "mass", issued = 2025-01-02, due = 2026-01-02, as_found = "within" },
+    { number = "SIM-BAL-01", channel = "mass", issued = 2026-01-02, due = 2099-01-02, as_found = "beyond" },
+]
+"""
 SIZE = (1600, 960)
 LOOK_S = 0.3
 LASTS_S = 900.0
@@ -110,9 +160,9 @@ def screen(size: tuple[int, int]) -> Iterator[None]:
 
 
 @contextmanager
-def window(*words: str) -> Iterator[None]:
+def window(who: str, *words: str) -> Iterator[None]:
     """The window, as its command opens it."""
-    process = subprocess.Popen([sys.executable, "-P", "-m", "bench.cli", "gui", "--person", "Ada Byron", *words])
+    process = subprocess.Popen([*PUMPBENCH, "gui", "--person", who, *words])
 
     def shown() -> str:
         found = subprocess.run(
@@ -202,6 +252,70 @@ def compare(person: Person) -> None:
     person.picture("compare")
 
 
+def lab(folder: Path) -> None:
+    """A bench with a measured run that was reviewed, runs of other kinds, a campaign under way, and articles."""
+    from benchmarks.tamper import measured_run
+
+    measured_run(folder, REVIEWED)
+    (folder / "runs").mkdir()
+    for sealed in sorted(SEALED.glob("*.h5")):
+        shutil.copy(sealed, folder / "runs")
+    (folder / "articles.toml").write_text(ARTICLES, "utf-8")
+    pumpbench("catalogue", "add", str(folder))
+    pumpbench("campaign", "new", "lot-2231.toml", *PLAN)
+    for seed in range(1, MADE + 1):
+        following = json.loads(pumpbench("campaign", "next", "lot-2231.toml", "--json"))
+        pumpbench(*shlex.split(following["command"])[1:], "--seed", str(seed), "--out", str(folder / "runs"))
+
+
+def pumpbench(*words: str) -> str:
+    """What a command says; one whose run fails is no failure here."""
+    return subprocess.run([*PUMPBENCH, *words], capture_output=True, text=True, check=False).stdout
+
+
+def approve(person: Person) -> None:
+    """A QA person finds a measured run, answers its checklist, approves it, and writes its report."""
+    from benchmarks.tamper import QA
+
+    person.keys("ctrl+3", then_s=4.0)
+    person.picture("find")
+    person.types(REVIEWED, then_s=3.0)
+    person.keys("Return", "Return", then_s=14.0)
+    person.keys("alt+f", then_s=8.0)
+    person.keys("Tab", "Tab", then_s=0.3)
+    for _ in range(QUESTIONS):
+        person.keys("Down", "Tab", then_s=0.2)
+        person.types("looked at", then_s=0.2)
+        person.keys("Tab", then_s=0.2)
+    person.keys("Tab", then_s=0.2)
+    person.types("approved", then_s=0.5)
+    person.keys("Tab", then_s=0.2)
+    person.types("the record is complete, the checklist is answered", then_s=0.5)
+    person.keys("Tab", then_s=0.2)
+    person.types(QA, then_s=0.5)
+    person.picture("checklist")
+    person.keys("Return", then_s=25.0)
+    person.picture("signed")
+    person.keys("alt+t", then_s=25.0)
+    person.keys("alt+w", then_s=4.0)
+    person.picture("report")
+
+
+def oversee(person: Person) -> None:
+    """The same person looks at a campaign, has its next run prepared, and at the register."""
+    person.keys("ctrl+6", then_s=12.0)
+    person.picture("campaign")
+    person.keys("alt+p", then_s=20.0)
+    person.picture("campaign-next")
+    person.keys("ctrl+7", then_s=10.0)
+    person.keys("Home", "Down", then_s=1.0)
+    person.picture("register")
+    person.keys("alt+w", then_s=8.0)
+    person.picture("impact")
+    person.keys("alt+n", then_s=2.0)
+    person.picture("numbers")
+
+
 class Nobody:
     """No prompt waits."""
 
@@ -230,19 +344,14 @@ def _asked(entry: Entry) -> Prompt | None:
     return status.prompts[0] if status is not None and status.prompts else None
 
 
-def main() -> int:
-    """Everything, or what is named."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=Path, default=IMAGES, help="where the pictures go")
-    asked = parser.parse_args()
-    images = asked.images.absolute()
-    images.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, screen(SIZE):
+def operator(images: Path) -> None:
+    """An operator's first day."""
+    with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         os.environ["PUMPBENCH_HOME"] = str(home)
         os.chdir(folder)
         person = Person(home, images)
-        with window():
+        with window("Ada Byron"):
             first_minute(person)
             occlusion(person)
             refill(person)
@@ -250,6 +359,35 @@ def main() -> int:
             for number, page in ((1, "bench"), (4, "station")):
                 person.keys(f"ctrl+{number}", then_s=4.0)
                 person.picture(page)
+
+
+def reviewer(images: Path) -> None:
+    """A QA person's hour."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "home"
+        os.environ["PUMPBENCH_HOME"] = str(home)
+        os.chdir(folder)
+        lab(Path(folder))
+        person = Person(home, images)
+        with window("Quinn Example", "--folder", folder):
+            approve(person)
+            oversee(person)
+
+
+def main() -> int:
+    """Everything, or one person's part."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=Path, default=IMAGES, help="where the pictures go")
+    parser.add_argument("--only", choices=["operator", "reviewer"], help="whose part; both without it")
+    parser.add_argument("--size", default="x".join(map(str, SIZE)), help="of the screen")
+    asked = parser.parse_args()
+    width, height = map(int, asked.size.split("x"))
+    images = asked.images.absolute()
+    images.mkdir(parents=True, exist_ok=True)
+    with screen((width, height)):
+        for name, part in (("operator", operator), ("reviewer", reviewer)):
+            if asked.only in (None, name):
+                part(images)
     return 0
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
 
 import numpy as np
 import pyqtgraph
@@ -18,8 +16,9 @@ from gui.plots.axes import Axis, TimeAxis
 from gui.plots.canvas import Canvas, Span, qt_pen
 from gui.plots.legend import Entry, Head
 from gui.plots.picture import free_path, save_picture
-from gui.plots.pyramid import Drawn, Pyramid
+from gui.plots.pyramid import Pyramid
 from gui.plots.strokes import broken_at_pauses, lone_as_dots, stepped
+from gui.plots.time_curve import Asked, PenName, Points, TimeCurve
 from gui.plots.time_tools import TimeTools
 from gui.presenters.context import Context
 from gui.presenters.numbers import NOTHING, significant, unit_text, with_unit
@@ -29,26 +28,6 @@ from gui.theme.look import look
 from gui.theme.tokens import Pen
 from gui.views.parts import muted
 
-Asked = Callable[[float, float, int], Drawn]
-"""What is to be drawn from t0 to t1, so many pixels wide."""
-
-
-class Points(Protocol):
-    """Points that are kept elsewhere; `TimePlot.changed` tells that there are others."""
-
-    @property
-    def span(self) -> tuple[float, float] | None:
-        """Time of the first and of the last sample."""
-
-    def view(self, t0: float, t1: float, columns: int) -> Drawn:
-        """What is to be drawn of a stretch that is so many pixels wide."""
-
-    def at(self, t: float) -> tuple[float, float] | None:
-        """Time and value of the sample next to a moment; None where it is not known."""
-
-
-PenName = int | Literal["schedule", "limit"]
-
 NEAR_LIMIT = 3.0
 """A limit is in view if the axis need not be so many times as long for it."""
 
@@ -56,24 +35,6 @@ LEAST_DIGITS = 100.0
 """The axis of values is at least so many of the last digit long: noise alone does not fill a plot."""
 
 KEY_PAN, KEY_ZOOM = 0.15, 1.4
-
-
-@dataclass(eq=False)
-class _Curve:
-    """A curve and what is drawn of it."""
-
-    key: str
-    label: str
-    pen: PenName
-    points: Pyramid | Points | Asked
-    is_step: bool
-    item: pyqtgraph.PlotCurveItem
-    is_shown: bool = True
-    drawn: Drawn | None = None
-    version: int = 0
-    stamp: tuple[float, ...] = ()
-    last_drawn: float = -math.inf
-    extremes: tuple[float, float] | None = field(default=None)
 
 
 class TimePlot(QFrame):
@@ -103,7 +64,7 @@ class TimePlot(QFrame):
         self.title, self.unit, self.context, self.digits = title, unit, context, digits
         self.time = TimeView()
         self.picture_path: Callable[[], Path] = lambda: free_path(self.context.folder, self.title)
-        self._curves: dict[str, _Curve] = {}
+        self._curves: dict[str, TimeCurve] = {}
         self._limits: Sequence[tuple[str, float]] = ()
         self._y: tuple[float, float] | None = None
         self._y_is_free = False
@@ -163,7 +124,7 @@ class TimePlot(QFrame):
         item.setSegmentedLineMode("off")
         item.setZValue(1.0 if not isinstance(pen, int) else -len(self._curves))
         self.canvas.add(item)
-        self._curves[key] = _Curve(key, label, pen, points, step, item)
+        self._curves[key] = TimeCurve(key, label, pen, points, step, item)
         self._show_legend()
         self._later()
 
@@ -296,7 +257,7 @@ class TimePlot(QFrame):
             self.canvas.refresh()
         self._show_read_out()
 
-    def _draw(self, curve: _Curve) -> bool:
+    def _draw(self, curve: TimeCurve) -> bool:
         """Ask for the points of a curve anew if they, or what is shown, have changed."""
         view, columns = self.time, self.canvas.columns
         taken = float(curve.version)
@@ -394,25 +355,8 @@ class TimePlot(QFrame):
         said = []
         for curve in self._curves.values():
             if curve.is_shown:
-                said.append((curve.label, with_unit(self._number(self._value_at(curve, t)), self.unit)))
+                said.append((curve.label, with_unit(self._number(curve.value_at(t)), self.unit)))
         return said
-
-    def _value_at(self, curve: _Curve, t: float) -> float | None:
-        if not callable(curve.points):
-            points, span = curve.points, curve.points.span
-            found = points.at(t, before=curve.is_step) if isinstance(points, Pyramid) else points.at(t)
-            is_inside = span is not None and span[0] <= t and (curve.is_step or t <= span[1])
-            return found[1] if found is not None and is_inside else None
-        drawn = curve.drawn
-        if drawn is None or not len(drawn.x) or not drawn.x[0] <= t:
-            return None
-        index = int(np.searchsorted(drawn.x, t, side="right")) - 1
-        if not curve.is_step:
-            if t > drawn.x[-1]:
-                return None
-            after = min(index + 1, len(drawn.x) - 1)
-            index = after if abs(drawn.x[after] - t) < abs(drawn.x[index] - t) else index
-        return float(drawn.y[index])
 
     def _show_read_out(self) -> None:
         t = self.time.cursor

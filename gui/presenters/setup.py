@@ -111,6 +111,7 @@ class SetUp:
             self.form.choose_protocol(wish.protocol)
         self.form.choose_station(wish.station)
         self.form.fill_in(wish)
+        self.is_first = self.is_first and not wish.settings  # who comes with a run in mind is not offered another
         self._show("choices")
 
     # -- what stands against it

@@ -45,9 +45,7 @@ HELD = "tolerance interval of the pumps' means with 95 % confidence, if they are
 
 def held_column(at: int, heading: str) -> Column[FigureRow]:
     """A column of tolerance intervals."""
-    return Column[FigureRow](
-        heading, lambda row: row.intervals[at], lambda row: row.tones[at], stretch=True, tip=lambda _: HELD
-    )
+    return Column[FigureRow](heading, lambda row: row.intervals[at], lambda row: row.tones[at], tip=lambda _: HELD)
 
 
 def cell_column(at: int, heading: str) -> Column[PumpRow]:
@@ -70,7 +68,7 @@ ATTEMPTS = (
     Column[AttemptRow]("Re-test", lambda row: row.retest),
 )
 FIGURES = (
-    Column[FigureRow]("Check", lambda row: row.check),
+    Column[FigureRow]("Check", lambda row: row.check, stretch=True),
     Column[FigureRow]("Rate", lambda row: row.rate),
     Column[FigureRow]("Pumps", lambda row: row.pumps, number=True),
     Column[FigureRow]("Runs", lambda row: row.runs, number=True),
@@ -144,7 +142,7 @@ class CampaignPage(Page):
         self.body.addWidget(scrolled(right))
         self.body.setStretchFactor(0, 3)
         self.body.setStretchFactor(1, 2)
-        self.body.setSizes([850, 430])
+        self.body.setSizes([890, 400])
         outer.addWidget(self.body, 1)
         outer.addStretch(0)
 

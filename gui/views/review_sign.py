@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 from PyQt6.QtCore import Qt
@@ -93,7 +94,9 @@ class SignView(QSplitter):
         self._questions = QVBoxLayout(holder)
         self._questions.setContentsMargins(0, 0, 10, 0)
         self._questions.setSpacing(2)
-        panel.body.addWidget(scrolled(holder))
+        self._area = scrolled(holder)
+        self._area.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its questions have it
+        panel.body.addWidget(self._area)
         return panel
 
     def _review(self) -> Panel:
@@ -220,6 +223,15 @@ class SignView(QSplitter):
             self._questions.addWidget(row)
             self.questions[item.key] = row
         self._questions.addStretch(1)
+        self._chain()
+
+    def _chain(self) -> None:
+        """The tab key goes through the questions, then on to the signature, though questions come later."""
+        row: list[QWidget] = [edit for one in self.questions.values() for edit in (one.choice, one.note)]
+        for first, second in itertools.pairwise(
+            [self.table, *row, self.who, self.meaning, self.reason, self.passphrase, self.sign]
+        ):
+            QWidget.setTabOrder(first, second)
 
     def _show_people(self) -> None:
         presenter = self._presenter
@@ -252,4 +264,5 @@ def _beside(pressed: QWidget, says: QWidget) -> QHBoxLayout:
     row.setSpacing(12)
     row.addWidget(pressed, 0, Qt.AlignmentFlag.AlignTop)
     row.addWidget(says, 1)
+    row.addStretch(0)
     return row

@@ -13,7 +13,8 @@ from data.checks import Curve
 from gui.plots.canvas import Span
 from gui.plots.curve_plot import CurvePlot
 from gui.plots.pyramid import Drawn
-from gui.plots.time_plot import Asked, TimePlot
+from gui.plots.time_curve import Asked
+from gui.plots.time_plot import TimePlot
 from gui.plots.time_tools import TimeTools
 from gui.presenters.context import Context
 from gui.presenters.instrument_rows import digits

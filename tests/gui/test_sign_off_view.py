@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from PyQt6.QtCore import Qt
-from PyQt6.QtWidgets import QLineEdit
+from PyQt6.QtWidgets import QApplication, QLineEdit
 
 from benchmarks.tamper import QA
 from gui.presenters.background import Inline
@@ -106,3 +106,14 @@ def test_who_may_not_approve_is_not_offered_it(view: SignView) -> None:
     view.who.setCurrentIndex(view.who.findData("eve"))
     offered = [view.meaning.itemText(at) for at in range(view.meaning.count())]
     assert offered == ["reviewed", "rejected", "addendum"]
+
+
+def test_the_tab_key_goes_through_the_questions_and_then_to_the_signature(view: SignView, qtbot: Any) -> None:
+    row = next(iter(view.questions.values()))
+    row.choice.setFocus()
+    seen = [row.choice]
+    while seen[-1] is not view.sign and len(seen) < 40:
+        seen[-1].focusNextChild()
+        seen.append(QApplication.focusWidget())
+    questions = [edit for one in view.questions.values() for edit in (one.choice, one.note)]
+    assert seen == [*questions, view.who, view.meaning, view.reason, view.passphrase, view.sign]
