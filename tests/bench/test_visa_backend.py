@@ -22,7 +22,7 @@ import pyvisa
 manager = pyvisa.ResourceManager("sim-full@pumpbench")
 print(manager.list_resources()[0])
 with manager.open_resource("ASRL1::INSTR", read_termination="\\r\\n", write_termination="\\r\\n") as balance:
-    print(balance.query("T"))
+    print(balance.query("TI"))
 """
 LINES = {"read_termination": "\r\n", "write_termination": "\r\n"}
 
@@ -40,7 +40,7 @@ def test_a_script_of_another_process_has_a_rig_of_its_own(manager, tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
     first, tared = done.stdout.splitlines()
     assert (done.stderr, first) == ("", "ASRL1::INSTR")
-    assert tared.startswith("T S")
+    assert tared.startswith("TI")
     assert tared.split()[2] != "0.00000"  # the vessel's weight
     with manager.open_resource("balance", **LINES) as balance:
         assert balance.query("TA").split()[:3] == ["TA", "A", "0.00000"]  # nobody has tared this one
