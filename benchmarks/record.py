@@ -3,12 +3,14 @@
     python -m benchmarks record [--hours 49]
 
 Six DAQ channels of noise and a flow sensor of three channels at 10 Hz, a balance of two channels at 1 Hz.  Asserts that
-every value came back to the last bit.  Ratios are to writing the same bytes with one `os.write` a block.
+every value came back to the last bit.  Ratios are to writing the same bytes with one `os.write` a block; those of the
+digest are CPU time, to SHA-256 of as many bytes in memory and to reading the datasets without it.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import sys
 import tempfile
@@ -17,8 +19,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+import h5py
 import numpy as np
 
+from data.digest import ROWS_AT_ONCE, object_digests
 from data.fold import fold
 from data.journal import JournalWriter
 from data.run import Run
@@ -111,6 +115,30 @@ def agrees(path: Path, values: dict[str, FloatArray]) -> bool:
         )
 
 
+def digest_cost(path: Path) -> tuple[float, float, float, int]:
+    """CPU seconds of the digest of a file, of reading its datasets, of SHA-256 over as many bytes, and those bytes."""
+    size = 0
+    with h5py.File(path) as file:
+        data = [item for item in file["entry"].values() if isinstance(item, h5py.Group)]
+        arrays = [
+            array for group in data for array in group.values() if isinstance(array, h5py.Dataset) and array.shape
+        ]
+        begun = time.process_time()
+        for array in arrays:
+            for first in range(0, len(array), ROWS_AT_ONCE):
+                size += array[first : first + ROWS_AT_ONCE].nbytes
+        read_s = time.process_time() - begun
+        begun = time.process_time()
+        object_digests(file)
+        digest_s = time.process_time() - begun
+    piece = bytes(1 << 24)
+    begun = time.process_time()
+    hashed = hashlib.sha256()
+    for _ in range(max(1, size >> 24)):
+        hashed.update(piece)
+    return digest_s, read_s, (time.process_time() - begun) * size / (max(1, size >> 24) << 24), size
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run and print; exit code 1 when a figure is missed."""
     parser = argparse.ArgumentParser(prog="record", description=__doc__)
@@ -126,6 +154,7 @@ def main(arguments: list[str] | None = None) -> int:
         seal_s, digest = timed(lambda: seal(out))
         verify_s, found = timed(lambda: verify(out))
         assert (found.state, found.digest) == ("intact", digest)
+        digest_s, read_only_s, hash_s, size = digest_cost(out)
         read_s, same = timed(lambda: agrees(out, values))
         assert same, "values were changed on their way"
         sizes = journal.stat().st_size / 1e6, out.stat().st_size / 1e6
@@ -136,6 +165,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     print(f"         {wall:.2f} s wall with the disk and the making of the samples")
     print(f"fold     {fold_s:.2f} s (to reach {FOLD_S} for 49 h), {fold_s / floor:.1f} x floor")
+    print(
+        f"digest   {size / digest_s / 1e9:.2f} GB/s of what the datasets hold ({size / 1e9:.2f} GB), "
+        f"{digest_s / hash_s:.2f} x SHA-256 alone, {digest_s / read_only_s:.2f} x reading alone"
+    )
     print(f"seal     {seal_s:.2f} s    verify {verify_s:.2f} s    read all {read_s:.2f} s")
     return 0 if point_us <= POINT_US and fold_s <= FOLD_S * max(1.0, hours / 49.0) else 1
 

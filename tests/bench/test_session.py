@@ -22,6 +22,7 @@ from bench.cli import main
 from bench.closing import close_run, reevaluate
 from bench.request import Override, Request
 from bench.session import Result, UnsavedError, conduct, exit_code
+from bench.trust.ledger import REGISTER, rows_of
 from data.checks import Status, Verdict
 from data.fold import fold
 from data.journal import DiskFile, JournalWriter
@@ -37,6 +38,18 @@ def record_request(**options: Any) -> Request:
 
 
 # ------------------------------------------------------------------------------------------------- a whole run
+
+
+def test_a_run_has_its_number_before_it_ends_and_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUMPBENCH_HOME", str(tmp_path))
+    seen: list[list[str]] = []
+    conduct(
+        record_request(out=tmp_path), lambda *_: seen.append([row["kind"] for row in rows_of(tmp_path, REGISTER)[0]])
+    )
+    rows, _ = rows_of(tmp_path, REGISTER)
+    assert seen[0] == ["begun"]
+    assert [(row["kind"], row["run_number"]) for row in rows] == [("begun", 1), ("run", 1)]
+    assert (rows[0]["run_id"], rows[0]["dut"]) == (rows[1]["run_id"], rows[1]["dut"])
 
 
 def test_a_run_ends_sealed_evaluated_and_agreeing_with_itself(short_run: Result) -> None:
