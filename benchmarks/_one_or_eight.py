@@ -69,9 +69,9 @@ class Arrangement:
 
 
 def measured(
-    stations: Sequence[str], apart: bool, seconds: float, rounds: int, seed: int, closing: Path | None = None
+    stations: Sequence[str], apart: bool, seconds: float, seed: int, closing: Path | None = None
 ) -> Arrangement:
-    """Run the pumps in one process, or each in its own.
+    """Run the pumps in one process, or each in its own, until each has tripped.
 
     Parameters
     ----------
@@ -79,22 +79,29 @@ def measured(
     closing : a journal that is folded, judged and sealed over and over meanwhile in the process of the first pump,
         whose own reaction is left out.
     """
-    found: list[list[Share]] = []
-    for number in range(rounds):
-        groups = [[station] for station in stations] if apart else [list(stations)]
-        spawn = get_context("spawn")
-        start = spawn.Barrier(len(groups))
-        with ProcessPoolExecutor(len(groups), spawn, _meet_at, (start,), max_tasks_per_child=1) as pool:
-            journals = [closing, *[None] * (len(groups) - 1)]
-            asked = [
-                pool.submit(share, group, seconds, seed + 100 * number + at, journal)
-                for at, (group, journal) in enumerate(zip(groups, journals, strict=True))
-            ]
-            found.append([each.result() for each in asked])
+    groups = [[station] for station in stations] if apart else [list(stations)]
+    spawn = get_context("spawn")
+    start = spawn.Barrier(len(groups))
+    with ProcessPoolExecutor(len(groups), spawn, _meet_at, (start,), max_tasks_per_child=1) as pool:
+        journals = [closing, *[None] * (len(groups) - 1)]
+        asked = [
+            pool.submit(share, group, seconds, seed + at, journal)
+            for at, (group, journal) in enumerate(zip(groups, journals, strict=True))
+        ]
+        found = [each.result() for each in asked]
     return Arrangement(
-        float(np.mean([sum(one.cpu for one in group) for group in found])),
-        float(np.mean([sum(one.memory_mb for one in group) for group in found])),
-        tuple(reaction_s for group in found for one in group for reaction_s in one.reactions_s),
+        sum(one.cpu for one in found),
+        sum(one.memory_mb for one in found),
+        tuple(reaction_s for one in found for reaction_s in one.reactions_s),
+    )
+
+
+def together(rounds: Sequence[Arrangement]) -> Arrangement:
+    """Means of some rounds, and all their reactions."""
+    return Arrangement(
+        float(np.mean([one.cpu for one in rounds])),
+        float(np.mean([one.memory_mb for one in rounds])),
+        tuple(reaction_s for one in rounds for reaction_s in one.reactions_s),
     )
 
 

@@ -21,7 +21,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from bench.station import stations_in
-from benchmarks._one_or_eight import journal_of, measured
+from benchmarks._one_or_eight import Arrangement, journal_of, measured, together
 from benchmarks.week import FLAT_MB, Found, Outcome, Strike, drawn, growth_mb, judged, one
 from data import quantities
 
@@ -119,12 +119,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _print_arrangements(stations: Sequence[str], seconds: float, rounds: int, seed: int) -> None:
-    """Measure one process against one each, quietly and while one pump's run is closed."""
+    """Measure one process against one each, by turns, quietly and while one pump's run is closed."""
     with tempfile.TemporaryDirectory() as name:
         journal = journal_of(stations[0], Path(name))
         for what, closing in (("quiet", None), ("while the run of one pump is closed", journal)):
-            for how, apart in (("one process", False), (f"{len(stations)} processes", True)):
-                print(f"{what}, {how}: {measured(stations, apart, seconds, rounds, seed, closing)}", flush=True)
+            one, each = list[Arrangement](), list[Arrangement]()
+            for number in range(rounds):
+                for apart, found in ((False, one), (True, each)):
+                    found.append(measured(stations, apart, seconds, seed + 100 * number, closing))
+            print(f"{what}, one process: {together(one)}")
+            print(f"{what}, {len(stations)} processes: {together(each)}", flush=True)
 
 
 def _month(stations: Sequence[str], options: argparse.Namespace) -> int:
