@@ -270,6 +270,20 @@ def differences(old: Any, new: Any) -> list[str]:
     return [f"{name}: {was} became {value}" for name, (was, value) in shown.items() if before and name != "keys"]
 
 
+@audit.command("accept-clock")
+@reason_option
+@by_option
+@by_file_option
+def audit_accept_clock(reason: str, by: str | None, by_passphrase_file: Path | None) -> int:
+    """Note that the clock was ahead and is right now, so that runs can be signed again."""
+    from bench.run_queue import home
+    from bench.trust.clock import accept_clock
+
+    accept_clock(home(), reason, _qa(by, by_passphrase_file))
+    click.echo("the audit trail says that the clock was ahead; runs can be signed again")
+    return 0
+
+
 @audit.command("verify")
 def audit_verify() -> int:
     """Tell whether the audit trail and the register are whole, and have noted every change of keys and users."""

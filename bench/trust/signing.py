@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,19 +16,18 @@ from bench.run_queue import home
 from bench.trust import ledger
 from bench.trust.checklist import Item, authors_of, origin_of
 from bench.trust.checklist import checklist as items_of
+from bench.trust.clock import insist_on_time
 from bench.trust.keys import MEASURED, own_key
-from bench.trust.ledger import AUDIT, REGISTER, TrustError, alone, rows_of, unclosed
+from bench.trust.ledger import REGISTER, TrustError, alone, rows_of, unclosed
 from bench.trust.register import registered
 from bench.trust.standing import Standing, standing
-from bench.trust.users import User, unlocked, user
+from bench.trust.users import User, signed_by, unlocked, user, users
 from data.audit import add_row
 from data.checks import Origin
 from data.keys import digest_of, is_signed
 from data.run import Run
 from data.seal import room_of, verify
 from data.signatures import MEANINGS, Row, fits, write_rows
-
-CLOCK_STEP = timedelta(seconds=1)
 
 TEXT = 600
 """Characters of what the file says of a question that are kept with a signature."""
@@ -119,7 +118,7 @@ def sign(
     one, key = unlocked(folder, who, passphrase)
     with alone(folder):
         before, when = list(found.signatures), ledger.now().astimezone(UTC)
-        _insist_on_time(folder, when)
+        insist_on_time(folder, when)
         with Run.open(path) as run:
             run_id = str(run.session.get("run_id"))
         if [row for row in registered(folder, run_id).signatures if row["seal"] == found.seal] != before:
@@ -139,6 +138,10 @@ def sign(
             "checklist": questions,
         }
         row = key.signed(said)
+        if text := signed_by(users(folder), row):
+            raise TrustError(
+                f"{text}: it is of {one.keys[-1]['from'][:16]}; a QA person gives a new one: pumpbench users passphrase"
+            )
         bench, noted = own_key(folder, MEASURED), {"kind": "signature", "run_id": run_id, "row": row}
         fits(path, found.room, [*before, row])
         add_row(folder / "trust" / REGISTER, noted, ledger.now().isoformat(), bench)
@@ -205,13 +208,3 @@ def _answered(items: Sequence[Item], meaning: str, answers: Mapping[str, Answer]
         for item in items
         if item.key in answers
     ]
-
-
-def _insist_on_time(folder: Path, when: datetime) -> None:
-    """See that the clock was not set back: a signature's time must not be before what it follows."""
-    for name in (REGISTER, AUDIT):
-        rows, _ = rows_of(folder, name)
-        last = max((datetime.fromisoformat(str(row["when"])) for row in rows if "when" in row), default=when)
-        if last - when > CLOCK_STEP:
-            there = f"{name} has a row of {last:%Y-%m-%d %H:%M}"
-            raise TrustError(f"the clock says {when:%Y-%m-%d %H:%M}, and {there}; set the clock right")

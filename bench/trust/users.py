@@ -84,7 +84,7 @@ def add(
         if not there and role != "QA":
             raise TrustError("the first user lets in all others, so needs the role QA")
         if there:
-            _insist_on_qa(by)
+            insist_on_qa(by)
         key = SigningKey.new()
         keys = [{"public": key.public, "from": moment, "until": ""}]
         made = User(name, printed.strip(), role, account, keys, moment, wrap(key, passphrase))
@@ -180,6 +180,12 @@ def signed_by(persons: Mapping[str, User], row: Mapping[str, Any]) -> str:
     return f"the key is none of {one.name}'s"
 
 
+def insist_on_qa(by: User | None) -> None:
+    """See that somebody with the role QA does it; raises TrustError."""
+    if by is None or by.role != "QA" or by.retired:
+        raise TrustError("only a person with the role QA changes users; say who: --by USER")
+
+
 def wrap(key: SigningKey, passphrase: str) -> dict[str, Any]:
     """A key in a box that the passphrase opens: scrypt (RFC 7914), then AES-256-GCM."""
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -219,7 +225,7 @@ def _text(raw: bytes) -> str:
 def _change(home: Path, name: str, reason: str, by: User, changed: Any) -> User:
     if not reason.strip():
         raise TrustError("--reason: say why; it stands in the audit trail")
-    _insist_on_qa(by)
+    insist_on_qa(by)
     with alone(home):
         old = user(home, name)
         if old.retired:
@@ -247,8 +253,3 @@ def _write(home: Path, made: User) -> None:
 def _insist_on(passphrase: str) -> None:
     if len(passphrase) < SHORTEST:
         raise TrustError(f"the passphrase has fewer than {SHORTEST} characters; choose a longer one")
-
-
-def _insist_on_qa(by: User | None) -> None:
-    if by is None or by.role != "QA" or by.retired:
-        raise TrustError("only a person with the role QA changes users; say who: --by USER")
