@@ -534,6 +534,30 @@ def test_signatures_show_by_themselves_that_one_before_was_removed_or_moved(run:
         assert any("removed, or their order" in problem for problem in check_rows(rows, *known))
 
 
+def test_a_signature_given_later_in_place_of_one_before_the_last_is_noticed(run: Path, home: Path) -> None:
+    sign(run, "olga", ENGINEER, "addendum", "the vessel was chipped")
+    first, second = examine(run).signatures
+    key = users.unlocked(home, "eve", ENGINEER)[1]
+    other = key.signed({name: first[name] for name in first if name not in ("key", "signature")} | {"reason": "nicer"})
+    found = check_rows([other, second], first["run_id"], first["content"], first["seal"])
+    assert found == ["signature 2 (Olga Operator): one before it was removed, or their order was changed"]
+
+
+@pytest.mark.parametrize("where", ["file", "sidecar"])
+def test_signatures_that_say_the_same_in_other_bytes_are_noticed(run: Path, home: Path, where: str) -> None:
+    if where == "sidecar":
+        said = json.loads(sidecar(run).read_text("utf-8"))
+        sidecar(run).write_text(json.dumps(said), "utf-8")
+    else:
+        offset, _ = room_of(read_seal(run) or {}) or (0, 0)
+        text = run.read_bytes()
+        end = text.index(b"\0", offset)
+        run.write_bytes(text[:offset] + text[offset:end].replace(b"{", b"{ ", 1) + text[end + 1 :])
+    found = standing(run, home)
+    assert found.state == "altered"
+    assert "was changed" in found.problems[0]
+
+
 def test_the_signatures_of_another_run_are_noticed(folder: Path, home: Path, run: Path) -> None:
     other = measured_run(folder, name="second", people=False, run_id="r-2")
     write_rows(other, room_of(read_seal(other) or {}), examine(run).signatures)
