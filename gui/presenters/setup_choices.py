@@ -78,8 +78,11 @@ class StationChoice:
         return f"held by {by}{queued}", Tone.BUSY
 
     def is_called(self, name: str) -> bool:
-        """Whether a person or another page means this station."""
-        known = {self.name, self._short} | ({self.station.name} if self.station is not None else set())
+        """Whether a person or another page means this station; a bench file alone means its first position."""
+        file, _ = parted(self.name)
+        known = {self.name, self._short, file, Path(file).stem} | (
+            {self.station.name} if self.station is not None else set()
+        )
         return name in known
 
 

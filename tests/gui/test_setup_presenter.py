@@ -149,6 +149,16 @@ def test_everything_shipped_and_every_file_near_at_hand_can_be_chosen(context: C
     assert set(made.form.choices.protocols) == set(procedure_names())
 
 
+def test_every_position_of_a_bench_is_a_choice_and_its_file_means_the_first(prepared: SetUp) -> None:
+    assert prepared.form.choices is not None
+    eight = [one for one in prepared.form.choices.stations if "sim-eight" in one.name]
+    assert [one.name for one in eight] == [f"sim-eight#{position}" for position in range(1, 9)]
+    assert eight[2].shown == "sim-eight#3 – Simulated bench for eight pumps, position 3"
+    prepared.form.choose_station("sim-eight")
+    assert prepared.form.station is not None
+    assert prepared.form.station.name == "sim-eight#1"
+
+
 def test_the_stations_own_defaults_are_filled_in_and_marked(prepared: SetUp) -> None:
     blank = prepared.form.fields["blank"]
     assert (blank.text, blank.is_stations) == ("diverter", True)
