@@ -6,7 +6,8 @@ four letters; "@" before it leaves the display alone, an address before it picks
 LF, its lines end with CR LF, and the prompt stands last, without a line end: ":" idle, ">" infusing, "<" withdrawing,
 "*" stalled, "T*" target reached.  In poll mode XON (11h) follows; else the pump also tells by itself when it stops.
 
-Not verified against a real pump.  Assumed: that the volume counts towards the target since it was cleared, what the
+Not verified against a real pump.  ``status`` has its time in s, as the manual says (some programs take it as ms).
+Assumed: that the volume counts towards the target since it was cleared, what the
 prompt is after a stop, that echo repeats the line, that counts are lost with the power and settings only where NVRAM
 was off.
 """
@@ -260,7 +261,7 @@ class PhdPump(ByteDevice):
         return [f"Firmware:      v{self.firmware}", f"Pump address:  {self.address}", f"Serial number: {self.serial}"]
 
     def _status(self, rest: str, now: float) -> list[str]:
-        """Rate in fL/s, time in ms and volume in fL of the present direction, and the flags."""
+        """Rate in fL/s, time in s and volume in fL of the present direction, and the flags."""
         if not self.frozen or not self._held:
             sign = self._sign
             motion = self._motion
@@ -269,7 +270,7 @@ class PhdPump(ByteDevice):
             letter = "i" if sign > 0 else "w"
             flags = f"{letter}.{'S' if self._prompt == '*' else '.'}.{letter.upper()}"
             volume_fl = round(self.moved_ul(sign, now) * _FL_PER_UL)
-            self._held = f"{round(rate * _FL_PER_UL)} {round(run_s * 1e3)} {volume_fl} {flags}"
+            self._held = f"{round(rate * _FL_PER_UL)} {round(run_s)} {volume_fl} {flags}"
         return [self._held]
 
     def _diameter(self, rest: str, now: float) -> list[str]:

@@ -101,9 +101,9 @@ def test_echo_repeats_the_line():
 
 
 def test_the_status_of_the_manual():
-    device = running("irate 1 ul/min", "tvolume 1 ul", now=0.0)
-    assert say(device, "status", now=30.0) == "\n16666667 30000 500000000 i...I\r\n>\x11"
-    assert say(device, "status", now=60.1) == "\n0 60000 1000000000 i...I\r\nT*\x11"
+    device = running("irate 1 ul/min", "tvolume 2 ul", now=0.0)
+    assert say(device, "status", now=60.0) == "\n16666667 60 1000000000 i...I\r\n>\x11"
+    assert say(device, "status", now=120.1) == "\n0 120 2000000000 i...I\r\nT*\x11"
 
 
 # -- motion
@@ -127,7 +127,7 @@ def test_the_target_counts_from_the_last_clearing():
 
 def test_withdrawing_moves_the_other_way_and_has_its_own_count():
     device = running("wrate 3600 ul/hr", run="wrun")
-    assert say(device, "status", now=3.0) == "\n1000000000 2000 2000000000 w...W\r\n<\x11"
+    assert say(device, "status", now=3.0) == "\n1000000000 2 2000000000 w...W\r\n<\x11"
     assert say(device, "stp", now=3.0) == "\n:\x11"
     assert say(device, "wvolume", now=4.0) == "\n2.0000 ul\r\n:\x11"
     assert device.plunger.moved_ul(100.0) == pytest.approx(-2.0)
