@@ -101,11 +101,13 @@ class Dispatcher(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no t
         try:
             yield from registration.replies()
         finally:
-            self.streams -= 1
+            with self._system.lock:
+                self.streams -= 1
 
     def _stream(self, name: str, data: bytes, context: Any) -> Iterator[bytes]:
         registration = self.register(name, data, context)
-        context.add_callback(registration.end)
+        if not context.add_callback(registration.end):
+            registration.end()  # the client has gone already
         context.send_initial_metadata(())  # the client waits for it
         yield from self.replies(registration)
 

@@ -175,6 +175,20 @@ def test_a_single_pulse_and_a_finite_train_end_by_themselves(lab):
         assert counting.read() == 6
 
 
+def test_a_train_that_has_ended_has_no_frequency(lab, code_of):
+    with lab.task() as task, lab.task() as counting:
+        task.co_channels.add_co_pulse_chan_freq("Dev2/ctr2", freq=10.0)
+        task.timing.cfg_implicit_timing(sample_mode=CONTINUOUS)
+        counter = counting.ci_channels.add_ci_freq_chan("Dev2/ctr1", min_val=5.0, max_val=100.0)
+        counter.ci_freq_term = "/Dev2/Ctr2InternalOutput"
+        task.start()
+        lab.clock.sleep(1.0)
+        assert counting.read() == pytest.approx(10.0)
+        task.stop()
+        lab.clock.sleep(1.0)
+        assert code_of(counting.read) == -200284
+
+
 def test_pulses_are_written_while_they_run(lab):
     with lab.task() as task, lab.task() as counting:
         task.co_channels.add_co_pulse_chan_freq("Dev2/ctr2", freq=10.0)

@@ -20,13 +20,15 @@ from nidaqmx.constants import (
 from nidaqmx.errors import DaqReadError
 from nidaqmx.stream_readers import AnalogSingleChannelReader
 
+from instruments.simulation.daqserver import triggers
+
 CONTINUOUS, FINITE = AcquisitionType.CONTINUOUS, AcquisitionType.FINITE
 VOLTS = pytest.approx  # Index: volts = seconds / 1000
 
 
 def analog(lab, channels="Dev2/ai0", rate=100.0, mode=FINITE, samples=50):
     task = lab.task()
-    task.ai_channels.add_ai_voltage_chan(channels)
+    task.ai_channels.add_ai_voltage_chan(channels, min_val=-0.2, max_val=0.2)
     task.timing.cfg_samp_clk_timing(rate, sample_mode=mode, samps_per_chan=samples)
     return task
 
@@ -50,7 +52,7 @@ def test_a_finite_acquisition_is_read_at_once_and_is_done(lab):
         task.wait_until_done(timeout=0.0)
         data = task.read(READ_ALL_AVAILABLE)
         assert len(data) == 50
-        assert data[-1] == VOLTS(0.49e-3, abs=3e-4)
+        assert data[-1] == VOLTS(0.49e-3, abs=2e-5)
 
 
 def test_a_start_trigger_holds_the_first_sample_back(lab):
@@ -65,7 +67,7 @@ def test_a_start_trigger_holds_the_first_sample_back(lab):
         assert late.value.error_code == -200284
         lab.clock.sleep(1.0)  # the line went high at 1 s
         assert task.in_stream.total_samp_per_chan_acquired == 51
-        assert task.read(1)[0] == VOLTS(1e-3, abs=2e-4)
+        assert task.read(1)[0] == VOLTS(1e-3, abs=2e-5)
 
 
 def test_a_falling_edge_an_own_output_line_and_a_delay_start_as_well(lab):
@@ -89,7 +91,7 @@ def test_an_analog_edge_starts_once_the_level_is_crossed(lab):
         task.start()
         lab.clock.sleep(10.0)
         data = task.read(READ_ALL_AVAILABLE)
-    assert data[0] == VOLTS(2e-3, abs=2e-4)
+    assert data[0] == VOLTS(2e-3, abs=2e-5)
     assert len(data) == pytest.approx(800, abs=20)
 
 
@@ -99,7 +101,7 @@ def test_a_window_starts_when_it_is_entered(lab, code_of):
         start.cfg_anlg_window_start_trig(9e-3, 3e-3, "Dev2/ai0", WindowTriggerCondition1.ENTERING_WINDOW)
         task.start()
         lab.clock.sleep(5.0)
-        assert task.read(1)[0] == VOLTS(3e-3, abs=2e-4)
+        assert task.read(1)[0] == VOLTS(3e-3, abs=2e-5)
         task.stop()
         start.cfg_anlg_edge_start_trig("Dev2/ai7")
         assert code_of(task.start) == -200265
@@ -116,10 +118,36 @@ def test_a_reference_trigger_keeps_samples_from_before_and_behind(lab):
         assert task.is_task_done()
         data = np.empty(60)
         AnalogSingleChannelReader(task.in_stream).read_many_sample(data, 60, timeout=0.0)
-        assert data[0] == VOLTS(0.8e-3, abs=2e-4)
-        assert data[-1] == VOLTS(1.39e-3, abs=2e-4)
+        assert data[0] == VOLTS(0.8e-3, abs=2e-5)
+        assert data[-1] == VOLTS(1.39e-3, abs=2e-5)
         task.in_stream.relative_to, task.in_stream.offset = ReadRelativeTo.REFERENCE_TRIGGER, -1
-        assert task.read(1)[0] == VOLTS(0.99e-3, abs=2e-4)
+        assert task.read(1)[0] == VOLTS(0.99e-3, abs=2e-5)
+
+
+def test_the_first_sample_behind_a_reference_trigger_is_told_from_the_last_before(lab):
+    with analog(lab, rate=64.5, samples=60) as task:
+        task.triggers.reference_trigger.cfg_dig_edge_ref_trig("/Dev2/PFI0", pretrigger_samples=20)
+        task.start()
+        lab.clock.sleep(3.0)
+        data = task.read(60)
+        assert data[19] == VOLTS(64.0 / 64.5 * 1e-3, abs=5e-6)
+        assert data[20] == VOLTS(65.0 / 64.5 * 1e-3, abs=5e-6)
+
+
+def test_a_reference_trigger_counts_once_the_samples_before_it_are_there(lab):
+    with analog(lab, samples=200) as task:
+        task.triggers.reference_trigger.cfg_dig_edge_ref_trig("/Dev2/PFI0", pretrigger_samples=150)
+        task.start()
+        lab.clock.sleep(6.0)
+        assert task.read(200)[150] == VOLTS(3e-3, abs=2e-5)  # that of 1 s came too soon
+
+
+def test_a_level_has_to_be_left_by_the_hysteresis_before_it_is_crossed_again():
+    rising, falling = (triggers._crossing(5.0, 2.0, rising=rising) for rising in (True, False))
+    values = np.array([4.0, 5.0, 4.0, 5.5, 2.9, 4.0, 5.0])
+    assert rising(values, False).tolist() == [False, True, True, True, False, False, True]
+    assert rising(values[:1], True).tolist() == [True]
+    assert falling(10.0 - values, False).tolist() == [False, True, True, True, False, False, True]
 
 
 def test_an_analog_reference_trigger_and_what_it_needs(lab, code_of):
@@ -128,7 +156,7 @@ def test_an_analog_reference_trigger_and_what_it_needs(lab, code_of):
         reference.cfg_anlg_edge_ref_trig("Dev2/ai0", 20, Slope.RISING, 2e-3)
         task.start()
         lab.clock.sleep(5.0)
-        assert task.read(60)[20] == VOLTS(2e-3, abs=2e-4)
+        assert task.read(60)[20] == VOLTS(2e-3, abs=2e-5)
         task.stop()
         reference.pretrig_samples = 59
         assert code_of(task.start) == -200213
@@ -145,8 +173,8 @@ def test_a_retriggerable_start_takes_its_samples_at_each_trigger(lab):
         task.start()
         lab.clock.sleep(4.0)
         data = task.read(20)
-        assert data[9] == VOLTS(1.09e-3, abs=2e-4)
-        assert data[10] == VOLTS(3.0e-3, abs=2e-4)
+        assert data[9] == VOLTS(1.09e-3, abs=2e-5)
+        assert data[10] == VOLTS(3.0e-3, abs=2e-5)
         assert not task.is_task_done()
 
 
@@ -160,7 +188,7 @@ def test_two_tasks_begin_together_by_trigger_and_clock_of_the_first(lab):
         master.start()
         lab.clock.sleep(1.0)
         assert slave.in_stream.avail_samp_per_chan == master.in_stream.avail_samp_per_chan == 101
-        assert slave.read(1)[0] == VOLTS(3e-3, abs=4e-4)
+        assert slave.read(1)[0] == VOLTS(3e-3, abs=2e-4)  # a module of ten volts
         master.stop()
         lab.clock.sleep(1.0)
         assert slave.in_stream.total_samp_per_chan_acquired == 101  # its clock has ended
@@ -188,7 +216,7 @@ def test_the_latest_samples_are_read_by_position(lab):
         task.in_stream.relative_to, task.in_stream.offset = ReadRelativeTo.MOST_RECENT_SAMPLE, -3
         task.start()
         lab.clock.sleep(2.0)
-        assert task.read(3) == VOLTS([1.98e-3, 1.99e-3, 2.0e-3], abs=2e-4)
+        assert task.read(3) == VOLTS([1.98e-3, 1.99e-3, 2.0e-3], abs=2e-5)
 
 
 # ------------------------------------------------------------------------------------------------ digital in
