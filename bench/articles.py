@@ -194,9 +194,10 @@ def latest_change(register: Register, name: str) -> Change | None:
 def _standing(register: Register, article: Article, catalogue: Catalogue | None, today: date) -> Standing:
     change = latest_change(register, article.id)
     status: Status = "in-use" if change is None else change.status
-    runs = [] if catalogue is None else catalogue.runs(_of(article))
+    count = 0 if catalogue is None else catalogue.count(_of(article))
+    last = catalogue.runs(_of(article), limit=1) if catalogue is not None and count else []
     problems = tuple(_problems(article, change, today))
-    return Standing(article, status, change, problems, len(runs), runs[0].made if runs else "")
+    return Standing(article, status, change, problems, count, last[0].made if last else "")
 
 
 def _certificates(register: Register, used: Used) -> list[str]:

@@ -193,6 +193,14 @@ def facts_of(progress: Progress) -> list[tuple[str, str]]:
     ]
 
 
+def disagreements_said(report: Report) -> str:
+    """Repeated runs of a pump that disagree by more than both U; empty where none do."""
+    found = [one for one in report.agreements if one.en is not None and abs(one.en) > 1.0]
+    return "; ".join(
+        f"{one.check} of {one.serial} at {one.rate}: {one.kind} disagrees, En {one.en:.1f}" for one in found
+    )
+
+
 def rates_said(report: Report) -> str:
     """The share that passes, and what it is at least."""
     said = []

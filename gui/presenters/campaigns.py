@@ -18,6 +18,8 @@ from data.catalogue.store import Line
 from gui.presenters.background import Cancel, nothing
 from gui.presenters.context import Context, Wish
 from gui.presenters.near_files import near_files
+from gui.presenters.register_rows import article_files
+from gui.presenters.run_report import REPORT_S, written
 from gui.presenters.run_search import given, stamp
 from gui.presenters.tone import Tone
 from protocols.procedure import load_procedure
@@ -27,7 +29,6 @@ LOOK_S = 3.0
 
 FOLDER = "campaigns"
 _SIGN = re.compile(r"^\s*rates\s*=\s*\[", re.MULTILINE)
-ARTICLES = re.compile(r"^\s*\[\[articles\]\]", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class Campaigns:
     counted : how far it is; None until that is known.
     course : the cell that is chosen.
     sentence : why there is nothing to show.
+    is_writing : the report is being made.
     """
 
     def __init__(self, context: Context) -> None:
@@ -85,6 +87,7 @@ class Campaigns:
         self.counted: Counted | None = None
         self.course: Course | None = None
         self.sentence = ""
+        self.is_writing = False
         self._is_shown = False
         self._seen: object = None
         self._cancel: Cancel = nothing
@@ -194,6 +197,25 @@ class Campaigns:
         assert following is not None
         self.context.wish(wish_of(self.counted.progress.campaign, following))
 
+    def write_report(self) -> None:
+        """Write the campaign's report as PDF beside its plan; every attempt is verified anew for it."""
+        if self.chosen is None or self.is_writing:
+            return
+        self.is_writing = True
+        self._tell()
+        arguments = (self.chosen.path, self.context.state_folder)
+        self.context.background.apart(report_written, arguments, self._written, self._not_written, deadline_s=REPORT_S)
+
+    def _written(self, out: Path) -> None:
+        self.is_writing = False
+        self.context.notify(f"{out.name} is beside the plan: {out}", Tone.GOOD)
+        self._tell()
+
+    def _not_written(self, said: str) -> None:
+        self.is_writing = False
+        self.context.notify(f"No report of the campaign: {said}", Tone.FAIL)
+        self._tell()
+
     def open(self, run: Line) -> None:
         """Review an attempt."""
         if Path(run.path).exists():
@@ -266,14 +288,27 @@ def counted(path: Path, state_folder: Path, folder: Path, today: date) -> Counte
         progress = progress_of(campaign, there)
         report = report_of(progress, there)
     following = progress.following
-    against = () if following is None else tuple(_against(folder, following.cell.serial, today))
+    files = article_files(folder, state_folder)
+    against = () if following is None else tuple(_against(files, following.cell.serial, today))
     return Counted(progress, report, against)
 
 
-def _against(folder: Path, serial: str, today: date) -> list[str]:
+def report_written(path: Path, state_folder: Path) -> Path:
+    """Make the report of a campaign and write it beside the plan, never over another file."""
+    from bench.campaign.paper import paper, papers_of
+    from data.report.typeset import pdf_of, program
+
+    campaign = load_campaign(path)
+    with opened(given(state_folder)) as there:
+        progress = progress_of(campaign, there)
+        report = report_of(progress, there)
+    return written(pdf_of(*paper(papers_of(path, progress, report, state_folder), program())), path)
+
+
+def _against(files: Sequence[Path], serial: str, today: date) -> list[str]:
     """What the lab's registers of articles say against using a pump; nothing where it is in none."""
     said: list[str] = []
-    for path in near_files(folder, "articles", ARTICLES):
+    for path in files:
         for one in standings(load_register(path), None, today):
             if one.article.kind == "dut" and one.article.id == serial:
                 said += one.problems

@@ -82,11 +82,11 @@ class Register:
 
     def look(self) -> None:
         """Read everything again."""
-        context, apart = self.context, self.context.background.apart
-        self._leave("articles", "numbers")
-        arguments = (context.folder, context.state_folder, self.today)
-        self._cancels["articles"] = apart(articles_read, arguments, self._take_articles, self._no_articles)
-        self._cancels["numbers"] = apart(numbers_read, (context.state_folder,), self._take_numbers, self._no_numbers)
+        folder, state_folder, today = self.context.folder, self.context.state_folder, self.today
+        background = self.context.background
+        background.aside(lambda: articles_read(folder, state_folder, today), self._take_articles, self._no_articles)
+        self._leave("numbers")
+        self._cancels["numbers"] = background.apart(numbers_read, (state_folder,), self._take_numbers, self._no_numbers)
 
     def _leave(self, *whats: str) -> None:
         for what in whats:

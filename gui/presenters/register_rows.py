@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.articles import Article, Certificate, Change, Standing, load_register, standings
+from bench.articles import VARIABLE, Article, Certificate, Change, Standing, load_register, standings
 from bench.catalogue import opened, place_of
 from bench.trends import Touched, impact
 from bench.trust.register import numbered
@@ -194,10 +195,18 @@ def dues_said(rows: Sequence[ArticleRow]) -> tuple[str, Tone]:
 # -- what is done in the background
 
 
+def article_files(folder: Path, state_folder: Path) -> list[Path]:
+    """The lab's file that runs are checked against, then those near at hand."""
+    named = os.environ.get(VARIABLE)
+    lab = Path(named).absolute() if named else state_folder / "articles.toml"
+    near = near_files(folder, "articles", _SIGN)
+    return [*([lab] if lab.is_file() else []), *(path for path in near if path != lab)]
+
+
 def articles_read(folder: Path, state_folder: Path, today: date) -> tuple[ArticleFile, ...]:
-    """The files of articles near at hand, with the runs that the catalogue knows of each."""
+    """The files of articles, with the runs that the catalogue knows of each."""
     found = []
-    for path in near_files(folder, "articles", _SIGN):
+    for path in article_files(folder, state_folder):
         try:
             register = load_register(path)
             if is_there(place_of(given(state_folder))):

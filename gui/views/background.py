@@ -141,7 +141,7 @@ class Apart:
             raise ValueError(UNWANTED)
         context = get_context("spawn")  # gRPC does not survive a fork
         ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=_answer, args=(theirs, work, arguments), daemon=True)
+        process = context.Process(target=_answer, args=(theirs, work, arguments))  # no daemon, which may start none
         process.start()
         self._process = process
         theirs.close()

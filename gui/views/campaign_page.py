@@ -24,6 +24,7 @@ from gui.presenters.campaign_rows import (
     UnplannedRow,
     attempt_rows,
     columns_of,
+    disagreements_said,
     facts_of,
     figure_rows,
     progress_said,
@@ -156,7 +157,12 @@ class CampaignPage(Page):
         panel = Panel("What it says so far")
         self.rates = muted("", wrap=True)
         self.figures.setMinimumHeight(FIGURES_HEIGHT)
+        self.apart = ToneLabel("", Tone.WARN)
+        self.report = button("&Report as PDF", "save", self.presenter.write_report)
+        self.report.setToolTip("Beside the plan: plan, figures, and every attempt verified anew; a second for each run")
+        panel.tools.addWidget(self.report)
         panel.body.addWidget(self.figures, 1)
+        panel.body.addWidget(self.apart)
         panel.body.addWidget(self.rates)
         return panel
 
@@ -231,6 +237,11 @@ class CampaignPage(Page):
         self._show_matrix()
         self.figures.show_rows(figure_rows(found.report, self.presenter.context.numbers))
         self.rates.setText(rates_said(found.report) or "No run has a verdict yet.")
+        apart = disagreements_said(found.report)
+        self.apart.setVisible(bool(apart))
+        self.apart.say(apart, Tone.WARN)
+        self.report.setEnabled(not self.presenter.is_writing)
+        self.report.setText("Making it…" if self.presenter.is_writing else "&Report as PDF")
         self.next.say(*self.presenter.next_says)
         self.prepare.setEnabled(self.presenter.can_prepare)
         clear(self._facts)

@@ -39,8 +39,8 @@ class NumbersView(Panel):
         super().__init__("Run numbers")
         self._presenter = presenter
         self.says = ToneLabel()
-        self.tools.addWidget(self.says)
         self.tools.addWidget(tool("again", "Read everything again", presenter.look))
+        self.body.addWidget(self.says)
         self.table: Table[NumberRow] = Table("Run numbers", NUMBERS)
         self.table.activated.connect(lambda _: self._open())
         self.body.addWidget(

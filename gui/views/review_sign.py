@@ -83,7 +83,9 @@ class SignView(QSplitter):
         for panel in (self._review(), self._signature()):
             column.addWidget(panel)
         column.addStretch(1)
-        self.addWidget(scrolled(right))
+        area = scrolled(right)
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.addWidget(area)
         self.setSizes([600, 680])
 
     def _checklist(self) -> Panel:
@@ -94,9 +96,9 @@ class SignView(QSplitter):
         self._questions = QVBoxLayout(holder)
         self._questions.setContentsMargins(0, 0, 10, 0)
         self._questions.setSpacing(2)
-        self._area = scrolled(holder)
-        self._area.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its questions have it
-        panel.body.addWidget(self._area)
+        area = scrolled(holder)
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # what is in it has it
+        panel.body.addWidget(area)
         return panel
 
     def _review(self) -> Panel:

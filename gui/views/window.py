@@ -148,8 +148,12 @@ class Window(QMainWindow):
         column.addStretch(1)
         self._scheme = tool("dark", "Light or dark", self._shell.other_scheme)
         self._density = tool("touch", "For the desk or for gloves", self._shell.other_density)
-        column.addWidget(self._scheme, 0, Qt.AlignmentFlag.AlignHCenter)
-        column.addWidget(self._density, 0, Qt.AlignmentFlag.AlignHCenter)
+        row = QHBoxLayout()
+        row.setSpacing(0)
+        for small in (self._scheme, self._density):
+            small.setProperty("small", "true")
+            row.addWidget(small, 1)
+        column.addLayout(row)
         look().changed.connect(self._draw_rail)
         self._draw_rail()
         return rail

@@ -144,6 +144,16 @@ def test_figures_are_of_pumps_and_say_where_an_interval_leaves_the_limits(campai
     assert campaigns.next_says == ("Every run is made", Tone.GOOD)
 
 
+def test_the_report_is_written_beside_the_plan(campaigns):
+    said: list[str] = []
+    campaigns.context.notify = lambda text, tone: said.append(text)
+    ran(campaigns, 2, order(campaigns)[0])
+    campaigns.write_report()
+    counted(campaigns)
+    assert said[0].startswith("lot.pdf is beside the plan")
+    assert campaigns.chosen.path.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+
+
 def test_a_plan_that_cannot_be_read_says_why(campaigns, plan):
     plan.write_text(plan.read_text().replace('"flow-accuracy"', '"flow-acuracy"'))
     campaigns.find()

@@ -44,6 +44,10 @@ def raises() -> None:
     raise ValueError("the file is no run")
 
 
+def apart_again() -> Any:
+    return Apart().do(divmod, (7, 2), 30.0)
+
+
 def dies() -> None:
     os._exit(3)
 
@@ -110,6 +114,10 @@ def test_work_in_another_process_comes_back_raises_or_is_ended() -> None:
         Apart().do(dies, (), 20.0)
     with pytest.raises(ValueError, match="gave no answer within"):
         Apart().do(never, (), 0.5)
+
+
+def test_work_in_another_process_may_start_processes_of_its_own() -> None:
+    assert Apart().do(apart_again, (), 60.0) == (3, 1)
 
 
 def test_results_come_back_to_qt_and_none_after_the_end(qtbot: Any) -> None:
