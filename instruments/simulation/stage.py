@@ -53,6 +53,16 @@ class _Phase:
     beside: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Still:
+    """The force while the needle stands, at places after ``after`` up to ``until``; of one revision of the track."""
+
+    revision: int = -1
+    after: float = math.inf
+    until: float = -math.inf
+    force_n: float = 0.0
+
+
 class Stage:
     """Needle, septum and force sensor.
 
@@ -95,16 +105,26 @@ class Stage:
         self._course: list[_Phase] = []
         self._starts = np.empty(0)
         self._revision = -1
+        self._still = _Still()
 
     def force_n(self, place: FloatArray) -> FloatArray:
-        """What the force sensor gives, at places on the grid (time in s times the grid's rate); shape (n,)."""
+        """What the force sensor gives, at rising places on the grid (time in s times the grid's rate); shape (n,)."""
+        still = self._still
+        if still.after < place.item(0) and place.item(-1) <= still.until and still.revision == self._track.revision:
+            return np.full(len(place), still.force_n)
         phases, index = self._phases_at(place)
         force = np.empty(len(place))
         for i in set(index.tolist()):  # a gauge asks for one or two: to sort them takes longer than all the rest
             here, phase = index == i, phases[i]
             position = phase.position_mm + phase.slope * (place[here] - phase.start)
             force[here] = self._force_at(phase, position)
-        return force * self._gain + self._zero_n
+        force = force * self._gain + self._zero_n
+        first, last = index.item(0), index.item(-1)
+        if first == last and not phases[first].slope:
+            after = self._starts.item(first) if first else -math.inf
+            until = self._starts.item(first + 1) if first + 1 < len(phases) else math.inf
+            self._still = _Still(self._revision, after, until, force.item(0))
+        return force
 
     def position_mm(self, place: FloatArray) -> FloatArray:
         """Position of the stage at places on the grid."""

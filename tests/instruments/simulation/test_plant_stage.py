@@ -138,3 +138,14 @@ def test_the_force_follows_from_the_motion_and_not_from_who_looked_when(moves, a
     assert [curious.signals["stage_force_n"].at(t) for t in range(70)] == [
         calm.signals["stage_force_n"].at(t) for t in range(70)
     ]
+
+
+def test_the_force_asked_sample_by_sample_is_that_of_one_long_read(make_plant):
+    one, other = make_plant(rate=None), make_plant(rate=None)
+    for plant in (one, other):
+        puncture(plant, 9.9, 2.0)
+        plant.actuators["needle_mm"].write(15.0, 30.0)
+    whole = force(one, 9.0, 40.0, 0.05)
+    asked = [other.signals["stage_force_n"].samples(9.0, 0.05, k, 1).item() for k in range(len(whole))]
+
+    assert asked == whole.tolist()
