@@ -46,6 +46,7 @@ class Product:
     ao_rate_hz, di_rate_hz, do_rate_hz : fastest sample clock of outputs and lines; 0 has none.
     counter_hz : fastest timebase of the counters.
     teds : whether it reads the data sheet in a sensor.
+    shunt_ohm : resistor for shunt calibration of bridges; None has none.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Product:
     do_rate_hz: float = 0.0
     counter_hz: float = 80e6
     teds: bool = False
+    shunt_ohm: float | None = None
 
     @property
     def min_rate_hz(self) -> float:
@@ -206,6 +208,7 @@ _PRODUCTS = (
         "NI 9237",
         ai=4,
         teds=True,
+        shunt_ohm=100e3,
         measures=_BRIDGE,
         ranges={"V/V": ((-25e-3, 25e-3),)},
         bits=24,

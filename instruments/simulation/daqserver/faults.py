@@ -84,6 +84,9 @@ TEXTS: dict[int, str] = {
     DAQmxErrors.DA_QMX_SIGNAL_EVENT_TYPE_NOT_SUPPORTED_BY_CHAN_TYPES_OR_DEVICES_IN_TASK: (
         "The channels of the task do not give this signal."
     ),
+    DAQmxErrors.BRIDGE_SHUNT_CA_NOT_SUPPORTED: "The device or channel has no shunt calibration of a bridge.",
+    DAQmxErrors.STRAIN_SHUNT_CA_NOT_SUPPORTED: "The device or channel has no shunt calibration of a strain gage.",
+    DAQmxErrors.SHUNT_CAL_FAILED_OUT_OF_RANGE: "The shunt did not change the bridge as it should.",
     DAQmxErrors.TEDS_SENSOR_NOT_DETECTED: "No sensor with TEDS was found at the physical channel.",
     DAQmxErrors.TEDS_NOT_SUPPORTED: "The device does not read TEDS.",
     DAQmxErrors.CUSTOM_SCALE_DOES_NOT_EXIST: "There is no custom scale of this name.",

@@ -44,6 +44,7 @@ class Wiring:
     relay : a line whose heartbeat holds the relay that feeds what this output drives; see `relay.Relay`.
     hold_s : how long that relay stays closed after a change of the heartbeat.
     normally_closed : a contact at a digital input that opens while its signal is 1: the line is high until then.
+    bridge_ohm : resistance of the bridge; that which the task names if not said.  Shunt calibration depends on it.
     per_count : how much of the signal makes one pulse at a counter, such as a drop for 50 µL of a volume.
     pulses_hz, duty : a pulse generator at this counter, PFI terminal or line, running since the clock's zero.
 
@@ -58,6 +59,7 @@ class Wiring:
     relay: str | None = None
     hold_s: float = 1.0
     normally_closed: bool = False
+    bridge_ohm: float | None = None
     per_count: float = 1.0
     pulses_hz: float | None = None
     duty: float = 0.5

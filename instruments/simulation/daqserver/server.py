@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 
 from instruments.clock import Clock
-from instruments.simulation.daqserver import outputs, sessions, terminals, transfer, waveforms
+from instruments.simulation.daqserver import calibration, outputs, sessions, terminals, transfer, waveforms
 from instruments.simulation.daqserver.catalogue import CatalogueError
 from instruments.simulation.daqserver.dispatch import STREAMS, Dispatcher
 from instruments.simulation.daqserver.faults import DaqFault
@@ -25,7 +25,14 @@ WORKERS, VIRTUAL_WORKERS = STREAMS + 64, STREAMS + 4
 that stay warm answer a tenth sooner.  A registration for events holds one as long as it is there."""
 
 
-HANDLERS = sessions.HANDLERS | transfer.HANDLERS | outputs.HANDLERS | waveforms.HANDLERS | terminals.HANDLERS
+HANDLERS = (
+    sessions.HANDLERS
+    | calibration.HANDLERS
+    | transfer.HANDLERS
+    | outputs.HANDLERS
+    | waveforms.HANDLERS
+    | terminals.HANDLERS
+)
 
 CLOSING_S = 1.0
 """Calls under way get this long to end; a port without calls closes at once."""

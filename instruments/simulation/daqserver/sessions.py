@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from nidaqmx.constants import (
     AcquisitionType,
     ChannelType,
@@ -20,12 +19,9 @@ from instruments.simulation.daqserver import channels, counters, customscale, ev
 from instruments.simulation.daqserver.channels import RECIPES
 from instruments.simulation.daqserver.dispatch import Call, Handler
 from instruments.simulation.daqserver.faults import BAD_VALUE, TEXTS, DaqFault
-from instruments.simulation.daqserver.frontend import Samples
 from instruments.simulation.daqserver.messages import fields
 from instruments.simulation.daqserver.system import LONGEST_NAP_S, System
 from instruments.simulation.daqserver.task import Task
-
-_NULLING_SAMPLES = 10
 
 
 def _create_task(system: System, call: Call) -> None:
@@ -285,21 +281,6 @@ def _table_scale(system: System, call: Call) -> None:
     system.scales[r.name] = customscale.by_table(r.name, list(r.prescaled_vals), list(r.scaled_vals))
 
 
-def _null_bridges(system: System, call: Call) -> None:
-    """Take the present ratio of every bridge channel as its zero."""
-    task = system.task(call.request.task.name)
-    task.check_idle()
-    task.commit()
-    for each in task.inputs:
-        attributes = each.channel.attributes
-        if "AI_BRIDGE_INITIAL_RATIO" not in attributes or call.request.channel not in ("", each.channel.name):
-            continue
-        wanted = Samples(system.clock.now(), 0.0, 0, _NULLING_SAMPLES)
-        ratio = np.clip(each.electrical(wanted), each.low, each.high)
-        attributes["AI_BRIDGE_INITIAL_RATIO"] = float(np.mean(ratio))
-    task.committed = False
-
-
 HANDLERS: dict[str, Handler] = {
     "CreateTask": _create_task,
     "ClearTask": _clear_task,
@@ -339,5 +320,4 @@ HANDLERS: dict[str, Handler] = {
     "CreateMapScale": _map_scale,
     "CreatePolynomialScale": _poly_scale,
     "CreateTableScale": _table_scale,
-    "PerformBridgeOffsetNullingCalEx": _null_bridges,
 } | {name: _creator(name) for name in RECIPES}

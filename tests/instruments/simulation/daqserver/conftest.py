@@ -150,9 +150,10 @@ class Terminals:
     """Modules with a level at their first input."""
 
     def __init__(self) -> None:
-        devices = {"cDAQ1Mod1": "NI 9219", "cDAQ1Mod2": "NI 9215"}
+        devices = {"cDAQ1Mod1": "NI 9219", "cDAQ1Mod2": "NI 9215", "cDAQ1Mod3": "NI 9237"}
         self.levels = {f"{module}/ai0": Level() for module in devices}
-        self.server = DaqServer(VirtualClock(), devices, self.levels)
+        wiring = {"cDAQ1Mod3/ai0": Wiring(bridge_ohm=345.0)}
+        self.server = DaqServer(VirtualClock(), devices, self.levels, wiring=wiring)
         self.options = nidaqmx.GrpcSessionOptions(self.server.channel(), "")
 
     def read(self, terminal: str, electrical: float, kind: str, excited: str, **settings: object) -> float:

@@ -6,6 +6,7 @@ import logging
 from datetime import timedelta
 
 import grpc
+import nidaqmx
 import numpy as np
 import pytest
 from nidaqmx.constants import (
@@ -225,3 +226,26 @@ def test_a_torque_bridge_reads_in_its_units(bench):
     limits = {"min_val": -50.0, "max_val": 80.0, "first_physical_val": 0.0}
     read = bench.read("cDAQ1Mod1/ai0", 1e-3, "torque_bridge_two_point_lin", "", **points, **units, **limits)
     assert read == pytest.approx(5.0 * 8.8507458, rel=1e-4)
+
+
+# ---------------------------------------------------------------------------------------------- shunt calibration
+
+
+def bridge_task(bench, terminal):
+    task = nidaqmx.Task(grpc_options=bench.options)
+    task.ai_channels.add_ai_bridge_chan(terminal, min_val=-0.005, max_val=0.005, voltage_excit_val=2.5)
+    return task
+
+
+def test_a_shunt_corrects_the_gain_by_what_the_bridge_differs_from_its_name(bench, code_of):
+    with bridge_task(bench, "cDAQ1Mod3/ai0") as task:  # 345 ohm, and called 350
+        task.perform_bridge_shunt_cal(shunt_resistor_value=100e3, bridge_resistance=350.0)
+        gain = task.ai_channels[0].ai_bridge_shunt_cal_gain_adjust
+        assert gain == pytest.approx(350.0 / 400_700.0 / (345.0 / 400_690.0), rel=1e-3)
+        bench.levels["cDAQ1Mod3/ai0"].value = 1e-3
+        assert task.read() == pytest.approx(gain * 1e-3, rel=1e-4)
+        assert code_of(lambda: task.perform_bridge_shunt_cal(shunt_resistor_value=10e3)) == -201493
+        assert code_of(task.perform_strain_shunt_cal) == -201203
+        task.perform_strain_shunt_cal(skip_unsupported_channels=True)
+    with bridge_task(bench, "cDAQ1Mod1/ai0") as task:
+        assert code_of(task.perform_bridge_shunt_cal) == -201204
