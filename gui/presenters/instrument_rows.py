@@ -178,7 +178,7 @@ class Instruments:
     def _late_s(self, trace: Trace) -> float:
         span = trace.points.span
         spacing = 0.0 if span is None else (span[1] - span[0]) / max(len(trace.points) - 1, 1)
-        return max(LATE_S * self._pace(), 10.0 * spacing)
+        return max(LATE_S * self._pace(), 10.0 * spacing * trace.stride)
 
     def _pace(self) -> float:
         """Seconds of the run in a real one."""

@@ -73,6 +73,7 @@ class Trace:
     roles : what the procedure takes it for.
     points : every sample, for plots.
     t, value, quality : the last sample.
+    stride : samples from one that is kept to the next: more than one while its instrument rests.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Trace:
     t: float = math.nan
     value: float = math.nan
     quality: int = 0
+    stride: int = 1
 
     @property
     def label(self) -> str:
@@ -280,6 +282,7 @@ class Live:
             trace.t = float(block.t[-1])
             trace.value = float(values[-1])
             trace.quality = int(block.quality[-1, column])
+            trace.stride = block.stride
         self.samples += block.values.size
         self.last_s = max(self.last_s, float(block.t[-1]))
         self._changes.add("values")

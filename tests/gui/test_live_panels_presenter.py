@@ -140,6 +140,16 @@ def test_a_channel_without_samples_for_long_is_pointed_out_before_anybody_said_s
     assert instrument(watched, "balance").state == "silent 8 min 18 s"
 
 
+def test_an_instrument_that_rests_is_not_taken_for_a_silent_one(watched: Any) -> None:
+    watched.link.entry = replace(watched.link.entry, request_fields={"pace": 1.0})
+    watched.block("balance", np.arange(200.0), 3.0)
+    watched.block("balance", [210.0, 220.0], 3.0, stride=10)
+    watched.record("event", 250.0, level="info", text="x")
+    assert instrument(watched, "balance").tone is Tone.GOOD
+    watched.record("event", 340.0, level="info", text="x")
+    assert instrument(watched, "balance").tone is Tone.WARN
+
+
 def test_a_sample_that_may_not_be_used_says_why(watched: Any) -> None:
     watched.block("sensor", [1.0], 40.0, 37.0, quality=int(Quality.AIR))
     row = instrument(watched, "sensor")
