@@ -83,6 +83,9 @@ certificates = [
 """
 SIZE = (1600, 960)
 LOOK_S = 0.3
+WORK_S = 5.0
+"""So long waits are for what works in the background."""
+
 LASTS_S = 900.0
 
 
@@ -99,15 +102,19 @@ def until(condition: Callable[[], Any], what: str, within_s: float = LASTS_S) ->
 class Person:
     """Types, presses, looks."""
 
-    def __init__(self, home: Path, images: Path) -> None:
-        self.home, self.images = home, images
+    def __init__(self, home: Path, images: Path, patience: float) -> None:
+        self.home, self.images, self.patience = home, images, patience
 
     def keys(self, *keys: str, then_s: float = 1.0) -> None:
         """Press keys, one after the other."""
         for key in keys:
             subprocess.run(["xdotool", "key", key], check=True)
             WALL.sleep(0.15)
-        WALL.sleep(then_s)
+        self.waits(then_s)
+
+    def waits(self, for_s: float) -> None:
+        """Wait for what a process works on, longer where the computer has much else to do."""
+        WALL.sleep(for_s * (self.patience if for_s >= WORK_S else 1.0))
 
     def types(self, text: str, then_s: float = 1.0) -> None:
         """Type a text."""
@@ -344,13 +351,13 @@ def _asked(entry: Entry) -> Prompt | None:
     return status.prompts[0] if status is not None and status.prompts else None
 
 
-def operator(images: Path) -> None:
+def operator(images: Path, patience: float) -> None:
     """An operator's first day."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         os.environ["PUMPBENCH_HOME"] = str(home)
         os.chdir(folder)
-        person = Person(home, images)
+        person = Person(home, images, patience)
         with window("Ada Byron"):
             first_minute(person)
             occlusion(person)
@@ -361,14 +368,14 @@ def operator(images: Path) -> None:
                 person.picture(page)
 
 
-def reviewer(images: Path) -> None:
+def reviewer(images: Path, patience: float) -> None:
     """A QA person's hour."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         os.environ["PUMPBENCH_HOME"] = str(home)
         os.chdir(folder)
         lab(Path(folder))
-        person = Person(home, images)
+        person = Person(home, images, patience)
         with window("Quinn Example", "--folder", folder):
             approve(person)
             oversee(person)
@@ -379,6 +386,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=Path, default=IMAGES, help="where the pictures go")
     parser.add_argument("--only", choices=["operator", "reviewer"], help="whose part; both without it")
+    parser.add_argument("--patience", type=float, default=1.0, help="times as long waits on a busy computer")
     parser.add_argument("--size", default="x".join(map(str, SIZE)), help="of the screen")
     asked = parser.parse_args()
     width, height = map(int, asked.size.split("x"))
@@ -387,7 +395,7 @@ def main() -> int:
     with screen((width, height)):
         for name, part in (("operator", operator), ("reviewer", reviewer)):
             if asked.only in (None, name):
-                part(images)
+                part(images, asked.patience)
     return 0
 
 

@@ -59,3 +59,20 @@ def verify_of_a_run() -> Iterator[Callable[[Path], Verification]]:
     bench.closing.verify = examine
     yield as_shipped
     bench.closing.verify = as_shipped
+
+
+@pytest.fixture(scope="session")
+def sealed_bench(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state folder ``home`` with four persons, and a measured run ``run.h5`` that an engineer has reviewed.
+
+    To be copied; the persons' keys are wrapped so that it costs little.
+    """
+    from bench.trust import users
+    from benchmarks.tamper import measured_run
+
+    folder = tmp_path_factory.mktemp("sealed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(users, "SCRYPT_N", 16)
+        patch.setattr("bench.trust.standing.verify", examine)
+        measured_run(folder)
+    return folder

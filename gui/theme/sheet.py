@@ -92,7 +92,7 @@ def _header(s: Scheme, d: Density) -> str:
 #rail {{ background: {s.header.under}; }}
 #rail QToolButton {{ background: transparent; border: none; border-left: 3px solid transparent; border-radius: 0;
     color: {s.header_muted}; padding: 6px 2px; font-size: {d.small}px; min-height: {d.control + 18}px;
-    min-width: 64px; }}
+    min-width: {5 * d.font + 4}px; }}
 #rail QToolButton[small="true"] {{ min-width: 24px; min-height: {d.control}px; padding: 0; }}
 #rail QToolButton:checked {{ color: {s.header.text}; border-left: 3px solid {s.header.text};
     background: {"#3A4753" if s.name == "light" else "#1D242B"}; }}

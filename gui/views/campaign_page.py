@@ -11,6 +11,7 @@ from PyQt6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLineEdit,
+    QSizePolicy,
     QSplitter,
     QVBoxLayout,
     QWidget,
@@ -116,6 +117,7 @@ class CampaignPage(Page):
         outer.setSpacing(gap)
         head = Panel("Campaign")
         head.title.hide()
+        head.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         row = QHBoxLayout()
         row.addWidget(muted("Campaign"))
         row.addWidget(self.files, 1)

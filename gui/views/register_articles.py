@@ -24,8 +24,7 @@ ARTICLES = (
     Column[ArticleRow]("Model", lambda row: row.model, stretch=True),
     Column[ArticleRow]("Lot", lambda row: row.lot),
     Column[ArticleRow]("Status", lambda row: row.status, lambda row: row.status_tone, tip=lambda row: row.problems),
-    Column[ArticleRow]("Runs", lambda row: row.runs, number=True),
-    Column[ArticleRow]("Last run", lambda row: row.last_run),
+    Column[ArticleRow]("Runs", lambda row: row.runs, number=True, tip=lambda row: f"the last on {row.last_run}"),
     Column[ArticleRow]("Good until", lambda row: row.due, lambda row: row.due_tone, tip=lambda row: row.problems),
 )
 CERTIFICATES = (
