@@ -40,28 +40,14 @@ def context(tmp_path: Path) -> Context:
     return Context(Inline(), person="Ada", folder=tmp_path / "runs", state_folder=tmp_path / "state")
 
 
-@pytest.fixture(scope="session")
-def sealed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bench with four persons, and a measured run that an engineer has reviewed; to be copied."""
-    from bench.trust import users
-    from benchmarks.tamper import measured_run
-
-    folder = tmp_path_factory.mktemp("sealed")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(users, "SCRYPT_N", 16)
-        patch.setattr("bench.trust.standing.verify", examine)
-        measured_run(folder)
-    return folder
-
-
 @pytest.fixture
-def signed_bench(sealed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def signed_bench(sealed_bench: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of that bench: the run is ``run.h5``, the state folder ``home``; signing takes no time here."""
     from bench.trust import users
 
     monkeypatch.setattr(users, "SCRYPT_N", 16)
     monkeypatch.setattr("bench.trust.standing.verify", examine)
-    return Path(shutil.copytree(sealed, tmp_path / "bench"))
+    return Path(shutil.copytree(sealed_bench, tmp_path / "bench"))
 
 
 def windows() -> set[QWidget]:
