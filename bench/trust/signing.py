@@ -63,6 +63,8 @@ def state_of(found: Standing) -> ReviewState:
     if found.state not in ("intact", "rewritten") or found.remarks:
         return "unproven"
     meaning = str(found.signatures[-1]["meaning"])
+    if found.signatures[-1].get("role") not in MAY.get(meaning, ()):
+        return "unproven"  # no bench has let that be signed
     states: dict[str, ReviewState] = {"reviewed": "reviewed", "approved": "approved", "rejected": "rejected"}
     return states.get(meaning, "unreviewed")
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from bench.trust.keys import MEASURED, UNMEASURED, Known, known_keys, note, own_key
 from bench.trust.ledger import TrustError, alone
 from bench.trust.register import Registered, enrol, registered
-from bench.trust.users import signed_by, users
+from bench.trust.users import role_claimed, signed_by, users
 from data.checks import Origin
 from data.keys import digest_of, key_id
 from data.run import Run
@@ -147,8 +147,9 @@ def _signers(rows: Sequence[Mapping[str, Any]], home: Path) -> tuple[list[str], 
     unknown: list[str] = []
     persons = users(home)
     for row in rows:
-        if text := signed_by(persons, row):
-            (foreign if row.get("user") in persons else unknown).append(f"signature {row['number']}: {text}")
+        known = row.get("user") in persons
+        if text := signed_by(persons, row) or role_claimed(home, row):
+            (foreign if known else unknown).append(f"signature {row['number']}: {text}")
     return foreign, unknown
 
 

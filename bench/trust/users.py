@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 from bench.trust import ledger
 from bench.trust.audit import lasting
 from bench.trust.keys import MEASURED, note, own_key
-from bench.trust.ledger import TrustError, alone, read_json, write_json
+from bench.trust.ledger import AUDIT, TrustError, alone, read_json, rows_of, write_json
 from data.keys import SigningKey
 
 Role = Literal["operator", "engineer", "QA"]
@@ -178,6 +178,16 @@ def signed_by(persons: Mapping[str, User], row: Mapping[str, Any]) -> str:
                 return ""
             return f"the key was not {one.name}'s at the time that it names"
     return f"the key is none of {one.name}'s"
+
+
+def role_claimed(home: Path, row: Mapping[str, Any]) -> str:
+    """Why a person had not the role in which a row is signed, as the audit trail knows it; empty when all is well."""
+    subject, when = f"user {row.get('user')}", datetime.fromisoformat(str(row["when"]))
+    said = [one for one in rows_of(home, AUDIT)[0] if one.get("what") == subject]
+    roles = [str(one["new"]["role"]) for one in said if datetime.fromisoformat(str(one["when"])) <= when]
+    if roles and roles[-1] != row.get("role"):
+        return f"{row.get('name')} was {roles[-1]} at that time, and signed as {row.get('role')}"
+    return ""
 
 
 def insist_on_qa(by: User | None) -> None:

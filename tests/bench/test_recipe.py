@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from bench.closing import reevaluate
 from bench.recipe import RecipeError, approve, differences, load_recipe
 from bench.request import Request, prepare
 from bench.session import conduct
-from bench.trust import users
+from bench.trust import ledger, users
 from bench.trust.ledger import AUDIT, TrustError, rows_of
 from data.run import Run
 from data.tomlfile import FileError
@@ -124,6 +125,23 @@ def test_a_signature_of_a_person_who_is_not_known_here_counts_for_nothing(recipe
     elsewhere = load_recipe(recipe, home.parent / "other")
     assert elsewhere.state == "unproven"
     assert not elsewhere.to_json()["approved"]
+
+
+@pytest.mark.parametrize(
+    ("role", "why"),
+    [("engineer", "who was engineer and not QA"), ("QA", "was engineer at that time, and signed as QA")],
+)
+def test_an_approval_that_an_engineer_has_written_counts_for_nothing(
+    role: str, why: str, recipe: Path, home: Path
+) -> None:
+    key = users.unlocked(home, "e.roe", WORDS)[1]
+    said = {"kind": "recipe", "user": "e.roe", "name": "E. Roe", "role": role, "meaning": "approved", "reason": "so"}
+    row = key.signed({**said, "when": ledger.now().isoformat(), "sha256": load_recipe(recipe).sha256})
+    block = "\n".join(f"{name} = {json.dumps(value)}" for name, value in row.items())
+    recipe.write_text(f"{recipe.read_text()}\n[approval]\n{block}\n")
+    loaded = load_recipe(recipe, home)
+    assert loaded.state == "unproven"
+    assert why in loaded.why
 
 
 @pytest.mark.parametrize(("who", "why"), [("j.doe", "is the author"), ("e.roe", "is engineer")])

@@ -30,7 +30,7 @@ from benchmarks.tamper import HEADER, KINDS, alter, measured_run
 from data.audit import add_row
 from data.catalogue.entry import read_entry
 from data.fold import fold
-from data.keys import SigningKey, digest_of, is_signed, key_id
+from data.keys import SigningKey, canonical, digest_of, is_signed, key_id
 from data.seal import MAGIC, examine, read_seal, room_of, seal
 from data.signatures import check_rows, sidecar, write_rows
 
@@ -43,17 +43,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(users, "SCRYPT_N", 16)
     monkeypatch.setattr("bench.trust.standing.verify", examine)
     monkeypatch.setattr("bench.trust.signing.verify", examine)
-
-
-@pytest.fixture(scope="module")
-def sealed_bench(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A state folder with three persons, and a measured run that two of them have reviewed."""
-    folder = tmp_path_factory.mktemp("sealed")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(users, "SCRYPT_N", 16)
-        patch.setattr("bench.trust.standing.verify", examine)
-        measured_run(folder)
-    return folder
 
 
 @pytest.fixture
@@ -556,6 +545,49 @@ def test_signatures_that_say_the_same_in_other_bytes_are_noticed(run: Path, home
     found = standing(run, home)
     assert found.state == "altered"
     assert "was changed" in found.problems[0]
+
+
+def slipped_in(run: Path, home: Path, role: str) -> None:
+    """An approval that the engineer signs, and registers with the bench's key, past `sign`."""
+    key, (first,) = users.unlocked(home, "eve", ENGINEER)[1], examine(run).signatures
+    said = {name: value for name, value in first.items() if name not in ("key", "signature")}
+    when = ledger.now().isoformat()
+    claimed = {"number": 2, "previous": digest_of(first), "role": role, "meaning": "approved", "when": when}
+    row = key.signed({**said, **claimed})
+    add_row(home / "trust" / REGISTER, {"kind": "signature", "run_id": "r-1", "row": row}, when, bench_key(home))
+    write_rows(run, room_of(read_seal(run) or {}), [first, row])
+
+
+def test_a_role_that_a_person_had_not_is_noticed_whoever_let_the_signature_in(run: Path, home: Path) -> None:
+    slipped_in(run, home, "QA")
+    found = standing(run, home)
+    assert (found.state, review_state(run)) == ("altered", "unproven")
+    assert found.problems == ("signature 2: Eve Engineer was engineer at that time, and signed as QA",)
+    users.change_role(home, "eve", "QA", "trained", users.user(home, "quinn"))
+    assert standing(run, home).state == "altered"
+
+
+def test_an_approval_by_who_may_not_approve_proves_nothing(run: Path, home: Path) -> None:
+    slipped_in(run, home, "engineer")
+    assert (standing(run, home).state, review_state(run)) == ("intact", "unproven")
+
+
+def test_a_seal_that_was_made_to_fit_another_content_has_not_its_key_s_signature(run: Path, folder: Path) -> None:
+    other = fold(folder / "run.journal", folder / "other.h5")
+    with h5py.File(other, "r+") as file:
+        file["entry/sensor/flow"][0] += 1.0
+    seal(other, SigningKey.new())
+    made, real = read_seal(other) or {}, read_seal(run) or {}
+    forged = canonical({**made, "key": real["key"]})
+    other.write_bytes((MAGIC + forged).ljust(1023) + b"\n" + other.read_bytes()[1024:])
+    assert examine(other).problems == ("the seal was changed: its signature is not that of its key",)
+
+
+def test_a_seal_that_says_the_same_in_other_bytes_is_noticed(run: Path) -> None:
+    data = run.read_bytes()
+    assert data[1000:1024].isspace()
+    run.write_bytes(data[:1000] + b"\n" + data[1001:])
+    assert examine(run).problems == ("the seal was changed",)
 
 
 def test_the_signatures_of_another_run_are_noticed(folder: Path, home: Path, run: Path) -> None:
