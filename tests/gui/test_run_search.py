@@ -166,3 +166,16 @@ def test_words_that_are_typed_find_a_run_and_enter_opens_it(search, qtbot):
     assert panel.open.isEnabled()
     panel.open.click()
     assert opened == [search.context.state_folder.parent / "run.h5"]
+
+
+def test_another_page_asks_for_runs_and_the_filters_show_what_was_asked(search: RunSearch, qtbot: Any):
+    holds(search, entry(1, dut_lot="2231"), entry(2))
+    pages = ReviewPages(search.context)
+    panel = RunSearchPanel(pages)
+    qtbot.addWidget(panel)
+    panel.text.setText("of before")
+    search.context.find(lot="2231")
+    inline(search).run()
+    assert pages.shows is Shows.SEARCH
+    assert [line.dut_serial for line in pages.search.lines] == ["SN-1"]
+    assert (panel.text.text(), panel.typed["lot"].text()) == ("", "2231")
