@@ -114,6 +114,14 @@ def test_an_approved_recipe_that_was_changed_is_refused(change: str, recipe: Pat
         prepare(asked(recipe))
 
 
+def test_a_recipe_is_approved_once_and_for_a_reason(recipe: Path, home: Path) -> None:
+    with pytest.raises(RecipeError, match="the reason is missing"):
+        approve(recipe, "m.moe", WORDS, " ", home)
+    approve(recipe, "m.moe", WORDS, "validated in VP-3", home)
+    with pytest.raises(RecipeError, match=r"has an \[approval\] already"):
+        approve(recipe, "m.moe", WORDS, "again", home)
+
+
 def test_comments_and_layout_are_no_change(recipe: Path, home: Path) -> None:
     approve(recipe, "m.moe", WORDS, "validated in VP-3", home)
     recipe.write_bytes(("# copied\n" + recipe.read_text()).replace("\n", "\r\n").encode())

@@ -547,9 +547,9 @@ def test_signatures_that_say_the_same_in_other_bytes_are_noticed(run: Path, home
     assert "was changed" in found.problems[0]
 
 
-def slipped_in(run: Path, home: Path, role: str) -> None:
+def slipped_in(run: Path, home: Path, role: str, key: SigningKey | None = None) -> None:
     """An approval that the engineer signs, and registers with the bench's key, past `sign`."""
-    key, (first,) = users.unlocked(home, "eve", ENGINEER)[1], examine(run).signatures
+    key, (first,) = key or users.unlocked(home, "eve", ENGINEER)[1], examine(run).signatures
     said = {name: value for name, value in first.items() if name not in ("key", "signature")}
     when = ledger.now().isoformat()
     claimed = {"number": 2, "previous": digest_of(first), "role": role, "meaning": "approved", "when": when}
@@ -581,6 +581,17 @@ def test_a_seal_that_was_made_to_fit_another_content_has_not_its_key_s_signature
     forged = canonical({**made, "key": real["key"]})
     other.write_bytes((MAGIC + forged).ljust(1023) + b"\n" + other.read_bytes()[1024:])
     assert examine(other).problems == ("the seal was changed: its signature is not that of its key",)
+
+
+def test_a_run_that_was_not_measured_is_sealed_with_the_key_for_such_runs(folder: Path, home: Path) -> None:
+    other = measured_run(folder, name="second", people=False, run_id="r-2", origin="simulated")
+    found = standing(other, home)
+    assert (found.state, "for runs that are not measured" in found.sealed_by) == ("intact", True)
+
+
+def test_a_registered_signature_by_a_key_that_is_nobody_s_is_noticed(run: Path, home: Path) -> None:
+    slipped_in(run, home, "engineer", SigningKey.new())
+    assert standing(run, home).problems == ("signature 2: the key is none of Eve Engineer's",)
 
 
 def test_a_seal_that_says_the_same_in_other_bytes_is_noticed(run: Path) -> None:
