@@ -32,6 +32,7 @@ class Channel:
     """A virtual channel of a task.
 
     ``lines`` are the digital lines of a digital channel, lowest bit first; ``of_port`` says that they are whole ports.
+    ``parts`` are the voltage and the current of a calculated power.
     ``initial`` are the attributes that it was made with.
     """
 
@@ -42,6 +43,7 @@ class Channel:
     attributes: dict[str, Any] = field(default_factory=dict)
     lines: tuple[str, ...] = ()
     of_port: bool = False
+    parts: tuple[Channel, ...] = ()
     initial: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -133,6 +135,7 @@ RECIPES: dict[str, Recipe] = {
     "CreateAIVoltageChan": _ai(Measures.VOLTAGE, "AI_VOLTAGE_UNITS"),
     "CreateAIVoltageChanWithExcit": _ai(Measures.VOLTAGE_CUSTOM_WITH_EXCITATION, "AI_VOLTAGE_UNITS"),
     "CreateAICurrentChan": _ai(Measures.CURRENT, "AI_CURRENT_UNITS"),
+    "CreateAICalculatedPowerChan": _ai(Measures.CALCULATED_POWER, "AI_POWER_UNITS"),
     "CreateAIResistanceChan": _ai(Measures.RESISTANCE, "AI_RESISTANCE_UNITS"),
     "CreateAIBridgeChan": _bridge(Measures.BRIDGE, "AI_BRIDGE_UNITS", ScaleType.NONE),
     "CreateAIStrainGageChan": _ai(Measures.STRAIN_STRAIN_GAGE, "AI_STRAIN_UNITS"),
@@ -275,6 +278,8 @@ def create(call: str, parameters: Iterable[tuple[str, Any]], hardware: Hardware)
     """
     recipe = RECIPES[call]
     given = dict(parameters)
+    if recipe.measures == Measures.CALCULATED_POWER.value:
+        return [_power(given, hardware)]
     if recipe.kind in (ChannelType.DIGITAL_INPUT, ChannelType.DIGITAL_OUTPUT):
         return _digital(recipe.kind, given, hardware)
     terminals = list(expand(given.get("physical_channel") or given["counter"]))
@@ -292,6 +297,30 @@ def create(call: str, parameters: Iterable[tuple[str, Any]], hardware: Hardware)
         own |= _of_counter(recipe, terminal, device)
         channels.append(Channel(name, terminal, device, recipe.kind, own))
     return channels
+
+
+def _power(given: dict[str, Any], hardware: Hardware) -> Channel:
+    """A voltage times a current."""
+    name = given["name_to_assign_to_channel"] or given["voltage_physical_channel"]
+    parts: list[Channel] = []
+    attributes: dict[str, Any] = {}
+    for word, call in (("voltage", "CreateAIVoltageChan"), ("current", "CreateAICurrentChan")):
+        low, high = given[f"{word}_min_val"], given[f"{word}_max_val"]
+        own = {"physical_channel": given[f"{word}_physical_channel"], "min_val": low, "max_val": high}
+        kept = {key: given[key] for key in ("terminal_config_raw", "shunt_resistor_loc_raw", "ext_shunt_resistor_val")}
+        parts += create(call, {**own, **kept, "name_to_assign_to_channel": name, "units_raw": 0}.items(), hardware)
+        prefix = f"AI_CALCULATED_POWER_{word.upper()}"
+        attributes |= {f"{prefix}_MIN": low, f"{prefix}_MAX": high}
+    attributes |= {
+        "CHAN_TYPE": ChannelType.ANALOG_INPUT.value,
+        "CHAN_DESCR": "",
+        "AI_MEAS_TYPE": Measures.CALCULATED_POWER.value,
+        "AI_POWER_UNITS": given["units_raw"],
+        "AI_CUSTOM_SCALE_NAME": given["custom_scale_name"],
+        "PHYSICAL_CHAN_NAME": ", ".join(part.physical for part in parts),
+    }
+    first = parts[0]
+    return Channel(name, first.physical, first.device, ChannelType.ANALOG_INPUT, attributes, parts=tuple(parts))
 
 
 def _of_counter(recipe: Recipe, terminal: str, device: Device) -> dict[str, Any]:

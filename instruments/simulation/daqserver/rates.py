@@ -60,7 +60,8 @@ def highest_hz(task: Task, device: Device) -> float:
     """
     product = device.product
     if task.kind is ChannelType.ANALOG_INPUT:
-        own = sum(channel.device is device for channel in task.channels)
+        parts = [part for channel in task.channels for part in channel.parts or (channel,)]
+        own = sum(part.device is device for part in parts)
         return np.inf if product.holds else product.max_rate_hz / (own if product.shared else 1)
     highest = {
         ChannelType.ANALOG_OUTPUT: product.ao_rate_hz,

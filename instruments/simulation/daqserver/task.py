@@ -7,6 +7,7 @@ while it runs.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -137,7 +138,7 @@ class Task:
             if self.channels and self.channels[0].kind is not channel.kind:
                 raise DaqFault(DAQmxErrors.PHYS_CHAN_MEAS_TYPE, "All channels of a task must be of one type.")
             self.channels.append(channel)
-            for physical in channel.lines or (channel.physical,):
+            for physical in channel.lines or tuple(part.physical for part in channel.parts) or (channel.physical,):
                 device = self.hardware.device(physical.partition("/")[0])
                 if device not in self.devices:
                     self.devices.append(device)
@@ -201,14 +202,10 @@ class Task:
             rates.check(self)
         arming.check(self)
         if self.kind is ChannelType.ANALOG_INPUT:
-            sharing: dict[str, int] = {}
-            for channel in self.channels:
-                sharing[channel.device.name] = sharing.get(channel.device.name, 0) + 1
+            parts = [part for channel in self.channels for part in channel.parts or (channel,)]
+            sharing = Counter(part.device.name for part in parts)
             self.bank = InputBank(
-                [
-                    AnalogInput(channel, self.hardware, self.scales, sharing[channel.device.name])
-                    for channel in self.channels
-                ]
+                [AnalogInput(part, self.hardware, self.scales, sharing[part.device.name]) for part in parts]
             )
         self.committed = True
 
@@ -400,9 +397,22 @@ class Task:
         if self.kind is ChannelType.ANALOG_INPUT:
             bank = self.bank
             assert bank is not None  # a task that reads is committed
-            return together([bank.read(part) for part in wanted], len(self.channels))
+            return together([self._powers(bank.read(part)) for part in wanted], len(self.channels))
         parts = [np.stack([lines.samples(self, channel, part) for channel in self.channels]) for part in wanted]
         return together(parts, len(self.channels))
+
+    def _powers(self, values: FloatArray) -> FloatArray:
+        """Values of the inputs as those of the channels: of a calculated power the product of two."""
+        if len(values) == len(self.channels):
+            return values
+        rows, row = [], 0
+        for channel in self.channels:
+            n = len(channel.parts) or 1
+            product = np.prod(values[row : row + n], axis=0)
+            scale = self.scales.get(channel.attributes["AI_CUSTOM_SCALE_NAME"]) if channel.parts else None
+            rows.append(product if scale is None else scale.forward(product))
+            row += n
+        return np.array(rows)
 
     def codes(self, wanted: Sequence[Samples]) -> FloatArray:
         """Codes of the converters, before any scaling; shape (channels, n)."""

@@ -219,6 +219,21 @@ def test_the_latest_samples_are_read_by_position(lab):
         assert task.read(3) == VOLTS([1.98e-3, 1.99e-3, 2.0e-3], abs=2e-5)
 
 
+def test_a_power_is_a_voltage_times_a_current(lab, code_of):
+    lab.clock.sleep(10.0)  # 10 mV, and 10 mA
+    with lab.task() as task:
+        task.ai_channels.add_ai_calculated_power_chan("Dev2/ai0", "Dev2/ai1", "power", ext_shunt_resistor_val=250.0)
+        task.ai_channels.add_ai_voltage_chan("Dev2/ai0")
+        assert task.read() == VOLTS([1e-4, 1e-2], rel=0.02)
+        assert task.ai_channels["power"].ai_calculated_power_voltage_max == 5.0
+        task.timing.cfg_samp_clk_timing(200e3)
+        assert code_of(task.start) == -200077  # three conversions at a time
+        task.timing.cfg_samp_clk_timing(100.0, sample_mode=FINITE, samps_per_chan=10)
+        task.start()
+        lab.clock.sleep(1.0)
+        assert np.shape(task.read(10)) == (2, 10)
+
+
 # ------------------------------------------------------------------------------------------------ digital in
 
 
