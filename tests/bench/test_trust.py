@@ -487,9 +487,25 @@ def test_a_head_that_was_made_to_fit_a_shorter_log_is_noticed(home: Path) -> Non
     lines = path.read_bytes().splitlines(keepends=True)[:-2]
     path.write_bytes(b"".join(lines))
     said = {"rows": len(lines), "last": digest_of(json.loads(lines[-1]))}
-    for head in (said, SigningKey.new().signed(said)):
+    foreign = SigningKey.new().signed(said)
+    for head in (said, foreign, {**foreign, "key": bench_key(home).public}):
         (home / "trust" / "audit.head").write_text(json.dumps(head))
         assert any("head" in problem for problem in check_trail(home).problems)
+
+
+def test_a_log_that_was_made_anew_with_another_key_is_noticed(home: Path) -> None:
+    path, foreign = home / "trust" / REGISTER, SigningKey.new()
+    rows, _ = rows_of(home, REGISTER)
+    path.unlink()
+    path.with_suffix(".head").unlink()
+    for row in rows:
+        own = ("number", "previous", "when", "key", "signature")
+        add_row(path, {name: value for name, value in row.items() if name not in own}, row["when"], foreign)
+    problems = check_trail(home).problems
+    assert [f"{REGISTER}: row {row['number']} was changed, or signed with a foreign key" for row in rows] == problems[
+        :-1
+    ]
+    assert problems[-1] == f"{REGISTER}: its head was signed with a foreign key"
 
 
 def test_a_person_who_was_changed_behind_the_trail_is_noticed(home: Path) -> None:
