@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weakref import WeakSet, ref
+
 import qtawesome
 from PyQt6.QtCore import QEvent, QObject, QSize, pyqtSignal
 from PyQt6.QtGui import QColor, QFont, QFontDatabase, QIcon, QPalette
@@ -85,7 +87,7 @@ class Look(QObject):
         self.scheme: Scheme = LIGHT
         self.density: Density = DESK
         self._icons: dict[tuple[str, str], QIcon] = {}
-        self._parts: list[QWidget] = []
+        self._parts: WeakSet[QWidget] = WeakSet()  # a look outlives windows, and keeps none
         self._sheet = ""
 
     def apply(self, scheme: SchemeName, density: DensityName) -> None:
@@ -98,7 +100,7 @@ class Look(QObject):
         shared = LOOSE if self._parts else self._sheet
         if app.styleSheet() != shared:
             app.setStyleSheet(shared)
-        for part in self._parts:
+        for part in list(self._parts):
             if part.isVisible():
                 self._dress(part)
         self.changed.emit()
@@ -109,15 +111,20 @@ class Look(QObject):
         Qt takes about a millisecond for each widget that has a new style sheet, seen or not: with one sheet for all
         pages the window stood still for a second, and for several while runs went on.
         """
-        self._parts.append(part)
+        self._parts.add(part)
         part.installEventFilter(self)
-        part.destroyed.connect(lambda: self._parts.remove(part))
+        known = ref(part)
+        part.destroyed.connect(lambda: self._forget(known))
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802  # Qt's name
         """Dress a part when it comes into sight."""
         if event is not None and event.type() == QEvent.Type.Show and isinstance(watched, QWidget):
             self._dress(watched)
         return False
+
+    def _forget(self, known: ref[QWidget]) -> None:
+        if (part := known()) is not None:
+            self._parts.discard(part)
 
     def _dress(self, part: QWidget) -> None:
         if part.styleSheet() != self._sheet:
