@@ -150,3 +150,12 @@ def test_one_blank_has_no_weight_to_choose():
     plain = collected((0.0, 0.0))
     alone = replace(plain, evaporation=Evaporation(plain.evaporation.blanks[:1]))
     assert weighted(alone, 4.0 * HOUR_S, 28.0 * HOUR_S) is alone
+
+
+@pytest.mark.parametrize(("unsure", "counts"), [(0.0, 0.5), (0.3, 0.4), (0.6, 0.0)])
+def test_of_a_difference_of_two_blanks_only_what_its_uncertainty_does_not_explain_counts(unsure, counts):
+    blanks = collected((0.0, 0.0), rates=(0.1, 0.6)).evaporation.blanks
+    evaporation = Evaporation(blanks, u_difference_mg_per_h=unsure)
+    type_a = 0.008 / math.sqrt(2.0)
+    u = evaporation.component(4.0 * HOUR_S, 28.0 * HOUR_S).u
+    assert u == pytest.approx(max(type_a, counts / math.sqrt(12.0)))
