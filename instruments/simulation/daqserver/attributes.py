@@ -22,6 +22,7 @@ from nidaqmx.constants import (
     WaitMode,
     WriteRelativeTo,
 )
+from nidaqmx.error_codes import DAQmxErrors
 
 from instruments.simulation.daqserver import counters, listings, messages, rates, triggers
 from instruments.simulation.daqserver.channels import Channel
@@ -216,7 +217,15 @@ def _read(system: System, request: messages.Message) -> Store:
             DEFAULT_SAMPLES: lambda: _default_samples(task),
         },
         task.attributes,
+        setters={"LOGGING_MODE": lambda value: check_logging(task, value, "")},
     )
+
+
+def check_logging(task: Task, mode: int, path: str) -> None:
+    """Refuse to log: the driver would write files on the computer of the server, and this one writes none."""
+    if mode != LoggingMode.OFF.value:
+        code = DAQmxErrors.MEAS_TYPE_OR_CHANNEL_NOT_SUPPORTED_FOR_LOGGING
+        raise DaqFault(code, f"File Path: {path}\nTask Name: {task.name}")
 
 
 def _raw_width(task: Task) -> int:

@@ -94,6 +94,14 @@ TEXTS: dict[int, str] = {
 }
 
 
+def text_of(code: int) -> str:
+    """What a status code means: our own words, else those that NI's name of it is made of."""
+    if code in TEXTS:
+        return TEXTS[code]
+    name = DAQmxErrors(code).name  # UNKNOWN for a number that has none
+    return f"Error {code} occurred." if name == "UNKNOWN" else f"{name.replace('_', ' ').capitalize()}."
+
+
 class DaqFault(Exception):  # noqa: N818  # a status of the simulated driver, not an error of this program
     """A DAQmx error status; the dispatcher sends it as NI's server does.
 
@@ -105,7 +113,7 @@ class DaqFault(Exception):  # noqa: N818  # a status of the simulated driver, no
     """
 
     def __init__(self, code: int, detail: str = "", read: int | None = None, written: int | None = None) -> None:
-        text = TEXTS.get(code, "The operation failed.")
+        text = text_of(code)
         super().__init__(
             f"{text}\n{detail}\n\nStatus Code: {int(code)}" if detail else f"{text}\n\nStatus Code: {int(code)}"
         )

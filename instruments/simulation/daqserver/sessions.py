@@ -18,7 +18,7 @@ from nidaqmx.error_codes import DAQmxErrors
 from instruments.simulation.daqserver import channels, counters, customscale, events, triggers
 from instruments.simulation.daqserver.channels import RECIPES
 from instruments.simulation.daqserver.dispatch import Call, Handler
-from instruments.simulation.daqserver.faults import BAD_VALUE, TEXTS, DaqFault
+from instruments.simulation.daqserver.faults import BAD_VALUE, DaqFault, text_of
 from instruments.simulation.daqserver.messages import fields
 from instruments.simulation.daqserver.system import LONGEST_NAP_S, System
 from instruments.simulation.daqserver.task import Task
@@ -134,8 +134,7 @@ def _unregister(key: Callable[[Any], str]) -> Handler:
 
 
 def _error_string(_: System, call: Call) -> None:
-    code = call.request.error_code
-    call.reply.error_string = TEXTS.get(code, f"Error {code} occurred.")
+    call.reply.error_string = text_of(call.request.error_code)
 
 
 def _nth_channel(system: System, call: Call) -> None:

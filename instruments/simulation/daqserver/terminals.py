@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from nidaqmx.constants import LoggingMode, Signal
+from nidaqmx.constants import Signal
 from nidaqmx.error_codes import DAQmxErrors
 
-from instruments.simulation.daqserver import listings, messages
+from instruments.simulation.daqserver import attributes, listings, messages
 from instruments.simulation.daqserver.dispatch import Call, Handler
 from instruments.simulation.daqserver.faults import DaqFault
 from instruments.simulation.daqserver.hardware import expand
@@ -65,13 +65,8 @@ def _no_virtual_sensor(system: System, call: Call) -> None:
 
 
 def _logging(system: System, call: Call) -> None:
-    """The driver would write files on the computer of the server; this one writes none."""
     task = system.task(call.request.task.name)
-    if call.request.logging_mode_raw != LoggingMode.OFF.value:
-        raise DaqFault(
-            DAQmxErrors.MEAS_TYPE_OR_CHANNEL_NOT_SUPPORTED_FOR_LOGGING,
-            f"File Path: {call.request.file_path}\nTask Name: {task.name}",
-        )
+    attributes.check_logging(task, call.request.logging_mode_raw, call.request.file_path)
 
 
 def _reverse_polynomial(_: System, call: Call) -> None:

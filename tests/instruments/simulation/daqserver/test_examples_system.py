@@ -32,6 +32,8 @@ from nidaqmx.scale import Scale
 from nidaqmx.system import System
 from nitypes.waveform import AnalogWaveform, DigitalWaveform
 
+from instruments.simulation.daqserver.faults import text_of
+
 CONTINUOUS, FINITE = AcquisitionType.CONTINUOUS, AcquisitionType.FINITE
 
 
@@ -146,6 +148,8 @@ def test_nothing_is_logged_to_files_of_the_server(lab, code_of):
         operation = LoggingOperation.CREATE_OR_REPLACE
         assert code_of(lambda: configure("run.tdms", LoggingMode.LOG_AND_READ, operation=operation)) == -201312
         assert task.in_stream.logging_mode is LoggingMode.OFF
+        task.in_stream.logging_mode = LoggingMode.OFF
+        assert code_of(lambda: setattr(task.in_stream, "logging_mode", LoggingMode.LOG)) == -201312
 
 
 def test_a_signal_is_exported_and_terminals_are_connected(lab, code_of):
@@ -174,6 +178,12 @@ def test_the_inverse_of_a_polynomial_scale_is_calculated(lab):
         [1.0, 2.0], 0.0, 10.0, num_points_to_compute=100, reverse_poly_order=1, grpc_options=lab.options()
     )
     assert reverse == pytest.approx([-0.5, 0.5])
+
+
+def test_each_code_of_an_error_has_words():
+    assert text_of(-200279).startswith("The application did not keep up")
+    assert text_of(-200696) == "Bridge offset nulling cal not supported."
+    assert text_of(-1) == "Error -1 occurred."
 
 
 def test_what_is_asked_in_vain_is_counted_and_told_once(lab, caplog):
