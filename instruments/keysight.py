@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from instruments.clock import Clock
 from instruments.instrument import Connection, Identity, InstrumentReplyError, Settings
+from instruments.recognition import WHO, Ask, Recognised
 from instruments.visa import VisaInstrument
 
 LINE_HZ = 50.0  # conversions are no slower at 60 Hz
@@ -25,6 +26,14 @@ _COMMON_MARKERS = (
     ("SYST:VERS", re.compile(r"\d{4}\.\d\r?\n")),
     ("*ESE", re.compile(r"\+?\d+\r?\n")),
 )
+
+
+def recognise(ask: Ask, models: re.Pattern[str]) -> Recognised | None:
+    """An instrument of one of these models, by ``*IDN?``."""
+    found = _IDENTITY.search(ask(WHO, within_s=0.5).decode("latin-1"))
+    if found is None or not models.fullmatch(found[2].strip()):
+        return None
+    return Recognised(Identity(*(part.strip() for part in found.groups())))
 
 
 def conversion_s(nplc: float) -> float:

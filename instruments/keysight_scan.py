@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from functools import partial
 from itertools import groupby
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -18,7 +19,8 @@ from data.quantity_fields import TimeS
 from data.samples import Quality
 from instruments.clock import Clock
 from instruments.instrument import Connection, InstrumentReplyError, Settings
-from instruments.keysight import ERROR, READING, KeysightScpi, conversion_s, message
+from instruments.keysight import ERROR, READING, KeysightScpi, conversion_s, message, recognise
+from instruments.recognition import Recognition
 from instruments.transducers import CurrentTransducer, VoltageTransducer, distinct
 from instruments.visa import SerialLine, VisaSettings
 
@@ -29,6 +31,7 @@ RELAY_S = 0.02
 FORMATS = ("FORM:READ:UNIT ON", "FORM:READ:CHAN ON", "FORM:READ:ALAR OFF")
 
 _CONFIGURATION = r'"([A-Z]+) ([^",;]+),[^",;]+"'
+_MODELS = re.compile(r"DAQ97[03]A|3497[02]A")
 _LISTED = re.compile(r"#\d+\(@[\d,]*\)\r?\n")
 _STATE = re.compile(rf"(#\d+\(@[\d,]*\);.*);{ERROR}\r?\n")
 _UNITS = {"VOLT": "V(?:DC)?", "CURR": "A(?:DC)?"}
@@ -99,7 +102,8 @@ class ScanUnit(KeysightScpi):
     settings_type: ClassVar[type[Settings]] = Daq970ASettings
     settings: Daq970ASettings
     line = SerialLine(baud=57_600)
-    models = re.compile(r"DAQ97[03]A|3497[02]A")
+    models = _MODELS
+    recognition = Recognition("scanner", partial(recognise, models=_MODELS), (line,), rank=2, on_messages=True)
     state = ("ROUT:SCAN", _LISTED)
     with_time: ClassVar[bool] = False
 

@@ -17,7 +17,7 @@ import sys
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, ClassVar, Literal, NoReturn, TypeVar, cast
 
 import pyvisa
 from pydantic import Field
@@ -40,6 +40,9 @@ from instruments.instrument import (
     Settings,
 )
 from instruments.jumps import AGREEING, AGREEING_IF_DISTURBED, Jumps
+
+if TYPE_CHECKING:
+    from instruments.recognition import Recognition
 
 if sys.platform == "win32":
     _TERMINAL_ERRORS: tuple[type[Exception], ...] = ()
@@ -80,6 +83,14 @@ class SerialLine:
     stop_bits: Literal[1, 2] = 1
 
 
+def set_line(port: SerialInstrument, line: SerialLine, baud: int | None = None) -> None:
+    """Set a serial port; ``baud`` where it is another than the usual one."""
+    port.baud_rate = baud or line.baud
+    port.data_bits = line.data_bits
+    port.parity = _PARITY[line.parity]
+    port.stop_bits = _STOP_BITS[line.stop_bits]
+
+
 class VisaSettings(Settings):
     """Settings of every VISA instrument."""
 
@@ -102,6 +113,7 @@ class VisaInstrument(Instrument):
     ----------
     line : how its serial port is set.
     terminator : character that ends a reply.
+    recognition : how its instruments are recognised at a port that nobody knows; None where they are not.
     sent_s : clock time at which the latest question was sent; to be read by what interprets the reply.
     """
 
@@ -109,6 +121,7 @@ class VisaInstrument(Instrument):
     settings: VisaSettings
     line: ClassVar[SerialLine] = SerialLine()
     terminator: ClassVar[str] = "\n"
+    recognition: ClassVar[Recognition | None] = None
 
     def __init__(self, name: str, settings: Settings, clock: Clock, connection: Connection) -> None:
         super().__init__(name, settings, clock, connection)
@@ -418,7 +431,7 @@ class VisaInstrument(Instrument):
             self._port_timeout_s = math.nan
             self._set_timeout(port, settings.timeout_s)
             port.read_termination = self.terminator
-            self._peek = _peek_of(port)
+            self._peek = peek_of(port)
             self._peek(port)
         except WIRE_ERRORS as error:
             self._cannot_open(error)
@@ -429,11 +442,7 @@ class VisaInstrument(Instrument):
         ) from error
 
     def _set_line(self, port: SerialInstrument) -> None:
-        line = self.line
-        port.baud_rate = self.settings.baud or line.baud
-        port.data_bits = line.data_bits
-        port.parity = _PARITY[line.parity]
-        port.stop_bits = _STOP_BITS[line.stop_bits]
+        set_line(port, self.line, self.settings.baud)
 
     def _check_serial_number(self, identity: Identity) -> None:
         """Accept the instrument that the station names, or the one that was there before, and no other."""
@@ -466,7 +475,7 @@ def _nothing(port: MessageBasedResource) -> bytes:
     return b""
 
 
-def _peek_of(port: MessageBasedResource) -> Callable[[MessageBasedResource], bytes]:
+def peek_of(port: MessageBasedResource) -> Callable[[MessageBasedResource], bytes]:
     """How to take what has arrived without waiting for more, by interface."""
     if isinstance(port, SerialInstrument):
         return _peek_serial

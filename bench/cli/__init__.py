@@ -21,7 +21,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "runner": ("bench.cli.runner", "runner", "Watch and lead runs that have a process of their own."),
     "replay": ("bench.cli.run", "replay", "Play a recorded flow log through a simulated sensor into a run file."),
     "protocols": ("bench.cli.listing", "protocols", "List the protocols and their parameters."),
-    "stations": ("bench.cli.listing", "stations", "List or check station files."),
+    "stations": ("bench.cli.stations", "stations", "List or check station files; find out what is at ports."),
     "duts": ("bench.cli.listing", "duts", "List or check files of devices under test, catheters and fluids."),
     "recipes": ("bench.cli.recipes", "recipes", "Write, check and approve protocols with fixed parameters."),
     "articles": ("bench.cli.articles", "articles", "List what a lab has, and say what may be used."),

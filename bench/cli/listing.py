@@ -1,8 +1,7 @@
-"""Commands that list what is there: ``protocols``, ``stations``, ``duts`` and ``faults``."""
+"""Commands that list what is there: ``protocols``, ``duts`` and ``faults``."""
 
 from __future__ import annotations
 
-import getpass
 import json
 import sys
 from collections.abc import Callable
@@ -15,7 +14,8 @@ if TYPE_CHECKING:
     from data.quantity_fields import Stated
 
 
-def _print(rows: list[dict[str, Any]], as_json: bool) -> None:
+def print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
+    """Print a table, or JSON."""
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return
@@ -50,7 +50,7 @@ def protocols(name: str | None, as_json: bool) -> int:
 
     if name is None:
         kinds = [load_procedure(item) for item in procedure_names()]
-        _print([{"name": kind.name, "method": kind.method, "what it does": kind.title} for kind in kinds], as_json)
+        print_rows([{"name": kind.name, "method": kind.method, "what it does": kind.title} for kind in kinds], as_json)
         return 0
     rows = [
         {
@@ -63,43 +63,7 @@ def protocols(name: str | None, as_json: bool) -> int:
         }
         for item in load_procedure(name).params.values()
     ]
-    _print(rows, as_json)
-    return 0
-
-
-@click.command()
-@click.argument("check", nargs=-1)
-@click.option("--clear-watchdog", "watchdog", metavar="INSTRUMENT", help="Clear its watchdog, which has fired.")
-@click.option("--person", default="", help="Who clears it; the OS account without it.")
-@click.option("--reason", default="", help="Why it may go on; it is recorded.")
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def stations(check: tuple[str, ...], watchdog: str | None, person: str, reason: str, as_json: bool) -> int:
-    """List the shipped stations, or CHECK station files and say what is wrong with them.
-
-    With --clear-watchdog, end what the watchdog of an INSTRUMENT of the one station has locked.
-    """
-    from bench.positions import joined
-    from bench.station import load_station, open_station, shipped_stations, station_path, stations_in
-    from instruments.clock import VirtualClock, WallClock
-
-    if watchdog is not None:
-        if len(check) != 1:
-            raise click.UsageError("--clear-watchdog needs the one station that it belongs to; name it")
-        from bench.watchdog_clearing import clear_watchdog
-
-        click.echo(f"{watchdog}: {clear_watchdog(check[0], watchdog, person or getpass.getuser(), reason)}")
-        return 0
-    rows = []
-    for name in [each for given in check for each in stations_in(given)] or shipped_stations():
-        station = load_station(name)
-        if check:
-            clock = VirtualClock() if station.simulated else WallClock()
-            with open_station(station, station_path(name), clock):
-                pass
-        path = station_path(name)
-        named = joined(path.stem, station.position)
-        rows.append({"name": named, "title": station.title, "simulated": station.simulated, "file": str(path)})
-    _print(rows, as_json)
+    print_rows(rows, as_json)
     return 0
 
 
@@ -119,7 +83,7 @@ def duts(check: tuple[Path, ...], as_json: bool) -> int:
         article = loaders[kind](path)
         model = getattr(article, "model", None) or getattr(article, "name", None)
         rows.append({"kind": kind, "name": path.stem, "model": model, "file": str(path)})
-    _print(rows, as_json)
+    print_rows(rows, as_json)
     return 0
 
 
@@ -147,5 +111,5 @@ def faults(as_json: bool) -> int:
     """List the faults that a simulated station can have."""
     from bench.station import fault_rows
 
-    _print(fault_rows(), as_json)
+    print_rows(fault_rows(), as_json)
     return 0

@@ -37,6 +37,7 @@ from instruments.instrument import (
     Polled,
     Settings,
 )
+from instruments.recognition import Ask, Recognised, Recognition
 from instruments.visa import SerialLine, VisaInstrument, VisaSettings
 
 _CHARACTER, _INTEGER, _LONG, _TEXT = 0x00, 0x20, 0x40, 0x60
@@ -100,12 +101,23 @@ class ProparSettings(VisaSettings):
     )
 
 
+def _recognise(ask: Ask) -> Recognised | None:
+    """Who it is, by a request that only reads."""
+    body = _unframed(ask(_framed(_ANY_NODE, _asking(_WHO, 1))))
+    values = None if body is None else _values(_WHO, 1, body[1:])
+    if values is None:
+        return None
+    kind, model, serial, firmware = (str(text).strip() for text in values)
+    return Recognised(Identity("Bronkhorst", f"{kind} {model}".strip(), serial, firmware))
+
+
 class BronkhorstPropar(VisaInstrument, Polled):
     """One Coriolis meter, which drives nothing and is told nothing."""
 
     settings_type: ClassVar[type[Settings]] = ProparSettings
     settings: ProparSettings
     line = SerialLine(baud=38_400)
+    recognition = Recognition("coriolis", _recognise, (line,), rank=5)
 
     def __init__(self, name: str, settings: Settings, clock: Clock, connection: Connection) -> None:
         super().__init__(name, settings, clock, connection)

@@ -38,6 +38,7 @@ from instruments.instrument import (
     Polled,
     Settings,
 )
+from instruments.recognition import WHO, Ask, Recognised, Recognition
 from instruments.visa import DEADLINES, SerialLine, VisaInstrument, VisaSettings
 
 PressureRateKpaPerS = Annotated[float, reads("pressure-rate")]
@@ -116,6 +117,12 @@ class PaceSettings(VisaSettings):
     safe: Literal["vent", "isolate"] = Field("vent", description="what going safe does")
 
 
+def _recognise(ask: Ask) -> Recognised | None:
+    """It repeats the question before its answer."""
+    found = _IDENTITY.search(ask(WHO, within_s=0.5).decode("latin-1"))
+    return Recognised(Identity(*map(str.strip, found.groups()))) if found and "PACE" in found[2].upper() else None
+
+
 class DruckPace(VisaInstrument, Polled):
     """One controller; regulates gauge pressure and measures it.
 
@@ -125,6 +132,7 @@ class DruckPace(VisaInstrument, Polled):
     settings_type: ClassVar[type[Settings]] = PaceSettings
     settings: PaceSettings
     line = SerialLine()
+    recognition = Recognition("controller", _recognise, (line,), rank=2, on_messages=True)
 
     def __init__(self, name: str, settings: Settings, clock: Clock, connection: Connection) -> None:
         super().__init__(name, settings, clock, connection)

@@ -38,6 +38,7 @@ from instruments.instrument import (
     Polled,
     Settings,
 )
+from instruments.recognition import Ask, Recognised, Recognition
 from instruments.visa import SerialLine, VisaInstrument, VisaSettings
 
 T = TypeVar("T")
@@ -104,6 +105,15 @@ class Status(NamedTuple):
         return "stopped" if self.prompt in _STANDS else self.direction
 
 
+def _recognise(ask: Ask) -> Recognised | None:
+    """Model and firmware, then the serial number where it tells one."""
+    model = re.search(r"((?:PHD|11 )[\w /.-]*?) v?(\d+\.[\d.]+)", ask(b"ver\r").decode("latin-1"))
+    if model is None:
+        return None
+    serial = _SERIAL.search(ask(b"version\r", within_s=0.6).decode("latin-1"))
+    return Recognised(Identity("Harvard Apparatus", model[1], serial[1] if serial else "", model[2]))
+
+
 class HarvardPump(VisaInstrument, Polled):
     """One pump; meets `instruments.capabilities.SyringePump`.
 
@@ -115,6 +125,7 @@ class HarvardPump(VisaInstrument, Polled):
     settings_type: ClassVar[type[Settings]] = HarvardSettings
     settings: HarvardSettings
     line = SerialLine(baud=115_200)
+    recognition = Recognition("pusher", _recognise, (line, SerialLine()), rank=8)
     terminator = "\x11"
 
     def __init__(self, name: str, settings: Settings, clock: Clock, connection: Connection) -> None:

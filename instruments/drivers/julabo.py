@@ -34,6 +34,7 @@ from instruments.instrument import (
     Polled,
     Settings,
 )
+from instruments.recognition import Ask, Recognised, Recognition
 from instruments.visa import SerialLine, VisaInstrument, VisaSettings
 
 AFTER_ANSWER_S = 0.01
@@ -86,12 +87,22 @@ class _Status:
         return self.text if self.code < 0 and self.code not in _REFUSALS else ""
 
 
+def _recognise(ask: Ask) -> Recognised | None:
+    """Its version; some circulators swallow the first command after the port was opened, as that line end before."""
+    found = _VERSION.search(ask(b"version\r", within_s=0.6))
+    if found is None or b"JULABO" not in found[1].upper():
+        return None
+    model = re.sub(r"(?i)^julabo\b", "", found[1].decode("ascii", "replace")).strip()
+    return Recognised(Identity("Julabo", model or "circulator", "", found[2].decode()))
+
+
 class JulaboCirculator(VisaInstrument, Polled):
     """One circulator with its own sensor.  The status channel holds the number of its status message."""
 
     settings_type: ClassVar[type[Settings]] = JulaboSettings
     settings: JulaboSettings
     line = SerialLine(baud=4800, data_bits=7, parity="even")
+    recognition = Recognition("bath", _recognise, (line,), rank=6)
 
     def __init__(self, name: str, settings: Settings, clock: Clock, connection: Connection) -> None:
         super().__init__(name, settings, clock, connection)

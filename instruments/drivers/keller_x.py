@@ -31,6 +31,7 @@ from instruments.instrument import (
     Polled,
     Settings,
 )
+from instruments.recognition import Ask, Recognised, Recognition
 from instruments.visa import SerialLine, VisaInstrument, VisaSettings
 
 BAR_KPA = 100.0
@@ -75,12 +76,29 @@ class KellerSettings(VisaSettings):
     height_mm: LengthMm = Field(0.0, alias="height", description="above the outlet of the pump under test")
 
 
+def _recognise(ask: Ask) -> Recognised | None:
+    """Functions 48 and 69 at the address that every transmitter answers; an adapter may repeat the question."""
+    question = _framed(bytes((_ANY_ADDRESS, _INITIALISE)))
+    heard = ask(question)
+    echo = heard.startswith(question)
+    told = heard[len(question) :] if echo else heard
+    if len(told) != _REPLY_LENGTH[_INITIALISE] or told[1] != _INITIALISE or not _intact(told):
+        return None
+    settings: dict[str, int | bool] = {"address": told[0], **({"echo": True} if echo else {})}
+    number = ask(_framed(bytes((_ANY_ADDRESS, _SERIAL))))[-_REPLY_LENGTH[_SERIAL] :]
+    serial = str(int.from_bytes(number[2:6], "big")) if _intact(number) and number[1] == _SERIAL else ""
+    kind, group, year, week = told[2:6]
+    firmware = f"{kind}.{group:02d}-{year:02d}.{week:02d}"
+    return Recognised(Identity("Keller", f"X-line {kind}.{group:02d}", serial, firmware), settings)
+
+
 class KellerX(VisaInstrument, Polled):
     """One transmitter.  The status channel holds the status byte as it was sent."""
 
     settings_type: ClassVar[type[Settings]] = KellerSettings
     settings: KellerSettings
     line = SerialLine()
+    recognition = Recognition("transmitter", _recognise, (line,), rank=3)
     terminator = ""
 
     def __init__(self, name: str, settings: Settings, clock: Clock, connection: Connection) -> None:

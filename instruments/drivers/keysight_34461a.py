@@ -17,9 +17,10 @@ from data.quantity_fields import TimeS
 from data.samples import Quality, Reading
 from instruments.clock import Clock
 from instruments.instrument import Connection, InstrumentReplyError, Polled, Settings
-from instruments.keysight import ERROR, READING, KeysightScpi, conversion_s, message
+from instruments.keysight import ERROR, READING, KeysightScpi, conversion_s, message, recognise
+from instruments.recognition import Recognition
 from instruments.transducers import AnyTransducer
-from instruments.visa import VisaSettings
+from instruments.visa import SerialLine, VisaSettings
 
 _CONFIGURATION = r'"([A-Z]+) ([^",;]+),([^",;]+)"'
 _CONFIGURED = re.compile(rf"{_CONFIGURATION}\r?\n")
@@ -27,6 +28,8 @@ _SAMPLE = re.compile(rf"({READING});{_CONFIGURATION};{ERROR}\r?\n")
 _SET = re.compile(rf"{_CONFIGURATION};({READING});([A-Z]+);{ERROR}\r?\n")
 
 Held = tuple[str, ...]
+
+_MODELS = re.compile(r"344(?:6[015]|70|1[01])A")
 
 AVERAGING = (0.02, 0.2, 1.0, 10.0, 100.0)
 
@@ -60,7 +63,10 @@ class Keysight34461A(KeysightScpi, Polled):
 
     settings_type: ClassVar[type[Settings]] = Keysight34461ASettings
     settings: Keysight34461ASettings
-    models = re.compile(r"344(?:6[015]|70|1[01])A")
+    models = _MODELS
+    recognition = Recognition(
+        "multimeter", partial(recognise, models=_MODELS), (SerialLine(),), rank=2, on_messages=True
+    )
     state = ("CONF", _CONFIGURED)
 
     def __init__(self, name: str, settings: Settings, clock: Clock, connection: Connection) -> None:

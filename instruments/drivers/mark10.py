@@ -37,6 +37,7 @@ from instruments.instrument import (
     Polled,
     Settings,
 )
+from instruments.recognition import Ask, Recognised, Recognition
 from instruments.visa import SerialLine, VisaInstrument, VisaSettings
 
 ForceN = Annotated[float, reads("force")]
@@ -92,12 +93,27 @@ class Peaks(NamedTuple):
     compression_n: float
 
 
+def _recognise(ask: Ask) -> Recognised | None:
+    """``LIST`` tells the settings in a form that nothing else has; series 4 knows it as little as any other."""
+    heard = ask(_LISTING + b"\r")
+    if heard.startswith(_ILLEGAL) and ask(_TEXTS[0] + b"\r").startswith(_ILLEGAL):
+        return Recognised(Identity("Mark-10", "series 4", ""), {"series": 4})
+    listed = _LIST.search(heard)
+    if listed is None:
+        return None
+    texts = [_TEXT.search(ask(question + b"\r")) for question in _TEXTS]
+    serial, model, firmware = (found[1].decode("ascii").strip() if found else "" for found in texts)
+    series = 7 if b"IPOL" in listed[1] else 5
+    return Recognised(Identity("Mark-10", model, serial, firmware), {"series": series})
+
+
 class Mark10Gauge(VisaInstrument, Polled):
     """One gauge; meets `instruments.capabilities.Tareable`."""
 
     settings_type: ClassVar[type[Settings]] = Mark10Settings
     settings: Mark10Settings
     line = SerialLine(baud=115_200)
+    recognition = Recognition("force_gauge", _recognise, (line,), rank=4)
 
     def __init__(self, name: str, settings: Settings, clock: Clock, connection: Connection) -> None:
         super().__init__(name, settings, clock, connection)

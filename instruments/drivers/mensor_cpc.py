@@ -36,6 +36,7 @@ from instruments.instrument import (
     Polled,
     Settings,
 )
+from instruments.recognition import WHO, Ask, Recognised, Recognition
 from instruments.visa import SerialLine, VisaInstrument, VisaSettings
 
 UNIT, UNIT_CODE = "kPa", 22
@@ -89,6 +90,12 @@ class _FlaggedError(InstrumentReplyError):
     """A command after which the queue of errors is no longer empty: damaged on its way, or refused."""
 
 
+def _recognise(ask: Ask) -> Recognised | None:
+    """Its answer begins with its maker, behind a blank or the flag of an error."""
+    found = re.search(rf"{_IDENTITY}\r?\n", ask(WHO, within_s=0.5).decode("latin-1"))
+    return Recognised(Identity("Mensor", *(part.strip() for part in found.groups()))) if found else None
+
+
 class MensorCpc(VisaInstrument, Polled):
     """One controller; meets `instruments.capabilities.PressureController`.
 
@@ -98,6 +105,7 @@ class MensorCpc(VisaInstrument, Polled):
     settings_type: ClassVar[type[Settings]] = CpcSettings
     settings: CpcSettings
     line = SerialLine(baud=57_600)
+    recognition = Recognition("controller", _recognise, (line, SerialLine()), rank=2, on_messages=True)
 
     def __init__(self, name: str, settings: Settings, clock: Clock, connection: Connection) -> None:
         super().__init__(name, settings, clock, connection)

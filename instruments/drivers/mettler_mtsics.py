@@ -31,7 +31,8 @@ from instruments.instrument import (
     Polled,
     Settings,
 )
-from instruments.visa import VisaInstrument, VisaSettings
+from instruments.recognition import Ask, Recognised, Recognition
+from instruments.visa import SerialLine, VisaInstrument, VisaSettings
 
 _WEIGHT = re.compile(rb"S ([SD]) (?=.{10} )( *-?\d+(?:\.\d+)?) (g|mg|kg) *\r?\n")
 _TARE = re.compile(rb"(?:TI ([SD])|TA (A)) (?=.{10} )( *-?\d+(?:\.\d+)?) (g|mg|kg) *\r?\n")
@@ -65,11 +66,23 @@ class MtSicsSettings(VisaSettings):
     )
 
 
+def _recognise(ask: Ask) -> Recognised | None:
+    """Serial number, then model and software; an unknown command is answered with ES and does nothing."""
+    serial = re.search(rb'I4 A "([^"]*)"\r?\n', ask(b"I4\r\n"))
+    if serial is None:
+        return None
+    texts = [re.search(rb' A "([^"]*)"', ask(question)) for question in (b"I2\r\n", b"I3\r\n")]
+    told, software = (found[1].decode("latin-1").strip() if found else "" for found in texts)
+    model = capacity[1] if (capacity := _CAPACITY.match(told)) else told
+    return Recognised(Identity("Mettler-Toledo", model, serial[1].decode("latin-1").strip(), software))
+
+
 class MtSicsBalance(VisaInstrument, Polled):
     """One balance.  The status channel holds the code of the status letter: S 83, D 68, + 43, - 45, E 69 (error)."""
 
     settings_type: ClassVar[type[Settings]] = MtSicsSettings
     settings: MtSicsSettings
+    recognition = Recognition("balance", _recognise, (SerialLine(),), rank=1)
 
     def __init__(self, name: str, settings: Settings, clock: Clock, connection: Connection) -> None:
         super().__init__(name, settings, clock, connection)

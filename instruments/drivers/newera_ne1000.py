@@ -46,8 +46,13 @@ from instruments.newera_messages import (
     Counts,
     counts,
     digits,
+    framed,
+    heard,
+    last_frame,
     nearest_rate,
 )
+from instruments.recognition import Ask, Recognised, Recognition
+from instruments.visa import SerialLine
 
 TOLERANCE = 0.001
 """Largest relative difference between a rate or volume that was asked for and what four digits can say."""
@@ -94,6 +99,16 @@ class NewEraSettings(NewEraLineSettings):
         return self
 
 
+def _recognise(ask: Ask) -> Recognised | None:
+    """Its version, in basic mode and in safe mode; an alarm comes once, in the place of an answer: asked again."""
+    for safe in (False, True):
+        for question in ("0VER", "00VER"):
+            answer = heard(last_frame(ask(framed(question, safe=safe)))[0] or b"")
+            if answer is not None and (found := VERSION.fullmatch(answer.data)):
+                return Recognised(Identity("New Era", f"NE-{found[1]}", "", found[2]))
+    return None
+
+
 class NewEraPump(NewEraLine, Polled):
     """One pump; meets `instruments.capabilities.SyringePump`.
 
@@ -104,6 +119,7 @@ class NewEraPump(NewEraLine, Polled):
 
     settings_type: ClassVar[type[Settings]] = NewEraSettings
     settings: NewEraSettings
+    recognition = Recognition("pusher", _recognise, (SerialLine(baud=19_200),), rank=5)
 
     def __init__(self, name: str, settings: Settings, clock: Clock, connection: Connection) -> None:
         super().__init__(name, settings, clock, connection)

@@ -26,6 +26,7 @@ from instruments.instrument import (
     Polled,
     Settings,
 )
+from instruments.recognition import Ask, Recognised, Recognition
 from instruments.visa import SerialLine, VisaInstrument, VisaSettings
 
 BOOT_S = 8.0
@@ -54,12 +55,25 @@ class OmegaSettings(VisaSettings):
     height_mm: LengthMm = Field(0.0, alias="height", description="above the outlet of the pump under test")
 
 
+def _recognise(ask: Ask) -> Recognised | None:
+    """Its serial number, which alone a balance might take for something; so the balances have been asked before."""
+    serial = _SERIAL.search(ask(b"SNR\r"))
+    if serial is None:
+        return None
+    told = _ENQUIRY.search(ask(b"ENQ\r"))
+    kind, firmware, span = (part.decode("ascii").strip() for part in told.groups()) if told else ("", "", "")
+    references = {"A": "absolute", "G": "gauge"}
+    settings = {"reference": references[span[-1]]} if span[-1:] in references else {}
+    return Recognised(Identity("Omega", f"PX409 {kind}".strip(), serial[1].decode("ascii"), firmware), settings)
+
+
 class OmegaPx409(VisaInstrument, Polled):
     """One transmitter, whatever unit it is set to."""
 
     settings_type: ClassVar[type[Settings]] = OmegaSettings
     settings: OmegaSettings
     line = SerialLine(baud=115_200)
+    recognition = Recognition("transmitter", _recognise, (line,), rank=8)
     terminator = ">"
 
     def __init__(self, name: str, settings: Settings, clock: Clock, connection: Connection) -> None:

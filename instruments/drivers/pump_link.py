@@ -30,6 +30,7 @@ from instruments.instrument import (
     Polled,
     Settings,
 )
+from instruments.recognition import Ask, Recognised, Recognition
 from instruments.visa import DEADLINES, SerialLine, VisaInstrument, VisaSettings
 
 T = TypeVar("T")
@@ -51,12 +52,22 @@ class PumpLinkSettings(VisaSettings):
     period_s: TimeS = Field(60.0, alias="period", gt=0.0, description="how often the pump's state is asked for")
 
 
+def _recognise(ask: Ask) -> Recognised | None:
+    """Who the pump is; ``ID`` is taken under any number, and both ways have a CRC."""
+    text = _unframed(ask(_framed("1 ID")))
+    if text is None or not text.startswith(b"<1 OK "):
+        return None
+    told = {key: value for key, _, value in (word.partition("=") for word in text.decode("ascii", "replace").split())}
+    return Recognised(Identity(*(unquote(told.get(key, "")) for key in ("maker", "model", "serial", "fw"))))
+
+
 class PumpLinkHead(VisaInstrument, Polled):
     """A pump behind its programming head."""
 
     settings_type: ClassVar[type[Settings]] = PumpLinkSettings
     settings: PumpLinkSettings
     line = SerialLine(baud=38_400)
+    recognition = Recognition("pump", _recognise, (line,), rank=5)
     channels = (
         Channel("delivered", "uL", description="volume delivered by the pump's own count"),
         Channel("reservoir", "uL", description="volume left by the pump's own calculation"),

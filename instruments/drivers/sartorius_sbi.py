@@ -35,6 +35,7 @@ from instruments.instrument import (
     Polled,
     Settings,
 )
+from instruments.recognition import Ask, Recognised, Recognition
 from instruments.visa import SerialLine, VisaInstrument, VisaSettings
 
 PRINT, TARE = b"\x1bP\r\n", b"\x1bT\r\n"
@@ -76,6 +77,18 @@ class SbiSettings(VisaSettings):
     )
 
 
+def _recognise(ask: Ask) -> Recognised | None:
+    """Model, serial number and software: each a text of its own in a line of 16 or 22 characters."""
+    texts = []
+    for question in (MODEL, SERIAL, SOFTWARE):
+        reply = ask(question)
+        found = _TEXT.fullmatch(reply)
+        if found is None or _is_weight(reply) or len(reply.rstrip(b"\r\n")) not in (_COLUMNS, _IDENTIFIED):
+            return None
+        texts.append(found[1].decode("ascii"))
+    return Recognised(Identity("Sartorius", *texts)) if len(set(texts)) == len(texts) else None
+
+
 class SbiBalance(VisaInstrument, Polled):
     """One balance; meets `instruments.capabilities.Tareable`.
 
@@ -86,6 +99,9 @@ class SbiBalance(VisaInstrument, Polled):
     settings_type: ClassVar[type[Settings]] = SbiSettings
     settings: SbiSettings
     line = SerialLine(parity="odd")
+    recognition = Recognition(
+        "balance", _recognise, (line, SerialLine(baud=1200, data_bits=7, parity="odd"), SerialLine()), rank=3
+    )
 
     def __init__(self, name: str, settings: Settings, clock: Clock, connection: Connection) -> None:
         super().__init__(name, settings, clock, connection)

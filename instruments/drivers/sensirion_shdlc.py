@@ -33,6 +33,7 @@ from instruments.instrument import (
     InstrumentReplyError,
     Settings,
 )
+from instruments.recognition import Ask, Recognised, Recognition
 from instruments.sample_index import SampleIndex
 from instruments.visa import SerialLine, VisaInstrument, VisaSettings
 
@@ -134,12 +135,34 @@ class Piece(NamedTuple):
     device_error: bool
 
 
+def _recognise(ask: Ask) -> Recognised | None:
+    """Sensor type and serial numbers; nothing but a frame with its checksum is heard as one."""
+
+    def told(command: int, argument: bytes = b"") -> bytes | None:
+        body = _unframed(ask(_framed(0, command, argument)))
+        return body[4:] if body is not None and body[:2] == bytes((0, command)) and not body[2] & 0x7F else None
+
+    kind = told(_SENSOR_TYPE)
+    family = next((name for name, each in FAMILIES.items() if kind == bytes((each.sensor_type,))), None)
+    if family is None:
+        return None
+    product, cable, own = (
+        (data or b"").rstrip(b"\x00").decode("ascii", "replace")
+        for data in (told(_PRODUCT), told(_INFORMATION, _CABLE_SERIAL), told(_SENSOR_SERIAL))
+    )
+    identity = Identity("Sensirion", product, own or cable)
+    if FAMILIES[family].sensor_type:
+        identity = Identity("Sensirion", _PRODUCTS.get(product[:6], product[:8]), product[8:])
+    return Recognised(identity, {"family": family})
+
+
 class ShdlcFlowSensor(VisaInstrument, Buffered):
     """One sensor at its cable."""
 
     settings_type: ClassVar[type[Settings]] = ShdlcSettings
     settings: ShdlcSettings
     line = SerialLine(baud=115_200)
+    recognition = Recognition("flow_sensor", _recognise, (line,), rank=4)
     terminator = "\x7e"
 
     def __init__(self, name: str, settings: Settings, clock: Clock, connection: Connection) -> None:

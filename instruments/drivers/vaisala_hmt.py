@@ -21,6 +21,7 @@ from pydantic import Field
 from data.quantity_fields import TimeS
 from data.samples import Channel, Quality, Reading
 from instruments.instrument import Identity, InstrumentReplyError, Polled, Settings
+from instruments.recognition import Ask, Recognised, Recognition
 from instruments.visa import SerialLine, VisaInstrument, VisaSettings
 
 FORM = b'FORM "SN=" SN " RH=" 4.2 rh U4 " T=" 4.2 t U3 " E=" ERR " S=" STAT " CS=" CS4 #r #n'
@@ -46,12 +47,19 @@ class VaisalaSettings(VisaSettings):
     period_s: TimeS = Field(10.0, alias="period", gt=0.0, description="how often humidity is asked for")
 
 
+def _recognise(ask: Ask) -> Recognised | None:
+    """Its version.  One that sends all the time hears nothing and is not recognised: only ``S`` would silence it."""
+    found = re.search(rb"\b([HD]M[TP]\d\w*) *[/ ] *(\d+\.\w+)\s*\r?\n", ask(b"VERS\r", within_s=0.5))
+    return Recognised(Identity("Vaisala", found[1].decode(), "", found[2].decode())) if found else None
+
+
 class VaisalaHmt(VisaInstrument, Polled):
     """One transmitter.  The state channel holds the letter of its heater's state as a character code: N 78 is none."""
 
     settings_type: ClassVar[type[Settings]] = VaisalaSettings
     settings: VaisalaSettings
     line = SerialLine(baud=4800, data_bits=7, parity="even")
+    recognition = Recognition("hygrometer", _recognise, (line,), rank=7)
     channels = (
         Channel("humidity", "%", description="relative humidity"),
         Channel("temperature", "degC", description="temperature at the probe"),

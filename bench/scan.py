@@ -1,0 +1,167 @@
+"""What is at the ports that a person names: each driver asks who is there, with questions that can do no harm.
+
+Nothing is enumerated: neither the serial ports of the computer nor the network.  How an instrument is recognised is
+declared by its driver (`instruments.recognition`), so drivers of other people's packages take part.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bench.run_queue import QueueError, entries
+from bench.station import load_station
+from data.tomlfile import FileError
+from instruments.clock import Clock
+from instruments.instrument import Connection, DriverError, driver_names, load_driver
+from instruments.recognition import Found, Recognition, any_of, look_at
+
+PORT_S = 20.0
+"""How long a port may take; a silent serial one takes two thirds of it."""
+
+TOTAL_S = 120.0
+"""How long all of them may take."""
+
+_TCP = re.compile(r"([\w.-]+):(\d{1,5})")
+_COM = re.compile(r"COM(\d+)", re.IGNORECASE)
+
+
+class ScanError(ValueError):
+    """What was asked for cannot be looked at; the message names it and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class NiDevice:
+    """An NI device, and the terminals that a station file may name."""
+
+    name: str
+    product: str
+    serial: str
+    inputs: tuple[str, ...]
+    lines: tuple[str, ...]
+
+
+def resource_of(port: str) -> str:
+    """VISA resource of a port as a person names it: "/dev/ttyUSB0", "COM4", or a VISA resource itself."""
+    if "::" in port:
+        return port
+    number = _COM.fullmatch(port)
+    return f"ASRL{number[1] if number else port}::INSTR"
+
+
+def tcp_resource(address: str) -> str:
+    """VISA resource of "HOST:PORT"; raises ScanError."""
+    found = _TCP.fullmatch(address)
+    if found is None or not 0 < int(found[2]) < 65_536:
+        raise ScanError(f'--tcp "{address}" is malformed; write HOST:PORT, such as 10.0.0.7:4001')
+    return f"TCPIP::{found[1]}::{found[2]}::SOCKET"
+
+
+def scan(
+    resources: Sequence[str],
+    clock: Clock,
+    *,
+    library: str = "@py",
+    port_s: float = PORT_S,
+    total_s: float = TOTAL_S,
+    in_use: Mapping[str, str] | None = None,
+    told: Callable[[Found], None] = lambda found: None,
+) -> list[Found]:
+    """Ask at each port who is there, one port after the other: two names may be one instrument.
+
+    Parameters
+    ----------
+    resources : VISA resources; no other is opened.
+    library : VISA library.
+    port_s, total_s : longest time for a port, opening apart, and for all of them.
+    in_use : resources that must not be touched, and why.
+    told : is told of each port when it is done.
+    """
+    connection = Connection.through(library)
+    drivers, until = recognitions(), clock.now() + total_s
+    results = []
+    try:
+        for resource in dict.fromkeys(resources):
+            left_s = until - clock.now()
+            if why := (in_use or {}).get(resource):
+                found = Found(resource, why=why)
+            elif left_s <= 0.0:
+                found = Found(
+                    resource, why=f"the {total_s:g} s for all ports were over; name fewer, or allow more time"
+                )
+            else:
+                found = look_at(resource, drivers, connection.visa, clock, within_s=min(port_s, left_s))
+            results.append(found)
+            told(found)
+    finally:
+        connection.close()
+    return results
+
+
+def recognitions() -> dict[str, Recognition]:
+    """How the instruments of each installed driver are recognised; a driver that cannot be loaded is left out."""
+    kinds: dict[str, Any] = {}
+    for name in driver_names():
+        try:
+            kinds[name] = load_driver(name)
+        except DriverError:
+            continue
+    return any_of(kinds)
+
+
+def in_use(state_folder: Path) -> dict[str, str]:
+    """Resources of the stations on which queued runs go on, and why they must be left alone."""
+    busy: dict[str, str] = {}
+    for entry in entries(state_folder):
+        state = entry.state()
+        if state.state == "waiting" or state.ending is not None:
+            continue
+        try:
+            station = load_station(str(entry.request().station))
+        except (FileError, QueueError, OSError):
+            continue
+        for table in station.instruments.values():
+            resource = (table.model_extra or {}).get("resource")
+            if resource:
+                busy[str(resource)] = f'run {entry.number} on station "{station.name}" uses it; wait for its end'
+    return busy
+
+
+def unnamed_twice(found: Sequence[Found]) -> list[Found]:
+    """The same, each instrument once: of two ports with the same serial number behind them the first one counts."""
+    seen: dict[tuple[str, str], str] = {}
+    kept = []
+    for each in found:
+        serial = each.recognised.identity.serial if each.recognised else ""
+        first = seen.setdefault((each.driver, serial), each.resource) if serial else each.resource
+        if first != each.resource:
+            kept.append(replace(each, driver="", recognised=None, why=f"the same instrument as at {first}"))
+        else:
+            kept.append(each)
+    return kept
+
+
+def ni_devices(target: str) -> list[NiDevice]:
+    """NI devices that the driver of this computer ("local") or an NI gRPC device server knows; raises ScanError."""
+    from instruments.daq_devices import asking, present  # nidaqmx behind them is heavy
+    from instruments.daq_session import DaqSession
+    from instruments.instrument import DaqTarget, InstrumentError
+
+    session = DaqSession(None if target == "local" else DaqTarget(target), 10.0)
+    try:
+        with asking("NI devices", session):
+            return [
+                NiDevice(
+                    device.name,
+                    device.product_type,
+                    f"{device.serial_num:08X}",
+                    tuple(each.name for each in device.ai_physical_chans),
+                    tuple(each.name for each in (*device.do_lines, *device.di_lines)),
+                )
+                for device in present(session).values()
+            ]
+    except InstrumentError as error:
+        raise ScanError(f"--daq {target}: {error}; see that the NI driver or its server runs") from None
