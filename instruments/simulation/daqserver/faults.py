@@ -98,8 +98,11 @@ def text_of(code: int) -> str:
     """What a status code means: our own words, else those that NI's name of it is made of."""
     if code in TEXTS:
         return TEXTS[code]
-    name = DAQmxErrors(code).name  # UNKNOWN for a number that has none
+    name = _NAMES.get(code, "UNKNOWN")
     return f"Error {code} occurred." if name == "UNKNOWN" else f"{name.replace('_', ' ').capitalize()}."
+
+
+_NAMES = {int(code): code.name for code in DAQmxErrors}
 
 
 class DaqFault(Exception):  # noqa: N818  # a status of the simulated driver, not an error of this program

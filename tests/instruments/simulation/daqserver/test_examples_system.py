@@ -183,7 +183,7 @@ def test_the_inverse_of_a_polynomial_scale_is_calculated(lab):
 def test_each_code_of_an_error_has_words():
     assert text_of(-200279).startswith("The application did not keep up")
     assert text_of(-200696) == "Bridge offset nulling cal not supported."
-    assert text_of(-1) == "Error -1 occurred."
+    assert text_of(-123456) == "Error -123456 occurred."
 
 
 def test_what_is_asked_in_vain_is_counted_and_told_once(lab, caplog):
