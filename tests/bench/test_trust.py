@@ -188,6 +188,19 @@ def test_a_lost_key_is_replaced_and_what_it_sealed_is_still_known(run: Path, hom
     assert any("was not there" in str(row["why"]) for row in rows_of(home, AUDIT)[0])
 
 
+def test_a_key_that_is_restored_from_a_backup_seals_on_as_if_it_had_never_been_lost(home: Path, folder: Path) -> None:
+    path = home / "trust" / "bench.pem"
+    backup = path.read_bytes()
+    path.unlink()
+    second = measured_run(folder, name="second", people=False, run_id="r-2")
+    path.write_bytes(backup)
+    third = measured_run(folder, name="third", people=False, run_id="r-3")
+    seals = [read_seal(one) or {} for one in (folder / "run.h5", second, third)]
+    assert seals[0]["key"] == seals[2]["key"] != seals[1]["key"]
+    assert all(standing(one, home).intact for one in (folder / "run.h5", second, third))
+    assert check_trail(home).problems == []
+
+
 def test_a_revoked_key_counts_for_what_was_registered_before(run: Path, home: Path) -> None:
     revoke(home, key_id(str(read_seal(run)["key"])), "a stolen computer")
     found = standing(run, home)
