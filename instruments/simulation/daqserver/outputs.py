@@ -64,9 +64,8 @@ def put(system: System, call: Call, task: Task, samples: FloatArray) -> None:
     if task.timing.type is SampleTimingType.ON_DEMAND:
         if call.request.auto_start:
             _start(system, task)
-        elif not task.running and samples.shape[1] > 1:
-            raise DaqFault(DAQmxErrors.NO_MORE_SPACE, f"Task Name: {task.name}", written=0)
-        _drive(task, samples[:, -1])
+        for sample in samples.T:  # as fast as it goes
+            _drive(task, sample)
     else:
         _fill(system, call, task, samples)
         if call.request.auto_start:

@@ -145,6 +145,15 @@ def test_an_output_waits_for_the_start_of_an_input(lab):
         assert output(lab, "Dev2/ao0") == pytest.approx(2.0, abs=STEP)
 
 
+def test_samples_without_a_clock_go_out_one_behind_the_other(lab):
+    with lab.task() as line, lab.task() as counting:
+        line.do_channels.add_do_chan("Dev2/port1/line4")
+        counting.ci_channels.add_ci_count_edges_chan("Dev2/ctr1").ci_count_edges_term = "/Dev2/PFI4"
+        counting.start()
+        line.write([True, False, True, True, False])
+        assert counting.read() == 2
+
+
 def test_lines_and_ports_are_written_at_once_and_by_a_clock(lab):
     with lab.task() as task:
         task.do_channels.add_do_chan("cDAQ1Mod5/port0", line_grouping=LineGrouping.CHAN_FOR_ALL_LINES)
