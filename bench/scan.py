@@ -20,7 +20,7 @@ from instruments.instrument import Connection, DriverError, driver_names, load_d
 from instruments.recognition import Found, Recognition, any_of, look_at
 
 PORT_S = 20.0
-"""How long a port may take; a silent serial one takes two thirds of it."""
+"""How long a port may take; a silent serial one takes half of it."""
 
 TOTAL_S = 120.0
 """How long all of them may take."""

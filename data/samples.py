@@ -52,7 +52,7 @@ UNUSABLE = (
 class Channel:
     """One measured quantity of an instrument.
 
-    ``unit`` is one of ours: s, uL, uL/h, mg, kPa, degC, N, g/mL, %, V, A, or "1" for counts, codes and flags.
+    ``unit`` is one of ours: s, uL, uL/h, mg, mg/h, kPa, degC, N, g/mL, %, V, A, or "1" for counts and flags.
     ``height_mm`` is the height of a pressure channel above the outlet of the pump under test.  ``max_step`` is the
     largest change from one good sample to the next that is believed at once, where a wire has no checksum; None: any.
     """
