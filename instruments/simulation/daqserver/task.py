@@ -423,6 +423,8 @@ class Task:
     def play(self) -> None:
         """Let the outputs stand where the generation is."""
         self.look()
+        if self.frozen is not None and not self.starved:
+            return  # the device is away or hangs
         if self.output is None or not (latest := self.acquired()) or not self.output.holds(latest - 1):
             return
         for channel, value in zip(self.channels, self.output.at(latest - 1).tolist(), strict=True):

@@ -131,6 +131,17 @@ def test_a_generation_needs_samples_and_an_output_one_owner(lab, code_of):
         assert first.timing.samp_clk_rate == 10.0
 
 
+def test_a_module_that_is_pulled_out_generates_nothing_any_more(lab, code_of):
+    with generator(lab, "cDAQ1Mod6/ao1") as task:
+        task.write([1.0, 2.0, 3.0], auto_start=True)
+        lab.clock.sleep(1.0)
+        assert output(lab, "cDAQ1Mod6/ao1") > 0.9
+        lab.server.unplug("cDAQ1Mod6")
+        lab.clock.sleep(1.0)
+        assert output(lab, "cDAQ1Mod6/ao1") == 0.0
+        assert code_of(task.is_task_done) == -88708
+
+
 def test_an_output_waits_for_the_start_of_an_input(lab):
     with generator(lab, "Dev2/ao0") as out, lab.task() as measured:
         measured.ai_channels.add_ai_voltage_chan("Dev2/ai0")
