@@ -89,6 +89,11 @@ class Device:
     slot: int
 
     @property
+    def names(self) -> tuple[str | None, str | None]:
+        """Its own name and that of its chassis."""
+        return self.name, self.chassis
+
+    @property
     def serial(self) -> int:
         """A serial number that belongs to the name, so that it is the same each time."""
         return zlib.crc32(self.name.lower().encode()) & 0x0FFFFFFF

@@ -423,8 +423,9 @@ class Task:
     def play(self) -> None:
         """Let the outputs stand where the generation is."""
         self.look()
-        if self.frozen is not None and not self.starved:
-            return  # the device is away or hangs
+        locked = any(name and name.lower() in self.hardware.expired for each in self.devices for name in each.names)
+        if locked or (self.frozen is not None and not self.starved):
+            return  # the device is away, hangs, or holds the states of its watchdog
         if self.output is None or not (latest := self.acquired()) or not self.output.holds(latest - 1):
             return
         for channel, value in zip(self.channels, self.output.at(latest - 1).tolist(), strict=True):

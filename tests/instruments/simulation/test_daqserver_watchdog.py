@@ -319,3 +319,17 @@ def test_a_relay_feeds_its_valves_only_while_the_heartbeat_goes_on() -> None:
 def test_a_relay_on_a_line_that_no_device_has_is_refused() -> None:
     with pytest.raises(CatalogueError, match='no terminal "pci/port9/line0"'):
         DaqServer(VirtualClock(), DEVICES, {}, {}, {OUTLET: Wiring(relay="pci/port9/line0")})
+
+
+def test_a_pattern_that_is_generated_ends_where_the_watchdog_takes_the_lines(lab: Lab) -> None:
+    def main() -> None:
+        watchdog = lab.guarded(timeout=0.9, line0=Level.LOW)
+        with nidaqmx.Task(**lab.options) as task:
+            task.do_channels.add_do_chan(OUTLET)
+            task.timing.cfg_samp_clk_timing(4.0, sample_mode=AcquisitionType.CONTINUOUS)
+            task.write([True, False], auto_start=True)
+            lab.clock.sleep(5.0)
+        watchdog.close()
+
+    lab.run(main)
+    assert lab.outlet.commands == [(1.0, 0.0), (0.0, 0.25), (1.0, 0.5), (0.0, 0.75), (0.0, 0.9)]
