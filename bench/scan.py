@@ -6,6 +6,7 @@ declared by its driver (`instruments.recognition`), so drivers of other people's
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ TOTAL_S = 120.0
 """How long all of them may take."""
 
 _TCP = re.compile(r"([\w.-]+):(\d{1,5})")
+_PATH = re.compile(r"ASRL(/.*)::INSTR", re.IGNORECASE)
 _COM = re.compile(r"COM(\d+)", re.IGNORECASE)
 
 
@@ -50,6 +52,12 @@ def resource_of(port: str) -> str:
         return port
     number = _COM.fullmatch(port)
     return f"ASRL{number[1] if number else port}::INSTR"
+
+
+def place_of(resource: str) -> str:
+    """A resource by which a port can be told again: links such as those of /dev/serial/by-id lead to one place."""
+    path = _PATH.fullmatch(resource)
+    return f"ASRL{os.path.realpath(path[1])}::INSTR" if path else resource
 
 
 def tcp_resource(address: str) -> str:
@@ -77,7 +85,7 @@ def scan(
     resources : VISA resources; no other is opened.
     library : VISA library.
     port_s, total_s : longest time for a port, opening apart, and for all of them.
-    in_use : resources that must not be touched, and why.
+    in_use : places (`place_of`) that must not be touched, and why.
     told : is told of each port when it is done.
     """
     connection = Connection.through(library)
@@ -86,7 +94,7 @@ def scan(
     try:
         for resource in dict.fromkeys(resources):
             left_s = until - clock.now()
-            if why := (in_use or {}).get(resource):
+            if why := (in_use or {}).get(place_of(resource)):
                 found = Found(resource, why=why)
             elif left_s <= 0.0:
                 found = Found(
@@ -113,7 +121,7 @@ def recognitions() -> dict[str, Recognition]:
 
 
 def in_use(state_folder: Path) -> dict[str, str]:
-    """Resources of the stations on which queued runs go on, and why they must be left alone."""
+    """Places of the stations on which queued runs go on, and why they must be left alone."""
     busy: dict[str, str] = {}
     for entry in entries(state_folder):
         state = entry.state()
@@ -126,7 +134,9 @@ def in_use(state_folder: Path) -> dict[str, str]:
         for table in station.instruments.values():
             resource = (table.model_extra or {}).get("resource")
             if resource:
-                busy[str(resource)] = f'run {entry.number} on station "{station.name}" uses it; wait for its end'
+                busy[place_of(str(resource))] = (
+                    f'run {entry.number} on station "{station.name}" uses it; wait for its end'
+                )
     return busy
 
 

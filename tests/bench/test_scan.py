@@ -69,12 +69,12 @@ def test_a_scan_of_sockets_writes_a_station_file_and_moves_nothing(rig, tmp_path
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo terminals")
-def test_a_serial_port_is_asked_at_each_of_its_settings_and_one_that_is_missing_is_told(rig):
-    options = ["stations", "scan", rig.ports["pusher"]["pty"], "/dev/ttyNOTHING", "--json"]
+def test_a_serial_port_is_asked_and_one_that_is_missing_is_told(rig):
+    options = ["stations", "scan", rig.ports["scale"]["pty"], "/dev/ttyNOTHING", "--json"]
     result = CliRunner().invoke(cli, options, standalone_mode=False)
     said = json.loads(result.output)["ports"]
     assert result.return_value == 1
-    assert (said[0]["driver"], said[0]["identity"]["model"]) == ("newera-ne1000", "NE-1000")
+    assert (said[0]["driver"], said[0]["identity"]["model"]) == ("mettler-mtsics", "XPR205 Excellence")
     assert "cannot be opened" in said[1]["why"]
     assert "check its name" in said[1]["why"]
 
@@ -155,8 +155,9 @@ def test_a_port_that_a_run_uses_is_left_alone(monkeypatch, tmp_path):
         return SimpleNamespace(number=number, state=lambda: told, request=lambda: request)
 
     monkeypatch.setattr("bench.scan.entries", lambda folder: [entry(3, "waiting"), entry(4, "running")])
-    busy = in_use(tmp_path)
-    (found,) = scan(["ASRL/dev/ttyUSB0::INSTR"], WallClock(), in_use=busy)
+    link = tmp_path / "by-id"
+    link.symlink_to("/dev/ttyUSB0")
+    (found,) = scan([resource_of(str(link))], WallClock(), in_use=in_use(tmp_path))
     assert found.why == 'run 4 on station "lab-1" uses it; wait for its end'
 
 
