@@ -93,4 +93,5 @@ class ServedRig:
                 for name, device in self._devices.items()
                 if isinstance(device, PressureSource)
             },
+            "daq_unknown": dict(self.rig.daq.unknown),
         }

@@ -90,7 +90,7 @@ def test_the_command_says_where_everything_is_and_ends_when_it_is_told(tmp_path)
     assert (process.returncode, answer) == (0, b'I4 A "B021002593"\r\n')
     assert said["instruments"]["pusher"]["driver"] == "newera-ne1000"
     assert load_station(str(tmp_path / "served.toml")).daq == said["daq"]
-    assert (truth["vent_is_open"], truth["pusher_ul_per_h"]) == (1.0, 0.0)
+    assert (truth["vent_is_open"], truth["pusher_ul_per_h"], truth["daq_unknown"]) == (1.0, 0.0, {})
 
 
 @pytest.mark.parametrize(
