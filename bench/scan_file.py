@@ -13,8 +13,7 @@ from data.quantities import same_dimension
 from data.samples import Channel
 from instruments.clock import VirtualClock
 from instruments.instrument import Connection, Instrument, load_driver
-from instruments.recognition import Found
-from instruments.visa import VisaInstrument
+from instruments.recognition import Found, Recognition
 from protocols.procedure import Controls, Measures, load_procedure, procedure_names
 
 Named = dict[str, Found]
@@ -26,12 +25,11 @@ def named(found: Sequence[Found]) -> Named:
     for each in found:
         if each.recognised is None:
             continue
-        kind = load_driver(each.driver)
-        assert issubclass(kind, VisaInstrument)
-        assert kind.recognition is not None
-        name, count = kind.recognition.name, 2
+        recognition = getattr(load_driver(each.driver), "recognition", None)
+        usual = recognition.name if isinstance(recognition, Recognition) else "instrument"
+        name, count = usual, 2
         while name in names:
-            name, count = f"{kind.recognition.name}_{count}", count + 1
+            name, count = f"{usual}_{count}", count + 1
         names[name] = each
     return names
 
