@@ -1,6 +1,6 @@
 """Eight pumps: one runner or one each, measured; and a month of all eight with a fault an hour at every one.
 
-    python -m benchmarks eight [--days 1] [--positions 8] [--at-once 2] [--seed 1] [--seconds 20] [--only month]
+    python -m benchmarks eight [--days 7] [--positions 8] [--at-once 2] [--seed 1] [--seconds 20] [--only month]
 
 First eight sets of instruments are read on the wall clock, in one process and in eight: processor time, memory, and how
 long an interlock takes from its sample to the receipt of the valve command.  Then every position of the shipped bench
@@ -103,7 +103,7 @@ def month(
 def main(arguments: list[str] | None = None) -> int:
     """Measure, run, judge, print."""
     parser = argparse.ArgumentParser(prog="eight", description=__doc__)
-    parser.add_argument("--days", type=float, default=1.0)
+    parser.add_argument("--days", type=float, default=7.0, help="the first of which warm the memory up")
     parser.add_argument("--every", default="1 h", help="time from one fault to the next, at each position")
     parser.add_argument("--positions", type=int, default=8)
     parser.add_argument("--at-once", type=int, default=2, help="processes at a time")
