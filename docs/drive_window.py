@@ -289,7 +289,7 @@ def approve(person: Person) -> None:
     person.types(REVIEWED, then_s=3.0)
     person.keys("Return", "Return", then_s=14.0)
     person.keys("alt+f", then_s=8.0)
-    person.keys("Tab", "Tab", then_s=0.3)
+    person.keys("Tab", "Tab", then_s=0.3)  # past the signatures that are there
     for _ in range(QUESTIONS):
         person.keys("Down", "Tab", then_s=0.2)
         person.types("looked at", then_s=0.2)

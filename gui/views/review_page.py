@@ -77,7 +77,10 @@ class ReviewPage(Page):
         self.run.attach(pages.run)
         if pages.compared:
             self.comparison.show_runs(pages.compared)
+        is_another = self.stack.currentIndex() != list(Shows).index(pages.shows)
         self.stack.setCurrentIndex(list(Shows).index(pages.shows))
+        if is_another:
+            self._lead_in()
         for shows, made in self.buttons.items():
             made.setChecked(shows is pages.shows)
         self.buttons[Shows.RUN].setVisible(pages.run is not None)
@@ -89,11 +92,13 @@ class ReviewPage(Page):
         self._lead_in()
 
     def _lead_in(self) -> None:
-        """Where a list is shown, arrows move in it at once, or words are typed."""
+        """Where a list is shown, arrows move in it at once, or words are typed; in a run keys begin at its tabs."""
         if self.pages.shows is Shows.LIST:
             self.list.table.setFocus()
         elif self.pages.shows is Shows.SEARCH:
             self.search.text.setFocus()
+        elif self.pages.shows is Shows.RUN:
+            self.run.lead_in()
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:  # noqa: N802  # Qt's name
         """Take files and folders of this computer."""

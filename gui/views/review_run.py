@@ -86,7 +86,15 @@ class RunPanel(QWidget):
         self.tabs.addTab(scrolled(self._about()), "&About the run")
         self.tabs.addTab(self.sign_off, "Sign-o&ff")
         self.tabs.addTab(self.report, "Repor&t")
+        self.tabs.currentChanged.connect(lambda _: self.lead_in())
         column.addWidget(self.tabs, 1)
+
+    def lead_in(self) -> None:
+        """Keys begin at the tabs: arrows choose one, Tab goes into it."""
+        bar = self.tabs.tabBar()
+        assert bar is not None
+        if self.isVisible():
+            bar.setFocus()
 
     def _summary(self) -> Panel:
         panel = Panel("")

@@ -117,3 +117,14 @@ def test_the_tab_key_goes_through_the_questions_and_then_to_the_signature(view: 
         seen.append(QApplication.focusWidget())
     questions = [edit for one in view.questions.values() for edit in (one.choice, one.note)]
     assert seen == [*questions, view.who, view.meaning, view.reason, view.passphrase, view.sign]
+
+
+def test_keys_begin_at_the_tabs_whenever_another_one_is_shown(view: SignView, qtbot: Any) -> None:
+    panel = view.window()
+    assert isinstance(panel, RunPanel)
+    view.reason.setFocus()
+    panel.tabs.setCurrentWidget(panel.record)
+    panel.tabs.setCurrentWidget(view)
+    assert QApplication.focusWidget() is panel.tabs.tabBar()
+    qtbot.keyClick(panel.tabs.tabBar(), Qt.Key.Key_Tab)
+    assert QApplication.focusWidget() is view.table
