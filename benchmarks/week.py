@@ -30,6 +30,7 @@ from bench.session import Underway, conduct
 from bench.station import OpenStation
 from data import quantities
 from data.checks import Status
+from data.layout import ANCHORS
 from data.run import Run, Series
 from data.samples import FloatArray
 
@@ -238,7 +239,7 @@ def judged(faulty: Path, sound: Path, strikes: Sequence[Strike]) -> Found:
             counts["stale"] += stale
             wrong += [f"{channel} is {value:.6g} at {t:.1f} s, off what it should be" for t, value in off[:3]]
             bound_s = BACK_OFF_S + _turn_s(run, channel)
-            holes = [(t0, t1) for t0, t1, missing in run.gaps(channel)]
+            holes = [tuple(_by_clock(run, channel, np.array(hole[:2]))) for hole in run.gaps(channel)]
             counts["gaps"] += len(holes)
             counts["missing"] += sum(missing for _, _, missing in run.gaps(channel))
             wrong += [
@@ -291,13 +292,28 @@ def _touched(span: tuple[float, float], spans: Spans) -> bool:
 
 
 def _as_heard(run: Run, channel: str) -> Series:
-    """A channel; one that keeps what the wire said beside the values has their flags."""
+    """A channel by the run's clock; one that keeps what the wire said beside the values has their flags."""
     series = run.series(channel)
+    series = replace(series, t=_by_clock(run, channel, series.t))
     if series.channel.unit != "1":
         return series
     instrument = channel.partition(".")[0]
     others = [run.series(other).quality for other in run.channels if other.partition(".")[0] == instrument]
     return replace(series, quality=np.bitwise_or.reduce(others))
+
+
+def _by_clock(run: Run, channel: str, t: FloatArray) -> FloatArray:
+    """Times by the run's clock, by which its records are.
+
+    Where a stream has been begun anew so often that no line fits its anchors, its times are nominal: a crystal of
+    50 ppm is 2 min off after a month.  Each anchor says by how much.
+    """
+    group = run.streams[channel.partition(".")[0]]
+    anchors = group.parent[ANCHORS].get(str(group.attrs["stream"])) if ANCHORS in group.parent else None
+    if anchors is None or "dt_fitted_s" in group.attrs:
+        return t
+    nominal = float(group.attrs["t0_nominal_s"]) + anchors["samples"][:] * float(group.attrs["dt_nominal_s"])
+    return t + np.interp(t, nominal, anchors["host_time"][:] - nominal)
 
 
 def _spacing_s(run: Run, channel: str) -> float:
