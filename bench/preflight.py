@@ -190,7 +190,7 @@ def _calibrations(asked: _Asked) -> Iterator[Finding]:
 
 def _registered(asked: _Asked) -> Iterator[Finding]:
     """What the lab's register of articles says against pump, catheter, fluid and the certificates of the station."""
-    from bench.articles import Used, against, lab_file, load_register
+    from bench.articles import Kind, Used, against, lab_file, load_register
 
     file = lab_file(real=asked.opened.station.real)
     if file is None:
@@ -199,7 +199,7 @@ def _registered(asked: _Asked) -> Iterator[Finding]:
     certificates = {
         f"{name}.{channel}": one.certificate for name, table in tables for channel, one in table.calibration.items()
     }
-    mine = {"dut": asked.dut["serial"], "catheter": asked.catheter["lot"], "fluid": asked.fluid["lot"]}
+    mine: dict[Kind, str] = {"dut": asked.dut["serial"], "catheter": asked.catheter["lot"], "fluid": asked.fluid["lot"]}
     try:
         said = against(load_register(file), Used(mine, certificates, asked.end))
     except FileError as error:
