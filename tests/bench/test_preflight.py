@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 from bench import preflight
 from bench.articles import lab_file
 from bench.preflight import Finding, PreflightError
-from bench.request import Request, prepare
+from bench.request import Override, Request, prepare
+from bench.session import conduct
 from bench.station import open_station
+from data.checks import Verdict
 from instruments.clock import VirtualClock
 
 Look = Callable[..., dict[str, Finding]]
@@ -182,5 +185,14 @@ def test_a_simulated_station_is_checked_only_where_the_register_is_named(
     assert (lab_file(real=True), lab_file(real=False)) == (file, None)
 
 
-def test_a_person_may_take_upon_themselves_what_the_register_says() -> None:
-    preflight.insist([Finding("article", "blocks", "it was dropped")], ["article"])
+def test_a_run_against_the_register_needs_a_person_and_passes_under_a_condition(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "articles.toml").write_text("")
+    monkeypatch.setenv("PUMPBENCH_ARTICLES", str(tmp_path / "articles.toml"))
+    asked = Request("read-out", "sim", out=tmp_path, person="Ada")
+    with pytest.raises(PreflightError, match=r'dut "SIMULATED" is not registered.*--override article'):
+        conduct(asked)
+    result = conduct(replace(asked, overrides=[Override("article", "Ada", "a trial")]))
+    assert result.evaluation.verdict is Verdict.CONDITIONAL_PASS
+    assert "the register of articles spoke against what was used, let pass by Ada: a trial" in str(result.evaluation)
