@@ -52,7 +52,7 @@ class Found:
     Attributes
     ----------
     lines : of the page that was asked for; ``count`` of all that are wanted, ``total`` of all that there are.
-    choices : see `data.catalogue.store.Catalogue.choices`.
+    choices : see `data.catalogue.store.Catalogue.choices`; None where they were not asked for, nor ``total``.
     missed : runs that the catalogue did not take at their end.
     there : False where there is no catalogue.
     """
@@ -238,20 +238,22 @@ class RunSearch:
             return
         self._is_asking = True
         asked = (self.wanted, self.order, self.up, self._most)
-        state_folder = self.context.state_folder
-        self.context.background.aside(
-            lambda: (stamp(state_folder), found(state_folder, *asked)),
-            lambda came: self._take(*came),
-            self._failed,
-        )
+        state_folder, before = self.context.state_folder, self._seen
+
+        def ask() -> tuple[object, Found]:
+            seen = stamp(state_folder)
+            return seen, found(state_folder, *asked, whole=seen is None or seen != before)
+
+        self.context.background.aside(ask, lambda came: self._take(*came), self._failed)
 
     def _take(self, seen: object, came: Found) -> None:
         self._is_asking = False
         if self._asked_anew():
             return
         self._seen, self._sentence = seen, ""
-        self.lines, self.count, self.total, self._missed = came.lines, came.count, came.total, came.missed
-        self.choices, self.there = came.choices or {}, came.there
+        self.lines, self.count, self._missed, self.there = came.lines, came.count, came.missed, came.there
+        if came.choices is not None:
+            self.choices, self.total = came.choices, came.total
         self._show()
 
     def _failed(self, said: str) -> None:
@@ -294,16 +296,20 @@ def stamp(state_folder: Path) -> object:
     return None
 
 
-def found(state_folder: Path, wanted: Wanted, order: str, up: bool, most: int) -> Found:
-    """The runs that are asked for, as many as are shown; raises `data.catalogue.store.CatalogueError`."""
+def found(state_folder: Path, wanted: Wanted, order: str, up: bool, most: int, *, whole: bool) -> Found:
+    """The runs that are asked for, as many as are shown; raises `data.catalogue.store.CatalogueError`.
+
+    Parameters
+    ----------
+    whole : whether to tell too how many runs there are at all, and what can be chosen: the catalogue has changed.
+    """
     place = given(state_folder)
     if not is_there(place_of(place)):
-        return Found(there=False)
+        return Found(choices={}, there=False)
     with opened(place) as there:
         lines = there.runs(wanted, limit=most, order=order, up=up)
-        total = there.count()
-        count = total if wanted == Wanted() else there.count(wanted)
-        return Found(lines, count, total, there.choices(), len(missed()))
+        count = len(lines) if len(lines) < most else there.count(wanted)
+        return Found(lines, count, there.count() if whole else 0, there.choices() if whole else None, len(missed()))
 
 
 def indexed(place: str, folders: Sequence[Path]) -> Indexed:
