@@ -1,7 +1,8 @@
 """What is at the ports that a person names: each driver asks who is there, with questions that can do no harm.
 
-Nothing is enumerated: neither the serial ports of the computer nor the network.  How an instrument is recognised is
-declared by its driver (`instruments.recognition`), so drivers of other people's packages take part.
+Nothing but what is named is opened: `serial_ports` tells a person what there is to be named, from the lists of the
+system, and the network is not searched at all.  How an instrument is recognised is declared by its driver
+(`instruments.recognition`), so drivers of other people's packages take part.
 """
 
 from __future__ import annotations
@@ -11,20 +12,25 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.run_queue import QueueError, entries
 from bench.station import load_station
 from data.tomlfile import FileError
 from instruments.clock import Clock
 from instruments.instrument import Connection, DriverError, driver_names, load_driver
-from instruments.recognition import Found, Recognition, any_of, look_at
+
+if TYPE_CHECKING:
+    from instruments.recognition import Found, Recognition
 
 PORT_S = 20.0
 """How long a port may take; a silent serial one takes half of it."""
 
 TOTAL_S = 120.0
 """How long all of them may take."""
+
+BY_ID = Path("/dev/serial/by-id")
+"""Where Linux links serial ports by what their adapters are; other systems have no such folder."""
 
 _TCP = re.compile(r"([\w.-]+):(\d{1,5})")
 _PATH = re.compile(r"ASRL(/.*)::INSTR", re.IGNORECASE)
@@ -46,6 +52,39 @@ class NiDevice:
     lines: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class SerialPort:
+    """A serial port of this computer.
+
+    Attributes
+    ----------
+    name : what the system calls it, such as /dev/ttyUSB0 or COM4.
+    lasting : by what it is found again at whichever socket it is plugged in; ``name`` where there is no such name.
+    says : what its adapter tells of itself; empty where it tells nothing.
+    """
+
+    name: str
+    lasting: str
+    says: str = ""
+
+
+def serial_ports() -> list[SerialPort]:
+    """Serial ports of this computer as the system lists them; none of them is opened."""
+    from serial.tools.list_ports import comports  # type: ignore[import-untyped]
+
+    links = {os.path.realpath(link): str(link) for link in sorted(BY_ID.glob("*"))}
+    return [
+        SerialPort(port.device, links.get(os.path.realpath(port.device), port.device), _adapter(port))
+        for port in sorted(comports())
+    ]
+
+
+def _adapter(port: Any) -> str:
+    """What pyserial knows of an adapter; it writes "n/a" where it knows nothing."""
+    parts = (port.manufacturer, port.product or port.description, port.serial_number)
+    return " ".join(dict.fromkeys(part for part in parts if part and part != "n/a"))
+
+
 def resource_of(port: str) -> str:
     """VISA resource of a port as a person names it: "/dev/ttyUSB0", "COM4", or a VISA resource itself."""
     if "::" in port:
@@ -62,10 +101,28 @@ def place_of(resource: str) -> str:
 
 def tcp_resource(address: str) -> str:
     """VISA resource of "HOST:PORT"; raises ScanError."""
-    found = _TCP.fullmatch(address)
-    if found is None or not 0 < int(found[2]) < 65_536:
+    if not is_address(address):
         raise ScanError(f'--tcp "{address}" is malformed; write HOST:PORT, such as 10.0.0.7:4001')
-    return f"TCPIP::{found[1]}::{found[2]}::SOCKET"
+    host, _, port = address.rpartition(":")
+    return f"TCPIP::{host}::{port}::SOCKET"
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is "HOST:PORT"."""
+    found = _TCP.fullmatch(text)
+    return found is not None and 0 < int(found[2]) < 65_536
+
+
+def named_resource(text: str) -> str:
+    """VISA resource of a port in whichever way a person writes it, "HOST:PORT" among them; raises ScanError."""
+    if is_address(text):
+        return tcp_resource(text)
+    if "::" in text or text.startswith("/") or _COM.fullmatch(text):
+        return resource_of(text)
+    raise ScanError(
+        f'"{text}" is no port; write HOST:PORT such as 10.0.0.7:4001, a serial port such as /dev/ttyUSB0 or COM4, '
+        "or a VISA resource"
+    )
 
 
 def scan(
@@ -88,6 +145,8 @@ def scan(
     in_use : places (`place_of`) that must not be touched, and why.
     told : is told of each port when it is done.
     """
+    from instruments.recognition import Found, look_at  # pyvisa behind them is heavy
+
     connection = Connection.through(library)
     drivers, until = recognitions(), clock.now() + total_s
     results = []
@@ -111,6 +170,8 @@ def scan(
 
 def recognitions() -> dict[str, Recognition]:
     """How the instruments of each installed driver are recognised; a driver that cannot be loaded is left out."""
+    from instruments.recognition import any_of
+
     kinds: dict[str, Any] = {}
     for name in driver_names():
         try:

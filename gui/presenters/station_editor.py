@@ -99,6 +99,7 @@ class StationEditor:
         self.review: tuple[DiffLine, ...] = ()
         self.refusal = ""
         self._drafts: dict[Path, str] = {}
+        self._unwritten: dict[Path, StationFile] = {}  # files that were begun here and are not on the disk yet
         self._seen: dict[Path, str] = {}  # the text on the disk from which a draft was made
         self._wants_save = False
         self._checking: tuple[Path, str] | None = None
@@ -124,7 +125,7 @@ class StationEditor:
         if found is None or found == self.chosen:
             return
         try:
-            saved = found.path.read_text("utf-8")
+            saved = "" if found.path in self._unwritten else found.path.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             self.context.notify(f"{found.path} cannot be read: {error}", Tone.WARN)
             return
@@ -137,7 +138,8 @@ class StationEditor:
         self.check()
 
     def _found(self, files: list[StationFile]) -> None:
-        self.files = files
+        there = {item.path for item in files}
+        self.files = [*(item for path, item in self._unwritten.items() if path not in there), *files]
         self._show("files")
         wanted, self._wanted = self._wanted, ""
         if wanted and self._called(wanted) is not None:
@@ -290,6 +292,30 @@ class StationEditor:
         self._wanted = str(path)
         self.find()
 
+    @property
+    def new_name(self) -> str:
+        """A name for a file that is begun."""
+        return free_name(self.context.folder, "lab", self._begun_names)
+
+    def begin(self, name: str, text: str) -> str:
+        """Show a file that is written only when it is saved; returns why it cannot be, empty when it is shown."""
+        if wrong := self.wrong_new_name(name):
+            return wrong
+        path = self.context.folder / FOLDER / f"{name}.toml"
+        begun = StationFile(str(path), path, False)
+        self._unwritten[path], self._drafts[path], self._seen[path] = begun, text, ""
+        self.files = [begun, *self.files]
+        self.choose(begun.name)
+        return ""
+
+    def wrong_new_name(self, name: str) -> str:
+        """Why a file that is begun cannot be called so; empty when it can."""
+        return wrong_name(self.context.folder, name, self._begun_names)
+
+    @property
+    def _begun_names(self) -> set[str]:
+        return {path.stem for path in self._unwritten}
+
     def save(self) -> None:
         """Show what would be written; a text that is wrong is refused."""
         if self.is_read_only or not self.is_changed:
@@ -311,12 +337,16 @@ class StationEditor:
         if not self.refusal:
             path = self.chosen.path
             try:
-                write_whole(path.with_name(f"{path.name}.bak"), self.saved)
+                if path in self._unwritten:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                else:
+                    write_whole(path.with_name(f"{path.name}.bak"), self.saved)
                 write_whole(path, self.text)
             except OSError as error:
                 self.refusal = f"{path} was not saved ({error.strerror}); nothing was changed"
             else:
                 self.saved = self.text
+                self._unwritten.pop(path, None)
         self.review = ()
         self._show("files", "checked", "review")
 
@@ -329,6 +359,9 @@ class StationEditor:
         """Throw away what was typed since the file was last saved."""
         if self.chosen is None:
             return
+        if self.chosen.path in self._unwritten:
+            self._forget(self.chosen.path)
+            return
         try:
             self.saved = self.chosen.path.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -338,6 +371,16 @@ class StationEditor:
         self._keep_draft()
         self._show("files", "text", "checked", "review")
         self.check()
+
+    def _forget(self, path: Path) -> None:
+        """Throw a file away that was never written, and show another one."""
+        for kept in (self._unwritten, self._drafts, self._seen):
+            kept.pop(path, None)
+        self._cancel()
+        self.chosen, self.text, self.saved, self._checking = None, "", "", None
+        self.checked, self.is_checked, self.review, self.refusal = None, False, (), ""
+        self._show("text", "checked", "review")
+        self.find()
 
     def _why_not_saved(self) -> str:
         assert self.chosen is not None
@@ -349,6 +392,8 @@ class StationEditor:
             there = self.chosen.path.read_text("utf-8")
         except (OSError, UnicodeDecodeError):
             there = None
+        if there is not None and self.chosen.path in self._unwritten:
+            return f"Not saved, since {self.chosen.path} was written by somebody else meanwhile; copy your text"
         if there is not None and there != self.saved:
             return "Not saved, since the file on the disk was changed meanwhile; copy your text, then revert"
         return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,19 +66,19 @@ def copy_of(text: str, name: str) -> str:
     return (renamed if count else f'name = "{name}"\n{head}') + bracket + rest
 
 
-def free_name(folder: Path, stem: str) -> str:
-    """A name for a copy that no station file has yet."""
-    taken = {item.path.stem for item in station_files(folder)}
+def free_name(folder: Path, stem: str, besides: Collection[str] = ()) -> str:
+    """A name that no station file has yet, nor any that is taken besides."""
+    taken = {item.path.stem for item in station_files(folder)}.union(besides)
     number = 1
     while (name := f"{stem}-{number}") in taken:
         number += 1
     return name
 
 
-def wrong_name(folder: Path, name: str) -> str:
-    """Why a copy cannot be called so; empty when it can."""
+def wrong_name(folder: Path, name: str, besides: Collection[str] = ()) -> str:
+    """Why a new file cannot be called so; empty when it can."""
     if not _GOOD_NAME.fullmatch(name):
         return f'"{name}" cannot be the name of a station: write letters, digits, - and _, at most 40 of them'
-    if name in {item.path.stem for item in station_files(folder)}:
+    if name in {item.path.stem for item in station_files(folder)}.union(besides):
         return f'there is a station "{name}" already; choose another name'
     return ""

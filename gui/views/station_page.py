@@ -1,4 +1,4 @@
-"""The station page: its file, its calibrations, its rig checks, and the protocols on the bench itself."""
+"""The station page: its file, calibrations, rig checks, what is at the ports, and the protocols on the bench itself."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from PyQt6.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QTabWidget, QVB
 from gui.presenters.context import Context
 from gui.presenters.station_editor import CertificateRow, Part, StationEditor
 from gui.presenters.station_rig import StationRig
+from gui.presenters.station_scan import StationScan
 from gui.presenters.tone import Tone
 from gui.views.parts import Page, SureButton, ToneLabel, button, muted
 from gui.views.station_file import StationFilePanel
 from gui.views.station_rig_panel import StationRigPanel
+from gui.views.station_scan import StationScanPanel
 from gui.views.table import Column, Table
 
 ICONS = {"read-out": "cursor", "calibration": "compare", "valve-test": "hold", "rig-check": "wrench"}
@@ -29,6 +31,7 @@ class StationPage(Page):
         self.rig = StationRig(context)
         self.file = StationFilePanel(self.editor)
         self.checks = StationRigPanel(context, self.rig)
+        self.scan = StationScanPanel(StationScan(context, self.editor), self._show_file)
         self.certificates: Table[CertificateRow] = Table(
             "Calibrations",
             (
@@ -48,7 +51,7 @@ class StationPage(Page):
     def shown(self) -> None:
         """Come to the front: files may have come or gone."""
         self.editor.find()
-        self._look_at_rig()
+        self._look_at_tab()
 
     # -- parts
 
@@ -60,7 +63,8 @@ class StationPage(Page):
         self.tabs.addTab(self.file, "&File")
         self.tabs.addTab(self._calibrations(), "&Calibrations")
         self.tabs.addTab(self.checks, "Rig chec&ks")
-        self.tabs.currentChanged.connect(lambda _: self._look_at_rig())
+        self.tabs.addTab(self.scan, "Sc&an")
+        self.tabs.currentChanged.connect(lambda _: self._look_at_tab())
         column.addWidget(self.tabs, 1)
         QShortcut(QKeySequence(QKeySequence.StandardKey.Save), self, self.editor.save)
 
@@ -134,3 +138,13 @@ class StationPage(Page):
         chosen = self.editor.chosen
         if chosen is not None and self.tabs.currentWidget() is self.checks:
             self.rig.look(chosen.name, self.editor.saved)
+
+    def _look_at_tab(self) -> None:
+        """What a tab shows may have changed since it was last in front."""
+        if self.tabs.currentWidget() is self.scan:
+            self.scan.shown()
+        self._look_at_rig()
+
+    def _show_file(self) -> None:
+        self.tabs.setCurrentWidget(self.file)
+        self.file.text.edit.setFocus()
