@@ -29,7 +29,7 @@ def write_matrix(out: Path, matrix: Matrix, drawn_trials: Sequence[Said]) -> Non
             entry = _group(file, "entry", "NXentry")
             said = matrix.to_json()
             for name, value in (
-                ("definition", DEFINITION),
+                ("definition_local", DEFINITION),
                 ("title", "Qualification of the simulated bench" + (", quick form" if matrix.plan.quick else "")),
                 ("start_time", matrix.made_at),
             ):

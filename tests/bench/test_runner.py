@@ -354,7 +354,7 @@ def detached_by_control_c(run: str) -> int:
     command = [sys.executable, "-P", "-m", "bench.cli", "runner", "attach", run]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as client:
         assert client.stdout is not None
-        assert "phase recording" in client.stdout.readline()
+        assert "Phase recording begins" in client.stdout.readline()
         client.send_signal(signal.SIGINT)
         return client.wait()
 
