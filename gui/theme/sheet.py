@@ -56,6 +56,11 @@ QPushButton[primary="true"] {{ background: {s.accent_line}; color: {"#FFFFFF" if
     border-color: {s.accent_line}; }}
 QPushButton[primary="true"]:disabled {{ background: {s.panel}; color: {s.muted}; border-color: {s.line}; }}
 QCheckBox, QRadioButton {{ spacing: 6px; min-height: {d.control - 6}px; border: 2px solid transparent; }}
+QCheckBox::indicator, QAbstractItemView::indicator {{ background: {s.sunken}; border: 1px solid {s.muted};
+    border-radius: 3px; width: {d.icon - 2}px; height: {d.icon - 2}px; }}
+QCheckBox::indicator:checked, QAbstractItemView::indicator:checked {{ background: {s.accent_line};
+    border-color: {s.accent_line}; image: url("{(ICONS / f"check-{s.name}.svg").as_posix()}"); }}
+QCheckBox::indicator:disabled, QAbstractItemView::indicator:disabled {{ border-color: {s.line}; }}
 QProgressBar {{ background: {s.sunken}; border: 1px solid {s.line}; border-radius: 3px; max-height: 8px;
     min-height: 8px; }}
 QProgressBar::chunk {{ background: {s.accent_line}; }}
@@ -131,6 +136,7 @@ QTableView, QListView, QTreeView {{ background: {s.sunken}; alternate-background
     border: 1px solid {s.line}; border-radius: 3px; gridline-color: transparent;
     selection-background-color: {s.accent.under}; selection-color: {s.accent.text}; outline: none; }}
 QTableView::item, QListView::item, QTreeView::item {{ padding: 0 6px; min-height: {d.row}px; border: none; }}
+QListView::item:selected {{ background: {s.accent.under}; color: {s.accent.text}; }}
 QHeaderView {{ background: {s.panel}; }}
 QHeaderView::section {{ background: {s.panel}; color: {s.muted}; border: none; border-bottom: 1px solid {s.line};
     padding: 0 6px; min-height: {d.row}px; font-weight: 500; font-size: {d.small}px; }}

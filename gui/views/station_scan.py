@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PyQt6.QtCore import Qt
+from PyQt6.QtCore import QSize, Qt
 from PyQt6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
@@ -19,6 +19,7 @@ from PyQt6.QtWidgets import (
 
 from gui.presenters.station_scan import LIBRARIES, LOCAL, ScanRow, StationScan
 from gui.presenters.tone import Tone
+from gui.theme.look import look
 from gui.views.parts import Notice, Panel, ToneLabel, button, muted, scrolled, tool
 from gui.views.table import Column, Table
 
@@ -57,6 +58,7 @@ class StationScanPanel(QWidget):
         column.setContentsMargins(0, 6, 0, 0)
         column.addWidget(across)
         scan.attach(self)
+        look().changed.connect(self.show_ports)
         self.show_ports()
         self.show_scan()
 
@@ -158,7 +160,8 @@ class StationScanPanel(QWidget):
         for port in scan.ports:
             item = QListWidgetItem(f"{port.name}   {port.says}" if port.says else port.name)
             item.setData(PORT, port.name)
-            item.setToolTip(port.lasting)
+            item.setToolTip(f"{port.says}\n{port.lasting}".strip())
+            item.setSizeHint(QSize(0, look().density.row))  # no wider than the list: what does not fit is elided
             item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
             item.setCheckState(Qt.CheckState.Checked if port.name in scan.ticked else Qt.CheckState.Unchecked)
             self.ports.addItem(item)
