@@ -235,6 +235,10 @@ def test_what_answers_becomes_a_station_that_is_written_when_it_is_saved(scan: S
     editor.write()
     assert editor.chosen.path.read_text("utf-8") == editor.text
     assert not list(editor.chosen.path.parent.glob("*.bak"))
+    written = editor.text
+    editor.type(written.replace('title = ""', 'title = "Lab 1"'))
+    editor.revert()
+    assert (editor.text, editor.chosen.path.stem) == (written, "lab-1")
 
 
 def begun(scan: StationScan, name: str) -> StationEditor:
