@@ -261,7 +261,7 @@ class OpenStation:
         )
 
     def rests_every(self, name: str) -> int:
-        """Samples of an instrument of which one is kept while it rests, 1 for one that never rests; raises FileError."""
+        """Samples of an instrument of which one is kept while it rests, 1 if it never rests; raises FileError."""
         resting_s = self.station.instruments[name].resting_period_s
         try:
             return 1 if resting_s is None else samples_in(resting_s, spacing(self.instruments[name]))
