@@ -1,10 +1,11 @@
 """The analog task of an NI-DAQmx instrument: made, read, lost, and made again without shifting a sample.
 
 A stream is what the instrument gives from its start to its stop.  A task that breaks off is followed by another one,
-whose first sample gets the index that the stream would have reached by then: from the best moment at which index and
-clock were compared, at the interval of the crystal as far as it is known.  A count can be late (samples are under way,
-the clock hung) but never early, so the best comparison is the one that is ahead.  What rounding to a whole index costs
-is kept and does not add up from one break to the next.
+whose first sample gets the index that the stream would have reached by then: from the last moment at which index and
+clock were compared, at the interval of the crystal as far as it is known.  A count is of whole samples, and the next
+one may be due just then: each comparison bounds where the stream is and how long the interval is.  To take the count
+for the place itself would lose part of a sample at every break.  A count can be late (samples are under way, the clock
+hung) but never early.  What rounding to a whole index costs is kept and does not add up from one break to the next.
 """
 
 from __future__ import annotations
@@ -38,17 +39,16 @@ FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 30.0
 """After a failure the task is made anew first after this, then after twice the time, at most this."""
 
-LONG_ENOUGH = 5000
-"""From this many samples on, the crystal's own interval is taken from what was counted instead of the settings:
-before, half a sample of doubt is more than the 100 ppm that a crystal may be off."""
-
 CRYSTAL = 1e-3
 STANDSTILL, STANDSTILL_S = 3, 0.2
 """A count that lacks more samples than these together, and than any crystal explains, is not believed."""
 
 DRIFT = 1e-4
-"""How far a crystal may be off what is known of it: a count that is later than this explains is late for another
-reason, and says nothing of where the stream is."""
+"""How far a crystal may be off what its device states, and off what is known of it: a count that is later than this
+explains is late for another reason, and says nothing of where the stream is."""
+
+WARMING = 1e-6
+"""By how much a crystal may change from one task to the next."""
 
 RATE_TOLERANCE = 1e-6
 
@@ -92,7 +92,9 @@ class Acquisition:
         self._anchor = (0.0, 0)
         self._anchored = False  # nothing was read since the anchor
         self._run_s = 0.0  # when the present task was started
-        self._true_interval_s = self._interval_s  # of the crystal, counted within one task
+        self._true_interval_s = self._interval_s  # of the crystal, as far as it is known
+        self._shortest_s = self._longest_s = self._interval_s  # it is between these
+        self._started_late_s = 0.0  # how long the start of the present task took: its moment is known to half of that
         self._line = (0.0, 0.0)  # a moment, and where between two indices the stream was then
         self._surplus = 0  # samples of the present task whose indices were given away already
         self._phase = 0.0  # by how much the samples of the present task are ahead of their whole indices
@@ -117,7 +119,7 @@ class Acquisition:
             if self._task is None:
                 self._make()
             self._started_s = self._heard_s = self._run_s = self._run()
-            self._true_interval_s = self._interval_s
+            self._true_interval_s, (self._shortest_s, self._longest_s) = self._interval_s, self._possible_s
             self._base = self._position = self._surplus = 0
             self._anchor, self._anchored = (self._started_s, 1), True
             self._line, self._phase = (self._started_s, 0.0), 0.0
@@ -138,7 +140,8 @@ class Acquisition:
                 n = self._fetch(most)
             except DAQ_ERRORS as error:
                 self._failed(error)
-            return self._taken(n, most, (before + self._clock.now()) / 2.0)
+            after = self._clock.now()
+            return self._taken(n, most, (before + after) / 2.0, (after - before) / 2.0)
 
     def anchor(self) -> tuple[float, int]:
         """Clock time and number of samples acquired by then; asks the device only after a full block."""
@@ -173,7 +176,7 @@ class Acquisition:
                 raise
             return int(error.samps_per_chan_read)
 
-    def _taken(self, n: int, most: int, now: float) -> Block:
+    def _taken(self, n: int, most: int, now: float, doubt_s: float) -> Block:
         if n:
             self._heard_s = now
             self._recovered()
@@ -185,10 +188,10 @@ class Acquisition:
         self._position += n
         self._anchored = n < most
         if n and self._anchored:  # the buffer is empty: what was read is what was acquired
-            self._compare(now, self._base + self._position)
+            self._compare(now, doubt_s, self._base + self._position)
         return block
 
-    def _compare(self, now: float, acquired: int) -> None:
+    def _compare(self, now: float, doubt_s: float, acquired: int) -> None:
         """Keep a pair of clock and count, unless so many samples are missing that the sample clock stands still."""
         _, index = self._anchor
         newest = acquired - 1 + self._phase
@@ -196,12 +199,38 @@ class Acquisition:
         if missing <= STANDSTILL + STANDSTILL_S / self._interval_s + CRYSTAL * (acquired - index):
             self._anchor = (now, acquired)
         then, _ = self._line
-        if missing <= DRIFT * (now - then) / self._interval_s:
-            self._line = (now, newest)
-        if self._position >= LONG_ENOUGH:
-            interval_s = (now - self._run_s) / (self._position - 0.5)
-            if abs(interval_s / self._interval_s - 1.0) <= DRIFT:
-                self._true_interval_s = interval_s
+        if missing - 1.0 <= DRIFT * (now - then) / self._interval_s:
+            self._learn(now - self._run_s, doubt_s)
+            reached = self._base + self._phase + (now - self._run_s) / self._true_interval_s
+            self._line = (now, min(max(reached, newest), newest + 1.0))
+
+    def _learn(self, elapsed_s: float, doubt_s: float) -> None:
+        """Bound the interval: of so many samples of the present task the last was taken, the next one was not yet."""
+        count, doubt_s = self._position, doubt_s + self._started_late_s / 2.0
+        if count < 2:
+            return
+        shortest_s, longest_s = (elapsed_s - doubt_s) / count, (elapsed_s + doubt_s) / (count - 1)
+        low_s, high_s = self._possible_s
+        if longest_s < low_s or shortest_s > high_s:
+            return
+        self._longest_s = min(self._longest_s, longest_s)
+        if self._shortest_s > self._longest_s:  # a count was late before: it had stretched the interval
+            self._shortest_s = max(low_s, shortest_s)
+        elif shortest_s <= self._longest_s:
+            self._shortest_s = max(self._shortest_s, shortest_s)
+        # Not the middle: samples are asked for when they are due, so the count is near one of its bounds.
+        self._true_interval_s = min(max(self._true_interval_s, self._shortest_s), self._longest_s)
+
+    def _forget_a_little(self) -> None:
+        """The crystal may have changed a little since the task before."""
+        low_s, high_s = self._possible_s
+        self._shortest_s = max(low_s, self._shortest_s * (1.0 - WARMING))
+        self._longest_s = min(high_s, self._longest_s * (1.0 + WARMING))
+
+    @property
+    def _possible_s(self) -> tuple[float, float]:
+        """Shortest and longest interval that a device may have."""
+        return self._interval_s * (1.0 - DRIFT), self._interval_s * (1.0 + DRIFT)
 
     def _reached(self, t: float) -> float:
         """Where the stream is at a clock time, by the interval of the crystal as far as it is known."""
@@ -288,6 +317,7 @@ class Acquisition:
         self._line, self._phase = (started, reached), reached - self._base
         self._heard_s = self._run_s = started
         self._anchor, self._anchored = (started, self._base + 1), True
+        self._forget_a_little()
 
     def _recovered(self) -> None:
         if self._failure is not None:
@@ -335,7 +365,9 @@ class Acquisition:
         except DAQ_ERRORS as error:
             self._forget()
             raise mapped(self._name, error) from error
-        return (before + self._clock.now()) / 2.0
+        after = self._clock.now()
+        self._started_late_s = after - before
+        return (before + after) / 2.0
 
     def _forget(self) -> None:
         """Close task and connection, whatever state they are in."""

@@ -185,6 +185,22 @@ def test_many_short_breaks_do_not_add_up_to_a_shift() -> None:
     assert worst < 1.0
 
 
+@pytest.mark.parametrize("ppm", [-40.0, 0.0, 40.0])
+def test_breaks_between_hours_of_samples_lose_no_part_of_one(ppm: float) -> None:
+    lab, draw, worst = Lab(clock_ppm=ppm), random.Random(0), 0.0
+    for _ in range(12):
+        for _ in range(draw.randrange(20, 50)):
+            got = tried(lambda: lab.block(300.0))
+        assert isinstance(got, Block)
+        away = shifts(got).mean(axis=1) + ppm * 1e-6 * got.t * RATE_HZ
+        worst = max(worst, float(np.abs((away + 500.0) % 1000.0 - 500.0).max()))
+        lab.server.unplug("cDAQ1Mod1")
+        tried(lambda: lab.block(draw.uniform(0.01, 5.0)))
+        lab.server.plug("cDAQ1Mod1")
+    lab.close()
+    assert worst < 1.5
+
+
 def test_a_read_that_times_out_gives_a_part_and_the_next_one_the_rest() -> None:
     lab = Lab()
     lab.misbehave(0, timeout=1.0)
