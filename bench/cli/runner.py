@@ -105,6 +105,19 @@ def _taken(entry: Entry) -> RunState:
         wall.sleep(LOOK_S)
 
 
+def _let_go(entry: Entry) -> None:
+    """Wait while a run that has ended still holds the station, to be closed; raises UsageError where one goes on."""
+    from bench.run_queue import find, station_holder
+    from instruments.clock import WallClock
+
+    wall = WallClock()
+    while entry.state().state == "waiting" and (holder := station_holder(entry.home, entry.station)) is not None:
+        goes_on = holder == 0 or find(entry.home, str(holder)).state().ending is None
+        if goes_on or wall.now() > BEGINS_WITHIN_S:
+            raise click.UsageError(f"{_sentence(entry, entry.state())}; it can begin when that has ended")
+        wall.sleep(LOOK_S)
+
+
 # --------------------------------------------------------------------------------------------------------- listing
 
 
@@ -193,10 +206,11 @@ def _status(entry: Entry) -> Status | None:
 def start(run: str | None, person: str, take_over: bool) -> int:
     """Let a run begin that is held, or that waits although nobody holds its station."""
     from bench.rpc.messages import Start
-    from bench.run_queue import find, start_runner, station_holder
+    from bench.run_queue import find, start_runner
 
     entry = find(_home(), run)
-    if entry.state().state == "waiting" and station_holder(entry.home, entry.station) is None:
+    if entry.state().state == "waiting":
+        _let_go(entry)
         start_runner(entry.home, entry.station)
         click.echo(_sentence(entry, _taken(entry)))
         return 0

@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 
 from bench import run_queue
 from bench.cli import main
+from bench.cli.runner import _let_go
 from bench.request import Override, Request
 from bench.rpc.desk import Desk
 from bench.rpc.doors import Doors
@@ -324,6 +326,7 @@ def test_a_run_survives_its_client_and_its_terminal_and_a_termination_stops_it_i
     said(*WORDS)
     first, second = entries(home)
     pid = wait_for(first, "running").pid
+    assert "which run 1 holds; it can begin when that has ended" in said("runner", "start", "2")[2]
     assert os.getsid(pid) == pid != os.getsid(0), "no terminal can end it"
     os.kill(pid, signal.SIGHUP)
     assert detached_by_control_c("1") == 130
@@ -338,6 +341,21 @@ def test_a_run_survives_its_client_and_its_terminal_and_a_termination_stops_it_i
         assert [event.fields["key"] for event in run.records("command")][-1] == "signal-SIGTERM"
     until(lambda: station_holder(home, "sim") is None)
     assert second.state().state == "waiting", "whoever ends a runner does not want the next one"
+
+
+def test_whoever_starts_the_next_run_waits_while_the_one_before_is_closed(home: Path) -> None:
+    first, second = enqueue(home, RECORD, "sim"), enqueue(home, RECORD, "sim")
+    assert first.claim()
+    first.tell(RunState("ended", ending=Ending("ended", reason="stopped", person="Ada", exit_code=4)))
+    lock = StationLock.take(home, "sim")
+    assert lock is not None
+    lock.tell({"number": first.number})
+    began = WALL.now()
+    closing = threading.Timer(0.3, lock.release)
+    closing.start()
+    _let_go(second)
+    assert 0.25 < WALL.now() - began < 20.0
+    closing.join()
 
 
 def test_a_process_that_was_slow_to_start_does_not_follow_a_runner_that_a_person_ended(home: Path) -> None:
