@@ -1,4 +1,4 @@
-"""How long a start takes: `pumpbench --help` and `import bench`, less the bare interpreter.
+"""How long a start takes: `pumpbench --help` and `import bench`, and a served rig after its imports.
 
 python -m benchmarks startup
 """
@@ -10,7 +10,23 @@ import sys
 import time
 
 REPEATS = 7
-ASKED_S = {"pumpbench --help": 0.3, "import bench": 0.15}
+ASKED_S = {"pumpbench --help": 0.3, "import bench": 0.15, "sim serve": 1.0}
+SERVED = """
+import time
+from bench import served_rig
+from bench.station import serve_rig
+from instruments.clock import WallClock
+
+def up():
+    begun = time.perf_counter()
+    rig = served_rig.of_station("sim-full")
+    with serve_rig(rig.simulation, rig.where, WallClock(), rig.resources, plant=rig.plant, wires=rig.wires) as served:
+        assert served.ports and served.daq
+        return time.perf_counter() - begun
+
+up()  # imports what it needs
+print(min(up() for _ in range(3)))
+"""
 
 
 def best_s(*arguments: str) -> float:
@@ -30,6 +46,8 @@ def main() -> int:
         "pumpbench --help": best_s("-m", "bench.cli", "--help"),
         "import bench": best_s("-c", "import bench"),
     }
+    served = subprocess.run([sys.executable, "-P", "-c", SERVED], check=True, capture_output=True, text=True)
+    starts["sim serve"] = float(served.stdout)
     print(f"bare interpreter {bare:.3f} s")
     for name, seconds in starts.items():
         print(f"{name}: {seconds:.3f} s, {seconds / bare:.1f} times bare (asked for: {ASKED_S[name]:g} s)")
