@@ -12,16 +12,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, cast
 
-import pyvisa
 from pyvisa import ResourceManager
-from pyvisa.constants import StatusCode
 from pyvisa.resources import MessageBasedResource, SerialInstrument
 
 from instruments.clock import Clock
 from instruments.instrument import Identity
-from instruments.visa import WIRE_ERRORS, SerialLine, peek_of, set_line
+from instruments.visa import WIRE_ERRORS, SerialLine, set_line
+from instruments.visa_peek import peek_byte_by_byte, peek_of
 
 ANSWER_S = 0.3
 """How long the first byte of an answer is waited for, unless a driver knows better."""
@@ -39,7 +39,6 @@ WHO = b"*IDN?\r\n"
 """The question of SCPI, in one form for all drivers, so that it is asked once."""
 
 _LOOK_S = 0.004
-_PEEK_MS = 1
 
 
 class Ask(Protocol):
@@ -104,7 +103,7 @@ class _Conversation:
     def __init__(self, port: MessageBasedResource, clock: Clock, until: float) -> None:
         self._port, self._clock, self._until = port, clock, until
         is_serial = isinstance(port, SerialInstrument)
-        self._peek = peek_of(port) if is_serial else _peek_byte_by_byte
+        self._peek = peek_of(port) if is_serial else partial(peek_byte_by_byte, most=MOST_BYTES)
         self._is_stream = is_serial or port.resource_class == "SOCKET"
         self._answers: dict[bytes, bytes] = {}
         self._line_is_open = self._ends_line = False
@@ -234,19 +233,6 @@ def _open(resource: str, manager: ResourceManager) -> MessageBasedResource:
     except Exception as error:  # pyvisa-py raises a bare Exception where a host does not answer
         why = f"it cannot be opened: {_said(error)}; check its name, the cable and who else uses it"
         raise _OpenError(why) from error
-
-
-def _peek_byte_by_byte(port: MessageBasedResource) -> bytes:
-    """What has arrived at a socket: a read of more, with no character at which it ends, loses what it has got."""
-    data = b""
-    port.timeout = _PEEK_MS
-    try:
-        while len(data) < MOST_BYTES:
-            data += port.read_bytes(1)
-    except pyvisa.errors.VisaIOError as error:
-        if error.error_code != StatusCode.error_timeout:
-            raise
-    return data
 
 
 def _lines(

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NoReturn, TypeVar, cast
 import pyvisa
 from pydantic import Field
 from pyvisa import constants
-from pyvisa.constants import ResourceAttribute, StatusCode
+from pyvisa.constants import StatusCode
 from pyvisa.resources import MessageBasedResource, SerialInstrument
 
 from data.quantity_fields import TimeS
@@ -40,6 +40,7 @@ from instruments.instrument import (
     Settings,
 )
 from instruments.jumps import AGREEING, AGREEING_IF_DISTURBED, Jumps
+from instruments.visa_peek import keeps_messages, peek_of
 
 if TYPE_CHECKING:
     from instruments.recognition import Recognition
@@ -67,7 +68,6 @@ DISTURBED_S = 60.0
 """How long after a failed exchange a wire counts as disturbed: what jumps then needs more readings to be believed."""
 
 _LEAST_S = 1e-3  # VISA counts milliseconds
-_PEEK_MS = 1  # how long a socket is listened to for what it has kept from before
 _DAMAGED = frozenset({StatusCode.error_serial_parity, StatusCode.error_serial_framing, StatusCode.error_serial_overrun})
 _PARITY = {"none": constants.Parity.none, "even": constants.Parity.even, "odd": constants.Parity.odd}
 _STOP_BITS = {1: constants.StopBits.one, 2: constants.StopBits.two}
@@ -129,7 +129,7 @@ class VisaInstrument(Instrument):
         self._lock = clock.lock()
         self._port: MessageBasedResource | None = None
         self._in_step = False
-        self._peek: Callable[[MessageBasedResource], bytes] = _nothing
+        self._peek: Callable[[MessageBasedResource], bytes] = keeps_messages
         self._opened = self._putting_back = False
         self._retry_at = float("-inf")
         self._retry_after_s = FIRST_RETRY_S
@@ -353,7 +353,7 @@ class VisaInstrument(Instrument):
         assert port is not None
         try:
             self._stray(self._peek(port))
-            if self._peek is _nothing:
+            if self._peek is keeps_messages:
                 port.clear()
             if marker is None:
                 return
@@ -465,38 +465,3 @@ class VisaInstrument(Instrument):
         if port is not None:
             with contextlib.suppress(*WIRE_ERRORS):  # a port whose cable is gone may not even close
                 port.close()
-
-
-# ------------------------------------------------------------------------------------- what arrived unasked
-
-
-def _nothing(port: MessageBasedResource) -> bytes:
-    """A message-based interface keeps nothing but whole replies; `clear` drops those."""
-    return b""
-
-
-def peek_of(port: MessageBasedResource) -> Callable[[MessageBasedResource], bytes]:
-    """How to take what has arrived without waiting for more, by interface."""
-    if isinstance(port, SerialInstrument):
-        return _peek_serial
-    return _peek_socket if port.resource_class == "SOCKET" else _nothing
-
-
-def _peek_serial(port: MessageBasedResource) -> bytes:
-    # Straight to the library: the property of pyvisa costs more than the answer, and this runs before every question.
-    waiting, _ = port.visalib.get_attribute(port.session, ResourceAttribute.asrl_avalaible_number)
-    return port.read_bytes(waiting) if waiting else b""
-
-
-def _peek_socket(port: MessageBasedResource) -> bytes:
-    usual, data = port.timeout, b""
-    port.timeout = _PEEK_MS
-    try:
-        while True:
-            data += port.read_raw()
-    except pyvisa.errors.VisaIOError as error:
-        if error.error_code != StatusCode.error_timeout:
-            raise
-    finally:
-        port.timeout = usual
-    return data
