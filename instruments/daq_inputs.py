@@ -39,16 +39,11 @@ from instruments.daq_settings import (
     ThermocoupleInput,
     VoltageInput,
 )
+from instruments.transducers import LOOP_FAULT_A, LOOP_SPAN_A, has_live_zero
 
 PASCAL_PER_KPA = 1000.0
 MARGIN = 0.1
 """A bridge without a stated range may go this share of its span beyond its outermost points."""
-
-LOOP_SPAN_A = (3.8e-3, 20.5e-3)
-LOOP_FAULT_A = (3.6e-3, 21.0e-3)
-"""NAMUR NE 43: a 4-20 mA transmitter measures within the first pair and reports its own fault outside the second."""
-
-_LIVE_ZERO_A = 4e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +215,7 @@ def _current(each: CurrentInput) -> Column:
         )
 
     unit = each.points.unit if each.points else "A"
-    live_zero = each.points is not None and each.points.pairs[0][0] >= _LIVE_ZERO_A * (1.0 - 1e-9)
-    if not live_zero:
+    if not has_live_zero(each.points):
         return Column(_channel(each, unit), add, each.range, **_scaled(each.points))
     return Column(_channel(each, unit), add, LOOP_SPAN_A, faults=LOOP_FAULT_A, **_scaled(each.points))
 

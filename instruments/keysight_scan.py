@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from abc import abstractmethod
 from collections.abc import Sequence
 from functools import partial
 from itertools import groupby
@@ -133,9 +134,9 @@ class ScanUnit(KeysightScpi):
         """A unit that only measures drives nothing."""
         return "a data acquisition unit that only measures drives nothing"
 
+    @abstractmethod
     def _looked(self) -> Sequence[int]:
         """Quality of each channel now."""
-        raise NotImplementedError
 
     # -- values
 
@@ -148,9 +149,9 @@ class ScanUnit(KeysightScpi):
 
     # -- how it is set
 
+    @abstractmethod
     def _trigger(self) -> tuple[str, ...]:
         """Orders that set trigger and format."""
-        raise NotImplementedError
 
     def _restore(self) -> None:
         """Set it where it is not as it was left, and say so when it was set once."""

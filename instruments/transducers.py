@@ -7,6 +7,7 @@ without a change of its lines.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -32,7 +33,12 @@ _LIVE_ZERO_A = 4e-3
 _LOOP_MOST_A = 22e-3
 
 
-class Transducer(BaseModel):
+def has_live_zero(points: Points | None) -> bool:
+    """Whether the points of a current begin at 4 mA or more, so that NE 43 holds."""
+    return points is not None and points.pairs[0][0] >= _LIVE_ZERO_A * (1.0 - 1e-9)
+
+
+class Transducer(BaseModel, ABC):
     """One transducer: its channel's name and what the reader must know of it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,14 +63,14 @@ class Transducer(BaseModel):
         return self
 
     @property
+    @abstractmethod
     def function(self) -> Literal["VOLT", "CURR"]:
         """What the multimeter measures."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def electrical_unit(self) -> Literal["V", "A"]:
         """Unit of the electrical side of the points."""
-        raise NotImplementedError
 
     @property
     def per_raw(self) -> float:
@@ -170,16 +176,12 @@ class CurrentTransducer(Transducer):
     def most_raw(self) -> float:
         """A loop reports its fault beyond its range."""
         most = max(map(abs, self.range))
-        return max(most, _LOOP_MOST_A if self._live_zero else 0.0) / self.per_raw
+        return max(most, _LOOP_MOST_A if has_live_zero(self.points) else 0.0) / self.per_raw
 
     @property
     def limits(self) -> tuple[Point, Point]:
         """Those of NE 43 where the zero is 4 mA or more."""
-        return (LOOP_SPAN_A, LOOP_FAULT_A) if self._live_zero else super().limits
-
-    @property
-    def _live_zero(self) -> bool:
-        return self.points is not None and self.points.pairs[0][0] >= _LIVE_ZERO_A * (1.0 - 1e-9)
+        return (LOOP_SPAN_A, LOOP_FAULT_A) if has_live_zero(self.points) else super().limits
 
 
 AnyTransducer = Annotated[VoltageTransducer | CurrentTransducer, Field(discriminator="kind")]
