@@ -70,7 +70,7 @@ class SerialPort:
 
 def serial_ports() -> list[SerialPort]:
     """Serial ports of this computer as the system lists them; none of them is opened."""
-    from serial.tools.list_ports import comports  # type: ignore[import-untyped]
+    from serial.tools.list_ports import comports  # type: ignore[import-untyped]  # pyserial ships no types
 
     links = {os.path.realpath(link): str(link) for link in sorted(BY_ID.glob("*"))}
     return [
