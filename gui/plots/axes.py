@@ -20,7 +20,7 @@ from gui.presenters.time_axis import (
     unit_of,
 )
 from gui.presenters.time_view import TimeView
-from gui.theme.look import look
+from gui.theme.look import lettering, look
 
 LEFT_WIDTH = 62
 PIXELS_A_TICK = {"left": 44.0, "bottom": 74.0}
@@ -92,9 +92,7 @@ class Axis(pyqtgraph.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
 
 
 def _font() -> QFont:
-    font = QFont("Inter")
-    font.setPixelSize(look().density.small)
-    return font
+    return lettering(look().density.small)
 
 
 class TimeAxis(Axis):

@@ -13,7 +13,7 @@ from PyQt6.QtWidgets import QGraphicsGridLayout
 
 from gui.plots.axes import Axis
 from gui.presenters.tone import Tone
-from gui.theme.look import look
+from gui.theme.look import lettering, look
 from gui.theme.tokens import Pen
 
 DASHES = {
@@ -271,9 +271,8 @@ class Canvas(pyqtgraph.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no 
         """Outlined, so that it is read on the ground and on a dense curve alike."""
         key = (self.watermark, int(area.width()), int(area.height()))
         if self._mark is None or self._mark[0] != key:
-            font = QFont("Inter")
-            font.setWeight(QFont.Weight.Bold)
-            font.setPixelSize(max(int(min(area.width() * 1.1 / len(self.watermark), area.height() * 0.35)), 8))
+            high = max(int(min(area.width() * 1.1 / len(self.watermark), area.height() * 0.35)), 8)
+            font = lettering(high, QFont.Weight.Bold)
             path = QPainterPath()
             path.addText(0.0, 0.0, font, self.watermark)
             self._mark = (key, path.translated(-path.boundingRect().center()).simplified())
@@ -332,6 +331,4 @@ def _line(colour: str) -> QPen:
 
 
 def _font() -> QFont:
-    font = QFont("Inter")
-    font.setPixelSize(look().density.small)
-    return font
+    return lettering(look().density.small)

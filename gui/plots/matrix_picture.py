@@ -24,7 +24,7 @@ from gui.plots.picture import free_path, written
 from gui.presenters.context import Context
 from gui.presenters.matrix_cells import MatrixCell, MatrixTable
 from gui.presenters.tone import Tone
-from gui.theme.look import look
+from gui.theme.look import lettering, look
 from gui.theme.tokens import Scheme, contrast
 
 PAD = 8
@@ -93,11 +93,7 @@ class MatrixPicture(QAbstractScrollArea):
     # -- sizes
 
     def _font(self, strong: bool = False) -> QFont:
-        font = QFont("Inter")
-        font.setPixelSize(look().density.small + 1)
-        if strong:
-            font.setWeight(QFont.Weight.DemiBold)
-        return font
+        return lettering(look().density.small + 1, QFont.Weight.DemiBold if strong else QFont.Weight.Normal)
 
     @property
     def _row(self) -> int:

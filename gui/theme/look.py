@@ -162,11 +162,18 @@ def look() -> Look:
     app.setStyle(QStyleFactory.create("Fusion"))
     for path in sorted(FONTS.glob("*.otf")):
         QFontDatabase.addApplicationFont(str(path))
-    font = QFont("Inter")
-    font.setPixelSize(DESK.font)
-    font.setHintingPreference(QFont.HintingPreference.PreferNoHinting)
-    app.setFont(font)
+    app.setFont(lettering(DESK.font))
     return made
+
+
+def lettering(pixels: int, weight: QFont.Weight = QFont.Weight.Normal) -> QFont:
+    """The window's font, each letter as it was written: by itself Inter draws the x of "6x3" as a times sign."""
+    font = QFont("Inter")
+    font.setPixelSize(pixels)
+    font.setWeight(weight)
+    font.setHintingPreference(QFont.HintingPreference.PreferNoHinting)
+    font.setFeature(QFont.Tag("calt"), 0)
+    return font
 
 
 def _application() -> QApplication:

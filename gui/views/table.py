@@ -11,7 +11,7 @@ from PyQt6.QtGui import QBrush, QColor, QFont
 from PyQt6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from gui.presenters.tone import Tone
-from gui.theme.look import look
+from gui.theme.look import lettering, look
 
 Row = TypeVar("Row")
 NO_INDEX = QModelIndex()
@@ -115,10 +115,7 @@ class RowsModel(QAbstractTableModel, Generic[Row]):
         if role == Qt.ItemDataRole.BackgroundRole and fill.under != "transparent":
             return QBrush(QColor(fill.under))
         if role == Qt.ItemDataRole.FontRole and column.tone is not None and fill.under != "transparent":
-            font = QFont("Inter")
-            font.setPixelSize(look().density.font)
-            font.setWeight(QFont.Weight.DemiBold)
-            return font
+            return lettering(look().density.font, QFont.Weight.DemiBold)
         return None
 
     def _alignment(self, section: int) -> Qt.AlignmentFlag:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from PyQt6.QtWidgets import QApplication, QLabel, QStackedWidget
+from PyQt6.QtGui import QFont, QTextLayout
+from PyQt6.QtWidgets import QApplication, QLabel, QLineEdit, QStackedWidget
 
 from gui.presenters.tone import Tone
 from gui.theme.look import look
@@ -76,3 +77,22 @@ def test_a_part_that_nobody_sees_takes_the_new_look_when_it_is_shown(qtbot: Any)
     stack.setCurrentIndex(1)
     assert pages[1].styleSheet() == dark
     assert dark not in QApplication.instance().styleSheet()  # type: ignore[union-attr]  # there is one
+
+
+def glyphs(text: str, font: QFont) -> list[int]:
+    """Numbers of the shapes that a text is drawn with."""
+    layout = QTextLayout(text, font)
+    layout.beginLayout()
+    layout.createLine()
+    layout.endLayout()
+    return [glyph for run in layout.glyphRuns() for glyph in run.glyphIndexes()]
+
+
+@pytest.mark.parametrize("kind", [QLabel, QLineEdit])
+def test_a_serial_number_is_shown_with_the_letters_that_it_has(qtbot, kind) -> None:
+    part = kind("6x3")
+    qtbot.addWidget(part)
+    look().keep(part)
+    part.show()
+    assert part.font().family() == "Inter"
+    assert glyphs("6x3", part.font()) == [glyph for letter in "6x3" for glyph in glyphs(letter, part.font())]
