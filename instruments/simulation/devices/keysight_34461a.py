@@ -7,10 +7,10 @@ against a real unit: the digits of ``CONF?``.  Assumed: noise.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
-from instruments.simulation.devices.keysight.converter import NPLC, RANGES, Converter, Setup
+from instruments.simulation.devices.keysight.converter import FUNCTIONS, NPLC, RANGES, Converter, Setup
+from instruments.simulation.devices.keysight.instrument import ScpiInstrument
 from instruments.simulation.devices.keysight.scpi import (
     CONFLICT,
     ILLEGAL,
@@ -19,7 +19,6 @@ from instruments.simulation.devices.keysight.scpi import (
     STALE,
     Command,
     Header,
-    Interpreter,
     Query,
     Reply,
     ScpiError,
@@ -30,13 +29,11 @@ from instruments.simulation.devices.keysight.scpi import (
     sent,
 )
 from instruments.simulation.signal import Signal
-from instruments.simulation.wire import ByteDevice, LineAssembler
 
-_FUNCTIONS = {"VOLT": "VOLTage", "CURR": "CURRent"}
 _MOST_SAMPLES = 10_000
 
 
-class Keysight34461A(ByteDevice):
+class Keysight34461A(ScpiInstrument):
     """A multimeter.
 
     Parameters
@@ -60,18 +57,12 @@ class Keysight34461A(ByteDevice):
         latency_s: float = 0.002,
         seed: int = 0,
     ) -> None:
-        super().__init__()
         if volts is None and amps is None:
             raise ValueError(f'multimeter {serial}: nothing is connected; give "volts" or "amps"')
         self.signals: dict[str, Signal | None] = {"VOLT": volts, "CURR": amps}
-        self.latency_s = latency_s
-        self._converter = Converter(serial, noise, seed)
-        self._lines = LineAssembler()
-        identity = f"Keysight Technologies,34461A,{serial},{firmware}"
-        self._reset()
-        self._scpi = Interpreter(self._headers(), identity, self._reset)
-        self._free_at = -math.inf
         self._held: float | None = None
+        identity = f"Keysight Technologies,34461A,{serial},{firmware}"
+        super().__init__(identity, Converter(serial, noise, seed), latency_s)
 
     @property
     def setup(self) -> Setup:
@@ -80,7 +71,7 @@ class Keysight34461A(ByteDevice):
 
     def _reset(self) -> None:
         self.function = "VOLT"
-        self.setups = {short: Setup(short, RANGES[short][2]) for short in _FUNCTIONS}
+        self.setups = {short: Setup(short, RANGES[short][2]) for short in FUNCTIONS}
         self.samples, self.triggers, self.source = 1, 1, "IMM"
         self.display, self.shown = True, ""
         self._memory: list[float] | None = None
@@ -102,12 +93,14 @@ class Keysight34461A(ByteDevice):
             Header("DISPlay:TEXT[:DATA]", lambda text, t: f'"{self.shown}"', self._show),
             Header("DISPlay:TEXT:CLEar", None, lambda text, t: self._show('""', t)),
         ]
-        for short, long in _FUNCTIONS.items():
+        for short, long in FUNCTIONS.items():
             path = f"[SENSe:]{long}[:DC]"
             headers += [
                 Header(f"CONFigure:{long}[:DC]", None, self._configure(short)),
                 Header(f"MEASure:{long}[:DC]", self._measured(short)),
-                Header(f"{path}:RANGe[:UPPer]", self._of(short, lambda one: sent(one.range)), self._set_range(short)),
+                Header(
+                    f"{path}:RANGe[:UPPer]", self._of(short, lambda one: sent(one.range)), self._set(short, Setup.fix),
+                ),
                 Header(f"{path}:RANGe:AUTO", self._of(short, lambda one: f"{one.auto:d}"), self._set(short, _auto)),
                 Header(f"{path}:RESolution", self._of(short, lambda one: sent(one.resolution)), lambda text, t: None),
                 Header(f"{path}:NPLC", self._of(short, lambda one: sent(one.nplc)), self._set(short, _nplc)),
@@ -118,35 +111,6 @@ class Keysight34461A(ByteDevice):
                 ),
             ]  # fmt: skip
         return headers
-
-    # -- the wire
-
-    def on_bytes(self, data: bytes, now: float) -> None:
-        """Execute the lines that are complete."""
-        for line in self._lines.feed(data):
-            self._execute(line, now)
-
-    def end_of_message(self, now: float) -> None:
-        """END ends a line as well."""
-        for line in self._lines.end():
-            self._execute(line, now)
-
-    def unsolicited(self) -> bytes:
-        """A blank line."""
-        return b"\n"
-
-    def on_reboot(self, now: float) -> None:
-        """It wakes with its defaults."""
-        self._lines.clear()
-        self._reset()
-        self._scpi.power_up()
-        self._free_at = -math.inf
-
-    def _execute(self, line: bytes, now: float) -> None:
-        replies, end = self._scpi.execute(line.decode("latin-1"), max(now, self._free_at))
-        self._free_at = end
-        if replies:
-            self.emit(replies.encode("latin-1") + b"\n", end + self.latency_s)
 
     # -- measuring
 
@@ -174,15 +138,6 @@ class Keysight34461A(ByteDevice):
         self._initiate(text, t)
         return self._fetch()
 
-    def _measured(self, function: str) -> Query:
-        configure = self._configure(function)
-
-        def measure(text: str, t: float) -> Reply:
-            configure(text, t)
-            return self._read("", t)
-
-        return measure
-
     # -- settings
 
     def _configure(self, function: str) -> Command:
@@ -192,8 +147,7 @@ class Keysight34461A(ByteDevice):
                 raise ScpiError(NOT_ALLOWED)
             setup = Setup(function, RANGES[function][2])
             if given and given[0].upper() not in ("DEF", "AUTO"):
-                setup.select(number(given[0], 0.0, RANGES[function][-1]))
-                setup.auto = False
+                setup.fix(given[0])
             self._reset()
             self.function = function
             self.setups[function] = setup
@@ -201,8 +155,7 @@ class Keysight34461A(ByteDevice):
         return configure
 
     def _configured(self) -> str:
-        setup = self.setup
-        return f'"{setup.function} {setup.range:+.6E},{setup.resolution:+.6E}"'
+        return self.setup.told
 
     def _of(self, function: str, shown: Callable[[Setup], str]) -> Query:
         return lambda text, t: shown(self.setups[function])
@@ -210,17 +163,9 @@ class Keysight34461A(ByteDevice):
     def _set(self, function: str, change: Callable[[Setup, str], None]) -> Command:
         return lambda text, t: change(self.setups[function], text)
 
-    def _set_range(self, function: str) -> Command:
-        def set_range(text: str, t: float) -> None:
-            setup = self.setups[function]
-            setup.select(number(text, 0.0, RANGES[function][-1]))
-            setup.auto = False
-
-        return set_range
-
     def _set_function(self, text: str, t: float) -> None:
         word = text.strip("\"'").upper().removesuffix(":DC")
-        for short, long in _FUNCTIONS.items():
+        for short, long in FUNCTIONS.items():
             if word in (short, long.upper()):
                 self.function = short
                 return
@@ -247,8 +192,7 @@ def _auto(setup: Setup, text: str) -> None:
 
 
 def _nplc(setup: Setup, text: str) -> None:
-    wanted = number(text, NPLC[0], 100.0, 10.0)
-    setup.nplc = next(each for each in NPLC if wanted <= each * (1.0 + 1e-9))
+    setup.average(number(text, NPLC[0], 100.0, 10.0))
 
 
 def _zero(setup: Setup, text: str) -> None:

@@ -17,7 +17,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from instruments.simulation.devices.keysight.converter import NPLC, RANGES, SHORT_NAME, Converter, Setup
+from instruments.simulation.devices.keysight.converter import FUNCTIONS, NPLC, RANGES, SHORT_NAME, Converter, Setup
+from instruments.simulation.devices.keysight.instrument import ScpiInstrument
 from instruments.simulation.devices.keysight.scpi import (
     CONFLICT,
     IGNORED,
@@ -29,7 +30,6 @@ from instruments.simulation.devices.keysight.scpi import (
     TYPE,
     Command,
     Header,
-    Interpreter,
     Query,
     Reply,
     ScpiError,
@@ -40,10 +40,9 @@ from instruments.simulation.devices.keysight.scpi import (
     sent,
 )
 from instruments.simulation.signal import Signal
-from instruments.simulation.wire import ByteDevice, LineAssembler, SerialLine
+from instruments.simulation.wire import SerialLine
 
 MEMORY = {"DAQ970A": 100_000, "34970A": 50_000}
-_FUNCTIONS = {"VOLT": "VOLTage", "CURR": "CURRent"}
 _FIRMWARE = {"DAQ970A": "A.02.02-01.00-02.01-00.02-02.00-03-02", "34970A": "13-2-2"}
 _MAKER = {"DAQ970A": "Keysight Technologies", "34970A": "HEWLETT-PACKARD"}
 _LIST = re.compile(r"\(@((?:\d{3}(?::\d{3})?)(?:,\d{3}(?::\d{3})?)*)?\)")
@@ -81,7 +80,7 @@ class Scan:
     done: int = 0
 
 
-class KeysightDaq970A(ByteDevice):
+class KeysightDaq970A(ScpiInstrument):
     """A unit with one multiplexer per slot.
 
     Parameters
@@ -108,7 +107,6 @@ class KeysightDaq970A(ByteDevice):
         latency_s: float = 0.003,
         seed: int = 0,
     ) -> None:
-        super().__init__()
         if model not in MEMORY:
             raise ValueError(f"data acquisition unit {serial}: there is no {model}; take {' or '.join(MEMORY)}")
         for name in channels:
@@ -118,15 +116,11 @@ class KeysightDaq970A(ByteDevice):
             crystal_ppm = random.Random(f"{seed}/crystal/{serial}").uniform(-50.0, 50.0)
         self.signals = {int(name): signal for name, signal in channels.items()}
         self.stretch = 1.0 + 1e-6 * crystal_ppm
-        self.latency_s = latency_s
         self.capacity = MEMORY[model]
-        self._converter = Converter(serial, noise, seed)
-        self._lines = LineAssembler()
-        told = serial if model == "DAQ970A" else "0"
-        self._reset()
-        self._scpi = Interpreter(self._headers(), f"{_MAKER[model]},{model},{told},{_FIRMWARE[model]}", self._reset)
-        self._free_at = -math.inf
         self._held: dict[int, float] = {}
+        told = serial if model == "DAQ970A" else "0"
+        identity = f"{_MAKER[model]},{model},{told},{_FIRMWARE[model]}"
+        super().__init__(identity, Converter(serial, noise, seed), latency_s)
 
     def _reset(self) -> None:
         self.channels: dict[int, Channel] = {}
@@ -158,7 +152,7 @@ class KeysightDaq970A(ByteDevice):
         ]
         for short, long in {"UNIT": "UNIT", "TIME": "TIME", "CHAN": "CHANnel", "ALAR": "ALARm"}.items():
             headers.append(Header(f"FORMat:READing:{long}", self._shown(short), self._show(short)))
-        for short, long in _FUNCTIONS.items():
+        for short, long in FUNCTIONS.items():
             path = f"[SENSe:]{long}[:DC]"
             headers += [
                 Header(f"CONFigure:{long}[:DC]", None, self._configure(short)),
@@ -178,35 +172,6 @@ class KeysightDaq970A(ByteDevice):
             Header(f"{scale}:UNIT", self._of_each(lambda one: f'"{one.unit}"'), self._set("unit", _quoted)),
             Header(f"{scale}:STATe", self._of_each(lambda one: f"{one.scaled:d}"), self._set("scaled", boolean)),
         ]
-
-    # -- the wire
-
-    def on_bytes(self, data: bytes, now: float) -> None:
-        """Execute the lines that are complete."""
-        for line in self._lines.feed(data):
-            self._execute(line, now)
-
-    def end_of_message(self, now: float) -> None:
-        """END ends a line as well."""
-        for line in self._lines.end():
-            self._execute(line, now)
-
-    def unsolicited(self) -> bytes:
-        """A blank line."""
-        return b"\n"
-
-    def on_reboot(self, now: float) -> None:
-        """It wakes with the settings of the factory and an empty memory."""
-        self._lines.clear()
-        self._reset()
-        self._scpi.power_up()
-        self._free_at = -math.inf
-
-    def _execute(self, line: bytes, now: float) -> None:
-        replies, end = self._scpi.execute(line.decode("latin-1"), max(now, self._free_at))
-        self._free_at = end
-        if replies:
-            self.emit(replies.encode("latin-1") + b"\n", end + self.latency_s)
 
     # -- channels
 
@@ -244,8 +209,7 @@ class KeysightDaq970A(ByteDevice):
             for _ in channels:
                 setup = Setup(function, RANGES[function][2], nplc=1.0)
                 if given and given[0].upper() not in ("DEF", "AUTO"):
-                    setup.select(number(given[0], 0.0, RANGES[function][-1]))
-                    setup.auto = False
+                    setup.fix(given[0])
                 setups.append(setup)
             self.channels |= {channel: Channel(setup) for channel, setup in zip(channels, setups, strict=True)}
             self._end_scan()
@@ -257,8 +221,7 @@ class KeysightDaq970A(ByteDevice):
 
     def _configured(self, text: str, t: float) -> str:
         _, channels = self._targets(text)
-        setups = [self._channel(channel).setup for channel in channels]
-        return ",".join(f'"{one.function} {one.range:+.6E},{one.resolution:+.6E}"' for one in setups)
+        return ",".join(self._channel(channel).setup.told for channel in channels)
 
     def _of_each(self, shown: Callable[[Channel], str]) -> Query:
         return lambda text, t: ",".join(shown(self._channel(channel)) for channel in self._targets(text)[1])
@@ -279,13 +242,12 @@ class KeysightDaq970A(ByteDevice):
         given, channels = self._targets(text)
         wanted = number(given[0] if given else "", NPLC[0], NPLC[-1], 1.0)
         for channel in channels:
-            self._channel(channel).setup.nplc = next(each for each in NPLC if wanted <= each * (1.0 + 1e-9))
+            self._channel(channel).setup.average(wanted)
 
     def _set_range(self, text: str, t: float) -> None:
         given, channels = self._targets(text)
-        for setup in (self._channel(channel).setup for channel in channels):
-            setup.select(number(given[0] if given else "", 0.0, RANGES[setup.function][-1]))
-            setup.auto = False
+        for channel in channels:
+            self._channel(channel).setup.fix(given[0] if given else "")
 
     def _set_scan(self, text: str, t: float) -> None:
         self._end_scan()
@@ -426,15 +388,6 @@ class KeysightDaq970A(ByteDevice):
         stored = self._stored(t)
         taken = self._taken(min(stored, int(number(text, 1.0, self.capacity))) if text else stored)
         return f"#{len(str(len(taken)))}{len(taken)}{taken}"
-
-    def _measured(self, function: str) -> Query:
-        configure = self._configure(function)
-
-        def measure(text: str, t: float) -> Reply:
-            configure(text, t)
-            return self._read("", t)
-
-        return measure
 
 
 def _any_number(text: str) -> float:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from instruments.simulation.devices.keysight.scpi import OUT_OF_RANGE, OVERLOAD, ScpiError
+from instruments.simulation.devices.keysight.scpi import OVERLOAD, number
 from instruments.simulation.signal import Signal
 
 LINE_HZ = 50.0
 CONVERSIONS_PER_S = 10
 NPLC = (0.02, 0.2, 1.0, 2.0, 10.0, 20.0, 100.0, 200.0)
+FUNCTIONS = {"VOLT": "VOLTage", "CURR": "CURRent"}
 RANGES = {"VOLT": (0.1, 1.0, 10.0, 100.0, 300.0), "CURR": (1e-4, 1e-3, 1e-2, 1e-1, 1.0)}
 SHORT_NAME = {"VOLT": "VDC", "CURR": "ADC"}
 BEYOND = 1.2  # of the range, where it shows an overload
@@ -29,11 +31,20 @@ class Setup:
     auto_zero: bool = True
     auto_impedance: bool = False
 
-    def select(self, wanted: float) -> None:
-        """Take the smallest range that holds a value."""
-        self.range = next((each for each in RANGES[self.function] if abs(wanted) <= each * (1.0 + 1e-9)), math.nan)
-        if math.isnan(self.range):
-            raise ScpiError(OUT_OF_RANGE)
+    def fix(self, text: str) -> None:
+        """Stay in the smallest range that holds a value."""
+        wanted = number(text, 0.0, RANGES[self.function][-1])
+        self.range = _least(RANGES[self.function], wanted)
+        self.auto = False
+
+    def average(self, cycles: float) -> None:
+        """Average over at least so many cycles of the mains, as far as it is offered."""
+        self.nplc = _least(NPLC, cycles)
+
+    @property
+    def told(self) -> str:
+        """What ``CONF?`` answers."""
+        return f'"{self.function} {self.range:+.6E},{self.resolution:+.6E}"'
 
     @property
     def takes_s(self) -> float:
@@ -44,6 +55,11 @@ class Setup:
     def resolution(self) -> float:
         """What it tells beside its range."""
         return self.range * _DIGITS
+
+
+def _least(offered: Sequence[float], wanted: float) -> float:
+    """The smallest of what is offered that is enough; the largest always is."""
+    return next(each for each in offered if wanted <= each * (1.0 + 1e-9))
 
 
 @dataclass(slots=True)
