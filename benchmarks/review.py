@@ -31,7 +31,7 @@ from data.layout import ENTRY, USER_BLOCK, add_group
 from data.overview import extents
 from data.run import Run
 from data.samples import Channel, Stream
-from data.seal import seal
+from data.seal import seal, verify
 from gui.presenters.background import Inline
 from gui.presenters.file_points import FilePoints
 from gui.presenters.file_reader import FileReader
@@ -120,6 +120,9 @@ def measure(path: Path) -> dict[str, float]:
     calls.until(lambda: first.view(middle, middle + 60.0, COLUMNS).exact, 60.0)
     took["single samples of a minute"] = time.perf_counter() - again
     reader.close()
+    begun = time.perf_counter()
+    assert verify(path).state == "intact", "the file is not what was sealed"
+    took["verify: every byte and every value"] = time.perf_counter() - begun
     return took
 
 
