@@ -62,9 +62,8 @@ class WallClock(Clock):
         if not 0.0 < pace < float("inf"):
             raise ValueError(f"pace {pace:g} is not a positive number")
         self.pace = pace
-        self._zero = _boottime()
-        self.start = datetime.now(UTC)
-        self._utc_offset = time.time() - self._zero
+        self._zero, self._utc_offset = _boottime_and_utc_offset()
+        self.start = datetime.fromtimestamp(self._zero + self._utc_offset, UTC)
         self._sources: list[Callable[[], float]] = []
 
     def now(self) -> float:
@@ -105,13 +104,23 @@ class WallClock(Clock):
         return self.now() + WALL_HORIZON_S
 
     def steps(self) -> list[tuple[float, float]]:
-        boottime = _boottime()
-        offset = time.time() - boottime
+        boottime, offset = _boottime_and_utc_offset()
         step = offset - self._utc_offset
         if abs(step) <= STEP_S:
             return []
         self._utc_offset = offset
         return [((boottime - self._zero) * self.pace, step)]
+
+
+def _boottime_and_utc_offset() -> tuple[float, float]:
+    """The time since the computer was switched on, and what to add to it for UTC.
+
+    Both are read until they belong to one moment: a computer that stalls between the two would pass for a step of UTC.
+    """
+    while True:
+        boottime, utc, after = _boottime(), time.time(), _boottime()
+        if after - boottime < STEP_S / 10.0:
+            return boottime, utc - boottime
 
 
 def _boottime() -> float:

@@ -13,23 +13,43 @@ from instruments.clock import Clock, PacedClock, VirtualClock, WallClock
 def test_a_wall_clock_waits_at_least_as_long_as_asked_and_wakes_with_its_event() -> None:
     clock = WallClock()
     clock.sleep_until(0.05)
-    assert 0.05 <= clock.now() < 2.0
-    assert not clock.wait(clock.event(), until=0.1)
+    assert clock.now() >= 0.05
+    assert not clock.wait(clock.event(), until=clock.now() + 0.05)
     event = clock.event()
     clock.worker("setter", event.set)
-    assert clock.wait(event, until=60.0)
-    assert clock.now() < 30.0
+    assert clock.wait(event, until=1e6)
 
 
 def test_the_wall_clocks_horizon_is_one_block_away() -> None:
     clock = WallClock()
     clock.foresee(lambda: 1e9)
-    assert 0.0 < clock.horizon() - clock.now() <= 0.05
+    before, horizon, after = clock.now(), clock.horizon(), clock.now()
+    assert before + 0.05 <= horizon <= after + 0.05
 
 
 def test_the_wall_clock_tells_utc() -> None:
     clock = WallClock()
-    assert abs(clock.utc(clock.now()).timestamp() - time.time_ns() * 1e-9) < 1.0
+    before = time.time_ns() * 1e-9
+    told = clock.utc(clock.now()).timestamp()
+    assert before - 0.2 < told < time.time_ns() * 1e-9 + 0.2
+
+
+def test_a_computer_that_stalls_while_the_clock_is_set_or_asked_has_not_stepped_its_utc(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stall_s, stalls = 0.0, [3.0, 0.0, 0.0, 3.0, 0.0, 0.0]
+
+    def utc() -> float:
+        nonlocal stall_s
+        stall_s += stalls.pop(0) if stalls else 0.0
+        return 1e9 + stall_s
+
+    monkeypatch.setattr("instruments.clock.wall._boottime", lambda: stall_s)
+    monkeypatch.setattr("time.time", utc)
+    clock = WallClock()
+    assert clock.utc(clock.now()).timestamp() == pytest.approx(1e9)
+    assert [clock.steps() for _ in range(5)] == [[]] * 5
+    assert not stalls
 
 
 def test_a_step_of_utc_is_told_once_and_a_small_one_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,9 +90,10 @@ def test_a_computer_that_was_suspended_wakes_its_workers_at_once(how: str, monke
 
 def test_the_wall_clock_counts_boottime_where_there_is_one() -> None:
     clock = WallClock()
-    difference = elapsed_s() - clock.now()
+    outer, begun, inner = elapsed_s(), clock.now(), elapsed_s()
     clock.sleep(0.01)
-    assert elapsed_s() - clock.now() == pytest.approx(difference, abs=0.05)
+    inner, ended, outer = elapsed_s() - inner, clock.now(), elapsed_s() - outer
+    assert inner - 1e-6 <= ended - begun <= outer + 1e-6
 
 
 def elapsed_s() -> float:
@@ -84,7 +105,7 @@ def test_every_clock_runs_workers_that_set_events(clock: Clock) -> None:
     def main() -> list[bool]:
         events = [clock.event(), clock.event()]
         workers = [clock.worker(f"worker {k}", event.set) for k, event in enumerate(events)]
-        woken = [clock.wait(event, until=clock.now() + 30.0) for event in events]
+        woken = [clock.wait(event, until=clock.now() + 1e6) for event in events]
         for worker in workers:
             worker.join()
         return woken
