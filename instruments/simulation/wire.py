@@ -15,6 +15,8 @@ from typing import Literal, Protocol
 UNREAD_MESSAGES = 4096
 """What a host's driver keeps for a port that nobody reads; later bytes are lost."""
 
+_LONGEST_LINE = 4096
+
 
 @dataclass(frozen=True, slots=True)
 class SerialLine:
@@ -198,29 +200,32 @@ class ByteDevice(ABC):
             self._out.append((at, data))
 
 
-class LineAssembler:
-    """Cuts what a host sends into lines: CR LF, CR or LF ends one, an empty line is none."""
+class LineDevice(ByteDevice):
+    """A device that takes lines: CR LF, CR or LF ends one, an empty line is none, and half a line ends with the power.
 
-    def __init__(self, longest: int = 4096) -> None:
-        self._rest = b""
-        self._longest = longest
+    A model implements `on_line`.
+    """
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """Add bytes; returns the lines that are complete now, without their ends."""
-        *lines, rest = (self._rest + data).replace(b"\r", b"\n").split(b"\n")
-        self._rest = rest[-self._longest :]
-        return [line for line in lines if line]
+    def __init__(self) -> None:
+        super().__init__()
+        self._heard = b""  # of a line whose end has not come
 
-    def end(self) -> list[bytes]:
-        """END without a line end: what is there is a line."""
-        rest, self._rest = self._rest, b""
-        return [rest] if rest else []
+    @abstractmethod
+    def on_line(self, line: str, now: float) -> None:
+        """Take a line, without its end."""
 
-    def clear(self) -> None:
-        """Forget a part of a line."""
-        self._rest = b""
+    def on_bytes(self, data: bytes, now: float) -> None:
+        """Take the lines that are complete, one after the other."""
+        *lines, rest = (self._heard + data).replace(b"\r", b"\n").split(b"\n")
+        self._heard = rest[-_LONGEST_LINE:]
+        for line in lines:
+            if line:
+                self.on_line(line.decode("latin-1"), now)
 
-    @property
-    def pending(self) -> bool:
-        """Whether a part of a line waits for its end."""
-        return bool(self._rest)
+    def end_of_message(self, now: float) -> None:
+        """END ends a line as well."""
+        self.on_bytes(b"\n", now)
+
+    def _start(self, lost_at: float, back_at: float) -> None:
+        self._heard = b""
+        super()._start(lost_at, back_at)

@@ -10,7 +10,7 @@ from instruments.capabilities import TemperatureBath
 from instruments.drivers.julabo import JulaboSettings
 from instruments.instrument import InstrumentError, InstrumentRefusal, InstrumentReplyError, load_driver
 from instruments.simulation.devices.julabo import JulaboBath
-from instruments.simulation.wire import ByteDevice, LineAssembler, SerialLine
+from instruments.simulation.wire import LineDevice, SerialLine
 
 
 class Warmth:
@@ -33,7 +33,7 @@ class Driven:
         self.values.append(value)
 
 
-class Script(ByteDevice):
+class Script(LineDevice):
     """Answers each question from a table, and swallows as many commands as it is told to."""
 
     line = SerialLine(4800, 7, "E", 1.0)
@@ -42,17 +42,15 @@ class Script(ByteDevice):
         super().__init__()
         self.answers = {"version": "JULABO FP50-HE VERSION 6.1", "status": "03 REMOTE START"} | answers
         self.swallowed = swallowed
-        self.lines = LineAssembler()
         self.heard = []
 
-    def on_bytes(self, data, now):
-        for line in self.lines.feed(data):
-            if self.swallowed:
-                self.swallowed -= 1
-                continue
-            self.heard.append(line.decode())
-            if answer := self.answers.get(line.decode()):
-                self.emit(answer.encode("latin-1") + (b"" if answer.endswith("\n") else b"\r\n"), now + 0.01)
+    def on_line(self, line, now):
+        if self.swallowed:
+            self.swallowed -= 1
+            return
+        self.heard.append(line)
+        if answer := self.answers.get(line):
+            self.emit(answer.encode("latin-1") + (b"" if answer.endswith("\n") else b"\r\n"), now + 0.01)
 
 
 @pytest.fixture

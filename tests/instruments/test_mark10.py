@@ -22,7 +22,7 @@ from instruments.instrument import (
 )
 from instruments.simulation.devices.mark10 import ForceGauge
 from instruments.simulation.misbehaviour import KINDS
-from instruments.simulation.wire import ByteDevice, LineAssembler, SerialLine
+from instruments.simulation.wire import ByteDevice, LineDevice, SerialLine
 
 POUND_N = 4.4482216152605
 
@@ -40,7 +40,7 @@ class Force:
         return self.newtons(t0 + (first + np.arange(n)) * dt)
 
 
-class Script(ByteDevice):
+class Script(LineDevice):
     """Answers each command from a table, silently where that has nothing."""
 
     line = SerialLine(baud=115_200)
@@ -50,15 +50,13 @@ class Script(ByteDevice):
         listed = "V1.00;N;CUR;FLTC8;FLTP1;AOUT00;AOFF0;FULL;MIT;POL;B0"
         known = {"LIST": listed, "RS": "77", "RM": "M5-10", "RV": "1.00"}
         self.answers = known | {key.replace("_", "?"): value for key, value in answers.items()}
-        self.lines = LineAssembler()
         self.heard = []
 
-    def on_bytes(self, data, now):
-        for line in self.lines.feed(data):
-            self.heard.append(line.decode("latin-1"))
-            answer = self.answers.get(line.decode("latin-1"), "")
-            if answer:
-                self.emit(answer.encode("latin-1") + (b"" if answer.endswith("\n") else b"\r\n"), now + 0.004)
+    def on_line(self, line, now):
+        self.heard.append(line)
+        answer = self.answers.get(line, "")
+        if answer:
+            self.emit(answer.encode("latin-1") + (b"" if answer.endswith("\n") else b"\r\n"), now + 0.004)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from instruments.instrument import (
     load_driver,
 )
 from instruments.simulation.devices.mensor_cpc import CpcController
-from instruments.simulation.wire import ByteDevice, LineAssembler, SerialLine
+from instruments.simulation.wire import LineDevice, SerialLine
 
 
 class Line:
@@ -44,7 +44,7 @@ class Listed(CpcController):
         return self._course.at(int(t * 10 + 1e-6) / 10)
 
 
-class Script(ByteDevice):
+class Script(LineDevice):
     """Answers each query from a table."""
 
     line = SerialLine(baud=57_600)
@@ -56,12 +56,10 @@ class Script(ByteDevice):
             "Rangemin?": " +0.00000E+00", "Rangemax?": " +2.00000E+02", "Error?": " NO ERRORS", "Address?": " 1",
             "Autorange?": " OFF",
         } | {name.replace("_", "?"): value for name, value in answers.items()}  # fmt: skip
-        self.lines = LineAssembler()
 
-    def on_bytes(self, data, now):
-        for line in self.lines.feed(data):
-            if line.decode() in self.answers:
-                self.emit(self.answers[line.decode()].encode() + b"\r\n", now + 0.01)
+    def on_line(self, line, now):
+        if line in self.answers:
+            self.emit(self.answers[line].encode() + b"\r\n", now + 0.01)
 
 
 class Loss:

@@ -19,7 +19,7 @@ from instruments.instrument import (
     load_driver,
 )
 from instruments.simulation.devices import mt_sics
-from instruments.simulation.wire import ByteDevice, LineAssembler
+from instruments.simulation.wire import LineDevice
 
 DIGIT_MG = 0.01
 
@@ -38,21 +38,19 @@ class Load:
         return round(self.mg(int(t * 10 + 1e-6) / 10) / DIGIT_MG) * DIGIT_MG
 
 
-class Script(ByteDevice):
+class Script(LineDevice):
     """Answers each command from a table, every other one with ES."""
 
     def __init__(self, **answers):
         super().__init__()
         known = {"I4": 'I4 A "B1"', "@": 'I4 A "B1"', "I2": 'I2 A "XS204 220.0 g"', "I3": 'I3 A "2.1"'}
         self.answers = known | answers
-        self.lines = LineAssembler()
         self.heard = []
 
-    def on_bytes(self, data, now):
-        for line in self.lines.feed(data):
-            self.heard.append(line.decode())
-            answer = self.answers.get(line.decode(), "ES")
-            self.emit(answer.encode("latin-1") + (b"" if answer.endswith("\n") else b"\r\n"), now + 0.01)
+    def on_line(self, line, now):
+        self.heard.append(line)
+        answer = self.answers.get(line, "ES")
+        self.emit(answer.encode("latin-1") + (b"" if answer.endswith("\n") else b"\r\n"), now + 0.01)
 
 
 @pytest.fixture
@@ -248,8 +246,8 @@ def test_a_tare_is_set_again_only_when_the_balance_has_lost_it(weigh):
     balance = weigh(device)
     balance.tare()
     device.heard = []
-    execute = device._execute
-    device._execute = lambda line, now: (device.heard.append(line.decode()), execute(line, now))
+    execute = device.on_line
+    device.on_line = lambda line, now: (device.heard.append(line), execute(line, now))
     balance._in_step = False
     once(device, "TA", "12", "16")
     assert balance.sample().values[0] == 0.0

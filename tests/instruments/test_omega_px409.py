@@ -12,7 +12,7 @@ from instruments.clock import VirtualClock
 from instruments.drivers import omega_px409
 from instruments.instrument import InstrumentDisconnected, InstrumentError, InstrumentReplyError, load_driver
 from instruments.simulation.devices.omega_px409 import Px409Transmitter
-from instruments.simulation.wire import ByteDevice, LineAssembler, SerialLine
+from instruments.simulation.wire import LineDevice, SerialLine
 
 
 class Pressure:
@@ -25,7 +25,7 @@ class Pressure:
         return self.kpa(t) if callable(self.kpa) else self.kpa
 
 
-class Script(ByteDevice):
+class Script(LineDevice):
     """Answers from a table."""
 
     line = SerialLine(baud=115_200)
@@ -33,12 +33,10 @@ class Script(ByteDevice):
     def __init__(self, **answers):
         super().__init__()
         self.answers = {"P": "14.504 psi", "SNR": "461037", "ENQ": "PX2\r\n1.0\r\n0 to 15 PSI G", "PS": ""} | answers
-        self.lines = LineAssembler()
 
-    def on_bytes(self, data, now):
-        for line in self.lines.feed(data):
-            text = self.answers.get(line.decode(), f"{line.decode()} @command unsupported")
-            self.emit(text.encode() + b"\r\n>", now + 0.01)
+    def on_line(self, line, now):
+        text = self.answers.get(line, f"{line} @command unsupported")
+        self.emit(text.encode() + b"\r\n>", now + 0.01)
 
 
 @pytest.fixture

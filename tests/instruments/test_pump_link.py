@@ -323,8 +323,8 @@ def test_an_order_is_not_repeated_to_a_head_that_was_busy_and_then_restarted(lin
         sleep(seconds)
 
     monkeypatch.setattr(link.clock, "sleep", restart)
-    answer = head._answer
-    head._answer = lambda line, now: (answer(line, now), setattr(head, "_busy_until", 1e9))
+    answer = head.on_line
+    head.on_line = lambda line, now: (answer(line, now), setattr(head, "_busy_until", 1e9))
     with pytest.raises(InstrumentReplyError, match="restarted during"):
         link.bolus(20.0, 600.0)
     assert pump.told == ["bolus single 20 600"]

@@ -10,7 +10,7 @@ from data.samples import Quality
 from instruments.drivers.vaisala_hmt import VaisalaSettings
 from instruments.instrument import InstrumentDisconnected, InstrumentError, InstrumentReplyError, load_driver
 from instruments.simulation.devices.vaisala_hmt import VaisalaTransmitter
-from instruments.simulation.wire import ByteDevice, LineAssembler, SerialLine
+from instruments.simulation.wire import LineDevice, SerialLine
 
 
 class Value:
@@ -23,7 +23,7 @@ class Value:
         return self.value(t)
 
 
-class Script(ByteDevice):
+class Script(LineDevice):
     """Answers SEND with a line and everything else with OK or a version."""
 
     line = SerialLine(4800, 7, "E", 1.0)
@@ -31,12 +31,10 @@ class Script(ByteDevice):
     def __init__(self, send):
         super().__init__()
         self.send = send
-        self.lines = LineAssembler()
 
-    def on_bytes(self, data, now):
-        for line in self.lines.feed(data):
-            reply = self.send if line == b"SEND" else b"HMT330 / 5.16\r\n" if line == b"VERS" else b"OK\r\n"
-            self.emit(reply, now + 0.01)
+    def on_line(self, line, now):
+        reply = self.send if line == "SEND" else b"HMT330 / 5.16\r\n" if line == "VERS" else b"OK\r\n"
+        self.emit(reply, now + 0.01)
 
 
 def message(text, total=None):

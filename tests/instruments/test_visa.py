@@ -21,27 +21,25 @@ from instruments.instrument import (
     InstrumentTimeout,
     Polled,
 )
-from instruments.simulation.wire import ByteDevice, LineAssembler
+from instruments.simulation.wire import LineDevice
 from instruments.visa import DEADLINES, LAST_RETRY_S, VisaInstrument, VisaSettings
 
 TIMEOUT_S = 0.3
 
 
-class Counter(ByteDevice):
+class Counter(LineDevice):
     """Answers ID with a serial number, V with the number of the question, NO with a refusal."""
 
     def __init__(self, serial_number="C1", latency_s=0.01):
         super().__init__()
         self.serial_number, self.latency_s = serial_number, latency_s
         self.asked = []
-        self.lines = LineAssembler()
         self.boot_s = 0.1
 
-    def on_bytes(self, data, now):
-        for line in self.lines.feed(data):
-            self.asked.append(line)
-            answer = {b"ID": f"ID {self.serial_number}", b"V": f"V {len(self.asked)}", b"NO": "NO"}[line]
-            self.emit(answer.encode() + b"\r\n", now + self.latency_s)
+    def on_line(self, line, now):
+        self.asked.append(line)
+        answer = {"ID": f"ID {self.serial_number}", "V": f"V {len(self.asked)}", "NO": "NO"}[line]
+        self.emit(answer.encode() + b"\r\n", now + self.latency_s)
 
     def unsolicited(self):
         return b"V 0\r\n"
@@ -226,21 +224,21 @@ def test_a_question_is_asked_twice_and_a_command_once(reader, device, damaged):
         reader._in_step = True
         with pytest.raises(InstrumentTimeout):
             call()
-        assert device.asked.count(b"V") == times
+        assert device.asked.count("V") == times
     device.misbehaviour = None
     reader.sample()
     device.asked.clear()
     drop_first(device, 1)
     assert reader.sample().values == (3.0,)
-    assert device.asked == [b"V", b"ID", b"V"]
+    assert device.asked == ["V", "ID", "V"]
 
 
 def test_a_refusal_is_final_and_costs_no_further_exchange(reader, device):
     with pytest.raises(InstrumentRefusal):
         reader.command(b"NO")
-    assert device.asked == [b"NO"]
+    assert device.asked == ["NO"]
     reader.sample()
-    assert device.asked == [b"NO", b"V"]
+    assert device.asked == ["NO", "V"]
 
 
 def test_what_arrived_before_the_question_is_no_answer_to_it(reader, device):

@@ -4,24 +4,22 @@ Sources: SCPI manual K0472 and notes of users.  A reply repeats the header of it
 nodes were given; the replies to queries of one message are joined by ";".  A query takes about 100 ms; what is sent
 meanwhile waits.  An unknown header ends the message with error -113 and a blank line.  Five errors are kept.
 
-The pressure in the line is that of an ideal controller: it follows the set point by the slew rate, within what supply
-and vacuum allow, stays where it is when the controller is off, and goes to ambient at the vent rate.  It is a function
-of time, known when a command is given; so is the moment at which it comes within limits.  An actuator that can ramp is
-told once, any other is written ten times a second.  Not verified against a real unit: the times, what a restart keeps
-(the line stays shut; unit, slew and set point go back to those of power-up), that overshoot makes no difference.
+The pressure in the line follows the set point by the slew rate, within what supply and vacuum allow, stays where it is
+when the controller is off, and goes to ambient at the vent rate.  Not verified against a real unit: the times, what a
+restart keeps (the line stays shut; unit, slew and set point go back to those of power-up), that overshoot makes no
+difference.
 """
 
 from __future__ import annotations
 
 import math
-import random
 import re
 from collections import deque
 from collections.abc import Callable
 
-from instruments.simulation.course import Course
-from instruments.simulation.signal import Actuator, RampActuator, Signal
-from instruments.simulation.wire import ByteDevice, LineAssembler, SerialLine
+from instruments.simulation.pressure_controller import ATMOSPHERE_KPA, BEYOND, PressureController
+from instruments.simulation.signal import Actuator, Signal
+from instruments.simulation.wire import SerialLine
 
 ERRORS_KEPT = 5
 _ERRORS = {
@@ -32,10 +30,6 @@ _COMMAND_ERROR, _EXECUTION_ERROR, _POWER_ON = 32, 16, 128  # bits of the event s
 _ERROR_AVAILABLE, _SERVICE_REQUEST = 4, 64  # bits of the status byte
 
 _UNITS_KPA = {"BAR": 100.0, "MBAR": 0.1, "PA": 0.001, "HPA": 0.1, "KPA": 1.0, "MPA": 1000.0, "PSI": 6.894757293}
-_ATMOSPHERE_KPA = 101.325
-_BEYOND = 1.2  # of the range, where a sensor at its stop stands
-_STEP_S = 0.1
-_CONVERSIONS_PER_S = 10
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(E[+-]?\d+)?", re.IGNORECASE)
 _PATH = "SOURce[:PRESsure]"
 _LEVEL = _PATH + "[:LEVel][:IMMediate][:AMPLitude]"
@@ -85,7 +79,7 @@ class Header:
         return self.short.get(name, name) + number
 
 
-class DruckPaceController(ByteDevice):
+class DruckPaceController(PressureController):
     """A controller whose outlet is the line that ``outlet`` drives.
 
     Parameters
@@ -123,21 +117,16 @@ class DruckPaceController(ByteDevice):
         noise_kpa: float = 0.001,
         seed: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(outlet, sensor, start_kpa=start_kpa, noise_kpa=noise_kpa, noise_of=f"{seed}/pace/{serial}")
         if unit not in _UNITS_KPA:
             raise ValueError(f'controller {serial}: unit "{unit}" is unknown; take one of {", ".join(_UNITS_KPA)}')
-        self.outlet, self.sensor = outlet, sensor
         self.serial, self.firmware = serial, firmware
         self.ranges, self.power_up_unit = tuple(ranges), unit
         self.supply_kpa, self.vacuum_kpa = supply_kpa, vacuum_kpa
         self.max_kpa_per_s, self.vent_kpa_per_s = max_kpa_per_s, vent_kpa_per_s
-        self.query_s, self.noise_kpa = query_s, noise_kpa
-        self._seed = seed
-        self._lines = LineAssembler()
+        self.query_s = query_s
         self._tree = self._headers()
         self._found: dict[str, Header] = {}
-        self._course = Course(0.0, start_kpa, start_kpa, 1.0)
-        self._written_s = math.inf  # next step of an actuator that cannot ramp
         self._service_mask = 0
         self._power_up()
 
@@ -150,8 +139,6 @@ class DruckPaceController(ByteDevice):
         self._errors: deque[int] = deque()
         self._events, self._has_new_error = _POWER_ON, False
         self._free_at = -math.inf
-        self._shown_kpa: float | None = None
-        self._lines.clear()
 
     def _reset_settings(self) -> None:
         self.slew_kpa_per_s, self.slew_mode, self.overshoot = self.max_kpa_per_s, "MAX", False
@@ -189,26 +176,16 @@ class DruckPaceController(ByteDevice):
 
     # -- the wire
 
-    def on_bytes(self, data: bytes, now: float) -> None:
-        """Execute the lines that are complete."""
-        for line in self._lines.feed(data):
-            self._execute(line.decode("latin-1"), now)
-
-    def end_of_message(self, now: float) -> None:
-        """END ends a line as well."""
-        for line in self._lines.end():
-            self._execute(line.decode("latin-1"), now)
-
     def unsolicited(self) -> bytes:
         """A blank line, as it sends for what it does not know."""
         return b"\n"
 
-    def _execute(self, message: str, now: float) -> None:
+    def on_line(self, line: str, now: float) -> None:
         """Do the parts of a message one after the other; a syntax error ends it."""
         begin = max(now, self._free_at)
         replies: list[str] = []
         path, blank = "", False
-        for part in filter(None, map(str.strip, message.split(";"))):
+        for part in filter(None, map(str.strip, line.split(";"))):
             given, _, parameter = part.partition(" ")
             if not given.startswith((":", "*")):
                 given = path + given
@@ -292,15 +269,10 @@ class DruckPaceController(ByteDevice):
         self._switch(False, t)
         self._reset_settings()
 
-    def on_reboot(self, now: float) -> None:
-        """The valves close, the settings go back."""
-        self._go(self._course.at(now), 1.0, now)
-        self._power_up()
-
     # -- settings
 
     def _offset_kpa(self) -> float:
-        return _ATMOSPHERE_KPA if self.range.endswith("a") else 0.0
+        return ATMOSPHERE_KPA if self.range.endswith("a") else 0.0
 
     def _in_unit(self, gauge_kpa: float) -> str:
         return f"{(gauge_kpa + self._offset_kpa()) / _UNITS_KPA[self.unit]:.7f}"
@@ -311,9 +283,12 @@ class DruckPaceController(ByteDevice):
     def _range_kpa(self) -> float:
         return float(self.range.rstrip("abgr")) * 100.0
 
+    def _stop_kpa(self) -> float:
+        return BEYOND * self._range_kpa() - self._offset_kpa()
+
     def _set_setpoint(self, parameter: str, t: float) -> None:
         unit, offset = _UNITS_KPA[self.unit], self._offset_kpa()
-        kpa = _number(parameter, -_ATMOSPHERE_KPA / unit + offset / unit, self._range_kpa() / unit) * unit
+        kpa = _number(parameter, -ATMOSPHERE_KPA / unit + offset / unit, self._range_kpa() / unit) * unit
         self.setpoint_kpa = kpa - offset
         self._regulate(t)
 
@@ -357,7 +332,7 @@ class DruckPaceController(ByteDevice):
             self.vents = False
             self._regulate(t)
         elif was_on and not on:
-            self._go(self._course.at(t), 1.0, t)
+            self._shut(t)
 
     def _regulate(self, t: float) -> None:
         """Go to the set point, as far as the supplies allow."""
@@ -371,52 +346,15 @@ class DruckPaceController(ByteDevice):
             self._go(0.0, self.vent_kpa_per_s, t)
         elif self.vents:
             self.vents = False
-            self._go(self._course.at(t), 1.0, t)
+            self._shut(t)
 
     def _vent_state(self, t: float) -> str:
         return "0" if not self.vents else "1" if t < self._course.end_s else "2"
 
-    def _go(self, kpa: float, kpa_per_s: float, t: float) -> None:
-        """Let the pressure in the line go to a value."""
-        self._course = Course(t, self._course.at(t), kpa, kpa_per_s)
-        if isinstance(self.outlet, RampActuator) and t < self._course.end_s:
-            self.outlet.ramp(kpa, kpa_per_s, t)
-        else:
-            self.on_time(t)
-
-    def next_event(self) -> float | None:
-        """The next step of an actuator that cannot ramp."""
-        return None if self._written_s == math.inf else self._written_s
-
-    def on_time(self, t: float) -> None:
-        """Write the actuator, and again a step later while the pressure is on its way."""
-        self.outlet.write(self._course.at(t), t)
-        end_s = self._course.end_s
-        self._written_s = min(t + _STEP_S, end_s) if t < end_s else math.inf
-
-    def _measured_kpa(self, t: float) -> float:
-        """Latest conversion; its noise belongs to its number."""
-        if self.saturated:
-            return _BEYOND * self._range_kpa() - self._offset_kpa()
-        if self.frozen and self._shown_kpa is not None:
-            return self._shown_kpa
-        k = int(t * _CONVERSIONS_PER_S + 1e-6)
-        at = k / _CONVERSIONS_PER_S
-        kpa = self._course.at(at) if self.sensor is None else self.sensor.at(at)
-        if self.noise_kpa:
-            kpa += random.Random(f"{self._seed}/pace/{self.serial}/{k}").gauss(0.0, self.noise_kpa)
-        self._shown_kpa = kpa
-        return kpa
-
-    def _speed(self, t: float) -> float:
-        course = self._course
-        return math.copysign(course.kpa_per_s, course.end_kpa - course.start_kpa) if t < course.end_s else 0.0
-
     def _in_limits(self, t: float) -> str:
         """Pressure, and whether it has stayed long enough within the band around the set point."""
-        band_kpa = self.band_percent / 100.0 * self._range_kpa()
-        since = self._course.within_since(self.setpoint_kpa, band_kpa) if self.is_on else math.inf
-        return f"{self._in_unit(self._measured_kpa(t))}, {int(t >= since + self.band_s)}"
+        reached = self.is_on and self._has_stayed(self.band_percent / 100.0 * self._range_kpa(), t)
+        return f"{self._in_unit(self._measured_kpa(t))}, {int(reached)}"
 
     def _effort(self, t: float) -> str:
         """Percent of the supply's (positive) or vacuum's valve: all of it where the set point is out of reach."""

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 
 from instruments.simulation.signal import Actuator, Signal
-from instruments.simulation.wire import ByteDevice, LineAssembler, SerialLine
+from instruments.simulation.wire import LineDevice, SerialLine
 
 AFTER_ANSWER_S, AFTER_ORDER_S = 0.01, 0.25
 BITS_PER_CHARACTER = 10.0
@@ -31,7 +31,7 @@ OUTSIDE_WARNINGS = "-13 WARNING : VALUE EXCEEDS TEMPERATURE LIMITS"
 SAFETY = "-14 TEMPERATURE/LEVEL ALARM"
 
 
-class JulaboBath(ByteDevice):
+class JulaboBath(LineDevice):
     """One circulator.
 
     Parameters
@@ -76,7 +76,6 @@ class JulaboBath(ByteDevice):
         self._setpoint, self._power = setpoint, power
         self._range, self._warnings, self._safety_degc = range_degc, list(warnings_degc), safety_degc
         self._version, self._latency_s = version, latency_s
-        self._lines = LineAssembler()
         self._deaf_until = -math.inf
         self._looked_s = -math.inf
         self._value = math.nan
@@ -101,14 +100,11 @@ class JulaboBath(ByteDevice):
 
     # -- the wire
 
-    def on_bytes(self, data: bytes, now: float) -> None:
-        """Answer or obey the lines that are complete."""
-        for line in self._lines.feed(data):
-            if now >= self._deaf_until:
-                self._execute(line.decode("latin-1").strip().lower(), now)
-
-    def _execute(self, line: str, now: float) -> None:
-        name, _, rest = line.partition(" ")
+    def on_line(self, line: str, now: float) -> None:
+        """Answer or obey, if it listens."""
+        if now < self._deaf_until:
+            return
+        name, _, rest = line.strip().lower().partition(" ")
         question = self._questions.get(name)
         if question is not None and not rest:
             reply = question(now).encode("ascii") + b"\r\n"
@@ -132,7 +128,6 @@ class JulaboBath(ByteDevice):
 
     def on_reboot(self, now: float) -> None:
         """It stays off after a loss of power, and knows its set point no more; an alarm is forgotten."""
-        self._lines.clear()
         self._deaf_until = -math.inf
         self.alarm = self._refused = ""
         self.setpoint_degc = POWER_UP_DEGC

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from instruments.simulation.signal import FloatArray, Signal
-from instruments.simulation.wire import ByteDevice, LineAssembler, SerialLine
+from instruments.simulation.wire import LineDevice, SerialLine
 
 OVERLOAD = 1.1  # of the capacity
 PIECE = 16_384
@@ -56,7 +56,7 @@ class _Setup:
     without_sign: int = 0
 
 
-class ForceGauge(ByteDevice):
+class ForceGauge(LineDevice):
     """A gauge whose load cell sees ``force``.
 
     Parameters
@@ -101,7 +101,6 @@ class ForceGauge(ByteDevice):
         self.conversions_per_s = conversions_per_s
         self.latency_s = latency_s
         self._saved = _Setup(unit=unit)
-        self._lines = LineAssembler()
         self._held_n = 0.0
         self._answers: dict[str, Callable[[float], str]] = {
             "?": self._displayed, "?C": self._current, "?PT": self._peak_tension, "?PC": self._peak_compression,
@@ -113,19 +112,15 @@ class ForceGauge(ByteDevice):
     def _power_on(self, now: float) -> None:
         self._setup = self._saved
         self._zero_n = 0.0
-        self._lines.clear()
         self._next_output = self._index(now)
         self._clear_peaks(now)
 
     # -- the wire
 
-    def on_bytes(self, data: bytes, now: float) -> None:
-        """Execute the lines that are complete."""
-        for line in self._lines.feed(data):
-            text = line.decode("latin-1").strip()
-            reply = self._answer(text, now)
-            if reply:
-                self.emit(reply.encode("latin-1") + b"\r\n", now + self.latency_s)
+    def on_line(self, line: str, now: float) -> None:
+        """Execute a command."""
+        if reply := self._answer(line.strip(), now):
+            self.emit(reply.encode("latin-1") + b"\r\n", now + self.latency_s)
 
     def unsolicited(self) -> bytes:
         """A reading nobody asked for, as the data key sends it."""

@@ -5,22 +5,21 @@ case; a query ends with "?".  A reply begins with a blank, or with E while the q
 CR LF; the queue keeps ten.  OUTFORM 1 to 7 says what ``?`` answers.  From memory of the manuals: RATE, RSETPT,
 STABLEWIN and STABLETIME, the words of ERROR?, that an unknown query gets no answer.
 
-The pressure in the line is that of an ideal controller: it follows the set point by the rate, stays where it is in
-MEASURE and STANDBY, and goes to ambient in VENT.  Assumed: it wakes in STANDBY with the line shut, and with unit, rate
-and output format as they were delivered.
+The pressure in the line follows the set point by the rate, stays where it is in MEASURE and STANDBY, and goes to
+ambient in VENT.  Assumed: it wakes in STANDBY with the line shut, and with unit, rate and output format as they were
+delivered.
 """
 
 from __future__ import annotations
 
 import math
-import random
 import re
 from collections import deque
 from collections.abc import Callable
 
-from instruments.simulation.course import Course
-from instruments.simulation.signal import Actuator, RampActuator, Signal
-from instruments.simulation.wire import ByteDevice, LineAssembler, SerialLine
+from instruments.simulation.pressure_controller import ATMOSPHERE_KPA, BEYOND, PressureController
+from instruments.simulation.signal import Actuator, Signal
+from instruments.simulation.wire import SerialLine
 
 ERRORS_KEPT = 10
 MODES = ("STANDBY", "MEASURE", "CONTROL", "VENT")
@@ -29,10 +28,6 @@ RATES_KPA_PER_S = {"SLOW": 1.0, "MEDIUM": 5.0, "FAST": 20.0}
 _UNITS = {1: ("psi", 6.894757293), 14: ("bar", 100.0), 15: ("mbar", 0.1), 22: ("kPa", 1.0), 23: ("Pa", 0.001)}
 _SYNTAX, _UNKNOWN, _RANGE = "Data syntax error", "Unrecognized command", "Data out of range"
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(E[+-]?\d+)?", re.IGNORECASE)
-_ATMOSPHERE_KPA = 101.325
-_BEYOND = 1.2
-_STEP_S = 0.1
-_CONVERSIONS_PER_S = 10
 _BITS_PER_CHARACTER = 10.0
 
 
@@ -40,7 +35,7 @@ class CommandError(Exception):
     """A command that cannot be taken, with what stands in the queue for it."""
 
 
-class CpcController(ByteDevice):
+class CpcController(PressureController):
     """A controller whose outlet is the line that ``outlet`` drives.
 
     Parameters
@@ -78,22 +73,17 @@ class CpcController(ByteDevice):
         noise_kpa: float = 0.001,
         seed: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(outlet, sensor, start_kpa=start_kpa, noise_kpa=noise_kpa, noise_of=f"{seed}/cpc/{serial}")
         codes = {name: code for code, (name, _) in _UNITS.items()}
         if unit not in codes:
             raise ValueError(f'controller {serial}: unit "{unit}" is unknown; take one of {", ".join(codes)}')
         if ptype not in ("GAUGE", "ABSOLUTE"):
             raise ValueError(f'controller {serial}: type "{ptype}" is unknown; take GAUGE or ABSOLUTE')
-        self.outlet, self.sensor = outlet, sensor
         self.serial, self.model, self.firmware = serial, model, firmware
         self.low_kpa, self.high_kpa = low_kpa, high_kpa
         self.power_up_unit, self.ptype = codes[unit], ptype
         self.vent_kpa_per_s = vent_kpa_per_s
-        self.latency_s, self.noise_kpa = latency_s, noise_kpa
-        self._seed = seed
-        self._lines = LineAssembler()
-        self._course = Course(0.0, start_kpa, start_kpa, 1.0)
-        self._written_s = math.inf  # next step of an actuator that cannot ramp
+        self.latency_s = latency_s
         self._queries: dict[str, Callable[[float], str]] = {
             "": self._reading, "A": self._number_of_pressure, "SETPT": lambda t: self._in_unit(self.setpoint_kpa),
             "MODE": lambda t: self.mode, "STABLE": self._stable, "AS": self._stable,
@@ -120,8 +110,6 @@ class CpcController(ByteDevice):
         self.band_percent, self.band_s = 0.01, 4
         self._errors: deque[str] = deque(maxlen=ERRORS_KEPT)
         self._busy_until = -math.inf
-        self._shown_kpa: float | None = None
-        self._lines.clear()
 
     # -- what it does, as others see it
 
@@ -137,37 +125,25 @@ class CpcController(ByteDevice):
 
     # -- the wire
 
-    def on_bytes(self, data: bytes, now: float) -> None:
-        """Execute the lines that are complete, one after the other."""
-        for line in self._lines.feed(data):
-            text = line.decode("latin-1").strip()
-            try:
-                reply = self._execute(text, now)
-            except CommandError as error:
-                self._errors.append(str(error))
-                continue
-            if reply is not None:
-                flag = "E" if self._errors else " "
-                message = f"{flag}{reply}\r\n".encode("latin-1")
-                begun = max(now + self.latency_s, self._busy_until)
-                self._busy_until = begun + len(message) * _BITS_PER_CHARACTER / self.line.baud
-                self.emit(message, self._busy_until)
-
-    def end_of_message(self, now: float) -> None:
-        """END ends a line as well."""
-        if self._lines.pending:
-            self.on_bytes(b"\n", now)
-
     def unsolicited(self) -> bytes:
         """Nothing is ever sent unasked; a disturbance of the line is an empty reply at best."""
         return b" \r\n"
 
-    def on_reboot(self, now: float) -> None:
-        """The valves close, the settings go back."""
-        self._go(self._course.at(now), 1.0, now)
-        self._power_up()
+    def on_line(self, line: str, now: float) -> None:
+        """Execute a command."""
+        try:
+            reply = self._reply(line.strip(), now)
+        except CommandError as error:
+            self._errors.append(str(error))
+            return
+        if reply is not None:
+            flag = "E" if self._errors else " "
+            message = f"{flag}{reply}\r\n".encode("latin-1")
+            begun = max(now + self.latency_s, self._busy_until)
+            self._busy_until = begun + len(message) * _BITS_PER_CHARACTER / self.line.baud
+            self.emit(message, self._busy_until)
 
-    def _execute(self, text: str, now: float) -> str | None:
+    def _reply(self, text: str, now: float) -> str | None:
         """Answer a query; do a command and answer nothing."""
         name, _, value = text.upper().partition(" ")
         if name.endswith("?"):
@@ -200,7 +176,10 @@ class CpcController(ByteDevice):
         return _UNITS[self.unit][1]
 
     def _offset_kpa(self) -> float:
-        return _ATMOSPHERE_KPA if self.ptype == "ABSOLUTE" else 0.0
+        return ATMOSPHERE_KPA if self.ptype == "ABSOLUTE" else 0.0
+
+    def _stop_kpa(self) -> float:
+        return BEYOND * self.high_kpa
 
     def _in_unit(self, gauge_kpa: float) -> str:
         return self._written((gauge_kpa + self._offset_kpa()) / self._kpa())
@@ -223,8 +202,7 @@ class CpcController(ByteDevice):
     def _stable(self, t: float) -> str:
         """Whether the pressure has stayed long enough within the window around the set point."""
         band_kpa = self.band_percent / 100.0 * (self.high_kpa - self.low_kpa)
-        since = self._course.within_since(self.setpoint_kpa, band_kpa) if self.is_on else math.inf
-        return "YES" if t >= since + self.band_s else "NO"
+        return "YES" if self.is_on and self._has_stayed(band_kpa, t) else "NO"
 
     # -- commands
 
@@ -244,7 +222,7 @@ class CpcController(ByteDevice):
         elif value == "VENT":
             self._go(0.0, self.vent_kpa_per_s, t)
         else:
-            self._go(self._course.at(t), 1.0, t)
+            self._shut(t)
 
     def _set_units(self, value: str, t: float) -> None:
         codes = {name.upper(): code for code, (name, _) in _UNITS.items()} | {str(code): code for code in _UNITS}
@@ -297,43 +275,6 @@ class CpcController(ByteDevice):
     def _regulate(self, t: float) -> None:
         if self.is_on:
             self._go(self.setpoint_kpa, self.rate_kpa_per_s, t)
-
-    def _go(self, kpa: float, kpa_per_s: float, t: float) -> None:
-        """Let the pressure in the line go to a value."""
-        self._course = Course(t, self._course.at(t), kpa, kpa_per_s)
-        if isinstance(self.outlet, RampActuator) and t < self._course.end_s:
-            self._written_s = math.inf
-            self.outlet.ramp(kpa, kpa_per_s, t)
-        else:
-            self.on_time(t)
-
-    def next_event(self) -> float | None:
-        """The next step of an actuator that cannot ramp."""
-        return None if self._written_s == math.inf else self._written_s
-
-    def on_time(self, t: float) -> None:
-        """Write the actuator, and again a step later while the pressure is on its way."""
-        self.outlet.write(self._course.at(t), t)
-        end_s = self._course.end_s
-        self._written_s = min(t + _STEP_S, end_s) if t < end_s else math.inf
-
-    def _speed(self, t: float) -> float:
-        course = self._course
-        return math.copysign(course.kpa_per_s, course.end_kpa - course.start_kpa) if t < course.end_s else 0.0
-
-    def _measured_kpa(self, t: float) -> float:
-        """Latest conversion; its noise belongs to its number."""
-        if self.saturated:
-            return _BEYOND * self.high_kpa
-        if self.frozen and self._shown_kpa is not None:
-            return self._shown_kpa
-        k = int(t * _CONVERSIONS_PER_S + 1e-6)
-        at = k / _CONVERSIONS_PER_S
-        kpa = self._course.at(at) if self.sensor is None else self.sensor.at(at)
-        if self.noise_kpa:
-            kpa += random.Random(f"{self._seed}/cpc/{self.serial}/{k}").gauss(0.0, self.noise_kpa)
-        self._shown_kpa = kpa
-        return kpa
 
 
 def _number(text: str) -> float:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from instruments.simulation.signal import Signal
-from instruments.simulation.wire import ByteDevice, LineAssembler
+from instruments.simulation.wire import LineDevice
 
 CONVERSIONS_PER_S = 10
 _EPS = 1e-6  # conversions; a poll at 0.3 s must find conversion 3 whatever 0.3 is in binary
@@ -50,7 +50,7 @@ class _Stream:
     changed: bool = False
 
 
-class MtSicsBalance(ByteDevice):
+class MtSicsBalance(LineDevice):
     """A balance whose load cell sees ``signal``.
 
     Parameters
@@ -98,7 +98,6 @@ class MtSicsBalance(ByteDevice):
         self.digit_mg = readability_mg
         self.power_on_zero_mg = 0.0
         self._decimals_of_mg = round(places)
-        self._lines = LineAssembler()
         self._commands: dict[str, Callable[[str, float], None]] = {
             "I0": self._list_commands, "I1": self._levels, "I2": self._balance_data, "I3": self._software,
             "I4": self._serial_number, "I5": self._software_id, "I10": self._balance_id, "I11": self._balance_type,
@@ -120,7 +119,6 @@ class MtSicsBalance(ByteDevice):
         self._converted, self._value_mg, self._stable = -1, 0.0, False
         self._host_unit = _GRAM
         self._set_unit(_GRAM)
-        self._lines.clear()
 
     # -- the wire
 
@@ -133,26 +131,16 @@ class MtSicsBalance(ByteDevice):
             and self.misbehaviour is None
             and now >= self._busy_until
             and now >= self._ready_at
-            and not self._lines.pending
+            and not self._heard
         ):
             self._busy_until = now + self.latency_s
             self._weight_now("", now)
         else:
             super().write(data, now)
 
-    def on_bytes(self, data: bytes, now: float) -> None:
-        """Execute the lines that are complete."""
-        for line in self._lines.feed(data):
-            self._execute(line, now)
-
-    def end_of_message(self, now: float) -> None:
-        """END ends a line as well."""
-        for line in self._lines.end():
-            self._execute(line, now)
-
-    def _execute(self, line: bytes, now: float) -> None:
-        text = line.decode("latin-1")
-        name, _, rest = text.partition(" ")
+    def on_line(self, line: str, now: float) -> None:
+        """Execute a command."""
+        name, _, rest = line.partition(" ")
         if name == "@":
             self._reset(rest, now)
             return
@@ -398,7 +386,7 @@ class MtSicsBalance(ByteDevice):
         """Drop what is pending."""
         super().clear(now)
         self._waiting = self._stream = None
-        self._lines.clear()
+        self._heard = b""
 
     # -- identification and settings
 

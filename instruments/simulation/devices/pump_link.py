@@ -19,7 +19,7 @@ from instruments.simulation.signal import (
     PumpState,
     PumpUnderTest,
 )
-from instruments.simulation.wire import ByteDevice, LineAssembler, SerialLine
+from instruments.simulation.wire import LineDevice, SerialLine
 
 UNKNOWN_COMMAND, BAD_ARGUMENT, NOT_POSSIBLE, OUT_OF_RANGE, BAD_SEQUENCE = 1, 2, 3, 4, 6
 LOG_PAGE = 16
@@ -58,7 +58,7 @@ class LinkError(Exception):
         self.code = code
 
 
-class PumpLinkDevice(ByteDevice):
+class PumpLinkDevice(LineDevice):
     """The serial link of a pump.
 
     Parameters
@@ -74,7 +74,6 @@ class PumpLinkDevice(ByteDevice):
         super().__init__()
         self.pump = pump
         self.latency_s = latency_s
-        self._lines = LineAssembler()
         self._commands: dict[str, Callable[[dict[str, str], float], str]] = {
             "ID": self._identify, "TIME": self._time, "SET": self._set, "GET": self._get, "RUN": self._run,
             "STOP": self._stop, "BOLUS": self._bolus, "STAT": self._status, "LOG": self._log,
@@ -89,14 +88,8 @@ class PumpLinkDevice(ByteDevice):
     def _forget(self) -> None:
         self._last: tuple[int, str, str] | None = None  # sequence number, request, reply
         self._busy_until = -math.inf
-        self._lines.clear()
 
     # -- the wire
-
-    def on_bytes(self, data: bytes, now: float) -> None:
-        """Answer the lines that are complete."""
-        for line in self._lines.feed(data):
-            self._answer(line, now)
 
     def on_reboot(self, now: float) -> None:
         """The head forgets the sequence; the pump goes on delivering."""
@@ -127,8 +120,9 @@ class PumpLinkDevice(ByteDevice):
         self._events += 1
         return _framed("!", f"{self._events} EVT {fields}")
 
-    def _answer(self, line: bytes, now: float) -> None:
-        request = _checked_text(line)
+    def on_line(self, line: str, now: float) -> None:
+        """Answer a request."""
+        request = _checked_text(line.encode("latin-1"))
         if request is None:
             return  # damaged: its sequence number cannot be trusted either
         head, _, rest = request.partition(" ")

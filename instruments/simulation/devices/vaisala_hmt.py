@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 from instruments.simulation.signal import Signal
-from instruments.simulation.wire import ByteDevice, LineAssembler, SerialLine
+from instruments.simulation.wire import LineDevice, SerialLine
 
 BITS_PER_CHARACTER = 10.0
 DEFAULT_FORM = '"RH=" 4.1 rh " " U4 "T=" 4.1 t " " U3 #r #n'
@@ -20,7 +20,7 @@ _SPECIAL = {"t": "\t", "r": "\r", "n": "\n"}
 _INTERVALS = {"S": 1.0, "MIN": 60.0, "H": 3600.0}
 
 
-class VaisalaTransmitter(ByteDevice):
+class VaisalaTransmitter(LineDevice):
     """One transmitter.
 
     Parameters
@@ -56,7 +56,6 @@ class VaisalaTransmitter(ByteDevice):
         self.metric = True
         self.form = DEFAULT_FORM
         self._latency_s = latency_s
-        self._lines = LineAssembler()
         self._value = (math.nan, math.nan)
         self._read_once = False
         self._interval_s = 1.0
@@ -78,19 +77,18 @@ class VaisalaTransmitter(ByteDevice):
 
     # -- the wire
 
-    def on_bytes(self, data: bytes, now: float) -> None:
-        """Execute the lines that are complete; a running output listens to ``S`` alone."""
-        for line in self._lines.feed(data):
-            text = line.decode("latin-1").strip()
-            name, _, rest = text.partition(" ")
-            if self._next_s is not None:
-                if name.upper() == "S":
-                    self._next_s = None
-                continue
-            command = self._commands.get(name.upper())
-            echo = f"{text}\r\n" if self.echo else ""
-            reply = "Unknown command\r\n" if command is None else command(rest.strip(), now)
-            self._send(echo + reply + (">" if self.echo else ""), now)
+    def on_line(self, line: str, now: float) -> None:
+        """Execute a command; a running output listens to ``S`` alone."""
+        text = line.strip()
+        name, _, rest = text.partition(" ")
+        if self._next_s is not None:
+            if name.upper() == "S":
+                self._next_s = None
+            return
+        command = self._commands.get(name.upper())
+        echo = f"{text}\r\n" if self.echo else ""
+        reply = "Unknown command\r\n" if command is None else command(rest.strip(), now)
+        self._send(echo + reply + (">" if self.echo else ""), now)
 
     def _send(self, text: str, now: float) -> None:
         """One after the other: the line is slow."""
@@ -100,7 +98,6 @@ class VaisalaTransmitter(ByteDevice):
 
     def on_reboot(self, now: float) -> None:
         """Settings survive; what was under way does not."""
-        self._lines.clear()
         self._busy_until = -math.inf
         self._next_s = now + self.boot_s if self._starts_running else None
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from instruments.simulation.devices.druck_pace import DruckPaceController
-from instruments.simulation.wire import ByteDevice, LineAssembler
+from instruments.simulation.wire import LineDevice
 
 
 class Line:
@@ -34,7 +34,7 @@ class Listed(DruckPaceController):
         return self._course.at(int(t * 10 + 1e-6) / 10)
 
 
-class Script(ByteDevice):
+class Script(LineDevice):
     """Answers each query from a table, unknown ones with a blank line."""
 
     def __init__(self, answers=()):
@@ -44,13 +44,11 @@ class Script(ByteDevice):
             ":SENS:PRES:INL": "500.0000000, 1", ":OUTP:STAT": "0",
         }  # fmt: skip
         self.answers |= dict(answers)
-        self.lines = LineAssembler()
 
-    def on_bytes(self, data, now):
-        for line in self.lines.feed(data):
-            asked = [part[:-1] for part in line.decode().split(";") if part.endswith("?")]
-            reply = ";".join(f"{header} {self.answers[header]}" for header in asked if header in self.answers)
-            self.emit(reply.encode() + b"\n", now + 0.01)
+    def on_line(self, line, now):
+        asked = [part[:-1] for part in line.split(";") if part.endswith("?")]
+        reply = ";".join(f"{header} {self.answers[header]}" for header in asked if header in self.answers)
+        self.emit(reply.encode() + b"\n", now + 0.01)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instruments.simulation.devices.druck_pace import Course, DruckPaceController
+from instruments.simulation.devices.druck_pace import DruckPaceController
+from instruments.simulation.pressure_controller import Course
 
 
 class Line:

@@ -8,41 +8,35 @@ from pyvisa.errors import InvalidSession, VisaIOError
 
 from instruments.clock import ClockError, VirtualClock
 from instruments.simulation.visalib import SimulatedVisa
-from instruments.simulation.wire import ByteDevice, LineAssembler, SerialLine
+from instruments.simulation.wire import LineDevice, SerialLine
 
 ASRL, SOCKET, GPIB = "ASRL1::INSTR", "TCPIP0::10.0.0.7::5025::SOCKET", "GPIB0::9::INSTR"
 
 
-class Echo(ByteDevice):
+class Echo(LineDevice):
     """Answers each line with itself after 50 ms; two twice, mute not at all, split and half in pieces."""
 
     def __init__(self):
         super().__init__()
         self.received = b""
         self.triggered = 0
-        self._lines = LineAssembler()
 
     def on_bytes(self, data, now):
         self.received += data
-        for line in self._lines.feed(data):
-            self.answer(line, now)
+        super().on_bytes(data, now)
 
-    def end_of_message(self, now):
-        for line in self._lines.end():
-            self.answer(line, now)
-
-    def answer(self, line, now):
-        if line == b"two":
+    def on_line(self, line, now):
+        if line == "two":
             self.emit(b"one\r\n", now + 0.05)
             self.emit(b"two\r\n", now + 0.05)
-        elif line == b"split":
+        elif line == "split":
             self.emit(b"split\r", now + 0.05)
             self.emit(b"\n", now + 0.06)
-        elif line == b"half":
+        elif line == "half":
             self.emit(b"1234", now + 0.05)
             self.emit(b"56 g\r\n", now + 5.0)
-        elif line != b"mute":
-            self.emit(line + b"\r\n", now + 0.05)
+        elif line != "mute":
+            self.emit(line.encode("latin-1") + b"\r\n", now + 0.05)
 
     def trigger(self, now):
         self.triggered += 1

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 
 from instruments.simulation.devices.keysight.converter import Converter
 from instruments.simulation.devices.keysight.scpi import Command, Header, Interpreter, Query, Reply
-from instruments.simulation.wire import ByteDevice, LineAssembler
+from instruments.simulation.wire import LineDevice
 
 
-class ScpiInstrument(ByteDevice):
+class ScpiInstrument(LineDevice):
     """An instrument with one converter.
 
     A model sets what `_reset` and `_headers` stand on before it calls this constructor.
@@ -27,7 +27,6 @@ class ScpiInstrument(ByteDevice):
         super().__init__()
         self.latency_s = latency_s
         self._converter = converter
-        self._lines = LineAssembler()
         self._free_at = -math.inf
         self._reset()
         self._scpi = Interpreter(self._headers(), identity, self._reset)
@@ -60,15 +59,12 @@ class ScpiInstrument(ByteDevice):
 
     # -- the wire
 
-    def on_bytes(self, data: bytes, now: float) -> None:
-        """Execute the lines that are complete."""
-        for line in self._lines.feed(data):
-            self._execute(line, now)
-
-    def end_of_message(self, now: float) -> None:
-        """END ends a line as well."""
-        for line in self._lines.end():
-            self._execute(line, now)
+    def on_line(self, line: str, now: float) -> None:
+        """Execute a message after the one before."""
+        replies, end = self._scpi.execute(line, max(now, self._free_at))
+        self._free_at = end
+        if replies:
+            self.emit(replies.encode("latin-1") + b"\n", end + self.latency_s)
 
     def unsolicited(self) -> bytes:
         """A blank line."""
@@ -76,13 +72,6 @@ class ScpiInstrument(ByteDevice):
 
     def on_reboot(self, now: float) -> None:
         """It wakes with the settings of the factory and an empty memory."""
-        self._lines.clear()
         self._reset()
         self._scpi.power_up()
         self._free_at = -math.inf
-
-    def _execute(self, line: bytes, now: float) -> None:
-        replies, end = self._scpi.execute(line.decode("latin-1"), max(now, self._free_at))
-        self._free_at = end
-        if replies:
-            self.emit(replies.encode("latin-1") + b"\n", end + self.latency_s)
