@@ -22,6 +22,15 @@ def wired():
     return wire
 
 
+@pytest.fixture
+def hurried(monkeypatch):
+    """Function after which a device server has but a moment for each answer, however long it had for those before.
+
+    A short deadline from the beginning would be over whenever the computer stalls.
+    """
+    return lambda: monkeypatch.setattr("instruments.daq_session._Call._deadline_s", 0.3)
+
+
 @pytest.fixture(scope="session")
 def damaged():
     """Function that lets faults of given kinds strike a device's wire, with a probability a transaction each."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -422,10 +422,12 @@ def test_a_device_server_that_forgot_our_task_is_a_gap(lab: Lab) -> None:
     assert lab.daq.read(1).first == 100
 
 
-def test_a_server_that_does_not_answer_is_a_timeout() -> None:
-    lab = Lab(VirtualClock(), ALL | {"deadline": "0.2 s"})
+def test_a_server_that_does_not_answer_is_a_timeout(hurried: Callable[[], None]) -> None:
+    lab = Lab(VirtualClock(), ALL | {"deadline": "70 s"})
     lab.daq.open()
     lab.daq.start()
+    assert lab.daq._new_session()._channel._deadline_s == 70.0
+    hurried()
     with lab.server.system.lock, pytest.raises(InstrumentTimeout, match="did not answer in time"):
         lab.daq.read(1)
     lab.close()

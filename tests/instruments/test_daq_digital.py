@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -52,7 +52,7 @@ class Lab:
         signals = {LEAK: Contact((0.0, False), (10.0, True)), STOP: Contact((0.0, True), (20.0, False))}
         self.server = DaqServer(clock, DEVICES, signals).start()
         self.connection = Connection.through(daq=self.server.target)
-        written = NiDigitalSettings.model_validate({"inputs": INPUTS, **settings})
+        written = NiDigitalSettings.model_validate({"inputs": INPUTS, "deadline": "60 s", **settings})
         self.inputs = NiDigital("safety", written, clock, self.connection)
 
     def values(self) -> tuple[float, ...]:
@@ -94,7 +94,7 @@ def test_a_closed_contact_that_opens_with_its_condition_is_active_low() -> None:
     server = DaqServer(
         VirtualClock(), DEVICES, {STOP: Contact((0.0, False), (5.0, True))}, wiring={STOP: Wiring(normally_closed=True)}
     ).start()
-    written = NiDigitalSettings.model_validate({"inputs": {"e_stop": INPUTS["e_stop"]}})
+    written = NiDigitalSettings.model_validate({"inputs": {"e_stop": INPUTS["e_stop"]}, "deadline": "60 s"})
     inputs = NiDigital("safety", written, server.system.clock, Connection.through(daq=server.target))
     inputs.open()
     seen = [inputs.sample().values]
@@ -184,7 +184,7 @@ def test_lines_of_one_module_may_be_inputs_and_valves() -> None:
     connection, clock = Connection.through(daq=server.target), server.system.clock
     valves = NiDaqmxSettings.model_validate({"valves": {"vent": "Dev1/port0/line1"}})
     bench = NiDaqmx("daq", valves, clock, connection)
-    table = {"inputs": {"door": {"line": "Dev1/port0/line0", "active": "low"}}}
+    table = {"inputs": {"door": {"line": "Dev1/port0/line0", "active": "low"}}, "deadline": "60 s"}
     inputs = NiDigital("safety", NiDigitalSettings.model_validate(table), clock, connection)
     bench.open(), inputs.open()
     bench.set_valve("vent", True)
@@ -232,9 +232,11 @@ def test_a_server_that_went_away_is_an_error_and_the_new_one_is_found(lab: Lab) 
     assert lab.values() == (0.0, 0.0)
 
 
-def test_a_server_that_hangs_is_given_up_after_the_deadline() -> None:
-    lab = Lab(WallClock(), deadline="0.2 s")
+def test_a_server_that_hangs_is_given_up_after_the_deadline(hurried: Callable[[], None]) -> None:
+    lab = Lab(WallClock(), deadline="70 s")
     lab.inputs.open()
+    assert lab.inputs._new_session()._channel._deadline_s == 70.0
+    hurried()
     with lab.server.system.lock, pytest.raises(InstrumentTimeout, match="did not answer in time"):
         lab.inputs.sample()
     lab.close()

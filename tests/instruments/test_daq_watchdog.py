@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from instruments.capabilities import HostWatched
 from instruments.clock import VirtualClock, WallClock
 from instruments.daq import NiDaqmx
-from instruments.daq_session import WatchdogFired
+from instruments.daq_session import InProcess, WatchdogFired
 from instruments.daq_settings import NiDaqmxSettings
 from instruments.instrument import Connection, InstrumentDisconnected, InstrumentRefusal, InstrumentTimeout
 from instruments.simulation.daqserver.hardware import Wiring
@@ -37,9 +37,13 @@ class Seen:
 
 
 class Lab:
-    """Two valves on one device, the second one energised in its safe state, and a watchdog of 1 s."""
+    """Two valves on one device, the second one energised in its safe state, and a watchdog of 1 s.
 
-    def __init__(self, place: str = "pci/port0", *, clock: Any = None, **table: Any) -> None:
+    Without a port by default: there an answer is given up after the watchdog's time on the wall clock, and a computer
+    that stalls for as long would pass for a server that hangs.
+    """
+
+    def __init__(self, place: str = "pci/port0", *, clock: Any = None, port: bool = False, **table: Any) -> None:
         self.clock = clock or VirtualClock()
         self.outlet, self.vent = Seen(), Seen()
         outlet, vent, beat = (f"{place}/line{line}" for line in (0, 1, 7))
@@ -48,14 +52,17 @@ class Lab:
         self.server = DaqServer(
             self.clock, DEVICES, {}, {outlet: self.outlet, vent: self.vent}, wiring, clock_ppm=20.0
         ).start()
+        self.target = self.server.target if port else InProcess("in process", self.server.channel)
         watchdog = {"timeout": "1 s"} | ({"heartbeat": beat} if heartbeat else {})
         valves = {"outlet": outlet, "vent": {"line": vent, "safe": "released" if heartbeat else "energised"}}
-        written = {"valves": valves, "watchdog": watchdog, "deadline": "0.3 s"} | table
+        written = {"valves": valves, "watchdog": watchdog, "deadline": "60 s"} | table
         self.daq = self.instrument(written)
         self.written = written
 
     def instrument(self, table: dict[str, Any]) -> NiDaqmx:
-        connection = Connection.through(daq=self.server.target)
+        connection = (
+            Connection.through(daq=self.target) if isinstance(self.target, str) else Connection(daq=self.target)
+        )
         return NiDaqmx("daq", NiDaqmxSettings.model_validate(table), self.clock, connection)
 
     def run(self, main: Callable[[], object]) -> None:
@@ -242,7 +249,7 @@ def test_an_instrument_that_is_closed_while_it_counts_is_left_to_fire() -> None:
 
 
 def test_a_server_that_cannot_be_reached_lets_the_watchdog_fire() -> None:
-    lab = Lab()
+    lab = Lab(port=True, watchdog={"timeout": "30 s"})
 
     def main() -> None:
         lab.daq.arm_watchdog()
@@ -250,35 +257,42 @@ def test_a_server_that_cannot_be_reached_lets_the_watchdog_fire() -> None:
         lab.server._server.stop(0).wait()  # the line to the device is cut, the device goes on
         with pytest.raises(InstrumentDisconnected):
             lab.daq.feed_watchdog()
-        lab.clock.sleep(1.5)
+        lab.clock.sleep(31.0)
         assert lab.levels == (0.0, 1.0)
         lab.server.start(port)
 
     lab.run(main)
 
 
-def test_a_feed_that_hangs_ends_at_the_deadline_and_holds_up_no_valve() -> None:
-    lab = Lab(clock=WallClock())
+@pytest.fixture
+def on_a_port() -> Iterator[Lab]:
+    """A lab on the wall clock and on a port, whose watchdog counts."""
+    lab = Lab(clock=WallClock(), port=True, watchdog={"timeout": "30 s"})
     lab.daq.open()
     lab.daq.arm_watchdog()
-    feeding = lab.clock.event()
-
-    def feed() -> None:
-        feeding.set()
-        with pytest.raises(InstrumentTimeout):
-            lab.daq.feed_watchdog()
-
-    with lab.server.system.lock:
-        worker = lab.clock.worker("feeder", feed)
-        lab.clock.wait(feeding)
-        begun = lab.clock.now()
-        lab.daq._watchdog.check()  # what a valve's command asks first
-        assert lab.clock.now() - begun < 0.1
-        worker.join()
-    assert worker.error is None
+    assert lab.daq._watchdog._kind._session._channel._deadline_s == 30.0  # the shorter one of the two times
+    yield lab
     lab.daq.disarm_watchdog()
     lab.daq.close()
     lab.server.close()
+
+
+def test_a_feed_that_hangs_ends_at_the_deadline(on_a_port: Lab, hurried: Callable[[], None]) -> None:
+    hurried()
+    with on_a_port.server.system.lock, pytest.raises(InstrumentTimeout):
+        on_a_port.daq.feed_watchdog()
+
+
+def test_a_feed_that_hangs_holds_up_no_valve(on_a_port: Lab) -> None:
+    calls, feeds = on_a_port.server.calls, on_a_port.server.calls["ControlWatchdogTask"]
+    with on_a_port.server.system.lock:
+        feeding = on_a_port.clock.worker("feeder", on_a_port.daq.feed_watchdog)
+        while calls["ControlWatchdogTask"] == feeds:
+            on_a_port.clock.sleep(0.002)
+        on_a_port.daq._watchdog.check()  # what a valve's command asks first
+        assert not feeding.done
+    feeding.join()
+    assert feeding.error is None
 
 
 # ------------------------------------------------------------------------------------------------ of a chassis

@@ -39,7 +39,7 @@ def on_tcp():
             host, port = server.tcp(device)
             kind = load_driver(driver)
             settings = kind.settings_type.model_validate(
-                {"resource": f"TCPIP::{host}::{port}::SOCKET", "timeout": "2 s"}
+                {"resource": f"TCPIP::{host}::{port}::SOCKET", "timeout": "60 s"}
             )
             instrument = kind("it", settings, clock, connection)
             instrument.open()

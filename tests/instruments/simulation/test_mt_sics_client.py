@@ -33,7 +33,8 @@ if sys.platform != "win32":
     def client(load, monkeypatch):
         monkeypatch.setattr(MettlerToledoDevice, "_RESET_DELAY", 0.0)  # waits 2 s for boards that reset when opened
         with WireServer(WallClock()) as server:
-            device = MettlerToledoDevice(port=server.pty(MtSicsBalance(load, serial="1126493049", latency_s=0.002)))
+            balance = MtSicsBalance(load, serial="1126493049", latency_s=0.002)
+            device = MettlerToledoDevice(port=server.pty(balance), timeout=60.0)
             yield device
             device.close()
 

@@ -33,7 +33,12 @@ if sys.platform != "win32":
         """Function that asks the client one thing, in front of the balance; a pseudo terminal has no parity."""
         with WireServer(WallClock()) as server:
             scale = Scale(server.pty(SartoriusBalance(load, parity="N", latency_s=0.002)), parity="N")
-            yield lambda method: asyncio.run(getattr(scale, method)())
+
+            def ask(method, patience_s=60.0):
+                scale.hw.ser.timeout = patience_s
+                return asyncio.run(getattr(scale, method)())
+
+            yield ask
             scale.hw.close()
 
     def test_the_client_reads_who_the_balance_is(ask):
@@ -49,7 +54,7 @@ if sys.platform != "win32":
         assert (reading["stable"], reading["units"]) == (False, "")
 
     def test_the_client_tares_the_balance(ask):
-        ask("zero")
+        ask("zero", patience_s=0.15)  # which is answered by nothing
         assert ask("get")["mass"] == 0.0
 
     def test_the_client_learns_of_an_overload(ask, load):

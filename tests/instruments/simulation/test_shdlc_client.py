@@ -34,12 +34,12 @@ def sensor(**changes):
 
 @pytest.fixture(params=["tcp"] if sys.platform == "win32" else ["tcp", "pty"])
 def connection(request):
-    """A connection of the client, patient enough for a busy computer."""
+    """A connection of the client, patient enough for a computer that stalls."""
     with WireServer(WallClock()) as server:
         if request.param == "tcp":
-            port = ShdlcTcpPort(*server.tcp(sensor()))
+            port = ShdlcTcpPort(*server.tcp(sensor()), socket_timeout=60.0)
         else:
-            port = ShdlcSerialPort(server.pty(sensor()), 115200, additional_response_time=5.0)
+            port = ShdlcSerialPort(server.pty(sensor()), 115200, additional_response_time=60.0)
         yield ShdlcConnection(port)
         port.close()
 
@@ -62,8 +62,9 @@ def test_the_client_reads_scale_and_unit(connection):
 
 def test_the_client_measures_continuously_and_empties_the_buffer(connection):
     slf = Scc1Slf3x(Scc1ShdlcDevice(connection))
-    slf.start_continuous_measurement(1)
-    assert slf.get_continuous_measurement_status() == 1
+    slf.start_continuous_measurement(20)  # ms: the cable keeps 20 s for a client that is held up
+    WallClock().sleep(0.05)
+    assert slf.get_continuous_measurement_status() == 20
     assert slf.get_last_measurement() == (105, 4700, 1)
     remaining, lost, rows = slf.read_extended_buffer()
     assert lost == 0

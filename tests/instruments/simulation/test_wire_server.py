@@ -24,7 +24,7 @@ def address():
 
 
 def ask(address, command):
-    with socket.create_connection(address, timeout=5.0) as client:
+    with socket.create_connection(address, timeout=60.0) as client:
         client.sendall(command)
         return client.makefile("rb").readline()
 
@@ -34,7 +34,7 @@ def test_a_balance_answers_over_tcp(address):
 
 
 def test_the_next_client_takes_over(address):
-    with socket.create_connection(address, timeout=5.0) as first:
+    with socket.create_connection(address, timeout=60.0) as first:
         assert ask(address, b"I4\r\n") == b'I4 A "B021002593"\r\n'
         assert first.recv(1) == b""
     assert ask(address, b"SI\r\n") == b"S S    0.00123 g\r\n"

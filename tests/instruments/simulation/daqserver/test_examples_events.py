@@ -11,7 +11,7 @@ from instruments.clock import VirtualClock, WallClock
 from instruments.simulation.daqserver import dispatch
 
 CONTINUOUS, FINITE = AcquisitionType.CONTINUOUS, AcquisitionType.FINITE
-PATIENCE_S = 200.0  # on a clock that goes ten times as fast
+PATIENCE_S = 600.0  # on a clock that goes ten times as fast
 
 
 @pytest.fixture(params=["port", "in process"])
@@ -33,7 +33,7 @@ def until(lab, holds):
     assert holds()
 
 
-def acquisition(lab, mode=CONTINUOUS, samples=1000):
+def acquisition(lab, mode=CONTINUOUS, samples=100_000):
     task = lab.task()
     task.ai_channels.add_ai_voltage_chan("Dev2/ai0")
     task.timing.cfg_samp_clk_timing(100.0, sample_mode=mode, samps_per_chan=samples)

@@ -93,12 +93,12 @@ def test_without_regeneration_new_samples_have_to_come_in_time(lab, code_of):
 
 def test_writes_wait_for_space_as_a_waveform_without_an_end_needs_it(make_lab):
     lab = make_lab(WallClock(pace=10.0))
-    with generator(lab, rate=50.0, samples=1000) as task:
+    with generator(lab, rate=50.0, samples=50_000) as task:  # enough for a computer that stalls
         task.out_stream.regen_mode = RegenerationMode.DONT_ALLOW_REGENERATION
-        task.write([0.1] * 500)
-        task.start()
+        task.write([0.1] * 50_000)
         began = lab.clock.now()
-        assert task.write([0.2] * 50, timeout=200.0) == 50
+        task.start()
+        assert task.write([0.2] * 50, timeout=2000.0) == 50
         assert lab.clock.now() - began > 0.8  # they fit when 50 of the others were out
         assert not task.is_task_done()
     lab.close()

@@ -104,6 +104,7 @@ def test_digital_waveforms_have_a_column_for_each_line(lab):
             lab.clock.sleep(2.0)
             waveform = task.read_waveform(3)
             assert np.flatnonzero(waveform.data[0]).tolist() == columns
+            assert [signal.name for signal in waveform.signals if signal.data[0]] == ["Dev2/port1/line0"]
 
 
 def test_waveforms_are_written(lab):
