@@ -30,6 +30,9 @@ TERMINALS = {
 }
 """How the terminals of a task's trigger and sample clock begin, such as ``/Dev1/ai/StartTrigger``."""
 
+OWN_CLOCKS = ("timebase", "onboardclock")
+"""How the sources of a sample clock end that are the device's own."""
+
 EPSILON = 1e-6
 """Share of a sample period by which a moment may miss a sample and still count: float time is not exact."""
 
@@ -50,11 +53,11 @@ def check(task: Task) -> None:
 def arm(task: Task, now: float) -> None:
     """Get ready for what starts, clocks and ends an acquisition."""
     task.t0 = np.inf
-    if task.timing.source and not task.timing.source.lower().endswith("timebase"):
-        task.clocked_by = task.hardware.train(task.timing.source, now)
+    if task.timing.source and not task.timing.source.lower().endswith(OWN_CLOCKS):
+        task.clocked_by = task.hardware.train(task.absolute(task.timing.source), now)
 
     def train(terminal: str) -> Train:
-        return task.hardware.train(terminal, now)
+        return task.hardware.train(task.absolute(terminal), now)
 
     def values_of(name: str) -> Callable[[float, int, int], FloatArray]:
         return _values_of(task, name)
@@ -96,7 +99,7 @@ def _begin(task: Task, now: float) -> None:
     if at == np.inf:
         return
     delay_s = _delay_s(task)
-    if task.clocked_by is None:
+    if task.clocked_by is None or task.kind is ChannelType.COUNTER_OUTPUT:  # a counter's clock changes its pulses
         task.t0 = at + delay_s
     else:
         _follow(task, task.clocked_by, at)

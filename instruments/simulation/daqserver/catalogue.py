@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from nidaqmx.constants import BusType, ProductCategory
 from nidaqmx.constants import UsageTypeAI as Measures
 
 Quantity = Literal["V", "A", "V/V", "ohm"]
@@ -47,6 +48,7 @@ class Product:
     counter_hz : fastest timebase of the counters.
     teds : whether it reads the data sheet in a sensor.
     shunt_ohm : resistor for shunt calibration of bridges; None has none.
+    category, bus : as the driver lists it.
     """
 
     name: str
@@ -75,6 +77,8 @@ class Product:
     counter_hz: float = 80e6
     teds: bool = False
     shunt_ohm: float | None = None
+    category: ProductCategory = ProductCategory.C_SERIES_MODULE
+    bus: BusType = BusType.COMPACT_DAQ
 
     @property
     def min_rate_hz(self) -> float:
@@ -115,14 +119,19 @@ def _lines(port: int, lines: int) -> tuple[str, ...]:
     return tuple(f"port{port}/line{line}" for line in range(lines))
 
 
+_CHASSIS = ProductCategory.COMPACT_DAQ_CHASSIS
 _X_SERIES_PFI = _lines(1, 8) + _lines(2, 8)
 
 _PRODUCTS = (
-    Product("cDAQ-9171", slots=1),
-    Product("cDAQ-9174", slots=4, counters=4),
-    Product("cDAQ-9178", slots=8, counters=4, pfi=("", "")),
-    Product("cDAQ-9185", slots=4, counters=4, pfi=("",), watchdog_s=CHASSIS_WATCHDOG_S),
-    Product("cDAQ-9189", slots=8, counters=4, pfi=("",), watchdog_s=CHASSIS_WATCHDOG_S),
+    Product("cDAQ-9171", category=_CHASSIS, bus=BusType.USB, slots=1),
+    Product("cDAQ-9174", category=_CHASSIS, bus=BusType.USB, slots=4, counters=4),
+    Product("cDAQ-9178", category=_CHASSIS, bus=BusType.USB, slots=8, counters=4, pfi=("", "")),
+    Product(
+        "cDAQ-9185", category=_CHASSIS, bus=BusType.TCPIP, slots=4, counters=4, pfi=("",), watchdog_s=CHASSIS_WATCHDOG_S
+    ),
+    Product(
+        "cDAQ-9189", category=_CHASSIS, bus=BusType.TCPIP, slots=8, counters=4, pfi=("",), watchdog_s=CHASSIS_WATCHDOG_S
+    ),
     Product("NI 9201", ai=8, measures=_VOLTAGE, ranges=_TEN_VOLTS, over=1.04, bits=12, max_rate_hz=500e3, shared=True),
     Product("NI 9205", ai=32, measures=_VOLTAGE, ranges=_FOUR_RANGES, over=1.04, max_rate_hz=250e3, shared=True),
     Product("NI 9215", ai=4, measures=_VOLTAGE, ranges=_TEN_VOLTS, over=1.04, max_rate_hz=100e3),
@@ -226,6 +235,8 @@ _PRODUCTS = (
     Product("NI 9482", ports=(Port(4, "out"),)),
     Product(
         "USB-6211",
+        category=ProductCategory.M_SERIES_DAQ,
+        bus=BusType.USB,
         ai=16,
         measures=_VOLTAGE,
         ranges=_FOUR_RANGES,
@@ -239,6 +250,8 @@ _PRODUCTS = (
     ),
     Product(
         "USB-6341",
+        category=ProductCategory.X_SERIES_DAQ,
+        bus=BusType.USB,
         ai=16,
         measures=_VOLTAGE,
         ranges=_FOUR_RANGES,
@@ -256,6 +269,8 @@ _PRODUCTS = (
     ),
     Product(
         "PCIe-6363",
+        category=ProductCategory.X_SERIES_DAQ,
+        bus=BusType.PCIE,
         ai=32,
         measures=_VOLTAGE,
         ranges=_X_SERIES_RANGES,

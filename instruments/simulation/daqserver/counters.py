@@ -14,6 +14,7 @@ from nidaqmx.constants import (
     AcquisitionType,
     ChannelType,
     CountDirection,
+    CounterFrequencyMethod,
     Edge,
     FrequencyUnits,
     SampleTimingType,
@@ -25,7 +26,7 @@ from nidaqmx.error_codes import DAQmxErrors
 
 from instruments.simulation.daqserver.channels import TERMS, Channel
 from instruments.simulation.daqserver.faults import BAD_VALUE, DaqFault
-from instruments.simulation.daqserver.pulses import Programmed, Pulse, Succession, Train, falling
+from instruments.simulation.daqserver.pulses import Clocked, Programmed, Pulse, Succession, Train, falling
 from instruments.simulation.daqserver.sampling import EdgeTicks, PulseTicks
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def begin(task: Task) -> None:
         return
     for channel in task.channels:
         terminal = str(channel.attributes[f"{TERMS[channel.attributes['CI_MEAS_TYPE']]}_TERM"])
-        train = task.hardware.train(terminal, task.started)
+        train = task.hardware.train(task.absolute(terminal), task.started)
         task.trains[channel.name] = train
         task.start_counts[channel.name] = _edges(channel, train, task.started)
     if task.timing.type is SampleTimingType.IMPLICIT:
@@ -58,7 +59,7 @@ def begin(task: Task) -> None:
             raise DaqFault(DAQmxErrors.INVALID_TIMING_TYPE, f"Channel Name: {channel.name}\nTask Name: {task.name}")
         train = task.trains[channel.name]
         halves = 2 if channel.attributes["CI_MEAS_TYPE"] == _SEMI else 1
-        task.ticks = PulseTicks(train, train.count(task.started) + 1, halves)
+        task.ticks = PulseTicks(train, train.count(task.started) + 1, halves, _divisor(channel))
 
 
 def _edges(channel: Channel, train: Train, t: float) -> int:
@@ -81,13 +82,29 @@ def count(task: Task, channel: Channel, t: float) -> int:
 def latest(task: Task, channel: Channel, t: float) -> tuple[float, float] | None:
     """What a channel measures without timing at a moment; None while there is nothing to be measured."""
     train = task.trains[channel.name]
-    number = train.count(t)
-    if number < 2:
+    number, divisor = train.count(t), _divisor(channel)
+    if number < 1 + divisor:
         return None
-    pulse = train.pulse(number - 1)
+    pulse = _mean(train, number - divisor, divisor)
     if t - train.rise(number) > max(_STALE_PERIODS * pulse.period_s, _longest_s(channel)):
         return None
     return measured(channel, pulse)
+
+
+def _divisor(channel: Channel) -> int:
+    """Periods over which a measurement with two counters takes the mean; 1 of any other."""
+    prefix = TERMS[channel.attributes["CI_MEAS_TYPE"]]
+    large = channel.attributes.get(f"{prefix}_MEAS_METH") == CounterFrequencyMethod.LARGE_RANGE_2_COUNTERS.value
+    return max(1, int(channel.attributes[f"{prefix}_DIV"])) if large else 1
+
+
+def _mean(train: Train, first: int, n: int) -> Pulse:
+    """A pulse, or one of the mean period of ``n`` pulses."""
+    if n == 1:
+        return train.pulse(first)
+    rise = train.rise(first)
+    half = 0.5 * (train.rise(first + n) - rise) / n
+    return Pulse(rise, half, half)
 
 
 def _longest_s(channel: Channel) -> float:
@@ -141,7 +158,7 @@ def values(task: Task, first: int, moments: FloatArray) -> tuple[FloatArray, Flo
 
 def _numbered(ticks: PulseTicks, channel: Channel, train: Train, index: int) -> tuple[float, float]:
     if channel.attributes["CI_MEAS_TYPE"] != _SEMI:
-        return measured(channel, train.pulse(ticks.first + index))
+        return measured(channel, _mean(train, ticks.first + index * ticks.stride, ticks.stride))
     number, second = divmod(index, 2)
     rise, fall = train.rise(ticks.first + number), falling(train, ticks.first + number)
     low_s = train.rise(ticks.first + number + 1) - fall if second else 0.0
@@ -172,20 +189,39 @@ def release(task: Task) -> None:
     """Let the counters of an output task make their pulses from the task's start on."""
     if task.kind is not ChannelType.COUNTER_OUTPUT:
         return
-    timing = task.timing
+    timing, hardware, clock = task.timing, task.hardware, task.clocked_by
     if timing.type is SampleTimingType.ON_DEMAND:
         n: int | None = 1
     else:
         n = timing.samples if timing.mode is AcquisitionType.FINITE else None
-    now = task.hardware.clock.now()
+    now = hardware.clock.now()
     for channel in task.channels:
-        train = Programmed(task.t0 + _delay_s(channel), tuple(task.pulses) or (shape(channel),), n)
+        t0, own, written = task.t0 + _delay_s(channel), shape(channel), tuple(task.pulses)
         made = _made(task, channel)
-        made.begin(train, now)
-        terminal = task.hardware.key(str(channel.attributes["CO_PULSE_TERM"]))
-        if not terminal.endswith("internaloutput"):
-            task.hardware.connected[terminal] = f"{key_of(task, channel)}internaloutput"
-        task.ticks = EdgeTicks(made, made.count(task.started) + 1)
+        made.begin(Programmed(t0, written or (own,), n) if clock is None else Clocked(t0, own, written, clock, n), now)
+        if (terminal := _routed(task, channel)) is not None:
+            hardware.connected[terminal] = f"{key_of(task, channel)}internaloutput"
+        paced = made if clock is None else clock
+        task.ticks = EdgeTicks(paced, paced.count(task.started) + 1)
+
+
+def check(task: Task) -> None:
+    """Raise -200462 where a sample clock is to change pulses that nobody has written, -89136 where it is its own."""
+    if task.kind is not ChannelType.COUNTER_OUTPUT or task.timing.type is not SampleTimingType.SAMPLE_CLOCK:
+        return
+    if not task.pulses:
+        raise DaqFault(DAQmxErrors.OUTPUT_BUFFER_EMPTY, f"Task Name: {task.name}")
+    clock = task.hardware.key(task.absolute(task.timing.source))
+    for channel in task.channels:
+        if clock in (_routed(task, channel), f"{key_of(task, channel)}internaloutput"):
+            code = DAQmxErrors.ROUTE_NOT_SUPPORTED_BY_HW_ROUTING
+            raise DaqFault(code, f"Source Terminal: {task.timing.source}\nTask Name: {task.name}")
+
+
+def _routed(task: Task, channel: Channel) -> str | None:
+    """The terminal to which the pulses of a channel are routed; None where they stay inside."""
+    terminal = task.hardware.key(task.absolute(str(channel.attributes["CO_PULSE_TERM"])))
+    return None if terminal.endswith("internaloutput") else terminal
 
 
 def _made(task: Task, channel: Channel) -> Succession:
@@ -212,8 +248,10 @@ def change(task: Task, pulses: list[tuple[float, float]]) -> None:
     now = task.hardware.clock.now()
     for channel in task.channels:
         made = _made(task, channel)
-        if made.parts:
-            last = made.parts[-1]
+        last = made.parts[-1] if made.parts else None
+        if isinstance(last, Clocked):
+            last.times = tuple(pulses)
+        elif last is not None:
             following = min(last.rise(last.count(now) + 1), last.end_s)
             made.begin(Programmed(following, tuple(pulses), last.n), now)
 
@@ -240,6 +278,7 @@ def end(task: Task) -> None:
     for channel in task.channels:
         if channel.kind is ChannelType.COUNTER_OUTPUT:
             _made(task, channel).cut(now)
+            task.hardware.connected.pop(_routed(task, channel) or "", None)
 
 
 def key_of(task: Task, channel: Channel) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nidaqmx.error_codes import DAQmxErrors
+from nidaqmx.error_codes import DAQmxErrors, DAQmxWarnings
 
 DEVICE_GONE = DAQmxErrors.DEV_CANNOT_BE_ACCESSED  # -201003
 MODULE_GONE = DAQmxErrors.RESOURCE_NOT_IN_POOL_ROUTING  # -88708
@@ -91,6 +91,7 @@ TEXTS: dict[int, str] = {
     DAQmxErrors.TEDS_NOT_SUPPORTED: "The device does not read TEDS.",
     DAQmxErrors.CUSTOM_SCALE_DOES_NOT_EXIST: "There is no custom scale of this name.",
     DAQmxErrors.SAMPLES_CAN_NOT_YET_BE_WRITTEN: "The samples cannot be written yet.",
+    DAQmxWarnings.STOPPED_BEFORE_DONE: "A finite acquisition or generation was stopped before it was complete.",
 }
 
 
@@ -102,7 +103,7 @@ def text_of(code: int) -> str:
     return f"Error {code} occurred." if name == "UNKNOWN" else f"{name.replace('_', ' ').capitalize()}."
 
 
-_NAMES = {int(code): code.name for code in DAQmxErrors}
+_NAMES = {int(code): code.name for codes in (DAQmxErrors, DAQmxWarnings) for code in codes}
 
 
 class DaqFault(Exception):  # noqa: N818  # a status of the simulated driver, not an error of this program

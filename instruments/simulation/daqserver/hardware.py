@@ -339,9 +339,12 @@ def name_devices(devices: Mapping[str, str]) -> dict[str, Device]:
 
 
 def expand(text: str) -> Iterator[str]:
-    """Split a list of physical channels: commas, and ranges such as "Dev1/ai0:3" in either direction."""
+    """Split a list of physical channels: commas, and ranges such as "Dev1/ai0:3" in either direction.
+
+    A name may begin with a slash, as those of terminals do.
+    """
     for item in text.split(","):
-        item = item.strip()
+        item = item.strip().removeprefix("/")
         match = _RANGE.match(item)
         if match is None:
             yield item

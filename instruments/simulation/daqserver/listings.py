@@ -7,8 +7,6 @@ from typing import Any
 
 from nidaqmx.constants import (
     AcquisitionType,
-    BusType,
-    ProductCategory,
     UsageTypeAO,
     UsageTypeCO,
 )
@@ -47,8 +45,8 @@ def watchdog(system: System, request: messages.Message) -> Store:
 
 
 def device(system: System, request: messages.Message) -> Store:
-    """Attributes of a device or module."""
-    device = system.hardware.device(request.device_name)
+    """Attributes of a device or module; the name of one of its channels stands for it."""
+    device = system.hardware.device(request.device_name.removeprefix("/").partition("/")[0])
     product = device.product
     voltage = [end for ends in product.ranges.get("V", ()) for end in ends]
 
@@ -57,11 +55,11 @@ def device(system: System, request: messages.Message) -> Store:
 
     computed: dict[str, Callable[[], Any]] = {
         "PRODUCT_TYPE": lambda: product.name,
-        "PRODUCT_CATEGORY": lambda: _category(device),
+        "PRODUCT_CATEGORY": lambda: product.category.value,
         "SERIAL_NUM": lambda: device.serial,
         "PRODUCT_NUM": lambda: device.serial & 0xFFFF,
         "IS_SIMULATED": lambda: True,
-        "BUS_TYPE": lambda: (BusType.USB if not device.chassis else BusType.COMPACT_DAQ).value,
+        "BUS_TYPE": lambda: product.bus.value,
         "AI_PHYSICAL_CHANS": names("ai"),
         "AO_PHYSICAL_CHANS": names("ao"),
         "CI_PHYSICAL_CHANS": names("ctr"),
@@ -143,12 +141,6 @@ def _of_triggers(device: Device) -> dict[str, Callable[[], Any]]:
         "DI_NUM_SAMP_TIMING_ENGINES": lambda: int(product.di_rate_hz > 0 or product.slots > 0),
         "DO_NUM_SAMP_TIMING_ENGINES": lambda: int(product.do_rate_hz > 0 or product.slots > 0),
     }
-
-
-def _category(device: Device) -> int:
-    if device.product.slots:
-        return int(ProductCategory.COMPACT_DAQ_CHASSIS.value)
-    return int((ProductCategory.C_SERIES_MODULE if device.chassis else ProductCategory.USBDAQ).value)
 
 
 def physical(system: System, request: messages.Message) -> Store:

@@ -88,6 +88,10 @@ class Programmed:
         number = self.count(t)
         return number > 0 and t - self.rise(number) < self.pulses[(number - 1) % len(self.pulses)][0]
 
+    def cut(self, t: float) -> Programmed:
+        """The same without the pulses that have not begun by ``t``."""
+        return Programmed(self.t0, self.pulses, self.count(t))
+
     @property
     def end_s(self) -> float:
         """When the last pulse is over."""
@@ -106,12 +110,81 @@ class Programmed:
 
 
 @dataclass
+class Clocked:
+    """Pulses of a generator whose times change with a sample clock.
+
+    A clock edge lets the present pulse finish; the next one has the next times.  Before the first edge the generator
+    makes pulses of its ``own`` times, behind the last of ``updates`` it goes on with the last ones (X Series User
+    Manual, "Buffered Pulse Train Generation").
+
+    Parameters
+    ----------
+    times : (high, low) of each update; they repeat.
+    updates : how many clock edges count; None is all.
+    n : pulses that are made; None has no end.
+    """
+
+    t0: float
+    own: tuple[float, float]
+    times: tuple[tuple[float, float], ...]
+    clock: Train
+    updates: int | None = None
+    n: int | None = None
+    _made: list[Pulse] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.before = self.clock.count(self.t0)  # edges of the clock that are none of its
+
+    def count(self, t: float) -> int:
+        """Rising edges until ``t``."""
+        while self.n is None and (following := self._next_s()) <= t + _EPSILON:
+            self._made.append(Pulse(following, *self._at(following)))
+        found = bisect_right(self._made, t + _EPSILON, key=lambda pulse: pulse.rise_s)
+        return found if self.n is None else min(found, self.n)
+
+    def rise(self, number: int) -> float:
+        """Moment of a rising edge."""
+        if 0 < number <= len(self._made):
+            return self._made[number - 1].rise_s
+        return self._next_s() if number == len(self._made) + 1 and self.n is None else math.inf
+
+    def pulse(self, number: int) -> Pulse:
+        """A pulse that was made."""
+        return self._made[number - 1]
+
+    def high(self, t: float) -> bool:
+        """Level at a moment."""
+        number = self.count(t)
+        return number > 0 and t - self._made[number - 1].rise_s < self._made[number - 1].high_s
+
+    def cut(self, t: float) -> Clocked:
+        """End behind the pulses that have begun by ``t``."""
+        self.n = self.count(t)
+        return self
+
+    @property
+    def end_s(self) -> float:
+        """When the last update comes; the pulses go on until somebody stops them."""
+        return math.inf if self.updates is None else self.clock.rise(self.before + self.updates)
+
+    def _next_s(self) -> float:
+        last = self._made[-1] if self._made else None
+        return self.t0 if last is None else last.rise_s + last.period_s
+
+    def _at(self, t: float) -> tuple[float, float]:
+        edges = self.clock.count(t) - self.before
+        if self.updates is not None:
+            edges = min(edges, self.updates)
+        return self.times[(edges - 1) % len(self.times)] if edges > 0 else self.own
+
+
+@dataclass
 class Succession:
     """Pulses of a counter's output, one generator after another; those before the last are at their end."""
 
-    parts: list[Programmed] = field(default_factory=list)
+    parts: list[Programmed | Clocked] = field(default_factory=list)
 
-    def begin(self, part: Programmed, t: float) -> None:
+    def begin(self, part: Programmed | Clocked, t: float) -> None:
         """Go on with other pulses; what the generator before has not begun by ``t`` is never made."""
         self.cut(t)
         self.parts.append(part)
@@ -119,8 +192,7 @@ class Succession:
     def cut(self, t: float) -> None:
         """End the generator that runs, after the pulses that it has begun."""
         if self.parts:
-            last = self.parts[-1]
-            self.parts[-1] = Programmed(last.t0, last.pulses, last.count(t))
+            self.parts[-1] = self.parts[-1].cut(t)
 
     def count(self, t: float) -> int:
         """Rising edges until ``t``."""
@@ -142,7 +214,7 @@ class Succession:
         """Level at a moment."""
         return bool(self.parts) and self.parts[-1].high(t)
 
-    def _place(self, number: int) -> tuple[Programmed | None, int]:
+    def _place(self, number: int) -> tuple[Programmed | Clocked | None, int]:
         for part in self.parts:
             if part.n is None or number <= part.n:
                 return part, number

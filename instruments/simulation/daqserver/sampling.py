@@ -49,27 +49,34 @@ class EdgeTicks:
 
 
 class PulseTicks:
-    """A sample at the end of each whole pulse from the ``first`` on: what a counter with implicit timing measures."""
+    """A sample at the end of each whole pulse from the ``first`` on: what a counter with implicit timing measures.
 
-    def __init__(self, train: Train, first: int, per_pulse: int = 1) -> None:
+    Parameters
+    ----------
+    per_pulse : 2 where each half of a pulse is a sample.
+    stride : pulses to a sample.
+    """
+
+    def __init__(self, train: Train, first: int, per_pulse: int = 1, stride: int = 1) -> None:
         self._train = train
         self.first = first
-        self._per_pulse = per_pulse  # 2 where each half of a pulse is a sample
+        self._per_pulse = per_pulse
+        self.stride = stride
 
     def count(self, now: float) -> int:
         """Samples until now."""
         number = self._train.count(now)
-        whole = max(0, number - self.first) * self._per_pulse
+        whole = max(0, number - self.first) // self.stride * self._per_pulse
         half = self._per_pulse == 2 and number >= self.first and falling(self._train, number) <= now
         return whole + int(half)
 
     def moment(self, index: int) -> float:
         """Moment of a sample."""
         pulse, half = divmod(index, self._per_pulse)
-        number = self.first + pulse
+        number = self.first + pulse * self.stride
         if self._per_pulse == 2 and not half:
             return falling(self._train, number)
-        return self._train.rise(number + 1)
+        return self._train.rise(number + self.stride)
 
 
 class ChangeTicks:

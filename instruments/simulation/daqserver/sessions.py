@@ -13,7 +13,7 @@ from nidaqmx.constants import (
     TriggerType,
     WDTTaskAction,
 )
-from nidaqmx.error_codes import DAQmxErrors
+from nidaqmx.error_codes import DAQmxErrors, DAQmxWarnings
 
 from instruments.simulation.daqserver import channels, counters, customscale, events, triggers
 from instruments.simulation.daqserver.channels import RECIPES
@@ -39,7 +39,12 @@ def _start_task(system: System, call: Call) -> None:
 
 
 def _stop_task(system: System, call: Call) -> None:
-    system.task(call.request.task.name).stop()
+    """Stop; what is finite and not yet complete says so by a warning, which travels as the status of the reply."""
+    task = system.task(call.request.task.name)
+    early = task.running and task.hardware_timed and task.timing.mode is AcquisitionType.FINITE and not task.done
+    task.stop()
+    if early:
+        call.reply.status = DAQmxWarnings.STOPPED_BEFORE_DONE.value
 
 
 def _task_control(system: System, call: Call) -> None:

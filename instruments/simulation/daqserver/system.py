@@ -12,7 +12,7 @@ from nidaqmx.constants import ChannelType
 from nidaqmx.error_codes import DAQmxErrors
 
 from instruments.clock import Clock, VirtualClock
-from instruments.simulation.daqserver import events, player
+from instruments.simulation.daqserver import counters, events, player
 from instruments.simulation.daqserver.catalogue import CHASSIS_ENGINES
 from instruments.simulation.daqserver.customscale import CustomScale
 from instruments.simulation.daqserver.faults import NO_TASK, RESERVED, DaqFault, SessionFault
@@ -139,6 +139,7 @@ class System:
         generates = task.hardware_timed and task.kind in (ChannelType.ANALOG_OUTPUT, ChannelType.DIGITAL_OUTPUT)
         if generates and (task.output is None or not task.output.written):
             raise DaqFault(DAQmxErrors.OUTPUT_BUFFER_EMPTY, f"Task Name: {task.name}")
+        counters.check(task)
         if not task.hardware_timed and any(key.startswith("every") for key in task.listeners):
             raise DaqFault(
                 DAQmxErrors.EVERY_N_SAMPLES_EVENT_NOT_SUPPORTED_FOR_NON_BUFFERED_TASKS, f"Task Name: {task.name}"

@@ -247,6 +247,13 @@ class Task:
         if fed is not None and self.frozen is None and not fed.regenerates and self.acquired() > fed.written:
             self.frozen, self.starved = fed.written, True
 
+    def absolute(self, terminal: str) -> str:
+        """Name of a terminal with its device; ``ai/StartTrigger`` and ``PFI0`` are those of the task's own device."""
+        if not terminal or not self.devices or terminal.lstrip("/").partition("/")[0].lower() in self.hardware.devices:
+            return terminal
+        device = self.devices[0]
+        return f"/{device.chassis or device.name}/{terminal.lstrip('/')}"
+
     def terminal(self, end: str) -> str:
         """Name of a terminal of this task's timing, such as ``/cDAQ1/ai/StartTrigger``."""
         kind = arming.TERMINALS.get(self.kind or ChannelType.ANALOG_INPUT, "ai")

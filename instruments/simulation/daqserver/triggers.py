@@ -32,7 +32,7 @@ DEFAULTS: dict[str, Any] = {
     "ANLG_EDGE_REF_TRIG_HYST": 0.0,
     "REF_TRIG_PRETRIG_SAMPLES": 0,
     "START_TRIG_DELAY_UNITS": DigitalWidthUnits.SECONDS.value,
-    "SYNC_TYPE": SyncType.NONE.value,
+    "TRIGGER_SYNC_TYPE": SyncType.NONE.value,
 }
 _CHUNK = 16_384
 

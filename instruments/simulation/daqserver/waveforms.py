@@ -75,6 +75,9 @@ def _describe(system: System, call: Call, waveform: Message, channel: Channel, s
         waveform.dt = first.dt
     if mode & _PROPERTIES:
         waveform.attributes["NI_ChannelName"].string_value = channel.name
+        if channel.lines:
+            names = ", ".join(channel.lines[bit] for bit in _columns(channel).tolist())
+            waveform.attributes["NI_LineNames"].string_value = names
         unit = next((unit for word, unit in _UNITS.items() if word in channel.measures_name()), "")
         if unit:
             waveform.attributes["NI_UnitDescription"].string_value = unit

@@ -227,13 +227,13 @@ def test_a_counter_has_one_owner(lab, code_of):
 
 def test_a_sample_clock_changes_the_pulses_between_two_of_them(lab, code_of):
     with lab.task() as task, lab.task() as counting:
-        channel = task.co_channels.add_co_pulse_chan_freq("Dev2/ctr2", initial_delay=0.0, freq=50.0, duty_cycle=0.5)
-        channel.co_pulse_term = "/Dev2/PFI12"
-        task.timing.cfg_samp_clk_timing(10.0, "/Dev2/ctr0", sample_mode=FINITE, samps_per_chan=2)  # rises each 0.1 s
+        task.co_channels.add_co_pulse_chan_freq("Dev2/ctr2", initial_delay=0.0, freq=50.0, duty_cycle=0.5)
+        task.timing.cfg_samp_clk_timing(10.0, "/Dev2/Ctr0Source", sample_mode=FINITE, samps_per_chan=2)  # each 0.1 s
         task.out_stream.output_buf_size = 2
         assert code_of(task.start) == -200462
         task.write([CtrFreq(100.0, 0.5), CtrFreq(20.0, 0.2)], auto_start=False)
-        counting.ci_channels.add_ci_period_chan("Dev2/ctr1", min_val=1e-3, max_val=1.0).ci_period_term = "/Dev2/PFI12"
+        counter = counting.ci_channels.add_ci_period_chan("Dev2/ctr1", min_val=1e-3, max_val=1.0)
+        counter.ci_period_term = "/Dev2/Ctr2InternalOutput"
         counting.timing.cfg_implicit_timing(sample_mode=CONTINUOUS)
         lab.clock.sleep(0.05)
         counting.start()
@@ -242,8 +242,8 @@ def test_a_sample_clock_changes_the_pulses_between_two_of_them(lab, code_of):
         assert not task.is_task_done()
         lab.clock.sleep(0.9)
         assert task.is_task_done()  # both changes are made, and the pulses go on
-        periods = counting.read(13 + 3)
-    # From 0.05 s on 20 ms each, with the clock's edge at 0.1 s the running pulse ends at 0.11 s, then 10 ms, then 50 ms.
+        periods = counting.read(16)
+    # From 0.05 s on 20 ms each; at 0.1 s the running pulse goes on to 0.11 s, then 10 ms each, from 0.2 s on 50 ms.
     assert periods == pytest.approx([0.02] * 3 + [0.01] * 9 + [0.05] * 4)
 
 
@@ -251,7 +251,7 @@ def test_pulses_cannot_be_clocked_by_themselves(lab, code_of):
     with lab.task() as task:
         task.co_channels.add_co_pulse_chan_freq("Dev2/ctr2").co_pulse_term = "/Dev2/PFI12"
         task.timing.cfg_samp_clk_timing(10.0, "/Dev2/PFI12", sample_mode=CONTINUOUS)
-        task.write([CtrFreq(100.0, 0.5)])
+        task.write([CtrFreq(100.0, 0.5), CtrFreq(50.0, 0.5)])
         assert code_of(task.start) == -89136
 
 
@@ -270,6 +270,6 @@ def test_two_counters_take_the_mean_over_a_divisor(lab):
         task.stop()
         task.timing.cfg_implicit_timing(sample_mode=CONTINUOUS)
         task.start()
-        lab.clock.sleep(1.005)
+        lab.clock.sleep(1.015)
         assert task.in_stream.avail_samp_per_chan == 10
         assert task.read(10) == pytest.approx([100.0] * 10)

@@ -40,7 +40,7 @@ CONTINUOUS, FINITE = AcquisitionType.CONTINUOUS, AcquisitionType.FINITE
 def test_the_system_lists_devices_terminals_and_what_they_can_do(lab):
     system = System.remote(grpc_options=lab.options())
     card, chassis, module = (system.devices[name] for name in ("Dev2", "cDAQ1", "cDAQ1Mod4"))
-    assert (card.product_type, card.product_category) == ("USB-6341", ProductCategory.USBDAQ)
+    assert (card.product_type, card.product_category) == ("USB-6341", ProductCategory.X_SERIES_DAQ)
     assert "/Dev2/PFI0" in card.terminals
     assert "/Dev2/Ctr3InternalOutput" in card.terminals
     assert card.ao_output_types == [UsageTypeAO.VOLTAGE]
