@@ -24,32 +24,23 @@ from typing import ClassVar, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import Field, model_validator
 
-from data.quantity_fields import FlowUlPerH, LengthMm, TimeS, VolumeUl
-from data.samples import Channel, Quality, Reading
+from data.quantity_fields import LengthMm
+from data.samples import Quality, Reading
 from instruments.capabilities import Confirmation, SyringeState
 from instruments.clock import Clock
 from instruments.instrument import (
     Connection,
     Identity,
-    InstrumentError,
     InstrumentRefusal,
     InstrumentReplyError,
-    InstrumentTimeout,
-    Polled,
     Settings,
 )
 from instruments.recognition import Ask, Recognised, Recognition
-from instruments.visa import SerialLine, VisaInstrument, VisaSettings
+from instruments.syringe_pump import TOLERANCE, PolledSyringePump, SyringePumpSettings, Verb
+from instruments.visa import SerialLine
 
 T = TypeVar("T")
 
-TOLERANCE = 0.001
-"""Largest relative difference between a rate or volume that was asked for and what the pump holds."""
-
-HALTING_S = 3.0
-"""How long a halt is tried before it is given up."""
-
-_AGAIN_S = 0.05
 _MOST_LOOKS = 6
 _FL_PER_UL = 1e9
 _UNITS_UL = {"pl": 1e-6, "nl": 1e-3, "ul": 1.0, "ml": 1e3, "l": 1e6}
@@ -70,20 +61,17 @@ _MARKERS = {"ver": _VERSION, "diameter": _DIAMETER, "irate": _RATE, "force": re.
 
 Direction = Literal["infusing", "withdrawing"]
 _LETTERS: dict[Direction, str] = {"infusing": "i", "withdrawing": "w"}
+_DIRECTIONS: dict[Verb, Direction] = {"infuse": "infusing", "withdraw": "withdrawing"}
 _STANDS = (":", "*", "T*", ">*", "<*")
 _ALARMS = {"*": "stall", ">*": "limit", "<*": "limit"}
 
 
-class HarvardSettings(VisaSettings):
+class HarvardSettings(SyringePumpSettings):
     """Settings of a pump and of the syringe in it."""
 
     diameter_mm: LengthMm = Field(alias="diameter", ge=0.1, le=60.0, description="inner diameter of the syringe")
-    volume_ul: VolumeUl = Field(alias="volume", gt=0.0, description="what the syringe holds")
-    max_rate_ul_per_h: FlowUlPerH = Field(alias="max_rate", gt=0.0, description="fastest rate that is allowed")
-    direction: Literal["both", "infuse", "withdraw"] = Field("both", description="what is allowed")
     force: int | None = Field(None, ge=1, le=100, description="force of the motor in percent; as it is if left out")
     address: int = Field(0, ge=0, le=99, description="of the pump in a pump chain")
-    period_s: TimeS = Field(1.0, alias="period", gt=0.0, description="how often count and state are asked for")
 
     @model_validator(mode="after")
     def _fits_a_command(self) -> Self:
@@ -114,8 +102,8 @@ def _recognise(ask: Ask) -> Recognised | None:
     return Recognised(Identity("Harvard Apparatus", model[1], serial[1] if serial else "", model[2]))
 
 
-class HarvardPump(VisaInstrument, Polled):
-    """One pump; meets `instruments.capabilities.SyringePump`.
+class HarvardPump(PolledSyringePump):
+    """One pump.  A start without a volume ends by itself when the syringe is empty, or full.
 
     The status channel holds the code of the prompt's first character: ":" 58 idle, ">" 62, "<" 60, "*" 42 stalled, "T"
     84 target reached; the alarm channel 1 for a stall, a limit switch or a restart.  Counts go on over the starts that
@@ -130,28 +118,16 @@ class HarvardPump(VisaInstrument, Polled):
 
     def __init__(self, name: str, settings: Settings, clock: Clock, connection: Connection) -> None:
         super().__init__(name, settings, clock, connection)
-        most_ul = 2.0 * self.settings.max_rate_ul_per_h / 3600.0 * self.settings.period_s
-        self.channels = (
-            Channel("infused", "uL", description="volume infused by the pump's count", max_step=most_ul),
-            Channel("withdrawn", "uL", description="volume withdrawn by the pump's count", max_step=most_ul),
-            Channel("status", "1", description="first character of the prompt as its character code"),
-            Channel("alarm", "1", description="1 while an alarm stands"),
+        self.channels = self._channels(
+            "first character of the prompt as its character code", "1 while an alarm stands", has_checksum=False
         )
-        self.max_rate_ul_per_h = self.settings.max_rate_ul_per_h
         self._markers, self._marked = cycle(_MARKERS), "ver"
-        self._halts = 0  # so that a start that is under way sees a halt
-        self._settled = False  # syringe and modes are those of the settings
         self._alarm = ""
         self._carried: dict[Direction, float] = {"infusing": 0.0, "withdrawing": 0.0}  # counted before it was cleared
         self._direction: Direction | None = None  # of the motor; None where the other count is not known
         self._other_ul = 0.0  # count of the direction in which it does not move
         self._last: Status | None = None
         self._is_doubtful = False  # a count that was being cleared may have been added or not
-
-    @property
-    def period_s(self) -> float:
-        """How often it is to be asked."""
-        return self.settings.period_s
 
     # -- who it is, and what it says
 
@@ -179,12 +155,6 @@ class HarvardPump(VisaInstrument, Polled):
             if self._direction is None:
                 self._survey()
             return self._measure(self._request("status"), partial(self._answer, "status", self._reading))
-
-    def probe(self) -> list[str]:
-        """What keeps it from a run."""
-        state = self.syringe_state()
-        problems = [] if state.running == "stopped" else [f"it is {state.running}; halt it"]
-        return [*problems, f"it reports the alarm {state.alarm}"] if state.alarm else problems
 
     def syringe_state(self) -> SyringeState:
         """Motion, counts and the alarm that stands."""
@@ -243,33 +213,6 @@ class HarvardPump(VisaInstrument, Polled):
 
     # -- what it is told
 
-    def infuse(self, rate_ul_per_h: float, volume_ul: float | None = None) -> Confirmation:
-        """Push at a rate, for a volume or until it is halted, but never for more than the syringe holds.
-
-        Raises InstrumentRefusal, before anything is sent, when the station does not allow it; also when the pump is
-        running, refuses, is halted meanwhile or stops at once.  After any other error it may be running: halt it.
-        """
-        return self._drive("infuse", "infusing", rate_ul_per_h, volume_ul)
-
-    def withdraw(self, rate_ul_per_h: float, volume_ul: float | None = None) -> Confirmation:
-        """Draw at a rate, for a volume or until it is halted; raises as `infuse`."""
-        return self._drive("withdraw", "withdrawing", rate_ul_per_h, volume_ul)
-
-    def halt(self) -> Confirmation:
-        """Stop the motor; returns once the pump says twice that it stands.  A start that is under way is refused."""
-        self._halts += 1
-        issued_s = self.clock.now()
-        try:
-            self._insist_on_stop(issued_s + HALTING_S)
-        finally:
-            self._halts += 1
-        try:
-            state = self.syringe_state()
-            said = f"stands; {state.infused_ul:.6g} uL infused, {state.withdrawn_ul:.6g} uL withdrawn"
-        except InstrumentError as error:
-            said = f"stands; counts not read: {error}"
-        return Confirmation("halt", said, issued_s, self.clock.now())
-
     def clear_counts(self) -> Confirmation:
         """Set both counts to zero; raises InstrumentRefusal when the motor is not stopped."""
         issued_s = self.clock.now()
@@ -280,33 +223,11 @@ class HarvardPump(VisaInstrument, Polled):
         self._direction, self._last, self._is_doubtful = None, None, False
         return Confirmation("clear counts", "0 uL infused, 0 uL withdrawn", issued_s, self.clock.now())
 
-    def make_safe(self) -> str:
-        """Stop the motor; raises when the pump does not confirm that it stands."""
-        return f"the syringe {self.halt().reply}"
-
-    def _insist_on_stop(self, until: float) -> None:
-        stood = 0
-        while stood < 2:
-            try:
-                with contextlib.suppress(InstrumentRefusal):
-                    self._say("stp")
-                stood = stood + 1 if self._status_now().running == "stopped" else 0
-            except InstrumentError:
-                stood = 0
-                if self.clock.now() >= until:
-                    raise
-                self.clock.sleep(_AGAIN_S)
-            else:
-                if not stood and self.clock.now() >= until:
-                    raise InstrumentReplyError(self.name, "was told to stop and does not say that it stands")
-
     # -- starting
 
-    def _drive(self, verb: str, direction: Direction, rate_ul_per_h: float, volume_ul: float | None) -> Confirmation:
-        self._insist_on_limits(verb, rate_ul_per_h, volume_ul)
-        issued_s, halts, letter = self.clock.now(), self._halts, _LETTERS[direction]
-        self._insist_on_standing()
-        self._settle()
+    def _run(self, verb: Verb, rate_ul_per_h: float, volume_ul: float | None, halts: int) -> str:
+        direction = _DIRECTIONS[verb]
+        letter = _LETTERS[direction]
         self._carry(direction)
         rate, target_ul = _digits(rate_ul_per_h), self.settings.volume_ul if volume_ul is None else volume_ul
         self._put(f"{letter}rate", f"{rate} ul/hr", _RATE, _in_ul_per_h, rate_ul_per_h)
@@ -314,39 +235,21 @@ class HarvardPump(VisaInstrument, Polled):
         self._alarm = ""
         self._start(f"{letter}run", halts)
         lasting = "until halted, at most " if volume_ul is None else ""
-        asked = "until halted" if volume_ul is None else f"{volume_ul:.9g} uL"
-        said = f"{verb}s at {rate} uL/h, {lasting}{target_ul:.6g} uL"
-        return Confirmation(f"{verb} {rate_ul_per_h:.9g} uL/h, {asked}", said, issued_s, self.clock.now())
+        return f"{verb}s at {rate} uL/h, {lasting}{target_ul:.6g} uL"
 
     def _start(self, command: str, halts: int) -> None:
         """Say it once, and make sure that it was executed; the counts were cleared, so any motion shows."""
-        lost: InstrumentError | None = None
         with self._lock:
-            if self._halts != halts:
-                raise InstrumentRefusal(self.name, "was halted before it started")
+            self._insist_on_no_halt(halts)
             self._direction = self._last = None
-            try:
-                self._command(self._request(command), partial(self._answer, command, lambda prompt, lines: None))
-            except InstrumentRefusal:
-                raise
-            except (InstrumentTimeout, InstrumentReplyError) as error:
-                lost = error
+            lost = self._said_once(self._request(command), partial(self._answer, command, lambda prompt, lines: None))
         after = self._agreed(self._status_now, lambda one, other: one.prompt == other.prompt)
         if alarm := _ALARMS.get(after.prompt):
             raise InstrumentRefusal(self.name, f"did not start, or stopped at once: {alarm}")
         if after.running == "stopped" and not after.volume_ul and after.prompt != "T*":
             raise InstrumentReplyError(self.name, f"did not start: it stands and its count has not moved ({lost})")
 
-    def _insist_on_limits(self, verb: str, rate_ul_per_h: float, volume_ul: float | None) -> None:
-        if self.settings.direction not in ("both", verb):
-            raise InstrumentRefusal(self.name, f"may only {self.settings.direction} on this station")
-        if not 0.0 < rate_ul_per_h <= self.max_rate_ul_per_h:
-            most = f"{self.max_rate_ul_per_h:.6g} uL/h"
-            raise InstrumentRefusal(self.name, f"{rate_ul_per_h:.6g} uL/h: the rate is above 0 and at most {most}")
-        if volume_ul is not None and not 0.0 < volume_ul <= self.settings.volume_ul:
-            most = f"that of the syringe, {self.settings.volume_ul:.6g} uL"
-            raise InstrumentRefusal(self.name, f"{volume_ul:.6g} uL: the volume is above 0 and at most {most}")
-
+    def _insist_on_digits(self, rate_ul_per_h: float, volume_ul: float | None) -> None:
         for value in (rate_ul_per_h, volume_ul or rate_ul_per_h):
             if abs(float(_digits(value)) - value) > TOLERANCE * value:
                 raise InstrumentRefusal(self.name, f"{value:.6g} cannot be set within {TOLERANCE:.1%}; round it")
@@ -354,9 +257,10 @@ class HarvardPump(VisaInstrument, Polled):
     def _stands(self) -> bool:
         return self._agreed(self._status_now, lambda one, other: one.running == other.running).running == "stopped"
 
-    def _insist_on_standing(self) -> None:
-        if not self._stands():
-            raise InstrumentRefusal(self.name, "is running; halt it first")
+    def _stop(self) -> bool:
+        with contextlib.suppress(InstrumentRefusal):
+            self._say("stp")
+        return self._status_now().running == "stopped"
 
     def _carry(self, direction: Direction) -> None:
         """Clear the pump's count, from which its target counts, and keep what it was."""

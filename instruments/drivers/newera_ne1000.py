@@ -20,10 +20,9 @@ import contextlib
 from functools import partial
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
-from data.quantity_fields import FlowUlPerH, LengthMm, TimeS, VolumeUl
-from data.samples import Channel, Quality, Reading
+from data.samples import Quality, Reading
 from instruments.capabilities import Confirmation, SyringeState
 from instruments.clock import Clock
 from instruments.instrument import (
@@ -32,8 +31,6 @@ from instruments.instrument import (
     InstrumentError,
     InstrumentRefusal,
     InstrumentReplyError,
-    InstrumentTimeout,
-    Polled,
     Settings,
 )
 from instruments.newera_line import ALARMS, NOTHING, NewEraLine, NewEraLineSettings
@@ -52,13 +49,8 @@ from instruments.newera_messages import (
     nearest_rate,
 )
 from instruments.recognition import Ask, Recognised, Recognition
+from instruments.syringe_pump import TOLERANCE, PolledSyringePump, SyringePumpSettings, Verb
 from instruments.visa import SerialLine
-
-TOLERANCE = 0.001
-"""Largest relative difference between a rate or volume that was asked for and what four digits can say."""
-
-HALTING_S = 3.0
-"""How long a halt is tried before it is given up."""
 
 LAG, LAG_S = 0.02, 0.1
 """A count may advance by this share less than the rate says, and start to do so this much later."""
@@ -68,17 +60,11 @@ _LARGEST_UL = 10_000.0  # syringe that is counted in uL
 _MOST = 9999.0  # of a count; then it begins anew
 _MOTION: dict[str, Literal["infusing", "withdrawing", "stopped"]] = {
     "I": "infusing", "W": "withdrawing", "X": "infusing"}  # fmt: skip
-_AGAIN_S = 0.05
+_DIRECTIONS: dict[Verb, str] = {"infuse": "INF", "withdraw": "WDR"}
 
 
-class NewEraSettings(NewEraLineSettings):
+class NewEraSettings(SyringePumpSettings, NewEraLineSettings):
     """Settings of a pump and of the syringe in it."""
-
-    diameter_mm: LengthMm = Field(alias="diameter", ge=0.1, le=80.0, description="inner diameter of the syringe")
-    volume_ul: VolumeUl = Field(alias="volume", gt=0.0, description="what the syringe holds")
-    max_rate_ul_per_h: FlowUlPerH = Field(alias="max_rate", gt=0.0, description="fastest rate that is allowed")
-    direction: Literal["both", "infuse", "withdraw"] = Field("both", description="what is allowed")
-    period_s: TimeS = Field(1.0, alias="period", gt=0.0, description="how often counts and state are asked for")
 
     @field_validator("serial")
     @classmethod
@@ -109,7 +95,7 @@ def _recognise(ask: Ask) -> Recognised | None:
     return None
 
 
-class NewEraPump(NewEraLine, Polled):
+class NewEraPump(NewEraLine, PolledSyringePump):
     """One pump; meets `instruments.capabilities.SyringePump`.
 
     The status channel holds the code of the state's letter: I 73, W 87, S 83 (stopped), P 80 (paused), T 84, U 85,
@@ -123,27 +109,17 @@ class NewEraPump(NewEraLine, Polled):
 
     def __init__(self, name: str, settings: Settings, clock: Clock, connection: Connection) -> None:
         super().__init__(name, settings, clock, connection)
-        # In basic mode nothing checks a reply: what advanced faster than any rate that is allowed is asked again.
-        most_ul = None if self._safe else 2.0 * self.settings.max_rate_ul_per_h / 3600.0 * self.settings.period_s
-        self.channels = (
-            Channel("infused", "uL", description="volume infused by the pump's count", max_step=most_ul),
-            Channel("withdrawn", "uL", description="volume withdrawn by the pump's count", max_step=most_ul),
-            Channel("status", "1", description="letter of the pump's state as its character code"),
-            Channel("alarm", "1", description="letter of the alarm that stands as its character code, 0 for none"),
+        self.channels = self._channels(
+            "letter of the pump's state as its character code",
+            "letter of the alarm that stands as its character code, 0 for none",
+            has_checksum=self._safe,
         )
-        self.max_rate_ul_per_h = self.settings.max_rate_ul_per_h
+        self.halt_looks = 1 if self._safe else 2
         self._unit = "UL" if self.settings.volume_ul <= _LARGEST_UL else "ML"
-        self._halts = 0  # so that a start that is under way sees a halt
         self._rate_ul_per_h = 0.0
-        self._settled = False  # syringe and program are those of the settings
         self._has_phases = False
         self._last: Counts | None = None
         self._moved: tuple[float, float] | None = None  # when the count of a motion was last seen to change; uL
-
-    @property
-    def period_s(self) -> float:
-        """How often it is to be asked."""
-        return self.settings.period_s
 
     # -- who it is
 
@@ -178,15 +154,8 @@ class NewEraPump(NewEraLine, Polled):
 
     def probe(self) -> list[str]:
         """What keeps it from a run."""
-        problems = []
-        if not self._safe:
-            problems.append("safe_timeout is 0: nothing stops the syringe when the computer fails")
-        state = self.syringe_state()
-        if state.running != "stopped":
-            problems.append(f"it is {state.running}; halt it")
-        if state.alarm:
-            problems.append(f"it reports the alarm {state.alarm}")
-        return problems
+        unfed = [] if self._safe else ["safe_timeout is 0: nothing stops the syringe when the computer fails"]
+        return [*unfed, *super().probe()]
 
     # -- what it says
 
@@ -229,53 +198,6 @@ class NewEraPump(NewEraLine, Polled):
 
     # -- what it is told
 
-    def infuse(self, rate_ul_per_h: float, volume_ul: float | None = None) -> Confirmation:
-        """Push at a rate, for a volume or until it is halted.
-
-        The reply of the confirmation states rate and volume as set.  Raises InstrumentRefusal, before anything is sent,
-        when the station does not allow it or four digits cannot say it; also when the pump is running, refuses, is
-        halted meanwhile or stops at once.  After any other error it may be running: halt it.
-        """
-        return self._drive("infuse", "INF", rate_ul_per_h, volume_ul)
-
-    def withdraw(self, rate_ul_per_h: float, volume_ul: float | None = None) -> Confirmation:
-        """Draw at a rate, for a volume or until it is halted; raises as `infuse`."""
-        return self._drive("withdraw", "WDR", rate_ul_per_h, volume_ul)
-
-    def halt(self) -> Confirmation:
-        """Stop the motor; returns once the pump says that it stands, in basic mode twice since a bit may lie.
-
-        A start that is under way meanwhile is refused.
-        """
-        self._halts += 1
-        issued_s = self.clock.now()
-        try:
-            self._insist_on_stop(issued_s + HALTING_S)
-        finally:
-            self._halts += 1
-        try:
-            now = self._counts()
-            said = f"stands; {now.infused_ul:.6g} uL infused, {now.withdrawn_ul:.6g} uL withdrawn"
-        except InstrumentError as error:
-            said = f"stands; counts not read: {error}"
-        return Confirmation("halt", said, issued_s, self.clock.now())
-
-    def _insist_on_stop(self, until: float) -> None:
-        stood = 0
-        while stood < (1 if self._safe else 2):
-            try:
-                with contextlib.suppress(InstrumentRefusal):
-                    self._say("STP")  # the first pauses, the second stops; refused by a pump that stands
-                stood = stood + 1 if self._say("").status == "S" else 0
-            except InstrumentError:
-                stood = 0
-                if self.clock.now() >= until:
-                    raise
-                self.clock.sleep(_AGAIN_S)
-            else:
-                if not stood and self.clock.now() >= until:
-                    raise InstrumentReplyError(self.name, "was told to stop and does not say that it stands")
-
     def clear_counts(self) -> Confirmation:
         """Set both counts to zero; raises InstrumentRefusal when the motor is not stopped."""
         issued_s = self.clock.now()
@@ -290,19 +212,11 @@ class NewEraPump(NewEraLine, Polled):
             )
         return Confirmation("clear counts", "0 uL infused, 0 uL withdrawn", issued_s, self.clock.now())
 
-    def make_safe(self) -> str:
-        """Stop the motor; raises when the pump does not confirm that it stands."""
-        said = self.halt().reply
-        return f"the syringe {said}"
-
     # -- starting
 
-    def _drive(self, verb: str, direction: str, rate_ul_per_h: float, volume_ul: float | None) -> Confirmation:
-        rate_text, rate_set = self._rate(verb, rate_ul_per_h)
-        volume_text, volume_set = self._volume(volume_ul)
-        issued_s, halts = self.clock.now(), self._halts
-        self._insist_on_standing()
-        self._settle()
+    def _run(self, verb: Verb, rate_ul_per_h: float, volume_ul: float | None, halts: int) -> str:
+        direction = _DIRECTIONS[verb]
+        (rate_text, rate_set), (volume_text, volume_set) = nearest_rate(rate_ul_per_h), self._volume(volume_ul)
         if self._has_phases:
             self._put("PHN", "1")  # else rate and volume would be those of another phase than the one that runs
         self._put("DIR", direction)
@@ -314,24 +228,15 @@ class NewEraPump(NewEraLine, Polled):
         self._start(direction, before, halts)
         lasting = "until halted" if volume_ul is None else f"{volume_set:.6g} uL (VOL {volume_text}{self._unit})"
         off = round(100.0 * (rate_set / rate_ul_per_h - 1.0), 3) + 0.0
-        said = f"{verb}s at {rate_set:.6g} uL/h (RAT {rate_text}, {off:+.3f} %), {lasting}"
-        asked = "until halted" if volume_ul is None else f"{volume_ul:.9g} uL"
-        return Confirmation(f"{verb} {rate_ul_per_h:.9g} uL/h, {asked}", said, issued_s, self.clock.now())
+        return f"{verb}s at {rate_set:.6g} uL/h (RAT {rate_text}, {off:+.3f} %), {lasting}"
 
     def _start(self, direction: str, before: Counts, halts: int) -> None:
         """Say ``RUN`` once, and make sure that it was executed."""
-        lost: InstrumentError | None = None
         with self._lock:
-            if self._halts != halts:
-                raise InstrumentRefusal(self.name, "was halted before it started")
+            self._insist_on_no_halt(halts)
             self._moving = True
             self._moved = self.clock.now(), before.infused_ul if direction == "INF" else before.withdrawn_ul
-            try:
-                self._command(self._request("RUN"), partial(self._answer, "RUN", NOTHING))
-            except InstrumentRefusal:
-                raise
-            except (InstrumentTimeout, InstrumentReplyError) as error:
-                lost = error
+            lost = self._said_once(self._request("RUN"), partial(self._answer, "RUN", NOTHING))
         after = self._counts()
         if self._alarm:
             raise InstrumentRefusal(
@@ -340,13 +245,17 @@ class NewEraPump(NewEraLine, Polled):
         if lost is not None and after.status not in "IW" and after[:2] == before[:2]:
             raise InstrumentReplyError(self.name, f"did not start: it stands and its counts have not moved ({lost})")
 
-    def _insist_on_standing(self) -> None:
-        """Make sure that the pump is stopped; a pause is ended, so that the next start begins anew."""
+    def _stop(self) -> bool:
+        with contextlib.suppress(InstrumentRefusal):
+            self._say("STP")  # the first pauses, the second stops; refused by a pump that stands
+        return self._say("").status == "S"
+
+    def _stands(self) -> bool:
+        """Whether the motor is stopped; a pause is ended, so that the next start begins anew."""
         if self._say("").status == "P":
             with contextlib.suppress(InstrumentRefusal):
                 self._say("STP")
-        if self._say("").status != "S":
-            raise InstrumentRefusal(self.name, "is running; halt it first")
+        return self._say("").status == "S"
 
     def _insist_on_room(self, counts: Counts, direction: str, volume_ul: float | None) -> None:
         most_ul = _MOST * VOLUMES_UL[self._unit]
@@ -357,34 +266,20 @@ class NewEraPump(NewEraLine, Polled):
                 self.name, f"its count of {counted_ul:.6g} uL would run over {most_ul:.6g} uL; clear the counts first"
             )
 
-    def _rate(self, verb: str, rate_ul_per_h: float) -> tuple[str, float]:
-        """A rate as it is sent, and what that is in µL/h; raises InstrumentRefusal."""
-        if self.settings.direction not in ("both", verb):
-            raise InstrumentRefusal(self.name, f"may only {self.settings.direction} on this station")
-        if not 0.0 < rate_ul_per_h <= self.max_rate_ul_per_h:
-            raise InstrumentRefusal(
-                self.name,
-                f"{rate_ul_per_h:.6g} uL/h: the rate is above 0 and at most {self.max_rate_ul_per_h:.6g} uL/h",
-            )
-        text, set_ul_per_h = nearest_rate(rate_ul_per_h)
+    def _insist_on_digits(self, rate_ul_per_h: float, volume_ul: float | None) -> None:
+        _, set_ul_per_h = nearest_rate(rate_ul_per_h)
         if abs(set_ul_per_h - rate_ul_per_h) > TOLERANCE * rate_ul_per_h:
             raise InstrumentRefusal(
                 self.name,
                 f"{rate_ul_per_h:.6g} uL/h cannot be set within {TOLERANCE:.1%}; take a multiple of 0.001 uL/h",
             )
-        return text, set_ul_per_h
+        self._volume(volume_ul)
 
     def _volume(self, volume_ul: float | None) -> tuple[str, float]:
         """A volume as it is sent (0 for none), and what that is in µL; raises InstrumentRefusal."""
         if volume_ul is None:
             return "0.000", 0.0
         unit_ul, word = VOLUMES_UL[self._unit], _UNIT_WORDS[self._unit]
-        if not 0.0 < volume_ul <= self.settings.volume_ul:
-            raise InstrumentRefusal(
-                self.name,
-                f"{volume_ul:.6g} uL: the volume is above 0 and at most that of the syringe, "
-                f"{self.settings.volume_ul:.6g} uL",
-            )
         text = digits(volume_ul / unit_ul)
         if text is None or abs(float(text) * unit_ul - volume_ul) > TOLERANCE * volume_ul:
             raise InstrumentRefusal(
