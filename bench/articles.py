@@ -17,6 +17,7 @@ from typing import Literal, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
+from bench.state_folder import home
 from data.catalogue.store import Catalogue, Wanted
 from data.quantity_fields import Stated
 from data.tomlfile import read_toml
@@ -124,8 +125,6 @@ def lab_file(*, real: bool) -> Path | None:
     ----------
     real : whether the station is; a simulated one is checked only where PUMPBENCH_ARTICLES names the file.
     """
-    from bench.run_queue import home  # here, since it brings along the messages of the runner
-
     if named := os.environ.get(VARIABLE):
         return Path(named).absolute()
     file = home() / "articles.toml"

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.state_folder import home
+
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
@@ -42,13 +44,6 @@ class Indexed:
     missing: tuple[str, ...]
 
 
-def state_folder() -> Path:
-    """Where the catalogue is kept; imported when it is needed, since the queue brings the runner's messages along."""
-    from bench.run_queue import home
-
-    return home()
-
-
 def place_of(given: str = "") -> URL:
     """Where the catalogue is: as given, as the environment says, or in the state folder.
 
@@ -59,7 +54,7 @@ def place_of(given: str = "") -> URL:
     """
     from data.catalogue.store import CatalogueError, url_of
 
-    url = url_of(given or os.environ.get(VARIABLE) or str(state_folder() / "catalogue.db"))
+    url = url_of(given or os.environ.get(VARIABLE) or str(home() / "catalogue.db"))
     if given and url.password:
         raise CatalogueError(
             f"--catalogue: a password does not belong on a command line, where others see it; "
@@ -80,7 +75,7 @@ def note_run(run_file: Path) -> None:
 
     What fails is written down, not raised; `missed` reads it.
     """
-    if not (os.environ.get(VARIABLE) or (state_folder() / "catalogue.db").is_file()):
+    if not (os.environ.get(VARIABLE) or (home() / "catalogue.db").is_file()):
         return
     try:
         from data.catalogue.entry import read_entry
@@ -90,14 +85,14 @@ def note_run(run_file: Path) -> None:
         _caught_up({str(run_file.absolute())})
     except Exception as error:  # noqa: BLE001  # the run is over and safe, its index can wait
         said = " ".join(str(error).split())
-        with suppress(OSError), (state_folder() / MISSED).open("a", encoding="utf-8") as missed:
+        with suppress(OSError), (home() / MISSED).open("a", encoding="utf-8") as missed:
             missed.write(f"{run_file.absolute()}\t{said}\n")
 
 
 def missed() -> dict[str, str]:
     """Run files that the catalogue did not take when their run ended or was signed, and why."""
     with suppress(OSError):
-        lines = (state_folder() / MISSED).read_text("utf-8").splitlines()
+        lines = (home() / MISSED).read_text("utf-8").splitlines()
         return {path: why for path, _, why in (line.partition("\t") for line in lines)}
     return {}
 
@@ -168,6 +163,6 @@ def _caught_up(paths: set[str]) -> None:
         return
     with suppress(OSError):
         if left:
-            (state_folder() / MISSED).write_text("".join(f"{path}\t{why}\n" for path, why in left.items()), "utf-8")
+            (home() / MISSED).write_text("".join(f"{path}\t{why}\n" for path, why in left.items()), "utf-8")
         else:
-            (state_folder() / MISSED).unlink(missing_ok=True)
+            (home() / MISSED).unlink(missing_ok=True)

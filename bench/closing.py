@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 
 from bench.catalogue import note_run
+from bench.state_folder import home
 from data.checks import Check, Evaluation, Status, Verdict
 from data.fold import fold
 from data.hdf5 import made_whole
@@ -59,7 +60,6 @@ def close_run(journal: Path, out: Path, verified_by: Callable[[Path], Verificati
     RecordError
         ``out`` exists or cannot be written; nothing is left behind.
     """
-    from bench.run_queue import home  # here, since it brings along the messages of the runner
     from bench.trust.register import enrol, seal_run
 
     with made_whole(out) as part:

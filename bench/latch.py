@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from bench.state_folder import home
 from bench.station import Station
 
 
@@ -119,8 +120,6 @@ def latches_of(station: Station) -> Latches | None:
     """
     if not station.real and not os.environ.get("PUMPBENCH_HOME"):
         return None
-    from bench.run_queue import home  # here, since it brings along the messages of the runner
-
     name = re.sub(r"[^A-Za-z0-9_-]", "_", station.name)
     try:
         return Latches(home() / "stations" / f"{name}.latches")

@@ -234,7 +234,7 @@ def _approval(path: Path, recipe: Recipe, sha256: str, home: Path | None) -> tup
     row = said.model_dump()
     if not is_signed(row):
         raise RecipeError(f"{path}: its [{APPROVAL}] was not signed with the key that it names; take the approved file")
-    from bench.run_queue import home as usual
+    from bench.state_folder import home as usual
     from bench.trust.users import role_claimed, signed_by, users
 
     persons = users(home or usual())

@@ -25,6 +25,7 @@ from typing import IO, TYPE_CHECKING, Any
 from bench.file_lock import lock_file
 from bench.rpc.doors import Doors, private_folder
 from bench.rpc.messages import Ending
+from bench.state_folder import home
 from instruments.clock import WallClock
 
 if TYPE_CHECKING:
@@ -41,16 +42,6 @@ REPLACE_FOR_S = 2.0
 
 class QueueError(ValueError):
     """A run that is not there, or cannot be queued; the message says why and what to do."""
-
-
-def home() -> Path:
-    """The state folder: PUMPBENCH_HOME, or where the platform keeps a user's state."""
-    if given := os.environ.get("PUMPBENCH_HOME"):
-        return Path(given).absolute()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "pumpbench"
-    state = os.environ.get("XDG_STATE_HOME", "")
-    return (Path(state) if os.path.isabs(state) else Path.home() / ".local" / "state") / "pumpbench"
 
 
 # ------------------------------------------------------------------------------------------------------------ runs

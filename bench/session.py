@@ -28,6 +28,7 @@ from bench.latch import latches_of
 from bench.recorder import Recorder
 from bench.request import Prepared, Request, RequestError, prepare
 from bench.rig_reference import RigReference, rig_reference
+from bench.state_folder import home
 from bench.station import OpenStation, Station, open_station, parse_fault
 from bench.unattended.attend import attend
 from bench.unattended.awake import awake
@@ -141,8 +142,6 @@ def _task_book(station: Station) -> Path | None:
     """File in which the station's tasks on a device server are noted; None where there is none to speak of."""
     if station.daq in ("local", "simulated"):
         return None
-    from bench.run_queue import home  # here, since it brings along the messages of the runner
-
     return home() / "stations" / f"{re.sub(r'[^A-Za-z0-9_-]', '_', station.name)}.tasks"
 
 
@@ -223,7 +222,6 @@ def conduct(
 
 def _number(header: dict[str, Any], journal: Path) -> str:
     """Register that the run begins; returns why it could not be, which ends no run."""
-    from bench.run_queue import home  # here, since it brings along the messages of the runner
     from bench.trust.register import begin
 
     return begin(home(), header, journal)

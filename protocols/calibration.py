@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from data import quantities
-from data.units import DimensionName
 from instruments.capabilities import PressureController, Valve
+from protocols.analysis.rig.points import read_points
 from protocols.procedure import Controls, Measures, ParamError, Procedure, param
 from protocols.steps import Ask, Confirm, MoveValve, Phase, SetPressure, Step, VentPressure
 
 if TYPE_CHECKING:
     from data.checks import Evaluation
     from data.run import Run
-
-CALIBRATED: tuple[DimensionName, ...] = ("pressure", "temperature", "flow", "mass", "force", "percent", "voltage")
-"""What can be calibrated so, in the order in which a unit is looked for."""
 
 
 class Calibration(Procedure):
@@ -114,19 +110,6 @@ class Calibration(Procedure):
         from protocols.analysis.rig.calibration import evaluate
 
         return evaluate(run)
-
-
-def read_points(text: str) -> tuple[tuple[float, ...], str]:
-    """Values with their units, separated by commas, in our unit; raises ParamError when they are of no one kind."""
-    parts = [part.strip() for part in text.split(",")]
-    for dimension in CALIBRATED:
-        try:
-            return tuple(quantities.parse(part, dimension) for part in parts), quantities.internal_unit(dimension)
-        except quantities.QuantityError:
-            continue
-    raise ParamError(
-        f'"{text}" is no list of one kind of quantity ({", ".join(CALIBRATED)}); write it like "0 kPa, 20 kPa, 40 kPa"'
-    )
 
 
 PROCEDURE = Calibration

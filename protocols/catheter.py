@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from data import quantities
 from instruments.capabilities import PressureController, PumpLink, SyringePump, Tareable, Valve
+from protocols.analysis.catheter.plan import FLUSH_S, REST_S, radii_of
 from protocols.procedure import Controls, Measures, ParamError, Procedure, param
 from protocols.steps import (
     AwaitSyringe,
@@ -35,8 +35,6 @@ HOUR_S = 3600.0
 SETTLE_S = 15.0
 """Forced flow comes to rest: resistance times compliance is a fraction of a second, the balance takes some seconds."""
 
-FLUSH_S = 120.0
-REST_S = 30.0
 HELD_S = 60.0
 LONGEST_RAMP_S = 240.0
 
@@ -236,17 +234,6 @@ class Catheter(Procedure):
 def _rounded(volume_ul: float) -> float:
     """A volume in three digits, which a syringe pump can be told; it ends by itself even if nobody halts it."""
     return float(f"{volume_ul:.3g}")
-
-
-def radii_of(text: str) -> tuple[float, ...]:
-    """Radii in mm from text; raises ParamError."""
-    try:
-        radii = tuple(quantities.parse(one, "length") for one in text.split(",")) if text.strip() else ()
-    except quantities.QuantityError as error:
-        raise ParamError(f'parameter "radii": {error}') from None
-    if list(radii) != sorted(set(radii), reverse=True) or any(radius <= 0.0 for radius in radii):
-        raise ParamError('parameter "radii": mandrels come largest first, each once; write them like "20 mm, 10 mm"')
-    return radii
 
 
 PROCEDURE = Catheter

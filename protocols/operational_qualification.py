@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from instruments.capabilities import SyringePump, Tareable, Valve
-from protocols.calibration import read_points
+from protocols.analysis.rig.points import read_points
 from protocols.procedure import Controls, Measures, ParamError, Procedure, param
 from protocols.steps import (
     Ask,

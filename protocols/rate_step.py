@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from data.quantities import parse
-from data.schedule import Bolus, Continuous, Schedule
+from data.schedule import Continuous, Schedule
 from instruments.capabilities import PumpLink, Tareable, Valve
+from protocols.analysis.rate_course import course
 from protocols.procedure import Controls, Measures, ParamError, Procedure, param
 from protocols.steps import Phase, Program, ReadPump, SetValve, StartDelivery, Step, StopDelivery, Tare
 
@@ -139,17 +140,6 @@ class RateStep(Procedure):
         from protocols.analysis.rate_step import evaluate
 
         return evaluate(run)
-
-
-def course(changes: list[tuple[float, float]], end_s: float) -> Schedule:
-    """Constant rates from their times on until the end, in s from the start of delivery, as one schedule."""
-    ends = [at_s for at_s, _ in changes[1:]] + [end_s]
-    bridges = tuple(
-        Bolus(at_s, rate * (until_s - at_s) / 3600.0, until_s - at_s, "bridge")
-        for (at_s, rate), until_s in list(zip(changes, ends, strict=True))[1:]
-        if until_s > at_s
-    )
-    return Schedule(Continuous(changes[0][1]), bridges)
 
 
 PROCEDURE = RateStep

@@ -4,9 +4,11 @@ import re
 import subprocess
 import sys
 import tomllib
+from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import grimp
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -108,6 +110,24 @@ def test_a_contract_notices_each_breach(contract, tmp_path):
     assert re.search(rf"{contract}.* BROKEN", words)
     for module, imported in breaches:
         assert module in broken, f"nothing says that {module} imports {imported}"
+
+
+def imported_in_turn(graph: grimp.ImportGraph) -> list[str]:
+    """Modules that need each other to be imported, as a closed chain; empty when there are none."""
+    needs = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_two_modules_need_each_other(tmp_path, monkeypatch):
+    assert imported_in_turn(grimp.build_graph(*FLOORS, exclude_type_checking_imports=True, cache_dir=None)) == []
+    plant_tree(tmp_path, {("attic.stair", "attic.loft"), ("attic.loft", "attic.door"), ("attic.door", "attic.stair")})
+    monkeypatch.syspath_prepend(tmp_path)
+    found = imported_in_turn(grimp.build_graph("attic", cache_dir=None))
+    assert set(found) == {"attic.stair", "attic.loft", "attic.door"}
 
 
 def test_all_below_the_window_imports_without_qt():

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.cli.catalogue import table
+from bench.cli.made_file import free, written
+from bench.state_folder import home
 
 if TYPE_CHECKING:
     from bench.campaign.progress import Course, Progress
@@ -201,8 +203,6 @@ def report(file: Path, place: str, as_json: bool, out: Path | None, as_html: boo
 def write_paper(file: Path, progress: Progress, summed: Report, out: Path, *, as_html: bool, over: bool) -> None:
     """Make the report of a campaign as PDF or HTML."""
     from bench.campaign.paper import paper, papers_of
-    from bench.cli.report import free, written
-    from bench.run_queue import home
     from data.report.typeset import pdf_of, program
     from data.report.web import page
 

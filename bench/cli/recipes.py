@@ -11,6 +11,7 @@ import click
 
 from bench.cli.run import pair
 from bench.cli.trust import passphrase
+from bench.state_folder import home
 
 if TYPE_CHECKING:
     from bench.recipe import Loaded
@@ -129,7 +130,6 @@ def diff(one: Path, other: Path) -> int:
 def approve(file: Path, who: str, reason: str, passphrase_file: Path | None) -> int:
     """Sign recipe FILE as approved; from then on it is refused when it is changed."""
     from bench.recipe import approve as approve_recipe
-    from bench.run_queue import home
 
     _show(approve_recipe(file, who, passphrase(passphrase_file, who), reason, home()))
     return 0

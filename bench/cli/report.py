@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from bench.cli.made_file import free, written
+
 
 @click.command()
 @click.argument("run_file", type=click.Path(path_type=Path))
@@ -39,24 +41,6 @@ def report(run_file: Path, out: Path | None, as_html: bool, over: bool) -> int:
     if not found.intact:
         click.echo(f"note: {run_file} is {found.state}, which stands across each page of the report", err=True)
     return 1 if found.state == "altered" else 0
-
-
-def free(out: Path, over: bool) -> None:
-    """See that a report may be written; raises UsageError where one is there."""
-    if out.exists() and not over:
-        raise click.UsageError(f"{out} exists; choose another --out, or give --replace")
-
-
-def written(out: Path, made: bytes) -> None:
-    """Write a report, whole or not at all, and say so."""
-    part = out.with_name(f".{out.name}.part")
-    try:
-        part.write_bytes(made)
-        part.replace(out)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise click.UsageError(f"{out} cannot be written ({error.strerror}); choose another --out") from None
-    click.echo(f"report {out}")
 
 
 def _campaign(plan: Path, out: Path, as_html: bool, over: bool) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.cli.show import check_rows, check_table, value_row
+from bench.state_folder import home
 
 if TYPE_CHECKING:
     from bench.trust.standing import Standing
@@ -52,7 +53,6 @@ def evaluate(run_file: Path, as_json: bool) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def verify(run_file: Path, as_json: bool) -> int:
     """Tell whether RUN_FILE is intact, by which key it was sealed, whether it is registered, and who signed it."""
-    from bench.run_queue import home
     from bench.trust.signing import state_of
     from bench.trust.standing import standing
 

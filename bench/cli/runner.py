@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from bench.state_folder import home
+
 if TYPE_CHECKING:
     from bench.request import Request
     from bench.rpc.messages import Action, Ending, Reply, Status
@@ -126,7 +128,7 @@ def _let_go(entry: Entry) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def list_runs(everything: bool, as_json: bool) -> int:
     """List the runs that wait, go on or have ended."""
-    from bench.run_queue import entries, home
+    from bench.run_queue import entries
 
     found = entries(home())
     rows = [_row(entry) for entry in (found if everything else found[-LAST:])]
@@ -301,8 +303,6 @@ def reset(run: str, interlock: str, person: str, reason: str, take_over: bool) -
 
 
 def _home() -> Path:
-    from bench.run_queue import home
-
     return home()
 
 

@@ -12,6 +12,7 @@ import click
 
 from bench.cli.review import signature_line
 from bench.cli.trust import as_json_option, passphrase
+from bench.state_folder import home
 
 if TYPE_CHECKING:
     from bench.trust.checklist import Item
@@ -27,7 +28,6 @@ def review(run_file: Path, as_json: bool) -> int:
     """Show the checklist of RUN_FILE with what the file says of each question, and who signed it."""
     from dataclasses import asdict
 
-    from bench.run_queue import home
     from bench.trust.signing import checklist, state_of
     from bench.trust.standing import standing
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.cli.listing import print_rows
+from bench.state_folder import home
 
 if TYPE_CHECKING:
     from instruments.recognition import Found
@@ -92,7 +93,6 @@ def scanned(
     PORT is a serial port (/dev/ttyUSB0, COM4) or a VISA resource.  Nothing but what is named is opened.
     Exit code 1 when something that was named was not recognised.
     """
-    from bench.run_queue import home
     from bench.scan import in_use as used_by_runs
     from bench.scan import ni_devices, resource_of, scan, tcp_resource, unnamed_twice
     from data.quantities import parse

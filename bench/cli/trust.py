@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench.state_folder import home
+
 if TYPE_CHECKING:
     from bench.trust.users import User
 
@@ -39,7 +41,6 @@ def keys() -> None:
 @as_json_option
 def keys_list(as_json: bool) -> int:
     """List the keys that count, or counted, here."""
-    from bench.run_queue import home
     from bench.trust.keys import KINDS, bench_key, known_keys
 
     for kind in KINDS:
@@ -59,7 +60,6 @@ def keys_list(as_json: bool) -> int:
 @click.option("--unmeasured", is_flag=True, help="The key for runs that are not measured.")
 def keys_export(unmeasured: bool) -> int:
     """Print the public half of this bench's key, for other computers to trust."""
-    from bench.run_queue import home
     from bench.trust.keys import MEASURED, UNMEASURED, bench_key
 
     click.echo(bench_key(home(), UNMEASURED if unmeasured else MEASURED).public)
@@ -73,7 +73,6 @@ def keys_export(unmeasured: bool) -> int:
 @reason_option
 def keys_trust(public: str, name: str, unmeasured: bool, reason: str) -> int:
     """Let the PUBLIC key of another bench count here."""
-    from bench.run_queue import home
     from bench.trust.keys import MEASURED, UNMEASURED, trust
 
     made = trust(home(), public, name, UNMEASURED if unmeasured else MEASURED, reason)
@@ -86,7 +85,6 @@ def keys_trust(public: str, name: str, unmeasured: bool, reason: str) -> int:
 @reason_option
 def keys_revoke(key: str, reason: str) -> int:
     """Let a KEY, given by its id, count no more for runs that were not registered before."""
-    from bench.run_queue import home
     from bench.trust.keys import revoke
 
     click.echo(f"key {revoke(home(), key, reason).id} is revoked")
@@ -102,7 +100,6 @@ def users() -> None:
 @as_json_option
 def users_list(as_json: bool) -> int:
     """List everybody who was ever added."""
-    from bench.run_queue import home
     from bench.trust.users import users as there
 
     found = there(home()).values()
@@ -136,7 +133,6 @@ def users_add(
     by_passphrase_file: Path | None,
 ) -> int:
     """Add a person under the id USER, which is never given again.  The first one has the role QA."""
-    from bench.run_queue import home
     from bench.trust.users import add
 
     who = None if by is None else _qa(by, by_passphrase_file)
@@ -155,7 +151,6 @@ def users_add(
 @by_file_option
 def users_role(user: str, role: str, reason: str, by: str | None, by_passphrase_file: Path | None) -> int:
     """Give a person another role."""
-    from bench.run_queue import home
     from bench.trust.users import change_role
 
     made = change_role(home(), user, role, reason, _qa(by, by_passphrase_file))
@@ -170,7 +165,6 @@ def users_role(user: str, role: str, reason: str, by: str | None, by_passphrase_
 @by_file_option
 def users_retire(user: str, reason: str, by: str | None, by_passphrase_file: Path | None) -> int:
     """Let a person sign no more; what was signed before stands."""
-    from bench.run_queue import home
     from bench.trust.users import retire
 
     click.echo(f"{retire(home(), user, reason, _qa(by, by_passphrase_file)).name} signs no more")
@@ -184,7 +178,6 @@ def users_retire(user: str, reason: str, by: str | None, by_passphrase_file: Pat
 @by_file_option
 def users_unlock(user: str, reason: str, by: str | None, by_passphrase_file: Path | None) -> int:
     """Let a person try again who was locked out."""
-    from bench.run_queue import home
     from bench.trust.users import unlock
 
     click.echo(f"{unlock(home(), user, reason, _qa(by, by_passphrase_file)).name} can try again")
@@ -207,7 +200,6 @@ def users_passphrase(
     by_passphrase_file: Path | None,
 ) -> int:
     """Change a passphrase; with --by, where it was forgotten: the person gets a new key."""
-    from bench.run_queue import home
     from bench.trust.users import change_passphrase, new_key
 
     if by is not None:
@@ -223,7 +215,6 @@ def users_passphrase(
 
 def _qa(by: str | None, file: Path | None) -> User:
     """The person who changes a user, proved by the passphrase."""
-    from bench.run_queue import home
     from bench.trust.users import unlocked
 
     if by is None:
@@ -241,7 +232,6 @@ def audit() -> None:
 @as_json_option
 def audit_show(what: str, as_json: bool) -> int:
     """Show who changed what, from what to what, why and when."""
-    from bench.run_queue import home
     from bench.trust.ledger import AUDIT, rows_of
 
     rows = [row for row in rows_of(home(), AUDIT)[0] if str(row.get("what", "")).startswith(what)]
@@ -276,7 +266,6 @@ def differences(old: Any, new: Any) -> list[str]:
 @by_file_option
 def audit_accept_clock(reason: str, by: str | None, by_passphrase_file: Path | None) -> int:
     """Note that the clock was ahead and is right now, so that runs can be signed again."""
-    from bench.run_queue import home
     from bench.trust.clock import accept_clock
 
     accept_clock(home(), reason, _qa(by, by_passphrase_file))
@@ -287,7 +276,6 @@ def audit_accept_clock(reason: str, by: str | None, by_passphrase_file: Path | N
 @audit.command("verify")
 def audit_verify() -> int:
     """Tell whether the audit trail and the register are whole, and have noted every change of keys and users."""
-    from bench.run_queue import home
     from bench.trust.audit import check_trail
     from bench.trust.ledger import AUDIT, REGISTER, rows_of
 
@@ -313,7 +301,6 @@ def register() -> None:
 @as_json_option
 def register_list(station: str, as_json: bool) -> int:
     """List the runs by station and number, those that were never closed too, and whether each file is still there."""
-    from bench.run_queue import home
     from bench.trust.ledger import REGISTER, rows_of, unclosed
 
     there = rows_of(home(), REGISTER)[0]
@@ -337,7 +324,6 @@ def register_list(station: str, as_json: bool) -> int:
 @reason_option
 def register_add(run_file: Path, reason: str) -> int:
     """Take in RUN_FILE, which a key that counts here has sealed and the register has lost."""
-    from bench.run_queue import home
     from bench.trust.standing import take_in
 
     click.echo(f"{run_file}: {take_in(run_file, home(), reason)}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.catalogue import note_run
-from bench.run_queue import home
+from bench.state_folder import home
 from bench.trust import ledger
 from bench.trust.checklist import Item, authors_of, origin_of
 from bench.trust.checklist import checklist as items_of

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.run_queue import Entry, home
+from bench.run_queue import Entry
+from bench.state_folder import home
 from gui.presenters.background import Background
 from gui.presenters.numbers import Numbers, PlainNumbers
 from gui.presenters.tone import Tone
@@ -40,7 +41,7 @@ class Context:
     numbers : how numbers are written on this screen.
     person : who sits at the window; is recorded with each command.
     folder : where run files are written and looked for.
-    state_folder : of the queue, see `bench.run_queue.home`.
+    state_folder : of the queue, see `bench.state_folder.home`.
     notify : shows a sentence until it is dismissed.
     """
 

@@ -16,13 +16,13 @@ from protocols.analysis.budget import Budget, bounded
 from protocols.analysis.decision import judge, reported
 from protocols.analysis.gravimetric_record import GravimetricRecord, GravimetricRecordError, read_record
 from protocols.analysis.grid import RecordError, kept, resample
+from protocols.analysis.rate_course import course
 from protocols.analysis.rig.reference import known_rig
 from protocols.analysis.rig_fitness import fitness
 from protocols.analysis.short_volume import short_volume
 from protocols.analysis.standing import as_limits, exclusions, of_a_run_cut_off, on_suitability, source
 from protocols.analysis.suitability import CERTAIN
 from protocols.analysis.witness import MINUTE_S
-from protocols.rate_step import course
 
 HOUR_S = 3600.0
 INTERVAL_S = 60.0

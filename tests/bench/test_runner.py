@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from bench import run_queue
+from bench import run_queue, state_folder
 from bench.cli import main
 from bench.cli.runner import _let_go
 from bench.request import Override, Request
@@ -67,7 +67,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, st
     return run
 
 
-def until(condition: Callable[[], Any], within_s: float = 30.0) -> None:
+def until(condition: Callable[[], Any], within_s: float = 60.0) -> None:
     """Wait in real time for something that happens in another process."""
     by = WALL.now() + within_s
     while not condition():
@@ -143,12 +143,12 @@ def test_the_files_of_the_queue_are_for_their_user_alone(home: Path) -> None:
 
 
 def test_the_state_folder_is_where_the_platform_has_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert run_queue.home() == tmp_path / "home"
+    assert state_folder.home() == tmp_path / "home"
     monkeypatch.delenv("PUMPBENCH_HOME")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    assert run_queue.home() == tmp_path / "pumpbench"
+    assert state_folder.home() == tmp_path / "pumpbench"
     monkeypatch.setenv("XDG_STATE_HOME", "relative")
-    assert run_queue.home() == Path.home() / ".local" / "state" / "pumpbench"
+    assert state_folder.home() == Path.home() / ".local" / "state" / "pumpbench"
 
 
 # ------------------------------------------------------------------------------------------------------ the stations
@@ -296,7 +296,7 @@ def wait_for(entry: Entry, *states: str) -> RunState:
 def test_after_a_stop_the_queue_waits_for_a_person_and_then_goes_in_order_each_run_in_a_process_of_its_own(
     said: Callable[..., tuple[int, str, str]], home: Path
 ) -> None:
-    code, out, _ = said(*WORDS, "--hold", "--pace", "20", "--json")
+    code, out, _ = said(*WORDS, "--hold", "--pace", "1", "--json")
     assert (code, json.loads(out)["state"]) == (0, "held")
     code, out, _ = said(*WORDS, "--json")
     assert (code, json.loads(out)["state"]) == (0, "waiting")
@@ -354,7 +354,7 @@ def test_whoever_starts_the_next_run_waits_while_the_one_before_is_closed(home: 
     closing = threading.Timer(0.3, lock.release)
     closing.start()
     _let_go(second)
-    assert 0.25 < WALL.now() - began < 20.0
+    assert WALL.now() - began > 0.25
     closing.join()
 
 

@@ -12,6 +12,7 @@ from protocols.analysis.budget import Budget, Component, bounded
 from protocols.analysis.catheter.closed import PLAY_KPA, Decay
 from protocols.analysis.catheter.fitness import Rig
 from protocols.analysis.catheter.forced import Push, Resistance, push
+from protocols.analysis.catheter.plan import REST_S, radii_of
 from protocols.analysis.catheter.record import HOUR_S, CatheterRecord
 from protocols.analysis.decision import judge
 from protocols.analysis.grid import RecordError
@@ -212,8 +213,6 @@ class Bend:
 
 def bends(case: Case) -> tuple[Bend, ...]:
     """Every bend that was recorded."""
-    from protocols.catheter import REST_S, radii_of
-
     value, straight, line = case.resistance, case.straight, case.line
     if value is None or straight is None or line is None or not value[0] > 0.0:
         return ()

@@ -27,6 +27,7 @@ from protocols.analysis.catheter.findings import (
 )
 from protocols.analysis.catheter.fitness import Rig, fitness
 from protocols.analysis.catheter.forced import Push, Resistance, gain_of, push, pushes, resistance
+from protocols.analysis.catheter.plan import FLUSH_S
 from protocols.analysis.catheter.record import CatheterRecord
 from protocols.analysis.grid import RecordError
 from protocols.analysis.standing import of_a_run_cut_off, on_suitability
@@ -96,8 +97,6 @@ def _resistance(taken: tuple[Push, ...], at_bath: float, u_told: float) -> Resis
 
 def _flushed(record: CatheterRecord) -> Iterator[Push]:
     """The first flow through the catheter, by which it is filled: what it loses may end the run."""
-    from protocols.catheter import FLUSH_S
-
     with suppress(RecordError):
         yield push(record, "flush", record.rates_ul_per_h["slow"], FLUSH_S)
 

@@ -14,6 +14,7 @@ from data.samples import FloatArray
 from protocols.analysis.decision import judge
 from protocols.analysis.rig import RecordError
 from protocols.analysis.rig.line import LEAST_SAMPLES
+from protocols.analysis.rig.points import read_points
 
 COVERAGE_FACTOR = 2.0
 """Of the reference's expanded uncertainty, as certificates state it."""
@@ -99,8 +100,6 @@ def hysteresis(reference: Sequence[float], indicated: Sequence[float]) -> float:
 
 def evaluate(run: Run) -> Evaluation:
     """Judge a calibration run."""
-    from protocols.calibration import read_points
-
     channel, course = str(run.params["channel"]), str(run.params["course"])
     unit = read_points(str(run.params["points"]))[1]
     u_reference = read_points(str(run.params["uncertainty"]))[0][0] / COVERAGE_FACTOR

@@ -17,8 +17,8 @@ from protocols.analysis.rig import RecordError
 from protocols.analysis.rig import balance as balance_check
 from protocols.analysis.rig import flow as flow_check
 from protocols.analysis.rig import line as line_check
+from protocols.analysis.rig.points import read_points
 from protocols.analysis.rig.record import RigRecord
-from protocols.calibration import read_points
 
 RATES = ("slow", "middle", "fast")
 

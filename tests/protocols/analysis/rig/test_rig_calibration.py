@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from protocols.analysis.rig import RecordError
 from protocols.analysis.rig.calibration import correction, hysteresis
-from protocols.calibration import Calibration, read_points
+from protocols.analysis.rig.points import read_points
+from protocols.calibration import Calibration
 from protocols.procedure import ParamError
 from protocols.steps import Ask, Phase, SetPressure
 
