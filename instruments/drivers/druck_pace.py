@@ -21,13 +21,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from data.quantity_fields import PressureKpa, TimeS, reads
-from data.samples import Channel, Quality, Reading
-from instruments.capabilities import Confirmation, PressureState
+from data.quantity_fields import TimeS
+from data.samples import Reading
+from instruments.capabilities import PressureState
 from instruments.clock import Clock
 from instruments.instrument import (
     Connection,
@@ -35,13 +35,11 @@ from instruments.instrument import (
     InstrumentRefusal,
     InstrumentReplyError,
     InstrumentTimeout,
-    Polled,
     Settings,
 )
+from instruments.pressure_controller import PolledPressureController, PressureControllerSettings
 from instruments.recognition import WHO, Ask, Recognised, Recognition
-from instruments.visa import DEADLINES, SerialLine, VisaInstrument, VisaSettings
-
-PressureRateKpaPerS = Annotated[float, reads("pressure-rate")]
+from instruments.visa import DEADLINES, SerialLine
 
 UNIT, UNIT_KPA = "HPA", 0.1
 """The unit that the driver sets; the display shows it too."""
@@ -49,7 +47,6 @@ UNIT, UNIT_KPA = "HPA", 0.1
 SAME = 1e-6
 """A set point is read back as it was sent within this share of the range, a slew within ten times this of itself."""
 
-_MEASURED_RANGE = 1.1
 _MOST_LOOKS = 6
 _RANGE_KPA = {"MBAR": 0.1, "BAR": 100.0, "HPA": 0.1, "KPA": 1.0, "MPA": 1000.0, "PSI": 6.894757293168361}
 _RANGE = re.compile(r"(\d+(?:\.\d+)?)(mbar|bar|hPa|kPa|MPa|psi)g", re.IGNORECASE)
@@ -58,7 +55,6 @@ _VENT = ":SOUR:PRES:LEV:IMM:AMPL:VENT"
 _SETPOINT = ":SOUR:PRES:LEV:IMM:AMPL"
 _SLEW = ":SOUR:PRES:SLEW"
 _BAND = ":SOUR:PRES:INL"
-_VENTING = ("1", "2")  # in progress, completed
 
 _DECIMAL = r"-?\d+(?:\.\d+)?(?:E[+-]\d+)?"
 _NUMBER = f"({_DECIMAL})"
@@ -72,6 +68,11 @@ _MARKERS = (b"*IDN", b":SENS:PRES:RANG", b":OUTP:STAT", b":SOUR:PRES:SLEW")
 _IDENTITY = re.compile(r"\*IDN ([^,]+),([^,]+),([^,]+),([^,\r\n]+)\r?\n")
 
 Fields = tuple[str, ...]
+
+_CEASING: dict[str, tuple[str, Fields, Fields]] = {
+    "vent": (f":OUTP:STAT 0;{_VENT} 1", ("1", "2"), ("1", "2")),
+    "isolate": (f"{_VENT} 0;:OUTP:STAT 0", ("0", "2", "3", "4"), ("0",)),
+}  # order, states of the vent that are shown right after it, and of these those that cannot be older
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,27 +95,14 @@ _SUPPLY = _Queries.of(":UNIT:PRES", ":SOUR:PRES:COMP1")
 _STATE = _Queries.of(":UNIT:PRES", ":OUTP:STAT", _VENT, _SETPOINT)
 
 
-class PaceSettings(VisaSettings):
+class PaceSettings(PressureControllerSettings):
     """Settings of a controller."""
 
     timeout_s: TimeS = Field(0.8, alias="timeout", gt=0.0, description="longest wait for one reply")
     period_s: TimeS = Field(1.0, alias="period", ge=0.5, description="how often it is asked; it takes 0.4 s to answer")
-    max_pressure_kpa: PressureKpa = Field(alias="max_pressure", description="largest set point; more is refused unsent")
-    min_pressure_kpa: PressureKpa = Field(0.0, alias="min_pressure", description="smallest set point")
-    slew_kpa_per_s: PressureRateKpaPerS = Field(1.0, alias="slew", gt=0.0, description="how fast, unless a step says")
-    in_limits_kpa: PressureKpa = Field(
-        0.05,
-        alias="in_limits",
-        gt=0.0,
-        description="half-width of the band around the set point that counts as reached",
-    )
     in_limits_time_s: TimeS = Field(
         2.0, alias="in_limits_time", ge=2.0, le=999.0, description="how long it must have stayed there"
     )
-    max_step_kpa: PressureKpa = Field(
-        2.0, alias="max_step", gt=0.0, description="a larger change from one reading to the next is asked again"
-    )
-    safe: Literal["vent", "isolate"] = Field("vent", description="what going safe does")
 
 
 def _recognise(ask: Ask) -> Recognised | None:
@@ -123,11 +111,8 @@ def _recognise(ask: Ask) -> Recognised | None:
     return Recognised(Identity(*map(str.strip, found.groups()))) if found and "PACE" in found[2].upper() else None
 
 
-class DruckPace(VisaInstrument, Polled):
-    """One controller; regulates gauge pressure and measures it.
-
-    Going safe opens the gas side to ambient (``safe = "vent"``) or shuts it off with its pressure in it ("isolate").
-    """
+class DruckPace(PolledPressureController):
+    """One controller and its first module."""
 
     settings_type: ClassVar[type[Settings]] = PaceSettings
     settings: PaceSettings
@@ -136,24 +121,11 @@ class DruckPace(VisaInstrument, Polled):
 
     def __init__(self, name: str, settings: Settings, clock: Clock, connection: Connection) -> None:
         super().__init__(name, settings, clock, connection)
-        pressure = "pressure at the outlet of the controller"
-        self.channels = (
-            Channel("pressure", "kPa", "gauge", description=pressure, max_step=self.settings.max_step_kpa),
-            Channel("in_limits", "1", description="1 once the pressure has stayed near enough to the set point"),
-            Channel("regulating", "1", description="1 while it regulates, 0 while it only measures or vents"),
-        )
-        self._range, self._range_kpa = "", 0.0
+        self._low_kpa = -math.inf  # what its vacuum allows it does not tell
+        self._range = ""
         self._markers, self._marked = cycle(_MARKERS), _MARKERS[0]
-        self._band_is_set = False
-        self._regulates: bool | None = None  # as far as the bench knows; None while it is being told
         self._doubted = False
         self._isolated = False  # by an order to isolate, since when nothing else was told
-        self._stops = 0  # orders to vent or to shut off
-
-    @property
-    def period_s(self) -> float:
-        """How often it is to be asked."""
-        return self.settings.period_s
 
     def identify(self) -> Identity:
         """Maker, model, serial number and firmware."""
@@ -167,7 +139,7 @@ class DruckPace(VisaInstrument, Polled):
         """A range that is too small, a supply that is too low."""
         most, problems = self.settings.max_pressure_kpa, []
         self.sample()
-        if most > self._range_kpa:
+        if most > self._high_kpa:
             problems.append(f'its range "{self._range}" ends below the largest set point of {most:g} kPa')
         try:
             _, supply = self._ask(_message(_SUPPLY.asked), partial(self._fields, _SUPPLY))
@@ -185,22 +157,11 @@ class DruckPace(VisaInstrument, Polled):
 
     # -- what it is told
 
-    def set_pressure(self, pressure_kpa: float, slew_kpa_per_s: float | None = None) -> Confirmation:
-        """Regulate to a gauge pressure: slew, then set point, then control, each read back before the next.
-
-        Raises InstrumentRefusal when the pressure is out of range, before anything is sent, or when the controller was
-        vented or shut off meanwhile.
-        """
-        stops, issued_s = self._stops, self.clock.now()
-        slew = self.settings.slew_kpa_per_s if slew_kpa_per_s is None else slew_kpa_per_s
-        self._connected()  # else the range is not known
-        self._insist_on_limits(pressure_kpa, slew)
-        if not self._band_is_set:
-            self._set_band(stops)
-        rate, target = slew / UNIT_KPA, pressure_kpa / UNIT_KPA
+    def _regulate(self, pressure_kpa: float, slew_kpa_per_s: float, stops: int) -> str:
+        rate, target = slew_kpa_per_s / UNIT_KPA, pressure_kpa / UNIT_KPA
 
         def is_target(held: str) -> bool:
-            return abs(float(held) - target) * UNIT_KPA <= SAME * self._range_kpa
+            return abs(float(held) - target) * UNIT_KPA <= SAME * self._high_kpa
 
         self._order(
             f":UNIT:PRES {UNIT};{_SLEW}:MODE LIN;{_SLEW}:OVER 0;{_SLEW} {rate:.7f}",
@@ -217,58 +178,29 @@ class DruckPace(VisaInstrument, Polled):
             stops,
         )
         self._regulates, self._doubted, self._isolated = None, False, False
-        held, confirmed_s = self._order(
+        held = self._order(
             f"{_VENT} 0;:OUTP:STAT 1",
             (":UNIT:PRES", ":OUTP:STAT", _VENT, _SETPOINT),
             lambda held: held[1] == "1" and held[2] != "1" and is_target(held[3]),
             stops,
         )
-        self._regulates = True
-        reply = f"regulates to {float(held[3]) * UNIT_KPA:g} kPa"
-        return Confirmation(f"{pressure_kpa:g} kPa at {slew:g} kPa/s", reply, issued_s, confirmed_s)
+        return f"regulates to {float(held[3]) * UNIT_KPA:g} kPa"
 
-    def isolate(self) -> Confirmation:
-        """Cease to regulate and stay shut: what pressure is in the line stays there."""
-        done = self._stop("isolate", f"{_VENT} 0;:OUTP:STAT 0", ("0", "2", "3", "4"), ("0",))
-        self._isolated = True
-        return done
-
-    def vent(self) -> Confirmation:
-        """Cease to regulate and begin to let the pressure out to ambient; does not wait until it is out."""
-        return self._stop("vent", f":OUTP:STAT 0;{_VENT} 1", _VENTING, _VENTING)
-
-    def make_safe(self) -> str:
-        """Vent, or shut off, as the station says."""
-        if self.settings.safe == "isolate":
-            self.isolate()
-            return "the pressure controller is shut off; the line keeps its pressure"
-        self.vent()
-        return "the pressure controller lets its pressure out to ambient and does not regulate"
-
-    def _stop(self, name: str, text: str, shows: Sequence[str], proves: Sequence[str]) -> Confirmation:
-        """End control; ``shows`` are the vent states right after the command, ``proves`` those that cannot be older."""
-        issued_s = self.clock.now()
-        self._stops += 1  # first: a set_pressure that is under way on another thread must not go on
-        self._regulates, self._doubted, self._isolated = None, False, False
-        held, confirmed_s = self._order(
+    def _cease(self, how: Literal["vent", "isolate"]) -> str:
+        text, shows, proves = _CEASING[how]
+        self._doubted, self._isolated = False, False
+        held = self._order(
             text,
             (":OUTP:STAT", _VENT),
             lambda held: held[0] == "0" and held[1] in shows,
             proves=lambda held: held[0] == "0" and held[1] in proves,
         )
-        self._regulates = False
-        return Confirmation(name, f"does not regulate; vent state {held[1]}", issued_s, confirmed_s)
-
-    def _insist_on_limits(self, pressure_kpa: float, slew_kpa_per_s: float) -> None:
-        least, most = self.settings.min_pressure_kpa, min(self.settings.max_pressure_kpa, self._range_kpa)
-        if not least <= pressure_kpa <= most:
-            raise InstrumentRefusal(self.name, f"{pressure_kpa:g} kPa is outside {least:g} to {most:g} kPa")
-        if not 0.0 < slew_kpa_per_s < math.inf:
-            raise InstrumentRefusal(self.name, f"{slew_kpa_per_s:g} kPa/s is no speed of a change")
+        self._isolated = how == "isolate"
+        return f"vent state {held[1]}"
 
     def _set_band(self, stops: int) -> None:
         """Set what counts as reached: a band in percent of the range, and a time in whole seconds."""
-        percent = 100.0 * self.settings.in_limits_kpa / self._range_kpa
+        percent = 100.0 * self.settings.in_limits_kpa / self._high_kpa
         seconds = math.ceil(self.settings.in_limits_time_s)
         self._order(
             f"{_BAND} {percent:.6f};{_BAND}:TIME {seconds}",
@@ -276,7 +208,6 @@ class DruckPace(VisaInstrument, Polled):
             lambda held: math.isclose(float(held[0]), percent, rel_tol=1e-3) and int(held[1]) == seconds,
             stops,
         )
-        self._band_is_set = True
 
     # -- orders
 
@@ -287,8 +218,8 @@ class DruckPace(VisaInstrument, Polled):
         holds: Callable[[Fields], bool],
         stops: int | None = None,
         proves: Callable[[Fields], bool] | None = None,
-    ) -> tuple[Fields, float]:
-        """Order something once, and see that the unit holds it; returns what it holds, and when it said so.
+    ) -> Fields:
+        """Order something once, and see that the unit holds it; returns what it holds.
 
         ``stops`` is their number when the order was decided: a stop since then takes it back.  ``proves`` judges what
         the unit holds when it is not known whether the order arrived; as ``holds`` where left out.
@@ -307,7 +238,7 @@ class DruckPace(VisaInstrument, Polled):
                             self.name, f'did not do "{text}": it reads back {", ".join(held)}'
                         ) from error
                     continue
-            return held, self.clock.now()
+            return held
         raise AssertionError("the last attempt returns or raises")
 
     def _commanded(self, text: str, queries: _Queries, holds: Callable[[Fields], bool], stops: int | None) -> Fields:
@@ -324,8 +255,7 @@ class DruckPace(VisaInstrument, Polled):
             raise InstrumentRefusal(self.name, f'refuses "{text}": {words} ({code})')
 
         with self._lock:
-            if stops not in (None, self._stops):
-                raise InstrumentRefusal(self.name, f'was vented or shut off meanwhile; "{text}" was not sent')
+            self._insist_on_no_stop(stops, text)
             return self._command(_message(f"{text};{queries.asked}"), read)
 
     def _held(self, queries: _Queries) -> Fields:
@@ -369,20 +299,15 @@ class DruckPace(VisaInstrument, Polled):
         pressure, in_limits = sensed.split(",")
         kpa = float(pressure) * UNIT_KPA
         self._notice(on == "1")
-        quality = Quality.SATURATED if abs(kpa) > _MEASURED_RANGE * self._range_kpa else Quality.GOOD
-        return Reading(self.sent_s, (kpa, float(in_limits), float(on)), (int(quality), 0, 0))
+        return Reading(self.sent_s, (kpa, float(in_limits), float(on)), (int(self._quality(kpa)), 0, 0))
 
     def _notice(self, on: bool) -> None:
         """Believe that control was switched by hand, or lost with the power, when two replies in a row say so."""
-        if self._regulates in (None, on):
-            self._regulates, self._doubted = on, False
-        elif not self._doubted:
+        if self._regulates not in (None, on) and not self._doubted:
             self._doubted = True
             raise InstrumentReplyError(self.name, "does not say what it was told to do")
-        else:
-            self._regulates, self._doubted = on, False
-            what = "was switched on by hand" if on else "no longer regulates: it restarted, or was switched off by hand"
-            self.note("warning", f'pressure controller "{self.name}" {what}')
+        super()._notice(on)
+        self._doubted = False
 
     def _identity(self, reply: bytes) -> Identity:
         found = _IDENTITY.fullmatch(reply.decode("ascii"))
@@ -420,7 +345,7 @@ class DruckPace(VisaInstrument, Polled):
             )
         if self._range not in ("", selected):
             self.note("warning", f'pressure controller "{self.name}": its range is now "{selected}"')
-        self._range, self._range_kpa = selected, float(found[1]) * _RANGE_KPA[found[2].upper()]
+        self._range, self._high_kpa = selected, float(found[1]) * _RANGE_KPA[found[2].upper()]
         self._band_is_set = False
 
 

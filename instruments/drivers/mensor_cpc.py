@@ -19,13 +19,13 @@ import re
 from collections.abc import Callable
 from functools import partial
 from itertools import cycle
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from data.quantity_fields import PressureKpa, TimeS, reads
-from data.samples import Channel, Quality, Reading
-from instruments.capabilities import Confirmation, PressureState
+from data.quantity_fields import TimeS
+from data.samples import Reading
+from instruments.capabilities import PressureState
 from instruments.clock import Clock
 from instruments.instrument import (
     Connection,
@@ -33,11 +33,11 @@ from instruments.instrument import (
     InstrumentError,
     InstrumentRefusal,
     InstrumentReplyError,
-    Polled,
     Settings,
 )
+from instruments.pressure_controller import PolledPressureController, PressureControllerSettings
 from instruments.recognition import WHO, Ask, Recognised, Recognition
-from instruments.visa import SerialLine, VisaInstrument, VisaSettings
+from instruments.visa import SerialLine
 
 UNIT, UNIT_CODE = "kPa", 22
 """The unit that the driver sets; the display shows it too."""
@@ -46,7 +46,6 @@ SAME = 1e-5
 """A number is read back as it was sent within this share of itself: it comes with six digits."""
 
 ERRORS_KEPT = 10
-_MEASURED_RANGE = 1.1
 
 _NUMBER = r"[+-]?\d+\.\d+(?:E[+-]\d\d)?"
 _MODES = "CONTROL|MEASURE|STANDBY|VENT"
@@ -61,29 +60,10 @@ _NO_ERROR = re.compile(r"\W*0?\W*no error", re.IGNORECASE)
 Fields = tuple[str, ...]
 
 
-class CpcSettings(VisaSettings):
+class CpcSettings(PressureControllerSettings):
     """Settings of a controller."""
 
     timeout_s: TimeS = Field(0.5, alias="timeout", gt=0.0, description="longest wait for one reply")
-    period_s: TimeS = Field(1.0, alias="period", gt=0.0, description="how often it is asked")
-    max_pressure_kpa: PressureKpa = Field(alias="max_pressure", description="largest set point; more is refused unsent")
-    min_pressure_kpa: PressureKpa = Field(0.0, alias="min_pressure", description="smallest set point")
-    slew_kpa_per_s: Annotated[float, reads("pressure-rate")] = Field(
-        1.0, alias="slew", gt=0.0, description="how fast, unless a step says"
-    )
-    in_limits_kpa: PressureKpa = Field(
-        0.05,
-        alias="in_limits",
-        gt=0.0,
-        description="half-width of the band around the set point that counts as reached",
-    )
-    in_limits_time_s: TimeS = Field(
-        4.0, alias="in_limits_time", ge=1.0, le=3600.0, description="how long it must have stayed there"
-    )
-    max_step_kpa: PressureKpa = Field(
-        2.0, alias="max_step", gt=0.0, description="a larger change from one reading to the next is asked again"
-    )
-    safe: Literal["vent", "isolate"] = Field("vent", description="what going safe does")
 
 
 class _FlaggedError(InstrumentReplyError):
@@ -96,11 +76,8 @@ def _recognise(ask: Ask) -> Recognised | None:
     return Recognised(Identity("Mensor", *(part.strip() for part in found.groups()))) if found else None
 
 
-class MensorCpc(VisaInstrument, Polled):
-    """One controller; meets `instruments.capabilities.PressureController`.
-
-    Going safe opens the line to ambient (``safe = "vent"``) or shuts it off with its pressure in it ("isolate").
-    """
+class MensorCpc(PolledPressureController):
+    """One controller."""
 
     settings_type: ClassVar[type[Settings]] = CpcSettings
     settings: CpcSettings
@@ -109,23 +86,8 @@ class MensorCpc(VisaInstrument, Polled):
 
     def __init__(self, name: str, settings: Settings, clock: Clock, connection: Connection) -> None:
         super().__init__(name, settings, clock, connection)
-        pressure = "pressure at the outlet of the controller"
-        self.channels = (
-            Channel("pressure", "kPa", "gauge", description=pressure, max_step=self.settings.max_step_kpa),
-            Channel("in_limits", "1", description="1 once the pressure has stayed near enough to the set point"),
-            Channel("regulating", "1", description="1 while it regulates, 0 while it only measures or vents"),
-        )
-        self._low_kpa = self._high_kpa = math.nan  # of its range, once it is known
         self._markers, self._marked = cycle(_MARKERS), next(iter(_MARKERS))
-        self._band_is_set = False
-        self._regulates: bool | None = None  # as far as the bench knows; None while it is being told
         self._queue: list[str] = []  # errors that it told last
-        self._stops = 0  # orders to vent or to shut off
-
-    @property
-    def period_s(self) -> float:
-        """How often it is to be asked."""
-        return self.settings.period_s
 
     def identify(self) -> Identity:
         """Model, serial number and firmware."""
@@ -156,65 +118,24 @@ class MensorCpc(VisaInstrument, Polled):
 
     # -- what it is told
 
-    def set_pressure(self, pressure_kpa: float, slew_kpa_per_s: float | None = None) -> Confirmation:
-        """Regulate to a gauge pressure: rate, then set point, then control, each read back before the next.
-
-        Raises InstrumentRefusal when the pressure is out of range, before anything is sent, or when the controller was
-        vented or shut off meanwhile.
-        """
-        stops, issued_s = self._stops, self.clock.now()
-        slew = self.settings.slew_kpa_per_s if slew_kpa_per_s is None else slew_kpa_per_s
-        self._connected()  # else the range is not known
-        self._insist_on_limits(pressure_kpa, slew)
-        if not self._band_is_set:
-            self._set_band(stops)
+    def _regulate(self, pressure_kpa: float, slew_kpa_per_s: float, stops: int) -> str:
         self._order("Rate Variable", "Rate?", "(VARIABLE)", lambda held: True, stops)
-        self._order_number("Rsetpt", slew, stops)
+        self._order_number("Rsetpt", slew_kpa_per_s, stops)
         self._order_number("Setpt", pressure_kpa, stops)
         self._regulates = None
         self._order("Mode Control", "Mode?", _MODE, lambda held: held == "CONTROL", stops)
-        self._regulates = True
-        command = f"{pressure_kpa:g} kPa at {slew:g} kPa/s"
-        return Confirmation(command, f"regulates to {pressure_kpa:g} kPa", issued_s, self.clock.now())
+        return f"regulates to {pressure_kpa:g} kPa"
 
-    def isolate(self) -> Confirmation:
-        """Cease to regulate and stay shut: what pressure is in the line stays there."""
-        return self._stop("isolate", "Measure")
-
-    def vent(self) -> Confirmation:
-        """Cease to regulate and begin to let the pressure out to ambient; does not wait until it is out."""
-        return self._stop("vent", "Vent")
-
-    def make_safe(self) -> str:
-        """Vent, or shut off, as the station says."""
-        if self.settings.safe == "isolate":
-            self.isolate()
-            return "the pressure controller is shut off; the line keeps its pressure"
-        self.vent()
-        return "the pressure controller lets its pressure out to ambient and does not regulate"
-
-    def _stop(self, name: str, mode: str) -> Confirmation:
-        issued_s = self.clock.now()
-        self._stops += 1  # first: a set_pressure that is under way on another thread must not go on
-        self._regulates = None
+    def _cease(self, how: Literal["vent", "isolate"]) -> str:
+        mode = "Vent" if how == "vent" else "Measure"
         held = self._order(f"Mode {mode}", "Mode?", _MODE, lambda held: held == mode.upper())
-        self._regulates = False
-        return Confirmation(name, f"does not regulate; its mode is {held}", issued_s, self.clock.now())
-
-    def _insist_on_limits(self, pressure_kpa: float, slew_kpa_per_s: float) -> None:
-        least = max(self.settings.min_pressure_kpa, self._low_kpa)
-        most = min(self.settings.max_pressure_kpa, self._high_kpa)
-        if not least <= pressure_kpa <= most:
-            raise InstrumentRefusal(self.name, f"{pressure_kpa:g} kPa is outside {least:g} to {most:g} kPa")
-        if not 0.0 < slew_kpa_per_s < math.inf:
-            raise InstrumentRefusal(self.name, f"{slew_kpa_per_s:g} kPa/s is no speed of a change")
+        return f"its mode is {held}"
 
     def _set_band(self, stops: int) -> None:
         """Set what counts as reached: a window in percent of the span, and a time in whole seconds."""
         self._order_number("Stablewin", 100.0 * self.settings.in_limits_kpa / (self._high_kpa - self._low_kpa), stops)
         seconds = math.ceil(self.settings.in_limits_time_s)
         self._order(f"Stabletime {seconds}", "Stabletime?", r"(\d+)", lambda held: int(held) == seconds, stops)
-        self._band_is_set = True
 
     # -- orders
 
@@ -241,8 +162,7 @@ class MensorCpc(VisaInstrument, Polled):
             return held
 
         with self._lock:
-            if stops not in (None, self._stops):
-                raise InstrumentRefusal(self.name, f'was vented or shut off meanwhile; "{command}" was not sent')
+            self._insist_on_no_stop(stops, command)
             try:
                 return self._ask(_message(command, query), read)
             except _FlaggedError as error:
@@ -281,15 +201,7 @@ class MensorCpc(VisaInstrument, Polled):
         kpa, mode = self._pressure_and_mode(reply)
         on = mode == "CONTROL"
         self._notice(on)
-        quality = Quality.SATURATED if abs(kpa) > _MEASURED_RANGE * self._high_kpa else Quality.GOOD
-        return Reading(self.sent_s, (kpa, in_limits, float(on)), (int(quality), 0, 0))
-
-    def _notice(self, on: bool) -> None:
-        """Say that control was switched by hand, or lost with the power."""
-        if self._regulates not in (None, on):
-            what = "was switched on by hand" if on else "no longer regulates: it restarted, or was switched off by hand"
-            self.note("warning", f'pressure controller "{self.name}" {what}')
-        self._regulates = on
+        return Reading(self.sent_s, (kpa, in_limits, float(on)), (int(self._quality(kpa)), 0, 0))
 
     # -- getting back in step
 
