@@ -149,10 +149,6 @@ class Runs(Ne1000):
             self.runs[round(program.rate * {"UH": 1.0, "MH": 1000.0}.get(program.rate_unit, 60.0))] += 1
         return reply
 
-    @property
-    def stands(self) -> bool:
-        return self._motion is None
-
 
 SLOWEST_UL_PER_H = 1000
 

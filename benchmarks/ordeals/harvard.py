@@ -38,7 +38,7 @@ class Runs(PhdPump):
 def infuse_anew(driver: Any, device: Any, number: int = 0) -> None:
     """Halt, clear the counts, and infuse at a rate that no other order has."""
     driver.halt()
-    if device._motion is not None:  # noqa: SLF001
+    if not device.stands:
         raise NotDoneError("the syringe moves after a halt that was confirmed")
     driver.clear_counts()
     driver.infuse(float(SLOWEST_UL_PER_H + number))

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -16,32 +17,32 @@ from instruments.simulation.devices.keysight_daq970a import KeysightDaq970A
 from instruments.simulation.signal import Signal
 
 
-class Climb:
-    """A voltage that is another one at each conversion, and makes a step of 4 V every 97 s."""
+class Voltage:
+    """A voltage that is a function of time."""
 
-    def at(self, t: float) -> float:
-        k = int(t * 10 + 1e-6)
-        return -4.0 + 1e-4 * (k % 997) + 0.01 * (k % 7) + 4.0 * (k // 970 % 3)
+    def __init__(self, at: Callable[[float], float]) -> None:
+        self.at = at
 
     def samples(self, t0: float, dt: float, first: int, n: int) -> FloatArray:
-        raise NotImplementedError
+        return np.array([self.at(t0 + k * dt) for k in range(first, first + n)])
 
 
-class Ticking:
+def climbing(t: float) -> float:
+    """Another voltage at each conversion, and a step of 4 V every 97 s."""
+    k = int(t * 10 + 1e-6)
+    return -4.0 + 1e-4 * (k % 997) + 0.01 * (k % 7) + 4.0 * (k // 970 % 3)
+
+
+def ticking(t: float) -> float:
     """A voltage that tells the time: 0.1 mV more each second."""
-
-    def at(self, t: float) -> float:
-        return 1e-4 * (round(t) % 30_000)
-
-    def samples(self, t0: float, dt: float, first: int, n: int) -> FloatArray:
-        raise NotImplementedError
+    return 1e-4 * (round(t) % 30_000)
 
 
 class Multimeter(Keysight34461A):
     """Remembers what it converted for a message that came at a moment."""
 
     def __init__(self) -> None:
-        super().__init__(volts=Climb(), noise=0.0)
+        super().__init__(volts=Voltage(climbing), noise=0.0)
         self.boot_s = 2.0
         self.converted: dict[float, float] = {}
         self.came_s = 0.0
@@ -59,7 +60,7 @@ class Unit(KeysightDaq970A):
     """Remembers what it converted at its first channel for a message that came at a moment."""
 
     def __init__(self, signal: Signal) -> None:
-        super().__init__({"101": signal, "102": Ticking()}, noise=0.0)
+        super().__init__({"101": signal, "102": Voltage(ticking)}, noise=0.0)
         self.boot_s = 2.0
         self.converted: dict[float, float] = {}
         self.came_s = 0.0
@@ -90,11 +91,12 @@ CASES = (
         tolerance=1e-7, max_step=0.5,
     ),
     Case(
-        "keysight-daq970a", partial(Unit, Climb()), converted, variant="polled", tolerance=1e-7, max_step=0.5,
+        "keysight-daq970a", partial(Unit, Voltage(climbing)), converted, variant="polled", tolerance=1e-7, max_step=0.5,
         settings={"channels": [{"name": "p", "channel": 101, **VOLTS}, {"name": "q", "channel": 102, **VOLTS}]},
     ),
     Case(
-        "keysight-daq970a", partial(Unit, Ticking()), ticked, variant="buffered", tolerance=2.1e-4, max_step=0.01,
+        "keysight-daq970a", partial(Unit, Voltage(ticking)), ticked, variant="buffered", tolerance=2.1e-4,
+        max_step=0.01,
         settings={
             "mode": "buffered",
             "channels": [{"name": name, "channel": k, "kind": "voltage", "max_step": "0.01 V"}

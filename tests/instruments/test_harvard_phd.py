@@ -58,10 +58,6 @@ class Witness(PhdPump):
         self.executed.append(f"{name} {rest}".strip())
         return lines
 
-    @property
-    def stands(self):
-        return self._motion is None
-
 
 class Strike:
     """Does something to the exchange of one command, the first time that it is sent."""

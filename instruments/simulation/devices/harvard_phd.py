@@ -7,9 +7,8 @@ LF, its lines end with CR LF, and the prompt stands last, without a line end: ":
 "*" stalled, "T*" target reached.  In poll mode XON (11h) follows; else the pump also tells by itself when it stops.
 
 Not verified against a real pump.  ``status`` has its time in s, as the manual says (some programs take it as ms).
-Assumed: that the volume counts towards the target since it was cleared, what the
-prompt is after a stop, that echo repeats the line, that counts are lost with the power and settings only where NVRAM
-was off.
+Assumed: that the volume counts towards the target since it was cleared, what the prompt is after a stop, that echo
+repeats the line, that counts are lost with the power and settings only where NVRAM was off.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from instruments.simulation.signal import Actuator, Signal
-from instruments.simulation.wire import ByteDevice, SerialLine
+from instruments.simulation.syringe_pump import CHECKS_PER_S, SyringePump
+from instruments.simulation.wire import SerialLine
 
 XON = b"\x11"
-CHECKS_PER_S = 10  # of the force on the plunger
 FASTEST_MM_PER_MIN, SLOWEST_MM_PER_MIN = 190.8, 0.18e-3
 _LONGEST = 80
 
@@ -52,14 +51,12 @@ class _Motion:
         return self.ul_per_s * (max(self.start_s, min(t, self.end_s)) - self.start_s)
 
 
-class PhdPump(ByteDevice):
+class PhdPump(SyringePump):
     """A pump that moves ``plunger``.
 
     Parameters
     ----------
-    plunger : takes the flow in µL/h, positive when infusing, negative when withdrawing.  A target's end is written
-        ahead; when the pump is stopped before it, the flow that holds is written for that moment again.
-    pressure : gauge pressure in the syringe in kPa; without one the pump never stalls.
+    plunger, pressure : as every syringe pump has them.
     force_limit_n : force on the plunger at which it stalls with ``force`` at 100 %.
     address : in a pump chain, 0 to 99; 0 is not told in replies.
     diameter_mm : the syringe that is set when it is switched on.
@@ -86,15 +83,11 @@ class PhdPump(ByteDevice):
         poll: bool = False,
         latency_s: float = 0.01,
     ) -> None:
-        super().__init__()
-        if not 0 <= address <= 99:
-            raise ValueError(f"address {address} of a syringe pump: it is from 0 to 99")
-        self.plunger, self.pressure, self.force_limit_n = plunger, pressure, force_limit_n
-        self.address, self.diameter_mm = address, diameter_mm
+        super().__init__(plunger, pressure, force_limit_n, address)
+        self.diameter_mm = diameter_mm
         self.model, self.serial, self.firmware = model, serial, firmware
         self.latency_s = latency_s
         self._wakes_with = echo, poll
-        self._ahead: set[float] = set()  # moments at which a stop was announced to the plunger
         self._rates = {1: "0 ml/min", -1: "0 ml/min"}  # as they were set
         self._force_percent, self._date = 100, "01/01/20 00:00:00"
         self._motion: _Motion | None = None
@@ -237,16 +230,6 @@ class PhdPump(ByteDevice):
         self._halt(now, ":")
         self._prompt = ":"
         return []
-
-    def _drive(self, flow_ul_per_h: float, t: float, until_s: float) -> None:
-        """Command the plunger, and its stop when that is known already; stops that will not happen are undone."""
-        self.plunger.write(flow_ul_per_h, t)
-        self._ahead = {moment for moment in self._ahead if moment > t}
-        for moment in sorted(self._ahead):
-            self.plunger.write(flow_ul_per_h if moment < until_s else 0.0, moment)
-        if until_s < math.inf:
-            self.plunger.write(0.0, until_s)
-            self._ahead.add(until_s)
 
     # -- commands
 

@@ -17,13 +17,13 @@ from collections.abc import Callable
 from instruments.simulation.devices.newera.program import PHASES, Memory, Motion, Phase
 from instruments.simulation.devices.newera.wording import ETX, STX, CommandError, number, packet, shown, whole
 from instruments.simulation.signal import Actuator, Signal
-from instruments.simulation.wire import ByteDevice, SerialLine
+from instruments.simulation.syringe_pump import CHECKS_PER_S, SyringePump
+from instruments.simulation.wire import SerialLine
 
 CR = 0x0D
 INTER_BYTE_S = 0.5
 """A packet whose next byte comes later than this is dropped."""
 
-CHECKS_PER_S = 10  # of the force on the plunger
 FASTEST_MM_PER_MIN = 51.005
 SLOWEST_UM_PER_H = 42.05
 
@@ -35,16 +35,12 @@ _LARGEST_FOR_UL_MM = 14.0  # default volume unit: uL up to this diameter, mL abo
 _COMMAND = re.compile(r"(\d{0,2})([A-Z]*)(.*)")
 
 
-class Ne1000(ByteDevice):
+class Ne1000(SyringePump):
     """A pump that moves ``plunger``.
 
     Parameters
     ----------
-    plunger : takes the flow in µL/h, positive when infusing, negative when withdrawing.  A volume's end is written
-        ahead; when the pump is stopped before it, the flow that holds is written for that moment again.
-    pressure : gauge pressure in the syringe in kPa; without one the pump never stalls.
-    force_limit_n : force on the plunger at which the motor stalls.
-    address : network address, 0 to 99.
+    plunger, pressure, force_limit_n, address : as every syringe pump has them.
     diameter_mm : the syringe that is set when it is switched on.
     safe_timeout_s : 0 for basic mode, else it wakes in safe mode with this time-out.
     restarts_after_power_failure : goes on pumping after a loss of power (``PF``).
@@ -72,13 +68,7 @@ class Ne1000(ByteDevice):
         step_um: float = 0.2126,
         tick_us: float = 1.0,
     ) -> None:
-        super().__init__()
-        if not 0 <= address <= 99:
-            raise ValueError(f"address {address} of a syringe pump: it is from 0 to 99")
-        self.plunger = plunger
-        self.pressure = pressure
-        self.force_limit_n = force_limit_n
-        self.address = address
+        super().__init__(plunger, pressure, force_limit_n, address)
         self.packets_in_basic_mode = packets_in_basic_mode
         self.latency_s = latency_s
         self.step_um = step_um
@@ -92,7 +82,6 @@ class Ne1000(ByteDevice):
             "VER": lambda rest, now: "NE1000V3.928",
         }  # fmt: skip
         self._names = sorted(self._commands, key=len, reverse=True)
-        self._ahead: set[float] = set()  # moments at which a stop was announced to the plunger
         self._forget()
 
     def _forget(self) -> None:
@@ -282,16 +271,6 @@ class Ne1000(ByteDevice):
         self._left = None if motion.steps is None else motion.steps - steps
         self._motion = None
         self._drive(0.0, t, math.inf)
-
-    def _drive(self, flow_ul_per_h: float, t: float, until_s: float) -> None:
-        """Command the plunger, and its stop when that is known already; stops that will not happen are undone."""
-        self.plunger.write(flow_ul_per_h, t)
-        self._ahead = {moment for moment in self._ahead if moment > t}
-        for moment in sorted(self._ahead):
-            self.plunger.write(flow_ul_per_h if moment < until_s else 0.0, moment)
-        if until_s < math.inf:
-            self.plunger.write(0.0, until_s)
-            self._ahead.add(until_s)
 
     def moved_ul(self, sign: int, now: float) -> float:
         """Volume infused (1) or withdrawn (-1) by now, by the count of steps."""

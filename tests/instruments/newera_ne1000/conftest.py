@@ -37,10 +37,6 @@ class Witness(Ne1000):
         self.executed.append(name + rest)
         return reply
 
-    @property
-    def stands(self):
-        return self._motion is None
-
 
 @pytest.fixture(scope="session")
 def witness():
