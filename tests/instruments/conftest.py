@@ -22,6 +22,18 @@ def wired():
     return wire
 
 
+@pytest.fixture(scope="session")
+def connected(wired):
+    """Function that makes a driver as `wired` does, and opens it."""
+
+    def connect(driver, device, clock=None, **settings):
+        instrument = wired(driver, device, clock, **settings)
+        instrument.open()
+        return instrument
+
+    return connect
+
+
 @pytest.fixture
 def hurried(monkeypatch):
     """Function after which a device server has but a moment for each answer, however long it had for those before.

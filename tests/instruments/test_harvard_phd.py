@@ -1,5 +1,7 @@
 """The driver of Harvard syringe pumps: counts, starts, a bad wire, going safe."""
 
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,15 +82,9 @@ def lose(device, data, at):
 
 
 @pytest.fixture
-def pump_at(wired):
+def pump_at(connected):
     """Function that opens a driver in front of a device."""
-
-    def pump_at(device, **settings):
-        pump = wired("harvard-phd", device, **{**GLASS_1_ML, **settings})
-        pump.open()
-        return pump
-
-    return pump_at
+    return partial(connected, "harvard-phd", **GLASS_1_ML)
 
 
 @pytest.fixture

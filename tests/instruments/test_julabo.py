@@ -1,6 +1,7 @@
 """The driver of Julabo circulators in front of the simulated bath, on a good wire and on a bad one."""
 
 import math
+from functools import partial
 
 import pytest
 from pydantic import ValidationError
@@ -54,15 +55,9 @@ class Script(LineDevice):
 
 
 @pytest.fixture
-def bathe(wired):
+def bathe(connected):
     """Function that opens a driver in front of a bath."""
-
-    def bathe(device, **settings):
-        bath = wired("julabo", device, **settings)
-        bath.open()
-        return bath
-
-    return bathe
+    return partial(connected, "julabo")
 
 
 def creeping(t):

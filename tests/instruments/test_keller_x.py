@@ -3,6 +3,7 @@
 import math
 import re
 import struct
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -58,15 +59,9 @@ class Script(ByteDevice):
 
 
 @pytest.fixture
-def transmit(wired):
+def transmit(connected):
     """Function that opens a driver in front of a device."""
-
-    def transmit(device, reference="gauge", **settings):
-        driver = wired("keller-x", device, reference=reference, **settings)
-        driver.open()
-        return driver
-
-    return transmit
+    return partial(connected, "keller-x", reference="gauge")
 
 
 def value(pressure_bar, status=0):
@@ -114,7 +109,7 @@ def test_what_the_cell_sees_is_what_is_read(wired, echo, kpa):
 
 @pytest.mark.parametrize("reference", ["gauge", "absolute"])
 def test_the_channel_has_the_reference_and_height_of_the_station_file(transmit, reference):
-    driver = transmit(KellerXTransmitter(Creeping()), reference, height="120 mm")
+    driver = transmit(KellerXTransmitter(Creeping()), reference=reference, height="120 mm")
     channel = driver.channels[0]
     assert (channel.unit, channel.reference, channel.height_mm) == ("kPa", reference, 120.0)
 

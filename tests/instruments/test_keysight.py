@@ -2,6 +2,7 @@
 
 import math
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -70,15 +71,9 @@ def unit_of(volts=2.5, amps=0.012, **settings):
 
 
 @pytest.fixture
-def scanning(wired):
+def scanning(connected):
     """Function that opens the driver of a unit."""
-
-    def scanning(device, **settings):
-        unit = wired("keysight-daq970a", device, **{"channels": SCANNED, **settings})
-        unit.open()
-        return unit
-
-    return scanning
+    return partial(connected, "keysight-daq970a", channels=SCANNED)
 
 
 # -- transducers

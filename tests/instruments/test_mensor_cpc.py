@@ -2,6 +2,7 @@
 
 import math
 import re
+from functools import partial
 
 import pytest
 
@@ -78,15 +79,9 @@ class Loss:
 
 
 @pytest.fixture
-def control(wired):
+def control(connected):
     """Function that opens a driver in front of a device."""
-
-    def control(device, **settings):
-        driver = wired("mensor-cpc", device, **{"max_pressure": "180 kPa", **settings})
-        driver.open()
-        return driver
-
-    return control
+    return partial(connected, "mensor-cpc", max_pressure="180 kPa")
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The balance driver in front of the simulated balance, on a good wire and on a bad one."""
 
 import math
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -54,15 +55,9 @@ class Script(LineDevice):
 
 
 @pytest.fixture
-def weigh(wired):
+def weigh(connected):
     """Function that opens a balance driver in front of a device."""
-
-    def weigh(device, **settings):
-        balance = wired("mettler-mtsics", device, **settings)
-        balance.open()
-        return balance
-
-    return weigh
+    return partial(connected, "mettler-mtsics")
 
 
 def creeping(t):

@@ -1,6 +1,7 @@
 """The driver of pressure transmitters on USB, which is also the example of docs/howto/new-driver.md."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -40,15 +41,9 @@ class Script(LineDevice):
 
 
 @pytest.fixture
-def opened(wired):
+def opened(connected):
     """Function that opens a driver in front of a device."""
-
-    def opened(device, clock=None, **settings):
-        driver = wired("omega-px409", device, clock, **{"reference": "gauge", "high": "15 psi", **settings})
-        driver.open()
-        return driver
-
-    return opened
+    return partial(connected, "omega-px409", reference="gauge", high="15 psi")
 
 
 def transmitter(kpa=50.0, **settings):

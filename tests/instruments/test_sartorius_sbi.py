@@ -1,6 +1,7 @@
 """The driver of balances with the SBI protocol: readings, tare, lost zero, a bad wire."""
 
 import math
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -48,15 +49,9 @@ class Script(ByteDevice):
 
 
 @pytest.fixture
-def opened(wired):
+def opened(connected):
     """Function that opens a driver in front of a device."""
-
-    def opened(device, **settings):
-        driver = wired("sartorius-sbi", device, **settings)
-        driver.open()
-        return driver
-
-    return opened
+    return partial(connected, "sartorius-sbi")
 
 
 def balance(mg=12_345.6, **settings):

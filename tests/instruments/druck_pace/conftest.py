@@ -1,6 +1,7 @@
 """Simulated pressure controllers, one that lists its commands and one that follows a script, and their driver."""
 
 import re
+from functools import partial
 
 import pytest
 
@@ -64,15 +65,9 @@ def scripted():
 
 
 @pytest.fixture
-def control(wired):
+def control(connected):
     """Function that opens a driver in front of a device."""
-
-    def control(device, **settings):
-        driver = wired("druck-pace", device, **{"max_pressure": "180 kPa", **settings})
-        driver.open()
-        return driver
-
-    return control
+    return partial(connected, "druck-pace", max_pressure="180 kPa")
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """A simulated syringe pump that remembers what it was sent, with its driver in front of it."""
 
+from functools import partial
+
 import pytest
 
 from instruments.instrument import InstrumentError
@@ -51,15 +53,9 @@ def glass_1_ml():
 
 
 @pytest.fixture
-def pump_at(wired, glass_1_ml):
+def pump_at(connected, glass_1_ml):
     """Function that opens a driver in front of a device."""
-
-    def pump_at(device, clock=None, **settings):
-        pump = wired("newera-ne1000", device, clock, **{**glass_1_ml, **settings})
-        pump.open()
-        return pump
-
-    return pump_at
+    return partial(connected, "newera-ne1000", **glass_1_ml)
 
 
 @pytest.fixture(scope="session")
