@@ -55,7 +55,6 @@ _RATE = re.compile(r"(\d+\.?\d*) ([pnum]?l)/(hr|min|sec)")
 _DIAMETER = re.compile(r"(\d+\.?\d*) mm")
 _ANYTHING = re.compile(".*")
 _VERSION = re.compile(r"([A-Z0-9][\w /.-]*?) v?(\d+\.[\d.]+)")
-_NO_TARGET = re.compile(r"Target volume not set\.?")
 _SERIAL = re.compile(r"Serial number: *(\w+)")
 _MARKERS = {"ver": _VERSION, "diameter": _DIAMETER, "irate": _RATE, "force": re.compile(r"(\d+)%")}
 

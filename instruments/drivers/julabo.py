@@ -45,7 +45,6 @@ _NUMBER = re.compile(rb"-?\d{1,3}(?:\.\d{1,3})?\r?\n")
 _STATUS = re.compile(rb"(-?\d\d) +([A-Z][A-Z0-9 :/-]*?) *\r?\n")
 _VERSION = re.compile(rb"(.*?)\bV(?:ERSION)? ?(\d+\.\w+) *\r?\n", re.IGNORECASE)
 
-_REMOTE = (2, 3)
 _REFUSALS = (-8, -9, -10, -11, -13)  # of the latest command; every other negative code is an alarm or a warning
 _SENSOR_FAULTS = (-5, -6, -12)
 _SHUT_OFF = (-1, -2, -5, -6, -12, -14)

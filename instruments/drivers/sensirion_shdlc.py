@@ -44,7 +44,6 @@ _STUFFED = ((b"\x7d\x31", b"\x11"), (b"\x7d\x33", b"\x13"), (b"\x7d\x5e", b"\x7e
 _ERRORS = {1: "wrong data size", 2: "unknown command", 3: "no access right", 4: "bad parameter", 5: "bad checksum",
            6: "firmware is being updated", 0x20: "sensor busy", 0x21: "no sensor at the cable",
            0x22: "sensor data damaged"}  # fmt: skip
-_UNSUPPORTED = (1, 2, 4)
 
 _SENSOR_TYPE, _START, _STOP, _BUFFER, _PRODUCT, _SCALE, _SENSOR_SERIAL = 0x24, 0x33, 0x34, 0x36, 0x50, 0x53, 0x54
 _INFORMATION, _VERSION, _ERROR_STATE = 0xD0, 0xD1, 0xD2

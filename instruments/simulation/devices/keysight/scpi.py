@@ -79,7 +79,6 @@ class Interpreter:
         """Forget errors and status."""
         self._errors: deque[int] = deque()
         self._events, self._enabled, self._service = _POWER_ON, 0, 0
-        self._waits_s = 0.0
 
     def _common(self, identity: str) -> tuple[Header, ...]:
         return (
