@@ -17,6 +17,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
 
 from PyQt6.QtCore import QEvent
 from PyQt6.QtWidgets import QApplication, QWidget
+from pytestqt.qtbot import QtBot
 
 from bench.protection import InterlockTable
 from bench.rpc.messages import Action, Ending, Outcome, Reply, Status
@@ -29,6 +30,29 @@ from gui.presenters.background import Inline
 from gui.presenters.context import Context
 from gui.presenters.live import Live
 from protocols.steps import Phase, Program, StartDelivery, Tare, above
+
+PATIENCE_MS = 100_000
+"""How long a test waits for what must happen: a computer may stall, and nothing is gained by giving up before."""
+
+
+class PatientQtBot(QtBot):  # type: ignore[misc]  # pytest-qt has no types
+    """Waits long for everything that is waited for without a time."""
+
+    def waitUntil(self, callback: Callable[[], object], *, timeout: int = PATIENCE_MS) -> None:
+        super().waitUntil(callback, timeout=timeout)
+
+    def waitSignal(self, signal: Any, *, timeout: int = PATIENCE_MS, **options: Any) -> Any:
+        return super().waitSignal(signal, timeout=timeout, **options)
+
+    def waitExposed(self, widget: QWidget, *, timeout: int = PATIENCE_MS) -> Any:
+        return super().waitExposed(widget, timeout=timeout)
+
+
+@pytest.fixture
+def qtbot(qapp: QApplication, request: pytest.FixtureRequest) -> PatientQtBot:
+    """Qt for a test, on a computer that may stall."""
+    return PatientQtBot(request)
+
 
 OF_QT = {"QTipLabel", "QComboBoxPrivateContainer"}
 """Windows that Qt makes and keeps."""

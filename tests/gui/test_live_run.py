@@ -84,15 +84,15 @@ class Seat:
 
 def test_a_run_is_followed_left_and_found_again_answered_and_seen_to_its_end(entry: Entry, qtbot: Any) -> None:
     first = Seat(entry, qtbot)
-    qtbot.waitUntil(lambda: first.live.samples > 0, timeout=30_000)
+    qtbot.waitUntil(lambda: first.live.samples > 0)
     first.leave()
     seat = Seat(entry, qtbot)
     prompts = seat.page.attention.prompts
-    qtbot.waitUntil(lambda: "height" in prompts, timeout=30_000)
+    qtbot.waitUntil(lambda: "height" in prompts)
     qtbot.keyClicks(prompts["height"].field, "2.5 cm")
     qtbot.keyClick(prompts["height"].field, Qt.Key.Key_Return)
-    qtbot.waitUntil(lambda: seat.page.attention.end is not None, timeout=30_000)
-    qtbot.waitUntil(lambda: bool(seat.page.checks.table.rows.rows), timeout=30_000)
+    qtbot.waitUntil(lambda: seat.page.attention.end is not None)
+    qtbot.waitUntil(lambda: bool(seat.page.checks.table.rows.rows))
     assert seat.page.checks.table.rows.rows[0].value == "25\u202fmm"
     ending = seat.live.ending
     assert ending is not None
