@@ -161,11 +161,28 @@ def _values_of(task: Task, name: str) -> Callable[[float, int, int], FloatArray]
     row = next((row for row, own in enumerate(names) if name.lower() in own), None)
     bank = task.bank
     if row is None or bank is None:
-        raise triggers.no_source(name)
+        return _values_at(task, name)
 
     def values(t0: float, first: int, n: int) -> FloatArray:
         found: FloatArray = bank.read(Samples(t0, task.dt, first, n))[row]
         return found
+
+    return values
+
+
+def _values_at(task: Task, name: str) -> Callable[[float, int, int], FloatArray]:
+    """Values at an analog terminal for triggers, such as ``/Dev1/APFI0``."""
+    key = task.hardware.key(task.absolute(name))
+    try:
+        task.hardware.check_terminal(key)
+    except DaqFault:
+        raise triggers.no_source(name) from None
+    if "/apfi" not in key:
+        raise triggers.no_source(name)
+    signal = task.hardware.signals.get(key)
+
+    def values(t0: float, first: int, n: int) -> FloatArray:
+        return np.zeros(n) if signal is None else np.asarray(signal.samples(t0, task.dt, first, n))
 
     return values
 

@@ -24,7 +24,7 @@ from nidaqmx.constants import (
 )
 from nidaqmx.error_codes import DAQmxErrors
 
-from instruments.simulation.daqserver import counters, listings, messages, rates, triggers
+from instruments.simulation.daqserver import counters, listings, messages, power, rates, triggers
 from instruments.simulation.daqserver.channels import Channel
 from instruments.simulation.daqserver.faults import BAD_VALUE, DaqFault
 from instruments.simulation.daqserver.hardware import expand
@@ -78,7 +78,10 @@ def _chan(system: System, request: messages.Message) -> Store:
             task.commit()  # ranges follow from the devices
     if len(channels) == 1:
         kept = _Uncommitting(task, first.attributes)
-        return Store(system, "Chan", _of_counter(task, first), kept, initial=first.initial)
+        now = _of_counter(task, first)
+        if power.is_supply(first):
+            now = {"PWR_OUTPUT_STATE": lambda: power.output_state(task, first)}
+        return Store(system, "Chan", now, kept, power.setters(task, first), first.initial)
     kept = _Everywhere(task, [channel.attributes for channel in channels])
     return Store(system, "Chan", {}, kept, initial=first.initial)
 
@@ -215,7 +218,10 @@ def _read(system: System, request: messages.Message) -> Store:
             "OPEN_CHANS_EXIST": lambda: _latch(task, "OPEN_CHANS", "was_open", ""),
             "OVERLOADED_CHANS_EXIST": lambda: _latch(task, "OVERLOADED_CHANS", "was_overloaded", ""),
             DEFAULT_SAMPLES: lambda: _default_samples(task),
-        },
+        }
+        | (
+            {"OVERTEMPERATURE_CHANS_EXIST": lambda: False, "OVERTEMPERATURE_CHANS": str} if power.supplies(task) else {}
+        ),
         task.attributes,
         setters={"LOGGING_MODE": lambda value: check_logging(task, value, "")},
     )

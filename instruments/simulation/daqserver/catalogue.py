@@ -14,6 +14,8 @@ from typing import Literal
 from nidaqmx.constants import BusType, ProductCategory
 from nidaqmx.constants import UsageTypeAI as Measures
 
+from instruments.simulation.daqserver import iepe
+
 Quantity = Literal["V", "A", "V/V", "ohm"]
 Direction = Literal["in", "out", "both"]
 Range = tuple[float, float]
@@ -48,6 +50,8 @@ class Product:
     counter_hz : fastest timebase of the counters.
     teds : whether it reads the data sheet in a sensor.
     shunt_ohm : resistor for shunt calibration of bridges; None has none.
+    apfi : analog terminals for triggers.
+    feeds_a : currents with which it feeds sensors.
     category, bus : as the driver lists it.
     """
 
@@ -77,6 +81,8 @@ class Product:
     counter_hz: float = 80e6
     teds: bool = False
     shunt_ohm: float | None = None
+    apfi: int = 0
+    feeds_a: tuple[float, ...] = ()
     category: ProductCategory = ProductCategory.C_SERIES_MODULE
     bus: BusType = BusType.COMPACT_DAQ
 
@@ -99,6 +105,12 @@ _VOLTAGE = (
     Measures.VOLTAGE_CUSTOM_WITH_EXCITATION,
     Measures.CURRENT,
     Measures.TEMPERATURE_THERMISTOR,  # on a divider with an excitation of its own
+)
+_MULTIFUNCTION = (
+    *_VOLTAGE,
+    Measures.TEMPERATURE_THERMOCOUPLE,  # with a cold junction that the application knows
+    Measures.RESISTANCE,  # by the voltage that a current of the application's makes
+    Measures.TEMPERATURE_RTD,
 )
 _BRIDGE = (
     Measures.BRIDGE,
@@ -225,6 +237,25 @@ _PRODUCTS = (
         base_rate_hz=50e3,
         excitations_v=(2.5, 3.3, 5.0, 10.0),
     ),
+    Product(
+        "NI 9234",
+        ai=4,
+        teds=True,
+        measures=(Measures.VOLTAGE, *iepe.ALL),
+        ranges={"V": ((-5.0, 5.0),)},
+        bits=24,
+        max_rate_hz=51.2e3,
+        base_rate_hz=51.2e3,
+        feeds_a=(2e-3,),
+    ),
+    Product("TS-15000", category=ProductCategory.TEST_SCALE_CHASSIS, bus=BusType.USB, slots=5),
+    Product(
+        "TS-15200",
+        category=ProductCategory.TEST_SCALE_MODULE,
+        bus=BusType.USB,
+        measures=(Measures.POWER,),
+        max_rate_hz=1e3,
+    ),
     Product("NI 9263", ao=4, ao_rate_hz=100e3),
     Product("NI 9265", ao=4, ao_range=(0.0, 20e-3), ao_quantity="A", ao_rate_hz=100e3),
     Product("NI 9401", ports=(Port(8, "both"),), pfi=_lines(0, 8), di_rate_hz=10e6, do_rate_hz=10e6),
@@ -238,7 +269,7 @@ _PRODUCTS = (
         category=ProductCategory.M_SERIES_DAQ,
         bus=BusType.USB,
         ai=16,
-        measures=_VOLTAGE,
+        measures=_MULTIFUNCTION,
         ranges=_FOUR_RANGES,
         max_rate_hz=250e3,
         shared=True,
@@ -253,7 +284,7 @@ _PRODUCTS = (
         category=ProductCategory.X_SERIES_DAQ,
         bus=BusType.USB,
         ai=16,
-        measures=_VOLTAGE,
+        measures=_MULTIFUNCTION,
         ranges=_FOUR_RANGES,
         max_rate_hz=500e3,
         shared=True,
@@ -272,7 +303,7 @@ _PRODUCTS = (
         category=ProductCategory.X_SERIES_DAQ,
         bus=BusType.PCIE,
         ai=32,
-        measures=_VOLTAGE,
+        measures=_MULTIFUNCTION,
         ranges=_X_SERIES_RANGES,
         max_rate_hz=1e6,
         shared=True,
@@ -284,6 +315,7 @@ _PRODUCTS = (
         ao_rate_hz=2.86e6,
         di_rate_hz=10e6,
         do_rate_hz=10e6,
+        apfi=2,
         counter_hz=100e6,
     ),
 )

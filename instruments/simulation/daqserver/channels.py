@@ -14,7 +14,9 @@ from nidaqmx.constants import (
     Coupling,
     Level,
     LineGrouping,
+    PowerIdleOutputBehavior,
     ScaleType,
+    Sense,
     TerminalConfiguration,
     UsageTypeAO,
     UsageTypeCI,
@@ -23,6 +25,7 @@ from nidaqmx.constants import (
 from nidaqmx.constants import UsageTypeAI as Measures
 from nidaqmx.error_codes import DAQmxErrors
 
+from instruments.simulation.daqserver import iepe
 from instruments.simulation.daqserver.faults import BAD_VALUE, DaqFault
 from instruments.simulation.daqserver.hardware import Device, Hardware, expand
 
@@ -112,21 +115,33 @@ def _thermistor() -> Recipe:
     return Recipe(ChannelType.ANALOG_INPUT, Measures.TEMPERATURE_THERMISTOR.value, "AI_TEMP_UNITS", own=letters)
 
 
+def _iepe(measures: Measures) -> Recipe:
+    """A sensor that is fed with a constant current."""
+    units, sensitivity = iepe.SENSORS[measures]
+    own = (("sensitivity", sensitivity), ("sensitivity_units_raw", f"{sensitivity}_UNITS"))
+    return Recipe(ChannelType.ANALOG_INPUT, measures.value, f"{units}_UNITS", own=own)
+
+
+_MICROPHONE = (
+    ("mic_sensitivity", "AI_MICROPHONE_SENSITIVITY"),
+    ("max_snd_press_level", "AI_SOUND_PRESSURE_MAX_SOUND_PRESSURE_LVL"),
+)
+_SUPPLY = (
+    ("voltage_setpoint", "PWR_VOLTAGE_SETPOINT"),
+    ("current_setpoint", "PWR_CURRENT_SETPOINT"),
+    ("output_enable", "PWR_OUTPUT_ENABLE"),
+)
+
 ELSEWHERE: dict[str, Measures] = {
-    "Accel": Measures.ACCELERATION_ACCELEROMETER_CURRENT_INPUT,
     "Accel4WireDCVoltage": Measures.ACCELERATION_4_WIRE_DC_VOLTAGE,
     "AccelCharge": Measures.ACCELERATION_CHARGE,
     "Charge": Measures.CHARGE,
     "CurrentRMS": Measures.CURRENT_ACRMS,
-    "ForceIEPE": Measures.FORCE_IEPE_SENSOR,
     "FreqVoltage": Measures.FREQUENCY_VOLTAGE,
-    "Microphone": Measures.SOUND_PRESSURE_MICROPHONE,
     "PosEddyCurrProxProbe": Measures.POSITION_EDDY_CURRENT_PROX_PROBE,
     "PosLVDT": Measures.POSITION_LINEAR_LVDT,
     "PosRVDT": Measures.POSITION_ANGULAR_RVDT,
-    "Power": Measures.POWER,
     "RosetteStrainGage": Measures.ROSETTE_STRAIN_GAGE,
-    "VelocityIEPE": Measures.VELOCITY_IEPE_SENSOR,
     "VoltageRMS": Measures.VOLTAGE_ACRMS,
 }
 """What none of the simulated devices measures, as little as the real ones: -200431."""
@@ -137,6 +152,13 @@ RECIPES: dict[str, Recipe] = {
     "CreateAICurrentChan": _ai(Measures.CURRENT, "AI_CURRENT_UNITS"),
     "CreateAICalculatedPowerChan": _ai(Measures.CALCULATED_POWER, "AI_POWER_UNITS"),
     "CreateAIResistanceChan": _ai(Measures.RESISTANCE, "AI_RESISTANCE_UNITS"),
+    "CreateAIPowerChan": Recipe(ChannelType.ANALOG_INPUT, Measures.POWER.value, own=_SUPPLY),
+    "CreateAIAccelChan": _iepe(Measures.ACCELERATION_ACCELEROMETER_CURRENT_INPUT),
+    "CreateAIForceIEPEChan": _iepe(Measures.FORCE_IEPE_SENSOR),
+    "CreateAIVelocityIEPEChan": _iepe(Measures.VELOCITY_IEPE_SENSOR),
+    "CreateAIMicrophoneChan": Recipe(
+        ChannelType.ANALOG_INPUT, iepe.MICROPHONE.value, "AI_SOUND_PRESSURE_UNITS", own=_MICROPHONE
+    ),
     "CreateAIBridgeChan": _bridge(Measures.BRIDGE, "AI_BRIDGE_UNITS", ScaleType.NONE),
     "CreateAIStrainGageChan": _ai(Measures.STRAIN_STRAIN_GAGE, "AI_STRAIN_UNITS"),
     "CreateAIThrmcplChan": _ai(Measures.TEMPERATURE_THERMOCOUPLE, "AI_TEMP_UNITS"),
@@ -262,6 +284,10 @@ _EXTRA: dict[int, dict[str, Any]] = {
     Measures.TEMPERATURE_THERMOCOUPLE.value: {"AI_THRMCPL_LEAD_OFFSET_VOLTAGE": 0.0},
     Measures.TEMPERATURE_RTD.value: {"AI_RTD_A": 3.9083e-3, "AI_RTD_B": -5.775e-7, "AI_RTD_C": -4.183e-12},
     Measures.TEMPERATURE_BUILT_IN_SENSOR.value: {"AI_MIN": -50.0, "AI_MAX": 120.0},
+    Measures.POWER.value: {
+        "PWR_IDLE_OUTPUT_BEHAVIOR": PowerIdleOutputBehavior.MAINTAIN_EXISTING_VALUE.value,
+        "PWR_REMOTE_SENSE": Sense.LOCAL.value,
+    },
 }
 
 
@@ -352,6 +378,9 @@ def _attributes(recipe: Recipe, given: dict[str, Any]) -> dict[str, Any]:
         ChannelType.COUNTER_OUTPUT: "CO_OUTPUT_TYPE",
     }[recipe.kind]
     attributes[measured] = recipe.measures
+    if recipe.measures == iepe.MICROPHONE.value:
+        attributes["AI_MAX"] = iepe.loudest_pa(attributes["AI_SOUND_PRESSURE_MAX_SOUND_PRESSURE_LVL"])
+        attributes["AI_MIN"] = -attributes["AI_MAX"]
     pascals = BridgePhysicalUnits.PASCALS.value
     if attributes.get("AI_BRIDGE_PHYSICAL_UNITS", pascals) == 0:
         raise DaqFault(BAD_VALUE, "Property: AI.Bridge.PhysicalUnits")
@@ -360,7 +389,7 @@ def _attributes(recipe: Recipe, given: dict[str, Any]) -> dict[str, Any]:
 
 def _check_type(recipe: Recipe, terminal: str, device: Device) -> None:
     wanted = {
-        ChannelType.ANALOG_INPUT: ("ai", "_cj"),
+        ChannelType.ANALOG_INPUT: ("ai", "_cj", "power"),
         ChannelType.ANALOG_OUTPUT: ("ao",),
         ChannelType.COUNTER_INPUT: ("ctr", "_ctr"),
         ChannelType.COUNTER_OUTPUT: ("ctr", "_ctr"),

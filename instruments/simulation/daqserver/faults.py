@@ -90,6 +90,9 @@ TEXTS: dict[int, str] = {
     DAQmxErrors.TEDS_SENSOR_NOT_DETECTED: "No sensor with TEDS was found at the physical channel.",
     DAQmxErrors.TEDS_NOT_SUPPORTED: "The device does not read TEDS.",
     DAQmxErrors.CUSTOM_SCALE_DOES_NOT_EXIST: "There is no custom scale of this name.",
+    DAQmxErrors.CANNOT_WRITE_WHEN_AUTO_START_FALSE_AND_TASK_NOT_RUNNING: (
+        "A write without timing needs a task that runs, or that it may start."
+    ),
     DAQmxErrors.SAMPLES_CAN_NOT_YET_BE_WRITTEN: "The samples cannot be written yet.",
     DAQmxWarnings.STOPPED_BEFORE_DONE: "A finite acquisition or generation was stopped before it was complete.",
 }

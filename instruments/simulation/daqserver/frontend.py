@@ -6,10 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from nidaqmx.constants import CJCSource, CurrentShuntResistorLocation, ExcitationSource, ResistanceConfiguration
+from nidaqmx.constants import (
+    CJCSource,
+    CurrentShuntResistorLocation,
+    ExcitationSource,
+    ProductCategory,
+    ResistanceConfiguration,
+)
 from nidaqmx.constants import UsageTypeAI as Measures
 from nidaqmx.error_codes import DAQmxErrors
 
+from instruments.simulation.daqserver import iepe
 from instruments.simulation.daqserver.channels import Channel
 from instruments.simulation.daqserver.customscale import CustomScale
 from instruments.simulation.daqserver.faults import BAD_VALUE, DaqFault
@@ -93,7 +100,7 @@ class AnalogInput:
 
     def _lead_offset(self) -> float:
         """Lead resistance that the resistance configuration leaves in the reading."""
-        if self.conversion.quantity != "ohm":
+        if self._input_quantity() != "ohm":
             return 0.0
         two_wire = self.channel.attributes["AI_RESISTANCE_CFG"] == ResistanceConfiguration.TWO_WIRE.value
         return 2.0 * self.wiring.lead_ohm if two_wire else 0.0
@@ -112,12 +119,18 @@ class AnalogInput:
 
     def _read_factor(self) -> float:
         """What the driver divides by: the shunt that the task names, where the input is a voltage."""
-        if self.measures is Measures.CURRENT and self._input_quantity() == "V":
-            return float(self.channel.attributes["AI_CURRENT_SHUNT_RESISTANCE"])
+        if self._input_quantity() == "V":
+            if self.measures is Measures.CURRENT:
+                return float(self.channel.attributes["AI_CURRENT_SHUNT_RESISTANCE"])
+            if self.conversion.quantity == "ohm":
+                return float(self.channel.attributes["AI_EXCIT_VAL"])  # the current that makes the voltage
         return 1.0
 
     def _input_quantity(self) -> str:
-        if self.conversion.quantity == "A" and "A" not in self.channel.device.product.ranges:
+        if (
+            self.conversion.quantity in ("A", "ohm")
+            and self.conversion.quantity not in self.channel.device.product.ranges
+        ):
             return "V"
         return self.conversion.quantity
 
@@ -161,12 +174,30 @@ class AnalogInput:
                 f"Possible Values: {', '.join(f'{value:g}' for value in product.excitations_v)}\n"
                 f"Channel Name: {self.channel.name}",
             )
+        self._check_current(internal=internal)
         wires = attributes.get("AI_RESISTANCE_CFG")
-        if wires is not None and self.conversion.quantity == "ohm" and wires not in product.wires:
+        if wires is not None and self._input_quantity() == "ohm" and wires not in product.wires:
             raise DaqFault(BAD_VALUE, f"Property: AI.ResistanceCfg\nRequested Value: {wires}-wire")
         outside = attributes.get("AI_CURRENT_SHUNT_LOC") == CurrentShuntResistorLocation.EXTERNAL.value
         if self.measures is Measures.CURRENT and outside and "A" in product.ranges:
             raise DaqFault(BAD_VALUE, "Property: AI.CurrentShunt.Loc\nThis module has its own shunt: Internal")
+
+    def _check_current(self, *, internal: bool) -> None:
+        """Raise where the device has no source of the current that feeds a sensor, or no cold junction of its own."""
+        attributes, product = self.channel.attributes, self.channel.device.product
+        value = attributes.get("AI_EXCIT_VAL", 0.0)
+        if self.measures in iepe.ALL and internal and value not in product.feeds_a:
+            possible = ", ".join(f"{each:g}" for each in product.feeds_a)
+            raise DaqFault(
+                BAD_VALUE,
+                f"Property: AI.Excit.Val\nRequested Value: {value:g}\nPossible Values: {possible}\n"
+                f"Channel Name: {self.channel.name}",
+            )
+        if self.conversion.quantity == "ohm" and self._input_quantity() == "V" and (internal or not value > 0.0):
+            raise DaqFault(BAD_VALUE, f"Property: AI.Excit.Src\nRequested Value: Internal\nDevice: {product.name}")
+        built_in = attributes.get("AI_THRMCPL_CJC_SRC") == CJCSource.BUILT_IN.value
+        if built_in and product.category is not ProductCategory.C_SERIES_MODULE:
+            raise DaqFault(BAD_VALUE, f"Property: AI.Thrmcpl.CJCSrc\nRequested Value: Built-In\nDevice: {product.name}")
 
     # -- cold junction
 

@@ -12,6 +12,8 @@ from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
+from nidaqmx.constants import ProductCategory
+from nidaqmx.constants import UsageTypeAI as Measures
 from nidaqmx.error_codes import DAQmxErrors
 
 from instruments.clock import Clock
@@ -27,7 +29,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 _MODULE = re.compile(r"^(.+?)mod(\d+)$", re.IGNORECASE)
 _RANGE = re.compile(r"^(.*?)(\d+):(?:.*?)(\d+)$")
-_TERMINAL = re.compile(r"^(ai|ao|_?ctr)(\d+)$|^port(\d+)(?:/line(\d+))?$|^(_cjtemp)$|^pfi(\d+)$")
+_TERMINAL = re.compile(r"^(ai|ao|_?ctr|apfi)(\d+)$|^port(\d+)(?:/line(\d+))?$|^(_cjtemp)$|^pfi(\d+)$|^(power)$")
 _OUTPUT_ENDS = ("SampleClock", "StartTrigger")
 _COUNTER_TERMINAL = re.compile(r"^ctr(\d+)(internaloutput|source|gate|aux)$")
 _INTERNAL = re.compile(r"^(?:ai|ao|di|do)/(?:starttrigger|referencetrigger|sampleclock)$|^changedetectionevent$")
@@ -45,6 +47,7 @@ class Wiring:
     hold_s : how long that relay stays closed after a change of the heartbeat.
     normally_closed : a contact at a digital input that opens while its signal is 1: the line is high until then.
     bridge_ohm : resistance of the bridge; that which the task names if not said.  Shunt calibration depends on it.
+    load_ohm : the load on a power supply; None is an open output.
     per_count : how much of the signal makes one pulse at a counter, such as a drop for 50 µL of a volume.
     pulses_hz, duty : a pulse generator at this counter, PFI terminal or line, running since the clock's zero.
 
@@ -60,6 +63,7 @@ class Wiring:
     hold_s: float = 1.0
     normally_closed: bool = False
     bridge_ohm: float | None = None
+    load_ohm: float | None = None
     per_count: float = 1.0
     pulses_hz: float | None = None
     duty: float = 0.5
@@ -103,6 +107,8 @@ class Device:
         if kind in ("ai", "ao", "ctr"):
             count = {"ai": self.product.ai, "ao": self.product.ao, "ctr": self.product.counters}[kind]
             prefix = "_" if kind == "ctr" and self.product.slots else ""
+            if kind == "ai" and Measures.POWER in self.product.measures:
+                return [f"{self.name}/power"]
             return [f"{self.name}/{prefix}{kind}{index}" for index in range(count)]
         wanted = ("in", "both") if kind.startswith("di") else ("out", "both")
         ports = [(index, port) for index, port in enumerate(self.product.ports) if port.direction in wanted]
@@ -114,6 +120,7 @@ class Device:
         """Names of the terminals that triggers and clocks can be routed from."""
         product = self.product
         names = [f"PFI{index}" for index in range(len(product.pfi))]
+        names += [f"APFI{index}" for index in range(product.apfi)]
         for kind, there in (
             ("ai", product.ai > 0 or product.slots > 0),
             ("ao", product.ao_rate_hz > 0.0),
@@ -317,13 +324,15 @@ class Hardware:
 
 def _has(kind: Product, match: re.Match[str]) -> bool:
     if match[1]:
-        return int(match[2]) < {"ai": kind.ai, "ao": kind.ao, "ctr": kind.counters}[match[1].lstrip("_")]
+        counts = {"ai": kind.ai, "ao": kind.ao, "ctr": kind.counters, "apfi": kind.apfi}
+        return int(match[2]) < counts[match[1].lstrip("_")]
     if match[6] is not None:
         return int(match[6]) < len(kind.pfi)
     if match[3] is not None:
         port = int(match[3])
         return port < len(kind.ports) and int(match[4] or 0) < kind.ports[port].lines
-    return any("BUILT_IN" in measure.name for measure in kind.measures)  # _cjtemp
+    wanted = "POWER" if match[7] else "BUILT_IN"
+    return any(wanted in measure.name for measure in kind.measures)
 
 
 def name_devices(devices: Mapping[str, str]) -> dict[str, Device]:
@@ -333,7 +342,8 @@ def name_devices(devices: Mapping[str, str]) -> dict[str, Device]:
         match = _MODULE.match(name)
         chassis, slot = (match[1], int(match[2])) if match else (None, 0)
         if chassis is not None and chassis.lower() not in {other.lower() for other in devices}:
-            named.setdefault(chassis.lower(), Device(chassis, product("cDAQ-9178"), None, 0))
+            scale = product(kind).category is ProductCategory.TEST_SCALE_MODULE
+            named.setdefault(chassis.lower(), Device(chassis, product("TS-15000" if scale else "cDAQ-9178"), None, 0))
         named[name.lower()] = Device(name, product(kind), chassis, slot)
     return named
 

@@ -21,17 +21,25 @@ FloatArray = npt.NDArray[np.float64]
 def level(task: Task, line: str, t: float) -> bool:
     """State of a digital line: of an output what was written, of an input what it is wired to."""
     key, hardware = line.lower(), task.hardware
-    signal = hardware.signals.get(key)
-    generator = hardware.wiring.get(key, DIRECT).generator()
+    signal, wired = hardware.signals.get(key), hardware.wiring.get(key, DIRECT)
+    generator = wired.generator()
     if generator is not None:
         return generator.high(t)
     if task.kind is ChannelType.DIGITAL_OUTPUT or signal is None or key in hardware.outputs:
         return bool(hardware.outputs.get(key, 0.0))
-    return bool(hardware.high(key, signal.at(t)))
+    return (signal.at(t) > 0.5) != wired.normally_closed  # as `Hardware.high`, which is for arrays
+
+
+def number(task: Task, channel: Channel, t: float) -> int:
+    """Lines of a digital channel at a moment as a whole number, lowest line in bit 0, inverted where the channel is."""
+    bits = sum(level(task, line, t) << bit for bit, line in enumerate(channel.lines))
+    return int(_mask(channel)) - bits if is_inverted(channel) else bits
 
 
 def samples(task: Task, channel: Channel, wanted: Samples) -> FloatArray:
     """Samples of a digital channel as whole numbers, lowest line in bit 0, inverted where the channel is."""
+    if not wanted.dt:
+        return np.full(wanted.n, float(number(task, channel, wanted.t0)))
     read = _levels(task, channel, wanted)
     return _mask(channel) - read if is_inverted(channel) else read
 
@@ -52,9 +60,6 @@ def _mask(channel: Channel) -> float:
 
 
 def _levels(task: Task, channel: Channel, wanted: Samples) -> FloatArray:
-    if not wanted.dt:
-        number = sum(level(task, line, wanted.t0) << bit for bit, line in enumerate(channel.lines))
-        return np.full(wanted.n, float(number))
     hardware, values = task.hardware, np.zeros(wanted.n)
     for bit, line in enumerate(channel.lines):
         signal = hardware.signals.get(line.lower())

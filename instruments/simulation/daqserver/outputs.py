@@ -64,6 +64,9 @@ def put(system: System, call: Call, task: Task, samples: FloatArray) -> None:
     if task.timing.type is SampleTimingType.ON_DEMAND:
         if call.request.auto_start:
             _start(system, task)
+        elif not task.running:
+            code = DAQmxErrors.CANNOT_WRITE_WHEN_AUTO_START_FALSE_AND_TASK_NOT_RUNNING
+            raise DaqFault(code, f"Task Name: {task.name}", written=0)
         for sample in samples.T:  # as fast as it goes
             _drive(task, sample)
     else:

@@ -27,7 +27,7 @@ from nidaqmx.constants import (
 )
 from nidaqmx.constants import UsageTypeAI as Measures
 
-from instruments.simulation.daqserver import resistance, thermocouples
+from instruments.simulation.daqserver import iepe, resistance, thermocouples
 
 FloatArray = npt.NDArray[np.float64]
 Attributes = Mapping[str, Any]
@@ -98,6 +98,11 @@ def _resistance(_: Attributes) -> Conversion:
 def _voltage_with_excitation(attributes: Attributes) -> Conversion:
     divisor = attributes["AI_EXCIT_VAL"] if attributes["AI_EXCIT_USE_FOR_SCALING"] else 1.0
     return Conversion("V", lambda volts, _: volts / divisor, lambda value: value * divisor)
+
+
+def _iepe(attributes: Attributes) -> Conversion:
+    per_unit = iepe.volts_per_unit(attributes)
+    return Conversion("V", lambda volts, _: volts / per_unit, lambda value: value * per_unit)
 
 
 def _bridge(attributes: Attributes) -> Conversion:
@@ -286,7 +291,7 @@ _MAKERS: dict[Measures, Callable[[Attributes], Conversion]] = {
     Measures.TEMPERATURE_RTD: _rtd,
     Measures.TEMPERATURE_THERMISTOR: _thermistor,
     Measures.TEMPERATURE_BUILT_IN_SENSOR: _built_in_sensor,
-}
+} | dict.fromkeys(iepe.ALL, _iepe)
 
 SUPPORTED = tuple(_MAKERS)
 

@@ -170,8 +170,9 @@ class System:
         if task.watchdog is not None:
             _check_quiet(task, others)
             return
+        kind = task.kind
         for other in others:
-            alike = other.kind is task.kind or {other.kind, task.kind} == _COUNTERS
+            alike = other.kind is kind or (kind in _COUNTERS and other.kind in _COUNTERS)
             if alike and _overlap(task, other):
                 raise DaqFault(RESERVED, f"Task Name: {task.name}\nReserved by: {other.name}")
         if task.kind is not ChannelType.ANALOG_INPUT or not task.hardware_timed:

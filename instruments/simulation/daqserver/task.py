@@ -25,7 +25,7 @@ from nidaqmx.constants import (
 from nidaqmx.error_codes import DAQmxErrors
 
 from instruments.clock import Event
-from instruments.simulation.daqserver import arming, counters, lines, rates, triggers
+from instruments.simulation.daqserver import arming, counters, lines, power, rates, triggers
 from instruments.simulation.daqserver.channels import Channel
 from instruments.simulation.daqserver.customscale import CustomScale
 from instruments.simulation.daqserver.faults import ABORTED, OVERRUN, DaqFault
@@ -201,7 +201,9 @@ class Task:
         if self.timing.type is SampleTimingType.SAMPLE_CLOCK:
             rates.check(self)
         arming.check(self)
-        if self.kind is ChannelType.ANALOG_INPUT:
+        if power.supplies(self):
+            power.check(self)
+        elif self.kind is ChannelType.ANALOG_INPUT:
             parts = [part for channel in self.channels for part in channel.parts or (channel,)]
             sharing = Counter(part.device.name for part in parts)
             self.bank = InputBank(
@@ -225,6 +227,7 @@ class Task:
         if self.hardware_timed or self.kind is ChannelType.COUNTER_OUTPUT:
             arming.arm(self, now)
         self.running = True
+        power.apply(self)
         self.runs += 1
         for listener in self.listeners.values():
             listener.begin()
@@ -265,6 +268,7 @@ class Task:
         self._tell_listeners()
         counters.end(self)
         arming.disarm(self)
+        power.idle(self)
         self.running = self.aborted = self.overrun = self.starved = False
         self.output = None
         if self.watchdog is not None:
@@ -402,8 +406,7 @@ class Task:
     def take(self, wanted: Sequence[Samples]) -> FloatArray:
         """Scaled values of some samples; shape (channels, n)."""
         if self.kind is ChannelType.ANALOG_INPUT:
-            bank = self.bank
-            assert bank is not None  # a task that reads is committed
+            bank = self._bank()
             return together([self._powers(bank.read(part)) for part in wanted], len(self.channels))
         parts = [np.stack([lines.samples(self, channel, part) for channel in self.channels]) for part in wanted]
         return together(parts, len(self.channels))
@@ -421,10 +424,15 @@ class Task:
             row += n
         return np.array(rows)
 
+    def _bank(self) -> InputBank:
+        """The inputs of a task that reads; power supplies are read otherwise."""
+        if self.bank is None:
+            raise DaqFault(DAQmxErrors.READ_CHAN_TYPE_MISMATCH, f"Task Name: {self.name}", read=0)
+        return self.bank
+
     def codes(self, wanted: Sequence[Samples]) -> FloatArray:
         """Codes of the converters, before any scaling; shape (channels, n)."""
-        bank = self.bank
-        assert bank is not None
+        bank = self._bank()
         return together([bank.codes(part) for part in wanted], len(self.channels))
 
     def play(self) -> None:

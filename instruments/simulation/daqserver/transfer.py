@@ -9,7 +9,7 @@ import numpy.typing as npt
 from nidaqmx.constants import AcquisitionType, ChannelType
 from nidaqmx.error_codes import DAQmxErrors
 
-from instruments.simulation.daqserver import counters
+from instruments.simulation.daqserver import counters, lines, power
 from instruments.simulation.daqserver.dispatch import Call, Handler
 from instruments.simulation.daqserver.faults import NEVER, NOT_YET, DaqFault
 from instruments.simulation.daqserver.frontend import Samples
@@ -153,17 +153,22 @@ def _read_lines(system: System, call: Call) -> None:
     """One byte a line, 0 or 1; channels of fewer lines are padded to the widest."""
     request = call.request
     task = system.task(request.task.name)
-    values = _samples(system, call, DIGITAL, request.num_samps_per_chan, request.timeout).astype(np.int64)
+    wanted = ready(system, call, DIGITAL, request.num_samps_per_chan, request.timeout)
     widest = max(len(channel.lines) for channel in task.channels)
-    bits = (values[:, :, None] >> np.arange(widest)) & 1  # (channels, samples, lines)
-    if request.fill_mode_raw == BY_SCAN:
-        bits = bits.swapaxes(0, 1)
-    call.reply.samps_per_chan_read = values.shape[1]
+    by_scan = request.fill_mode_raw == BY_SCAN
+    if task.hardware_timed:
+        values = task.take(wanted).astype(np.int64)
+        n = values.shape[1]
+        bits = (values[:, :, None] >> np.arange(widest)) & 1  # (channels, samples, lines)
+        flat = (bits.swapaxes(0, 1) if by_scan else bits).astype(np.uint8).tobytes()
+    else:  # without the cost of arrays: a bench asks for its contacts all day long
+        n, now = wanted[0].n, wanted[0].t0
+        numbers = [lines.number(task, channel, now) for channel in task.channels]
+        rows = [bytes([number >> bit & 1 for bit in range(widest)]) for number in numbers]
+        flat = b"".join(rows) * n if by_scan else b"".join(row * n for row in rows)
+    call.reply.samps_per_chan_read = n
     call.reply.num_bytes_per_samp = widest
-    flat = bits.astype(np.uint8).ravel()
-    padded = np.zeros(max(request.array_size_in_bytes, flat.size), np.uint8)
-    padded[: flat.size] = flat
-    call.reply.read_array = padded.tobytes()
+    call.reply.read_array = flat.ljust(request.array_size_in_bytes, b"\0")
 
 
 def _counts(system: System, call: Call, kinds: tuple[ChannelType, ...], wanted: int, timeout_s: float) -> FloatArray:
@@ -255,7 +260,30 @@ def _raw_codes(system: System, call: Call, kinds: tuple[ChannelType, ...], wante
     return task.codes(ready(system, call, kinds, wanted, timeout_s))
 
 
+def _powers(system: System, call: Call, wanted: int) -> tuple[FloatArray, FloatArray]:
+    """Voltages and currents of power supplies."""
+    task = system.task(call.request.task.name)
+    samples = ready(system, call, ANALOG, wanted, call.request.timeout)
+    return power.measured(task, sum(part.n for part in samples))
+
+
+def _read_powers(system: System, call: Call) -> None:
+    volts, amperes = _powers(system, call, call.request.num_samps_per_chan)
+    call.reply.samps_per_chan_read = volts.shape[1]
+    call.reply.read_array_voltage.extend(_laid_out(volts, call, call.request.array_size_in_samps).tolist())
+    call.reply.read_array_current.extend(_laid_out(amperes, call, call.request.array_size_in_samps).tolist())
+
+
+def _read_power(system: System, call: Call) -> None:
+    volts, amperes = _powers(system, call, 1)
+    if volts.shape[1] < 1:
+        raise DaqFault(NOT_YET, f"Task Name: {call.request.task.name}", read=0)
+    call.reply.voltage, call.reply.current = float(volts[0, 0]), float(amperes[0, 0])
+
+
 HANDLERS: dict[str, Handler] = {
+    "ReadPowerF64": _read_powers,
+    "ReadPowerScalarF64": _read_power,
     "ReadAnalogF64": _read_doubles(ANALOG, _samples),
     "ReadAnalogScalarF64": _read_scalar(ANALOG, _samples, float),
     "ReadBinaryI16": _read_numbers(ANALOG, _raw_codes),

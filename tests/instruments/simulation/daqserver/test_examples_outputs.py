@@ -161,7 +161,7 @@ def test_samples_without_a_clock_go_out_one_behind_the_other(lab):
         line.do_channels.add_do_chan("Dev2/port1/line4")
         counting.ci_channels.add_ci_count_edges_chan("Dev2/ctr1").ci_count_edges_term = "/Dev2/PFI4"
         counting.start()
-        line.write([True, False, True, True, False])
+        line.write([True, False, True, True, False], auto_start=True)
         assert counting.read() == 2
 
 

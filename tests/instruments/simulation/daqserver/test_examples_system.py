@@ -207,7 +207,6 @@ def test_what_is_asked_in_vain_is_counted_and_told_once(lab, caplog):
         ("microphone", {}, -200431),
         ("voltage_rms", {}, -200431),
         ("strain_gage", {}, -200431),
-        ("thrmcpl", {}, -200431),
     ],
 )
 def test_a_channel_that_a_device_does_not_measure_is_refused(lab, code_of, add, settings, code):
