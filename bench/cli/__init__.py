@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import sys
 from importlib import import_module
@@ -124,6 +125,19 @@ def _help_line(error: click.ClickException) -> str:
     return f"  See: {context.command_path} --help" if context is not None and of_click else ""
 
 
+def _of_the_system(error: OSError) -> str:
+    """What the system would not do, without its number; what we say ourselves stands as it is."""
+    if error.errno is None or error.strerror is None:
+        return str(error)
+    where = f"{error.filename}: " if error.filename else ""
+    remedy = {
+        errno.ENOSPC: "make room and try again",
+        errno.EACCES: "see to its rights, or choose another place",
+        errno.EROFS: "choose another place",
+    }
+    return f"{where}{error.strerror}; {remedy.get(error.errno, 'see to it and try again')}"
+
+
 def main(args: list[str] | None = None) -> Any:
     """Entry point.  Bad input is one plain sentence on stderr and exit code 2, never a traceback."""
     _speak_plainly()
@@ -141,7 +155,10 @@ def main(args: list[str] | None = None) -> Any:
     except click.ClickException as error:
         click.echo(f"pumpbench: {error.format_message()}{_help_line(error)}", err=True)
         sys.exit(EXIT_BAD_INPUT)
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        click.echo(f"pumpbench: {_of_the_system(error)}", err=True)
+        sys.exit(EXIT_BAD_INPUT)
+    except ValueError as error:
         click.echo(f"pumpbench: {error}", err=True)
         sys.exit(EXIT_BAD_INPUT)
     sys.exit(code if isinstance(code, int) else 0)

@@ -206,7 +206,7 @@ def write_paper(file: Path, progress: Progress, summed: Report, out: Path, *, as
     from data.report.typeset import pdf_of, program
     from data.report.web import page
 
-    free(out, over)
+    free(out, over, as_html=as_html)
     said, figures, data = paper(papers_of(file, progress, summed, home()), program())
     written(out, page(said, figures).encode() if as_html else pdf_of(said, figures, data))
 

@@ -25,7 +25,7 @@ def report(run_file: Path, out: Path | None, as_html: bool, over: bool) -> int:
     if run_file.suffix == ".toml":
         _campaign(run_file, out, as_html, over)
         return 0
-    free(out, over)
+    free(out, over, as_html=as_html)
     found = verify(run_file)
     if found.state == "unreadable":
         raise click.UsageError(f"{found.problems[0] if found.problems else f'{run_file}: cannot be read'}")

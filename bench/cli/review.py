@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,23 @@ from bench.state_folder import home
 
 if TYPE_CHECKING:
     from bench.trust.standing import Standing
+
+
+@contextmanager
+def readable(run_file: Path) -> Iterator[None]:
+    """Where a damaged file trips whoever reads it, say what is wrong with the file; raises UsageError."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, RuntimeError, ValueError, OSError) as error:
+        from data.run import RunError
+        from data.seal import verify as verify_file
+
+        found = verify_file(run_file)
+        if isinstance(error, RunError) or found.state in ("intact", "rewritten"):
+            raise
+        said = found.problems[0] if found.problems else "what it holds cannot be read"
+        raise click.UsageError(f"{run_file}: is {found.state}: {_without(said, run_file)}") from error
+
 
 VERDICT_EXIT = {"pass": 0, "conditional-pass": 0, "fail": 1, "conditional-fail": 1}
 
@@ -26,7 +44,8 @@ def evaluate(run_file: Path, as_json: bool) -> int:
     from bench.closing import reevaluate
     from data.seal import verify as verify_file
 
-    again = reevaluate(run_file)
+    with readable(run_file):
+        again = reevaluate(run_file)
     found = verify_file(run_file)
     altered = found.state == "altered"
     if altered:

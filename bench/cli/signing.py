@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.review import signature_line
+from bench.cli.review import readable, signature_line
 from bench.cli.trust import as_json_option, passphrase
 from bench.state_folder import home
 
@@ -32,7 +32,8 @@ def review(run_file: Path, as_json: bool) -> int:
     from bench.trust.standing import standing
 
     found = standing(run_file, home())
-    items = checklist(run_file)
+    with readable(run_file):
+        items = checklist(run_file)
     if as_json:
         said = {
             "review": state_of(found),

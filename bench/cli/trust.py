@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,10 +28,27 @@ new_file_option = click.option(
 def passphrase(file: Path | None, whose: str, *, new: bool = False) -> str:
     """A passphrase, from the first line of a file or asked for on the terminal without showing it."""
     if file is not None:
-        lines = file.read_text("utf-8").splitlines()
-        return lines[0] if lines else ""
+        return _first_line(file)
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"there is no terminal to ask for the passphrase of {whose}; give it in a file")
     said: str = click.prompt(f"Passphrase of {whose}", hide_input=True, confirmation_prompt=new, err=True)
     return said
+
+
+def _first_line(file: Path) -> str:
+    """The first line of a file that holds a passphrase, as editors and shells write it, those of Windows too."""
+    try:
+        raw = file.read_bytes()
+    except OSError as error:
+        raise click.UsageError(f"{file}: cannot be read ({error.strerror}); give a file with the passphrase") from None
+    wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        lines = raw.decode("utf-16" if wide else "utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise click.UsageError(f"{file}: is no text in UTF-8; write the passphrase in its first line") from None
+    if not lines or not lines[0]:
+        raise click.UsageError(f"{file}: its first line is empty; write the passphrase there")
+    return lines[0]
 
 
 @click.group()
@@ -100,6 +119,7 @@ def users() -> None:
 @as_json_option
 def users_list(as_json: bool) -> int:
     """List everybody who was ever added."""
+    from bench.trust.users import aged
     from bench.trust.users import users as there
 
     found = there(home()).values()
@@ -108,7 +128,8 @@ def users_list(as_json: bool) -> int:
         click.echo(json.dumps([{name: getattr(one, name) for name in names} for one in found], indent=1))
         return 0
     for one in found:
-        state = f"retired {one.retired[:10]}" if one.retired else "locked out" if one.locked else ""
+        old = "passphrase older than a year" if aged(one) else ""
+        state = f"retired {one.retired[:10]}" if one.retired else "locked out" if one.locked else old
         click.echo(f"{one.id:12}  {one.role:8}  {one.name}  {state}".rstrip())
     return 0
 
@@ -138,6 +159,8 @@ def users_add(
     who = None if by is None else _qa(by, by_passphrase_file)
     made = add(home(), user, name, role, passphrase(passphrase_file, name, new=True), account, who)
     click.echo(f"{made.name} signs as {made.id}, role {made.role}")
+    if who is None:
+        click.echo("note: add a second QA person: nobody else can let in a QA person who is locked out", err=True)
     return 0
 
 
@@ -239,9 +262,11 @@ def audit_show(what: str, as_json: bool) -> int:
         click.echo(json.dumps(rows, indent=1))
         return 0
     for row in rows:
-        click.echo(
-            f"{row['number']:5}  {row['when'][:19]}{row['when'][-6:]}  {row['who']}  {row['what']}: {row['why']}"
-        )
+        if not {"number", "when", "who", "what", "why"} <= set(row):
+            click.echo("       a row that was changed; see: pumpbench audit verify")
+            continue
+        when = str(row["when"])
+        click.echo(f"{row['number']:5}  {when[:19]}{when[-6:]}  {row['who']}  {row['what']}: {row['why']}")
         for line in differences(row.get("old"), row.get("new")):
             click.echo(f"         {line}")
     return 0

@@ -41,7 +41,11 @@ class Known:
 
 def known_keys(home: Path) -> dict[str, Known]:
     """Every key that counts, or counted, here; by its public half."""
-    return {public: Known(**said) for public, said in read_json(home / "trust" / "keys.json").items()}
+    path = home / "trust" / "keys.json"
+    try:
+        return {public: Known(**said) for public, said in read_json(path).items()}
+    except TypeError:
+        raise TrustError(f"{path}: is damaged; restore it from a backup") from None
 
 
 def bench_key(home: Path, kind: str = MEASURED) -> SigningKey:

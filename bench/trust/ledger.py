@@ -74,7 +74,9 @@ def read_json(path: Path) -> dict[str, Any]:
         return {}
     except ValueError:
         raise TrustError(f"{path}: is damaged; restore it from a backup") from None
-    return dict(said)
+    if not isinstance(said, dict):
+        raise TrustError(f"{path}: is damaged; restore it from a backup")
+    return said
 
 
 def write_json(path: Path, said: Mapping[str, Any]) -> None:

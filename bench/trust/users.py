@@ -49,7 +49,11 @@ class User:
 
 def users(home: Path) -> dict[str, User]:
     """Everybody who was ever added, by id."""
-    return {name: User(**said) for name, said in read_json(home / "trust" / "users.json").items()}
+    path = home / "trust" / "users.json"
+    try:
+        return {name: User(**said) for name, said in read_json(path).items()}
+    except TypeError:
+        raise TrustError(f"{path}: is damaged; restore it from a backup") from None
 
 
 def user(home: Path, name: str) -> User:
@@ -117,7 +121,7 @@ def change_passphrase(home: Path, name: str, old: str, new: str) -> User:
     _insist_on(new)
     if old == new:
         raise TrustError("the new passphrase is the old one; choose another")
-    one, key = unlocked(home, name, old, aged=True)
+    one, key = unlocked(home, name, old, old_too=True)
     with alone(home):
         made = replace(users(home)[name], wrapped=wrap(key, new), passphrase_set=ledger.now().isoformat())
         _store(home, made, one, "new passphrase", one)
@@ -138,8 +142,26 @@ def new_key(home: Path, name: str, passphrase: str, reason: str, by: User) -> Us
     return _change(home, name, reason, by, renewed)
 
 
-def unlocked(home: Path, name: str, passphrase: str, *, aged: bool = False) -> tuple[User, SigningKey]:
+def aged(one: User) -> bool:
+    """Whether a person's passphrase is too old to sign with."""
+    return not one.retired and ledger.now() - datetime.fromisoformat(one.passphrase_set) > OLDEST
+
+
+def _who_lets_in(home: Path, one: User) -> str:
+    """What helps a person who is locked out."""
+    others = [other for other in users(home).values() if other.role == "QA" and other.id != one.id]
+    able = [other.id for other in others if not other.retired and not other.locked]
+    if not able:
+        return "nobody else has the role QA and can let them in: restore the state folder from a backup"
+    return f'a QA person lets them in: pumpbench users unlock {one.id} --by {able[0]} --reason "..."'
+
+
+def unlocked(home: Path, name: str, passphrase: str, *, old_too: bool = False) -> tuple[User, SigningKey]:
     """A person and their key, opened by the passphrase.
+
+    Parameters
+    ----------
+    old_too : an aged passphrase opens it as well.
 
     Raises
     ------
@@ -151,16 +173,18 @@ def unlocked(home: Path, name: str, passphrase: str, *, aged: bool = False) -> t
         if one.retired:
             raise TrustError(f"{one.name} was retired on {one.retired[:10]} and signs no more")
         if one.locked:
-            raise TrustError(f"{one.name} is locked out; a QA person lets them in: pumpbench users unlock {name}")
+            raise TrustError(f"{one.name} is locked out; {_who_lets_in(home, one)}")
         key = unwrap(one.wrapped, passphrase)
         if key is None or key.public != one.keys[-1]["public"]:
             failed = replace(one, failures=one.failures + 1, locked=one.failures + 1 >= ATTEMPTS)
-            why = "locked out" if failed.locked else f"wrong passphrase, {ATTEMPTS - failed.failures} attempts are left"
+            left = ATTEMPTS - failed.failures
+            tries = "1 attempt is left" if left == 1 else f"{left} attempts are left"
+            why = "locked out" if failed.locked else f"wrong passphrase, {tries}"
             _store(home, failed, one, why, one)
-            raise TrustError(f"{one.name}: {why}")
+            raise TrustError(f"{one.name}: {why}" + (f"; {_who_lets_in(home, one)}" if failed.locked else ""))
         if one.failures:
             _write(home, replace(one, failures=0))
-    if not aged and ledger.now() - datetime.fromisoformat(one.passphrase_set) > OLDEST:
+    if not old_too and aged(one):
         raise TrustError(f"the passphrase is older than a year; set a new one: pumpbench users passphrase {name}")
     return one, key
 

@@ -126,3 +126,22 @@ def test_an_altered_file_is_evaluated_with_a_warning_and_no_pass(still, capsys, 
     code, _, err = said(capsys, "evaluate", str(altered))
     assert code == 1
     assert "altered, its numbers prove nothing: /entry/balance/mass: was changed" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("run.h5", b"\x89HDF", "this report ends in .pdf"),
+        ("note.txt", None, "this report ends in .pdf"),
+        ("note.pdf", b"notes of mine", "is no report, and nothing else is written over"),
+    ],
+)
+def test_a_report_takes_the_place_of_a_report_alone(capsys, tmp_path, name, content, sentence):
+    there = tmp_path / name
+    if content is not None:
+        there.write_bytes(content)
+    code, _, err = said(capsys, "report", str(tmp_path / "run.h5"), "--out", str(there), "--replace")
+    assert code == 2
+    assert sentence in err
+    assert there.exists() == (content is not None)
+    assert content is None or there.read_bytes() == content

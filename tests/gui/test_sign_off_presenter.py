@@ -125,7 +125,7 @@ def test_who_may_not_sign_is_told_why_and_nothing_is_signed(
 
 def test_who_is_locked_out_is_told_so(off: SignOff) -> None:
     said = [signed(answered(off), "quinn", "a wrong passphrase", "rejected") for _ in range(6)]
-    assert said[4] == "Not signed: Quinn Example: locked out"
+    assert said[4].startswith("Not signed: Quinn Example: locked out; a QA person lets them in")
     assert said[5].startswith("Not signed: Quinn Example is locked out; a QA person lets them in")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +22,9 @@ from benchmarks.tamper import ENGINEER, measured_run
 from data.fold import fold
 from data.keys import SigningKey, key_id
 from data.seal import read_seal, seal
+
+Said = Callable[..., int]
+Capsys = pytest.CaptureFixture[str]
 
 
 def test_the_key_is_for_this_account_alone(home: Path) -> None:
@@ -175,3 +180,78 @@ def test_a_key_is_a_person_s_from_when_it_was_given_until_it_was_taken(
 def test_a_key_that_was_never_a_person_s_signs_nothing_for_them(home: Path) -> None:
     row = {"user": "eve", "name": "Eve", "key": SigningKey.new().public, "when": ledger.now().isoformat()}
     assert "is none of Eve Engineer's" in users.signed_by(users.users(home), row)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [(b"", "its first line is empty"), (b"\xff\xfe\x00", "is no text in UTF-8"), (None, "cannot be read")],
+)
+def test_a_passphrase_file_that_holds_none_costs_no_attempt(
+    run: Path, home: Path, said: Said, capsys: Capsys, content: bytes | None, sentence: str
+) -> None:
+    file = run.with_name("passphrase.txt")
+    if content is not None:
+        file.write_bytes(content)
+    code = said("sign", run, "--as", "quinn", "--meaning", "rejected", "--reason", "x", "--passphrase-file", file)
+    assert code == 2
+    assert sentence in capsys.readouterr().err
+    assert users.user(home, "quinn").failures == 0
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_passphrase_file_of_any_editor_opens_the_key(run: Path, said: Said, encoding: str) -> None:
+    file = run.with_name("passphrase.txt")
+    file.write_bytes("correct horse battery\r\n".encode(encoding))
+    given = ("--as", "quinn", "--meaning", "rejected", "--reason", "x", "--passphrase-file", file)
+    assert said("sign", run, *given) == 0
+
+
+def test_without_a_terminal_a_passphrase_is_not_asked_for(
+    run: Path, said: Said, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("correct horse battery\n"))
+    assert said("sign", run, "--as", "quinn", "--meaning", "rejected", "--reason", "x") == 2
+    assert "there is no terminal to ask for the passphrase of quinn" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["users.json", "keys.json"])
+@pytest.mark.parametrize("content", ["[1]", '{"quinn": {"id": "quinn"}}', '{"a": 1}'])
+def test_a_list_of_persons_or_keys_that_was_mangled_is_named(
+    run: Path, home: Path, said: Said, capsys: Capsys, name: str, content: str
+) -> None:
+    (home / "trust" / name).write_text(content)
+    assert said("verify", run) == 2
+    assert f"{name}: is damaged; restore it from a backup" in capsys.readouterr().err
+
+
+def test_the_only_qa_person_who_is_locked_out_is_told_that_nobody_can_help(home: Path) -> None:
+    quinn = users.user(home, "quinn")
+    users.retire(home, "author", "left", quinn)
+    for _ in range(users.ATTEMPTS - 1):
+        with pytest.raises(TrustError, match="wrong passphrase"):
+            users.unlocked(home, "quinn", "a wrong passphrase")
+    with pytest.raises(TrustError, match="nobody else has the role QA and can let them in"):
+        users.unlocked(home, "quinn", "a wrong passphrase")
+
+
+def test_a_row_of_the_trail_that_was_changed_is_shown_as_such(home: Path, said: Said, capsys: Capsys) -> None:
+    log = home / "trust" / "audit.jsonl"
+    lines = log.read_text().splitlines(keepends=True)
+    log.write_text("".join([lines[0], "{}\n", *lines[2:]]))
+    assert said("audit", "show") == 0
+    assert "a row that was changed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["evaluate", "review"])
+def test_a_file_that_is_damaged_inside_is_told_in_one_sentence(
+    run: Path, said: Said, capsys: Capsys, command: str
+) -> None:
+    with h5py.File(run, "r") as file:
+        evaluation = file["entry/evaluation"]
+        curve = next(item for item in evaluation["curves"].values() if isinstance(item, h5py.Group))
+        at = file.userblock_size + h5py.h5o.get_info(curve[curve.attrs["signal"]].id).addr
+    raw = bytearray(run.read_bytes())
+    raw[at + 8] ^= 1
+    run.write_bytes(raw)
+    assert said(command, run) == 2
+    assert "is cut off or damaged" in capsys.readouterr().err
