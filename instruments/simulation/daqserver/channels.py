@@ -106,6 +106,9 @@ TERMS: dict[int, str] = {
     UsageTypeCI.PULSE_TIME.value: "CI_PULSE_TIME",
     UsageTypeCI.PULSE_TICKS.value: "CI_PULSE_TICKS",
     UsageTypeCI.DUTY_CYCLE.value: "CI_DUTY_CYCLE",
+    UsageTypeCI.POSITION_LINEAR_ENCODER.value: "CI_ENCODER_A_INPUT",
+    UsageTypeCI.POSITION_ANGULAR_ENCODER.value: "CI_ENCODER_A_INPUT",
+    UsageTypeCI.PULSE_WIDTH_DIGITAL_TWO_EDGE_SEPARATION.value: "CI_TWO_EDGE_SEP_FIRST",
 }
 """How the attributes of a measurement begin: of its terminal, units and starting edge."""
 
@@ -113,6 +116,28 @@ TERMS: dict[int, str] = {
 def _thermistor() -> Recipe:
     letters = tuple((letter, f"AI_THRMSTR_{letter.upper()}") for letter in ("a", "b", "c", "r1"))
     return Recipe(ChannelType.ANALOG_INPUT, Measures.TEMPERATURE_THERMISTOR.value, "AI_TEMP_UNITS", own=letters)
+
+
+def _encoder(measures: UsageTypeCI, units: str, *own: tuple[str, str]) -> Recipe:
+    index = tuple((f"zidx_{word}", f"CI_ENCODER_Z_INDEX_{word.removesuffix('_raw').upper()}") for word in _INDEX)
+    shared = (("decoding_type_raw", "CI_ENCODER_DECODING_TYPE"), *index)
+    return Recipe(ChannelType.COUNTER_INPUT, measures.value, units, own=own + shared)
+
+
+_INDEX = ("enable", "val", "phase_raw")
+_EDGES = (("first_edge_raw", "CI_TWO_EDGE_SEP_FIRST_EDGE"), ("second_edge_raw", "CI_TWO_EDGE_SEP_SECOND_EDGE"))
+_SECOND_TERMS: dict[int, tuple[tuple[str, str], ...]] = dict.fromkeys(
+    (UsageTypeCI.POSITION_LINEAR_ENCODER.value, UsageTypeCI.POSITION_ANGULAR_ENCODER.value),
+    (("CI_ENCODER_B_INPUT_TERM", "Aux"), ("CI_ENCODER_Z_INPUT_TERM", "Gate")),
+) | {UsageTypeCI.PULSE_WIDTH_DIGITAL_TWO_EDGE_SEPARATION.value: (("CI_TWO_EDGE_SEP_SECOND_TERM", "Gate"),)}
+"""Further terminals of a counter's measurement, and where they are until the application says otherwise."""
+
+_FIRST_TERMS = {
+    UsageTypeCI.COUNT_EDGES.value: "Source",
+    UsageTypeCI.POSITION_LINEAR_ENCODER.value: "Source",
+    UsageTypeCI.POSITION_ANGULAR_ENCODER.value: "Source",
+    UsageTypeCI.PULSE_WIDTH_DIGITAL_TWO_EDGE_SEPARATION.value: "Aux",
+}
 
 
 def _iepe(measures: Measures) -> Recipe:
@@ -179,6 +204,24 @@ RECIPES: dict[str, Recipe] = {
     "CreateCIPulseChanTime": _ci(UsageTypeCI.PULSE_TIME),
     "CreateCIPulseChanTicks": _ci(UsageTypeCI.PULSE_TICKS),
     "CreateCIDutyCycleChan": _ci(UsageTypeCI.DUTY_CYCLE),
+    "CreateCILinEncoderChan": _encoder(
+        UsageTypeCI.POSITION_LINEAR_ENCODER,
+        "CI_LIN_ENCODER_UNITS",
+        ("dist_per_pulse", "CI_LIN_ENCODER_DIST_PER_PULSE"),
+        ("initial_pos", "CI_LIN_ENCODER_INITIAL_POS"),
+    ),
+    "CreateCIAngEncoderChan": _encoder(
+        UsageTypeCI.POSITION_ANGULAR_ENCODER,
+        "CI_ANG_ENCODER_UNITS",
+        ("pulses_per_rev", "CI_ANG_ENCODER_PULSES_PER_REV"),
+        ("initial_angle", "CI_ANG_ENCODER_INITIAL_ANGLE"),
+    ),
+    "CreateCITwoEdgeSepChan": Recipe(
+        ChannelType.COUNTER_INPUT,
+        UsageTypeCI.PULSE_WIDTH_DIGITAL_TWO_EDGE_SEPARATION.value,
+        "CI_TWO_EDGE_SEP_UNITS",
+        own=_EDGES,
+    ),
     "CreateCOPulseChanFreq": _co(
         UsageTypeCO.PULSE_FREQUENCY,
         "CO_PULSE_FREQ_UNITS",
@@ -356,8 +399,10 @@ def _of_counter(recipe: Recipe, terminal: str, device: Device) -> dict[str, Any]
         return {"CO_CTR_TIMEBASE_RATE": device.product.counter_hz, "CO_PULSE_TERM": f"{name}InternalOutput"}
     if recipe.kind is not ChannelType.COUNTER_INPUT:
         return {}
-    end = "Source" if recipe.measures == UsageTypeCI.COUNT_EDGES.value else "Gate"
-    return {"CI_CTR_TIMEBASE_RATE": device.product.counter_hz, f"{TERMS[recipe.measures]}_TERM": f"{name}{end}"}
+    end = _FIRST_TERMS.get(recipe.measures, "Gate")
+    further = {term: f"{name}{where}" for term, where in _SECOND_TERMS.get(recipe.measures, ())}
+    first = {f"{TERMS[recipe.measures]}_TERM": f"{name}{end}"}
+    return {"CI_CTR_TIMEBASE_RATE": device.product.counter_hz} | first | further
 
 
 def _attributes(recipe: Recipe, given: dict[str, Any]) -> dict[str, Any]:

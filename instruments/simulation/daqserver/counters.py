@@ -24,6 +24,7 @@ from nidaqmx.constants import (
 )
 from nidaqmx.error_codes import DAQmxErrors
 
+from instruments.simulation.daqserver import meters
 from instruments.simulation.daqserver.channels import TERMS, Channel
 from instruments.simulation.daqserver.faults import BAD_VALUE, DaqFault
 from instruments.simulation.daqserver.pulses import Clocked, Programmed, Pulse, Succession, Train, falling
@@ -46,16 +47,24 @@ def begin(task: Task) -> None:
     """Connect the counters of an input task with their terminals."""
     task.trains.clear()
     task.start_counts.clear()
+    task.meters.clear()
     if task.kind is not ChannelType.COUNTER_INPUT:
         return
     for channel in task.channels:
+        meter = meters.make(task, channel)
+        if meter is not None:
+            task.meters[channel.name] = meter
         terminal = str(channel.attributes[f"{TERMS[channel.attributes['CI_MEAS_TYPE']]}_TERM"])
         train = task.hardware.train(task.absolute(terminal), task.started)
         task.trains[channel.name] = train
         task.start_counts[channel.name] = _edges(channel, train, task.started)
     if task.timing.type is SampleTimingType.IMPLICIT:
         channel = task.channels[0]
-        if channel.attributes["CI_MEAS_TYPE"] == COUNTS:
+        meter = task.meters.get(channel.name)
+        if isinstance(meter, meters.Separation):
+            task.ticks = meter
+            return
+        if meter is not None or channel.attributes["CI_MEAS_TYPE"] == COUNTS:
             raise DaqFault(DAQmxErrors.INVALID_TIMING_TYPE, f"Channel Name: {channel.name}\nTask Name: {task.name}")
         train = task.trains[channel.name]
         halves = 2 if channel.attributes["CI_MEAS_TYPE"] == _SEMI else 1
@@ -79,8 +88,19 @@ def count(task: Task, channel: Channel, t: float) -> int:
     return (int(channel.attributes["CI_COUNT_EDGES_INITIAL_CNT"]) + counted) & 0xFFFFFFFF
 
 
+def now(task: Task, channel: Channel, t: float) -> tuple[float, float] | None:
+    """What a channel counts or measures without timing at a moment; None while there is nothing to be measured."""
+    if channel.attributes["CI_MEAS_TYPE"] == COUNTS:
+        return float(count(task, channel, t)), 0.0
+    meter = task.meters.get(channel.name)
+    if meter is None:
+        return latest(task, channel, t)
+    value = meter.at(t)
+    return None if value is None else (value, 0.0)
+
+
 def latest(task: Task, channel: Channel, t: float) -> tuple[float, float] | None:
-    """What a channel measures without timing at a moment; None while there is nothing to be measured."""
+    """The last whole pulse that a channel has measured at a moment."""
     train = task.trains[channel.name]
     number, divisor = train.count(t), _divisor(channel)
     if number < 1 + divisor:
@@ -146,12 +166,12 @@ def values(task: Task, first: int, moments: FloatArray) -> tuple[FloatArray, Flo
     rows: list[list[tuple[float, float]]] = []
     for channel in task.channels:
         train = task.trains[channel.name]
-        if channel.attributes["CI_MEAS_TYPE"] == COUNTS:
-            rows.append([(float(count(task, channel, moment)), 0.0) for moment in moments.tolist()])
+        if isinstance(task.ticks, meters.Separation):
+            rows.append([(task.ticks.value(first + k), 0.0) for k in range(moments.size)])
         elif isinstance(task.ticks, PulseTicks):
             rows.append([_numbered(task.ticks, channel, train, first + k) for k in range(moments.size)])
         else:
-            rows.append([latest(task, channel, moment) or (0.0, 0.0) for moment in moments.tolist()])
+            rows.append([now(task, channel, moment) or (0.0, 0.0) for moment in moments.tolist()])
     both = np.array(rows, float).reshape(len(rows), moments.size, 2)
     return both[:, :, 0], both[:, :, 1]
 

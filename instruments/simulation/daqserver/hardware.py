@@ -243,6 +243,16 @@ class Hardware:
         self._followed.setdefault(key, WeakSet()).add(edges)
         return edges
 
+    def connected_to(self, terminal: str) -> tuple[Wiring, Signal | None]:
+        """Wiring and signal at a terminal of a counter."""
+        key = self.key(terminal)
+        key = self.connected.get(key, key)
+        device_name, _, own = key.partition("/")
+        counter = _COUNTER_TERMINAL.match(own)
+        if counter and counter[2] != "internaloutput":
+            key = f"{device_name}/ctr{counter[1]}"
+        return self.wiring.get(key, DIRECT), self.signals.get(key)
+
     def pulsed(self, terminal: str, t: float) -> None:
         """Note a pulse at an internal terminal, such as the start of a task."""
         train = self.internal.setdefault(terminal.lower(), Internal())

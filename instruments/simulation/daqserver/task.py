@@ -25,7 +25,7 @@ from nidaqmx.constants import (
 from nidaqmx.error_codes import DAQmxErrors
 
 from instruments.clock import Event
-from instruments.simulation.daqserver import arming, counters, lines, power, rates, triggers
+from instruments.simulation.daqserver import arming, counters, lines, meters, power, rates, triggers
 from instruments.simulation.daqserver.channels import Channel
 from instruments.simulation.daqserver.customscale import CustomScale
 from instruments.simulation.daqserver.faults import ABORTED, OVERRUN, DaqFault
@@ -123,6 +123,7 @@ class Task:
     runs: int = 0  # how often it was started
     listeners: dict[str, Listener] = field(default_factory=dict)  # to its events
     trains: dict[str, Train] = field(default_factory=dict)  # what the counters see, by channel
+    meters: dict[str, meters.Meter] = field(default_factory=dict)  # of counters that measure with two signals
     start_counts: dict[str, int] = field(default_factory=dict)
     pulses: list[tuple[float, float]] = field(default_factory=list)  # that were written to a counter: (high, low)
     watchdog: Watchdog | None = None  # then it is the task of a timer, without channels
@@ -226,13 +227,13 @@ class Task:
             self.dt = 0.0
         if self.hardware_timed or self.kind is ChannelType.COUNTER_OUTPUT:
             arming.arm(self, now)
+        counters.begin(self)
         self.running = True
         power.apply(self)
         self.runs += 1
         for listener in self.listeners.values():
             listener.begin()
         self.changed.clear()
-        counters.begin(self)
         self.look()
 
     @property

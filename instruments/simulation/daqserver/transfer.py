@@ -194,12 +194,7 @@ def _pairs(
 
     def look() -> list[tuple[float, float] | None]:
         now = clock.now()
-        return [
-            (float(counters.count(task, channel, now)), 0.0)
-            if channel.attributes["CI_MEAS_TYPE"] == counters.COUNTS
-            else counters.latest(task, channel, now)
-            for channel in task.channels
-        ]
+        return [counters.now(task, channel, now) for channel in task.channels]
 
     if not wait(system, call, task, lambda: None not in look(), lambda: clock.now() + _POLL_S, timeout_s):
         raise DaqFault(NOT_YET, f"Task Name: {task.name}", read=0)

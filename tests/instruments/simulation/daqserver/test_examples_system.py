@@ -191,10 +191,10 @@ def test_what_is_asked_in_vain_is_counted_and_told_once(lab, caplog):
     with lab.task() as task, caplog.at_level(logging.WARNING):
         for _ in range(2):
             with pytest.raises(RpcError) as refused:
-                task.ci_channels.add_ci_lin_encoder_chan("Dev2/ctr0")
+                task.ci_channels.add_ci_lin_velocity_chan("Dev2/ctr0")
             assert refused.value.rpc_code is grpc.StatusCode.UNIMPLEMENTED
-    assert lab.server.unknown == {"CreateCILinEncoderChan": 2}
-    assert [each.message.split()[8] for each in caplog.records] == ["CreateCILinEncoderChan;"]
+    assert lab.server.unknown == {"CreateCILinVelocityChan": 2}
+    assert [each.message.split()[8] for each in caplog.records] == ["CreateCILinVelocityChan;"]
 
 
 # ------------------------------------------------------------------------------- kinds of channels, one reading each

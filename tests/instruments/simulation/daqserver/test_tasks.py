@@ -106,9 +106,9 @@ def test_a_property_that_does_not_apply_is_an_error_and_is_counted(lab, code_of)
 
 def test_a_call_that_is_not_simulated_is_unimplemented_and_counted(lab):
     with lab.task() as task, pytest.raises(RpcError) as refused:
-        task.ci_channels.add_ci_ang_encoder_chan("Dev1/ctr0")
+        task.ci_channels.add_ci_ang_velocity_chan("Dev1/ctr0")
     assert refused.value.rpc_code is grpc.StatusCode.UNIMPLEMENTED
-    assert lab.server.unknown == {"CreateCIAngEncoderChan": 1}
+    assert lab.server.unknown == {"CreateCIAngVelocityChan": 1}
 
 
 def test_calls_are_counted(lab):
