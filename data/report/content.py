@@ -247,6 +247,9 @@ def _answer(one: Mapping[str, Any]) -> list[str]:
 
 
 def _signed_line(signed: Sequence[Mapping[str, Any]]) -> str:
-    """Who signed, for the foot of every page."""
-    names = [f"{row.get('name')} ({row.get('meaning')}, {str(row.get('when', ''))[:10]})" for row in signed]
-    return f"signed: {', '.join(names)}" if names else "no electronic signature"
+    """Who signed last, for the foot of every page, which has one line for it however many there are."""
+    if not signed:
+        return "no electronic signature"
+    last = signed[-1]
+    said = f"{last.get('name')} ({last.get('meaning')}, {str(last.get('when', ''))[:10]})"
+    return f"signed: {said}" if len(signed) == 1 else f"{len(signed)} signatures, the last: {said}"

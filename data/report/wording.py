@@ -20,6 +20,7 @@ UNITS = {
     "uL/day": "µL/day",
     "ug/day": "µg/day",
     "uL/kPa": "µL/kPa",
+    "um": "µm",
 }
 
 SUFFIXES = {
@@ -191,7 +192,13 @@ def plain(value: Any, unit: str = "") -> str:
         return ", ".join(f"{words} {plain(item, of)}" for (words, of), item in said) or "–"
     if isinstance(value, list | tuple):
         return f"{'; '.join(plain(item) for item in value)} {unit}".rstrip()
-    return str(value)
+    return _as_typed(str(value))
+
+
+def _as_typed(text: str) -> str:
+    """A text of a file; a quantity in it, such as 42 degC, with its unit as people write it."""
+    amount, _, unit = text.partition(" ")
+    return f"{amount} {UNITS[unit]}" if unit in UNITS and UNITS[unit] and amount[-1:].isdigit() else text
 
 
 def pairs_of(mapping: Mapping[str, Any], leave: tuple[str, ...] = ()) -> list[tuple[str, str]]:

@@ -130,7 +130,7 @@ class CurvePlot(QFrame):
         bottom = DecadeAxis("bottom", numbers) if self._is_log else Axis("bottom", numbers)
         left = Axis("left", numbers)
         bottom.say(_named(x.name, x.unit))
-        left.say(_named(self._columns[0].name if len(self._columns) == 1 else self.title, unit))
+        left.say(_named(self._columns[0].name if len(self._columns) == 1 else self.title, unit), unit_text(unit))
         old, self._canvas = self._canvas, Canvas(f"Plot of {self.title}", bottom, left)
         if old is not None:
             look().changed.disconnect(old.restyle)

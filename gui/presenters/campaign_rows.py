@@ -135,7 +135,7 @@ def attempt_rows(course: Course) -> list[AttemptRow]:
         granted = course.retests[at] if at < len(course.retests) else None
         retest = "" if granted is None else f"may be repeated: {granted.reason} ({granted.person})"
         counts = "counts" if run is course.result else ""
-        rows.append(AttemptRow(run, str(at + 1), name_of(run), began(run), word, tone, counts, retest))
+        rows.append(AttemptRow(run, str(at + 1), short_name(run), began(run), word, tone, counts, retest))
     return rows
 
 
@@ -167,7 +167,14 @@ def _figures(one: Summary, numbers: Numbers) -> FigureRow:
 
 def unplanned_rows(progress: Progress) -> list[UnplannedRow]:
     """Runs of the campaign's pumps and rates that do not count."""
-    return [UnplannedRow(run, name_of(run), why) for run, why in progress.unplanned]
+    return [UnplannedRow(run, short_name(run), why) for run, why in progress.unplanned]
+
+
+def short_name(run: Line) -> str:
+    """A run's file from the pump's serial number on: protocol and station are the same in all rows."""
+    name = name_of(run)
+    at = name.find(f"_{run.dut_serial}_") if run.dut_serial else -1
+    return name[at + 1 :]
 
 
 def progress_said(progress: Progress) -> tuple[str, Tone]:

@@ -130,12 +130,12 @@ class Register:
 
     @property
     def rows(self) -> list[ArticleRow]:
-        """The articles that are asked for; first what is in use and must be minded."""
+        """The articles that are asked for; first what must be minded, last what is retired."""
         file = self.file
         if file is None:
             return []
         made = [article_row(one, self.today) for one in file.standings if self.kind in (ALL, one.article.kind)]
-        return sorted(made, key=lambda row: (row.standing.status != "in-use", not row.problems, row.kind, row.id))
+        return sorted(made, key=lambda row: (_urgency(row), row.kind, row.id))
 
     @property
     def says(self) -> tuple[str, Tone]:
@@ -283,3 +283,12 @@ class Register:
 def wanted_of(article: Article) -> dict[str, str]:
     """What finds the runs of an article, by fields of `data.catalogue.store.Wanted`."""
     return {{"dut": "dut", "instrument": "instrument"}.get(article.kind, "lot"): article.id}
+
+
+def _urgency(row: ArticleRow) -> int:
+    """What must be minded comes first: in use though it should not be, due soon, quarantined."""
+    if row.standing.status == "retired":
+        return 4
+    if row.standing.status == "quarantined":
+        return 2
+    return 0 if row.problems else 1 if row.due_tone in (Tone.FAIL, Tone.WARN) else 3

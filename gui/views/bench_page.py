@@ -163,7 +163,7 @@ class BenchPage(Page):
         panel = Panel("")
         panel.title.hide()
         panel.setFixedWidth(FIRST_WIDTH)
-        title = QLabel("Nothing has been run here yet")
+        title = QLabel("Nothing has been run from the window yet")
         set_property(title, "heading", "true")
         panel.body.setContentsMargins(20, 12, 20, 16)
         panel.body.setSpacing(12)
@@ -173,6 +173,7 @@ class BenchPage(Page):
             "instruments that answer like real ones. Nothing can break.",
             "Or describe your bench: copy the template, give it your instruments, and the page says what is still "
             "wrong with it. Nothing touches an instrument before you start a run.",
+            "Runs that were made on the command line are found in Review (Ctrl+3).",
         ):
             label = QLabel(sentence)
             label.setWordWrap(True)

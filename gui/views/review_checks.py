@@ -118,7 +118,8 @@ class CheckDetail(Panel):
         clear(self._facts)
         show_facts(self._facts, said)
         clear(self._budget)
-        self._budget.addWidget(muted("Shares of the variance u²" if budget else "No uncertainty budget"), 0, 0, 1, 3)
+        heading = "Sources of u; the bar is their share of u²" if budget else "No uncertainty budget"
+        self._budget.addWidget(muted(heading), 0, 0, 1, 3)
         for at, share in enumerate(budget, 1):
             bar = QProgressBar()
             bar.setRange(0, 1000)

@@ -21,7 +21,7 @@ from data.report.content import attachment, report_of
 from data.report.dose import Course, worst_windows
 from data.report.typeset import report_pages, report_pdf
 from data.report.web import page, report_html
-from data.report.wording import as_json, label, value_text
+from data.report.wording import as_json, label, plain, value_text
 from data.run import Run, RunError
 from data.seal import Verification
 
@@ -107,6 +107,18 @@ def test_who_signed_stands_at_the_foot_of_each_page_and_with_the_checklist_at_th
     assert list(tables[0].rows[0]) == ["1", "Ada Example", "qa", "rejected", "2026-11-21 10:00:00", "no rig check"]
     assert list(tables[1].rows[0]) == ["rig check", "no rig check held", "not accepted", "see note"]
     assert data["signatures"][0]["name"] == "Ada Example"
+
+
+def test_the_foot_of_a_page_stays_one_line_however_many_have_signed() -> None:
+    row = {"name": "Ada Example", "role": "QA", "meaning": "addendum", "when": "2026-11-21T10:00:00+00:00"}
+    signed = replace(INTACT, signatures=tuple({**row, "number": at} for at in range(1, 31)))
+    foot = described(FLOW, signed)[0].footer[0]
+    assert foot.endswith("30 signatures, the last: Ada Example (addendum, 2026-11-21)")
+
+
+@pytest.mark.parametrize(("typed", "shown"), [("42 degC", "42 °C"), ("0.2 um", "0.2 µm"), ("a degC", "a degC")])
+def test_a_quantity_that_a_file_states_has_its_unit_as_people_write_it(typed: str, shown: str) -> None:
+    assert plain(typed) == shown
 
 
 def test_a_copy_under_another_name_has_the_same_report(tmp_path: Path) -> None:

@@ -15,7 +15,15 @@ from bench.campaign.plan import CampaignDut, Cell, cells, load_campaign, settled
 from data.catalogue.entry import CheckEntry, Entry
 from data.catalogue.store import Catalogue, url_of
 from gui.presenters.background import Inline
-from gui.presenters.campaign_rows import attempt_rows, columns_of, figure_rows, progress_said, pump_rows, unplanned_rows
+from gui.presenters.campaign_rows import (
+    attempt_rows,
+    columns_of,
+    figure_rows,
+    progress_said,
+    pump_rows,
+    short_name,
+    unplanned_rows,
+)
 from gui.presenters.campaigns import Campaigns
 from gui.presenters.context import Context, Wish
 from gui.presenters.tone import Tone
@@ -125,6 +133,14 @@ def test_a_retest_is_granted_with_a_reason_and_every_attempt_stays_listed(campai
     assert not campaigns.may_repeat
     (row,) = attempt_rows(campaigns.course)
     assert (row.verdict, row.counts, row.retest) == ("fail", "counts", "may be repeated: air in the line (Ada)")
+
+
+def test_a_file_is_named_from_the_serial_number_on(campaigns):
+    cell = order(campaigns)[0]
+    ran(campaigns, 2, cell)
+    run = campaigns.counted.progress.courses[0].attempts[0]
+    long = replace(run, path=f"/runs/flow-accuracy_sim_{cell.serial}_0002.h5")
+    assert [short_name(run), short_name(long)] == ["2.h5", f"{cell.serial}_0002.h5"]
 
 
 def test_a_run_that_nobody_asked_for_is_shown_and_does_not_count(campaigns):

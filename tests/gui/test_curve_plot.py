@@ -110,3 +110,11 @@ def test_its_picture_is_saved(plot: CurvePlot) -> None:
     saved = plot.save()
     assert saved is not None
     assert saved.name == "trumpet-curve_0001.png"
+
+
+def test_where_the_name_of_an_axis_has_no_room_its_unit_is_said(plot: CurvePlot) -> None:
+    plot.show_curve(TRUMPET, title="A name of this curve that is much longer than its axis can be on any screen")
+    left = plot.canvas.left
+    left.resize(62.0, 80.0)
+    left.restyle()
+    assert left.labelText == "%"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.articles import change_status
 from data.catalogue.entry import Entry, InstrumentEntry
 from data.catalogue.store import Catalogue, url_of
 from gui.presenters.background import Inline
@@ -71,6 +72,17 @@ def inline(register: Register) -> Inline:
 
 def chosen(register: Register, name: str) -> None:
     register.choose(next(row for row in register.rows if row.id == name))
+
+
+def test_what_is_quarantined_comes_before_what_may_be_used_and_what_is_retired_last(register):
+    file = register.files[0].path
+    file.write_text(
+        file.read_text() + "".join(f'[[articles]]\nkind = "dut"\nid = "SN-{at}"\nmodel = "SIM-20"\n' for at in (2, 3))
+    )
+    for name, status in (("SN-1", "retired"), ("SN-3", "quarantined")):
+        change_status(file, name, status, "dropped", "Eve", datetime(2026, 11, 20, tzinfo=UTC))
+    looked(register)
+    assert [row.id for row in register.rows] == ["W-1", "B1", "SN-3", "SN-2", "SN-1"]
 
 
 def test_articles_that_must_be_minded_come_first_and_are_counted(register):
