@@ -78,13 +78,13 @@ def test_errors_are_the_same(way: tuple[DaqServer, Any]) -> None:
         assert failed.value.error_code == -200170
         assert "Physical Channel Name: ai9" in str(failed.value)
         with pytest.raises(RpcError) as unknown:
-            task.ci_channels.add_ci_ang_encoder_chan("cDAQ1/ctr0")
+            task.ci_channels.add_ci_ang_velocity_chan("cDAQ1/ctr0")
         assert unknown.value.rpc_code is grpc.StatusCode.UNIMPLEMENTED
         new = SessionInitializationBehavior.INITIALIZE_SERVER_SESSION
         with pytest.raises(RpcError) as twice:
             nidaqmx.Task("one", grpc_options=options(channel, "one", new))
         assert twice.value.rpc_code is grpc.StatusCode.ALREADY_EXISTS
-    assert server.unknown == {"CreateCIAngEncoderChan": 1}
+    assert server.unknown == {"CreateCIAngVelocityChan": 1}
 
 
 def test_a_server_that_answers_nobody_is_unavailable(way: tuple[DaqServer, Any]) -> None:
