@@ -8,6 +8,7 @@ from nidaqmx.constants import AcquisitionType, LineGrouping, RegenerationMode, V
 from nidaqmx.errors import DaqWriteError
 from nidaqmx.scale import Scale
 from nidaqmx.stream_writers import AnalogMultiChannelWriter, AnalogUnscaledWriter
+from nitypes.waveform import DigitalWaveform
 
 from instruments.clock import WallClock
 
@@ -183,3 +184,45 @@ def test_lines_and_ports_are_written_at_once_and_by_a_clock(lab):
         lab.clock.sleep(1.0)
         task.wait_until_done()
         assert [output(lab, f"Dev2/port0/line{line}") for line in range(4)] == [0.0, 1.0, 1.0, 0.0]
+
+
+def test_a_short_waveform_fills_a_finite_generation_by_an_outside_clock(lab):
+    with lab.task() as task:
+        task.ao_channels.add_ao_voltage_chan("Dev2/ao0")
+        task.timing.cfg_samp_clk_timing(100.0, "/Dev2/PFI9", sample_mode=FINITE, samps_per_chan=12)
+        assert task.write([1.1, 2.2, 3.3, 4.4, 5.5], auto_start=True) == 5
+        lab.clock.sleep(0.105)
+        assert not task.is_task_done()
+        lab.clock.sleep(0.1)
+        task.wait_until_done(timeout=0.0)
+        assert task.out_stream.total_samp_per_chan_generated == 12
+    assert output(lab) == pytest.approx(2.2, abs=STEP)  # the twelfth sample is the second one of the third round
+
+
+def test_channels_are_added_between_two_generations(lab):
+    with lab.task() as task:
+        task.ao_channels.add_ao_voltage_chan("Dev2/ao0")
+        task.timing.cfg_samp_clk_timing(1000.0, samps_per_chan=3)
+        task.write([1.0, 2.0, 3.0], auto_start=True)
+        lab.clock.sleep(0.1)
+        task.wait_until_done(timeout=0.0)
+        task.stop()
+        task.ao_channels.add_ao_voltage_chan("Dev2/ao1")
+        assert task.write([[1.0, 2.0, 4.0], [-1.0, -2.0, -5.0]], auto_start=True) == 3
+        lab.clock.sleep(0.1)
+        assert (output(lab), output(lab, "Dev2/ao1")) == pytest.approx((4.0, -5.0), abs=STEP)
+
+
+def test_a_waveform_of_lines_is_generated_again_and_again(lab):
+    with lab.task() as task:
+        task.do_channels.add_do_chan("Dev2/port0", line_grouping=LineGrouping.CHAN_FOR_ALL_LINES)
+        task.timing.cfg_samp_clk_timing(10.0, sample_mode=CONTINUOUS)
+        waveform = DigitalWaveform(4, task.do_channels[0].do_num_lines)
+        for place, signal in enumerate(waveform.signals):
+            signal.name = f"line {place}"
+            signal.data[:] = [(sample >> (place % 2)) & 1 for sample in range(4)]
+        task.write(waveform)
+        task.start()
+        lab.clock.sleep(0.5)
+        assert output(lab, "Dev2/port0/line0") == 1.0  # the sixth sample is the second one again
+        assert output(lab, "Dev2/port0/line1") == 0.0
