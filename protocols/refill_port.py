@@ -81,6 +81,8 @@ class RefillPort(Procedure):
         "analysis": "4 h",
         "blank_length": "2 h",
     }
+    # Nobody is at the port.  In the blanks, too: 200 readings of a balance have less noise than its zero's walk.
+    rests_in = frozenset({"septum", "blank-before", "analysis", "blank-after"})
     schedule: Schedule = param("what the pump is programmed to deliver after the refill", default="1 mL/day")
     order: str = param("what was ordered, as a schedule, read from the order and not from the program", default="")
     fill_ul: float = param("volume that is filled in", default="18 mL", low="1 mL", high="60 mL")
