@@ -20,7 +20,7 @@ ROWS_AT_ONCE = 1 << 18
 Identity = tuple[int, int]
 """What tells an object from every other: number of its file, address in it."""
 
-SKIPPED_ATTRIBUTES = frozenset({"REFERENCE_LIST"})
+SKIPPED_ATTRIBUTES = frozenset({b"REFERENCE_LIST"})
 """The other side of DIMENSION_LIST: addresses in the file, in no order of their own."""
 
 
@@ -33,13 +33,12 @@ def object_digests(root: h5py.Group, leave_out: tuple[str, ...] = ()) -> dict[st
     """
     found: dict[str, str] = {}
     paths: dict[Identity, str] = {}
-    walked = list(_walk(root, root.name, leave_out, paths))
+    walked = list(_walk(root.id, root.name, leave_out, paths))
     targets = _Targets(root.file, {} if any(kind == "hard link" for _, kind, _ in walked) else paths)
     for path, kind, item in walked:
-        hashed = hashlib.sha256()
-        _put(hashed, kind)
+        hashed = hashlib.sha256(_framed(kind))
         if isinstance(item, str):
-            _put(hashed, item)
+            hashed.update(_framed(item))
         else:
             _put_object(hashed, item, targets)
         found[path] = hashed.hexdigest()
@@ -50,8 +49,7 @@ def combined(digests: Mapping[str, str]) -> str:
     """SHA-256 of a tree from those of its objects."""
     hashed = hashlib.sha256()
     for path in sorted(digests):
-        _put(hashed, path)
-        _put(hashed, digests[path])
+        hashed.update(_framed(path) + _framed(digests[path]))
     return hashed.hexdigest()
 
 
@@ -72,8 +70,12 @@ class _Targets:
         return h5py.h5r.get_name(reference, self.file.id) or b""
 
 
+# Objects are taken at h5py's low level: a run file has hundreds, most of one value, and wrapping each costs more than
+# reading it.
+
+
 def _walk(
-    group: h5py.Group, path: str, leave_out: tuple[str, ...], seen: dict[Identity, str]
+    group: Any, path: str, leave_out: tuple[str, ...], seen: dict[Identity, str]
 ) -> Iterator[tuple[str, str, Any]]:
     """Every link of a tree once: (path, kind, object or the text of a link).
 
@@ -82,58 +84,88 @@ def _walk(
     seen[_identity(group)] = path
     yield path, "group", group
     for name in sorted(group):
-        if name in leave_out:
+        text = name.decode("utf-8", "surrogateescape")
+        if text in leave_out:
             continue
-        below = f"{path.rstrip('/')}/{name}"
-        link = group.get(name, getlink=True)
-        if isinstance(link, h5py.SoftLink):
-            yield below, "soft link", link.path
-        elif isinstance(link, h5py.ExternalLink):
-            yield below, "external link", f"{link.filename}\0{link.path}"
-        else:
-            item = group[name]
-            identity = _identity(item)
-            if identity in seen:
-                yield below, "hard link", seen[identity]
-            elif isinstance(item, h5py.Group):
-                yield from _walk(item, below, (), seen)
+        below = f"{path.rstrip('/')}/{text}"
+        if group.links.get_info(name).type != h5py.h5l.TYPE_HARD:
+            link = h5py.Group(group).get(name, getlink=True)
+            if isinstance(link, h5py.SoftLink):
+                yield below, "soft link", link.path
             else:
-                seen[identity] = below
-                yield below, "dataset" if isinstance(item, h5py.Dataset) else "type", item
+                yield below, "external link", f"{link.filename}\0{link.path}"
+            continue
+        item = h5py.h5o.open(group, name)
+        identity = _identity(item)
+        if identity in seen:
+            yield below, "hard link", seen[identity]
+        elif isinstance(item, h5py.h5g.GroupID):
+            yield from _walk(item, below, (), seen)
+        else:
+            seen[identity] = below
+            yield below, "dataset" if isinstance(item, h5py.h5d.DatasetID) else "type", item
 
 
 def _identity(item: Any) -> Identity:
-    info = h5py.h5o.get_info(item.id)
+    info = h5py.h5o.get_info(item)
     return info.fileno, info.addr
 
 
 def _put_object(hashed: Any, item: Any, targets: _Targets) -> None:
-    attributes = item.attrs
-    for name in sorted(attributes):
+    names: list[bytes] = []
+    h5py.h5a.iterate(item, names.append)
+    for name in sorted(names):
         if name not in SKIPPED_ATTRIBUTES:
-            attribute = h5py.h5a.open(item.id, name.encode())
-            _put(hashed, name)
-            _put_shape(hashed, attribute.dtype, attribute.shape)
-            _put_values(hashed, attribute.dtype, attributes[name], targets)
-    _put(hashed, "data")
-    if isinstance(item, h5py.Dataset):
-        _put_shape(hashed, item.dtype, item.shape)
-        if item.shape and item.size:
-            for start in range(0, item.shape[0], ROWS_AT_ONCE):
-                _put_values(hashed, item.dtype, item[start : start + ROWS_AT_ONCE], targets)
-        elif item.shape == ():
-            _put_values(hashed, item.dtype, item[()], targets)
-    elif isinstance(item, h5py.Datatype):
-        _put(hashed, _type_name(item.dtype))
+            attribute = h5py.h5a.open(item, name)
+            dtype, shape = attribute.dtype, attribute.shape
+            hashed.update(_framed(name) + _framed_shape(dtype, shape))
+            _put_values(hashed, dtype, _attribute(attribute, dtype, shape), targets)
+    hashed.update(_framed("data"))
+    if isinstance(item, h5py.h5d.DatasetID):
+        dtype, shape = item.dtype, item.shape
+        hashed.update(_framed_shape(dtype, shape))
+        for rows in _pieces(item, dtype, shape):
+            _put_values(hashed, dtype, rows, targets)
+    elif isinstance(item, h5py.h5t.TypeID):
+        hashed.update(_framed(_type_name(item.dtype)))
 
 
-def _put_shape(hashed: Any, dtype: np.dtype[Any], shape: tuple[int, ...] | None) -> None:
-    _put(hashed, _type_name(dtype))
-    _put(hashed, "null" if shape is None else ",".join(map(str, shape)))
+def _pieces(dataset: Any, dtype: np.dtype[Any], shape: tuple[int, ...] | None) -> Iterator[np.ndarray[Any, Any]]:
+    """The values of a dataset, so many rows at once that memory is bounded; none of one without values."""
+    if shape is None or 0 in shape:
+        return
+    kind = h5py.h5t.py_create(dtype)
+    if not shape or shape[0] <= ROWS_AT_ONCE:
+        values = np.zeros(shape, dtype=dtype)
+        dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, values, kind)
+        yield values
+        return
+    for start in range(0, shape[0], ROWS_AT_ONCE):
+        rows = (min(ROWS_AT_ONCE, shape[0] - start), *shape[1:])
+        values, there = np.zeros(rows, dtype=dtype), dataset.get_space()
+        there.select_hyperslab((start, *(0 for _ in shape[1:])), rows)
+        dataset.read(h5py.h5s.create_simple(rows), there, values, kind)
+        yield values
+
+
+def _attribute(attribute: Any, dtype: np.dtype[Any], shape: tuple[int, ...] | None) -> Any:
+    """The value of an attribute that is open; by its name h5py would open it a second time, and take as long again."""
+    if shape is None:
+        return h5py.Empty(dtype)
+    base, more = dtype.subdtype or (dtype, ())
+    values = np.zeros(shape + more, dtype=base)
+    attribute.read(values, mtype=h5py.h5t.py_create(dtype))
+    return values
+
+
+def _framed_shape(dtype: np.dtype[Any], shape: tuple[int, ...] | None) -> bytes:
+    return _framed(_type_name(dtype)) + _framed("null" if shape is None else ",".join(map(str, shape)))
 
 
 def _type_name(dtype: np.dtype[Any]) -> str:
     """A type in words, without its byte order and padding."""
+    if dtype.metadata is None and dtype.kind in "biuf":
+        return f"{dtype.kind}{dtype.itemsize}"  # most are; HDF5's special types say so in their metadata
     text = h5py.check_string_dtype(dtype)
     if text is not None:
         return f"text {text.encoding} {'variable' if text.length is None else text.length}"
@@ -156,7 +188,7 @@ def _type_name(dtype: np.dtype[Any]) -> str:
 def _put_values(hashed: Any, dtype: np.dtype[Any], values: Any, targets: _Targets) -> None:
     """Numbers as little-endian bytes in C order; text with its length; references by the path of what they mean."""
     if isinstance(values, h5py.Empty):
-        _put(hashed, "empty")
+        hashed.update(_framed("empty"))
         return
     array = np.asarray(values)
     if dtype.names is not None:
@@ -165,25 +197,23 @@ def _put_values(hashed: Any, dtype: np.dtype[Any], values: Any, targets: _Target
     elif array.dtype.kind in "biufcV" and array.dtype.names is None:
         plain = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
         hashed.update(plain.reshape(-1).view(np.uint8))
-    else:
+    elif (many := h5py.check_vlen_dtype(dtype)) is not None:
         for value in array.ravel():
-            _put_value(hashed, dtype, value, targets)
-
-
-def _put_value(hashed: Any, dtype: np.dtype[Any], value: Any, targets: _Targets) -> None:
-    many = h5py.check_vlen_dtype(dtype)
-    if isinstance(value, h5py.Reference | h5py.RegionReference):
-        _put(hashed, targets.path(value))
-    elif many is not None:
-        items = np.atleast_1d(np.asarray(value))
-        _put(hashed, str(len(items)))
-        _put_values(hashed, np.dtype(many), items, targets)
+            items = np.atleast_1d(np.asarray(value))
+            hashed.update(_framed(str(len(items))))
+            _put_values(hashed, np.dtype(many), items, targets)
     else:
-        _put(hashed, value if isinstance(value, bytes) else str(value))
+        hashed.update(b"".join([_framed(_text(value, targets)) for value in array.ravel()]))
 
 
-def _put(hashed: Any, text: str | bytes) -> None:
+def _text(value: Any, targets: _Targets) -> str | bytes:
+    """A text, or the path of what a reference means."""
+    if isinstance(value, h5py.Reference | h5py.RegionReference):
+        return targets.path(value)
+    return value if isinstance(value, bytes) else str(value)
+
+
+def _framed(text: str | bytes) -> bytes:
     """Text with its length before it, so that nothing can move from one text to the next."""
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else bytes(text)
-    hashed.update(len(data).to_bytes(8, "little"))
-    hashed.update(data)
+    return len(data).to_bytes(8, "little") + data
