@@ -107,7 +107,7 @@ def find_attempt(progress: Progress, name: str) -> tuple[Course, Line]:
     ]
     if len(found) != 1:
         what = "is no attempt of this campaign" if not found else "can mean several attempts"
-        raise CampaignError(f'"{name}" {what}; see: pumpbench campaign status')
+        raise CampaignError(f'"{name}" {what}; see: pumpbench campaign status FILE')
     return found[0]
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from data.checks import Origin, Verdict
 
 if TYPE_CHECKING:
     from bench.catalogue import Indexed
@@ -21,6 +23,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 SHOWN = 50
 """So many runs are listed on a terminal; JSON has all."""
 
+REVIEWS = ("unreviewed", "reviewed", "approved", "rejected")
+
+
+def _one_of(words: Iterable[str]) -> Callable[[click.Context, click.Parameter, str], str]:
+    """See that a filter is a word that a run can have, since any other finds nothing; raises BadParameter."""
+    there = [str(word) for word in words]
+
+    def checked(context: click.Context, option: click.Parameter, said: str) -> str:
+        if said and said not in there:
+            raise click.BadParameter(f'"{said}" is none; there are {", ".join(there)}', context, option)
+        return said
+
+    return checked
+
+
 _WHERE = click.option("--catalogue", "place", default="", metavar="URL", help="A file, or postgresql://USER@HOST/NAME.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 
@@ -29,10 +46,10 @@ _FILTERS = (
     click.option("--lot", default="", help="Lot of the pump, the fluid or the catheter."),
     click.option("--instrument", default="", help="Serial number or name of an instrument that the run relied on."),
     click.option("--protocol", default="", help="Such as flow-accuracy."),
-    click.option("--verdict", default="", help="Such as fail."),
-    click.option("--origin", default="", help="measured, simulated, replayed or imported."),
+    click.option("--verdict", default="", callback=_one_of(Verdict), help="Such as fail."),
+    click.option("--origin", default="", callback=_one_of(Origin), help="measured, simulated, replayed or imported."),
     click.option("--station", default="", help="Name of the station."),
-    click.option("--review", default="", help="State of the review, such as unreviewed."),
+    click.option("--review", default="", callback=_one_of(REVIEWS), help="State of the review, such as unreviewed."),
     click.option("--since", default="", help="First day, month or year, in UTC."),
     click.option("--until", default="", help="Last day, month or year, in UTC."),
 )

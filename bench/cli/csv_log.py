@@ -25,6 +25,8 @@ from data.samples import FloatArray
 SEPARATORS = (",", ";", "\t")
 HEAD_BYTES = 1 << 16
 ISO = "iso"
+MOST_NAMES, LONGEST_NAME = 20, 40
+"""So many columns are named in a message, each by so many signs."""
 
 
 class LogError(ValueError):
@@ -160,13 +162,21 @@ def _column(path: Path, names: list[str], wanted: str, option: str) -> int:
     count = names.count(wanted.strip())
     if count == 1:
         return names.index(wanted.strip())
-    listed = ", ".join(f'"{name}"' for name in names)
+    listed = ", ".join(f'"{_legible(name)}"' for name in names[:MOST_NAMES]) + (
+        ", …" if len(names) > MOST_NAMES else ""
+    )
     if count > 1:
         raise LogError(f'{path}: {count} columns are named "{wanted}"; rename them apart (columns: {listed})')
     by_case = {name.casefold(): name for name in names if name}
     near = difflib.get_close_matches(wanted.strip().casefold(), by_case, 1, cutoff=0.5)
-    hint = f'did you mean {option} "{by_case[near[0]]}"? ' if near else ""
-    raise LogError(f'{path}: there is no column "{wanted}"; {hint}(columns: {listed})')
+    hint = f'; did you mean {option} "{by_case[near[0]]}"?' if near else ""
+    raise LogError(f'{path}: there is no column "{wanted}"{hint} (columns: {listed})')
+
+
+def _legible(name: str) -> str:
+    """The name of a column for a message: what is no text could take hold of the terminal."""
+    said = "".join(sign if sign.isprintable() else "?" for sign in name)
+    return said if len(said) <= LONGEST_NAME else f"{said[:LONGEST_NAME]}…"
 
 
 def _numbers(layout: _Layout) -> tuple[FloatArray, ...]:

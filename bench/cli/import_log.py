@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from bench.importing import Asked, Log, Source
     from data.units import DimensionName
 
+
+def _some(context: click.Context, option: click.Parameter, said: str) -> str:
+    """See that something was said; raises BadParameter."""
+    if not said.strip():
+        raise click.BadParameter("it is empty; write what stands on the label", context, option)
+    return said
+
+
 EXIT = {"pass": 0, "conditional-pass": 0, "fail": 1, "conditional-fail": 1}
 
 
@@ -37,7 +45,7 @@ EXIT = {"pass": 0, "conditional-pass": 0, "fail": 1, "conditional-fail": 1}
 @click.option("--protocol", default="", help="flow-accuracy (with --mass) or flow-record; by the columns without it.")
 @click.option("--station", required=True, help="Station file that describes the instruments which made the log.")
 @click.option("--dut", required=True, help="File of the device under test, or the name of a shipped one.")
-@click.option("--serial", required=True, help="Serial number of the device under test.")
+@click.option("--serial", required=True, callback=_some, help="Serial number of the device under test.")
 @click.option("--fluid", required=True, help="File of the fluid, or the name of a shipped one.")
 @click.option("--catheter", help="File of the catheter, where there was one.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help='A parameter: schedule="1 mL/day".')

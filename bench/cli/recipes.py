@@ -59,12 +59,11 @@ def new(
     if out.exists():
         raise click.UsageError(f"{out} exists; choose another --out")
     text = HEAD.format(file=out.name) + "\n".join(lines) + "\n" + LIMITS
-    with out.open("x", encoding="utf-8") as file:
-        file.write(text)
     try:
+        out.write_text(text, "utf-8")
         load_recipe(out)
-    except ValueError:
-        out.unlink()
+    except (ValueError, OSError):
+        out.unlink(missing_ok=True)
         raise
     click.echo(f"{out}: edit it, then: pumpbench recipes check {out}")
     return 0
@@ -77,6 +76,8 @@ def list_recipes(folder: Path, as_json: bool) -> int:
     """List the recipes (.toml) in FOLDER, the current one without it; other files are passed over."""
     from bench.recipe import load_recipe
 
+    if not folder.is_dir():
+        raise click.UsageError(f"{folder}: there is no such folder; give the folder of the recipes")
     rows = []
     for path in sorted(folder.glob("*.toml")):
         if not _is_recipe(path):

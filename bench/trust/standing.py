@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from bench.trust import ledger
 from bench.trust.keys import MEASURED, UNMEASURED, Known, known_keys, note, own_key
-from bench.trust.ledger import TrustError, alone
+from bench.trust.ledger import REGISTER, TrustError, alone
 from bench.trust.register import Registered, enrol, registered
 from bench.trust.users import role_claimed, signed_by, users
+from data.audit import add_row
 from data.checks import Origin
 from data.keys import digest_of, key_id
 from data.run import Run
@@ -79,28 +81,34 @@ def standing(path: Path, home: Path, *, found: Verification | None = None) -> St
 
 
 def take_in(path: Path, home: Path, reason: str) -> str:
-    """Register a run that a key known here has sealed and the register has lost; returns its place.
+    """Register a run that a key known here has sealed and the register has lost, and its signatures; returns its place.
 
     Raises
     ------
     TrustError
         It is altered, registered already, or sealed with no key that counts here.
     """
-    found = standing(path, home)
-    if found.registered or found.state not in ("intact", "unregistered"):
+    found, sealed = standing(path, home), read_seal(path) or {}
+    noted = registered(home, str(sealed.get("run_id"))).signatures
+    lost = [row for row in found.signatures if row not in noted]
+    if (found.registered and not lost) or found.state not in ("intact", "unregistered"):
         raise TrustError(f"{path}: is {found.registered or found.state}; nothing was registered")
-    sealed = read_seal(path) or {}
     key = known_keys(home).get(str(sealed.get("key")))
     if key is None or key.revoked:
         raise TrustError(
             f"{path}: sealed by {found.sealed_by}; only what a key that counts here has sealed is registered"
         )
-    if why := enrol(path, home):
+    if not found.registered and (why := enrol(path, home)):
         raise TrustError(f"{path}: {why}")
     place = registered(home, str(sealed["run_id"])).place
     with alone(home):
-        note(home, own_key(home, MEASURED), f"register {sealed['run_id']}", reason, new=place)
-    return place
+        bench = own_key(home, MEASURED)
+        for row in lost:
+            fields = {"kind": "signature", "run_id": sealed["run_id"], "row": dict(row)}
+            add_row(home / "trust" / REGISTER, fields, ledger.now().isoformat(), bench)
+        said = f"{place}, {len(lost)} signature{'s' if len(lost) > 1 else ''}" if lost else place
+        note(home, bench, f"register {sealed['run_id']}", reason, new=said)
+    return said
 
 
 def _sealed_by(sealed: Mapping[str, Any], key: Known | None) -> str:

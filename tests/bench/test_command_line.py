@@ -44,6 +44,9 @@ def check(**fields):
         (["replay", "log.txt", "--interval", "5"], '--interval: "5" is not a time'),
         (["analyse", "flaw"], "See: pumpbench analyse --help"),
         (["duts", "nowhere.toml"], "nowhere.toml: there is no such file"),
+        (["catalogue", "list", "--verdict", "failed"], '"failed" is none; there are '),
+        (["catalogue", "list", "--review", "signed"], '"signed" is none; there are unreviewed'),
+        (["recipes", "list", "nowhere"], "nowhere: there is no such folder"),
     ],
 )
 def test_a_slip_of_the_keyboard_gets_one_sentence_with_the_remedy(capsys, args, sentence):

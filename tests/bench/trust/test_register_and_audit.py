@@ -16,9 +16,9 @@ from bench.trust.audit import check_trail
 from bench.trust.keys import bench_key
 from bench.trust.ledger import AUDIT, REGISTER, TrustError, rows_of, unclosed
 from bench.trust.register import begin
-from bench.trust.signing import checklist
+from bench.trust.signing import checklist, sign
 from bench.trust.standing import standing, take_in
-from benchmarks.tamper import HEADER, measured_run
+from benchmarks.tamper import HEADER, QA, measured_run
 from data.audit import add_row
 from data.fold import fold
 from data.keys import SigningKey, digest_of
@@ -106,6 +106,19 @@ def test_a_state_folder_restored_from_before_a_run_says_so(run: Path, home: Path
     assert take_in(other, home, "restored from the backup of Monday") == "run 2 of station lab"
     assert standing(other, home).intact
     assert check_trail(home).problems == []
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_a_signed_run_is_taken_in_with_its_signatures_and_can_be_signed_again(run: Path, home: Path, kept: int) -> None:
+    sign(run, "quinn", QA, "rejected", "not complete")
+    log, head = home / "trust" / REGISTER, home / "trust" / "register.head"
+    head.unlink()
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:kept]))
+    assert standing(run, home).state == "unregistered"
+    assert take_in(run, home, "the backup was older") == "run 1 of station lab, 2 signatures"
+    assert standing(run, home).state == "intact"
+    assert sign(run, "quinn", QA, "addendum", "taken in again")["number"] == 3
+    assert not check_trail(home).problems
 
 
 def test_only_what_the_register_has_lost_is_taken_in_again(run: Path, home: Path) -> None:
