@@ -312,11 +312,28 @@ def holding(station: Station) -> Iterator[None]:
         number = station_holder(home(), station.name)
         by = f"run {number}" if number else "another run"
         raise QueueError(f'station "{station.name}" is held by {by}; wait for its end, or queue this one with --detach')
-    lock.tell({"number": 0})
+    lock.tell({"number": 0, "station": station.name, "resources": list(resources_of(station))})
     try:
         yield
     finally:
         lock.release()
+
+
+def in_foreground(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Each station that a run in the foreground holds, with the VISA resources of its instruments."""
+    for path in sorted((folder / "stations").glob("*.lock")):
+        with path.open("r+b") as file:
+            said = b"" if lock_file(file) else file.read()
+        holder = json.loads(said) if said else {}
+        if "resources" in holder:
+            yield holder["station"], holder["resources"]
+
+
+def resources_of(station: Station) -> Iterator[str]:
+    """VISA resources of a station's instruments."""
+    for table in station.instruments.values():
+        if resource := (table.model_extra or {}).get("resource"):
+            yield str(resource)
 
 
 def _lock_path(folder: Path, station: str) -> Path:

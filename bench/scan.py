@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.run_queue import QueueError, entries
+from bench.run_queue import QueueError, entries, in_foreground, resources_of
 from bench.station import load_station
 from data.tomlfile import FileError
 from instruments.clock import Clock
@@ -182,8 +182,12 @@ def recognitions() -> dict[str, Recognition]:
 
 
 def in_use(state_folder: Path) -> dict[str, str]:
-    """Places of the stations on which queued runs go on, and why they must be left alone."""
-    busy: dict[str, str] = {}
+    """Places of the stations on which runs go on, and why they must be left alone."""
+    busy = {
+        place_of(resource): f'a run on station "{station}" uses it; wait for its end'
+        for station, resources in in_foreground(state_folder)
+        for resource in resources
+    }
     for entry in entries(state_folder):
         state = entry.state()
         if state.state == "waiting" or state.ending is not None:
@@ -192,12 +196,8 @@ def in_use(state_folder: Path) -> dict[str, str]:
             station = load_station(str(entry.request().station))
         except (FileError, QueueError, OSError):
             continue
-        for table in station.instruments.values():
-            resource = (table.model_extra or {}).get("resource")
-            if resource:
-                busy[place_of(str(resource))] = (
-                    f'run {entry.number} on station "{station.name}" uses it; wait for its end'
-                )
+        for resource in resources_of(station):
+            busy[place_of(resource)] = f'run {entry.number} on station "{station.name}" uses it; wait for its end'
     return busy
 
 

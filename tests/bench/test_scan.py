@@ -17,6 +17,7 @@ from bench import run_queue, served_rig
 from bench.cli import cli
 from bench.scan import NiDevice, ScanError, in_use, ni_devices, resource_of, scan, tcp_resource, unnamed_twice
 from bench.scan_file import station_text
+from bench.state_folder import home
 from bench.station import load_station, serve_rig
 from data.tomlfile import FileError
 from instruments.clock import WallClock
@@ -158,6 +159,15 @@ def test_a_port_that_a_run_uses_is_left_alone(monkeypatch, tmp_path):
     link.symlink_to("/dev/ttyUSB0")
     (found,) = scan([resource_of(str(link))], WallClock(), in_use=in_use(tmp_path))
     assert found.why == 'run 4 on station "lab-1" uses it; wait for its end'
+
+
+def test_a_port_that_a_run_in_the_foreground_uses_is_left_alone():
+    assert in_use(home()) == {}
+    with run_queue.holding(load_station("template")):
+        busy = in_use(home())
+        (found,) = scan(["ASRL/dev/ttyUSB0::INSTR"], WallClock(), in_use=busy)
+        assert found.why == 'a run on station "lab-1" uses it; wait for its end'
+    assert in_use(home()) == {}
 
 
 def test_two_ports_of_one_instrument_are_one():
