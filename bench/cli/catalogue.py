@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -16,6 +17,7 @@ from data.checks import Origin, Verdict
 if TYPE_CHECKING:
     from bench.catalogue import Indexed
     from bench.trends import Study, Touched, Trend
+    from data.catalogue.entry import CheckEntry
     from data.catalogue.store import Line, Wanted
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -118,7 +120,7 @@ def listed(limit: int | None, place: str, as_json: bool, **wanted: str) -> int:
         if line.sentence:
             click.echo(f"  {line.path}: {line.sentence}")
     more = "" if count == len(lines) else f", {len(lines)} of them shown; see --limit"
-    click.echo(f"{count} runs{more}")
+    click.echo(f"{count} run{'' if count == 1 else 's'}{more}")
     return 0
 
 
@@ -149,7 +151,7 @@ def show(run: str, place: str, as_json: bool) -> int:
                     "check": one.name,
                     "value ± U": _with_u(one.value, one.u_expanded, one.unit),
                     "limits": _limits(one.limit_low, one.limit_high),
-                    "verdict": one.verdict,
+                    "verdict": _judged(one),
                 }
                 for one in checks
             ]
@@ -241,7 +243,7 @@ def _told(done: Indexed, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(asdict(done), indent=1))
     else:
-        click.echo(f"{done.added} files read, {done.unchanged} as known")
+        click.echo(f"{done.added} file{'' if done.added == 1 else 's'} read, {done.unchanged} as known")
         for path, sentence in done.damaged:
             click.echo(f"  damaged: {path}: {sentence}")
         for path in done.missing:
@@ -337,7 +339,10 @@ def _impact_told(serial: str, touched: Sequence[Touched], idle: int) -> None:
     for one in touched:
         counts[one.run.verdict or one.run.kind] = counts.get(one.run.verdict or one.run.kind, 0) + 1
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
-    click.echo(f"{len(touched)} runs relied on {serial}" + (f": {verdicts}" if verdicts else ""))
+    click.echo(
+        f"{len(touched)} run{'' if len(touched) == 1 else 's'} relied on {serial}"
+        + (f": {verdicts}" if verdicts else "")
+    )
     if idle:
         click.echo(f"{idle} more had it on their station and did not rely on it")
 
@@ -345,8 +350,18 @@ def _impact_told(serial: str, touched: Sequence[Touched], idle: int) -> None:
 def _with_u(value: float | None, u: float | None, unit: str) -> str:
     if value is None:
         return "–"
-    shown = f"{value:.4g}" if not u else f"{value:.4g} ± {u:.2g}"
+    if u and math.isfinite(u):
+        places = 1 - math.floor(math.log10(u))  # both to the second digit of U
+        shown = " ± ".join(f"{round(one, places):.{max(0, places)}f}" for one in (value, u))
+    else:
+        shown = f"{value:.4g}"
     return shown if unit == "1" else f"{shown} {unit}"
+
+
+def _judged(check: CheckEntry) -> str:
+    """Verdict of a check; a value without a limit has none."""
+    told = check.value is not None and check.limit_low is None and check.limit_high is None
+    return "no limit" if told and check.verdict == Verdict.NOT_MEASURED else check.verdict
 
 
 def _limits(low: float | None, high: float | None) -> str:

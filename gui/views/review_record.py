@@ -36,7 +36,7 @@ AROUND = 0.5
 AROUND_MOMENT_S = 30.0
 NEAR_PIXELS = 8.0
 MOST_SPANS = 1000
-PLOT_HEIGHT = 140
+PLOT_HEIGHT = 152
 
 COLUMNS = (
     Column[Happening]("After", lambda row: row.clock, number=True, tip=lambda row: row.moment or f"{row.t0:.3f} s"),

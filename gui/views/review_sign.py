@@ -195,6 +195,7 @@ class SignView(QSplitter):
         self.answered.say(*presenter.answered_says)
         self.answered.setVisible(presenter.found is not None)
         self.sign.setEnabled(presenter.found is not None and not presenter.nobody and not presenter.is_signing)
+        self.passphrase.setReadOnly(presenter.is_signing)  # what is typed meanwhile would be the next one's
         text, tone = presenter.says if presenter.says[0] else (presenter.nobody, Tone.WARN)
         self.says.setVisible(bool(text))
         self.says.say(text, tone)

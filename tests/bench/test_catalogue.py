@@ -12,6 +12,7 @@ import pytest
 
 from bench import catalogue as here
 from bench.cli import main
+from bench.cli.catalogue import _judged, _with_u
 from bench.trends import agreements, gauge_of, impact, trend
 from data.catalogue.entry import CheckEntry, Entry, InstrumentEntry
 from data.catalogue.store import Catalogue, CatalogueError, Wanted, url_of
@@ -169,11 +170,19 @@ def test_the_command_lists_shows_follows_and_tells_as_json(home, capsys):
             main(["catalogue", *words])
         return int(ended.value.code or 0), capsys.readouterr().out
 
-    assert said("add", str(FLOW)) == (0, "1 files read, 0 as known\n")
+    assert said("add", str(FLOW)) == (0, "1 file read, 0 as known\n")
     code, out = said("list", "--json", "--verdict", "pass")
     assert (code, [line["verdict"] for line in json.loads(out)["runs"]]) == (0, ["pass"])
     assert json.loads(said("show", "--json", FLOW.name)[1])["checks"][0]["name"] == "mean-flow-error"
     code, out = said("trend", "mean-flow-error", "--origin", "simulated", "--json")
     assert (code, json.loads(out)["points"][0]["value"]) == (0, 0.654817587123)
     assert len(json.loads(said("impact", "--instrument", "B021002593", "--json")[1])["runs"]) == 1
-    assert "1 runs relied on B021002593: 1 pass" in said("impact", "--instrument", "B021002593")[1]
+    assert "1 run relied on B021002593: 1 pass" in said("impact", "--instrument", "B021002593")[1]
+
+
+def test_a_value_is_shown_to_the_second_digit_of_its_uncertainty_and_without_a_limit_has_no_verdict() -> None:
+    assert [_with_u(864.2, 499.0, "s"), _with_u(0.6308, 0.04785, "%")] == ["860 ± 500 s", "0.631 ± 0.048 %"]
+    told = CheckEntry("start-up", "Start-up", 864.2, 499.0, 2.0, None, None, "s", "not-measured", "dut", True)
+    assert [_judged(told), _judged(replace(told, limit_high=1.0)), _judged(replace(told, value=None))] == [
+        "no limit", "not-measured", "not-measured",
+    ]  # fmt: skip

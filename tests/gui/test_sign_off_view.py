@@ -70,7 +70,9 @@ def test_a_run_is_signed_with_the_keyboard_and_nothing_that_was_typed_stays(view
     qtbot.keyClick(view.passphrase, Qt.Key.Key_Return)
     assert view.passphrase.text() == ""
     assert not view.sign.isEnabled()
+    assert view.passphrase.isReadOnly()
     work(view)
+    assert not view.passphrase.isReadOnly()
     assert view.says.text().startswith("Signed: approved by Quinn Example")
     assert view.state.text() == "approved"
     assert len(view.table.rows.rows) == 2
