@@ -330,4 +330,7 @@ _SCOPES: dict[str, Callable[[System, messages.Message], Store]] = {
     "SystemInfo": listings.system,
     "Scale": listings.scale,
     "Watchdog": listings.watchdog,
+    "PersistedTask": listings.persisted("task", "task_name"),
+    "PersistedChan": listings.persisted("channel", "channel"),
+    "PersistedScale": listings.persisted("scale", "scale_name"),
 }

@@ -198,9 +198,9 @@ def system(system: System, _: messages.Message) -> Store:
             "NIDAQ_MINOR_VERSION": lambda: minor,
             "NIDAQ_UPDATE_VERSION": lambda: update,
             "DEV_NAMES": lambda: ", ".join(device.name for device in system.hardware.devices.values()),
-            "TASKS": lambda: "",
-            "SCALES": lambda: ", ".join(system.scales),
-            "GLOBAL_CHANS": lambda: "",
+            "TASKS": lambda: ", ".join(system.saved["task"]),
+            "SCALES": lambda: ", ".join(system.saved["scale"]),
+            "GLOBAL_CHANS": lambda: ", ".join(system.saved["channel"]),
         },
     )
 
@@ -211,3 +211,18 @@ def scale(system: System, request: messages.Message) -> Store:
     if found is None:
         raise DaqFault(DAQmxErrors.CUSTOM_SCALE_DOES_NOT_EXIST, f"Custom Scale: {request.scale_name}")
     return Store(system, "Scale", {}, found.attributes)
+
+
+def persisted(kind: str, field: str) -> Callable[[System, messages.Message], Store]:
+    """Attributes of a saved task, channel or scale; ``field`` of the request names it."""
+
+    def attributes(system: System, request: messages.Message) -> Store:
+        found = system.kept(kind, getattr(request, field))
+        computed: dict[str, Callable[[], Any]] = {
+            "AUTHOR": lambda: found.author,
+            "ALLOW_INTERACTIVE_EDITING": lambda: found.editing,
+            "ALLOW_INTERACTIVE_DELETION": lambda: found.deletion,
+        }
+        return Store(system, f"Persisted {kind}", computed)
+
+    return attributes

@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 
 from instruments.clock import Clock
-from instruments.simulation.daqserver import calibration, outputs, sessions, terminals, transfer, waveforms
+from instruments.simulation.daqserver import calibration, outputs, saved, sessions, terminals, transfer, waveforms
 from instruments.simulation.daqserver.catalogue import CatalogueError
 from instruments.simulation.daqserver.dispatch import STREAMS, Dispatcher
 from instruments.simulation.daqserver.faults import DaqFault
@@ -32,6 +32,7 @@ HANDLERS = (
     | outputs.HANDLERS
     | waveforms.HANDLERS
     | terminals.HANDLERS
+    | saved.HANDLERS
 )
 
 CLOSING_S = 1.0

@@ -265,24 +265,24 @@ def _output_buffer(system: System, call: Call) -> None:
     task.output = None
 
 
-def _lin_scale(system: System, call: Call) -> None:
-    request = call.request
-    system.scales[request.name] = customscale.linear(request.name, request.slope, request.y_intercept)
+def _scale(make: Callable[[Any], customscale.CustomScale]) -> Handler:
+    """A Create...Scale call."""
+
+    def create(system: System, call: Call) -> None:
+        request = call.request
+        made = make(request)
+        made.attributes.update(
+            SCALED_UNITS=request.scaled_units, PRE_SCALED_UNITS=request.pre_scaled_units_raw, DESCR=""
+        )
+        system.scales[request.name] = made
+
+    return create
 
 
-def _map_scale(system: System, call: Call) -> None:
-    r = call.request
-    system.scales[r.name] = customscale.mapped(r.name, r.prescaled_min, r.prescaled_max, r.scaled_min, r.scaled_max)
-
-
-def _poly_scale(system: System, call: Call) -> None:
-    r = call.request
-    system.scales[r.name] = customscale.by_polynomial(r.name, list(r.forward_coeffs), list(r.reverse_coeffs))
-
-
-def _table_scale(system: System, call: Call) -> None:
-    r = call.request
-    system.scales[r.name] = customscale.by_table(r.name, list(r.prescaled_vals), list(r.scaled_vals))
+_lin_scale = _scale(lambda r: customscale.linear(r.name, r.slope, r.y_intercept))
+_map_scale = _scale(lambda r: customscale.mapped(r.name, r.prescaled_min, r.prescaled_max, r.scaled_min, r.scaled_max))
+_poly_scale = _scale(lambda r: customscale.by_polynomial(r.name, list(r.forward_coeffs), list(r.reverse_coeffs)))
+_table_scale = _scale(lambda r: customscale.by_table(r.name, list(r.prescaled_vals), list(r.scaled_vals)))
 
 
 HANDLERS: dict[str, Handler] = {

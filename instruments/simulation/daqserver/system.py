@@ -30,6 +30,23 @@ LONGEST_NAP_S = 0.1
 """A waiting handler looks this often whether its caller is still there."""
 
 
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A task, channel or scale that is kept under a name, and who may change it in MAX."""
+
+    what: object
+    author: str
+    editing: bool
+    deletion: bool
+
+
+_UNKNOWN = {
+    "task": DAQmxErrors.TASK_NOT_IN_DATA_NEIGHBORHOOD,
+    "channel": DAQmxErrors.INVALID_GLOBAL_CHAN,
+    "scale": DAQmxErrors.CUSTOM_SCALE_DOES_NOT_EXIST,
+}
+
+
 @dataclass
 class System:
     """State of a server; handlers change it under ``lock``, which is never held over a wait."""
@@ -37,6 +54,7 @@ class System:
     hardware: Hardware
     tasks: dict[str, Task] = field(default_factory=dict)
     scales: dict[str, CustomScale] = field(default_factory=dict)
+    saved: dict[str, dict[str, Saved]] = field(default_factory=lambda: {kind: {} for kind in _UNKNOWN})
     unknown: Counter[str] = field(default_factory=Counter)
     # A lock of the clock is for the clock's workers; handlers run on gRPC's own threads and never wait inside.
     lock: threading.RLock = field(default_factory=threading.RLock)  # noqa: TID251  # see above
@@ -60,6 +78,13 @@ class System:
         self.unknown[name] += 1
         if self.unknown[name] == 1:
             _log.warning("the simulated NI device server does not know %s; it answers %s", name, answer)
+
+    def kept(self, kind: str, name: str) -> Saved:
+        """Find a task, channel or scale that was saved."""
+        found = self.saved[kind].get(name)
+        if found is None:
+            raise DaqFault(_UNKNOWN[kind], f"Name: {name}")
+        return found
 
     # -- sessions
 
