@@ -107,8 +107,8 @@ class NewEraLine(VisaInstrument):
 
     def _receive(self, port: MessageBasedResource) -> bytes:
         """One whole reply of this pump, or what cannot become one; other pumps on the line are passed over."""
-        usual_ms, data = port.timeout, b""
-        until = self.clock.now() + usual_ms / 1000.0
+        usual_s, data = self._port_timeout_s, b""
+        until = self.clock.now() + usual_s
         try:
             while True:
                 data += port.read_raw()
@@ -120,9 +120,9 @@ class NewEraLine(VisaInstrument):
                 data = b"" if frame is not None else data
                 if (left_s := until - self.clock.now()) < _SHORTEST_S:
                     raise InstrumentTimeout(self.name, "no whole reply in time")
-                port.timeout = 1000.0 * left_s
+                self._set_timeout(port, left_s)
         finally:
-            port.timeout = usual_ms
+            self._set_timeout(port, usual_s)
 
     def _ours(self, frame: bytes) -> Answer | None:
         """What a frame says, if it is from this pump."""

@@ -57,6 +57,7 @@ class Header:
     ) -> None:
         self.form, self.query, self.command = form, query, command
         self.short: dict[str, str] = {}
+        self._echoes: dict[str, str] = {}
         pattern = ""
         for optional, short, rest in re.findall(r"(\[)?:?([*A-Z]+\d?)([a-z]*)", form):
             self.short[short + rest.upper()] = short
@@ -69,9 +70,12 @@ class Header:
 
     def echo(self, given: str) -> str:
         """The header as a reply repeats it: the nodes that were given, in short form."""
-        if given.startswith("*"):
-            return given.upper()
-        return "".join(f":{self._short_of(node)}" for node in given.upper().split(":"))
+        echo = self._echoes.get(given)
+        if echo is None:
+            nodes = given.upper().split(":")
+            echo = given.upper() if given.startswith("*") else "".join(f":{self._short_of(node)}" for node in nodes)
+            self._echoes[given] = echo
+        return echo
 
     def _short_of(self, node: str) -> str:
         number = "1" if node.endswith("1") and node not in self.short else ""

@@ -12,13 +12,22 @@ STX, ETX = 0x02, 0x03
 _FLOAT = re.compile(r"(?=\d|\.\d)(\d*)\.?(\d{0,3})")
 
 
+def _remainder(byte: int) -> int:
+    """What the polynomial leaves of one byte."""
+    crc = byte << 8
+    for _ in range(8):
+        crc = (crc << 1 ^ 0x1021) & 0xFFFF if crc & 0x8000 else crc << 1
+    return crc
+
+
+_REMAINDERS = tuple(_remainder(byte) for byte in range(256))
+
+
 def crc_ccitt(data: bytes) -> int:
     """CRC-16 with polynomial 1021h, start 0, neither reflected nor inverted; "123456789" gives 31C3h."""
     crc = 0
     for byte in data:
-        crc ^= byte << 8
-        for _ in range(8):
-            crc = (crc << 1 ^ 0x1021) & 0xFFFF if crc & 0x8000 else crc << 1
+        crc = (crc << 8 & 0xFFFF) ^ _REMAINDERS[crc >> 8 ^ byte]
     return crc
 
 
