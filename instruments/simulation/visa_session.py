@@ -56,9 +56,12 @@ class _Session:
         if self.device.generation != self._generation:
             raise ConnectionLostError
 
-    def _wait(self, deadline: float) -> bool:
-        """Wait until the device may have spoken; False when the deadline has passed."""
-        if self._clock.now() >= deadline:
+    def _wait(self, deadline: float, looked_s: float) -> bool:
+        """Wait until the device may have spoken; False when the last look was not before the deadline.
+
+        On the wall clock the computer may stall after a look: what has arrived meanwhile is looked for once more.
+        """
+        if looked_s >= deadline:
             return False
         output = self.device.next_output_time()
         until = deadline if output is None else min(output, deadline)
@@ -131,14 +134,15 @@ class StreamSession(_Session):
                 if not self.serial and not self._suppress_end:
                     return self._take(len(buffer)), StatusCode.success
                 searched = len(buffer)
-            data = self.device.read_ready(self._clock.now())
+            looked_s = self._clock.now()
+            data = self.device.read_ready(looked_s)
             if data:
                 if self._scrambled:
                     data = _scramble(data)
                 if not buffer and self._ends and data.find(self._termchar) == len(data) - 1 < count:
                     return data, StatusCode.success_termination_character_read  # the usual case: one whole line
                 buffer += data
-            elif not self._wait(deadline):
+            elif not self._wait(deadline, looked_s):
                 buffer.clear()
                 return b"", StatusCode.error_timeout
             else:
@@ -193,10 +197,11 @@ class MessageSession(_Session):
         self._check()
         deadline = self._clock.now() + self._timeout_s
         while not self._buffer:
-            message = self.device.read_message(self._clock.now())
+            looked_s = self._clock.now()
+            message = self.device.read_message(looked_s)
             if message is not None:
                 self._buffer += message
-            elif not self._wait(deadline):
+            elif not self._wait(deadline, looked_s):
                 return b"", StatusCode.error_timeout
             else:
                 self._check()
@@ -226,8 +231,8 @@ class MessageSession(_Session):
         """Wait until the device asserts SRQ; False when the time is over."""
         self._check()
         deadline = math.inf if seconds is None else self._clock.now() + seconds
-        while not self.device.status_byte(self._clock.now()) & 0x40:
-            if not self._wait(deadline):
+        while not self.device.status_byte(looked_s := self._clock.now()) & 0x40:
+            if not self._wait(deadline, looked_s):
                 return False
         return True
 

@@ -133,6 +133,19 @@ def test_half_a_line_is_lost_with_the_timeout_and_its_tail_answers_the_next_quer
     assert port.query("hello") == "56 g"
 
 
+def test_a_computer_that_stalls_after_a_look_finds_what_has_arrived_meanwhile(monkeypatch):
+    bench = Bench()
+    port, look = bench.open(timeout=500, read_termination="\r\n"), bench.device.read_ready
+
+    def then_stalls(now):
+        there = look(now)
+        bench.clock.sleep(3.0)
+        return there
+
+    monkeypatch.setattr(bench.device, "read_ready", then_stalls)
+    assert port.query("hello") == "hello"
+
+
 def test_a_line_end_that_comes_alone_ends_the_line():
     assert Bench().open(read_termination="\r\n").query("split") == "split"
 
