@@ -45,7 +45,8 @@ def ready(system: System, call: Call, kinds: tuple[ChannelType, ...], wanted: in
         raise DaqFault(DAQmxErrors.READ_CHAN_TYPE_MISMATCH, f"Task Name: {task.name}", read=0)
     if not task.hardware_timed:
         task.check_alive()
-        task.commit()
+        if not task.committed:  # else it would check once more what is alive
+            task.commit()
         system.check_free(task)
         return task.next_samples(max(1, wanted))
     _alive(task)
