@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,21 @@ HEADER: dict[str, Any] = {
 }
 
 
-def measured_run(folder: Path, name: str = "run", *, people: bool = True, run_id: str = "r-1", **header: Any) -> Path:
-    """A small run of origin measured, sealed in a state folder of its own; with people, it is reviewed too."""
+def measured_run(
+    folder: Path,
+    name: str = "run",
+    *,
+    people: bool = True,
+    run_id: str = "r-1",
+    events: Sequence[tuple[str, dict[str, Any]]] = (),
+    **header: Any,
+) -> Path:
+    """A small run of origin measured, sealed in a state folder of its own; with people, it is reviewed too.
+
+    Parameters
+    ----------
+    events : kind and fields of more records, after 500 s.
+    """
     journal = folder / f"{name}.journal"
     session = {"run_id": run_id, "user": "Author", "os_account": "lab", **header.pop("session", {})}
     said = {**HEADER, **header, "session": session}
@@ -82,6 +96,8 @@ def measured_run(folder: Path, name: str = "run", *, people: bool = True, run_id
     k = np.arange(2000)
     writer.block(Block("sensor", 0, 0.5 * k, 40.0 + k[:, None] % 11, np.zeros((2000, 1), dtype=np.uint16)))
     writer.record("override", 0.0, {"finding": "rig-check", "person": "Author", "reason": "a new rig"})
+    for kind, fields in events:
+        writer.record(kind, 500.0, fields)
     writer.record("status", 1000.0, {"status": "completed", "reason": "all steps done", "person": ""})
     writer.close()
     before = os.environ.get("PUMPBENCH_HOME")

@@ -174,6 +174,13 @@ def origin_of(path: Path) -> Origin:
 
 
 def authors_of(path: Path) -> set[str]:
-    """Who made a run: the person that it names, and the account under which it ran."""
+    """Who made a run: the person that it names, the account under which it ran, and whoever had a hand in it.
+
+    A hand is an answer, an override, a pause, a reset or any other command; who only left a note had none.
+    """
     with Run.open(path) as run:
-        return {str(run.session.get(name)).casefold() for name in ("user", "os_account") if run.session.get(name)}
+        names = [run.session.get(name) for name in ("user", "os_account")]
+        for event in run.events:
+            if event.kind not in ("note", "lease") and event.fields.get("command") != "note":
+                names += [event.fields.get(name) for name in ("person", "second_person")]
+    return {str(name).casefold() for name in names if name}

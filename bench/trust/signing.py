@@ -186,7 +186,9 @@ def _insist_may(one: User, meaning: str, path: Path) -> None:
     if origin is not Origin.MEASURED:
         raise TrustError(f"{path}: the run is {origin}; only a measured run can be approved")
     if {one.id.casefold(), one.name.casefold(), one.account.casefold()} & authors_of(path):
-        raise TrustError(f"{path}: {one.name} made this run, and nobody approves the own run; ask another QA person")
+        raise TrustError(
+            f"{path}: {one.name} took part in this run, and nobody approves the own run; ask another QA person"
+        )
 
 
 def _answered(items: Sequence[Item], meaning: str, answers: Mapping[str, Answer]) -> list[dict[str, Any]]:

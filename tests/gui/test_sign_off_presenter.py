@@ -108,7 +108,7 @@ def test_what_is_missing_is_said_before_a_passphrase_is_tried(off: SignOff) -> N
 @pytest.mark.parametrize(
     ("who", "passphrase", "meaning", "why"),
     [
-        ("author", QA, "approved", "Author made this run, and nobody approves the own run"),
+        ("author", QA, "approved", "Author took part in this run, and nobody approves the own run"),
         ("eve", ENGINEER, "approved", 'Eve Engineer has the role engineer; "approved" is signed by QA'),
         ("quinn", "a wrong passphrase", "approved", "Quinn Example: wrong passphrase, 4 attempts are left"),
     ],

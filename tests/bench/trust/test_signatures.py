@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,26 @@ def test_a_run_is_its_author_s_by_id_by_name_and_by_account(
     who = "pat" if "lab-pc" in (author, account) else "quinn"
     with pytest.raises(TrustError, match="nobody approves the own run"):
         sign(other, who, QA, "approved", "because", accepted(other))
+
+
+@pytest.mark.parametrize(
+    ("event", "took_part"),
+    [
+        (("answer", {"key": "k", "value": "yes", "person": "Pat", "second_person": "quinn example"}), True),
+        (("answer", {"key": "k", "value": "yes", "person": "Quinn Example", "second_person": ""}), True),
+        (("reset", {"name": "burst", "person": "quinn", "reason": "seen to"}), True),
+        (("command", {"command": "pause", "key": "1", "person": "quinn"}), True),
+        (("command", {"command": "note", "key": "1", "person": "quinn", "text": "hm"}), False),
+        (("note", {"person": "quinn", "text": "hm"}), False),
+        (("lease", {"person": "quinn", "taken_from": ""}), False),
+    ],
+)
+def test_who_had_a_hand_in_a_run_does_not_approve_it(
+    folder: Path, event: tuple[str, dict[str, object]], took_part: bool
+) -> None:
+    other = measured_run(folder, name="second", people=False, run_id="r-2", events=[event])
+    with pytest.raises(TrustError, match="nobody approves the own run") if took_part else nullcontext():
+        sign(other, "quinn", QA, "approved", "because", accepted(other))
 
 
 @pytest.mark.parametrize(
