@@ -110,7 +110,7 @@ def test_every_page_can_be_reached_from_the_index():
 # -------------------------------------------------------------------------------------------------- commands
 
 
-@pytest.mark.timeout(300)  # a hundred commands, one after the other
+@pytest.mark.timeout(1800)  # a hundred commands, one after the other
 def test_every_command_that_a_guide_shows_does_what_it_says(tmp_path, monkeypatch, capsys):
     """All guides in one folder, in the order in which they are read; a command that was run before is not run again."""
     monkeypatch.chdir(tmp_path)

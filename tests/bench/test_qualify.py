@@ -353,7 +353,6 @@ def qualified(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes, di
     return out, first, json.loads(again.stdout)
 
 
-@pytest.mark.timeout(300)  # four processes start, one after the other
 def test_a_matrix_goes_on_after_a_kill_without_doing_a_trial_twice(qualified) -> None:
     out, first, matrix = qualified
     assert first.count(b"\n") < 3
@@ -363,7 +362,6 @@ def test_a_matrix_goes_on_after_a_kill_without_doing_a_trial_twice(qualified) ->
     assert matrix["complete"] is True
 
 
-@pytest.mark.timeout(300)  # four processes start, one after the other
 def test_a_small_matrix_says_who_found_what(qualified) -> None:
     _, _, matrix = qualified
     rows = {row["fault"]: row for row in matrix["rows"]}
@@ -374,7 +372,6 @@ def test_a_small_matrix_says_who_found_what(qualified) -> None:
     assert rows["frozen-reading"]["told_s"] == pytest.approx(3 * 3600.0 - 4200.0, rel=0.05)
 
 
-@pytest.mark.timeout(300)  # four processes start, one after the other
 def test_the_files_of_a_matrix_say_the_same_as_its_document(qualified) -> None:
     out, _, matrix = qualified
     with h5py.File(out / "matrix.h5") as file:
