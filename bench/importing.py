@@ -25,7 +25,7 @@ from bench.session import SCHEMA, circumstances, software
 from bench.station import Station, load_station, station_path
 from data import quantities
 from data.checks import Origin, Status
-from data.journal import JournalWriter
+from data.journal import JournalFull, JournalWriter
 from data.samples import Block, Channel, FloatArray, Quality, Stream
 from protocols.procedure import Measures, Procedure, load_procedure
 
@@ -132,12 +132,16 @@ def import_log(log: Log, asked: Asked, out: Path) -> Closed:
         raise RequestError(f"--out {out} exists; choose another name, a record is never written over")
     plan = _plan(log, asked)
     journal = out.with_suffix(".journal")
-    with JournalWriter(journal, _header(plan, out)) as writer:
-        try:
+    if journal.exists():
+        raise RequestError(f"{journal} exists: it is the record of a run that was not closed; choose another --out")
+    try:
+        with JournalWriter(journal, _header(plan, out)) as writer:
             _write(writer, plan)
-        except BaseException:
-            journal.unlink()
-            raise
+    except BaseException as error:
+        journal.unlink(missing_ok=True)
+        if isinstance(error, JournalFull):
+            raise RequestError(f"--out {out}: there is no room for it; make room and import again") from error
+        raise
     try:
         return close_run(journal, out)
     finally:
@@ -386,11 +390,26 @@ def _write(writer: JournalWriter, plan: _Plan) -> None:
 
 
 def _quality(station: Station, stream: Stream, values: FloatArray) -> np.ndarray[Any, np.dtype[np.uint16]]:
-    """A sensor at the end of the range that the station file states is saturated, whoever logged it."""
+    """What is beyond the range or the capacity that the station file states is saturated, whoever logged it.
+
+    Raises
+    ------
+    RequestError
+        All of it is.
+    """
     quality = np.zeros(values.size, dtype=np.uint16)
-    table = station.instruments.get(stream.name)
-    stated = (table.model_extra or {}).get("full_scale") if table is not None else None
-    if stream.channels[0].unit == "uL/h" and stated is not None:
+    table, channel = station.instruments.get(stream.name), stream.channels[0]
+    if table is None:
+        return quality
+    stated = (table.model_extra or {}).get("full_scale")
+    if channel.unit == "uL/h" and stated is not None:
         full_scale = quantities.parse(str(stated), "flow")
         quality[np.abs(values) >= full_scale * (1.0 - math.ulp(1.0))] = int(Quality.SATURATED)
+    if channel.unit == "mg" and table.uncertainty is not None:
+        quality[np.abs(values) > table.uncertainty.capacity_mg] = int(Quality.SATURATED)
+    if quality.all():
+        raise RequestError(
+            f'every {channel.name} of the log is beyond what "{stream.name}" can show by the station file; '
+            f"see that the column and its unit are right"
+        )
     return quality

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from bench.trust import users
 from bench.trust.ledger import TrustError
 from bench.trust.signing import Answer, checklist, sign
 from data.checks import Origin, Verdict
+from data.journal import DiskFile
 from data.run import Run
 from data.samples import Quality
 from data.seal import verify
@@ -135,6 +137,44 @@ def test_a_flow_beyond_the_range_of_its_sensor_is_saturated(imported, tmp_path):
         assert run.start.isoformat() == "2026-03-01T14:00:00+01:00"
     assert flow.values[0] == pytest.approx(42.0)
     assert np.flatnonzero(flow.quality == Quality.SATURATED).tolist() == [5]
+
+
+def test_a_mass_beyond_the_balance_s_capacity_is_saturated_and_judges_no_pump(imported, weighed, tmp_path):
+    log = tmp_path / "odd.csv"
+    rows = weighed.read_text().splitlines()
+    rows[500] = rows[500].split(";")[0] + ";1e300"
+    log.write_text("\n".join(rows))
+    assert imported(log, *WEIGHED, *BLANKS)[0] == 0
+    with Run.open(tmp_path / "run.h5") as run:
+        mass = run.series("reference_mass")
+    assert np.flatnonzero(mass.quality == Quality.SATURATED).tolist() == [498]
+
+
+def test_masses_in_another_unit_than_was_said_are_refused(imported, weighed, tmp_path):
+    heavier = tmp_path / "heavier.csv"
+    head, names, *rows = weighed.read_text().splitlines()
+    pairs = (row.split(";") for row in rows)
+    heavier.write_text("\n".join([head, names, *(f"{t};{(float(m) + 1.0) * 1000.0}" for t, m in pairs)]))
+    code, said = imported(heavier, *WEIGHED, *BLANKS)
+    assert (code, "see that the column and its unit are right" in said) == (2, True)
+    assert not list(tmp_path.glob("run.*"))
+
+
+def test_an_import_onto_a_full_disk_says_so_and_leaves_nothing(imported, weighed, tmp_path, monkeypatch):
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(DiskFile, "write", full)
+    code, said = imported(weighed, *WEIGHED, *BLANKS)
+    assert (code, said.rstrip().endswith("there is no room for it; make room and import again")) == (2, True)
+    assert not list(tmp_path.glob("run.*"))
+
+
+def test_a_journal_that_is_there_is_never_written_over(imported, weighed, tmp_path):
+    (tmp_path / "run.journal").write_bytes(b"a run")
+    code, said = imported(weighed, *WEIGHED, *BLANKS)
+    assert (code, "choose another --out" in said) == (2, True)
+    assert (tmp_path / "run.journal").read_bytes() == b"a run"
 
 
 def test_a_volume_is_kept_and_its_flow_said_to_be_derived(imported, tmp_path):
