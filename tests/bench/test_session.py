@@ -179,15 +179,22 @@ def test_control_c_stops_a_run_in_order(
         assert len(run.records("confirm")) == 7
 
 
+VISA = ("mettler-mtsics", "sensirion-shdlc", "pump-link")
+PATIENT = {f'driver = "{name}"': f'driver = "{name}"\ntimeout = "60 s"' for name in VISA}
+"""Changes of the simulated station, for a computer that stalls while a run goes on in real time."""
+
+
 def test_a_termination_stops_a_run_on_the_wall_clock(
     signalled: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
+    sim_station: Callable[..., Path],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(bench.session, "_clock", lambda prepared, pace: WallClock())
     signalled(signal.SIGTERM, lambda: samples_in(tmp_path, "daq") >= 10)
-    words = ["run", "flow-record", "--station", "sim", "--set", "recording=10 min", "--json", "--out", tmp_path]
+    words = ["run", "flow-record", "--station", sim_station(tmp_path, PATIENT), "--set", "recording=10 min"]
+    words += ["--json", "--out", tmp_path]
     code, said, _ = command(capsys, *words)
     found = json.loads(said)
     assert (code, found["status"]) == (4, "aborted")
@@ -206,7 +213,7 @@ def test_an_interlock_acts_on_the_wall_clock(
     """The pressure steps over its limit 1.5 s after the start; 1 kHz in blocks of 50 ms."""
     clock = WallClock()
     monkeypatch.setattr(bench.session, "_clock", lambda prepared, pace: clock)
-    station = sim_station(tmp_path, {'rate = "10 Hz"': 'rate = "1 kHz"'})
+    station = sim_station(tmp_path, PATIENT | {'rate = "10 Hz"': 'rate = "1 kHz"'})
     step_s = clock.now() + 2.5
     pressure = (np.array([0.0, step_s]), np.array([0.0, 0.0018]))
     request = Request("flow-accuracy", str(station), out=tmp_path, replay={"outlet_pressure_v_per_v": pressure})
