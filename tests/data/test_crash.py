@@ -87,7 +87,7 @@ def running_nursery(folder: Path) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def killed(process: subprocess.Popen[str], number: int, chance: random.Random) -> int:
+def killed(process: subprocess.Popen[str], folder: Path, number: int, chance: random.Random) -> int:
     """Have a journal written, kill its writer at some moment, return the last frame that it acknowledged."""
     assert process.stdin is not None
     assert process.stdout is not None
@@ -103,7 +103,10 @@ def killed(process: subprocess.Popen[str], number: int, chance: random.Random) -
             acknowledged = int(line)
             patience -= 1
         if pid and patience <= 0:
-            hash(bytes(chance.randrange(1, 1 << 21)))  # any part of a few milliseconds
+            path = folder / str(number)
+            grown = path.stat().st_size + chance.randrange(1 << 18)  # about as much as is written between two syncs
+            while path.stat().st_size < grown:
+                pass
             os.kill(pid, signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
             patience = sys.maxsize
     return acknowledged
@@ -131,7 +134,7 @@ def test_a_hundred_killed_writers_lose_nothing_that_they_acknowledged(tmp_path: 
     with running_nursery(tmp_path) as process:
         for number in range(KILLS):
             path = tmp_path / str(number)
-            acknowledged = killed(process, number, chance)
+            acknowledged = killed(process, tmp_path, number, chance)
             assert acknowledged >= 0
             check(path, acknowledged)
             fold(path, path.with_suffix(".h5"))
