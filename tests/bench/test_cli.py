@@ -354,7 +354,7 @@ def test_a_run_prints_only_its_json(pumpbench: Run, tmp_path: Path) -> None:
     assert {"run_file", "status", "verdict", "origin", "checks", "values", "simulated_s", "wall_s"} <= set(said)
     assert (code, said["status"], said["origin"], said["verdict"]) == (4, "completed", "simulated", "not-measured")
     assert said["simulated_s"] == pytest.approx(600.0, abs=2.0)
-    assert 0.0 < said["wall_s"] < 60.0
+    assert said["wall_s"] > 0.0
     assert all(set(CHECK) <= set(check) for check in said["checks"])
     assert Path(said["run_file"]).exists()
     assert Path(said["run_file"]).with_suffix(".journal").exists()
