@@ -432,7 +432,7 @@ def test_two_workers_never_get_each_others_answers(wired, device):
 
 def test_threads_of_the_wall_clock_share_an_instrument_too(wired):
     clock = WallClock()
-    reader = wired(Reader, Counter(latency_s=0.0), clock)
+    reader = wired(Reader, Counter(latency_s=0.0), clock, timeout="60 s")
     reader.open()
     counts = []
 
