@@ -14,7 +14,6 @@ from nidaqmx.constants import (
     AcquisitionType,
     ChannelType,
     Level,
-    LoggingMode,
     OverwriteMode,
     ReadRelativeTo,
     RegenerationMode,
@@ -22,9 +21,8 @@ from nidaqmx.constants import (
     WaitMode,
     WriteRelativeTo,
 )
-from nidaqmx.error_codes import DAQmxErrors
 
-from instruments.simulation.daqserver import counters, listings, messages, power, rates, triggers
+from instruments.simulation.daqserver import counters, listings, messages, power, rates, tdms, triggers
 from instruments.simulation.daqserver.channels import Channel
 from instruments.simulation.daqserver.faults import BAD_VALUE, DaqFault
 from instruments.simulation.daqserver.hardware import expand
@@ -197,6 +195,7 @@ def _read(system: System, request: messages.Message) -> Store:
         "AUTO_START": True,
         "WAIT_MODE": WaitMode.WAIT_FOR_INTERRUPT.value,
         "CHANNELS_TO_READ": ", ".join(channel.name for channel in task.channels),
+        **tdms.DEFAULTS,
     }
     for name, value in defaults.items():
         task.attributes.setdefault(name, value)
@@ -212,8 +211,6 @@ def _read(system: System, request: messages.Message) -> Store:
             "DIGITAL_LINES_BYTES_PER_CHAN": lambda: max((len(channel.lines) for channel in task.channels), default=0),
             "RAW_DATA_WIDTH": lambda: _raw_width(task),
             "CHANGE_DETECT_HAS_OVERFLOWED": lambda: False,
-            "LOGGING_MODE": lambda: LoggingMode.OFF.value,
-            "LOGGING_FILE_PATH": lambda: "",
             "OPEN_THRMCPL_CHANS_EXIST": lambda: _latch(task, "OPEN_THRMCPL_CHANS", "was_open", "THERMOCOUPLE"),
             "OPEN_CHANS_EXIST": lambda: _latch(task, "OPEN_CHANS", "was_open", ""),
             "OVERLOADED_CHANS_EXIST": lambda: _latch(task, "OVERLOADED_CHANS", "was_overloaded", ""),
@@ -223,15 +220,9 @@ def _read(system: System, request: messages.Message) -> Store:
             {"OVERTEMPERATURE_CHANS_EXIST": lambda: False, "OVERTEMPERATURE_CHANS": str} if power.supplies(task) else {}
         ),
         task.attributes,
-        setters={"LOGGING_MODE": lambda value: check_logging(task, value, "")},
+        setters=tdms.setters(task),
+        initial=tdms.DEFAULTS,
     )
-
-
-def check_logging(task: Task, mode: int, path: str) -> None:
-    """Refuse to log: the driver would write files on the computer of the server, and this one writes none."""
-    if mode != LoggingMode.OFF.value:
-        code = DAQmxErrors.MEAS_TYPE_OR_CHANNEL_NOT_SUPPORTED_FOR_LOGGING
-        raise DaqFault(code, f"File Path: {path}\nTask Name: {task.name}")
 
 
 def _raw_width(task: Task) -> int:

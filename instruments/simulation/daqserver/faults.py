@@ -94,6 +94,21 @@ TEXTS: dict[int, str] = {
         "A write without timing needs a task that runs, or that it may start."
     ),
     DAQmxErrors.SAMPLES_CAN_NOT_YET_BE_WRITTEN: "The samples cannot be written yet.",
+    DAQmxErrors.LOGGING_MODE_NOT_SUPPORTED_NON_BUFFERED: "A task without timing has no buffer that could be logged.",
+    DAQmxErrors.ATTRIBUTE_NOT_SUPPORTED_WHEN_LOGGING: "A task that logs is read from the current position on.",
+    DAQmxErrors.READ_NOT_SUPPORTED_FOR_LOGGING_MODE: (
+        "The task only logs; read its file, or log in the mode in which it can be read too."
+    ),
+    DAQmxErrors.FILE_WRITE_PROTECTED: "The file may not be written.",
+    DAQmxErrors.FILE_VERSION_MISMATCH: "What is to be extended is no TDMS file.",
+    DAQmxErrors.FILE_PATH_INVALID: "There is no such file or folder on the computer of the server.",
+    DAQmxErrors.DISK_FULL: "The disk of the server's computer is full.",
+    DAQmxErrors.MEASUREMENT_TYPE_NOT_SUPPORTED_FOR_LOGGING: "Pairs, as this counter measures, are not logged.",
+    DAQmxErrors.GENERIC_FILE_IO: "The file cannot be opened or written.",
+    DAQmxErrors.TDMS_NOT_FOUND: "The server cannot write TDMS files: the Python package npTDMS is not installed there.",
+    DAQmxErrors.FILE_ALREADY_OPENED_FOR_WRITE: "Another task is writing to this file.",
+    DAQmxErrors.MEAS_TYPE_OR_CHANNEL_NOT_SUPPORTED_FOR_LOGGING: "Channels of this kind cannot be logged.",
+    DAQmxErrors.LOGGING_NOT_SUPPORT_ON_OUTPUT_TASKS: "Outputs cannot be logged.",
     DAQmxWarnings.STOPPED_BEFORE_DONE: "A finite acquisition or generation was stopped before it was complete.",
 }
 

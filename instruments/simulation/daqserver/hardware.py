@@ -159,6 +159,7 @@ class Hardware:
     expired: set[str] = field(default_factory=set)  # devices and chassis whose watchdog has fired
     relays: dict[tuple[str, float], Relay] = field(default_factory=dict)  # by heartbeat line and hold time
     internal: dict[str, Train] = field(default_factory=dict)  # counter outputs, sample clocks, triggers of tasks
+    logs: set[str] = field(default_factory=set)  # files that tasks write
     connected: dict[str, str] = field(default_factory=dict)  # terminal to the one whose signal is routed to it
     _followed: dict[str, WeakSet[Edges]] = field(default_factory=dict)  # driven lines that somebody watches
 

@@ -104,10 +104,10 @@ class DaqServer:
         return self
 
     def close(self) -> None:
-        """Stop listening; calls under way end first."""
+        """End what runs, and stop listening; calls under way end first."""
+        with self.system.lock:
+            self.system.close()
         if self._server is not None:
-            with self.system.lock:
-                self.system.close()
             self._server.stop(CLOSING_S).wait()
             self._server = None
 

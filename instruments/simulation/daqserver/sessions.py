@@ -15,7 +15,7 @@ from nidaqmx.constants import (
 )
 from nidaqmx.error_codes import DAQmxErrors, DAQmxWarnings
 
-from instruments.simulation.daqserver import channels, counters, customscale, events, triggers
+from instruments.simulation.daqserver import channels, counters, customscale, events, tdms, triggers
 from instruments.simulation.daqserver.channels import RECIPES
 from instruments.simulation.daqserver.dispatch import Call, Handler
 from instruments.simulation.daqserver.faults import BAD_VALUE, DaqFault, text_of
@@ -43,6 +43,7 @@ def _stop_task(system: System, call: Call) -> None:
     task = system.task(call.request.task.name)
     early = task.running and task.hardware_timed and task.timing.mode is AcquisitionType.FINITE and not task.done
     task.stop()
+    tdms.check_log(task)
     if early:
         call.reply.status = DAQmxWarnings.STOPPED_BEFORE_DONE.value
 
@@ -64,6 +65,7 @@ def _is_done(system: System, call: Call) -> None:
     task = system.task(call.request.task.name)
     task.check_alive()
     task.check_fed()
+    tdms.check_log(task)
     call.reply.is_task_done = task.done
 
 
@@ -76,7 +78,9 @@ def _wait_until_done(system: System, call: Call) -> None:
         return task.moment_of(task.timing.samples)
 
     task.check_fed()
-    if not wait(system, call, task, lambda: task.done, moment, call.request.time_to_wait):
+    done = wait(system, call, task, lambda: task.done, moment, call.request.time_to_wait)
+    tdms.check_log(task)
+    if not done:
         task.check_fed()
         raise DaqFault(DAQmxErrors.WAIT_UNTIL_DONE_DOES_NOT_INDICATE_DONE, f"Task Name: {task.name}")
 

@@ -12,7 +12,7 @@ from nidaqmx.constants import ChannelType
 from nidaqmx.error_codes import DAQmxErrors
 
 from instruments.clock import Clock, VirtualClock
-from instruments.simulation.daqserver import counters, events, player
+from instruments.simulation.daqserver import counters, events, player, tdms
 from instruments.simulation.daqserver.catalogue import CHASSIS_ENGINES
 from instruments.simulation.daqserver.customscale import CustomScale
 from instruments.simulation.daqserver.faults import NO_TASK, RESERVED, DaqFault, SessionFault
@@ -123,8 +123,10 @@ class System:
         return task.watchdog
 
     def catch_up(self) -> None:
-        """Let every timer act whose moment has come; called before each call."""
+        """Let every timer act whose moment has come, and write what has come to be logged; called before each call."""
         for task in self.tasks.values():
+            if task.log is not None and task.running:
+                task.log.look()
             if task.watchdog is not None:
                 task.watchdog.check()
             elif task.running and (task.output is not None or task.t0 == math.inf):
@@ -176,6 +178,8 @@ class System:
         for listener in task.listeners.values():
             if isinstance(listener, events.Registration):
                 events.attend(task, listener, self.lock)
+        if self.waits:
+            tdms.attend(task, self.lock)
         if generates and self._drives(task):
             player.attend(task, self.lock)
         if any(device.name.lower() in self.hardware.stalled for device in task.devices):

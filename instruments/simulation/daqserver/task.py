@@ -25,7 +25,7 @@ from nidaqmx.constants import (
 from nidaqmx.error_codes import DAQmxErrors
 
 from instruments.clock import Event
-from instruments.simulation.daqserver import arming, counters, lines, meters, power, rates, triggers
+from instruments.simulation.daqserver import arming, counters, lines, meters, power, rates, tdms, triggers
 from instruments.simulation.daqserver.channels import Channel
 from instruments.simulation.daqserver.customscale import CustomScale
 from instruments.simulation.daqserver.faults import ABORTED, OVERRUN, DaqFault
@@ -126,6 +126,7 @@ class Task:
     meters: dict[str, meters.Meter] = field(default_factory=dict)  # of counters that measure with two signals
     start_counts: dict[str, int] = field(default_factory=dict)
     pulses: list[tuple[float, float]] = field(default_factory=list)  # that were written to a counter: (high, low)
+    log: tdms.Log | None = None  # of what it acquires, or acquired last
     watchdog: Watchdog | None = None  # then it is the task of a timer, without channels
 
     # -- configuration
@@ -202,6 +203,7 @@ class Task:
         if self.timing.type is SampleTimingType.SAMPLE_CLOCK:
             rates.check(self)
         arming.check(self)
+        tdms.check(self)
         if power.supplies(self):
             power.check(self)
         elif self.kind is ChannelType.ANALOG_INPUT:
@@ -225,9 +227,14 @@ class Task:
             self.dt = 1.0 / (rates.actual_hz(self) * (1.0 + self.hardware.clock_ppm * 1e-6))
         else:
             self.dt = 0.0
-        if self.hardware_timed or self.kind is ChannelType.COUNTER_OUTPUT:
-            arming.arm(self, now)
-        counters.begin(self)
+        self.log = tdms.begin(self)
+        try:
+            if self.hardware_timed or self.kind is ChannelType.COUNTER_OUTPUT:
+                arming.arm(self, now)
+            counters.begin(self)
+        except DaqFault:
+            tdms.end(self)
+            raise
         self.running = True
         power.apply(self)
         self.runs += 1
@@ -267,6 +274,7 @@ class Task:
     def stop(self) -> None:
         """Stop; samples that were not read are dropped, outputs stay as they are."""
         self._tell_listeners()
+        tdms.end(self)
         counters.end(self)
         arming.disarm(self)
         power.idle(self)
@@ -282,6 +290,7 @@ class Task:
 
     def abort(self) -> None:
         """What a reset of its device does to a task."""
+        tdms.end(self)
         self.aborted = True
         self.running = False
         self.committed = False

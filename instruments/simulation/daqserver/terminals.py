@@ -6,7 +6,7 @@ import numpy as np
 from nidaqmx.constants import Signal
 from nidaqmx.error_codes import DAQmxErrors
 
-from instruments.simulation.daqserver import attributes, listings, messages
+from instruments.simulation.daqserver import listings, messages, tdms
 from instruments.simulation.daqserver.dispatch import Call, Handler
 from instruments.simulation.daqserver.faults import DaqFault
 from instruments.simulation.daqserver.hardware import expand
@@ -65,8 +65,18 @@ def _no_virtual_sensor(system: System, call: Call) -> None:
 
 
 def _logging(system: System, call: Call) -> None:
-    task = system.task(call.request.task.name)
-    attributes.check_logging(task, call.request.logging_mode_raw, call.request.file_path)
+    request = call.request
+    tdms.configure(
+        system.task(request.task.name),
+        LOGGING_FILE_PATH=request.file_path,
+        LOGGING_MODE=request.logging_mode_raw,
+        LOGGING_TDMS_GROUP_NAME=request.group_name,
+        LOGGING_TDMS_OPERATION=request.operation_raw,
+    )
+
+
+def _new_file(system: System, call: Call) -> None:
+    tdms.start_new_file(system.task(call.request.task.name), call.request.file_path)
 
 
 def _reverse_polynomial(_: System, call: Call) -> None:
@@ -90,5 +100,6 @@ HANDLERS: dict[str, Handler] = {
     "WriteToTEDSFromArray": _no_sensor,
     "WriteToTEDSFromFile": _no_sensor,
     "ConfigureLogging": _logging,
+    "StartNewFile": _new_file,
     "CalculateReversePolyCoeff": _reverse_polynomial,
 } | _WITHOUT_SENSORS

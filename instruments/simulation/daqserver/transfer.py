@@ -9,7 +9,7 @@ import numpy.typing as npt
 from nidaqmx.constants import AcquisitionType, ChannelType
 from nidaqmx.error_codes import DAQmxErrors
 
-from instruments.simulation.daqserver import counters, lines, power
+from instruments.simulation.daqserver import counters, lines, power, tdms
 from instruments.simulation.daqserver.dispatch import Call, Handler
 from instruments.simulation.daqserver.faults import NEVER, NOT_YET, DaqFault
 from instruments.simulation.daqserver.frontend import Samples
@@ -50,6 +50,7 @@ def ready(system: System, call: Call, kinds: tuple[ChannelType, ...], wanted: in
         system.check_free(task)
         return task.next_samples(max(1, wanted))
     _alive(task)
+    tdms.check_read(task)
     implicit = not task.running
     if implicit and task.listeners:
         raise DaqFault(DAQmxErrors.AUTO_START_READ_NOT_ALLOWED_EVENT_REGISTERED, f"Task Name: {task.name}", read=0)
@@ -64,6 +65,8 @@ def ready(system: System, call: Call, kinds: tuple[ChannelType, ...], wanted: in
     there = min(n, max(0, task.available() - task.withheld))
     task.withheld = 0
     samples = task.next_samples(there)
+    if task.log is not None:
+        task.log.write(samples)
     if implicit and _is_bounded(task) and task.position >= task.timing.samples:
         task.stop()
     if there < n:

@@ -16,6 +16,7 @@ from instruments.simulation.daqserver.faults import DaqFault
 from instruments.simulation.daqserver.frontend import Samples
 from instruments.simulation.daqserver.messages import Message
 from instruments.simulation.daqserver.system import System
+from instruments.simulation.daqserver.unitnames import unit_name
 
 EPOCH = datetime(1904, 1, 1, tzinfo=UTC)
 """From which the time stamps of waveforms count (``ni.protobuf.types.PrecisionTimestamp``)."""
@@ -24,13 +25,6 @@ _FRACTIONS = 2**64
 _TIMING, _PROPERTIES = (
     each.value for each in (WaveformAttributeMode.TIMING, WaveformAttributeMode.EXTENDED_PROPERTIES)
 )
-_UNITS = {
-    "VOLTAGE": "Volts",
-    "CURRENT": "Amps",
-    "RESISTANCE": "Ohms",
-    "TEMPERATURE": "Deg C",
-    "STRAIN": "Strain",
-}
 
 
 def _read_analog(system: System, call: Call) -> None:
@@ -78,7 +72,7 @@ def _describe(system: System, call: Call, waveform: Message, channel: Channel, s
         if channel.lines:
             names = ", ".join(channel.lines[bit] for bit in _columns(channel).tolist())
             waveform.attributes["NI_LineNames"].string_value = names
-        unit = next((unit for word, unit in _UNITS.items() if word in channel.measures_name()), "")
+        unit = unit_name(channel, system.scales)
         if unit:
             waveform.attributes["NI_UnitDescription"].string_value = unit
 

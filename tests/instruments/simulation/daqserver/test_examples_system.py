@@ -1,4 +1,4 @@
-"""The calls of NI's examples about the system, channel properties, waveforms, raw data, TEDS, logging and routes."""
+"""The calls of NI's examples about the system, channel properties, waveforms, raw data, TEDS and routes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from nidaqmx.constants import (
     BridgePhysicalUnits,
     ExcitationSource,
     LineGrouping,
-    LoggingMode,
-    LoggingOperation,
     ProductCategory,
     ResistanceConfiguration,
     Signal,
@@ -139,18 +137,6 @@ def test_no_sensor_has_teds(lab, code_of):
     assert code_of(channel.clear_teds) == -200741
     with lab.task() as task:
         assert code_of(lambda: task.ai_channels.add_teds_ai_voltage_chan("cDAQ1Mod1/ai0")) == -200741
-
-
-def test_nothing_is_logged_to_files_of_the_server(lab, code_of):
-    with lab.task() as task:
-        task.ai_channels.add_ai_voltage_chan("Dev2/ai0")
-        task.timing.cfg_samp_clk_timing(100.0, sample_mode=FINITE, samps_per_chan=50)
-        configure = task.in_stream.configure_logging
-        operation = LoggingOperation.CREATE_OR_REPLACE
-        assert code_of(lambda: configure("run.tdms", LoggingMode.LOG_AND_READ, operation=operation)) == -201312
-        assert task.in_stream.logging_mode is LoggingMode.OFF
-        task.in_stream.logging_mode = LoggingMode.OFF
-        assert code_of(lambda: setattr(task.in_stream, "logging_mode", LoggingMode.LOG)) == -201312
 
 
 def test_a_signal_is_exported_and_terminals_are_connected(lab, code_of):
