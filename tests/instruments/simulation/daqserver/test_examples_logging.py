@@ -275,6 +275,7 @@ def test_a_full_disk_ends_the_logging_and_leaves_whole_segments(lab, tmp_path, m
             assert code_of((lambda: task.read(300)) if mode is BOTH else task.is_task_done) == -201305
         task.stop()
         monkeypatch.undo()
+        assert not TdmsFile.read_metadata(tmp_path / "run.tdms").file_status.incomplete_final_segment
         assert 0 < len(logged(tmp_path / "run.tdms")["A"]["Dev2/ai0"]) <= 151
         task.start()
     assert lab.server.system.hardware.logs == set()
@@ -308,6 +309,18 @@ def test_lines_and_counts_are_logged_as_whole_numbers(lab, tmp_path):
     assert logged(tmp_path / "lines.tdms") == {"D": {"Dev2/port1": lines}}
     assert counts[-1] > counts[0]
     assert logged(tmp_path / "counts.tdms") == {"C": {"drops": counts}}
+
+
+def test_pulses_are_logged_as_they_were_measured(lab, tmp_path):
+    with lab.task() as task:
+        task.ci_channels.add_ci_semi_period_chan("Dev2/ctr0")
+        task.timing.cfg_implicit_timing(sample_mode=CONTINUOUS)
+        task.in_stream.configure_logging(tmp_path / "halves.tdms", BOTH, "C")
+        task.start()
+        lab.clock.sleep(1.0)
+        halves = task.read(3) + task.read(4)
+    assert halves[:2] == pytest.approx([0.025, 0.075])
+    assert logged(tmp_path / "halves.tdms") == {"C": {"Dev2/ctr0": halves}}
 
 
 def test_a_log_goes_on_on_the_wall_clock_while_nobody_asks(make_lab, tmp_path):
