@@ -6,7 +6,6 @@ Closing a run and recovering one are the same call.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
@@ -19,7 +18,7 @@ from data.fold import fold
 from data.hdf5 import made_whole
 from data.layout import write_evaluation
 from data.run import Run
-from data.seal import Verification, verify
+from data.seal import Verification, Verifier, verify
 from protocols.procedure import load_procedure
 
 CONDITIONAL = {
@@ -44,7 +43,7 @@ class Closed:
     untrusted: str = ""  # why it carries no key or is not registered
 
 
-def close_run(journal: Path, out: Path, verified_by: Callable[[Path], Verification] | None = None) -> Closed:
+def close_run(journal: Path, out: Path, verified_by: Verifier | None = None) -> Closed:
     """Make the run file of a journal, evaluated, sealed and verified, whole or not at all.  The journal is only read.
 
     It is sealed with the bench's key and registered; a state folder that cannot be used for that ends no run.

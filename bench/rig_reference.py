@@ -11,7 +11,7 @@ from typing import Any
 from bench.station import Station
 from data.checks import Origin, Verdict
 from data.run import Run, RunError
-from data.seal import read_seal, verify
+from data.seal import Verifier, read_seal, verify
 
 PROCEDURE = "rig-check"
 
@@ -51,13 +51,21 @@ class RigReference:
         }
 
 
-def rig_reference(folder: Path, station: Station, origin: Origin, seed: int | None, now: datetime) -> RigReference:
+def rig_reference(
+    folder: Path,
+    station: Station,
+    origin: Origin,
+    seed: int | None,
+    now: datetime,
+    verified_by: Verifier | None = None,
+) -> RigReference:
     """Find the station's latest rig check among the runs of a folder, and judge whether it holds.
 
     Parameters
     ----------
     seed : of a simulated station, whose rig is another one for each seed; None for a real one.
     now : moment at which the run begins, in UTC.
+    verified_by : what looks at the file of the rig check; `verify`, in a process of its own, without it.
     """
     demanded = station.rig_check is not None and station.rig_check.demanded
     if station.rig_check is None:
@@ -66,7 +74,7 @@ def rig_reference(folder: Path, station: Station, origin: Origin, seed: int | No
     if latest is None:
         why = f'no rig check of station "{station.name}" was found in {folder}; run rig-check first'
         return RigReference(demanded, False, why)
-    why = _why_not(latest, station, now)
+    why = _why_not(latest, station, now, verified_by or verify)
     return RigReference(demanded, not why, why, latest.run_id, latest.digest, latest.path.name, latest.values)
 
 
@@ -109,7 +117,7 @@ def _candidates(folder: Path, station: Station, origin: Origin, seed: int | None
             continue  # a file that cannot be read proves nothing; the next one may
 
 
-def _why_not(found: _Found, station: Station, now: datetime) -> str:
+def _why_not(found: _Found, station: Station, now: datetime, verified_by: Verifier) -> str:
     """Why a rig check does not hold, as one sentence; empty when it does."""
     assert station.rig_check is not None
     name = found.path.name
@@ -123,7 +131,7 @@ def _why_not(found: _Found, station: Station, now: datetime) -> str:
     changed = next((key for key in ("instruments", "collection", "roles") if stated[key] != found.station[key]), None)
     if changed:
         return f"the station's table [{changed}] was changed since the latest rig check, {name}; run rig-check again"
-    verification = verify(found.path)
+    verification = verified_by(found.path)
     if not verification.intact:
         return f"the latest rig check, {name}, is {verification.state}; run rig-check again"
     return ""

@@ -35,7 +35,7 @@ from bench.unattended.awake import awake
 from bench.unattended.messages import Facts
 from data.checks import Evaluation, Origin, Status
 from data.journal import JournalError, JournalFull, JournalWriter
-from data.seal import Verification
+from data.seal import Verification, Verifier
 from instruments.clock import Clock, PacedClock, VirtualClock, WallClock
 from protocols.analysis.forecast import Forecast
 
@@ -105,7 +105,7 @@ class _Ready:
 
 
 @contextmanager
-def _ready(request: Request) -> Iterator[_Ready]:
+def _ready(request: Request, verified_by: Verifier | None = None) -> Iterator[_Ready]:
     """Check a request and make its station; raises a ValueError with one clear sentence."""
     prepared = prepare(request)
     clock = _clock(prepared, request.pace)
@@ -124,7 +124,7 @@ def _ready(request: Request) -> Iterator[_Ready]:
         if prepared.recipe is not None and prepared.recipe.state != "approved":
             text = f'recipe "{prepared.recipe.recipe.title}" counts as not approved: {prepared.recipe.why}'
             findings = [*findings, preflight.Finding("recipe", "warns", text)]
-        rig = _rig(prepared)
+        rig = _rig(prepared, verified_by)
         if rig is not None and rig.demanded and not rig.holds:
             findings = [*findings, preflight.Finding("rig-check", "blocks", rig.why)]
         subject = subject_of(prepared)
@@ -145,12 +145,13 @@ def _task_book(station: Station) -> Path | None:
     return home() / "stations" / f"{re.sub(r'[^A-Za-z0-9_-]', '_', station.name)}.tasks"
 
 
-def _rig(prepared: Prepared) -> RigReference | None:
+def _rig(prepared: Prepared, verified_by: Verifier | None) -> RigReference | None:
     """The rig check on which the run relies; None for a procedure that tests the rig itself."""
     if not prepared.procedure.relies_on_rig_check:
         return None
     seed = _seed(prepared)
-    return rig_reference(prepared.request.out, prepared.station, prepared.origin, seed, WallClock().start)
+    now = WallClock().start
+    return rig_reference(prepared.request.out, prepared.station, prepared.origin, seed, now, verified_by)
 
 
 def check(request: Request) -> tuple[Station, Sequence[preflight.Finding]]:
@@ -166,7 +167,7 @@ def conduct(
     afterwards: Callable[[OpenStation], None] | None = None,
     announce: Callable[[Sequence[preflight.Finding]], None] | None = None,
     lead: Lead | None = None,
-    verified_by: Callable[[Path], Verification] | None = None,
+    verified_by: Verifier | None = None,
 ) -> Result:
     """Run the request to its end and close the record.
 
@@ -176,7 +177,7 @@ def conduct(
     announce : called with what the preflight found, before anything moves.
     afterwards : called when the run has ended and its station is still open, to look at the truth of a simulated one.
     lead : whoever leads the run from outside.
-    verified_by : what looks at the sealed file; see `close_run`.
+    verified_by : what looks at the sealed file, and at that of the rig check on which the run relies; see `close_run`.
 
     Raises
     ------
@@ -186,7 +187,7 @@ def conduct(
         Bad input, or a preflight finding that blocks and was not overridden; nothing has moved.
     """
     begun = Clock.wall()
-    with _ready(request) as ready:
+    with _ready(request, verified_by) as ready:
         if announce is not None:
             announce(ready.findings)
         run_file = _new_name(request.out, ready.prepared)

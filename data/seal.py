@@ -10,10 +10,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import h5py
 
@@ -58,6 +58,10 @@ class Verification:
     digest: str = ""
     sealed: Mapping[str, Any] = field(default_factory=dict, compare=False)
     signatures: tuple[Row, ...] = field(default=(), compare=False)
+
+
+Verifier: TypeAlias = Callable[[Path], Verification]
+"""What looks whether a file is as it was sealed: `verify` in a process of its own, `examine` in this one."""
 
 
 def seal(path: Path, key: SigningKey | None = None) -> str:
