@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -35,7 +34,7 @@ REQUIREMENTS = "requirements.html"
 )
 @click.option("--protocol", "protocols", multiple=True, help="Only this protocol.  May be given more than once.")
 @click.option("--fault", "faults", multiple=True, metavar="NAME", help="Only this fault.  May be given more than once.")
-@click.option("--jobs", type=click.IntRange(1), help="Runs at a time; as many as there are cores without it.")
+@click.option("--jobs", type=click.IntRange(1), help="Runs at a time; one more than there are cores without it.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -74,6 +73,7 @@ def qualify(
         return _bench(stations[0], out, parts, person, as_json=as_json)
     if parts or person:
         raise click.UsageError("--part and --person go with --hardware")
+    from bench.qualify.forecast import usual_jobs
     from bench.qualify.ledger import Ledger
     from bench.qualify.plan import build_plan, code_identity
 
@@ -85,7 +85,7 @@ def qualify(
             )
         interrupted = False
         try:
-            _run(plan, ledger, out, jobs or os.cpu_count() or 1)
+            _run(plan, ledger, out, jobs or usual_jobs())
         except KeyboardInterrupt:
             interrupted = True
         matrix = _write(plan, ledger.done, out)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from statistics import mean
 from typing import Any
 
 from bench.qualify.plan import Plan
+
+
+def usual_jobs() -> int:
+    """Runs at a time: one more than there are cores, since a trial waits for its disk now and then."""
+    return (os.cpu_count() or 1) + 1
 
 
 def left_s(plan: Plan, done: Mapping[tuple[str, int], Mapping[str, Any]], jobs: int) -> float | None:

@@ -71,7 +71,7 @@ class SoFar:
 def count(asked: Asked) -> SoFar:
     """Count the trials that are there; reads files, and takes a second of imports: for a process of its own."""
     from bench.qualify import matrix
-    from bench.qualify.forecast import left_s
+    from bench.qualify.forecast import left_s, usual_jobs
     from bench.qualify.ledger import look
     from bench.qualify.plan import build_plan, code_identity
 
@@ -79,7 +79,7 @@ def count(asked: Asked) -> SoFar:
     done = look(asked.folder, plan.digest, code_identity())
     counted = matrix.matrix_of(plan, done, code=code_identity(), made_at="")
     total = sum(1 for _ in plan.trials())
-    left = left_s(plan, done, os.cpu_count() or 1)
+    left = left_s(plan, done, usual_jobs())
     return SoFar(len(done), total, left, counted.to_json())
 
 
