@@ -17,7 +17,7 @@ INTRODUCTION = (
     "Each trial is a whole run of a protocol through the real drivers and the same evaluation as in the lab; only what "
     "is behind the wires is simulated, and each seed draws another rig. A fault of the pump has to fail the pump; one "
     "of the rig, the catheter or the record must neither fail nor pass it. Bounds are exact (Clopper and Pearson), "
-    "one-sided, 95 %: 20 of 20 prove 86 %, 3 of 3 no more than 37 %."
+    "one-sided, 95 %: 20 of 20 prove 86 %, 3 of 3 no more than 37 %, 2 of 2 22 %."
 )
 TOLD_AFTER = (
     'An empty cell: the protocol does not claim the fault. "told after" is the median time from the onset to the '

@@ -24,7 +24,7 @@ from gui.presenters.qualification import STATIONS, Qualification
 from gui.views.parts import Page, Panel, ToneLabel, button, muted, scrolled, tool
 from gui.views.table import Column, Table
 
-FORMS = ("Quick: three seeds, minutes", "Full: twenty seeds, a night")
+FORMS = ("Quick: one to three seeds, minutes", "Full: twenty seeds, a night")
 
 Line = Mapping[str, Any]
 
