@@ -89,5 +89,8 @@ def is_public(public: str) -> bool:
 
 
 def key_id(public: str) -> str:
-    """Short name of a key: the first 16 hexadecimal digits of the SHA-256 of its public half."""
-    return hashlib.sha256(base64.b64decode(public)).hexdigest()[:KEY_ID_DIGITS]
+    """Short name of a key: 16 hexadecimal digits of the SHA-256 of its public half; "unreadable" of what is no key."""
+    try:
+        return hashlib.sha256(base64.b64decode(public)).hexdigest()[:KEY_ID_DIGITS]
+    except ValueError:  # somebody, or a failing disk, has changed it
+        return "unreadable"

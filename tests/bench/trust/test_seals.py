@@ -37,6 +37,17 @@ def test_a_file_sealed_before_there_were_keys_is_intact_without_one(home: Path) 
     assert found.sealed_by.startswith("no key")
 
 
+@pytest.mark.parametrize("instead", [b"!", b"=", b"\\"])
+def test_a_damaged_key_in_the_seal_is_an_alteration_and_no_breakdown(run: Path, home: Path, instead: bytes) -> None:
+    key = str((read_seal(run) or {})["key"]).encode()
+    data = run.read_bytes()
+    assert data.count(key) >= 1
+    run.write_bytes(data.replace(key, key[:7] + instead + key[8:], 1))
+    found = standing(run, home)
+    assert found.state in ("altered", "unreadable")
+    assert found.problems
+
+
 def test_a_simulated_run_that_claims_to_be_measured_is_altered(folder: Path, home: Path) -> None:
     again = fold(folder / "run.journal", folder / "again.h5")
     seal(again, bench_key(home, UNMEASURED))
