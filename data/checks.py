@@ -49,6 +49,10 @@ class Origin(StrEnum):
     IMPORTED = "imported"
 
 
+REVIEWS = ("unreviewed", "reviewed", "approved", "rejected")
+"""Where the review of a run can stand by its last signature."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Limits of one quantity with their source; an open side is None."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from data.checks import Origin, Verdict
+from data.checks import REVIEWS, Origin, Verdict
 
 if TYPE_CHECKING:
     from bench.catalogue import Indexed
@@ -24,8 +24,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 SHOWN = 50
 """So many runs are listed on a terminal; JSON has all."""
-
-REVIEWS = ("unreviewed", "reviewed", "approved", "rejected")
 
 
 def _one_of(words: Iterable[str]) -> Callable[[click.Context, click.Parameter, str], str]:

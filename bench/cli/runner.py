@@ -210,7 +210,7 @@ def start(run: str | None, person: str, take_over: bool) -> int:
     from bench.rpc.messages import Start
     from bench.run_queue import find, start_runner
 
-    entry = find(_home(), run)
+    entry = find(home(), run)
     if entry.state().state == "waiting":
         _let_go(entry)
         start_runner(entry.home, entry.station)
@@ -229,7 +229,7 @@ def stop(run: str | None, person: str, reason: str) -> int:
     from bench.rpc.messages import Ending
     from bench.run_queue import RunState, find
 
-    entry = find(_home(), run)
+    entry = find(home(), run)
     who, why = person or getpass.getuser(), reason or "no reason was given"
     if entry.state().state == "waiting" and entry.claim():
         ending = Ending("withdrawn", reason=why, person=who, exit_code=EXIT_BAD_INPUT)
@@ -302,14 +302,10 @@ def reset(run: str, interlock: str, person: str, reason: str, take_over: bool) -
     return _lead(run, ResetInterlock(interlock, reason), person, take_over, f'has interlock "{interlock}" armed again')
 
 
-def _home() -> Path:
-    return home()
-
-
 def _lead(run: str | None, action: Action, person: str, take_over: bool, done: str) -> int:
     from bench.run_queue import find
 
-    return _command(find(_home(), run), action, person, take_over, done)
+    return _command(find(home(), run), action, person, take_over, done)
 
 
 def _command(entry: Entry, action: Action, person: str, take_over: bool, done: str) -> int:
@@ -356,7 +352,7 @@ def attach(run: str | None, socket: Path | None) -> int:
     from bench.rpc.messages import Ending
     from bench.run_queue import find
 
-    entry = None if socket is not None else find(_home(), run)
+    entry = None if socket is not None else find(home(), run)
     try:
         if entry is not None:
             state = _begun(entry)

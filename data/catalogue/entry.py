@@ -11,7 +11,7 @@ from typing import Any
 
 import h5py
 
-from data.checks import Check
+from data.checks import REVIEWS, Check
 from data.run import Run
 from data.seal import read_seal
 from data.signatures import rows_in, sidecar_rows
@@ -198,7 +198,7 @@ def _review(path: Path, has_room: bool) -> str:
     else:
         rows = sidecar_rows(path)[0] or []
     meaning = str(rows[-1].get("meaning", "")) if rows else ""
-    return meaning if meaning in ("reviewed", "approved", "rejected") else "unreviewed"
+    return meaning if meaning in REVIEWS else REVIEWS[0]
 
 
 def _text(said: Mapping[str, Any], key: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import grpc
 import nidaqmx
@@ -146,15 +147,31 @@ class Level:
         return np.full(n, self.value)
 
 
-class Terminals:
+class Portless:
+    """A server in virtual time that is reached without a network."""
+
+    def __init__(self, devices: Mapping[str, str], signals: Mapping[str, Any], wiring: Mapping[str, Wiring]) -> None:
+        self.clock = VirtualClock()
+        self.server = DaqServer(self.clock, devices, signals, wiring=wiring)
+        self.options = nidaqmx.GrpcSessionOptions(self.server.channel(), "")
+
+    def task(self) -> nidaqmx.Task:
+        return nidaqmx.Task(grpc_options=self.options)
+
+
+@pytest.fixture(scope="session")
+def portless() -> type[Portless]:
+    """Makes a server without a port, of devices, signals and wiring."""
+    return Portless
+
+
+class Terminals(Portless):
     """Modules with a level at their first input."""
 
     def __init__(self) -> None:
         devices = {"cDAQ1Mod1": "NI 9219", "cDAQ1Mod2": "NI 9215", "cDAQ1Mod3": "NI 9237"}
         self.levels = {f"{module}/ai0": Level() for module in devices}
-        wiring = {"cDAQ1Mod3/ai0": Wiring(bridge_ohm=345.0)}
-        self.server = DaqServer(VirtualClock(), devices, self.levels, wiring=wiring)
-        self.options = nidaqmx.GrpcSessionOptions(self.server.channel(), "")
+        super().__init__(devices, self.levels, {"cDAQ1Mod3/ai0": Wiring(bridge_ohm=345.0)})
 
     def read(self, terminal: str, electrical: float, kind: str, excited: str, **settings: object) -> float:
         self.levels[terminal].value = electrical

@@ -329,7 +329,7 @@ def test_a_log_goes_on_on_the_wall_clock_while_nobody_asks(make_lab, tmp_path):
     try:
         with voltage(lab, tmp_path / "run.tdms", LOG, group="A", samples=20) as task:
             task.start()
-            task.wait_until_done(timeout=5.0)
+            task.wait_until_done(timeout=60.0)
             assert len(logged(tmp_path / "run.tdms")["A"]["Dev2/ai0"]) == 20
     finally:
         lab.close()

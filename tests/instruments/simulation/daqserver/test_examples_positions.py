@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 
-import nidaqmx
 import numpy as np
 import pytest
 from nidaqmx.constants import AcquisitionType, AngleUnits, Edge, EncoderType, LengthUnits, TimeUnits
 
-from instruments.clock import VirtualClock
 from instruments.simulation.daqserver.hardware import Wiring
-from instruments.simulation.daqserver.server import DaqServer
 
 CONTINUOUS = AcquisitionType.CONTINUOUS
 
@@ -26,28 +23,16 @@ class Slide:
         return np.array([self.at(t0 + k * dt) for k in range(first, first + n)])
 
 
-class Shaft:
-    """Counters with a slide, a shaft and two pulse generators at their terminals."""
-
-    def __init__(self) -> None:
-        self.clock = VirtualClock()
-        wiring = {
-            "Dev1/ctr0": Wiring(per_count=0.5),  # a pulse each half millimetre
-            "Dev1/ctr1": Wiring(pulses_hz=100.0),
-            "Dev1/PFI0": Wiring(pulses_hz=10.0, duty=0.2),
-            "Dev1/PFI1": Wiring(pulses_hz=5.0, duty=0.5),
-        }
-        self.server = DaqServer(self.clock, {"Dev1": "USB-6341"}, {"Dev1/ctr0": Slide()}, wiring=wiring)
-        self.options = nidaqmx.GrpcSessionOptions(self.server.channel(), "")
-
-    def task(self) -> nidaqmx.Task:
-        return nidaqmx.Task(grpc_options=self.options)
-
-
 @pytest.fixture
-def shaft() -> Shaft:
-    """A card of its own."""
-    return Shaft()
+def shaft(portless):
+    """Counters with a slide, a shaft and two pulse generators at their terminals."""
+    wiring = {
+        "Dev1/ctr0": Wiring(per_count=0.5),  # a pulse each half millimetre
+        "Dev1/ctr1": Wiring(pulses_hz=100.0),
+        "Dev1/PFI0": Wiring(pulses_hz=10.0, duty=0.2),
+        "Dev1/PFI1": Wiring(pulses_hz=5.0, duty=0.5),
+    }
+    return portless({"Dev1": "USB-6341"}, {"Dev1/ctr0": Slide()}, wiring)
 
 
 @pytest.mark.parametrize(

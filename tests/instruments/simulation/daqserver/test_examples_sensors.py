@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import nidaqmx
 import numpy as np
 import pytest
 from nidaqmx.constants import (
@@ -26,9 +25,7 @@ from nidaqmx.constants import (
 )
 from nidaqmx.stream_readers import PowerSingleChannelReader
 
-from instruments.clock import VirtualClock
 from instruments.simulation.daqserver.hardware import Wiring
-from instruments.simulation.daqserver.server import DaqServer
 
 CONTINUOUS, FINITE = AcquisitionType.CONTINUOUS, AcquisitionType.FINITE
 FEED = {"current_excit_source": ExcitationSource.INTERNAL, "current_excit_val": 2e-3}
@@ -47,25 +44,17 @@ class Line:
         return self.level + self.slope * (t0 + np.arange(first, first + n) * dt)
 
 
-class Rack:
-    """A sensor module, a power supply and a multifunction card, without a network."""
-
-    def __init__(self) -> None:
-        devices = {"cDAQ1Mod1": "NI 9234", "TS1Mod1": "TS-15200", "Dev1": "PCIe-6363"}
-        self.input, self.card = Line(0.0, 0.1), Line(0.0, 0.11)
-        signals = {"cDAQ1Mod1/ai0": self.input, "Dev1/ai0": self.card, "Dev1/APFI0": Line(1.0)}
-        self.clock = VirtualClock()
-        self.server = DaqServer(self.clock, devices, signals, wiring={"TS1Mod1/power": Wiring(load_ohm=50.0)})
-        self.options = nidaqmx.GrpcSessionOptions(self.server.channel(), "")
-
-    def task(self) -> nidaqmx.Task:
-        return nidaqmx.Task(grpc_options=self.options)
+@pytest.fixture
+def signals() -> dict[str, Line]:
+    """What is at the terminals."""
+    return {"cDAQ1Mod1/ai0": Line(0.0, 0.1), "Dev1/ai0": Line(0.0, 0.11), "Dev1/APFI0": Line(1.0)}
 
 
 @pytest.fixture
-def rack() -> Rack:
-    """Devices of their own."""
-    return Rack()
+def rack(portless, signals):
+    """A sensor module, a power supply and a multifunction card."""
+    devices = {"cDAQ1Mod1": "NI 9234", "TS1Mod1": "TS-15200", "Dev1": "PCIe-6363"}
+    return portless(devices, signals, {"TS1Mod1/power": Wiring(load_ohm=50.0)})
 
 
 @pytest.mark.parametrize(
@@ -141,8 +130,8 @@ def test_a_multifunction_card_reads_a_resistance_by_a_current_of_the_application
         assert task.read() == pytest.approx(110.0, abs=0.02)
 
 
-def test_a_multifunction_card_reads_a_thermocouple_with_a_known_cold_junction(rack, code_of):
-    rack.card.level = 1e-3
+def test_a_multifunction_card_reads_a_thermocouple_with_a_known_cold_junction(rack, signals, code_of):
+    signals["Dev1/ai0"].level = 1e-3
     with rack.task() as task:
         task.ai_channels.add_ai_thrmcpl_chan(
             "Dev1/ai0",
