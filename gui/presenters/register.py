@@ -249,7 +249,7 @@ class Register:
         idle = f"; {found.idle} more had it on their station and did not rely on it" if found.idle else ""
         verdicts = [one.run.verdict for one in found.touched]
         passed = sum(verdict in ("pass", "conditional-pass") for verdict in verdicts)
-        said = f"{count} runs relied on {found.serial}, {passed} of them passed{idle}"
+        said = f"{count} run{'s' if count != 1 else ''} relied on {found.serial}, {passed} of them passed{idle}"
         self.impact_says = (said, Tone.WARN if count else Tone.MUTED)
         self._tell_impact()
 

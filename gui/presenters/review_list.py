@@ -114,7 +114,7 @@ class RunList:
         if self._sentence:
             return self._sentence, Tone.WARN
         count, there = len(self.rows), len(self._known)
-        text = f"{there} runs" if count == there else f"{count} of {there} runs"
+        text = f"{there} run{'s' if there != 1 else ''}" if count == there else f"{count} of {there} runs"
         if self._waiting or self._reading:
             left = len(self._waiting)
             return f"{text}, reading {left} more…" if left else f"{text}, reading…", Tone.BUSY

@@ -201,7 +201,11 @@ class RunSearch:
             return self._sentence, Tone.WARN
         if self.there is None:
             return "Looking…", Tone.BUSY
-        text = f"{self.total:,} runs" if self.count == self.total else f"{self.count:,} of {self.total:,} runs"
+        text = (
+            f"{self.total:,} run{'s' if self.total != 1 else ''}"
+            if self.count == self.total
+            else f"{self.count:,} of {self.total:,} runs"
+        )
         if self.is_indexing:
             return f"{text}, reading run files…", Tone.BUSY
         if not self.there:

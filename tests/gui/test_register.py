@@ -119,7 +119,7 @@ def test_an_instrument_found_beyond_tolerance_leads_to_what_it_touched_since_the
     register.look_at_impact(*register.first_doubt())
     inline(register).run()
     assert [one.run.path for one in register.impact.touched] == ["/runs/2.h5"]
-    assert register.impact_says == ("1 runs relied on B1, 1 of them passed", Tone.WARN)
+    assert register.impact_says == ("1 run relied on B1, 1 of them passed", Tone.WARN)
 
 
 @pytest.mark.parametrize(
