@@ -157,7 +157,7 @@ class Engine:
             self._watch.enter(name)
         if self._end is None and self._safety.cause is None:
             for sampler in self._samplers.values():
-                sampler.rest(name if name in self._procedure.rests_in else "")
+                sampler.rest(name if self._procedure.rests(name) else "")
 
     @property
     def prompts(self) -> Prompts:

@@ -228,6 +228,10 @@ class Procedure:
         """What one vessel has to hold where vessels are changed; None where all goes into one."""
         return None
 
+    def rests(self, phase: str) -> bool:
+        """Whether a phase is long and quiet; where phases are numbered, by the beginning of its name."""
+        return phase in self.rests_in
+
     def needs(self) -> set[str]:
         """Roles that these parameters need, optional ones among them."""
         always = {role.role for role in self.roles if not role.optional}

@@ -125,6 +125,10 @@ class ReservoirLife(Procedure):
             allow_s=FILLING_S,
         )
 
+    def rests(self, phase: str) -> bool:
+        """While a vessel fills, for days."""
+        return phase.startswith("life-")
+
     def teardown(self) -> Iterator[Step]:
         """Leave the pump stopped."""
         yield StopDelivery("pump")

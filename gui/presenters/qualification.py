@@ -27,6 +27,9 @@ COUNT_S = 6.0
 STATIONS = ("sim", "sim-full", "sim-refill", "sim-catheter")
 """Shipped stations on which every protocol can be run."""
 
+LONG_STATION = "sim-long"
+"""In place of the first one where the protocols have their own lengths: it is read less often."""
+
 
 @dataclass(frozen=True)
 class Asked:

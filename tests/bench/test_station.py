@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 
@@ -58,3 +60,22 @@ def test_a_shipped_station_goes_by_its_name_and_a_file_by_its_path() -> None:
     assert station_path("./mine.toml") == Path("mine.toml")
     with pytest.raises(FileError, match="shipped are replay, sim"):
         station_path("zzz")
+
+
+def test_the_station_for_long_runs_is_the_small_one_read_less_often() -> None:
+    less_often = {
+        "instruments.balance.resting_period", "instruments.flow_sensor.interval", "instruments.daq.rate",
+        "interlocks.vessel-full.slew", "name", "title",
+    }  # fmt: skip
+    small, long = (dict(leaves(tomllib.loads(station_path(name).read_text("utf-8")))) for name in ("sim", "sim-long"))
+    assert {key for key in small.keys() | long.keys() if small.get(key) != long.get(key)} == less_often
+    rests = load_station("sim-long").instruments["balance"].resting_period_s
+    assert rests == 10.0
+
+
+def leaves(table: Mapping[str, object], above: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value

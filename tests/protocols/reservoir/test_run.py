@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from bench.request import Request
+from bench.session import conduct
 from data.checks import Verdict
 from data.run import Run
 from protocols.analysis.reservoir_life.verdict import evaluate
@@ -55,3 +57,15 @@ def test_a_refill_after_the_alarm_silences_it_and_an_empty_vessel_takes_the_plac
     assert by_name(result)["alarm-cleared"].verdict is Verdict.PASS
     found = result.evaluation.values
     assert found["delivered_ul"] == pytest.approx(found["programmed_ul"] * 1.01 * SHRINKS, rel=0.004)
+
+
+def test_the_balance_rests_while_a_vessel_fills_and_the_pump_is_judged_as_before(tmp_path):
+    settings = {"rate": "19 mL/day", "fill": "4.5 mL", "vessel": "3 mL"}
+    result = conduct(Request("reservoir-life", "sim-long", settings=settings, dut="sim-declared", out=tmp_path))
+    assert result.evaluation.verdict is Verdict.PASS, by_name(result)
+    with Run.open(result.run_file) as run:
+        rests = [event.fields for event in run.records("rest")]
+    assert [(fields["state"], fields["phase"]) for fields in rests][:3] == [
+        ("begin", "life-1"), ("end", ""), ("begin", "life-2")
+    ]  # fmt: skip
+    assert {(fields["instrument"], fields["every"]) for fields in rests} == {("balance", 10)}
