@@ -170,10 +170,10 @@ class Guard:
 
     def _learn_noise(self, values: FloatArray) -> None:
         """Keep the mean square of the step from sample to sample, forgetting the older ones."""
-        steps = np.diff(values, prepend=values[0] if self.last is None else self.last)
-        square = float(np.mean(steps * steps))
+        steps, first = values[1:] - values[:-1], 0.0 if self.last is None else float(values[0]) - self.last
+        square = (float((steps * steps).sum()) + first * first) / len(values)
         if math.isfinite(square):
-            self._step_squared += (square - self._step_squared) * -math.expm1(-len(steps) / NOISE_SAMPLES)
+            self._step_squared += (square - self._step_squared) * -math.expm1(-len(values) / NOISE_SAMPLES)
 
 
 @dataclass

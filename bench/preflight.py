@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from bench.computer import computer
 from bench.findings import Finding
+from bench.resting import spacing
 from bench.safeguards import LATCHED, Bench, safeguards
 from bench.station import OpenStation, sampled
 from bench.station_tables import Calibration
@@ -30,6 +31,9 @@ HEADROOM = 1.2
 
 BYTES_PER_SAMPLE = 2.2 * 10
 """Journal and run file together, for one value with its quality (the plan until a run is sealed)."""
+
+SLOW_READING_S = 0.25
+"""A small pump's motor makes some steps a second; readings farther apart miss most of them."""
 
 POOR = 0.1
 """A flow whose standard uncertainty is more than this share of it tells little."""
@@ -364,11 +368,16 @@ def _access_port(asked: _Asked) -> Iterator[Finding]:
 
 
 def _sensor(asked: _Asked) -> Iterator[Finding]:
-    """The flow sensor at each rate: within its range, and certain enough to say something."""
+    """The flow sensor: read often enough, and at each rate within its range and certain enough to say something."""
     target = asked.roles.get("flow")
     if target is None:
         return
     name = target.partition(".")[0]
+    kept = any(asked.procedure.rests(step.name) for step in asked.procedure.steps() if isinstance(step, Phase))
+    every_s = spacing(asked.opened.instruments[name]) * (asked.opened.rests_every(name) if kept else 1)
+    if "pump" in asked.roles and every_s > SLOW_READING_S:
+        text = f"a reading is kept each {every_s:g} s; a pump's pulses between them show as air or as another flow"
+        yield Finding("sensor-interval", "warns", f'{name}: {text}; write interval = "0.1 s" and no resting_period')
     full_scale = getattr(asked.opened.instruments[name].settings, "full_scale_ul_per_h", None)
     calibration = asked.opened.calibration(target)
     u = 0.0 if calibration is None else calibration.u

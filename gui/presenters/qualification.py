@@ -24,11 +24,8 @@ LOOK_S = 2.0
 COUNT_S = 6.0
 """Between two counts of the trials; each takes a process of its own for a second."""
 
-STATIONS = ("sim", "sim-full", "sim-refill", "sim-catheter")
-"""Shipped stations on which every protocol can be run."""
-
-LONG_STATION = "sim-long"
-"""In place of the first one where the protocols have their own lengths: it is read less often."""
+STATIONS = ("sim-long", "sim-full", "sim-refill", "sim-catheter")
+"""Shipped stations on which every protocol can be run; the first is read no more often than long runs need."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from PyQt6.QtWidgets import (
 )
 
 from gui.plots.matrix_picture import MatrixPicture
-from gui.presenters.qualification import LONG_STATION, STATIONS, Qualification
+from gui.presenters.qualification import STATIONS, Qualification
 from gui.views.parts import Page, Panel, ToneLabel, button, muted, scrolled, tool
 from gui.views.table import Column, Table
 
@@ -71,15 +71,15 @@ class QualifyPage(Page):
         self.folder.editingFinished.connect(self._ask)
         form.addRow("Fol&der", self.folder)
         panel.body.addLayout(form)
-        self.stations = {name: QCheckBox(name) for name in (STATIONS[0], LONG_STATION, *STATIONS[1:])}
+        self.stations = {name: QCheckBox(name) for name in STATIONS}
         boxes = QGridLayout()
         for number, (name, box) in enumerate(self.stations.items()):
-            box.setChecked(name != LONG_STATION)
+            box.setChecked(True)
             box.setAccessibleName(f"Station {name}")
             box.toggled.connect(self._ask)
             boxes.addWidget(box, number // 2, number % 2)
         panel.body.addLayout(boxes)
-        self.form.currentIndexChanged.connect(self._form_chosen)
+        self.form.currentIndexChanged.connect(self._ask)
         buttons = QHBoxLayout()
         self.start = button("&Run what is left", "play", self._start, primary=True)
         self.stop = button("S&top it", "remove", self._presenter.stop)
@@ -127,14 +127,6 @@ class QualifyPage(Page):
         return panel
 
     # -- what a person does
-
-    def _form_chosen(self, index: int) -> None:
-        """Long runs want a station that is read less often; what a person has chosen beside it stays."""
-        usual, long = self.stations[STATIONS[0]], self.stations[LONG_STATION]
-        if usual.isChecked() or long.isChecked():
-            usual.setChecked(index == 0)
-            long.setChecked(index != 0)
-        self._ask()
 
     def _ask(self) -> None:
         stations = [name for name, box in self.stations.items() if box.isChecked()]

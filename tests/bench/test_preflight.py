@@ -54,6 +54,16 @@ def test_the_flow_sensor_is_checked_at_every_rate(look: Look, rate: str, says: s
     assert says in found.text
 
 
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [('interval = "1 s"', "each 1 s"), ('interval = "0.1 s"\nresting_period = "10 s"', "each 10 s")],
+)
+def test_a_flow_sensor_that_is_read_seldom_is_told(look: Look, written: str, says: str) -> None:
+    found = look({'interval = "0.1 s"': written})["sensor-interval"]
+    assert found.level == "warns"
+    assert says in found.text
+
+
 def test_short_blanks_and_few_strokes_are_told(look: Look) -> None:
     found = look(settings={"blank-length": "1 h"})["method"]
     assert found.text == "blanks of 1 h tell the evaporation poorly; 4 h or a twin vessel are usual"

@@ -14,7 +14,7 @@ from bench.qualify.ledger import Ledger
 from gui.presenters import qualification
 from gui.presenters.background import Inline
 from gui.presenters.context import Context
-from gui.presenters.qualification import STATIONS, Asked, Qualification, SoFar, count
+from gui.presenters.qualification import Asked, Qualification, SoFar, count
 from gui.presenters.tone import Tone
 from gui.views.qualify_page import QualifyPage, told
 
@@ -136,7 +136,7 @@ def test_without_a_station_nothing_can_be_run_and_while_it_runs_nothing_can_be_c
         box.setChecked(False)
     presenter.look()
     assert not page.start.isEnabled()
-    page.stations["sim"].setChecked(True)
+    page.stations["sim-long"].setChecked(True)
     assert page.start.isEnabled()
     with Ledger(presenter.asked.folder, "plan", "code"):
         presenter.look()
@@ -148,13 +148,3 @@ def test_without_a_station_nothing_can_be_run_and_while_it_runs_nothing_can_be_c
 def test_a_row_is_told_with_what_it_proves() -> None:
     assert "That proves at least 37.0 %" in told(FOUND)
     assert "That proves at most 63.0 %" in told(SOUND)
-
-
-def test_the_full_form_takes_the_station_for_long_runs_in_place_of_the_usual_one(
-    page: QualifyPage, presenter: Qualification
-) -> None:
-    page.form.setCurrentIndex(1)
-    assert presenter.asked.stations == ("sim-long", "sim-full", "sim-refill", "sim-catheter")
-    assert not presenter.asked.quick
-    page.form.setCurrentIndex(0)
-    assert presenter.asked == Asked(presenter.asked.folder, STATIONS)
