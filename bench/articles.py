@@ -13,14 +13,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
 from bench.state_folder import home
-from data.catalogue.store import Catalogue, Wanted
 from data.quantity_fields import Stated
 from data.tomlfile import read_toml
+
+if TYPE_CHECKING:
+    from data.catalogue.store import Catalogue, Wanted
 
 Status = Literal["in-use", "quarantined", "retired"]
 Kind = Literal["dut", "catheter", "fluid", "instrument"]
@@ -217,6 +219,8 @@ def _certificates(register: Register, used: Used) -> list[str]:
 
 
 def _of(article: Article) -> Wanted:
+    from data.catalogue.store import Wanted  # a quarter of a second; a run asks no catalogue
+
     if article.kind == "instrument":
         return Wanted(instrument=article.id)
     return Wanted(dut=article.id) if article.kind == "dut" else Wanted(lot=article.id)

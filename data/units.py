@@ -1,7 +1,7 @@
 """The closed list of dimensions and units that people may type, and their exact factors.
 
-pint converts; it never sees what a person typed.  It is imported when the first unit that is not one of ours is met,
-since that takes a third of a second, and works in fractions, so that a factor such as 125/3 is exact.
+pint converts; it never sees what a person typed.  It works in fractions, so that a factor such as 125/3 is exact.  What
+it says of the units on the list is kept in `data.unit_factors`, since to import and set it up takes half of a start.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, lru_cache
 from typing import Any, Literal
+
+from data.unit_factors import FACTORS, OFFSETS
 
 DimensionName = Literal[
     "flow",
@@ -160,9 +162,17 @@ def dimensions_of(unit: str) -> tuple[Dimension, ...]:
 @cache
 def scale_and_offset(dimension: str, unit: str) -> tuple[Fraction, Fraction]:
     """Exact (a, b) such that a value x in ``unit`` is a*x + b in the unit of the dimension."""
-    ours = DIMENSIONS[dimension].unit
-    if unit == ours:
+    if unit == DIMENSIONS[dimension].unit:
         return Fraction(1), Fraction(0)
+    factor = FACTORS.get(dimension, {}).get(unit)
+    if factor is None:
+        return by_pint(dimension, unit)
+    return Fraction(factor), Fraction(OFFSETS.get(dimension, {}).get(unit, "0"))
+
+
+def by_pint(dimension: str, unit: str) -> tuple[Fraction, Fraction]:
+    """The same, asked of pint."""
+    ours = DIMENSIONS[dimension].unit
     registry = _registry()
     zero, one = (
         Fraction(registry.Quantity(Fraction(x), _pint_name(unit)).to(_pint_name(ours)).magnitude) for x in (0, 1)
@@ -177,6 +187,6 @@ def _pint_name(unit: str) -> str:
 
 @lru_cache(maxsize=1)
 def _registry() -> Any:
-    import pint  # a third of a second: only when a unit has to be converted
+    import pint  # a third of a second, and as long to set up
 
     return pint.UnitRegistry(non_int_type=Fraction)

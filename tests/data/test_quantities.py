@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,8 @@ from data.quantities import (
     quantity,
     same_dimension,
 )
-from data.units import DIMENSIONS, dimensions_of, scale_and_offset
+from data.unit_factors import FACTORS, OFFSETS
+from data.units import DIMENSIONS, by_pint, dimensions_of, scale_and_offset
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False, min_value=-1e200, max_value=1e200)
 NUMBERS = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**9), max_value=10**9, places=6)
@@ -237,8 +239,25 @@ def test_a_value_that_a_unit_cannot_hold_exactly_is_not_written_in_it():
         format_quantity(math.inf, "flow")
 
 
-def test_pint_is_not_imported_before_a_unit_has_to_be_converted():
-    code = "import sys; from data.quantities import parse; parse('5 uL', 'volume'); sys.exit('pint' in sys.modules)"
+def test_the_factors_that_are_kept_are_those_of_pint_and_none_is_missing():
+    told = {
+        (dimension.name, unit): by_pint(dimension.name, unit)
+        for dimension in DIMENSIONS.values()
+        for unit in dimension.units
+        if unit != dimension.unit
+    }
+    kept = {
+        (name, unit): (Fraction(factor), Fraction(OFFSETS.get(name, {}).get(unit, "0")))
+        for name, units in FACTORS.items()
+        for unit, factor in units.items()
+    }
+    assert kept == told
+
+
+def test_no_station_needs_pint():
+    code = (
+        "import sys; from bench.station import load_station; load_station('sim-full'); sys.exit('pint' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-P", "-c", code], check=False).returncode == 0
 
 
