@@ -66,10 +66,13 @@ class LifeRecord:
 
     def left(self, at_s: float) -> tuple[float, Budget]:
         """What the reservoir truly holds at a moment: filled less delivered, with its budget, in uL."""
+        name, filling = "left in the reservoir", Component("filling by weight", FILLED_UL)
+        if at_s <= self.gravimetric.started_s:
+            return self.filled_ul, Budget(name, "uL", (filling,))
         volume, budget = self.gravimetric.collected.delivered(self.gravimetric.started_s, at_s)
         gaps = CHANGE_SHARE * self.rate_ul_per_h * self.away_s / HOUR_S
-        more = (Component("filling by weight", FILLED_UL), Component("flow during vessel changes", gaps))
-        return self.filled_ul - volume, replace(budget, name="left in the reservoir").plus(*more)
+        more = (filling, Component("flow during vessel changes", gaps))
+        return self.filled_ul - volume, replace(budget, name=name).plus(*more)
 
     # -- the pump's own words
 

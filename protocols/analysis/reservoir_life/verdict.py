@@ -25,7 +25,10 @@ from protocols.analysis.standing import as_limits, exclusions, of_a_run_cut_off,
 DAY_S = 86_400.0
 
 DELIVERS = 0.8
-"""A reservoir is empty from when less than this share of the programmed volume comes, for good."""
+"""A reservoir is empty from when less than this share of what the pump usually delivers comes, for good."""
+
+STANDS = 0.2
+"""A window with less than this share of the programmed volume tells nothing of what the pump usually delivers."""
 
 WINDOW_UL, WINDOW_STROKES = 100.0, 4
 """Delivery is looked at in windows of this volume, in whole strokes and at least so many."""
@@ -70,9 +73,11 @@ class Life:
 
     @cached_property
     def empty_s(self) -> float | None:
-        """Moment from which the reservoir is empty; None where it delivered to the end."""
+        """Moment from which the reservoir is empty, or nothing comes any more; None where it delivered to the end."""
         begins, _, ratio = self.windows
-        enough = np.flatnonzero(ratio >= DELIVERS)
+        delivering = ratio[ratio >= STANDS]
+        usual = min(1.0, float(np.median(delivering))) if delivering.size else 1.0
+        enough = np.flatnonzero(ratio >= DELIVERS * usual)
         after = int(enough[-1]) + 1 if enough.size else 0
         return float(begins[after]) if after < begins.size else None
 
