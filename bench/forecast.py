@@ -178,7 +178,7 @@ def outlook(subject: Subject, values: Sequence[float] = ()) -> Outlook:
         name = subject.procedure.name
         why = "its uncertainty follows from what it finds"
         if type(subject.procedure).forecast is not Procedure.forecast:
-            why = "the station file needs [collection] and the balance's [uncertainty], and a rate must be programmed"
+            why = _unsaid(subject)
         raise ForecastError(f"nothing can be said of {name} before the run: {why}")
     table = tuple(_table(subject, plan.analysis_s)) or (plan,)
     first = plan.checks[0]
@@ -189,6 +189,16 @@ def outlook(subject: Subject, values: Sequence[float] = ()) -> Outlook:
         tuple(_decisions(table, first, values)),
         tuple(_changes(subject, first)),
     )
+
+
+def _unsaid(subject: Subject) -> str:
+    """Why a protocol that has a forecast says nothing of these parameters on this station."""
+    balance = str(subject.roles.get("reference_mass", "")).partition(".")[0]
+    if not subject.station.get("collection"):
+        return "the station file needs [collection]"
+    if not subject.station["instruments"].get(balance, {}).get("uncertainty"):
+        return f"the station file needs [instruments.{balance or 'BALANCE'}.uncertainty]"
+    return "nothing of what its parameters ask for is forecast, or too little is delivered to be judged"
 
 
 def _table(subject: Subject, planned_s: float) -> Iterator[Forecast]:
@@ -276,7 +286,7 @@ def rows(forecast: Forecast) -> list[dict[str, Any]]:
 def finding(subject: Subject, forecast: Forecast) -> Finding:
     """One line before the start; a warning where the plan cannot pass any pump."""
     first = forecast.checks[0]
-    text = f"{first.title.lower()}: U = {first.expanded:.2g} {first.unit} is expected"
+    text = f"{first.title[:1].lower()}{first.title[1:]}: U = {first.expanded:.2g} {first.unit} is expected"
     if not first.is_sure:
         text += f" ({first.low:.2g} to {first.high:.2g} {first.unit} in nine runs of ten)"
     if first.most is None:

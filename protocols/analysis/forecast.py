@@ -128,23 +128,23 @@ def _usual(budgets: Sequence[Budget]) -> Budget:
 
 
 def shortest_s(table: Sequence[Forecast], enough: Callable[[Expected], bool | None]) -> float | None:
-    """Shortest analysis whose first check is enough, from forecasts of rising length; None if even the longest is not.
+    """Analysis from which on the first check is enough, from forecasts of rising length; None if the longest is not.
 
-    Between two lengths U is taken as a power of the length; a length is found to a hundredth by halving, with the
-    budget of the shorter one scaled to that U.
+    A shorter one that is enough by chance, since it happens to hold whole strokes, does not count.  Between two lengths
+    U is taken as a power of the length; a length is found to a hundredth by halving, with the budget of the shorter one
+    scaled to that U.
     """
-    for index, forecast in enumerate(table):
-        if not enough(forecast.checks[0]):
-            continue
-        if index == 0:
-            return forecast.analysis_s
-        before = table[index - 1]
-        low, high = before.analysis_s, forecast.analysis_s
-        while high / low > 1.01:
-            middle = math.sqrt(low * high)
-            low, high = (low, middle) if enough(_between(before, forecast, middle)) else (middle, high)
-        return high
-    return None
+    short = [index for index, forecast in enumerate(table) if not enough(forecast.checks[0])]
+    if not short:
+        return table[0].analysis_s
+    if short[-1] == len(table) - 1:
+        return None
+    before, after = table[short[-1]], table[short[-1] + 1]
+    low, high = before.analysis_s, after.analysis_s
+    while high / low > 1.01:
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if enough(_between(before, after, middle)) else (middle, high)
+    return high
 
 
 def _between(before: Forecast, after: Forecast, analysis_s: float) -> Expected:

@@ -167,6 +167,16 @@ def test_the_shortest_run_lies_between_the_lengths_that_were_asked():
     assert shortest_s(table[2:], lambda one: one.capable) == 8.0 * 3600.0
 
 
+def test_a_length_that_decides_by_chance_is_not_the_shortest_that_does():
+    lengths = (1.0, 12.0, 25.0, 48.0)  # at 12 h the analysis happens to hold whole strokes
+    table = [
+        Forecast(3600.0 * h, 3600.0 * h, (first(0.1, part_stroke=0.0 if h in (12.0, 48.0) else 5.0),)) for h in lengths
+    ]
+    found = shortest_s(table, lambda one: one.decides(10.0))
+    assert found is not None
+    assert found > 25.0 * 3600.0
+
+
 def test_what_is_expected_is_the_middle_of_likely_runs():
     budgets = [Budget("e", "%", (Component("a", u), Component("b", 1.0))) for u in (0.5, 1.0, 1.5)]
     found = expected("e", "E", budgets)
