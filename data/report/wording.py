@@ -24,7 +24,10 @@ UNITS = {
 }
 
 SUFFIXES = {
+    "ul_per_s_kpa": "µL/(s·kPa)",
     "kpa_s_per_ul": "kPa·s/µL",
+    "percent_per_kpa": "%/kPa",
+    "percent_per_ml": "%/mL",
     "ul_per_kpa_m": "µL/(kPa·m)",
     "ug_per_day": "µg/day",
     "ug_per_ml": "µg/mL",

@@ -212,6 +212,18 @@ def test_a_value_and_its_uncertainty_end_at_the_same_digit(
 def test_the_end_of_a_key_says_its_unit() -> None:
     assert label("rate_range_ul_per_h") == ("rate range", "µL/h")
     assert label("ul_per_mg") == ("ul per mg", "")
+    assert label("leak_ul_per_s_kpa") == ("leak", "µL/(s·kPa)")
+    assert label("pressure_coefficient_percent_per_kpa") == ("pressure coefficient", "%/kPa")
+    assert label("level_coefficient_percent_per_ml") == ("level coefficient", "%/mL")
+
+
+def test_every_rate_among_the_values_of_a_run_has_its_unit() -> None:
+    keys = set()
+    for path in (Path(__file__).parents[1] / "runs").glob("*.h5"):
+        with Run.open(path) as run:
+            keys |= set(run.evaluation.values) if run.evaluation else set()
+    assert len(keys) > 40
+    assert {key for key in keys if "_per_" in key and not label(key)[1]} == {"ul_per_mg"}
 
 
 def _fields(report: Report) -> dict[str, Any]:
