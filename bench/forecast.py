@@ -292,8 +292,8 @@ def finding(subject: Subject, forecast: Forecast) -> Finding:
     if first.most is None:
         return Finding("forecast", "tells", text)
     if first.capable:
-        return Finding("forecast", "tells", f"{text}; up to {first.most:.3g} {first.unit} a pump can pass")
-    text += f", but only up to {first.most:.3g} {first.unit} can a pump pass"
+        return Finding("forecast", "tells", f"{text}; a pump can pass with U up to {first.most:.3g} {first.unit}")
+    text += f", but a pump can pass only with U up to {first.most:.3g} {first.unit}"
     if not subject.procedure.forecast_over:
         return Finding("forecast", "warns", f"{text} (see: pumpbench forecast)")
     enough_s = shortest_s(list(_table(subject, forecast.analysis_s)), lambda one: one.capable)

@@ -171,7 +171,7 @@ def _interval(one: Expected) -> str:
 def _judged(one: Expected) -> str:
     if one.most is None:
         return ", no limit declared"
-    return f", {'capable' if one.capable else 'not capable'}: a pump can pass up to {one.most:.3g} {one.unit}"
+    return f", {'capable' if one.capable else 'not capable'}: a pump can pass with U up to {one.most:.3g} {one.unit}"
 
 
 def _show_live(found: Live) -> None:

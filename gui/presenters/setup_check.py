@@ -255,7 +255,7 @@ def _expected(title: str, expanded: float, unit: str, most: float | None, capabl
     said = f"{title}: U = {expanded:.2g} {unit}"
     if most is None:
         return f"{said}, no limit is declared."
-    return f"{said}; a pump can pass up to {most:.3g} {unit}." if capable else f"{said}; NO pump can pass."
+    return f"{said}; a pump can pass with U up to {most:.3g} {unit}." if capable else f"{said}; NO pump can pass."
 
 
 # ------------------------------------------------------------------------------------------------------- starting

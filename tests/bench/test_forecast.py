@@ -70,7 +70,7 @@ def test_the_command_says_what_the_run_will_record(forecast, short_run):
 def test_a_plan_that_can_pass_no_pump_says_how_long_it_would_have_to_be(forecast):
     code, out, _ = forecast("flow-accuracy", "--station", "sim", *SHORT, "--set", "schedule=0.048 mL/day")
     assert code == 4
-    assert "not capable: a pump can pass up to 4.83 %" in out
+    assert "not capable: a pump can pass with U up to 4.83 %" in out
     assert "of the variance is linearity: a longer analysis" in out
     shortest = next(line for line in out.splitlines() if line.startswith("shortest analysis"))
     assert 1.0 < float(shortest.split()[-2]) < 4.0
