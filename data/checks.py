@@ -162,3 +162,8 @@ def rounded(value: float | None, digits: int = 12) -> float | None:
     if value is None or value == 0.0 or not math.isfinite(value):
         return value
     return float(f"{value:.{digits - 1}e}")
+
+
+def four_digits(value: float, sign: str = "") -> str:
+    """A value without U in four significant digits; what is below a thousand million keeps its whole part instead."""
+    return f"{value:{sign}.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:{sign}.4g}"

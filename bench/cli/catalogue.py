@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from data.checks import REVIEWS, Origin, Verdict
+from data.checks import REVIEWS, Origin, Verdict, four_digits
 
 if TYPE_CHECKING:
     from bench.catalogue import Indexed
@@ -352,7 +352,7 @@ def _with_u(value: float | None, u: float | None, unit: str) -> str:
         places = 1 - math.floor(math.log10(u))  # both to the second digit of U
         shown = " ± ".join(f"{round(one, places):.{max(0, places)}f}" for one in (value, u))
     else:
-        shown = f"{value:.4g}"
+        shown = four_digits(value)
     return shown if unit == "1" else f"{shown} {unit}"
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from data.checks import Check, Evaluation, Verdict
+from data.checks import Check, Evaluation, Verdict, four_digits
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -146,7 +146,7 @@ def _value(check: Check) -> str:
         digits = max(0, 1 - math.floor(math.log10(check.expanded_uncertainty)))
         text = f"{check.value:{sign}.{digits}f} ± {check.expanded_uncertainty:.{digits}f}"
     else:
-        text = f"{check.value:{sign if check.value else ''}.4g}"
+        text = four_digits(check.value, sign if check.value else "")
     return f"{text} {_unit(check)}".rstrip()
 
 

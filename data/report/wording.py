@@ -8,7 +8,7 @@ from collections.abc import Container, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from data.checks import Check, Verdict
+from data.checks import Check, Verdict, four_digits
 from data.report.blocks import Cell, Tone
 
 UNITS = {
@@ -104,7 +104,7 @@ def value_text(check: Check) -> str:
         plus = sign if not value.startswith("-") else ""
         text = f"{plus}{value} ± {about}"
     else:
-        text = f"{check.value:{sign}.4g}"
+        text = four_digits(check.value, sign)
     return with_unit(text.replace("-", "−"), check.unit)
 
 

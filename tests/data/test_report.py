@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.checks import Check, Verdict
+from data.checks import Check, Verdict, four_digits
 from data.report.blocks import Pairs, Report, Section, Table
 from data.report.content import attachment, report_of
 from data.report.dose import Course, worst_windows
@@ -207,6 +207,11 @@ def test_a_value_and_its_uncertainty_end_at_the_same_digit(
 ) -> None:
     check = Check("x", "X", value, unit, Verdict.PASS, "dut", expanded_uncertainty=spread)
     assert value_text(check) == text
+
+
+def test_a_weighed_volume_without_u_is_written_out() -> None:
+    said = [four_digits(value) for value in (18013.8, 9999.4, 0.012345, -12345.6, 3e12)]
+    assert said == ["18014", "9999", "0.01235", "-12346", "3e+12"]
 
 
 def test_the_end_of_a_key_says_its_unit() -> None:
