@@ -13,13 +13,17 @@ if TYPE_CHECKING:
     from bench.guard import Change
 
 
+BRIEF = 0.1
+"""A channel that comes slowly crosses the edge of its band many times: a stay of less than this share is no news."""
+
+
 class Soak:
     """Follows one channel until it has stayed within its band for long enough; made when the step begins.
 
     Parameters
     ----------
     outage_s : without a good sample for longer the channel has not stayed.
-    left : called with each leaving of the band, and with each loss of the channel.
+    left : called when the channel leaves the band after more than a `BRIEF` stay, and with each loss of it.
     nudge : called when the channel has stayed for long enough, after ``held`` was set.
 
     Attributes
@@ -71,6 +75,7 @@ class Soak:
         if change.state == "back":
             self.since_s = change.t
         elif self.since_s is not None:
-            self.since_s = None
-            self._left(change)
+            stayed_s, self.since_s = change.t - self.since_s, None
+            if change.state == "lost" or stayed_s >= BRIEF * self._for_s:
+                self._left(change)
         self._changed.set()
