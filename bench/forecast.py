@@ -70,6 +70,7 @@ class Outlook:
     capable_s : shortest analysis with which a pump inside the limits can pass; None without limits, or if none does.
     decisions : shortest analysis that passes or fails a pump of some value in nineteen runs of twenty.
     changes : U with another plan, by what is changed.
+    at_most : whether steps of the plan may end before their longest time.
     """
 
     plan: Forecast
@@ -77,6 +78,7 @@ class Outlook:
     capable_s: float | None
     decisions: tuple[Decision, ...]
     changes: tuple[tuple[str, float], ...]
+    at_most: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; lengths in s, uncertainties in the unit of the check."""
@@ -188,6 +190,7 @@ def outlook(subject: Subject, values: Sequence[float] = ()) -> Outlook:
         shortest_s(table, lambda one: one.capable),
         tuple(_decisions(table, first, values)),
         tuple(_changes(subject, first)),
+        any(step.least_s < step.most_s for step in subject.procedure.steps()),
     )
 
 

@@ -122,7 +122,7 @@ def _show(found: Outlook) -> None:
     plan, console = found.plan, _console()
     first = plan.checks[0]
     part = "" if plan.analysis_s == plan.duration_s else f", {_hours(plan.analysis_s)} of it analysis"
-    console.print(f"planned run       {_hours(plan.duration_s)}{part}")
+    console.print(f"planned run       {'at most ' if found.at_most else ''}{_hours(plan.duration_s)}{part}")
     for one in plan.checks:
         console.print(f"{one.title}: U = {_interval(one)}{_judged(one)}")
     for note in plan.notes:
