@@ -30,6 +30,10 @@ WITHIN_RANGE = 0.8
 PUMP_PERCENT = 5.0
 """Standard deviation of sound pumps where no limit is declared: ±15 % is what makers of implants state."""
 
+SIDES = ("low_percent", "high_percent")
+DELIVERED = "delivered"
+"""What reaches the vessel, against the programme."""
+
 SENSOR_GAIN_PERCENT = 5.0
 HONEST_CHANGE_PERCENT = 4.0 / AT_LIMIT
 """A flow may change so much within a run by itself: 4 % at the limit, as for sensor against balance."""
@@ -87,12 +91,13 @@ def _happened(name: str, happened: bool, source: str) -> Shown:
     return Shown(name, "", None if happened else 0.0, "1", CERTAIN if happened else 0.0, source)
 
 
-def _pump_percent(run: Run) -> float:
+def pump_percent(run: Run) -> float:
     """Standard deviation of the delivery of sound pumps of this model: a third of its limit."""
     declared = (run.dut.get("limits") or {}).get("mean")
-    if not isinstance(declared, dict):
-        return PUMP_PERCENT
-    return (float(declared["high_percent"]) - float(declared["low_percent"])) / 2.0 / AT_LIMIT
+    sides = [float(declared[side]) for side in SIDES if declared[side] is not None] if declared else []
+    if len(sides) == len(SIDES):
+        return (sides[1] - sides[0]) / 2.0 / AT_LIMIT
+    return abs(sides[0]) / AT_LIMIT if any(sides) else PUMP_PERCENT
 
 
 # --------------------------------------------------------------------------------------------------- the pump's words
@@ -176,7 +181,7 @@ def _flows(run: Run, checks: Mapping[str, Check]) -> Iterator[Shown]:
         mean = float(programmed[seen].mean())
         percent = 100.0 * (float(sensor[seen].mean()) / mean - 1.0)
         u = _u_sensor_percent(run, mean)
-        spread = math.hypot(u, _pump_percent(run))
+        spread = math.hypot(u, pump_percent(run))
         role = run.roles["flow"]
         yield Shown("passed", "", percent, "%", clipped(percent / spread), role, u, spread=spread)
         yield from _change("passed-change", parts, np.where(seen, sensor, np.nan), role)
@@ -319,9 +324,9 @@ def _until_the_alarm(run: Run, evaluation: Evaluation) -> Iterator[Shown]:
     if programmed <= 0.0:
         return
     percent = 100.0 * ((values["filled_ul"] - values["left_at_alarm_ul"]) / programmed - 1.0)
-    spread = _pump_percent(run)
+    spread = pump_percent(run)
     source = run.roles["reference_mass"]
-    yield Shown("delivered", "", percent, "%", clipped(percent / spread), source, spread=spread)
+    yield Shown(DELIVERED, "", percent, "%", clipped(percent / spread), source, spread=spread)
 
 
 # ------------------------------------------------------------------------------------------------- losses, contacts

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 
 from data.checks import Check, Verdict
 from protocols.analysis.locator.signatures import Table
@@ -72,14 +73,21 @@ def clipped(z: float) -> float:
     return max(-CERTAIN, min(CERTAIN, z))
 
 
-def of_checks(checks: Sequence[Check], known: Table) -> Iterator[Shown]:
-    """Each quantity that the checks of an evaluation measure."""
+def of_checks(
+    checks: Sequence[Check], known: Table, unlimited: Mapping[str, float] = MappingProxyType({})
+) -> Iterator[Shown]:
+    """Each quantity that the checks of an evaluation measure.
+
+    Parameters
+    ----------
+    unlimited : standard deviation of honest values by quantity, for checks of it that have no limit.
+    """
     for name, quantity in known.quantity.items():
         found = [
             replace(shown, name=name, title=quantity.title)
             for check in checks
             if any(fnmatchcase(f"{check.owner}/{check.name}", pattern) for pattern in _owned(quantity.checks))
-            and (shown := of_check(check)) is not None
+            and (shown := of_check(check, unlimited.get(name))) is not None
         ]
         if found:
             yield _common(found) if quantity.combine == "common" else max(found, key=lambda one: abs(one.z))
@@ -97,8 +105,12 @@ def _common(found: Sequence[Shown]) -> Shown:
     return least if alike else replace(least, z=0.0)
 
 
-def of_check(check: Check) -> Shown | None:
+def of_check(check: Check, honest: float | None = None) -> Shown | None:
     """What a check measured, in units of what its limits call honest; None where it says nothing.
+
+    Parameters
+    ----------
+    honest : standard deviation of honest values around 0 where the check has no limit; without it that says nothing.
 
     Notes
     -----
@@ -111,9 +123,12 @@ def of_check(check: Check) -> Shown | None:
         if check.verdict is not Verdict.FAIL:
             return None
         return Shown(check.name, check.title, None, check.unit, CERTAIN, check.name)
-    if low is None and high is None:
-        return None
     u = check.standard_uncertainty
+    if low is None and high is None:
+        if honest is None:
+            return None
+        wide = max(honest, u or 0.0)
+        return Shown(check.name, check.title, value, check.unit, clipped(value / wide), check.name, u, spread=wide)
     aimed, third = _honest(low, high, check.unit)
     spread = max(third, u or 0.0)
     off = value - aimed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -16,7 +17,7 @@ from bench.qualify.faults import faults_file, read_faults
 from data.checks import Check, Evaluation, Verdict
 from data.run import Run
 from protocols.analysis.locator import NOTHING, Location, Shown, locate, ranked, shows
-from protocols.analysis.locator.recorded import largest_change
+from protocols.analysis.locator.recorded import largest_change, pump_percent
 from protocols.analysis.locator.shown import CERTAIN, by_name, of_check, of_checks
 from protocols.analysis.locator.signatures import table
 
@@ -212,6 +213,23 @@ def test_a_step_of_a_flow_is_found_with_its_size_at_its_place(size: float, at: i
 def test_a_flow_that_only_scatters_has_not_changed(seed: int) -> None:
     change, spread, _ = largest_change(np.random.default_rng(seed).normal(100.0, 1.0, 30))
     assert abs(change) < 3.0 * spread
+
+
+@pytest.mark.parametrize(
+    ("declared", "spread"),
+    [
+        (None, 5.0),
+        ({"low_percent": -14.5, "high_percent": 14.5}, 14.5 / 3.0),
+        ({"low_percent": None, "high_percent": 12.0}, 4.0),
+        ({"low_percent": -12.0, "high_percent": None}, 4.0),
+    ],
+)
+def test_what_is_weighed_without_a_limit_counts_by_the_declared_mean(declared: object, spread: float) -> None:
+    assert pump_percent(SimpleNamespace(dut={"limits": {"mean": declared}})) == pytest.approx(spread)  # type: ignore[arg-type]
+    weighed = of_check(check(2.0 * spread, None, None, 0.1), spread)
+    assert weighed is not None
+    assert (weighed.z, weighed.spread) == (pytest.approx(2.0), pytest.approx(spread))
+    assert of_check(check(2.0 * spread, None, None, 0.1)) is None
 
 
 # ------------------------------------------------------------------------------------------------- run files
