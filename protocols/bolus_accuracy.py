@@ -26,7 +26,7 @@ STROKES_IN_HALF = 2
 class BolusAccuracy(Procedure):
     """Volume of boluses on basal flow, and the patient bolus with its lockout and daily maximum."""
 
-    name, method = "bolus-accuracy", 1
+    name, method = "bolus-accuracy", 2
     roles = (
         Measures("reference_mass", "mg"),
         Controls("balance", Tareable),
@@ -115,7 +115,7 @@ class BolusAccuracy(Procedure):
         yield StopDelivery("pump")
 
     def remarks(self, dut: Mapping[str, Any]) -> Iterator[str]:
-        """Too short an interval for whole strokes, and a rule that is not the model's."""
+        """Too short an interval for whole strokes, a rule that is not the model's, and boluses that nothing limits."""
         stroke = float(dut["stroke_ul"] or 0.0)
         shortest = min(self.interval_s, self.lockout_s / 2.0) if self.requests else self.interval_s
         needed = 2.0 * (STROKES_IN_HALF * stroke / self.basal_ul_per_h * 3600.0 + 30.0)
@@ -128,6 +128,11 @@ class BolusAccuracy(Procedure):
             yield f"{dut['model']} counts a {dut['patient_day']} day, but the rule is programmed with a {self.day} one"
         if self.requests and dut["patient_day"] == "none":
             yield f"{dut['model']} declares no patient bolus; leave the requests out with --set requests=no"
+        if not (dut.get("limits") or {}).get("bolus"):
+            yield (
+                f"{dut['model']} declares no [limits.bolus], so the mean error, and with it the run, will be "
+                '"not-measured"; add it with its source and revision'
+            )
 
     def forecast(self, declared: Declared) -> Forecast | None:
         """By the budget of the evaluation, on an ideal record; see docs/explanation/forecast.md."""

@@ -22,7 +22,7 @@ STROKES_IN_HALF = 2
 class Priming(Procedure):
     """Priming bolus after implant or catheter revision, or bridge bolus after a change of concentration."""
 
-    name, method = "priming", 1
+    name, method = "priming", 2
     roles = (
         Measures("reference_mass", "mg"),
         Controls("balance", Tareable),
@@ -57,6 +57,15 @@ class Priming(Procedure):
 
     def __init__(self, **values: object) -> None:
         super().__init__(**values)
+        rates = {"basal": self.basal_ul_per_h}
+        if self.occasion == "concentration":
+            rates["new"] = self.new_ul_per_h
+        for name, rate in rates.items():
+            if not rate > 0.0:
+                raise ParamError(
+                    f'parameter "{name}": {rate * 0.024:g} mL/day carries nothing on to the tip; give a rate above '
+                    "0 mL/day"
+                )
         if self.occasion == "concentration" and abs(self.new_ul_per_h / self.basal_ul_per_h - 1.0) < 0.05:
             raise ParamError(
                 'parameter "new": the end of a bridge shows by a change of the rate; choose one that differs from the '
@@ -94,7 +103,7 @@ class Priming(Procedure):
         yield StopDelivery("pump")
 
     def remarks(self, dut: Mapping[str, Any]) -> Iterator[str]:
-        """Too little basal flow around the bolus, and a model that does not say what its path holds."""
+        """Too little basal flow around the bolus, an unknown internal path, and a bolus that nothing limits."""
         stroke = float(dut["stroke_ul"] or 0.0)
         slow = self.new_ul_per_h if self.occasion == "concentration" else self.basal_ul_per_h
         needed = 2.0 * (STROKES_IN_HALF * stroke / slow * 3600.0 + 30.0)
@@ -106,6 +115,12 @@ class Priming(Procedure):
             )
         if dut["internal_path_ul"] is None and self.occasion != "catheter-revision":
             yield f"{dut['model']} does not state its internal path; what the path needs is not known"
+        quantity, volume = ("segment", "bridge") if self.occasion == "concentration" else ("bolus", "priming bolus")
+        if not (dut.get("limits") or {}).get(quantity):
+            yield (
+                f"{dut['model']} declares no [limits.{quantity}], so the volume of the {volume}, and with it the run, "
+                'will be "not-measured"; add it with its source and revision'
+            )
 
     def forecast(self, declared: Declared) -> Forecast | None:
         """By the budget of the evaluation, on an ideal record; see docs/explanation/forecast.md."""

@@ -26,7 +26,7 @@ STROKES_HELD = 4
 class RateStep(Procedure):
     """Start-up, settling, new mean and overshoot after each change of the programmed rate."""
 
-    name, method = "rate-step", 1
+    name, method = "rate-step", 2
     roles = (
         Measures("reference_mass", "mg"),
         Controls("balance", Tareable),
@@ -73,7 +73,8 @@ class RateStep(Procedure):
                 raise ParamError(f'parameter "changes": {error}') from None
             if not (0.0 < abs(percent) <= LARGEST_CHANGE_PERCENT and percent > -100.0):
                 raise ParamError(
-                    f'parameter "changes": "{one.strip()}" is no change of a rate; write for example 10 %, -20 %'
+                    f'parameter "changes": "{one.strip()}" is no change of a rate that can be asked for; each is above '
+                    f"-100 % and at most {LARGEST_CHANGE_PERCENT:g} %, and not 0 %: write for example 10 %, -20 %"
                 )
             found.append(found[-1] * (1.0 + percent / 100.0))
         return tuple(found)
@@ -117,13 +118,18 @@ class RateStep(Procedure):
         yield StopDelivery("pump")
 
     def remarks(self, dut: Mapping[str, Any]) -> Iterator[str]:
-        """Too few strokes."""
+        """Too few strokes, and rates that nothing limits."""
         stroke = float(dut["stroke_ul"] or 0.0)
         needed = 2.0 * STROKES_HELD * stroke / min(self.rates()) * 3600.0
         if self.hold_s < needed:
             yield (
                 f"half of {self.hold_s / 60.0:.4g} min holds no {STROKES_HELD} strokes of {stroke:g} uL; "
                 f"{needed / 60.0:.4g} min would"
+            )
+        if not (dut.get("limits") or {}).get("segment"):
+            yield (
+                f"{dut['model']} declares no [limits.segment], so the new means, and with them the run, will be "
+                '"not-measured"; add it with its source and revision'
             )
 
     def forecast(self, declared: Declared) -> Forecast | None:

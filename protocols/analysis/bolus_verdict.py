@@ -219,8 +219,11 @@ def _volumes(record: GravimetricRecord, boluses: Sequence[_Seen], expected_ul: f
     notes = [f"{len(used)} boluses; basal flow over {_range(lengths)} between them"]
     if left := len(boluses) - len(used):
         notes.append(f"{left} left out: {next(one.left_out for one in boluses if one.left_out)}")
+    if limits is None:
+        notes.append("the pump's file declares no [limits.bolus]")
     fields = ("Bolus volume, mean error", math.fsum(errors) / len(errors), mean)
-    yield _error_check("bolus-mean-error", *fields, expected_ul, limits, "; ".join(notes))
+    check = _error_check("bolus-mean-error", *fields, expected_ul, limits, "; ".join(notes))
+    yield replace(check, optional=False)  # the run's result: without a limit there is no verdict
     for name, word, pick in (("max", "largest", max), ("min", "smallest", min)):
         number = errors.index(pick(errors))
         note = f"bolus {boluses.index(used[number]) + 1}"

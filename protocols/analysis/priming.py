@@ -200,9 +200,13 @@ def _error(
     limits = as_limits(record.dut["limits"][quantity])
     percent = budget.scaled(title, "%", 100.0 / bolus.volume_ul)
     fields = judge(100.0 * (volume / bolus.volume_ul - 1.0), percent.u, percent.dof, limits)
+    note = f"{volume:.5g} of {bolus.volume_ul:.5g} uL"
+    if limits is None:
+        note += f"; the pump's file declares no [limits.{quantity}]"
+    # Not optional: it is the run's result, and without a limit there is no verdict.
     return Check(
-        name=name, title=title, unit="%", owner="dut", optional=limits is None, depends_on=STANDS_ON,
-        budget=percent.rows(), note=f"{volume:.5g} of {bolus.volume_ul:.5g} uL", **fields,
+        name=name, title=title, unit="%", owner="dut", depends_on=STANDS_ON,
+        budget=percent.rows(), note=note, **fields,
     )  # fmt: skip
 
 

@@ -254,9 +254,12 @@ def _mean_check(
     percent = budget.scaled(title, "%", 100.0 / one.rate_ul_per_h)
     length_s, strokes = one.whole(record.stroke_ul, (one.to_s - one.from_s) / 2.0)
     note = f"{strokes} whole strokes, {length_s / 60.0:.4g} min" if strokes else "less than one stroke"
+    if limits is None:
+        note += "; the pump's file declares no [limits.segment]"
     fields = judge(100.0 * (flow / one.rate_ul_per_h - 1.0), percent.u, percent.dof, limits)
+    # Not optional: it is the run's result, and without a limit there is no verdict.
     return Check(
-        name=name, title=title, unit="%", owner="dut", optional=limits is None, depends_on=STANDS_ON,
+        name=name, title=title, unit="%", owner="dut", depends_on=STANDS_ON,
         budget=percent.rows(), note=note, **fields,
     )  # fmt: skip
 

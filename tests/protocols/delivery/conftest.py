@@ -37,12 +37,12 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def conducted(quick: str, tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    """Conduct the shortest form of a protocol with a pump that declares every limit."""
+    """Conduct the shortest form of a protocol; the pump declares every limit, unless it is another one."""
 
-    def conduct_one(protocol: str, *faults: str, **settings: str) -> Result:
+    def conduct_one(protocol: str, *faults: str, dut: str = "sim-declared", **settings: str) -> Result:
         chosen = {**load_procedure(protocol).qualification, **settings}
         out: Path = tmp_path_factory.mktemp("run")
-        return conduct(Request(protocol, quick, settings=chosen, dut="sim-declared", faults=faults, seed=3, out=out))
+        return conduct(Request(protocol, quick, settings=chosen, dut=dut, faults=faults, seed=3, out=out))
 
     return conduct_one
 

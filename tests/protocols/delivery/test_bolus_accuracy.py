@@ -11,8 +11,11 @@ from data.checks import Verdict
 from data.run import Run
 from data.schedule import Continuous, PatientBolus, Schedule
 from protocols.analysis.bolus_verdict import _allowed, finished
+from protocols.analysis.locator import locate
 from protocols.bolus_accuracy import BolusAccuracy
+from protocols.priming import Priming
 from protocols.procedure import ParamError
+from protocols.rate_step import RateStep
 from protocols.steps import Phase, RequestBolus
 
 
@@ -74,6 +77,42 @@ def test_a_leak_after_the_sensor_says_nothing_of_the_pump(conducted, named):
     assert named(result)["sensor-balance-ratio"].verdict is Verdict.INVALID
     assert named(result)["bolus-mean-error"].verdict is Verdict.INVALID
     assert result.evaluation.verdict is Verdict.INVALID
+
+
+@pytest.fixture(scope="module")
+def unlimited(conducted):
+    """Every bolus at twice its volume, from a pump that declares a limit of the mean flow alone."""
+    return conducted("bolus-accuracy", "over-delivery:2@0h", dut="sim-peristaltic", boluses="2", requests="no")
+
+
+def test_boluses_of_twice_their_volume_without_a_limit_leave_no_pass(unlimited, named):
+    check = named(unlimited)["bolus-mean-error"]
+    assert check.value == pytest.approx(100.0, abs=3.0)
+    assert (check.verdict, unlimited.evaluation.verdict) == (Verdict.NOT_MEASURED, Verdict.NOT_MEASURED)
+    assert "the pump's file declares no [limits.bolus]" in check.note
+
+
+def test_what_was_weighed_without_a_limit_is_located_in_the_pump(unlimited):
+    with Run.open(unlimited.run_file) as run:
+        location = locate(run, unlimited.evaluation)
+    assert (location.first.name, location.tied) == ("over-delivery", ("over-delivery",))
+    assert "delivered" in [one.name for one in location.first.explains]
+
+
+@pytest.mark.parametrize(
+    ("procedure", "key", "says"),
+    [
+        (BolusAccuracy(), "bolus", "so the mean error, and with it the run, will be"),
+        (RateStep(), "segment", "so the new means, and with them the run, will be"),
+        (Priming(), "bolus", "so the volume of the priming bolus, and with it the run, will be"),
+        (Priming(occasion="concentration"), "segment", "so the volume of the bridge, and with it the run, will be"),
+    ],
+)
+def test_a_result_that_nothing_limits_is_told_before_the_start(procedure, key, says):
+    dut = {"stroke_ul": 5.0, "patient_day": "calendar", "model": "M", "internal_path_ul": 200.0}
+    told = list(procedure.remarks({**dut, "limits": {"mean": {"low_percent": -14.5}, key: None}}))
+    assert any(f"M declares no [limits.{key}], {says}" in one for one in told)
+    assert not any("declares no [" in one for one in procedure.remarks({**dut, "limits": {key: {"low_percent": -5.0}}}))
 
 
 def test_requests_fall_into_each_lockout_after_it_and_beyond_the_daily_maximum():

@@ -30,6 +30,14 @@ def test_a_healthy_pump_fills_the_path_and_the_front_arrives_by_volume(healthy, 
     assert checks["time-to-tip"].value == pytest.approx(PATH_UL / both_ul_per_s, rel=0.02)
 
 
+def test_twice_the_volume_without_a_limit_leaves_no_pass(conducted, named):
+    result = conducted("priming", "over-delivery:2@0h", dut="sim-peristaltic")
+    check = named(result)["bolus-error"]
+    assert check.value == pytest.approx(100.0, abs=3.0)
+    assert (check.verdict, result.evaluation.verdict) == (Verdict.NOT_MEASURED, Verdict.NOT_MEASURED)
+    assert "the pump's file declares no [limits.bolus]" in check.note
+
+
 def test_it_evaluates_identically_again(healthy):
     assert reevaluate(healthy.run_file).identical
 

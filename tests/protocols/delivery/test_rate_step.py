@@ -25,6 +25,14 @@ def test_a_healthy_pump_passes_and_follows_its_change_at_once(healthy, named):
     assert checks["start-up"].value <= 180.0
 
 
+def test_twice_the_volume_without_a_limit_leaves_no_pass(conducted, named):
+    result = conducted("rate-step", "over-delivery:2@0h", dut="sim-peristaltic")
+    check = named(result)["step-1-error"]
+    assert check.value == pytest.approx(100.0, abs=3.0)
+    assert (check.verdict, result.evaluation.verdict) == (Verdict.NOT_MEASURED, Verdict.NOT_MEASURED)
+    assert "the pump's file declares no [limits.segment]" in check.note
+
+
 def test_it_evaluates_identically_again(healthy):
     assert reevaluate(healthy.run_file).identical
 
@@ -72,6 +80,10 @@ def test_changes_are_of_the_rate_before_and_the_planned_course_is_exact():
         ({"changes": "10"}, 'parameter "changes": '),
         ({"changes": "0 %"}, "is no change of a rate"),
         ({"changes": "-100 %"}, "is no change of a rate"),
+        (
+            {"changes": "300 %"},
+            '"300 %" is no change of a rate that can be asked for; each is above -100 % and at most 100 %',
+        ),
         ({"transition": "2 h"}, 'parameter "transition": 7200 s is more than half of the 10800 s'),
     ],
 )
