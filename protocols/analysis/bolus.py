@@ -25,6 +25,12 @@ STILL_FLOWING_SHARE = 0.01
 """A basal stretch whose two halves differ in slope by so many standard errors, and by this share of the bolus over its
 length, holds more than basal flow."""
 
+CHANGED_SHARE = 0.05
+"""Basal flows before and after a bolus that differ by this share of it over its interval are no one basal flow."""
+
+TOO_SMALL = "a bolus that takes longer than half of its interval is measured too small"
+TOO_LARGE = "where the flow changed later than at its beginning, the bolus is measured too large"
+
 
 @dataclass(frozen=True, slots=True)
 class Basal:
@@ -35,7 +41,7 @@ class Basal:
     from_s, to_s : the stretch.
     samples : in it.
     middle_s, value : a point of the line.
-    slope_per_s : of the line.
+    slope_per_s, u_slope_per_s : of the line, and its standard error by its scatter; 0 where two samples make it.
     bend_per_s, u_bend_per_s : slope of the stretch's second half less that of its first, and its standard error; 0
         where there are too few samples to tell.
     blocks_s, block_s : of a line through means over whole blocks, their middles and the length of one.
@@ -47,6 +53,7 @@ class Basal:
     middle_s: float
     value: float
     slope_per_s: float
+    u_slope_per_s: float = 0.0
     bend_per_s: float = 0.0
     u_bend_per_s: float = 0.0
     blocks_s: tuple[float, ...] = ()
@@ -87,13 +94,14 @@ class Jump:
     remarks: tuple[str, ...] = ()
 
 
-def jumps(t_s: FloatArray, values: FloatArray, starts_s: Sequence[float]) -> tuple[Jump, ...]:
+def jumps(t_s: FloatArray, values: FloatArray, starts_s: Sequence[float], expected: float = 0.0) -> tuple[Jump, ...]:
     """The bolus after each start, without the basal flow.
 
     Parameters
     ----------
     t_s, values : (n,) times, rising, and the cumulative mass or volume.
     starts_s : beginnings of the boluses, rising.
+    expected : what each bolus was set to; by it and by what came a remark judges what is much.
 
     Raises
     ------
@@ -115,7 +123,8 @@ def jumps(t_s: FloatArray, values: FloatArray, starts_s: Sequence[float]) -> tup
     found: list[Jump] = []
     for start, before, after in zip(starts_s, [first, *stretches], stretches, strict=False):
         amount = after.at(start) - before.at(start)
-        found.append(Jump(start, amount, before, after, _remarks(len(found) + 1, amount, before, after)))
+        remarks = _remarks(len(found) + 1, max(abs(amount), expected), before, after)
+        found.append(Jump(start, amount, before, after, remarks))
     return tuple(found)
 
 
@@ -187,8 +196,8 @@ def block_line(summed: Summed, from_s: float, to_s: float, block_s: float) -> Ba
 
 def line(t_s: FloatArray, values: FloatArray, from_s: float, to_s: float) -> Basal:
     """Least-squares line through (n,) samples of a stretch, n at least 2."""
-    middle, value, slope, _ = _fit(t_s, values)
-    basal = Basal(from_s, to_s, t_s.size, middle, value, slope)
+    middle, value, slope, u_slope = _fit(t_s, values)
+    basal = Basal(from_s, to_s, t_s.size, middle, value, slope, u_slope)
     half = t_s.size // 2
     if half < LEAST_SAMPLES + 1:
         return basal
@@ -265,17 +274,29 @@ def _before_first(t_s: FloatArray, values: FloatArray, start_s: float, after: Ba
 
 
 def _remarks(number: int, amount: float, before: Basal, after: Basal) -> tuple[str, ...]:
-    """What a reader must know of one bolus."""
+    """What a reader must know of one bolus; ``amount`` is what is measured against."""
     told = []
     if before.samples < LEAST_SAMPLES:
         told.append(
             f"bolus {number}: no basal flow was logged before it; the one after it and the sample at "
             f"{before.from_s:g} s stand for it"
         )
+    interval_s = 2.0 * after.length_s
+    change = after.slope_per_s - before.slope_per_s
+    scatter = STILL_FLOWING_SE * math.hypot(before.u_slope_per_s, after.u_slope_per_s)
+    changed = abs(change) > scatter and abs(change) * interval_s > CHANGED_SHARE * amount
     bend = abs(after.bend_per_s)
-    if bend > STILL_FLOWING_SE * after.u_bend_per_s and bend * after.length_s > STILL_FLOWING_SHARE * abs(amount):
+    bent = bend > STILL_FLOWING_SE * after.u_bend_per_s and bend * after.length_s > STILL_FLOWING_SHARE * amount
+    if bent and not (changed and change < 0.0):
         told.append(
             f"bolus {number}: the flow was not steady from {after.from_s:g} s to {after.to_s:g} s, where its basal "
-            "flow is taken from; a bolus that takes longer than half of its interval is measured too small"
+            f"flow is taken from; {TOO_SMALL}"
+        )
+    elif changed and amount > 0.0:
+        percent = 100.0 * abs(change) * interval_s / amount
+        told.append(
+            f"bolus {number}: {'more' if change > 0.0 else 'less'} flowed from {after.from_s:g} s to {after.to_s:g} s, "
+            f"where its basal flow is taken from, than before it, by {percent:.3g} % of a bolus in its interval; "
+            + (f"{TOO_SMALL}, and so may be those after it" if change > 0.0 else TOO_LARGE)
         )
     return tuple(told)
