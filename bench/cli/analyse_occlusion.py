@@ -81,15 +81,16 @@ def _show(result: OcclusionLog, settings: OcclusionLogSettings) -> None:
     def told(value: float | None, unit: str, otherwise: str) -> str:
         return otherwise if value is None else f"{value:.5g} {unit}"
 
+    no_release = "not released" if settings.released_s is None else "not told"
     crossed = result.time_to_threshold_s
     minutes = "never reached" if crossed is None else f"{crossed:.6g} s ({crossed / 60.0:.4g} min) after the occlusion"
     for name, text in (
         ("baseline", told(result.baseline_kpa, "kPa", "")),
         (f"{settings.threshold_kpa:g} kPa", minutes),
-        ("at release", told(result.pressure_at_release_kpa, "kPa", "not released")),
+        ("at release", told(result.pressure_at_release_kpa, "kPa", no_release)),
         ("initial slope", told(result.slope_kpa_per_s, "kPa/s", "none")),
         ("compliance", told(result.compliance_ul_per_kpa, "uL/kPa", "none")),
-        ("bolus on release", told(result.bolus_ul, "uL", "not released")),
-        ("missed volume", told(result.missed_volume_ul, "uL", "not released")),
+        ("bolus on release", told(result.bolus_ul, "uL", no_release)),
+        ("missed volume", told(result.missed_volume_ul, "uL", no_release)),
     ):
         click.echo(f"{name:17} {text}")

@@ -267,10 +267,19 @@ def _why_no_number(cell: str) -> str:
     if not cell:
         return "is empty; drop the line, so that it is a gap, or give the number"
     if re.fullmatch(r"[+-]?\d+,\d+([eE][+-]?\d+)?", cell):
-        return f'holds "{cell}": a comma is not a decimal point; write {cell.replace(",", ".")}'
+        point, joined = cell.replace(",", "."), cell.replace(",", "")
+        either = f"{point}, or {joined} where it groups thousands" if _is_grouped(cell) else point
+        return f'holds "{cell}": a comma is not a decimal point; write {either}'
+    if re.fullmatch(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?", cell):
+        return f'holds "{cell}": thousands are not grouped; write {cell.replace(",", "")}'
     if re.match(r"\d{4}-\d{2}-\d{2}", cell):
         return f'holds "{cell}", which is a date and time; give --time-unit iso'
     return f'holds "{cell[:40]}", which is not a number; mend or drop the line'
+
+
+def _is_grouped(cell: str) -> bool:
+    """Whether the one comma of a number may stand between thousands."""
+    return re.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}", cell) is not None
 
 
 def _dated(layout: _Layout) -> tuple[FloatArray, ...]:

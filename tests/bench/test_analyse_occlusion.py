@@ -83,3 +83,27 @@ def test_a_cell_that_is_no_number_is_named(tmp_path):
     path = log(tmp_path)
     path.write_text(path.read_text("utf-8").replace("\n1.0,10.0,", "\n1.0,lost,"), "utf-8")
     assert 'line 4: column "p" holds "lost"' in run(path).stderr
+
+
+@pytest.mark.parametrize(
+    ("cell", "says"),
+    [
+        ("1,800", 'holds "1,800": a comma is not a decimal point; write 1.800, or 1800 where it groups thousands'),
+        ("1,8", 'holds "1,8": a comma is not a decimal point; write 1.8\n'),
+        ("0,800", 'holds "0,800": a comma is not a decimal point; write 0.800\n'),
+        ("1,234,567.5", 'holds "1,234,567.5": thousands are not grouped; write 1234567.5\n'),
+    ],
+)
+def test_a_comma_in_a_number_is_named_with_what_it_may_mean(tmp_path, cell, says):
+    path = log(tmp_path)
+    path.write_text(path.read_text("utf-8").replace("\n1.0,10.0,", f'\n1.0,"{cell}",'), "utf-8")
+    assert says in run(path).stderr
+
+
+def test_a_log_that_ends_at_the_release_has_no_bolus_for_people_and_programs(tmp_path):
+    path = log(tmp_path)
+    path.write_text("".join(path.read_text("utf-8").splitlines(keepends=True)[:182]), "utf-8")
+    result = run(path, *VOLUME)
+    assert "bolus on release  not told" in result.stdout
+    assert "note: the log ends at the release" in result.stderr
+    assert json.loads(run(path, *VOLUME, "--json").stdout)["bolus_ul"] is None

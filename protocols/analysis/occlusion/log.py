@@ -12,13 +12,23 @@ import numpy as np
 
 from data.samples import FloatArray
 from protocols.analysis.grid import RecordError
+from protocols.analysis.occlusion.logged_rise import harmonics, logged_rise, period_of
 from protocols.analysis.occlusion.regression import least_squares
-from protocols.analysis.occlusion.rise import crossing_s, initial_slope
+from protocols.analysis.occlusion.rise import crossing_s
 
 HOUR_S = 3600.0
 
 FLOW_KNOWN = 0.005
 """The flow before the occlusion counts instead of the set rate where the volume tells it to this share."""
+
+FAR_OFF = 1.25
+"""A flow by the volume that is so many times the set rate, or as much below it, is told."""
+
+FALLS = 0.01
+"""A volume that falls between two rows by more than this share of its range, and above its noise, was reset."""
+
+LEFT = 0.05
+"""While more than this share of the rise is left after the release, the bolus is still flowing."""
 
 LAST_SHARE = 0.05
 """The pressure at release is read off a curve through so much of the end of the occlusion."""
@@ -54,7 +64,8 @@ class OcclusionLog:
     time_to_threshold_s : from the occlusion.
     slope_kpa_per_s : of the rise at the moment of closing.
     compliance_ul_per_kpa : flow before over that slope.
-    bolus_ul : delivered after release beyond normal delivery; without a volume, compliance times the rise.
+    bolus_ul : delivered after release beyond normal delivery, to the log's end; without a volume, compliance times the
+        rise.
     missed_volume_ul : not delivered while the line was closed.
     notes : what was assumed, one sentence each.
     """
@@ -108,14 +119,22 @@ def analyse_occlusion_log(
     inside = (t_s > closed_s) & (t_s < (math.inf if opened_s is None else opened_s))
     since, rise = t_s[inside] - closed_s, pressure_kpa[inside] - baseline
     at_release = None if opened_s is None else baseline + _value_at(since, rise, opened_s - closed_s)
+    resting = pressure_kpa[before] - baseline
+    found = logged_rise(since, rise, math.sqrt(math.fsum((resting * resting).tolist()) / resting.size))
     notes: list[str] = []
     flow = settings.set_rate_ul_per_h / HOUR_S
-    if volume_ul is not None:
-        flow = _flow_before(t_s[before], volume_ul[before], flow, notes)
-    law = initial_slope(since, rise)
-    compliance = flow / law.slope_kpa_per_s if law is not None and law.slope_kpa_per_s > 0.0 else None
+    falls = () if volume_ul is None else _falls(t_s, volume_ul)
+    if volume_ul is None:
+        notes.append(f"there is no volume, so the flow is the set rate of {settings.set_rate_ul_per_h:.5g} uL/h")
+    else:
+        period_s = None if found is None else found.period_s
+        steady = before & (t_s >= max((fall for fall in falls if fall <= closed_s), default=-math.inf))
+        flow = _flow_before(t_s[steady], volume_ul[steady], flow, period_s, notes)
+    compliance = flow / found.law.slope_kpa_per_s if found is not None and found.law.slope_kpa_per_s > 0.0 else None
     if compliance is None:
         notes.append("the pressure did not rise after the occlusion, so no compliance follows from it")
+    elif found is not None:
+        notes += found.notes()
     bolus = missed = None
     if opened_s is not None and at_release is not None:
         missed = settings.set_rate_ul_per_h / HOUR_S * (opened_s - closed_s)
@@ -123,10 +142,13 @@ def analyse_occlusion_log(
             at_closing, at_opening = _volumes(t_s, volume_ul, flow, closed_s, opened_s)
             missed -= at_opening - at_closing
             bolus = float(volume_ul[-1]) - at_opening - flow * (float(t_s[-1]) - opened_s)
+            bolus, missed = _without_falls(falls, bolus, missed, closed_s, opened_s, notes)
+            bolus = _while_it_flows(t_s - opened_s, pressure_kpa - baseline, at_release - baseline, bolus, notes)
         elif compliance is not None:
             bolus = compliance * (at_release - baseline)
+            notes.append("there is no volume, so bolus_ul is compliance times the rise at release")
     crossing = _crossing(since, rise, settings, baseline, at_release)
-    slope = None if law is None else law.slope_kpa_per_s
+    slope = None if found is None else found.law.slope_kpa_per_s
     return OcclusionLog(baseline, crossing, at_release, slope, compliance, bolus, missed, tuple(notes))
 
 
@@ -162,13 +184,84 @@ def _value_at(t_s: FloatArray, values: FloatArray, at_s: float) -> float:
     return float(level[-1]) if fit is None else fit.coefficients[0]
 
 
-def _flow_before(t_s: FloatArray, volume_ul: FloatArray, set_ul_per_s: float, notes: list[str]) -> float:
-    """Flow before the occlusion by the volume, where that tells it well; else the set rate."""
-    fit = least_squares([np.ones(t_s.size), t_s - t_s[0]], volume_ul) if t_s.size > 2 else None
-    if fit is not None and fit.coefficients[1] > 0.0 and fit.u(1) <= FLOW_KNOWN * fit.coefficients[1]:
-        return fit.coefficients[1]
-    notes.append("the volume before the occlusion does not tell the flow to 0.5 %; the set rate is taken for it")
-    return set_ul_per_s
+def _flow_before(
+    t_s: FloatArray, volume_ul: FloatArray, set_ul_per_s: float, period_s: float | None, notes: list[str]
+) -> float:
+    """Flow before the occlusion by the volume, where that tells it well; else the set rate.
+
+    Parameters
+    ----------
+    period_s : of the pulsation that the pressure shows; where it shows none the volume is asked.
+    """
+    told = _slope(t_s, volume_ul, period_s) if t_s.size > 2 else None
+    by_set = f"the set rate of {set_ul_per_s * HOUR_S:.5g} uL/h"
+    if told is None or not told[0] > 0.0 or told[1] > FLOW_KNOWN * told[0]:
+        notes.append(
+            f"the volume before the occlusion does not tell the flow to {100.0 * FLOW_KNOWN:g} %; "
+            f"{by_set} is taken for it"
+        )
+        return set_ul_per_s
+    flow, _ = told
+    notes.append(f"the flow is that of the volume before the occlusion, {flow * HOUR_S:.5g} uL/h")
+    times = flow / set_ul_per_s
+    if not 1.0 / FAR_OFF <= times <= FAR_OFF:
+        notes.append(f"that flow is {times:.4g} times {by_set}; check --volume-unit and --set-rate")
+    return flow
+
+
+def _slope(t_s: FloatArray, volume_ul: FloatArray, period_s: float | None) -> tuple[float, float] | None:
+    """Mean flow in uL/s and its standard uncertainty, with what pulsates fitted beside it; None where none is told."""
+    t_s = t_s - t_s[0]
+    smooth = [t_s, np.ones(t_s.size)]
+    period_s = period_s or period_of(t_s, volume_ul, smooth, 1.5)
+    pulsing = [] if period_s is None or t_s[-1] < period_s else harmonics(t_s, period_s)
+    columns = [*smooth, *pulsing] if t_s.size > 2 + len(pulsing) else smooth
+    fit = least_squares(columns, volume_ul)
+    if fit is None:
+        return None
+    left = volume_ul - sum(a * column for a, column in zip(fit.coefficients, columns, strict=True))
+    # Neighbouring residuals of one sign, such as those of part of a stroke, are fewer than they look.
+    power = math.fsum((left * left).tolist())
+    alike = math.fsum((left[1:] * left[:-1]).tolist()) / power if power > 0.0 else 0.0
+    alike = min(max(alike, 0.0), 0.999)
+    return fit.coefficients[0], fit.u(0) * math.sqrt((1.0 + alike) / (1.0 - alike))
+
+
+def _falls(t_s: FloatArray, volume_ul: FloatArray) -> tuple[float, ...]:
+    """Moments at which the volume has fallen since the row before, as where a counter is reset."""
+    steps = np.diff(volume_ul)
+    noise = float(np.median(np.abs(steps - np.median(steps))))
+    least = max(FALLS * float(np.ptp(volume_ul)), 8.0 * noise)
+    return tuple(float(t_s[k + 1]) for k in np.flatnonzero(steps < -least))
+
+
+def _without_falls(
+    falls: tuple[float, ...], bolus: float, missed: float, closed_s: float, opened_s: float, notes: list[str]
+) -> tuple[float | None, float | None]:
+    """Bolus and missed volume, None where the volume was reset meanwhile."""
+    if falls:
+        notes.append(f"the volume falls at {falls[0]:.6g} s, as where a counter is reset; join its parts to one volume")
+    return (
+        None if any(fall >= opened_s for fall in falls) else bolus,
+        None if any(closed_s < fall < opened_s for fall in falls) else missed,
+    )
+
+
+def _while_it_flows(
+    since_s: FloatArray, rise_kpa: FloatArray, at_release_kpa: float, bolus: float | None, notes: list[str]
+) -> float | None:
+    """The bolus, with a note where the log ends before it is out; None where the log ends at the release."""
+    if float(since_s[-1]) <= 0.0:
+        notes.append("the log ends at the release, so it does not hold the bolus")
+        return None
+    last = rise_kpa[since_s >= (1.0 - LAST_SHARE) * since_s[-1]]
+    left = math.fsum(last.tolist()) / last.size
+    if left > LEFT * at_release_kpa > 0.0:
+        notes.append(
+            f"the log ends {since_s[-1]:.4g} s after the release with {left:.3g} kPa still above the baseline; "
+            "bolus_ul is what had come out by then"
+        )
+    return bolus
 
 
 def _volumes(

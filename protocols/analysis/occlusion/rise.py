@@ -6,6 +6,7 @@ Units: kPa, uL, s, uL/s.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,14 +101,17 @@ def initial_slope(t_s: FloatArray, rise_kpa: FloatArray) -> Rise | None:
     """
     if t_s.size < 2:
         return None
-    noise = neighbour_noise(rise_kpa)
     whole = _law(t_s, rise_kpa)
-    span = float(np.ptp(rise_kpa))
-    if whole is not None and whole.residual_kpa <= max(WORSE * noise, EXACT * span):
+    if whole is not None and whole.residual_kpa <= most_residual_kpa(rise_kpa):
         return whole
     above = np.flatnonzero(rise_kpa > FIRST_KPA)
     first = max(int(above[0]) if above.size else t_s.size, LEAST_SAMPLES)
     return _law(t_s[:first], rise_kpa[:first]) if first < t_s.size else whole
+
+
+def most_residual_kpa(rise_kpa: FloatArray) -> float:
+    """Scatter of the residuals up to which a law holds."""
+    return max(WORSE * neighbour_noise(rise_kpa), EXACT * float(np.ptp(rise_kpa)))
 
 
 def neighbour_noise(values: FloatArray) -> float:
@@ -120,24 +124,37 @@ def neighbour_noise(values: FloatArray) -> float:
 
 def _law(t_s: FloatArray, rise_kpa: FloatArray) -> Rise | None:
     """The law with the fewest terms that the record asks for; None where it shows no slope."""
+    best = best_law(t_s, rise_kpa)
+    return None if best is None else best[0]
+
+
+def best_law(
+    t_s: FloatArray, rise_kpa: FloatArray, also: Sequence[FloatArray] = ()
+) -> tuple[Rise, tuple[float, ...]] | None:
+    """The law with the fewest terms that the record asks for, and the coefficients of further columns (n,).
+
+    None where the record shows no slope.
+    """
     integral = integrated(t_s, rise_kpa)
     terms = {"slope": t_s, "step": np.ones(t_s.size), "bend": -integral}
     choices: tuple[tuple[str, ...], ...] = (("slope",), ("slope", "step"), ("slope", "bend"), ("slope", "step", "bend"))
     floor = t_s.size * (1e-7 * max(float(np.max(np.abs(rise_kpa))), 1e-9)) ** 2
     best: tuple[float, tuple[str, ...], Fit] | None = None
     for chosen in choices:
-        fit = least_squares([terms[name] for name in chosen], rise_kpa) if t_s.size > len(chosen) else None
+        columns = [*(terms[name] for name in chosen), *also]
+        fit = least_squares(columns, rise_kpa) if t_s.size > len(columns) else None
         if fit is None:
             continue
-        score = t_s.size * math.log(max(fit.rss, floor) / t_s.size) + len(chosen) * math.log(t_s.size)
+        score = t_s.size * math.log(max(fit.rss, floor) / t_s.size) + len(columns) * math.log(t_s.size)
         if best is None or score < best[0]:
             best = (score, chosen, fit)
     if best is None:
         return None
     _, chosen, fit = best
-    found = dict(zip(chosen, fit.coefficients, strict=True))
+    found = dict(zip(chosen, fit.coefficients, strict=False))
     bend, step = found.get("bend", 0.0), found.get("step", 0.0)
-    return Rise(found["slope"], fit.u(0), bend, step, float(t_s[-1]), fit.rms)
+    rise = Rise(found["slope"], fit.u(0), bend, step, float(t_s[-1]), fit.rms)
+    return rise, fit.coefficients[len(chosen) :]
 
 
 def integrated(t_s: FloatArray, values: FloatArray) -> FloatArray:
