@@ -249,7 +249,7 @@ def _mean_check(
 ) -> Check:
     limits = as_limits(record.dut["limits"]["segment"])
     if mean is None:
-        return reported(name, title, None, "%", "part of it is excluded", STANDS_ON)
+        return replace(reported(name, title, None, "%", "part of it is excluded", STANDS_ON), optional=False)
     flow, budget = mean
     percent = budget.scaled(title, "%", 100.0 / one.rate_ul_per_h)
     length_s, strokes = one.whole(record.stroke_ul, (one.to_s - one.from_s) / 2.0)

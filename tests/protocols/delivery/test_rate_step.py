@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from bench.closing import reevaluate
 from data.checks import Verdict
-from protocols.analysis.rate_step import settling_s
+from protocols.analysis.rate_step import Plateau, _mean_check, settling_s
 from protocols.procedure import ParamError
 from protocols.rate_step import RateStep, course
 
@@ -96,3 +98,11 @@ def test_too_few_strokes_are_told():
     assert "holds no 4 strokes of 5 uL" in next(
         RateStep(hold="50 min", transition="10 min").remarks({"stroke_ul": 5.0})
     )
+
+
+def test_a_mean_that_an_exclusion_takes_away_is_missing_from_the_verdict():
+    record = SimpleNamespace(
+        dut={"limits": {"segment": {"low_percent": -14.5, "high_percent": 14.5, "source": "file", "revision": "1"}}}
+    )
+    check = _mean_check(record, Plateau(1, 0.0, 3600.0, 100.0), None, "step-1-error", "Step 1")
+    assert (check.verdict, check.optional, check.note) == (Verdict.NOT_MEASURED, False, "part of it is excluded")
