@@ -300,7 +300,8 @@ def _told_by(turns: FloatArray, t_s: FloatArray, values: FloatArray, base: Seque
 def _dead_s(t_s: FloatArray, rise_kpa: FloatArray, rest_kpa: float) -> float:
     """How long after the stated moment the pressure begins to rise; 0 where it does so at once, or never."""
     top = float(np.max(rise_kpa)) if rise_kpa.size else 0.0
-    level = max(DEAD_FROM * top, 5.0 * neighbour_noise(rise_kpa), 3.0 * rest_kpa)
+    noise = neighbour_noise(rise_kpa)
+    level = max(DEAD_FROM * top, 5.0 * noise, 3.0 * rest_kpa)
     if t_s.size < 6 or not DEAD_TO * level < top:
         return 0.0
     first = int(np.flatnonzero(rise_kpa >= level)[0])
@@ -317,5 +318,6 @@ def _dead_s(t_s: FloatArray, rise_kpa: FloatArray, rest_kpa: float) -> float:
     if not certain < onset < float(t_s[-1]):
         return 0.0
     before = rise_kpa[t_s < 0.8 * onset].tolist()
-    flat = not before or math.fsum(before) / len(before) <= 0.1 * slope * onset
-    return onset if flat else 0.0
+    if before and math.fsum(before) / len(before) > 0.1 * slope * onset + 3.0 * noise / math.sqrt(len(before)):
+        return 0.0  # it rises, if slowly at first
+    return onset
