@@ -6,6 +6,7 @@ does not know cancels, and what drifts shows.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -102,6 +103,27 @@ class Environment(Procedure):
         if not (self.pressures_kpa or self.temperatures_degc or self.levels_ul):
             raise ParamError(
                 'parameters "pressures", "temperatures" and "levels" are all none; give one of them a condition'
+            )
+        self._insist_on_changes()
+
+    def _insist_on_changes(self) -> None:
+        """A condition that is the reference tells nothing, and a change over none of it is no number."""
+        if any(_same(pressure, 0.0) for pressure in self.pressures_kpa):
+            raise ParamError(
+                'parameter "pressures": 0 kPa is the reference condition, which stands before and after the others '
+                "anyway; leave it out"
+            )
+        for temperature in self.temperatures_degc:
+            if _same(temperature, self.reference_degc) or abs(temperature - self.reference_degc) < self.band_k:
+                raise ParamError(
+                    f'parameter "temperatures": {temperature:g} degC is within {self.band_k:g} K of the reference '
+                    f"condition, {self.reference_degc:g} degC, which stands before and after the others anyway; leave "
+                    "it out"
+                )
+        if any(_same(level, self.full_ul) for level in self.levels_ul):
+            raise ParamError(
+                f'parameter "levels": {self.full_ul / 1000.0:g} mL is the reference condition "full", which stands '
+                "before and after the others anyway; leave it out"
             )
 
     @property
@@ -221,6 +243,11 @@ class Environment(Procedure):
         from protocols.analysis.environment.verdict import evaluate
 
         return evaluate(run)
+
+
+def _same(value: float, reference: float) -> bool:
+    """Whether two quantities are one but for the rounding of their units."""
+    return math.isclose(value, reference, rel_tol=1e-6, abs_tol=1e-6)
 
 
 def _listed(name: str, text: str, dimension: DimensionName) -> tuple[float, ...]:

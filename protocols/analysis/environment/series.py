@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from protocols.analysis.budget import Budget, Component, bounded
 from protocols.analysis.environment.hold import Hold
+from protocols.analysis.grid import RecordError
 
 LINE_SHARE = 1.0 / math.sqrt(12.0)
 """Standard uncertainty of the reference between its two holds, in parts of their difference: a drift that is no line
@@ -95,12 +96,19 @@ class SeriesOf:
     def coefficient(self, points: Sequence[Point]) -> tuple[float, Budget]:
         """Change in percent per unit of x, the slope of the line through the reference, with its budget.
 
+        Raises
+        ------
+        RecordError
+            When no condition differs from the reference.
+
         Notes
         -----
         Least squares through the origin, k = sum(x y) / sum(x^2).  A change of the reference changes every y at once:
         its parts are added as such, those of the conditions as independent.
         """
         squares = math.fsum(point.x**2 for point in points)
+        if squares == 0.0:
+            raise RecordError("no condition differs from the reference condition")
         slope = math.fsum(point.x * self.change_percent(point) for point in points) / squares
         budgets = [(point.x / squares, self.budget(point, "")) for point in points]
         merged = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -227,18 +228,26 @@ def results(
             **judge(series.change_percent(point), budget.u, budget.dof, limits),
         )
     if series.points:
+        yield _coefficient(kind, series, stands_on)
+
+
+def _coefficient(kind: Kind, series: SeriesOf, stands_on: tuple[str, ...]) -> Check:
+    name, title, unit = f"{kind.name}-coefficient", f"Change of delivery by {kind.word}", f"%/{kind.unit}"
+    try:
         slope, budget = series.coefficient(series.points)
-        yield Check(
-            name=f"{kind.name}-coefficient",
-            title=f"Change of delivery by {kind.word}",
-            unit=f"%/{kind.unit}",
-            owner="dut",
-            optional=True,
-            depends_on=stands_on,
-            budget=budget.rows(),
-            note=f"least squares through the reference, {len(series.points)} conditions",
-            **judge(slope, budget.u, budget.dof, None),
-        )
+    except RecordError as error:
+        return Check(name, title, None, unit, Verdict.NOT_MEASURED, "dut", optional=True, note=str(error))
+    return Check(
+        name=name,
+        title=title,
+        unit=unit,
+        owner="dut",
+        optional=True,
+        depends_on=stands_on,
+        budget=budget.rows(),
+        note=f"least squares through the reference, {len(series.points)} conditions",
+        **judge(slope, budget.u, budget.dof, None),
+    )
 
 
 def _written(kind: Kind, value: float) -> str:
@@ -369,5 +378,6 @@ def _curve(kind: Kind, series: SeriesOf) -> Curve:
 def _values(kind: Kind, series: SeriesOf) -> dict[str, float]:
     found = {f"{kind.name}_reference_ul_per_h": series.first.flow_ul_per_h}
     if series.points:
-        found[f"{kind.name}_coefficient_percent_per_{kind.unit.lower()}"] = series.coefficient(series.points)[0]
+        with suppress(RecordError):  # no condition differs from the reference
+            found[f"{kind.name}_coefficient_percent_per_{kind.unit.lower()}"] = series.coefficient(series.points)[0]
     return found

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data.checks import Verdict
 from data.run import Series
 from data.samples import Channel
 from protocols.analysis.environment.hold import Hold, hold
 from protocols.analysis.environment.series import Point, Sensor, SeriesOf
+from protocols.analysis.environment.verdict import KINDS, results
 from protocols.analysis.grid import RecordError
+from protocols.environment import Environment
+from protocols.procedure import ParamError
 
 STROKE_S = 100.0
 CHANNEL = Channel("flow", "uL/h")
@@ -72,6 +77,36 @@ def test_the_coefficient_of_exact_changes_is_exact():
     slope, _ = between(held(40.0), held(40.0, 1.0), *points).coefficient(points)
 
     assert slope == pytest.approx(-0.1, rel=1e-9)
+
+
+def test_a_condition_that_is_the_reference_has_no_coefficient_and_breaks_no_evaluation():
+    series = between(held(40.0), held(40.0, 1.0), Point(0.0, 0.1, Hold("pressure-1", 0.4, 0.6, 40.0, 0.1, 12.0, 4)))
+    run = SimpleNamespace(dut={"limits": {}})
+
+    delivery, coefficient = results(run, KINDS[0], series, (0.0,), ())
+
+    assert delivery.value == 0.0
+    assert (coefficient.verdict, coefficient.optional) == (Verdict.NOT_MEASURED, True)
+    assert coefficient.note == "no condition differs from the reference condition"
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"pressures": "100 mmHg, 0 kPa"}, '"pressures": 0 kPa is the reference'),
+        ({"temperatures": "37 degC"}, '"temperatures": 37 degC is within 0.5 K of the reference'),
+        ({"temperatures": "98.6 degF"}, '"temperatures": 37 degC is'),
+        ({"reference": "32 degC"}, '"temperatures": 32 degC is'),
+        ({"levels": "10 mL, 18 mL"}, '"levels": 18 mL is the reference'),
+    ],
+)
+def test_a_condition_that_is_the_reference_is_refused_with_the_remedy(settings, says):
+    with pytest.raises(ParamError, match=f"{says}.*leave it out"):
+        Environment(**settings)
+
+
+def test_a_condition_may_be_asked_for_twice():
+    assert Environment(pressures="10 kPa, 10 kPa").pressures_kpa == (10.0, 10.0)
 
 
 def test_u_holds_for_draws_of_its_own_model():
