@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from bench.computer import computer
 from bench.findings import Finding
+from bench.preflight_plan import Plan, beyond_interlocks, boluses, duration, fillings
 from bench.resting import spacing
 from bench.safeguards import LATCHED, Bench, safeguards
 from bench.station import OpenStation, sampled
@@ -120,12 +121,12 @@ def findings(
     clock: Clock,
 ) -> list[Finding]:
     """Everything that can be known before the run."""
-    duration_s = sum(step.most_s for step in procedure.steps())
+    plan = Plan(opened, roles, articles["dut"], list(procedure.steps()))
     start = clock.utc(clock.now())
     asked = _Asked(
-        procedure, opened, roles, articles["dut"], articles["fluid"], articles["catheter"], out, start, duration_s
+        procedure, opened, roles, articles["dut"], articles["fluid"], articles["catheter"], out, start, plan.most_s
     )
-    beyond = list(_rates(asked))
+    beyond = [*_rates(asked), *boluses(plan)]
     if beyond:
         return beyond  # what else is wrong with such a rate follows from it
     checks = (
@@ -144,11 +145,11 @@ def findings(
     )
     found = [finding for check in checks for finding in check(asked)]
     interlocks = [*opened.interlocks, *procedure.interlocks()]
+    found += [*fillings(plan), *beyond_interlocks(plan)]
     found += safeguards(Bench(opened, roles, [*procedure.steps(), *procedure.teardown()], interlocks))
     found += computer() if opened.station.real else ()
     found += [Finding("method", "warns", text) for text in procedure.remarks(asked.dut)]
-    ends = "" if opened.station.simulated else f", until {asked.finish:%Y-%m-%d %H:%M} UTC"
-    found.append(Finding("duration", "tells", f"the run takes {duration_s / 3600.0:.4g} h, blanks included{ends}"))
+    found.append(duration(plan, None if opened.station.simulated else asked.finish))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -47,6 +48,47 @@ def out_of_range(schedule: Schedule, rate_range_ul_per_h: Range) -> tuple[RangeF
         for rate in basal_rates(schedule)
         if not low <= rate <= high
     )  # fmt: skip
+
+
+def bolus_out_of_range(volume_ul: float, duration_s: float, basal_ul_per_h: float, high: float) -> RangeFinding | None:
+    """A bolus that, with the basal rate to which it adds, is faster than the pump can deliver.
+
+    Parameters
+    ----------
+    basal_ul_per_h : rate to which it adds; 0 for one that replaces the basal rate.
+    high : the pump's largest rate in uL/h.
+    """
+    rate = volume_ul / duration_s * 3600.0 + basal_ul_per_h
+    if rate <= high * (1.0 + 1e-9):
+        return None
+    onto = f" onto {_ml_per_day(basal_ul_per_h)} mL/day" if basal_ul_per_h else ""
+    room = high - basal_ul_per_h
+    advice = (
+        f"give it over at least {plain_number(_upwards(volume_ul / room * 3600.0))} s" if room > 0.0 else "lower it"
+    )
+    text = (
+        f"a bolus of {plain_number(volume_ul)} uL in {plain_number(duration_s)} s{onto} needs "
+        f"{_ml_per_day(rate)} mL/day, more than this pump's {_ml_per_day(high)} mL/day; {advice}"
+    )
+    return RangeFinding("bolus rate", rate, "uL/h", 0.0, high, text)
+
+
+def boluses_out_of_range(schedule: Schedule, high: float) -> tuple[RangeFinding, ...]:
+    """Planned, periodic and patient boluses faster than the pump's largest rate in uL/h, each kind of them once."""
+    basal = max(basal_rates(schedule), default=0.0)
+    asked = [
+        (bolus.volume_ul, bolus.duration_s, 0.0 if bolus.kind == "bridge" else basal) for bolus in schedule.boluses
+    ]
+    asked += [
+        (one.volume_ul, one.duration_s, basal) for one in (schedule.periodic, schedule.patient) if one is not None
+    ]
+    found = (bolus_out_of_range(*one, high) for one in dict.fromkeys(asked))
+    return tuple(one for one in found if one is not None)
+
+
+def _upwards(duration_s: float) -> float:
+    """Whole seconds, so that the pump is never asked for more than it can."""
+    return math.ceil(duration_s - 1e-6)
 
 
 def unusual(

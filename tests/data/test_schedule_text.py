@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from data.schedule import Schedule, ScheduleError, Stopped
-from data.schedule_ranges import out_of_range, unusual
+from data.schedule import Continuous, Schedule, ScheduleError, Stopped, bridge_bolus
+from data.schedule_ranges import boluses_out_of_range, out_of_range, unusual
 
 
 @pytest.mark.parametrize(
@@ -112,6 +112,19 @@ def test_a_dose_below_the_pumps_lowest_rate_is_found():
     assert "0.045 mL/day (90 ug/day of baclofen at 2000 ug/mL) is below" in finding.text
     assert out_of_range(Schedule.parse("0.048 mL/day"), (2.0, 1000.0)) == ()
     assert out_of_range(Schedule(Stopped()), (2.0, 1000.0)) == ()
+
+
+@pytest.mark.parametrize(
+    ("bolus", "found"),
+    [("bolus 25 uL over 94 s", 0), ("patient 25 uL over 93 s lockout 4 h max 2 per day", 1), ("bolus 25 uL over 91 s every 1 h", 1)],
+)
+def test_a_bolus_adds_to_the_basal_rate_and_both_are_within_what_the_pump_can(bolus, found):
+    assert len(boluses_out_of_range(Schedule.parse(f"1 mL/day; {bolus}"), 1000.0)) == found
+
+
+def test_a_bridge_at_the_pumps_largest_rate_is_within_it():
+    bridge = bridge_bolus(420.7, 1000.0)
+    assert boluses_out_of_range(Schedule(Continuous(500.0), (bridge,)), 1000.0) == ()
 
 
 def test_values_beyond_ten_times_the_usual_ask_for_a_second_entry():
