@@ -128,8 +128,14 @@ class Param:
                 continue
             limit = quantities.parse(bound, self.dimension) if self.dimension else self.kind(bound)
             if (value < limit) if outside == "below" else (value > limit):
-                raise ValueError(f"{given} is {outside} {bound}; choose a value from {self.low} to {self.high}")
+                raise ValueError(f"{given} is {outside} {bound}; choose a value {self._allowed}")
         return value
+
+    @property
+    def _allowed(self) -> str:
+        if self.low is None or self.high is None:
+            return f"of at most {self.high}" if self.low is None else f"of at least {self.low}"
+        return f"from {self.low} to {self.high}"
 
 
 def param(

@@ -120,6 +120,11 @@ class RefillPort(Procedure):
             raise ParamError('parameter "overfill_most" is no more than the filling; choose more than the capacity')
         if self.order:
             Schedule.parse(self.order)
+        if not self.schedule.expected_volume_ul(0.0, self.analysis_s) > 0.0:
+            raise ParamError(
+                'parameter "schedule": nothing is delivered in the watch after the refill, so there is nothing to '
+                "judge; give a rate above 0 mL/day"
+            )
 
     def steps(self) -> Iterator[Step]:
         """Empty, fill, watch, empty again; the pump stands still but for the watch."""
@@ -258,10 +263,7 @@ class RefillPort(Procedure):
         yield StopDelivery("pump")
 
     def remarks(self, dut: Mapping[str, Any]) -> Iterator[str]:
-        """A filling beyond the capacity, an order that nobody stated, and a watch too short for a residual."""
-        if self.fill_ul > float(dut["reservoir_ul"]):
-            holds = f"the reservoir of {dut['reservoir_ul'] / 1000.0:g} mL"
-            yield f"{self.fill_ul / 1000.0:g} mL are more than {holds} takes"
+        """An order that nobody stated, and a ledger that is read to a graduation."""
         if not self.order:
             yield "no order is stated, so nothing is reconciled with it; give --set order=..."
         if self.ledger == "scale":

@@ -71,6 +71,15 @@ def test_a_bridge_to_the_same_rate_is_refused():
         Priming(occasion="concentration", new="1 mL/day")
 
 
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [({"basal": "0 mL/day"}, "basal"), ({"occasion": "concentration", "new": "0 mL/day"}, "new")],
+)
+def test_a_rate_of_nothing_is_refused(settings, name):
+    with pytest.raises(ParamError, match=f'"{name}": 0 mL/day .* give a rate above 0 mL/day'):
+        Priming(**settings)
+
+
 def test_a_front_is_smeared_as_taylor_says_and_never_more_than_without_diffusion():
     speed = 1.0  # mm/s in 0.5 mm: Pe = 500
     assert dispersion_mm2_per_s(0.5, speed) == pytest.approx(5e-4 * (1.0 + 500.0**2 / 48.0))

@@ -158,8 +158,14 @@ def test_parameters_that_contradict_each_other_are_refused():
         RefillPort(order="two of the red ones")
 
 
+@pytest.mark.parametrize("schedule", ["0 mL/day", "stopped"])
+def test_a_watch_in_which_nothing_is_delivered_is_refused(schedule):
+    with pytest.raises(ParamError, match=r'"schedule": nothing is delivered .* above 0 mL/day'):
+        RefillPort(schedule=schedule)
+
+
 def test_nothing_is_pushed_faster_than_a_millilitre_in_three_seconds():
-    with pytest.raises(ParamError, match="1200 mL/h"):
+    with pytest.raises(ParamError, match="choose a value of at most 1200 mL/h"):
         RefillPort(push="1300 mL/h")
 
 
