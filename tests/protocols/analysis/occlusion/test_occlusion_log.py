@@ -182,6 +182,13 @@ def test_slipping_rollers_leave_the_first_part_and_a_note(every, swing):
     assert "those of its first" in bends[0]
 
 
+def test_a_bend_below_the_ripple_is_seen_in_the_means_over_its_periods():
+    t, pressure = closed(5.0, lambda since: FLOW / 0.5 * since - 2e-6 * np.clip(since - 1800.0, 0.0, None) ** 2)
+    found, bends = compliance_and_bends(t, pressure + 3.0 * np.sin(2.0 * math.pi / 200.0 * t))
+    assert found == pytest.approx(0.5, rel=1e-2)
+    assert "those of its first" in bends[0]
+
+
 def test_a_pulsation_of_too_few_periods_before_a_bend_is_told():
     t, pressure = closed(20.0, lambda since: np.minimum(FLOW / 0.5 * since, 40.0))
     found = analyse_occlusion_log(t, pressure + np.sin(2.0 * math.pi / 1500.0 * t), None, settings(threshold=30.0))
