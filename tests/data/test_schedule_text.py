@@ -116,7 +116,11 @@ def test_a_dose_below_the_pumps_lowest_rate_is_found():
 
 @pytest.mark.parametrize(
     ("bolus", "found"),
-    [("bolus 25 uL over 94 s", 0), ("patient 25 uL over 93 s lockout 4 h max 2 per day", 1), ("bolus 25 uL over 91 s every 1 h", 1)],
+    [
+        ("bolus 25 uL over 94 s", 0),
+        ("patient 25 uL over 93 s lockout 4 h max 2 per day", 1),
+        ("bolus 25 uL over 91 s every 1 h", 1),
+    ],
 )
 def test_a_bolus_adds_to_the_basal_rate_and_both_are_within_what_the_pump_can(bolus, found):
     assert len(boluses_out_of_range(Schedule.parse(f"1 mL/day; {bolus}"), 1000.0)) == found
