@@ -284,8 +284,9 @@ def _pump(asked: _Asked) -> Iterator[Finding]:
 
 def _limits(asked: _Asked) -> Iterator[Finding]:
     """Without a declared limit there is no verdict."""
-    if asked.schedules and not (asked.dut.get("limits") or {}).get("mean"):
-        text = 'it declares no [limits.mean], so the mean flow error will be "not-measured"'
+    key, result = asked.procedure.limited_by() or ("", "")
+    if key and not (asked.dut.get("limits") or {}).get(key):
+        text = f'it declares no [limits.{key}], so {result}, and with it the run, will be "not-measured"'
         yield Finding("limits", "warns", f"{asked.dut['model']}: {text}; add it with its source and revision")
 
 

@@ -114,8 +114,12 @@ class BolusAccuracy(Procedure):
         """Leave the pump stopped."""
         yield StopDelivery("pump")
 
+    def limited_by(self) -> tuple[str, str]:
+        """By the limits of a bolus."""
+        return "bolus", "the mean error of the boluses"
+
     def remarks(self, dut: Mapping[str, Any]) -> Iterator[str]:
-        """Too short an interval for whole strokes, a rule that is not the model's, and boluses that nothing limits."""
+        """Too short an interval for whole strokes, and a rule that is not the model's."""
         stroke = float(dut["stroke_ul"] or 0.0)
         shortest = min(self.interval_s, self.lockout_s / 2.0) if self.requests else self.interval_s
         needed = 2.0 * (STROKES_IN_HALF * stroke / self.basal_ul_per_h * 3600.0 + 30.0)
@@ -128,11 +132,6 @@ class BolusAccuracy(Procedure):
             yield f"{dut['model']} counts a {dut['patient_day']} day, but the rule is programmed with a {self.day} one"
         if self.requests and dut["patient_day"] == "none":
             yield f"{dut['model']} declares no patient bolus; leave the requests out with --set requests=no"
-        if not (dut.get("limits") or {}).get("bolus"):
-            yield (
-                f"{dut['model']} declares no [limits.bolus], so the mean error, and with it the run, will be "
-                '"not-measured"; add it with its source and revision'
-            )
 
     def forecast(self, declared: Declared) -> Forecast | None:
         """By the budget of the evaluation, on an ideal record; see docs/explanation/forecast.md."""

@@ -102,8 +102,14 @@ class Priming(Procedure):
         """Leave the pump stopped."""
         yield StopDelivery("pump")
 
+    def limited_by(self) -> tuple[str, str]:
+        """By the limits of a bolus; a bridge is slow, and stands on those of a stretch at one rate."""
+        if self.occasion == "concentration":
+            return "segment", "the volume of the bridge"
+        return "bolus", "the volume of the priming bolus"
+
     def remarks(self, dut: Mapping[str, Any]) -> Iterator[str]:
-        """Too little basal flow around the bolus, an unknown internal path, and a bolus that nothing limits."""
+        """Too little basal flow around the bolus, and a model that does not say what its path holds."""
         stroke = float(dut["stroke_ul"] or 0.0)
         slow = self.new_ul_per_h if self.occasion == "concentration" else self.basal_ul_per_h
         needed = 2.0 * (STROKES_IN_HALF * stroke / slow * 3600.0 + 30.0)
@@ -115,12 +121,6 @@ class Priming(Procedure):
             )
         if dut["internal_path_ul"] is None and self.occasion != "catheter-revision":
             yield f"{dut['model']} does not state its internal path; what the path needs is not known"
-        quantity, volume = ("segment", "bridge") if self.occasion == "concentration" else ("bolus", "priming bolus")
-        if not (dut.get("limits") or {}).get(quantity):
-            yield (
-                f"{dut['model']} declares no [limits.{quantity}], so the volume of the {volume}, and with it the run, "
-                'will be "not-measured"; add it with its source and revision'
-            )
 
     def forecast(self, declared: Declared) -> Forecast | None:
         """By the budget of the evaluation, on an ideal record; see docs/explanation/forecast.md."""

@@ -234,6 +234,13 @@ class Procedure:
         """What one vessel has to hold where vessels are changed; None where all goes into one."""
         return None
 
+    def limited_by(self) -> tuple[str, str] | None:
+        """Key of the model file's limits without which a run has no verdict, and the result that they limit.
+
+        None where the limits are the protocol's own, or the run is judged by others too.
+        """
+        return None
+
     def rests(self, phase: str) -> bool:
         """Whether a phase is long and quiet; where phases are numbered, by the beginning of its name."""
         return phase in self.rests_in

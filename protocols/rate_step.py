@@ -117,19 +117,18 @@ class RateStep(Procedure):
         """Leave the pump stopped."""
         yield StopDelivery("pump")
 
+    def limited_by(self) -> tuple[str, str]:
+        """By the limits of a stretch at one rate."""
+        return "segment", "each new mean"
+
     def remarks(self, dut: Mapping[str, Any]) -> Iterator[str]:
-        """Too few strokes, and rates that nothing limits."""
+        """Too few strokes."""
         stroke = float(dut["stroke_ul"] or 0.0)
         needed = 2.0 * STROKES_HELD * stroke / min(self.rates()) * 3600.0
         if self.hold_s < needed:
             yield (
                 f"half of {self.hold_s / 60.0:.4g} min holds no {STROKES_HELD} strokes of {stroke:g} uL; "
                 f"{needed / 60.0:.4g} min would"
-            )
-        if not (dut.get("limits") or {}).get("segment"):
-            yield (
-                f"{dut['model']} declares no [limits.segment], so the new means, and with them the run, will be "
-                '"not-measured"; add it with its source and revision'
             )
 
     def forecast(self, declared: Declared) -> Forecast | None:

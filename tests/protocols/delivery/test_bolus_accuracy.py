@@ -7,15 +7,15 @@ import math
 import pytest
 
 from bench.closing import reevaluate
+from bench.request import Request
+from bench.session import check
 from data.checks import Verdict
 from data.run import Run
 from data.schedule import Continuous, PatientBolus, Schedule
 from protocols.analysis.bolus_verdict import _allowed, finished
 from protocols.analysis.locator import locate
 from protocols.bolus_accuracy import BolusAccuracy
-from protocols.priming import Priming
 from protocols.procedure import ParamError
-from protocols.rate_step import RateStep
 from protocols.steps import Phase, RequestBolus
 
 
@@ -100,19 +100,22 @@ def test_what_was_weighed_without_a_limit_is_located_in_the_pump(unlimited):
 
 
 @pytest.mark.parametrize(
-    ("procedure", "key", "says"),
+    ("protocol", "settings", "key", "says"),
     [
-        (BolusAccuracy(), "bolus", "so the mean error, and with it the run, will be"),
-        (RateStep(), "segment", "so the new means, and with them the run, will be"),
-        (Priming(), "bolus", "so the volume of the priming bolus, and with it the run, will be"),
-        (Priming(occasion="concentration"), "segment", "so the volume of the bridge, and with it the run, will be"),
+        ("bolus-accuracy", {}, "bolus", "so the mean error of the boluses, and with it the run, will be"),
+        ("rate-step", {}, "segment", "so each new mean, and with it the run, will be"),
+        ("priming", {}, "bolus", "so the volume of the priming bolus, and with it the run, will be"),
+        ("priming", {"occasion": "concentration"}, "segment", "so the volume of the bridge, and with it the run, will"),
     ],
 )
-def test_a_result_that_nothing_limits_is_told_before_the_start(procedure, key, says):
-    dut = {"stroke_ul": 5.0, "patient_day": "calendar", "model": "M", "internal_path_ul": 200.0}
-    told = list(procedure.remarks({**dut, "limits": {"mean": {"low_percent": -14.5}, key: None}}))
-    assert any(f"M declares no [limits.{key}], {says}" in one for one in told)
-    assert not any("declares no [" in one for one in procedure.remarks({**dut, "limits": {key: {"low_percent": -5.0}}}))
+def test_a_result_that_nothing_limits_is_told_before_the_start(protocol, settings, key, says, quick, tmp_path):
+    def told(dut):
+        _, found = check(Request(protocol, quick, settings=settings, dut=dut, out=tmp_path))
+        return [finding.text for finding in found if finding.code == "limits"]
+
+    (text,) = told("sim-peristaltic")
+    assert f"it declares no [limits.{key}], {says}" in text
+    assert told("sim-declared") == []
 
 
 def test_requests_fall_into_each_lockout_after_it_and_beyond_the_daily_maximum():

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import h5py
 import numpy as np
@@ -225,7 +226,8 @@ def test_a_flow_that_only_scatters_has_not_changed(seed: int) -> None:
     ],
 )
 def test_what_is_weighed_without_a_limit_counts_by_the_declared_mean(declared: object, spread: float) -> None:
-    assert pump_percent(SimpleNamespace(dut={"limits": {"mean": declared}})) == pytest.approx(spread)  # type: ignore[arg-type]
+    run: Any = SimpleNamespace(dut={"limits": {"mean": declared}})
+    assert pump_percent(run) == pytest.approx(spread)
     weighed = of_check(check(2.0 * spread, None, None, 0.1), spread)
     assert weighed is not None
     assert (weighed.z, weighed.spread) == (pytest.approx(2.0), pytest.approx(spread))

@@ -152,7 +152,10 @@ def test_a_pulsation_is_told_with_its_period_and_how_many_were_averaged():
 @pytest.mark.parametrize("every", [10.0, 60.0])
 def test_strokes_of_flow_move_neither_the_compliance_nor_the_flow_before(period, every):
     turn = 2.0 * math.pi / period
-    pumped = lambda t: FLOW * (t + 0.9 / turn * (1.0 - np.cos(turn * t)))  # noqa: E731
+
+    def pumped(t):
+        return FLOW * (t + 0.9 / turn * (1.0 - np.cos(turn * t)))
+
     t, pressure = closed(every, lambda since: (pumped(since + CLOSED) - pumped(CLOSED)) / 0.5)
     volume = np.where(t < CLOSED, pumped(t), np.where(t < OPENED, pumped(CLOSED), pumped(t)))
     assert compliance_and_bends(t, pressure, volume)[0] == pytest.approx(0.5, rel=5e-3)
