@@ -13,7 +13,6 @@ from data import schedule_ranges
 from protocols.interlock import Interlock
 from protocols.steps import (
     Condition,
-    JudgedPhase,
     Phase,
     Program,
     RequestBolus,
@@ -47,9 +46,7 @@ class Plan:
     @property
     def may_end_earlier(self) -> bool:
         """Whether a step of it may take less than its longest time."""
-        return any(
-            step.least_s < step.most_s or (isinstance(step, JudgedPhase) and step.looks_s) for step in self.steps
-        )
+        return any(step.least_s < step.most_s for step in self.steps)
 
 
 def duration(plan: Plan, finish: datetime | None) -> Finding:

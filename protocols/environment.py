@@ -114,7 +114,7 @@ class Environment(Procedure):
                 "anyway; leave it out"
             )
         for temperature in self.temperatures_degc:
-            if _same(temperature, self.reference_degc) or abs(temperature - self.reference_degc) < self.band_k:
+            if abs(temperature - self.reference_degc) < self.band_k:
                 raise ParamError(
                     f'parameter "temperatures": {temperature:g} degC is within {self.band_k:g} K of the reference '
                     f"condition, {self.reference_degc:g} degC, which stands before and after the others anyway; leave "

@@ -305,6 +305,11 @@ class JudgedPhase(Phase):
         if self.for_s is None or any(not 0.0 < look_s < self.for_s for look_s in self.looks_s):
             raise ValueError(f'phase "{self.name}" needs a duration, and its looks must lie within it')
 
+    @property
+    def least_s(self) -> float:
+        """To the first look, which may end it."""
+        return min(self.looks_s, default=self.for_s or 0.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Condition(Step):
