@@ -148,8 +148,12 @@ class Evaluation:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst verdict of the checks that count."""
-        return worst(check.verdict for check in self.checks if not check.optional)
+        """The worst verdict of the checks that count; a fit rig alone passes no pump whose results nothing limits."""
+        counting = [check for check in self.checks if not check.optional]
+        found = worst(check.verdict for check in counting)
+        results = [check for check in self.checks if not check.suitability]
+        judged = not results or any(not check.suitability for check in counting)
+        return found if judged else min(found, Verdict.NOT_MEASURED, key=lambda verdict: verdict.rank)
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
