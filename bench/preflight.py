@@ -284,9 +284,11 @@ def _pump(asked: _Asked) -> Iterator[Finding]:
 
 def _limits(asked: _Asked) -> Iterator[Finding]:
     """Without a declared limit there is no verdict."""
-    key, result = asked.procedure.limited_by() or ("", "")
-    if key and not (asked.dut.get("limits") or {}).get(key):
-        text = f'it declares no [limits.{key}], so {result}, and with it the run, will be "not-measured"'
+    keys, result = asked.procedure.limited_by() or ((), "")
+    declared = asked.dut.get("limits") or {}
+    if keys and not any(declared.get(key) for key in keys):
+        missing = " or ".join(f"[limits.{key.replace('_', '-')}]" for key in keys)
+        text = f'it declares no {missing}, so {result}, and with it the run, will be "not-measured"'
         yield Finding("limits", "warns", f"{asked.dut['model']}: {text}; add it with its source and revision")
 
 

@@ -114,9 +114,9 @@ class BolusAccuracy(Procedure):
         """Leave the pump stopped."""
         yield StopDelivery("pump")
 
-    def limited_by(self) -> tuple[str, str]:
+    def limited_by(self) -> tuple[tuple[str, ...], str]:
         """By the limits of a bolus."""
-        return "bolus", "the mean error of the boluses"
+        return ("bolus",), "the mean error of the boluses"
 
     def remarks(self, dut: Mapping[str, Any]) -> Iterator[str]:
         """Too short an interval for whole strokes, and a rule that is not the model's."""

@@ -218,6 +218,15 @@ class Environment(Procedure):
             | ({"bath_temperature"} if self.temperatures_degc else set())
         )
 
+    def limited_by(self) -> tuple[tuple[str, ...], str]:
+        """By the limits of the conditions that are tried."""
+        asked = {
+            "back_pressure": self.pressures_kpa,
+            "temperature": self.temperatures_degc,
+            "reservoir_level": self.levels_ul,
+        }
+        return tuple(key for key, values in asked.items() if values), "each change of the delivery"
+
     def remarks(self, dut: Mapping[str, Any]) -> Iterator[str]:
         """Too few strokes, and pressures that a weir does not hold."""
         stroke = float(dut["stroke_ul"] or 0.0)

@@ -127,9 +127,9 @@ class FlowAccuracy(Procedure):
         """A twin blank needs the second balance."""
         return super().needs() | ({"twin_mass"} if self.blank == "twin" else set())
 
-    def limited_by(self) -> tuple[str, str]:
+    def limited_by(self) -> tuple[tuple[str, ...], str]:
         """By the limits of the mean."""
-        return "mean", "the mean flow error"
+        return ("mean",), "the mean flow error"
 
     def remarks(self, dut: Mapping[str, Any]) -> Iterator[str]:
         """Short blanks and few strokes widen the uncertainty."""

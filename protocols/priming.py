@@ -102,11 +102,11 @@ class Priming(Procedure):
         """Leave the pump stopped."""
         yield StopDelivery("pump")
 
-    def limited_by(self) -> tuple[str, str]:
+    def limited_by(self) -> tuple[tuple[str, ...], str]:
         """By the limits of a bolus; a bridge is slow, and stands on those of a stretch at one rate."""
         if self.occasion == "concentration":
-            return "segment", "the volume of the bridge"
-        return "bolus", "the volume of the priming bolus"
+            return ("segment",), "the volume of the bridge"
+        return ("bolus",), "the volume of the priming bolus"
 
     def remarks(self, dut: Mapping[str, Any]) -> Iterator[str]:
         """Too little basal flow around the bolus, and a model that does not say what its path holds."""

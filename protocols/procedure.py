@@ -234,8 +234,8 @@ class Procedure:
         """What one vessel has to hold where vessels are changed; None where all goes into one."""
         return None
 
-    def limited_by(self) -> tuple[str, str] | None:
-        """Key of the model file's limits without which a run has no verdict, and the result that they limit.
+    def limited_by(self) -> tuple[tuple[str, ...], str] | None:
+        """Keys of the model file's limits of which a run needs one for a verdict, and the result that they limit.
 
         None where the limits are the protocol's own, or the run is judged by others too.
         """

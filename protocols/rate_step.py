@@ -117,9 +117,9 @@ class RateStep(Procedure):
         """Leave the pump stopped."""
         yield StopDelivery("pump")
 
-    def limited_by(self) -> tuple[str, str]:
+    def limited_by(self) -> tuple[tuple[str, ...], str]:
         """By the limits of a stretch at one rate."""
-        return "segment", "each new mean"
+        return ("segment",), "each new mean"
 
     def remarks(self, dut: Mapping[str, Any]) -> Iterator[str]:
         """Too few strokes."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import bench
 from bench.preflight import PreflightError
 from bench.preflight_plan import Plan, beyond_interlocks, boluses, duration, fillings
 from bench.request import Override, Request, prepare
@@ -123,3 +124,29 @@ def test_a_plan_that_may_end_earlier_is_said_to_take_at_most_so_long(plan_of: Pl
     assert duration(waiting, None).text == "the run takes at most 10.12 h, blanks included"
     assert "at most 53 h" in duration(looking, None).text
     assert duration(waiting, finish).text.endswith("UTC at the latest")
+
+
+@pytest.mark.parametrize(
+    ("settings", "missing"),
+    [
+        ({}, "no [limits.back-pressure] or [limits.temperature] or [limits.reservoir-level]"),
+        ({"temperatures": "none", "levels": "none"}, "no [limits.back-pressure], so each change of the delivery"),
+    ],
+)
+def test_an_environment_that_the_pump_limits_nowhere_is_told_so(
+    tmp_path: Path, settings: dict[str, str], missing: str
+) -> None:
+    request = Request("environment", "sim-full", settings, dut="sim-peristaltic", out=tmp_path, overrides=UNCHECKED)
+    _, findings = check(request)
+    assert [missing in found.text for found in findings if found.code == "limits"] == [True]
+
+
+def test_one_limit_of_what_is_tried_is_enough(tmp_path: Path) -> None:
+    text = (
+        (Path(bench.__file__).parent / "duts" / "sim-declared.toml")
+        .read_text("utf-8")
+        .partition("[limits.temperature]")[0]
+    )
+    (tmp_path / "mine.toml").write_text(text, "utf-8")
+    request = Request("environment", "sim-full", dut=str(tmp_path / "mine.toml"), out=tmp_path, overrides=UNCHECKED)
+    assert not [found for found in check(request)[1] if found.code == "limits"]

@@ -103,6 +103,23 @@ class LoggedRise:
         return tuple(said)
 
 
+@dataclass(frozen=True, slots=True)
+class _Pulsed:
+    """A law about which a rise pulsates.
+
+    Attributes
+    ----------
+    period_s : of the pulsation; None where none was told.
+    onset_s : where the rise begins.
+    used : so many samples.
+    """
+
+    law: Rise
+    period_s: float | None
+    onset_s: float
+    used: int
+
+
 def logged_rise(t_s: FloatArray, rise_kpa: FloatArray, rest_kpa: float) -> LoggedRise | None:
     """The slope at the beginning, from as much of the rise as one law holds for.
 
@@ -129,9 +146,8 @@ def logged_rise(t_s: FloatArray, rise_kpa: FloatArray, rest_kpa: float) -> Logge
         return LoggedRise(_since(plain, dead_s), dead_s, None, None, True)
     found, pulses = _longest(t_s, rise_kpa)
     if found is not None:
-        law, period_s, onset_s, ended = found
-        first = None if ended == t_s.size else float(np.max(rise_kpa[:ended]))
-        return LoggedRise(_since(law, dead_s), dead_s + onset_s, period_s, first, True)
+        first = None if found.used == t_s.size else float(np.max(rise_kpa[: found.used]))
+        return LoggedRise(_since(found.law, dead_s), dead_s + found.onset_s, found.period_s, first, True)
     used = t_s <= plain.until_s
     steady = not pulses or plain.residual_kpa <= most_residual_kpa(rise_kpa[used])
     return LoggedRise(_since(plain, dead_s), dead_s, None, None if whole else float(np.max(rise_kpa[used])), steady)
@@ -148,7 +164,7 @@ def _longest(t_s: FloatArray, rise_kpa: FloatArray) -> tuple[_Pulsed | None, boo
         found = _pulsed(t_s[part], rise_kpa[part])
         straight = best_law(*thinned(t_s[part], rise_kpa[part], FITTED))
         follows = straight is not None and straight[0].residual_kpa <= most_residual_kpa(rise_kpa[part])
-        if found is None or (found[1] is None and follows):
+        if found is None or (found.period_s is None and follows):
             if follows or longest is not None:
                 return longest, longest is not None  # a bend further on, and no pulsation
             continue
@@ -164,10 +180,6 @@ def _since(law: Rise, dead_s: float) -> Rise:
 
 
 # --------------------------------------------------------------------------------------------------------- pulsation
-
-
-_Pulsed = tuple[Rise, float | None, float, int]
-"""A law, the period of the pulsation about it, the onset of the rise, and how many samples were used."""
 
 
 def _pulsed(t_s: FloatArray, rise_kpa: FloatArray) -> _Pulsed | None:
@@ -198,7 +210,7 @@ def _pulsed(t_s: FloatArray, rise_kpa: FloatArray) -> _Pulsed | None:
     swing = math.sqrt(math.fsum(a * a for a in amplitudes) / 2.0)
     if not _averages_out(t_s, left, period_s, law.residual_kpa if period_s is None else swing, float(np.ptp(rise_kpa))):
         return None
-    return replace(law, until_s=end_s), period_s, onset_s, ended
+    return _Pulsed(replace(law, until_s=end_s), period_s, onset_s, ended)
 
 
 def _averages_out(
