@@ -1,9 +1,10 @@
 """A whole flow-accuracy run of the simulated station: time, work done, cost of a stored point, fold, evaluation, seal.
 
-    python -m benchmarks run [--rate "1 mL/day"]
+    python -m benchmarks run [--rate "1 mL/day"] [--beside sim-long]
 
 Prints what was done (and asserts it), then seconds, and ratios against a floor taken in the same process: the same
-number of values written by h5py in blocks of 1024 rows.
+number of values written by h5py in blocks of 1024 rows.  With `--beside` the same run on another station follows, and
+the ratio of their CPU times.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run once and print."""
     parser = argparse.ArgumentParser(prog="run", description=__doc__)
     parser.add_argument("--rate", default="1 mL/day")
+    parser.add_argument("--beside", help="another station, such as sim-long")
     options = parser.parse_args(arguments)
     calls: dict[str, Any] = {}
 
@@ -64,7 +66,18 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"  wall {wall:.1f} s, CPU {cpu:.1f} s; scaled to 49 h: {wall * 49 * 3600 / result.simulated_s:.1f} s")
         _stages(result.journal, folder)
         _points(result.journal, values, folder, cpu)
+        if options.beside:
+            _beside(options.beside, options.rate, folder / "beside", cpu)
     return 0
+
+
+def _beside(station: str, rate: str, folder: Path, cpu_s: float) -> None:
+    """The same run on another station."""
+    begun = time.process_time()
+    result = conduct(Request("flow-accuracy", station, settings={"schedule": rate}, seed=1, out=folder))
+    took = time.process_time() - begun
+    assert result.end.status == "completed", result.end
+    print(f"on {station}: CPU {took:.1f} s, {took / cpu_s:.2f} times that, verdict {result.evaluation.verdict}")
 
 
 def _counted(run_file: Path) -> tuple[dict[str, int], int]:

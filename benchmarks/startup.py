@@ -1,4 +1,4 @@
-"""How long a start takes: `pumpbench --help` and `import bench`, and a served rig after its imports.
+"""How long a start takes: `pumpbench --help` and `import bench`, a station file, and a served rig after its imports.
 
 python -m benchmarks startup
 """
@@ -27,6 +27,15 @@ def up():
 up()  # imports what it needs
 print(min(up() for _ in range(3)))
 """
+STATION = """
+import time
+from bench.station import load_station
+load_station("sim")
+{also}
+print(time.process_time())
+"""
+UNITS = "import pint; pint.UnitRegistry().Quantity('1 mL/day')"
+"""What reading a station's quantities would cost with pint, whose factors are kept as numbers."""
 
 
 def best_s(*arguments: str) -> float:
@@ -37,6 +46,16 @@ def best_s(*arguments: str) -> float:
         subprocess.run([sys.executable, "-P", *arguments], check=True, stdout=subprocess.DEVNULL)
         took.append(time.perf_counter() - begun)
     return min(took)
+
+
+def least_cpu_s(program: str) -> float:
+    """Smallest CPU time that a program, which prints its own, takes."""
+
+    def once() -> float:
+        done = subprocess.run([sys.executable, "-P", "-c", program], check=True, capture_output=True, text=True)
+        return float(done.stdout)
+
+    return min(once() for _ in range(REPEATS))
 
 
 def main() -> int:
@@ -51,6 +70,8 @@ def main() -> int:
     print(f"bare interpreter {bare:.3f} s")
     for name, seconds in starts.items():
         print(f"{name}: {seconds:.3f} s, {seconds / bare:.1f} times bare (asked for: {ASKED_S[name]:g} s)")
+    station, with_pint = (least_cpu_s(STATION.format(also=also)) for also in ("", UNITS))
+    print(f"a station file: {station:.3f} s of CPU, {station / with_pint:.2f} times what it takes with pint")
     return 0 if all(seconds < ASKED_S[name] for name, seconds in starts.items()) else 1
 
 
