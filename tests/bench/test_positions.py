@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from bench.cli import main
 from bench.positions import at_position, joined, parted
-from bench.request import Request
+from bench.request import Override, Request
 from bench.session import conduct
 from bench.station import load_station, open_station, shipped_stations, station_path, stations_in
+from data.checks import Verdict
 from data.tomlfile import FileError
 from instruments.clock import VirtualClock
 
@@ -159,6 +160,14 @@ def test_a_run_at_a_position_is_recorded_as_one_of_its_station(tmp_path: Path) -
     with Run.open(result.run_file) as run:
         assert (run.station["name"], run.station["position"]) == ("sim-eight-3", "3")
         assert run.instruments["balance"]["identity"]["serial"] == "B021002593"
+
+
+def test_a_slow_pump_at_a_position_shows_no_air_in_the_line(tmp_path: Path) -> None:
+    settings = {"schedule": "0.1 mL/day", "stabilisation": "0 h", "analysis": "1 h", "blank-length": "50 min"}
+    unchecked = [Override("rig-check", "Ada", "a short run")]
+    result = conduct(Request("flow-accuracy", "sim-eight#3", settings=settings, out=tmp_path, overrides=unchecked))
+    found = {check.name: check for check in result.evaluation.checks}
+    assert (found["no-air"].verdict, found["no-air"].value) == (Verdict.PASS, 0.0)
 
 
 def test_a_campaign_gives_each_position_the_next_run_of_the_pump_that_stands_there(
