@@ -9,8 +9,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -60,27 +60,69 @@ class SoFar:
     ----------
     matrix : as ``pumpbench qualify --json`` prints it.
     left_s : how long the rest takes; None where nobody knows.
+    asked : what was counted.
+    others : trials of the folder that do not count: of another selection, or of another version of this program.
+    strange : plan of the latest trial, where that is none of those that were tried.
     """
 
     done: int
     total: int
     left_s: float | None
     matrix: Mapping[str, Any]
+    asked: Asked
+    others: int = 0
+    strange: str = ""
 
 
-def count(asked: Asked) -> SoFar:
-    """Count the trials that are there; reads files, and takes a second of imports: for a process of its own."""
+def count(asked: Asked, follow: bool = False, strange: str = "") -> SoFar:
+    """Count the trials that are there; reads files, and takes a second of imports: for a process of its own.
+
+    Parameters
+    ----------
+    follow : where the latest trial belongs to the other form, or to all stations, count those.
+    strange : a plan that is known to be neither.
+    """
     from bench.qualify import matrix
     from bench.qualify.forecast import left_s, usual_jobs
     from bench.qualify.ledger import look
     from bench.qualify.plan import build_plan, code_identity
 
+    code, plans = code_identity(), _plans(asked.folder)
+    latest = next((each for each, by in reversed(plans) if by == code), "")
     plan = build_plan(asked.stations, quick=asked.quick, protocols=asked.protocols)
-    done = look(asked.folder, plan.digest, code_identity())
-    counted = matrix.matrix_of(plan, done, code=code_identity(), made_at="")
+    if follow and latest not in ("", strange, plan.digest):
+        for other in _others(asked):
+            tried = build_plan(other.stations, quick=other.quick, protocols=other.protocols)
+            if tried.digest == latest:
+                asked, plan = other, tried
+                break
+    done = look(asked.folder, plan.digest, code)
+    counted = matrix.matrix_of(plan, done, code=code, made_at="")
     total = sum(1 for _ in plan.trials())
     left = left_s(plan, done, usual_jobs())
-    return SoFar(len(done), total, left, counted.to_json())
+    others = sum(1 for each in plans if each != (plan.digest, code))
+    unknown = latest if latest != plan.digest else ""
+    return SoFar(len(done), total, left, counted.to_json(), asked, others, unknown)
+
+
+def _plans(folder: Path) -> list[tuple[str, str]]:
+    """Plan and code of each trial in a folder."""
+    from bench.json_lines import read_lines
+    from bench.qualify.ledger import NAME
+
+    try:
+        lines = read_lines((folder / NAME).read_bytes())[0]
+    except FileNotFoundError:
+        return []
+    return [(str(line.get("plan")), str(line.get("code"))) for line in lines]
+
+
+def _others(asked: Asked) -> Iterator[Asked]:
+    """What else may have been asked for in a folder."""
+    yield replace(asked, quick=not asked.quick)
+    if asked.stations != STATIONS:
+        for quick in (asked.quick, not asked.quick):
+            yield replace(asked, quick=quick, stations=STATIONS)
 
 
 class QualificationView(Protocol):
@@ -88,6 +130,9 @@ class QualificationView(Protocol):
 
     def show_matrix(self) -> None:
         """Show the picture and the sentence above it."""
+
+    def show_asked(self, asked: Asked) -> None:
+        """Show what is counted, where nobody chose it here."""
 
     def show_cell(self, lines: Sequence[Mapping[str, Any]]) -> None:
         """Show what was found of one fault by one protocol: its rows of the matrix."""
@@ -114,6 +159,8 @@ class Qualification:
         self._counting = False
         self._counted_for = (-1, True)
         self._looks = 0
+        self._chosen = False  # whether a person chose what to count in this folder
+        self._strange = ""
 
     def attach(self, view: QualificationView) -> None:
         """Have a page."""
@@ -122,7 +169,11 @@ class Qualification:
 
     def ask(self, *, quick: bool, stations: Sequence[str], protocols: Sequence[str], folder: Path) -> None:
         """Choose what is to be run."""
-        self.asked = Asked(folder, tuple(stations), quick, tuple(protocols))
+        wanted = Asked(folder, tuple(stations), quick, tuple(protocols))
+        if wanted == self.asked:
+            return
+        self._chosen, self._strange = wanted.folder == self.asked.folder, ""
+        self.asked = wanted
         self._counted_for = (-1, True)
         self.so_far = None
         self.table = MatrixTable()
@@ -132,6 +183,7 @@ class Qualification:
         """Run what is not done yet."""
         if self.running is not None:
             return
+        self._chosen = True
         self.asked.folder.mkdir(parents=True, exist_ok=True)
         with (self.asked.folder / "qualify.log").open("ab") as log:
             process = subprocess.Popen(
@@ -168,7 +220,11 @@ class Qualification:
         due = self._looks % max(round(COUNT_S / LOOK_S), 1) == 0 or self.so_far is None
         if size and due and not self._counting and (size, self.running is not None) != self._counted_for:
             self._counting, self._counted_for = True, (size, self.running is not None)
-            self.context.background.apart(count, (self.asked,), self._counted, self._not_counted)
+            follow = not self._chosen or (self.running is not None and self._begun is None)
+            asked = self.asked
+            self.context.background.apart(
+                count, (asked, follow, self._strange), lambda found: self._counted(found, asked), self._not_counted
+            )
         self._show()
 
     @property
@@ -179,6 +235,9 @@ class Qualification:
             return "Stopping: the trials that run now end first", Tone.BUSY
         if found is None:
             return ("Starting…", Tone.BUSY) if self.running else ("Nothing was run in this folder yet", Tone.MUTED)
+        if not found.done and found.others and self._begun is None:
+            text = f"{found.others} trials are here, of another selection or of another version of this program"
+            return (text, Tone.WARN) if self.running else (f"{text}; none of this one yet", Tone.MUTED)
         text = f"{found.done} of {found.total} trials"
         if self.running and found.left_s is not None:
             text += f", about {rough_duration(found.left_s)} left"
@@ -197,7 +256,10 @@ class Qualification:
             return []
         matrix = self.so_far.matrix
         alarms = matrix["false_alarms"]
-        said = [("False alarms", f"{alarms['count']} of {alarms['trials']}, at most {100 * alarms['at_most']:.1f} %")]
+        said = []
+        if alarms["trials"]:
+            text = f"{alarms['count']} of {alarms['trials']}, at most {100 * alarms['at_most']:.1f} %"
+            said.append(("False alarms", text))
         words = {"inside": "Pumps just inside", "outside": "Pumps just outside", "rest": "Other pumps"}
         for each in matrix["pumps"]:
             said.append((words[each["stratum"]], f"{each['wrong']} of {each['pumps']} judged wrongly"))
@@ -216,8 +278,15 @@ class Qualification:
         except OSError:
             return 0
 
-    def _counted(self, found: SoFar) -> None:
+    def _counted(self, found: SoFar, asked: Asked) -> None:
         self._counting = False
+        if asked != self.asked:
+            return  # a person chose something else meanwhile
+        self._strange = found.strange
+        if found.asked != asked:
+            self.asked = found.asked
+            if self._view is not None:
+                self._view.show_asked(found.asked)
         self.so_far, self.table = found, matrix_of(found.matrix)
         self._show()
 

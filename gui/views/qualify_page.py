@@ -20,7 +20,7 @@ from PyQt6.QtWidgets import (
 )
 
 from gui.plots.matrix_picture import MatrixPicture
-from gui.presenters.qualification import STATIONS, Qualification
+from gui.presenters.qualification import STATIONS, Asked, Qualification
 from gui.views.parts import Page, Panel, ToneLabel, button, muted, scrolled, tool
 from gui.views.table import Column, Table
 
@@ -155,6 +155,16 @@ class QualifyPage(Page):
         self.facts.show_rows(self._presenter.facts)
         if self.picture.table is not self._presenter.table:
             self.picture.show_table(self._presenter.table)
+
+    def show_asked(self, asked: Asked) -> None:
+        """Show what is counted, where nobody chose it here."""
+        for box in (self.form, *self.stations.values()):
+            box.blockSignals(True)
+        self.form.setCurrentIndex(0 if asked.quick else 1)
+        for name, box in self.stations.items():
+            box.setChecked(name in asked.stations)
+        for box in (self.form, *self.stations.values()):
+            box.blockSignals(False)
 
     def show_cell(self, lines: Sequence[Line]) -> None:
         """Show what was found of one fault by one protocol."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtTest import QTest
 
 from bench.qualify.ledger import Ledger
+from bench.qualify.plan import build_plan, code_identity
 from gui.presenters import qualification
 from gui.presenters.background import Inline
 from gui.presenters.context import Context
@@ -60,7 +62,7 @@ def page(presenter: Qualification, qtbot: Any) -> QualifyPage:
 
 
 def counted(presenter: Qualification, *rows: dict[str, Any], done: int = 9) -> None:
-    presenter._counted(SoFar(done, 9, 60.0, document(*rows)))
+    presenter._counted(SoFar(done, 9, 60.0, document(*rows), presenter.asked), presenter.asked)
 
 
 def test_a_folder_without_trials_says_so(presenter: Qualification) -> None:
@@ -80,6 +82,62 @@ def test_trials_are_counted_as_the_command_counts_them(tmp_path: Path) -> None:
     assert nothing.done == 0
     assert nothing.total > 3
     assert all(row["trials"] == 0 for row in nothing.matrix["rows"])
+
+
+def tried(asked: Asked, code: str = "") -> None:
+    """A trial of the first row in the folder."""
+    plan = build_plan(asked.stations, quick=asked.quick, protocols=asked.protocols)
+    trial = {
+        "row": plan.rows[0].key, "seed": 1, "verdict": "pass", "status": "completed", "as_claimed": True, "why": "",
+        "found_by": [], "told_s": None, "kept": "", "wall_s": 2.0, "cpu_s": 2.0, "simulated_s": 3600.0,
+    }  # fmt: skip
+    with Ledger(asked.folder, plan.digest, code or code_identity()) as ledger:
+        ledger.append(trial)
+
+
+def test_the_form_that_was_tried_last_in_a_folder_is_counted_unless_a_person_chose(tmp_path: Path) -> None:
+    quick = Asked(tmp_path, ("sim",), True, ("priming",))
+    full = replace(quick, quick=False)
+    tried(quick)
+    tried(full)
+    followed = count(quick, follow=True)
+    assert (followed.asked, followed.done, followed.others) == (full, 1, 1)
+    asked = count(quick)
+    assert (asked.asked, asked.done, asked.others) == (quick, 1, 1)
+
+
+def test_trials_of_another_selection_or_version_are_told_apart(tmp_path: Path) -> None:
+    asked = Asked(tmp_path, ("sim",), True, ("priming",))
+    tried(replace(asked, protocols=("rate-step",)))
+    tried(asked, code="earlier")
+    found = count(asked, follow=True)
+    assert (found.asked, found.done, found.others, bool(found.strange)) == (asked, 0, 2, True)
+
+
+def test_a_window_that_opens_on_a_full_matrix_shows_it(
+    page: QualifyPage, presenter: Qualification, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = replace(presenter.asked, quick=False, stations=("sim-long", "sim-full"))
+    asked: list[bool] = []
+
+    def counting(what: Asked, follow: bool, strange: str) -> SoFar:
+        asked.append(follow)
+        return SoFar(3, 9, 60.0, document(SOUND), full if follow else what)
+
+    monkeypatch.setattr(qualification, "count", counting)
+    with Ledger(presenter.asked.folder, "plan", "code") as ledger:
+        ledger.append({"row": "one", "seed": 1})
+        presenter.context.background.tick()
+    assert (presenter.asked, page.form.currentIndex()) == (full, 1)
+    assert [name for name, box in page.stations.items() if box.isChecked()] == ["sim-long", "sim-full"]
+    page.form.setCurrentIndex(0)
+    presenter.context.background.tick()
+    assert (presenter.asked.quick, asked) == (True, [True, False])
+
+
+def test_a_folder_with_other_trials_alone_says_so(presenter: Qualification) -> None:
+    presenter._counted(SoFar(0, 9, None, document(), presenter.asked, others=4), presenter.asked)
+    assert presenter.says[0].startswith("4 trials are here, of another selection")
 
 
 def test_one_miss_is_named_and_all_as_claimed_is_said_too(presenter: Qualification) -> None:
