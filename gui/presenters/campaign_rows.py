@@ -8,7 +8,7 @@ from bench.campaign.progress import Course, Progress
 from bench.campaign.report import COVERAGES, Report, Summary
 from data.catalogue.store import Line
 from data.checks import Verdict
-from gui.presenters.numbers import NOTHING, Numbers, digits_of, significant, unit_text, with_unit
+from gui.presenters.numbers import NOTHING, Numbers, digits_of, least_percent, significant, unit_text, with_unit
 from gui.presenters.run_search import began, name_of, verdict_said
 from gui.presenters.tone import TONE_OF_VERDICT, Tone
 
@@ -214,6 +214,6 @@ def rates_said(report: Report) -> str:
     for what, rate in (("runs", report.runs), ("pumps", report.pumps)):
         if rate.judged:
             said.append(
-                f"{rate.passed} of {rate.judged} {what} passed: at least {100.0 * rate.low:.1f} % with 95 % confidence"
+                f"{rate.passed} of {rate.judged} {what} passed: at least {least_percent(rate.low)} with 95 % confidence"
             )
     return ". ".join(said)

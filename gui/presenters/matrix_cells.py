@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from gui.presenters.numbers import least_percent
+
 CellState = Literal["claimed", "amiss", "unseen", "open"]
 """As claimed; not as claimed; the fault cannot be seen; trials are still to be run."""
 
@@ -107,7 +109,7 @@ def _told(line: Mapping[str, Any]) -> str:
     severity = "" if line["severity"] is None else f" {line['severity']:g}"
     unit = f" {line['unit']}" if severity and line["unit"] not in ("", "1") else ""
     claim = EXPECTED[str(line["expected"])]
-    proved = f", which proves {_proved(line):.0%}" if line["trials"] else ""
+    proved = f", which proves {least_percent(_proved(line), 0)}" if line["trials"] else ""
     checks = f" by {', '.join(line['checks'])}" if line["checks"] else ""
     count = f"{line['as_claimed']} of {line['trials']}{proved}"
     return f"{line['fault'] or 'no fault'}{severity}{unit} {claim}{checks}: {count}"

@@ -72,6 +72,18 @@ def with_unit(text: str, unit: str) -> str:
     return f"{text}{NARROW_NBSP}{shown}" if shown and text != NOTHING else text
 
 
+def least_percent(share: float, digits: int = 1) -> str:
+    """A share that is at least so large, in percent; cut, since rounded up it would say more than is known."""
+    scale = 10**digits
+    return f"{math.floor(share * 100.0 * scale + 1e-6) / scale:.{digits}f} %"
+
+
+def most_percent(share: float, digits: int = 1) -> str:
+    """A share that is at most so large, in percent; rounded up for the same reason."""
+    scale = 10**digits
+    return f"{math.ceil(share * 100.0 * scale - 1e-6) / scale:.{digits}f} %"
+
+
 def duration(seconds: float | None) -> str:
     """A stretch of time, as 6:41:18 or 3 d 02:00:05."""
     if seconds is None or not math.isfinite(seconds):

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from bench.qualify.ledger import under_way
 from gui.presenters.context import Context
 from gui.presenters.matrix_cells import MatrixTable, matrix_of
-from gui.presenters.numbers import rough_duration
+from gui.presenters.numbers import most_percent, rough_duration
 from gui.presenters.tone import Tone
 
 LOOK_S = 2.0
@@ -101,7 +101,7 @@ def count(asked: Asked, follow: bool = False, strange: str = "") -> SoFar:
     total = sum(1 for _ in plan.trials())
     left = left_s(plan, done, usual_jobs())
     others = sum(1 for each in plans if each != (plan.digest, code))
-    unknown = latest if latest != plan.digest else ""
+    unknown = latest if follow and latest != plan.digest else ""
     return SoFar(len(done), total, left, counted.to_json(), asked, others, unknown)
 
 
@@ -156,7 +156,10 @@ class Qualification:
         self._view: QualificationView | None = None
         self._stopping = False
         self._begun: int | None = None  # a process that was started here; it locks its folder a second later
+        self._process: subprocess.Popen[bytes] | None = None  # the same, until it has ended
         self._counting = False
+        self._trouble = ""
+        self._bytes = 0  # of the trials
         self._counted_for = (-1, True)
         self._looks = 0
         self._chosen = False  # whether a person chose what to count in this folder
@@ -167,6 +170,12 @@ class Qualification:
         self._view = view
         self.context.background.every(LOOK_S, self.look)
 
+    def shown(self) -> None:
+        """The page has come to the front: what could not be counted is counted again."""
+        if self._trouble:
+            self._counted_for = (-1, True)
+        self.look()
+
     def ask(self, *, quick: bool, stations: Sequence[str], protocols: Sequence[str], folder: Path) -> None:
         """Choose what is to be run."""
         wanted = Asked(folder, tuple(stations), quick, tuple(protocols))
@@ -175,35 +184,37 @@ class Qualification:
         self._chosen, self._strange = wanted.folder == self.asked.folder, ""
         self.asked = wanted
         self._counted_for = (-1, True)
-        self.so_far = None
-        self.table = MatrixTable()
+        self._forget()
         self.look()
 
     def start(self) -> None:
         """Run what is not done yet."""
         if self.running is not None:
             return
+        try:
+            self._process = process = _started(self.asked)
+        except OSError as error:
+            where = f"The qualification cannot be run in {self.asked.folder}"
+            self.context.notify(f"{where} ({error.strerror}); choose a folder that can be written", Tone.FAIL)
+            return
         self._chosen = True
-        self.asked.folder.mkdir(parents=True, exist_ok=True)
-        with (self.asked.folder / "qualify.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "bench.cli", *self.asked.words()],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                **_of_its_own(),
-            )
         self.running = self._begun = process.pid
         self._stopping = False
-        self.context.background.aside(process.wait, self._ended)
         self._show()
 
     def stop(self) -> None:
         """Have it stop; what is done stays done."""
-        if self.running is not None:
+        if self.running is None:
+            return
+        try:
+            os.kill(self.running, signal.SIGINT if sys.platform != "win32" else signal.SIGTERM)
+        except ProcessLookupError:
+            self.look()  # it has just ended
+        except OSError as error:
+            self.context.notify(f"The qualification was not stopped: {error.strerror}", Tone.WARN)
+        else:
             self._stopping = True
             self._show()
-            os.kill(self.running, signal.SIGINT if sys.platform != "win32" else signal.SIGTERM)
 
     def choose(self, fault: str, protocol: str) -> None:
         """Show one cell."""
@@ -213,17 +224,25 @@ class Qualification:
 
     def look(self) -> None:
         """See whether it runs, and count what is there when that has changed."""
+        if self._process is not None and (code := self._process.poll()) is not None:
+            self._process = None
+            self._ended(code)
+            return
         self.running = under_way(self.asked.folder) or self._begun
         self._stopping = self._stopping and self.running is not None
         self._looks += 1
-        size = self._size()
+        self._bytes = size = self._size()
+        if not size:
+            self._forget()
         due = self._looks % max(round(COUNT_S / LOOK_S), 1) == 0 or self.so_far is None
         if size and due and not self._counting and (size, self.running is not None) != self._counted_for:
             self._counting, self._counted_for = True, (size, self.running is not None)
-            follow = not self._chosen or (self.running is not None and self._begun is None)
             asked = self.asked
             self.context.background.apart(
-                count, (asked, follow, self._strange), lambda found: self._counted(found, asked), self._not_counted
+                count,
+                (asked, self._follows, self._strange),
+                lambda found: self._counted(found, asked),
+                self._not_counted,
             )
         self._show()
 
@@ -233,17 +252,24 @@ class Qualification:
         found = self.so_far
         if self._stopping and self.running:
             return "Stopping: the trials that run now end first", Tone.BUSY
+        if self._trouble:
+            return f"The trials cannot be counted: {self._trouble}", Tone.FAIL
+        if found is None and self._bytes:
+            return "Counting the trials…", Tone.BUSY
         if found is None:
             return ("Starting…", Tone.BUSY) if self.running else ("Nothing was run in this folder yet", Tone.MUTED)
-        if not found.done and found.others and self._begun is None:
-            text = f"{found.others} trials are here, of another selection or of another version of this program"
-            return (text, Tone.WARN) if self.running else (f"{text}; none of this one yet", Tone.MUTED)
         text = f"{found.done} of {found.total} trials"
-        if self.running and found.left_s is not None:
+        if found.strange and self._begun is None:
+            text = f"The latest trials are of another selection; of this one {text}"
+        elif self.running and found.left_s is not None:
             text += f", about {rough_duration(found.left_s)} left"
-        missed = [cell.row for cell in self.table.cells if cell.state == "amiss"]
+        if not found.done:
+            return self._none_yet(found, text)
+        missed = [cell.row or "a sound pump" for cell in self.table.cells if cell.state == "amiss"]
+        if not all(each.get("holds", True) for each in found.matrix["pumps"]):
+            missed.append("pumps around their limit")
         if missed:
-            names = ", ".join(dict.fromkeys(fault or "a sound pump" for fault in missed))
+            names = ", ".join(dict.fromkeys(missed))
             return f"{text}. Not as claimed: {names}", Tone.FAIL
         if found.done < found.total:
             return f"{text}. All as claimed so far", Tone.BUSY if self.running else Tone.WARN
@@ -258,10 +284,10 @@ class Qualification:
         alarms = matrix["false_alarms"]
         said = []
         if alarms["trials"]:
-            text = f"{alarms['count']} of {alarms['trials']}, at most {100 * alarms['at_most']:.1f} %"
+            text = f"{alarms['count']} of {alarms['trials']}, at most {most_percent(alarms['at_most'])}"
             said.append(("False alarms", text))
         words = {"inside": "Pumps just inside", "outside": "Pumps just outside", "rest": "Other pumps"}
-        for each in matrix["pumps"]:
+        for each in (each for each in matrix["pumps"] if each["pumps"]):
             said.append((words[each["stratum"]], f"{each['wrong']} of {each['pumps']} judged wrongly"))
         for owner, each in matrix.get("located", {}).items():
             if owner in ("dut", "rig", "catheter", "record"):
@@ -272,6 +298,24 @@ class Qualification:
 
     # -- small parts
 
+    @property
+    def _follows(self) -> bool:
+        """Whether to count what the latest trial is of, rather than what was chosen here."""
+        return not self._chosen or (self.running is not None and self._begun is None)
+
+    def _none_yet(self, found: SoFar, text: str) -> tuple[str, Tone]:
+        """Where no trial counts: nothing is as claimed, nor is it not."""
+        if not found.others or self._begun is not None:
+            return text, Tone.BUSY if self.running else Tone.MUTED
+        text = f"{found.others} trials are here, of another selection or of another version of this program"
+        return (text, Tone.WARN) if self.running else (f"{text}; none of this one yet", Tone.MUTED)
+
+    def _forget(self) -> None:
+        """Nothing is known of the trials."""
+        self._trouble = ""
+        if self.so_far is not None:
+            self.so_far, self.table = None, MatrixTable()
+
     def _size(self) -> int:
         try:
             return (self.asked.folder / "trials.jsonl").stat().st_size
@@ -280,8 +324,10 @@ class Qualification:
 
     def _counted(self, found: SoFar, asked: Asked) -> None:
         self._counting = False
-        if asked != self.asked:
-            return  # a person chose something else meanwhile
+        if asked != self.asked or (found.asked != asked and not self._follows):
+            self._counted_for = (-1, True)  # a person chose, or began, something else meanwhile
+            return
+        self._trouble = ""
         self._strange = found.strange
         if found.asked != asked:
             self.asked = found.asked
@@ -291,15 +337,15 @@ class Qualification:
         self._show()
 
     def _not_counted(self, why: str) -> None:
-        self._counting = False
-        self.context.notify(f"The matrix cannot be counted: {why}", Tone.WARN)
+        self._counting, self._trouble = False, why
+        self._show()
 
     def _ended(self, code: int) -> None:
         self.running = self._begun = None
         self._stopping = False
         if code not in (0, 1, 130, -signal.SIGINT):
             log = self.asked.folder / "qualify.log"
-            lines = log.read_text("utf-8", "replace").strip().splitlines()
+            lines = log.read_text("utf-8", "replace").strip().splitlines() if log.is_file() else []
             self.context.notify(f"The qualification ended with an error: {lines[-1] if lines else log}", Tone.FAIL)
         self._counted_for = (-1, True)
         self.look()
@@ -307,6 +353,19 @@ class Qualification:
     def _show(self) -> None:
         if self._view is not None:
             self._view.show_matrix()
+
+
+def _started(asked: Asked) -> subprocess.Popen[bytes]:
+    """The qualification in a process of its own; raises OSError where its folder cannot be written."""
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    with (asked.folder / "qualify.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "bench.cli", *asked.words()],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            **_of_its_own(),
+        )
 
 
 def _of_its_own() -> dict[str, Any]:

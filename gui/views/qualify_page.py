@@ -20,6 +20,7 @@ from PyQt6.QtWidgets import (
 )
 
 from gui.plots.matrix_picture import MatrixPicture
+from gui.presenters.numbers import least_percent, most_percent, rough_duration
 from gui.presenters.qualification import STATIONS, Asked, Qualification
 from gui.views.parts import Page, Panel, ToneLabel, button, muted, scrolled, tool
 from gui.views.table import Column, Table
@@ -54,7 +55,7 @@ class QualifyPage(Page):
 
     def shown(self) -> None:
         """The page comes to the front."""
-        self._presenter.look()
+        self._presenter.shown()
 
     def _choices(self) -> Panel:
         panel = Panel("What is tried")
@@ -131,9 +132,11 @@ class QualifyPage(Page):
     def _ask(self) -> None:
         stations = [name for name, box in self.stations.items() if box.isChecked()]
         quick = self.form.currentIndex() == 0
-        folder = Path(self.folder.text().strip() or "qualification").absolute()
+        folder = Path(self.folder.text().strip() or "qualification").expanduser().absolute()
         if stations:
             self._presenter.ask(quick=quick, stations=stations, protocols=(), folder=folder)
+        else:
+            self.show_matrix()  # without a station nothing can be run
 
     def _save(self) -> None:
         self.picture.save(self._presenter.context)
@@ -155,6 +158,8 @@ class QualifyPage(Page):
         self.facts.show_rows(self._presenter.facts)
         if self.picture.table is not self._presenter.table:
             self.picture.show_table(self._presenter.table)
+            cell = self.picture.current()
+            self._presenter.choose(*(("", "") if cell is None else (cell.row, cell.column)))
 
     def show_asked(self, asked: Asked) -> None:
         """Show what is counted, where nobody chose it here."""
@@ -185,10 +190,13 @@ def told(line: Line) -> str:
     if line["checks"]:
         said.append(f"Has to be found by {' or '.join(line['checks'])}")
     said.append(f"As claimed in {line['as_claimed']} of {line['trials']} trials, {line['planned']} planned")
-    for bound, words in (("proved_at_least", "at least"), ("proved_at_most", "at most")):
+    for bound, words, percent in (
+        ("proved_at_least", "at least", least_percent),
+        ("proved_at_most", "at most", most_percent),
+    ):
         if line["trials"] and line[bound] is not None:
-            said.append(f"That proves {words} {100.0 * line[bound]:.1f} %, one-sided, 95 %")
+            said.append(f"That proves {words} {percent(line[bound])}, one-sided, 95 %")
     if line["told_s"]:
-        said.append(f"Told {line['told_s'] / 3600.0:.2f} h after its onset")
+        said.append(f"Told {rough_duration(line['told_s'])} after its onset")
     said += [f"Seed {each['seed']}: {each['why'] or 'nothing was said'}" for each in line["surprises"]]
     return "\n".join(said)

@@ -75,7 +75,7 @@ def test_a_cell_adds_up_its_severities_and_tells_each(table: MatrixTable) -> Non
     cells = {(cell.row, cell.column): cell for cell in table.cells}
     leak = cells["leak", "flow-accuracy"]
     assert (leak.state, leak.text) == ("amiss", "✕ 5/6")
-    assert leak.tip.splitlines()[1] == "leak 0.1 uL/h is to be found by flow: 2 of 3, which proves 37%"
+    assert leak.tip.splitlines()[1] == "leak 0.1 uL/h is to be found by flow: 2 of 3, which proves 37 %"
     assert cells["stall", "occlusion"].text == "… 1/3"
     assert cells["", "occlusion"].text == "3/3"
     assert cells["reboot", "occlusion"].state == "unseen"

@@ -135,6 +135,108 @@ def test_a_window_that_opens_on_a_full_matrix_shows_it(
     assert (presenter.asked.quick, asked) == (True, [True, False])
 
 
+def test_a_full_matrix_that_another_process_goes_on_with_is_followed_after_a_person_chose_the_quick_one(
+    tmp_path: Path,
+) -> None:
+    quick = Asked(tmp_path, ("sim",), True, ("priming",))
+    full = replace(quick, quick=False)
+    tried(quick)
+    tried(full)
+    chosen = count(quick)
+    assert count(quick, follow=True, strange=chosen.strange).asked == full
+
+
+def test_a_count_that_comes_after_a_start_does_not_change_what_was_started(
+    page: QualifyPage, presenter: Qualification, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick, full = presenter.asked, replace(presenter.asked, quick=False)
+    monkeypatch.setattr(qualification, "count", lambda *_: SoFar(3, 9, 60.0, document(SOUND), full))
+    monkeypatch.setattr(qualification, "_started", lambda asked: Process(None))
+    with Ledger(presenter.asked.folder, "plan", "code") as ledger:
+        ledger.append({"row": "one", "seed": 1})
+    presenter.look()
+    page.start.click()
+    presenter.context.background.run()  # type: ignore[attr-defined]
+    assert (presenter.asked, page.form.currentIndex()) == (quick, 0)
+
+
+class Process:
+    """One that was started, and its end."""
+
+    pid = 4711
+
+    def __init__(self, code: int | None) -> None:
+        self.code = code
+
+    def poll(self) -> int | None:
+        return self.code
+
+
+def test_the_end_of_a_process_is_seen_at_the_next_look_and_no_thread_waits_for_it(
+    presenter: Qualification, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = Process(None)
+    monkeypatch.setattr(qualification, "_started", lambda asked: process)
+    presenter.start()
+    assert presenter.context.background._waiting == []  # type: ignore[attr-defined]
+    presenter.look()
+    assert presenter.running == 4711
+    process.code = 0
+    presenter.look()
+    assert presenter.running is None
+
+
+def test_a_folder_that_cannot_be_written_and_a_process_that_is_gone_are_said_in_a_sentence(
+    presenter: Qualification, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    presenter.context.notify = lambda text, tone: said.append(text)
+    (tmp_path / "file").write_text("", "utf-8")
+    presenter.asked = replace(presenter.asked, folder=tmp_path / "file" / "in it")
+    presenter.start()
+    assert said[0].endswith("choose a folder that can be written")
+    presenter.running = 4711
+    monkeypatch.setattr(qualification.os, "kill", lambda *_: os.stat(tmp_path / "not there"))
+    presenter.stop()
+    assert (len(said), presenter.says[0].startswith("Stopping")) == (2, False)
+
+
+def test_trials_that_are_not_counted_yet_or_cannot_be_are_not_said_to_be_none(
+    presenter: Qualification, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> SoFar:
+        raise ValueError("the line is cut off")
+
+    monkeypatch.setattr(qualification, "count", broken)
+    with Ledger(presenter.asked.folder, "plan", "code") as ledger:
+        ledger.append({"row": "one", "seed": 1})
+    presenter.look()
+    assert presenter.says == ("Counting the trials…", Tone.BUSY)
+    presenter.context.background.run()  # type: ignore[attr-defined]
+    assert presenter.says == ("The trials cannot be counted: the line is cut off", Tone.FAIL)
+    monkeypatch.setattr(qualification, "count", lambda *_: SoFar(9, 9, None, document(SOUND), presenter.asked))
+    presenter.shown()
+    presenter.context.background.run()  # type: ignore[attr-defined]
+    assert presenter.says[1] is Tone.GOOD
+    (presenter.asked.folder / "trials.jsonl").unlink()
+    presenter.look()
+    assert (presenter.says[0], presenter.table.cells) == ("Nothing was run in this folder yet", ())
+
+
+def test_no_trial_is_not_all_as_claimed_and_pumps_that_are_judged_wrongly_are_not_either(
+    presenter: Qualification,
+) -> None:
+    presenter._begun = 4711
+    presenter._counted(SoFar(0, 9, 60.0, document(), presenter.asked, others=4), presenter.asked)
+    presenter.running = 4711
+    assert presenter.says == ("0 of 9 trials, about 1 min left", Tone.BUSY)
+    wrong = {"stratum": "inside", "wrong": 3, "pumps": 3, "holds": False}
+    rest = {"stratum": "rest", "wrong": 0, "pumps": 0, "holds": True}
+    presenter._counted(SoFar(9, 9, 0.0, document(SOUND) | {"pumps": [wrong, rest]}, presenter.asked), presenter.asked)
+    assert presenter.says[0].endswith("Not as claimed: pumps around their limit")
+    assert "Other pumps" not in dict(presenter.facts)
+
+
 def test_a_folder_with_other_trials_alone_says_so(presenter: Qualification) -> None:
     presenter._counted(SoFar(0, 9, None, document(), presenter.asked, others=4), presenter.asked)
     assert presenter.says[0].startswith("4 trials are here, of another selection")
@@ -185,6 +287,8 @@ def test_the_page_shows_the_picture_the_facts_and_the_cell_that_is_chosen(
     page.picture.setFocus()
     QTest.keyClick(page.picture, Qt.Key.Key_Up)
     assert "rig-leak" not in page.cell_title.text()
+    counted(presenter, SOUND | {"trials": 2}, FOUND | {"trials": 2}, MISSED)
+    assert "3 of 2 trials" in page.cell_says.text(), "a new count is told of the chosen cell too"
 
 
 def test_without_a_station_nothing_can_be_run_and_while_it_runs_nothing_can_be_changed(
@@ -192,7 +296,6 @@ def test_without_a_station_nothing_can_be_run_and_while_it_runs_nothing_can_be_c
 ) -> None:
     for box in page.stations.values():
         box.setChecked(False)
-    presenter.look()
     assert not page.start.isEnabled()
     page.stations["sim-long"].setChecked(True)
     assert page.start.isEnabled()
@@ -206,3 +309,5 @@ def test_without_a_station_nothing_can_be_run_and_while_it_runs_nothing_can_be_c
 def test_a_row_is_told_with_what_it_proves() -> None:
     assert "That proves at least 37.0 %" in told(FOUND)
     assert "That proves at most 63.0 %" in told(SOUND)
+    almost = told(FOUND | {"proved_at_least": 0.94996, "trials": 58})
+    assert "That proves at least 94.9 %" in almost, "a bound that is rounded says no more than it proves"
