@@ -48,15 +48,21 @@ class Soak:
         self.held: Event = clock.event()
         self._changed: Event = clock.event()
         self._over = False
+        self._lock = clock.lock()  # over since_s, never over a wait
+        self.since_s: float | None = None
         self._unwatch = watch.band(step.name, step.role, step.low, step.high, self._change, outage_s)
-        self.since_s: float | None = clock.now()
+        with self._lock:
+            if not self._changed.is_set():  # else a sample, or a hold, has said meanwhile how the channel stands
+                self.since_s = clock.now()
 
     def follow(self) -> None:
         """Body of a worker: wait until the channel has stayed long enough, or `end` is called."""
         while not self._over:
-            due = None if self.since_s is None else self.since_s + self._for_s
-            if due is not None and self._clock.now() >= due:
-                self.held.set()
+            with self._lock:
+                due = None if self.since_s is None else self.since_s + self._for_s
+                if due is not None and self._clock.now() >= due:
+                    self.held.set()
+            if self.held.is_set():
                 self._nudge()
                 return
             self._clock.wait(self._changed, due)
@@ -70,12 +76,13 @@ class Soak:
 
     def _change(self, change: Change) -> None:
         """The channel left its band, was lost, or is back; called in the sampling worker."""
-        if self.held.is_set():
-            return
-        if change.state == "back":
-            self.since_s = change.t
-        elif self.since_s is not None:
-            stayed_s, self.since_s = change.t - self.since_s, None
-            if change.state == "lost" or stayed_s >= BRIEF * self._for_s:
-                self._left(change)
-        self._changed.set()
+        with self._lock:
+            if self.held.is_set():
+                return
+            if change.state == "back":
+                self.since_s = change.t
+            elif self.since_s is not None:
+                stayed_s, self.since_s = change.t - self.since_s, None
+                if change.state == "lost" or stayed_s >= BRIEF * self._for_s:
+                    self._left(change)
+            self._changed.set()

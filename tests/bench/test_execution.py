@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import fields
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from bench.engine import Halted
+from bench.guard import Change
 from bench.safety import SafeStateLatchedError
+from bench.soak import Soak
+from bench.watch import Watch
 from data.checks import Status
 from data.samples import Quality
 from data.schedule import Schedule
@@ -23,9 +26,10 @@ from instruments.capabilities import (
     SyringeState,
     TemperatureBath,
 )
-from instruments.clock import Clock
+from instruments.clock import Clock, VirtualClock
 from instruments.instrument import Connection, Identity, Instrument, Settings
 from protocols import steps
+from protocols.interlock import Interlock
 from protocols.procedure import Procedure
 from protocols.steps import (
     Ask,
@@ -336,6 +340,31 @@ def test_a_soak_does_not_depend_on_the_blocks(bench: Any, longest_block_s: float
     bench.gauge.pressure = ramp
     done(bench, SOAK, longest_block_s=longest_block_s)
     assert bench.of("condition")[0]["sample_s"] == pytest.approx(130.0, abs=0.11)
+
+
+def test_a_soak_that_begins_as_the_bench_is_held_counts_from_the_end_of_the_hold(toy_bench: Any) -> None:
+    toys = toy_bench(stated={"hold": [{"valve": "box.outlet", "on": False}]})
+    toys.gauge.pressure = lambda t: 60.0 if 20.05 <= t < 50.0 else 10.0  # found by the read at the soak's begin
+    high = Interlock("high", "gauge.pressure", high=50.0, slew_per_s=0.1, action="hold", reset_band=5.0)
+    reset = (100.0, lambda engine: engine.reset_interlock("high", "Ada", "looked"))
+    soak = Condition("soak", "pressure", 0.0, 55.0, 60.0, 600.0)
+    end = done(toys, Phase("one", for_s=29.0), soak, interlocks=[high], at=[reset])
+    assert end.status is Status.COMPLETED
+    assert [(hold["state"], hold["t"]) for hold in toys.of("hold")] == [("begin", 30.0), ("end", 100.0)]
+    assert toys.of("condition")[0]["sample_s"] == pytest.approx(100.0, abs=0.2)
+
+
+def test_a_sample_outside_that_comes_as_a_soak_begins_does_not_let_it_begin() -> None:
+    class Quick:
+        """Has a sample judged before it returns, as on the wall clock one may come at any moment."""
+
+        def band(self, name: str, role: str, low: float, high: float, told: Any, outage_s: float) -> Callable[[], None]:
+            told(Change("outside", clock.now(), 10.0))
+            return lambda: None
+
+    clock = VirtualClock()
+    soak = Soak(cast(Watch, Quick()), clock, SOAK, outage_s=60.0, left=lambda change: None, nudge=lambda: None)
+    assert soak.since_s is None
 
 
 def test_a_pause_makes_the_longest_time_longer(bench: Any) -> None:
