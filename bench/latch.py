@@ -59,7 +59,7 @@ class Latches:
         except OSError as error:
             raise LatchError(f"{self.file}: cannot be read ({error.strerror}); make it readable") from None
         latched: dict[str, Latch] = {}
-        for line in text.splitlines():
+        for line in _lines(text):
             said = _said(line)
             if said.get("event") == "reset":
                 latched.pop(said["interlock"], None)
@@ -98,7 +98,7 @@ class Latches:
         """Every latch, reset and note, as it was written."""
         if not self.file.exists():
             return []
-        return [said for line in self.file.read_text("utf-8", errors="replace").splitlines() if (said := _said(line))]
+        return [said for line in _lines(self.file.read_text("utf-8", errors="replace")) if (said := _said(line))]
 
     def _append(self, said: dict[str, str]) -> None:
         self.file.parent.mkdir(parents=True, exist_ok=True)
@@ -129,6 +129,12 @@ def latches_of(station: Station) -> Latches | None:
 
 def _moment(utc: datetime) -> str:
     return utc.isoformat(timespec="milliseconds")
+
+
+def _lines(text: str) -> list[str]:
+    """The lines of the file; a reason may hold what `str.splitlines` takes for the end of one, such as U+2028."""
+    *lines, torn = text.split("\n")
+    return [*lines, torn] if torn else lines
 
 
 def _said(line: str) -> dict[str, Any]:

@@ -52,6 +52,15 @@ def test_a_reset_needs_a_person_and_a_reason_and_is_kept(latches: Latches) -> No
     assert said["utc"] == "2026-03-01T08:30:00.000+00:00"
 
 
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0c", "\r\n"])
+def test_a_reason_of_several_lines_resets_and_latches_nothing_else(latches: Latches, separator: str) -> None:
+    latches.latch("pressure", "too high", NOW)
+    latches.reset("pressure", "Ada", f"a kink{separator}removed", NOW)
+    assert latches.standing() == []
+    assert [said["event"] for said in latches.history()] == ["latch", "reset"]
+    assert latches.history()[-1]["reason"] == f"a kink{separator}removed"
+
+
 @pytest.mark.parametrize("lost", range(1, 60, 7))
 def test_a_latch_that_a_power_cut_tore_is_still_one(latches: Latches, lost: int) -> None:
     latches.latch("leak", "wet", NOW)
