@@ -27,9 +27,10 @@ KINDS = {MEASURED: "for measured runs", UNMEASURED: "for runs that are not measu
 class Standing:
     """What became of a file, and what vouches for it.
 
-    ``state`` is that of `data.seal.verify`, or "unregistered" for an intact file whose key or number nobody here knows.
-    ``sealed_by`` and ``registered`` are for people; ``signatures`` are the rows, ``remarks`` says who of the signers is
-    not known here; ``seal`` is the digest of the seal, ``room`` where in the file its signatures have their place.
+    ``state`` is that of `data.seal.verify`, or "unregistered" for an intact file whose key or number nobody here knows,
+    or that has no key and no number.  ``sealed_by`` and ``registered`` are for people; ``signatures`` are the rows,
+    ``remarks`` says who of the signers is not known here, and why nobody vouches for a file that was rewritten;
+    ``seal`` is the digest of the seal, ``room`` where in the file its signatures have their place.
     """
 
     state: State
@@ -73,6 +74,8 @@ def standing(path: Path, home: Path, *, found: Verification | None = None) -> St
             state, problems = "altered", altered
         elif unproven and state == "intact":
             state, problems = "unregistered", unproven
+        else:
+            remarks = [*remarks, *unproven]
     place = here.place if here.has(sealed) else ""
     by = _sealed_by(sealed, key)
     return Standing(
@@ -136,9 +139,12 @@ def _wrong_key(path: Path, key: Known | None) -> list[str]:
 
 
 def _unregistered(sealed: Mapping[str, Any], key: Known | None, here: Registered) -> list[str]:
-    """Why nobody here vouches for an intact file; a file without a key promised nothing."""
-    if "key" not in sealed or here.has(sealed):
+    """Why nobody here vouches for an intact file."""
+    if here.has(sealed):
         return []
+    if "key" not in sealed:
+        said = "sealed without a key, which anybody could have done, and not in the register here"
+        return [f"{said}; its bench makes it again from its journal: pumpbench recover"]
     if key is None:
         name = key_id(str(sealed["key"]))
         return [f"sealed with key {name}, which is not known here; ask its bench, then: pumpbench keys trust"]

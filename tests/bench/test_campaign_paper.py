@@ -17,7 +17,7 @@ from bench.campaign.plan import CampaignDut, grant, load_campaign, settled, writ
 from bench.campaign.progress import progress_of
 from bench.campaign.report import report_of
 from bench.cli import main
-from bench.trust.register import begin
+from bench.trust.register import begin, enrol
 from data.catalogue.entry import CheckEntry, Entry, read_entry
 from data.catalogue.store import Catalogue, url_of
 from data.report.blocks import Report, Table
@@ -152,6 +152,7 @@ def test_files_are_verified_anew_and_a_run_that_was_never_closed_is_told(tmp_pat
     shutil.copy(FLOW, path)
     begun = {"run_id": "x", "station": {"name": "sim"}, "origin": "simulated", "procedure": "flow-accuracy"}
     assert begin(tmp_path / "home", {**begun, "dut": {"serial": "A"}}, tmp_path / "x.journal") == ""
+    assert enrol(path, tmp_path / "home") == ""
     params = settled(load_campaign(file), RATE)
     entry = replace(read_entry(path), dut_serial="A", params=params, set_rate_ul_per_h=1000.0 / 24.0)
     entry = replace(entry, made="2026-02-01T10:00:00.000000+00:00")

@@ -12,10 +12,11 @@ import pytest
 from bench.trust import ledger, users
 from bench.trust.audit import check_trail
 from bench.trust.keys import UNMEASURED, bench_key
-from bench.trust.ledger import REGISTER
-from bench.trust.signing import review_state, sign
-from bench.trust.standing import standing
-from benchmarks.tamper import ENGINEER, KINDS, alter, measured_run
+from bench.trust.ledger import REGISTER, TrustError
+from bench.trust.register import enrol
+from bench.trust.signing import Answer, checklist, review_state, sign
+from bench.trust.standing import standing, take_in
+from benchmarks.tamper import ENGINEER, KINDS, QA, alter, measured_run
 from data.audit import add_row
 from data.fold import fold
 from data.keys import SigningKey, canonical, digest_of
@@ -31,10 +32,52 @@ def test_a_run_is_sealed_by_the_key_for_its_origin_and_registered(run: Path, hom
     assert run.read_bytes()[:1024].startswith(MAGIC)
 
 
-def test_a_file_sealed_before_there_were_keys_is_intact_without_one(home: Path) -> None:
-    found = standing(Path(__file__).parents[2] / "runs" / "read-out-1.h5", home)
-    assert found.intact
+def test_a_file_sealed_before_there_were_keys_has_its_content_and_nobody_who_vouches_for_it(home: Path) -> None:
+    path = Path(__file__).parents[2] / "runs" / "read-out-1.h5"
+    found = standing(path, home)
+    assert (examine(path).intact, found.state, found.registered) == (True, "unregistered", "")
     assert found.sealed_by.startswith("no key")
+    assert "sealed without a key" in found.problems[0]
+
+
+def forged(folder: Path, key: SigningKey | None = None) -> Path:
+    """A simulated run that somebody says was measured, under a run id of its own, and seals anew."""
+    path = measured_run(folder, name="forged", people=False, run_id="r-2", origin="simulated")
+    data = path.read_bytes()
+    path.write_bytes(bytes(1024) + data[1024:])
+    with h5py.File(path, "r+") as file:
+        del file["seal"], file["signatures"]
+        file["entry/origin"][()] = "measured"
+        file["session/run_id"][()] = "r-9"
+    seal(path, key)
+    return path
+
+
+@pytest.mark.parametrize("key", [None, SigningKey.new()], ids=["no key", "a key of one's own"])
+def test_a_forged_file_is_unregistered_and_nobody_can_approve_it_or_take_it_in(
+    folder: Path, home: Path, key: SigningKey | None
+) -> None:
+    path = forged(folder, key)
+    found = standing(path, home)
+    assert (found.state, found.registered) == ("unregistered", "")
+    answers = {item.key: Answer(True, "looked at") for item in checklist(path)}
+    with pytest.raises(TrustError, match="is unregistered, so it is not signed"):
+        sign(path, "quinn", QA, "approved", "complete", answers)
+    with pytest.raises(TrustError, match="only what a key that counts here has sealed is registered"):
+        take_in(path, home, "because")
+
+
+def test_a_file_without_a_key_that_the_register_knows_is_intact(folder: Path, home: Path) -> None:
+    path = forged(folder)
+    assert enrol(path, home) == ""  # what nothing here does, but who holds the bench's key may
+    assert standing(path, home).intact
+
+
+def test_a_file_that_was_rewritten_is_not_approved_where_nobody_vouches_for_it(run: Path, home: Path) -> None:
+    for name in ("register.jsonl", "register.head"):
+        (home / "trust" / name).unlink()
+    run.write_bytes(run.read_bytes() + b"more")
+    assert (standing(run, home).state, review_state(run)) == ("rewritten", "unproven")
 
 
 @pytest.mark.parametrize("instead", [b"!", b"=", b"\\"])

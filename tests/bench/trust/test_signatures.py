@@ -17,6 +17,7 @@ from bench.catalogue import opened
 from bench.cli import cli
 from bench.trust import users
 from bench.trust.ledger import REGISTER, TrustError, rows_of
+from bench.trust.register import enrol
 from bench.trust.signing import Answer, checklist, restore, review_state, sign
 from bench.trust.standing import standing
 from benchmarks.tamper import ENGINEER, QA, measured_run
@@ -109,6 +110,9 @@ def test_a_run_that_was_not_measured_is_not_approved(home: Path, tmp_path: Path,
     shutil.copy(Path(__file__).parents[2] / "runs" / "read-out-1.h5", path)
     with pytest.raises(TrustError, match="the run is simulated"):
         sign(path, "quinn", QA, "approved", "because", accepted(path))
+    with pytest.raises(TrustError, match="is unregistered, so it is not signed: sealed without a key"):
+        sign(path, "quinn", QA, "reviewed", "because", accepted(path))
+    assert enrol(path, home) == ""
     sign(path, "quinn", QA, "reviewed", "an old file, signed beside it", accepted(path))
     assert (review_state(path), standing(path, home).state) == ("reviewed", "intact")
 
