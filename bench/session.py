@@ -45,6 +45,9 @@ SOFTWARE = ("pumpbench", "numpy", "scipy", "h5py", "pyvisa", "pyvisa-py", "nidaq
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 """What stops a run in order, where the platform has it."""
 
+NO_NAME = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
+"""What a file's name cannot hold on some platform: folders, drives, Windows' alternate streams."""
+
 
 class UnsavedError(ValueError):
     """The run went on to its end, but its record could not be closed; the message says where it is."""
@@ -431,7 +434,8 @@ def _new_name(folder: Path, prepared: Prepared) -> Path:
         raise RequestError(f"--out {folder}: {error.strerror}; choose a folder that can be written") from None
     if not os.access(folder, os.W_OK):
         raise RequestError(f"--out {folder}: the folder cannot be written; choose another one")
-    stem = f"{prepared.procedure.name}_{prepared.station.name}_{prepared.articles['dut']['serial']}"
+    said = f"{prepared.procedure.name}_{prepared.station.name}_{prepared.articles['dut']['serial']}"
+    stem = NO_NAME.sub("-", said)  # the record keeps the serial number as it was given
     number = 1
     while any((folder / f"{stem}_{number:04d}{suffix}").exists() for suffix in (".h5", ".journal")):
         number += 1

@@ -53,6 +53,19 @@ def test_a_run_has_its_number_before_it_ends_and_keeps_it(tmp_path: Path, monkey
     assert (rows[0]["run_id"], rows[0]["dut"]) == (rows[1]["run_id"], rows[1]["dut"])
 
 
+@pytest.mark.parametrize(
+    ("serial", "stem"),
+    [("A/12", "A-12"), ("../../x", "..-..-x"), ("SN:7", "SN-7"), ("..", ".."), ("A 12-ü", "A 12-ü")],
+)
+def test_a_serial_number_that_is_no_file_name_stays_in_the_folder_and_in_the_record(
+    tmp_path: Path, serial: str, stem: str
+) -> None:
+    result = conduct(record_request(serial=serial, out=tmp_path))
+    assert result.run_file == tmp_path / f"flow-record_sim_{stem}_0001.h5"
+    with Run.open(result.run_file) as run:
+        assert run.dut["serial"] == serial
+
+
 def test_a_run_ends_sealed_evaluated_and_agreeing_with_itself(short_run: Result) -> None:
     assert (short_run.end.status, short_run.verification.state) == (Status.COMPLETED, "intact")
     assert short_run.evaluation.verdict is Verdict.PASS
