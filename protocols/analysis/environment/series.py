@@ -31,13 +31,13 @@ class Sensor:
 class Point:
     """One condition: ``x`` over the reference condition, its standard uncertainty, and its hold.
 
-    ``unrest_percent`` is how far the flow at the sensor can be from that of the pump, at most, since the line creeps.
+    ``unrest_ul_per_h`` is how far the flow at the sensor can be from that of the pump, at most, since the line creeps.
     """
 
     x: float
     u_x: float
     hold: Hold
-    unrest_percent: float = 0.0
+    unrest_ul_per_h: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,11 @@ class SeriesOf:
     Attributes
     ----------
     unit : of x: "kPa", "K" or "mL".
+
+    Raises
+    ------
+    RecordError
+        When nothing flowed at the reference condition: then nothing is a ratio to it.
     """
 
     unit: str
@@ -54,6 +59,14 @@ class SeriesOf:
     last: Hold
     points: tuple[Point, ...]
     sensor: Sensor
+
+    def __post_init__(self) -> None:
+        for one in (self.first, self.last):
+            if self._net(one) <= 0.0:
+                raise RecordError(
+                    f'the flow sensor saw no delivery at the reference condition, hold "{one.name}"; look whether the '
+                    "pump runs and its line is open"
+                )
 
     @property
     def repeats_percent(self) -> float:
@@ -75,8 +88,8 @@ class SeriesOf:
         """Uncertainty of `change_percent`."""
         reference, share = self._reference(point.hold)
         ratio = self._net(point.hold) / reference
-        scale = 100.0 / reference
-        first, last = ratio * (1.0 - share) * self.first.u_ul_per_h, ratio * share * self.last.u_ul_per_h
+        scale, by = 100.0 / reference, abs(ratio)  # a pump that stands may show a flow below zero
+        first, last = by * (1.0 - share) * self.first.u_ul_per_h, by * share * self.last.u_ul_per_h
         drift = abs(self._net(self.last) - self._net(self.first)) * LINE_SHARE
         return Budget(
             name,
@@ -85,11 +98,11 @@ class SeriesOf:
                 Component("scatter between strokes", scale * point.hold.u_ul_per_h, point.hold.dof),
                 Component("scatter, first reference", scale * first, self.first.dof),
                 Component("scatter, last reference", scale * last, self.last.dof),
-                Component("drift between the references", scale * ratio * drift),
+                Component("drift between the references", scale * by * drift),
                 # The zero itself is in both flows; what it does in between is not.
                 Component("zero of the flow sensor", scale * abs(1.0 - ratio) * self.sensor.u_zero_ul_per_h),
                 Component("wander of the zero", scale * math.sqrt(1.5) * self.sensor.wander_ul_per_h),
-                bounded("creep of the line", point.unrest_percent),
+                bounded("creep of the line", scale * point.unrest_ul_per_h),
             ),
         )
 

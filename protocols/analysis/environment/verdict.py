@@ -157,7 +157,7 @@ def _nothing(kind: Kind, note: str) -> Check:
 
 
 def _series(record: Record, kind: Kind, asked: Sequence[float]) -> SeriesOf:
-    """The series with what its conditions really were; raises RecordError when a reference hold is missing."""
+    """The series with what its conditions really were; raises RecordError without a delivery in both reference holds."""
     first, last = record.held(f"{kind.name}-first"), record.held(f"{kind.name}-last")
     if first is None or last is None:
         raise RecordError("the run ended before the reference condition was there again")
@@ -170,7 +170,7 @@ def _series(record: Record, kind: Kind, asked: Sequence[float]) -> SeriesOf:
             before = asked[number - 2] if number > 1 else 0.0
             change = abs(asked[number - 1] - before) if kind.name == "pressure" else 0.0
             since_s = one.from_s - record.phases[f"{one.name}-settle"][0]
-            points.append(Point(x, u_x, one, creep_percent(record.run.station, since_s, one, change)))
+            points.append(Point(x, u_x, one, creep_ul_per_h(record.run.station, since_s, one, change)))
     return SeriesOf(kind.unit, first, last, tuple(points), record.sensor)
 
 
@@ -187,8 +187,8 @@ def _over_reference(record: Record, kind: Kind, name: str, asked: float) -> tupl
     return x, u * (math.sqrt(2.0) if kind.name == "pressure" else TEMPERATURE_REPEATS)
 
 
-def creep_percent(station: Mapping[str, Any], since_s: float, one: Hold, change_kpa: float) -> float:
-    """What the tubing still takes up of the flow after a change of pressure, in percent of the flow of a hold.
+def creep_ul_per_h(station: Mapping[str, Any], since_s: float, one: Hold, change_kpa: float) -> float:
+    """What the tubing still takes up of the flow in a hold after a change of pressure.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def creep_percent(station: Mapping[str, Any], since_s: float, one: Hold, change_
     taken = CREEP_SHARE * float(table.get("compliance_ul_per_kpa", USUAL_UL_PER_KPA)) * change_kpa
     length = one.to_s - one.from_s
     left = math.exp(-since_s / CREEP_S) * -math.expm1(-length / CREEP_S)
-    return 100.0 * taken * left / (one.flow_ul_per_h * length / HOUR_S)
+    return taken * left / length * HOUR_S
 
 
 # -------------------------------------------------------------------------------------------------- the pump

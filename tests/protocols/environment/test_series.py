@@ -90,6 +90,25 @@ def test_a_condition_that_is_the_reference_has_no_coefficient_and_breaks_no_eval
     assert coefficient.note == "no condition differs from the reference condition"
 
 
+@pytest.mark.parametrize("stalled_ul_per_h", [0.02, -0.02])
+def test_a_pump_that_a_pressure_stalls_fails_however_its_line_creeps(stalled_ul_per_h):
+    stalled = Point(13.3, 0.1, Hold("pressure-1", 0.4, 0.6, stalled_ul_per_h, 0.1, 12.0, 4), unrest_ul_per_h=1.0)
+    limits = {"back_pressure": {"low_percent": -10.0, "high_percent": 10.0, "source": "s", "revision": "1"}}
+    run = SimpleNamespace(dut={"limits": limits})
+
+    delivery, _ = results(run, KINDS[0], between(held(40.0, 0.0, 0.1), held(40.0, 1.0, 0.1), stalled), (13.3,), ())
+
+    assert delivery.value == pytest.approx(-100.0, abs=0.1)
+    assert delivery.expanded_uncertainty == pytest.approx(2.0 * 100.0 / 40.0 / math.sqrt(3.0), rel=0.05)
+    assert delivery.verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize("flows", [(0.0, 40.0), (40.0, -0.01)])
+def test_without_a_delivery_at_the_reference_there_is_no_ratio(flows):
+    with pytest.raises(RecordError, match="saw no delivery at the reference condition"):
+        between(held(flows[0]), held(flows[1], 1.0))
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
