@@ -12,6 +12,7 @@ from bench.rpc.messages import Answer, Reply
 from gui.presenters.context import Context
 from gui.presenters.live import Live
 from gui.presenters.numbers import Numbers, significant, unit_text, with_unit
+from gui.presenters.tone import Tone
 from instruments.capabilities import Prompt
 from protocols.procedure import load_procedure
 
@@ -79,6 +80,11 @@ class Asking:
     _states: dict[str, tuple[str, bool, bool]] = field(default_factory=dict)  # refusal, sent, take over
     _answered: set[str] = field(default_factory=set)
 
+    def forget(self) -> None:
+        """Another run is watched, which may ask for the same."""
+        self._states.clear()
+        self._answered.clear()
+
     def cards(self) -> list[Card]:
         """What is asked now."""
         status = self.live.status
@@ -92,7 +98,8 @@ class Asking:
     def answer(self, key: str, text: str, second: str = "", second_text: str = "", *, take_over: bool = False) -> None:
         """Give an answer as typed; the second person's, where two are asked, has to agree."""
         prompt = self._prompt(key)
-        if prompt is None or self.live.link is None or self._states.get(key, ("", False, False))[1]:
+        link = self.live.link
+        if prompt is None or link is None or self._states.get(key, ("", False, False))[1]:
             return
         try:
             said = read_answer(prompt, text.strip())
@@ -102,13 +109,18 @@ class Asking:
             return
         self._say(key, "", sent=True)
         action = Answer(key, text.strip(), second.strip() if prompt.second_person else "")
-        self.live.link.do(
-            self.context.person,
-            action,
-            lambda reply: self._taken(prompt, second, reply),
-            lambda sentence: self._say(key, sentence, can_take_over="take it over" in sentence),
-            take_over=take_over,
-        )
+
+        def taken(reply: Reply) -> None:
+            if link is self.live.link:
+                self._taken(prompt, second, reply)
+
+        def failed(sentence: str) -> None:
+            if link is self.live.link:
+                self._say(key, sentence, can_take_over="take it over" in sentence)
+            else:
+                self.context.notify(f"Run {link.entry.number:04d}, answer to {key}: {sentence}", Tone.WARN)
+
+        link.do(self.context.person, action, taken, failed, take_over=take_over)
 
     def _agree(self, prompt: Prompt, said: float | str, second: str, second_text: str) -> None:
         """Raise ValueError unless a second person has given the same answer, or will elsewhere."""

@@ -245,21 +245,28 @@ class _Opened:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        try:
-            said = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError):
-            said = []
-        self._files: list[str] = [str(one) for one in said] if isinstance(said, list) else []
+        self._files: list[str] = []
+        self._changed = 0
 
     @property
     def files(self) -> frozenset[str]:
-        """Their paths."""
+        """Their paths; another window may have added to them."""
+        try:
+            changed = self._path.stat().st_mtime_ns
+            if changed != self._changed:
+                said = json.loads(self._path.read_text("utf-8"))
+                self._files = [str(one) for one in said] if isinstance(said, list) else []
+                self._changed = changed
+        except (OSError, ValueError):
+            pass  # what is known stays
         return frozenset(self._files)
 
     def add(self, file: Path) -> None:
         """Remember one; raises OSError."""
-        if str(file) in self._files:
+        if str(file) in self.files:
             return
         self._files = [*self._files, str(file)][-MOST_OPENED:]
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._path.write_text(json.dumps(self._files), "utf-8")
+        part = self._path.with_suffix(".part")
+        part.write_text(json.dumps(self._files), "utf-8")
+        part.replace(self._path)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from pathlib import Path
+from typing import Any
 
+from bench.rpc.messages import Status as RunStatus
 from bench.run_queue import Entry
 from bench.station import Station
 from data.checks import Status
@@ -15,7 +17,7 @@ from gui.presenters.bench_scan import Ended, RunNow, StationNow
 from gui.presenters.numbers import local_time, rough_duration
 from gui.presenters.rig_checks import RigState
 from gui.presenters.run_link import STATUS_S
-from gui.presenters.run_steps import asks, is_phase, most_s, words
+from gui.presenters.run_steps import asks, is_phase, least_s, most_s, words
 from gui.presenters.tone import TONE_OF_VERDICT, Tone
 
 
@@ -189,7 +191,9 @@ def _progress(run: RunNow | None, state: _State) -> tuple[float | None, str]:
     status = None if run is None else run.status
     if status is None or status.planned_s <= 0.0 or status.state != "running" or state.urgency is Urgency.HELD:
         return None, ""
-    return status.share_done, f"{rough_duration(max(status.planned_s - status.elapsed_s, 0.0))} left"
+    assert run is not None
+    left_s, is_sure = left_of(run, status)
+    return status.share_done, f"{'' if is_sure else 'at most '}{rough_duration(left_s)} left"
 
 
 def ended_row(ended: Ended, station: Station | None, opened: frozenset[str]) -> EndedRow:
@@ -290,24 +294,45 @@ def _nobody(now: StationNow, run: RunNow, moment: datetime) -> Turn:
     if status.planned_s <= 0.0 or status.state == "closing" or (simulated and not pace):
         return Turn("Nobody:", "it ends by itself")
     asked = None if simulated else next_asked(run)  # a simulated person answers by itself
-    left_s, why = asked if asked is not None else (status.planned_s - status.elapsed_s, "it ends")
+    left_s, is_sure, why = asked if asked is not None else (*left_of(run, status), "")
     until = moment + timedelta(seconds=max(left_s, 0.0) / float(pace or 1.0))
-    said = f"until {_until(until, moment)}"
+    said = f"until {_until(until, moment)}{'' if is_sure else ' at the latest'}"
     return Turn("Nobody", said if asked is None else f"{said}: then {why}")
 
 
-def next_asked(run: RunNow) -> tuple[float, str] | None:
-    """Time until a person is next asked, at the latest by the plan, and for what; None where the run only ends."""
+def left_of(run: RunNow, status: RunStatus) -> tuple[float, bool]:
+    """Longest time that a run still takes, and whether it takes so long for sure: steps may end before their time."""
+    left_s = status.planned_s - status.elapsed_s
+    if (here := _here(run, status)) >= 0:
+        left_s = min(left_s, sum(map(most_s, run.steps[here:])))
+    return max(left_s, 0.0), bool(run.steps) and all(map(_is_fixed, run.steps))
+
+
+def next_asked(run: RunNow) -> tuple[float, bool, str] | None:
+    """Longest time until a person is next asked, whether it lasts so long for sure, and for what.
+
+    None where the run only ends.
+    """
     status = run.status
     if status is None:
         return None
-    here = next((at for at, step in enumerate(run.steps) if is_phase(step) and step.get("name") == status.phase), -1)
-    begins_s = 0.0
+    here, longest = _here(run, status), [most_s(step) for step in run.steps]
+    elapsed_s = status.elapsed_s - max(status.planned_s - sum(longest), 0.0)  # without what it was paused and held
     for at, step in enumerate(run.steps):
-        if asks(step) and at > here and (here >= 0 or begins_s >= status.elapsed_s):
-            return begins_s - status.elapsed_s, f"the operator, {words(step).lower()}"
-        begins_s += most_s(step)
+        begins_s = sum(longest[:at])
+        if asks(step) and at > here and (here >= 0 or begins_s >= elapsed_s):
+            left_s = min(begins_s - elapsed_s, sum(longest[here:at])) if here >= 0 else begins_s - elapsed_s
+            return left_s, all(map(_is_fixed, run.steps[:at])), f"the operator, {words(step).lower()}"
     return None
+
+
+def _here(run: RunNow, status: RunStatus) -> int:
+    """Number of the step that goes on; -1 where it is none with a name."""
+    return next((at for at, step in enumerate(run.steps) if is_phase(step) and step.get("name") == status.phase), -1)
+
+
+def _is_fixed(step: Mapping[str, Any]) -> bool:
+    return least_s(step) == most_s(step)
 
 
 def _rig(rig: RigState | None, moment: datetime) -> tuple[str, Tone]:

@@ -22,6 +22,7 @@ class Wish:
     ----------
     settings : parameters as people type them, by name.
     dut, serial : what is tested, as `bench.request.Request` names it, and its serial number.
+    recipe : path of the file of one, instead of the bare protocol.
     """
 
     station: str = ""
@@ -29,6 +30,7 @@ class Wish:
     settings: Mapping[str, str] = field(default_factory=dict)
     dut: str = ""
     serial: str = ""
+    recipe: str = ""
 
 
 @dataclass

@@ -33,6 +33,10 @@ class Controls:
     is_sent: bool = False
     _refused: tuple[Action, Callable[[], None]] | None = None
 
+    def forget(self) -> None:
+        """Another run is watched: what was refused by the one before is not done to it."""
+        self.says, self.is_sent, self._refused = ("", Tone.PLAIN), False, None
+
     @property
     def can_command(self) -> bool:
         """Whether there is a run that could take a command."""
@@ -100,22 +104,28 @@ class Controls:
     # -- small parts
 
     def _do(self, action: Action, then: Callable[[], None] = lambda: None, *, take_over: bool = False) -> None:
-        if self.live.link is None or not self.can_command:
+        link = self.live.link
+        if link is None or not self.can_command:
             return
         self.is_sent, self._refused = True, None
         self._say("", Tone.PLAIN)
 
         def done(reply: Reply) -> None:
+            if link is not self.live.link:
+                return
             self.is_sent = False
             self._say(reply.sentence, Tone.PLAIN)
             then()
 
         def failed(sentence: str) -> None:
+            if link is not self.live.link:
+                self.context.notify(f"Run {link.entry.number:04d}: {sentence}", Tone.WARN)
+                return
             self.is_sent = False
             self._refused = (action, then) if "take it over" in sentence else None
             self._say(sentence, Tone.WARN)
 
-        self.live.link.do(self.context.person, action, done, failed, take_over=take_over)
+        link.do(self.context.person, action, done, failed, take_over=take_over)
 
     def _say(self, text: str, tone: Tone) -> None:
         self.says = text, tone

@@ -108,6 +108,18 @@ def rough_duration(seconds: float | None) -> str:
     return f"{whole} s"
 
 
+def exact_duration(seconds: float) -> str:
+    """A stretch of time with all its parts, for what was asked for or recorded: 25 h 30 min, 2 d 5 h, 0.5 s."""
+    left, said = round(seconds * 1000.0), []
+    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000)):
+        if left >= (2 * size if unit == "d" else size):
+            count, left = divmod(left, size)
+            said.append(f"{count} {unit}")
+    if not said:
+        return f"{seconds:g} s"
+    return " ".join([*said, *([f"{left / 1000.0:g} s"] if left else [])])
+
+
 def local_time(moment: datetime) -> str:
     """A moment on the clock of the wall."""
     return moment.astimezone().strftime("%H:%M:%S")

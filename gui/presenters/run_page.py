@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+from bench.positions import parted
 from bench.run_queue import Entry
 from gui.presenters.asking import Asking
-from gui.presenters.context import Context
+from gui.presenters.context import Context, Wish
 from gui.presenters.controls import Controls
 from gui.presenters.instrument_rows import Instruments
 from gui.presenters.limits import Interlocks
@@ -15,6 +17,7 @@ from gui.presenters.live_plots import LivePlots, trumpet_of
 from gui.presenters.provisional import Provisional
 from gui.presenters.run_end import EndText, end_text
 from gui.presenters.timeline import Timeline
+from gui.presenters.tone import Tone
 
 
 class RunPageModel:
@@ -69,11 +72,21 @@ class RunPageModel:
     def again(self) -> None:
         """Prepare a run like the one that has ended."""
         link = self.live.link
-        if link is not None:
-            self.context.prepare(link.entry.request().station, link.entry.procedure)
+        if link is None:
+            return
+        try:
+            asked, cwd = link.entry.request(), Path(link.entry.cwd)
+        except ValueError as error:
+            self.context.notify(str(error), Tone.WARN)
+            return
+        station = str(cwd / asked.station) if parted(asked.station)[0].endswith(".toml") else asked.station
+        recipe = "" if asked.recipe is None else str(cwd / asked.recipe)
+        self.context.wish(Wish(station, asked.procedure, asked.settings, asked.dut or "", recipe=recipe))
 
     def _followed(self, entry: Entry) -> None:
         self.is_preparing = False
+        self.asking.forget()
+        self.controls.forget()
         self.changed()
 
     def _judged(self) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gui.presenters.numbers import rough_duration, unit_text
+from gui.presenters.numbers import exact_duration, rough_duration, unit_text
 
 StepJson = Mapping[str, Any]
 
@@ -69,15 +69,17 @@ def asks(step: StepJson) -> bool:
 
 
 def least_s(step: StepJson) -> float:
-    """Shortest time that a step takes."""
-    return float(step.get("for_s") or 0.0)
+    """Shortest time that a step takes: to its first look, where it is looked at."""
+    if step.get("looks_s"):
+        return float(min(step["looks_s"]))
+    return float((step.get("settle_s") if asks(step) else step.get("for_s")) or 0.0)
 
 
 def most_s(step: StepJson) -> float:
     """Longest time that the plan allows for a step."""
     for key in ("at_most_s", "for_s", "allow_s"):
         if step.get(key) is not None:
-            return float(step[key])
+            return float(step[key]) + (least_s(step) if asks(step) else 0.0)
     return 0.0
 
 
@@ -88,7 +90,7 @@ def planned(step: StepJson) -> str:
     most = most_s(step)
     if most <= 0.0:
         return ""
-    return rough_duration(most) if least_s(step) == most else f"≤ {rough_duration(most)}"
+    return exact_duration(most) if least_s(step) == most else f"≤ {exact_duration(most)}"
 
 
 def awaited(step: StepJson, unit_of: Callable[[str], str]) -> str:

@@ -13,7 +13,7 @@ from gui.presenters.background import Cancel, nothing
 from gui.presenters.context import Context, Wish
 from gui.presenters.numbers import local_date, local_time, rough_duration
 from gui.presenters.setup_check import Examined, FindingRow, Foreseen, begin, examine, foresee
-from gui.presenters.setup_choices import Choices, StationChoice, find_choices, with_states
+from gui.presenters.setup_choices import Choices, StationChoice, files_stamp, find_choices, with_states
 from gui.presenters.setup_fields import one_line
 from gui.presenters.setup_form import USUAL, USUAL_PACE, Part, SetUpForm
 from gui.presenters.setup_memory import Memory
@@ -72,6 +72,8 @@ class SetUp:
         self._is_shown = False
         self._quiet = 0
         self._until_look = 0
+        self._stamp: object = None  # of the station files when they were looked for
+        self._overrides_of: object = None  # what the overrides are about
         self._asked: Request | None = None
         self._cancel: Cancel = nothing
         context.on_prepare(self._prepare)
@@ -91,28 +93,51 @@ class SetUp:
         """Look for stations and files, anew too."""
         folder, state_folder = self.context.folder, self.context.state_folder
         self.context.background.aside(
-            lambda: (find_choices(folder, state_folder), is_first_start(state_folder)),
+            lambda: (files_stamp(folder), find_choices(folder, state_folder), is_first_start(state_folder)),
             lambda found: self._found(*found),
         )
 
-    def _found(self, choices: Choices, is_first: bool) -> None:
-        self.is_first = is_first
+    def _found(self, stamp: object, choices: Choices, is_first: bool) -> None:
+        self.is_first, self._stamp = is_first, stamp
         wanted, self._wanted = self._wanted, Wish()
         self.form.take_choices(choices, (wanted.station, wanted.protocol))
-        self.form.fill_in(wanted)
-        self._show("start")
+        self._fill_in(wanted)
+        self._changed()  # what stands against the run may be another thing by now
 
     def _prepare(self, wish: Wish) -> None:
         """Another page has a run prepared."""
         if self.form.choices is None:
             self._wanted = wish
             return
+        if wish.station and self.form.called(wish.station) is None:  # its file may have come since
+            self._wanted = wish
+            self.find()
+            return
         if wish.protocol in self.form.choices.protocols:
             self.form.choose_protocol(wish.protocol)
         self.form.choose_station(wish.station)
-        self.form.fill_in(wish)
+        self._fill_in(wish)
         self.is_first = self.is_first and not wish.settings  # who comes with a run in mind is not offered another
         self._show("choices")
+
+    def _fill_in(self, wish: Wish) -> None:
+        """Put in what a wish knows, and say what of it is not at hand."""
+        form, lacks = self.form, []
+        assert form.choices is not None
+        if wish.recipe:
+            form.choose_recipe(wish.recipe)
+        for what, name, is_there in (
+            ("station", wish.station, form.called(wish.station) is not None),
+            ("protocol", wish.protocol, wish.protocol in form.choices.protocols),
+            ("recipe", wish.recipe, form.recipe is not None and form.recipe.name == wish.recipe),
+        ):
+            if name and not is_there:
+                lacks.append(f"{what} {name}")
+        if lacks:
+            said = f"Not at hand: {', '.join(lacks)}. Look at what is chosen instead before you start."
+            self.context.notify(said, Tone.WARN)
+        if not wish.protocol or wish.protocol in form.choices.protocols:
+            form.fill_in(wish)
 
     # -- what stands against it
 
@@ -260,11 +285,15 @@ class SetUp:
     def _look(self) -> None:
         folder = self.context.state_folder
         stations = self.form.choices.stations if self.form.choices is not None else ()
+        files = self.context.folder
         self.context.background.aside(
-            lambda: (queue_rows(folder), tuple(with_states(stations, folder))), lambda found: self._looked(*found)
+            lambda: (queue_rows(folder), tuple(with_states(stations, folder)), files_stamp(files)),
+            lambda found: self._looked(*found),
         )
 
-    def _looked(self, rows: tuple[QueueRow, ...], stations: tuple[StationChoice, ...]) -> None:
+    def _looked(self, rows: tuple[QueueRow, ...], stations: tuple[StationChoice, ...], stamp: object) -> None:
+        if self.form.choices is not None and stamp != self._stamp:
+            self.find()  # a station file has come, has gone or is another one
         if rows != self.queue:
             self.queue = rows
             self._show("queue")
@@ -281,6 +310,10 @@ class SetUp:
 
     def _changed(self) -> None:
         """What was known is no longer so; it is worked out anew when the person pauses."""
+        form = self.form
+        about = (form.station and form.station.name, form.protocol, form.serial, tuple(form.articles.values()))
+        if about != self._overrides_of:  # a reason is given for one station and one article
+            self.overrides, self._overrides_of = {}, about
         self._quiet = QUIET_TICKS
         self._cancel()
         self.examined = self.foreseen = None
@@ -293,6 +326,7 @@ class SetUp:
         if self._until_look == 0:
             self._until_look = LOOK_TICKS
             self._look()
+            self._show("start")  # the end on the clock moves on
         self._until_look -= 1
         if self._quiet:
             self._quiet -= 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -80,7 +81,7 @@ class StationChoice:
     def is_called(self, name: str) -> bool:
         """Whether a person or another page means this station; a bench file alone means its first position."""
         file, _ = parted(self.name)
-        known = {self.name, self._short, file, Path(file).stem} | (
+        known = {self.name, self._short, file, Path(file).name, Path(file).stem} | (
             {self.station.name} if self.station is not None else set()
         )
         return name in known
@@ -161,6 +162,15 @@ def find_choices(folder: Path, state_folder: Path) -> Choices:
     protocols = {name: load_procedure(name) for name in procedure_names()}
     recipes = tuple(_recipe(path, state_folder) for path in near_files(folder, "recipes", _RECIPE_SIGN))
     return Choices(tuple(with_states(found, state_folder)), protocols, tuple(_articles(folder)), recipes)
+
+
+def files_stamp(folder: Path) -> tuple[tuple[str, int], ...]:
+    """Another one when a station file near at hand has come, has gone or was changed."""
+    found = []
+    for path in own_files(folder):
+        with suppress(OSError):  # it has just gone
+            found.append((str(path), path.stat().st_mtime_ns))
+    return tuple(found)
 
 
 def with_states(stations: Iterable[StationChoice], state_folder: Path) -> list[StationChoice]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -67,15 +68,21 @@ class SetUpForm:
 
     def take_choices(self, choices: Choices, wanted: tuple[str, str]) -> None:
         """What can be chosen was found; what was chosen stays, if it is still there."""
+        gone = self.station is not None and not any(one.name == self.station.name for one in choices.stations)
+        if gone and self.station is not None and not wanted[0]:  # no other one is taken without a word
+            there = StationChoice(self.station.name, None, "its file is gone; choose another station")
+            choices = replace(choices, stations=(*choices.stations, there))
         self.choices = choices
-        recipe = None if wanted[1] else self.recipe
+        before = "" if self.recipe is None or wanted[1] else self.recipe.name
+        recipe = next((one for one in choices.recipes if one.name == before), None)
         protocol = "" if self.protocol is None else self.protocol.name
         protocols = (wanted[1], protocol, self._memory.protocol, USUAL[1])
-        self.choose_protocol(next(name for name in protocols if name in choices.protocols))
+        if recipe is None:
+            self.choose_protocol(next(name for name in protocols if name in choices.protocols))
         station = "" if self.station is None else self.station.name
         names = (wanted[0], station, self._memory.station, USUAL[0], choices.stations[0].name)
         self.choose_station(next(name for name in names if self.called(name) is not None))
-        if recipe is not None:
+        if recipe is not None and recipe != self.recipe:
             self.choose_recipe(recipe.name)
         self._told("choices", "")
 
@@ -89,15 +96,22 @@ class SetUpForm:
         found, before = self.called(name), self.station
         if found is None:
             return
+        usual = {kind: self._usual_article(kind) for kind in KINDS}
         self.station = found
-        if before is not None and (found.name, found.station) == (before.name, before.station):
+        is_same = before is not None and found.name == before.name  # then its file was changed: what was typed stays
+        if before is not None and is_same and found.station == before.station:
             return
         kept = self._memory.articles.get(found.name, {})
         for kind in KINDS:
-            self.articles[kind] = kept.get(kind) or self._usual_article(kind)
+            if not is_same or self.articles[kind] == usual[kind]:
+                self.articles[kind] = kept.get(kind) or self._usual_article(kind)
         if self.has_own_time:
             self.faults = []
+        typed = {one.name: one.text for one in self.fields.values() if is_same and one.is_changed}
         self._new_fields()
+        if typed:
+            kept_open = [name for name, field in self.fields.items() if name in typed and not field.is_fixed]
+            self.fill({name: typed[name] for name in kept_open})
 
     def choose_protocol(self, name: str) -> None:
         """Take a protocol; its parameters are filled in with what they were the last time, or with what is usual."""

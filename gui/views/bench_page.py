@@ -38,6 +38,7 @@ class EndedTable(Table[EndedRow]):
                 Column("Review", lambda row: row.review),
                 Column("Remark", lambda row: row.reason, stretch=True),
             ),
+            key=lambda row: row.entry.number,
         )
         self._overview = overview
         self.doubleClicked.connect(lambda _: self.open())

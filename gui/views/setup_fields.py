@@ -187,7 +187,9 @@ class ParamRow(Captioned):
             if edit.toPlainText() != field.text:
                 edit.setPlainText(field.text)
         elif isinstance(edit, QCheckBox):
-            edit.setChecked(field.text == "yes")
+            edit.blockSignals(True)  # nobody has ticked it
+            edit.setChecked(field.text.strip().lower() in ("yes", "true"))
+            edit.blockSignals(False)
         elif isinstance(edit, QComboBox):
             edit.setCurrentText(field.text)
         self.say(field.says, field.shown_error)

@@ -29,6 +29,7 @@ class QueuePanel(Panel):
                 Column("State", lambda row: row.state, tone=lambda row: row.tone),
                 Column("Station", lambda row: row.entry.station),
             ),
+            key=lambda row: row.entry.number,
         )
         self.table.chosen.connect(lambda _: self._show_buttons())
         self.table.doubleClicked.connect(lambda _: self._with_row(presenter.watch))
@@ -50,13 +51,13 @@ class QueuePanel(Panel):
 
     def show_all(self) -> None:
         """Show the runs as they are now."""
-        rows = self._presenter.queue
+        rows, was_empty = self._presenter.queue, not self.table.rows.rows
         self.setVisible(bool(rows))
         self.table.show_rows(rows)
         header = self.table.horizontalHeader()
         height = (look().density.row if header is None else header.sizeHint().height()) + 4
         self.table.setFixedHeight(height + look().density.row * min(len(rows), MOST_ROWS))
-        if rows and self.table.current() is None:
+        if rows and was_empty:
             self.table.selectRow(0)
         self._show_buttons()
 

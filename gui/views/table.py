@@ -124,14 +124,24 @@ class RowsModel(QAbstractTableModel, Generic[Row]):
 
 
 class Table(QTableView, Generic[Row]):
-    """A table of whole rows; ``chosen`` gives the number of the row that a person has chosen."""
+    """A table of whole rows; ``chosen`` gives the number of the row that a person has chosen.
+
+    Parameters
+    ----------
+    key : tells rows apart, where others may come in before the chosen one: then it stays chosen, or nothing is.
+    """
 
     chosen = pyqtSignal(int)
 
     def __init__(
-        self, name: str, columns: Sequence[Column[Row]], row_tone: Callable[[Row], Tone] | None = None
+        self,
+        name: str,
+        columns: Sequence[Column[Row]],
+        row_tone: Callable[[Row], Tone] | None = None,
+        key: Callable[[Row], object] | None = None,
     ) -> None:
         super().__init__()
+        self._key = key
         self.rows = RowsModel(columns, row_tone, self)
         self.setModel(self.rows)
         self.setAccessibleName(name)
@@ -159,7 +169,17 @@ class Table(QTableView, Generic[Row]):
 
     def show_rows(self, rows: Sequence[Row]) -> None:
         """Show these rows."""
+        before = None if self._key is None else self.current()
         self.rows.show(rows)
+        if self._key is not None and before is not None:
+            self._choose_again(self._key(before), self._key)
+
+    def _choose_again(self, before: object, key: Callable[[Row], object]) -> None:
+        row = self.current()
+        if row is None or key(row) != before:
+            at = next((at for at, one in enumerate(self.rows.rows) if key(one) == before), -1)
+            self.clearSelection()
+            self.setCurrentIndex(self.rows.index(at, 0))
 
     def current(self) -> Row | None:
         """The row that is chosen."""

@@ -106,9 +106,20 @@ def test_nobody_has_to_act_before_the_run_asks_the_next_time():
     assert shown.next_action == "then ask for: weight-off"
 
 
+def test_what_a_run_was_paused_puts_the_next_question_off_and_a_phase_that_may_end_early_makes_it_the_latest():
+    rested = RunNow(entry(), RunState("running"), replace(RUNNING, elapsed_s=1100.0, planned_s=4700.0), 0.0, STEPS)
+    assert next_asked(rested) == (1800.0, True, "the operator, ask for: weight-off")
+    early = ({"step": "Phase", "name": "stabilisation", "until": {}, "at_most_s": 600.0}, *STEPS[1:])
+    run = replace(rested, steps=early, status=replace(RUNNING, elapsed_s=100.0, planned_s=4240.0))
+    assert next_asked(run) == (1840.0, False, "the operator, ask for: weight-off")
+    shown = row(replace(running(), run=run))
+    assert " at the latest: then the operator" in shown.turns[0].text
+    assert shown.left == "at most 1 h left"
+
+
 def test_a_simulated_person_answers_by_itself_so_nobody_has_to_act_before_the_end():
     now = replace(running(pace=60.0), station=SIM)
-    assert row(now).turns[0].text == f"Nobody until {local_time(NOON + timedelta(seconds=60))[:5]}"
+    assert row(now).turns[0].text == f"Nobody until {local_time(NOON + timedelta(seconds=60))[:5]} at the latest"
     virtual = replace(running(pace=None), station=SIM)
     assert row(virtual).turns[0].text == "Nobody: it ends by itself"
 
@@ -117,12 +128,12 @@ def test_between_phases_the_next_question_is_told_by_the_plan():
     run = RunNow(entry(), RunState("running"), replace(RUNNING, phase="", elapsed_s=2400.0), 0.0, STEPS)
     assert next_asked(run) is None
     before = replace(run, status=replace(RUNNING, phase="", elapsed_s=1000.0))
-    assert next_asked(before) == (900.0, "the operator, ask for: weight-off")
+    assert next_asked(before) == (900.0, True, "the operator, ask for: weight-off")
 
 
 @pytest.mark.parametrize("state", ["paused", "closing", "held"])
 def test_only_a_run_that_goes_on_has_time_left_that_passes(state):
-    assert row(running()).left == "1 h left"
+    assert row(running()).left == "at most 1 h left"
     still = row(running(replace(RUNNING, state=state)))
     assert (still.left, still.share) == ("", None)
 
@@ -350,6 +361,14 @@ def test_a_run_that_was_opened_is_not_to_be_reviewed_again_even_after_a_restart(
     inline(lab).run()
     assert again.ended[0].review == "opened"
     assert json.loads((lab.state_folder / "opened.json").read_text("utf-8")) == [str(file)]
+
+
+def test_what_another_window_has_opened_is_known_here_and_not_forgotten(overview: BenchOverview, lab: Context):
+    other = BenchOverview(Context(Inline(), folder=lab.folder, state_folder=lab.state_folder))
+    other.context.open(lab.folder / "a.h5")
+    lab.open(lab.folder / "b.h5")
+    names = {str(lab.folder / name) for name in ("a.h5", "b.h5")}
+    assert overview._opened.files == other._opened.files == names
 
 
 def test_what_needs_a_person_stands_first_and_is_counted(overview: BenchOverview, lab: Context):

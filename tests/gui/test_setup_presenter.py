@@ -217,6 +217,67 @@ def test_another_page_has_all_filled_in_that_it_knows_and_nothing_left_from_befo
     assert asked.settings == {"schedule": "0.5 mL/day", "analysis": "26 h"}
 
 
+def lab_station(folder: Path, name: str = "lab") -> Path:
+    text = (Path(setup.__file__).parents[2] / "bench" / "stations" / "sim.toml").read_text("utf-8")
+    path = folder / f"{name}.toml"
+    path.write_text(text.replace('name = "sim"', f'name = "{name}"', 1), "utf-8")
+    return path
+
+
+def test_a_station_file_that_was_just_made_is_prepared_on_and_not_another_one(prepared: SetUp, tmp_path: Path) -> None:
+    path = lab_station(tmp_path)
+    prepared.context.prepare(str(path), "read-out")
+    inline(prepared).run()
+    assert prepared.form.station is not None
+    assert prepared.form.protocol is not None
+    assert (prepared.form.station.name, prepared.form.protocol.name) == (str(path), "read-out")
+
+
+def test_what_is_asked_for_and_not_at_hand_is_said(prepared: SetUp) -> None:
+    said: list[str] = []
+    prepared.context.notify = lambda text, tone: said.append(text)
+    prepared.context.wish(Wish("elsewhere", "flow-record", recipe="/gone.toml"))
+    inline(prepared).run()
+    assert said == [
+        "Not at hand: station elsewhere, recipe /gone.toml. Look at what is chosen instead before you start."
+    ]
+
+
+def test_a_station_file_that_is_changed_meanwhile_is_taken_over_and_what_was_typed_stays(
+    prepared: SetUp, tmp_path: Path
+) -> None:
+    path, form = lab_station(tmp_path), prepared.form
+    prepared.find()
+    inline(prepared).run()
+    form.choose_station(str(path))
+    form.type("analysis", "3 h")
+    text = path.read_text("utf-8")
+    path.write_text(text.replace('blank = "diverter"', 'blank = "4 h"'), "utf-8")
+    for _ in range(2 * setup.LOOK_TICKS):
+        inline(prepared).tick()
+    assert (form.fields["blank"].text, form.fields["analysis"].text) == ("4 h", "3 h")
+    path.unlink()
+    for _ in range(2 * setup.LOOK_TICKS):
+        inline(prepared).tick()
+    assert prepared.why_not == "The station file cannot be read: its file is gone; choose another station"
+
+
+def test_an_override_is_of_one_station_and_what_blocked_is_looked_at_again_on_demand(prepared: SetUp) -> None:
+    prepared.form.choose_station("sim-full")
+    pause(prepared)
+    prepared.override(setup.RIG_CHECK, "agreed with QA")
+    assert prepared.why_not == ""
+    prepared.find()
+    inline(prepared).run()
+    assert prepared.why_not == "Checking…"
+    pause(prepared)
+    assert prepared.why_not == ""
+    prepared.form.choose_station("sim")
+    prepared.form.choose_station("sim-full")
+    pause(prepared)
+    assert [one.code for one in prepared.blocking] == [setup.RIG_CHECK]
+
+
 # -- what stands against it
 
 

@@ -22,12 +22,14 @@ from PyQt6.QtWidgets import (
 )
 
 from bench.request import Request
-from bench.run_queue import Entry, StationLock, enqueue
+from bench.rpc.messages import Ending
+from bench.run_queue import Entry, RunState, StationLock, enqueue
 from gui.presenters import setup
 from gui.presenters.background import Inline
 from gui.presenters.context import Context
 from gui.presenters.setup import SetUp
 from gui.presenters.setup_check import Examined, FindingRow, Foreseen, StepRow
+from gui.presenters.setup_queue import withdraw
 from gui.theme.look import look
 from gui.views.setup import SetUpPanel
 
@@ -229,6 +231,27 @@ def test_a_run_that_waits_is_listed_and_can_be_withdrawn(panel: SetUpPanel, cont
     settle(panel)
     assert panel.queue.isHidden()
     lock.release()
+
+
+def test_the_run_that_was_chosen_to_be_withdrawn_stays_chosen_or_none_is(panel: SetUpPanel, context: Context) -> None:
+    entries = [enqueue(context.state_folder, Request("flow-record", "sim"), "sim") for _ in range(3)]
+    settle(panel)
+    table = panel.queue.table
+    table.selectRow(1)
+    entries[0].claim()
+    entries[0].tell(RunState("ended", ending=Ending("ended", "completed")))
+    settle(panel)
+    assert table.current().entry.number == entries[1].number
+    withdraw(entries[1], "Ada", "elsewhere")
+    enqueue(context.state_folder, Request("flow-record", "sim"), "sim")
+    settle(panel)
+    assert (len(table.rows.rows), table.current(), panel.queue.withdraw.isEnabled()) == (2, None, False)
+
+
+def test_a_yes_that_came_from_elsewhere_is_ticked(panel: SetUpPanel) -> None:
+    flag = next(name for name, one in panel.presenter.form.fields.items() if one.kind == "flag")
+    panel.presenter.form.fill({flag: "true"})
+    assert (edit(panel, flag).isChecked(), panel.presenter.form.fields[flag].text) == (True, "true")
 
 
 def test_faults_are_chosen_from_the_list_and_taken_back(panel: SetUpPanel) -> None:
