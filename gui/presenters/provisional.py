@@ -197,12 +197,13 @@ class Provisional:
                 self.final = found
                 self.changed()
 
-        path = str(Path(link.entry.cwd) / run_file)
-        self.context.background.apart(judged_at_end, (path,), then, self._failed)
+        def failed(sentence: str) -> None:
+            if link is self.live.link:
+                self.trouble = sentence
+                self.changed()
 
-    def _failed(self, sentence: str) -> None:
-        self.trouble = sentence
-        self.changed()
+        path = str(Path(link.entry.cwd) / run_file)
+        self.context.background.apart(judged_at_end, (path,), then, failed)
 
     # -- what is shown
 

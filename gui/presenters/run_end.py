@@ -14,6 +14,7 @@ REMEDIES = {
     "died": "See that the bench is safe. The journal holds what was recorded: recover it to get the run file.",
     "refused": "Nothing has moved. Remove what stands against the run, then prepare it again.",
     "withdrawn": "Nothing has moved.",
+    "not followed": "The run goes on, and STOP reaches it. Watch it anew from the page Bench.",
 }
 STATUS_TONE = {"completed": Tone.GOOD, "stopped-by-interlock": Tone.FAIL, "error": Tone.FAIL, "aborted": Tone.WARN}
 
@@ -44,15 +45,17 @@ def end_text(live: Live) -> EndText | None:
     ending, link = live.ending, live.link
     if link is None:
         return None
+    title = f"Run {link.entry.number:04d} has ended"
     if ending is None:
         if not live.broken:
             return None
-        ending = Ending("lost", reason=f"it cannot be followed any further: {live.broken}")
+        title = f"Run {link.entry.number:04d} cannot be followed any further"
+        ending = Ending("not followed", reason=live.broken)
     run_file = Path(link.entry.cwd) / ending.run_file if ending.run_file else None
     word = ending.status or ending.state
     reason = ending.reason + (f" ({ending.person})" if ending.person and ending.reason else "")
     return EndText(
-        f"Run {link.entry.number:04d} has ended",
+        title,
         word.replace("-", " "),
         STATUS_TONE.get(word, Tone.FAIL),
         ending.verdict.replace("-", " "),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, Full, Queue
 
@@ -141,6 +142,16 @@ class RunLink:
                         return
         except (ClientError, JournalError, OSError) as error:
             self._put(Broken(str(error)))
+            self._await_end()
+
+    def _await_end(self) -> None:
+        """How a run ends that cannot be followed any further is told on disk."""
+        while not self._closed.is_set():
+            with suppress(OSError):  # it is being written
+                if (ending := self.entry.state().ending) is not None:
+                    self._put(ending)
+                    return
+            self._closed.wait(POLL_S)
 
     def _client(self) -> Client | None:
         """A client once the run has a runner; None when it never had one, or nobody wants it any more."""

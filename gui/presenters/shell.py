@@ -96,7 +96,7 @@ class Shell:
         entry, status, plan = live.link.entry, live.status, live.plan
         word, tone = state_of(live)
         elapsed = live.last_s if status is None else max(status.elapsed_s, live.last_s)
-        left = self._timeline.left_s()
+        left = self._timeline.left()
         dut = {} if plan is None else plan.dut
         return HeaderText(
             entry.station,
@@ -106,7 +106,7 @@ class Shell:
             entry.procedure,
             f"{dut.get('model', '')} / {dut.get('serial', '')}" if dut else "",
             duration(elapsed) if plan is not None else "",
-            "" if left is None else duration(left),
+            left,
             live.origin,
             *self._emergency_stop(),
         )
@@ -143,8 +143,7 @@ class Shell:
             pid = live.link.entry.state().pid if live.status is not None else 0
             said["runner"] = f"Runner connected, process {pid}" if pid else "Waiting for the runner"
         said["age"] = "catching up…" if live.link is not None and live.link.behind else f"{live.samples:,} samples"
-        free = shutil.disk_usage(_there(self.context.folder)).free
-        said["disk"] = f"{free / 1e9:.0f} GB free in {self.context.folder}"
+        said["disk"] = _room(self.context.folder)
         said["queue"] = ""
         said["version"] = f"pumpbench {__version__}"
         return said
@@ -210,15 +209,21 @@ def state_of(live: Live) -> tuple[str, Tone]:
 
 
 def going_on(folder: Path) -> list[Entry]:
-    """Runs of this computer that have begun, or wait to, and have not ended."""
-    return [entry for entry in entries(folder) if entry.state().ending is None]
+    """Runs of this computer that have begun and have not ended; where none has begun, those that wait to."""
+    states = [(entry, entry.state()) for entry in entries(folder)]
+    going = [(entry, state.state) for entry, state in states if state.ending is None]
+    return [entry for entry, word in going if word != "waiting"] or [entry for entry, _ in going]
 
 
-def _there(folder: Path) -> Path:
-    """The folder, or the nearest one above it that exists."""
-    while not folder.exists():
-        folder = folder.parent
-    return folder
+def _room(folder: Path) -> str:
+    """What is free where a folder is or will be: a drive may be gone, or a share not be reached."""
+    there = folder
+    try:
+        while not there.exists() and there != there.parent:
+            there = there.parent
+        return f"{shutil.disk_usage(there).free / 1e9:.0f} GB free in {folder}"
+    except OSError as error:
+        return f"{folder} cannot be reached: {error.strerror}"
 
 
 def _kept(path: Path) -> dict[str, str]:

@@ -14,8 +14,9 @@ from uuid import uuid4
 
 from bench.rpc.client import Client, ClientError
 from bench.rpc.messages import Outcome
-from bench.run_queue import Entry
+from bench.run_queue import Entry, QueueError
 from gui.presenters.run_link import POLL_S, STOP_ANSWER_S
+from gui.presenters.setup_queue import withdraw
 from gui.presenters.tone import Tone
 
 
@@ -84,15 +85,26 @@ class Stopping:
         """Until the runner takes it; then until the run has ended."""
         accepted = False
         while True:
-            ending = self._entry.state().ending
+            state = self._entry.state()
+            ending = state.ending
             if ending is not None:
                 dead = ending.state == "died"
                 self._say(StopState.DEAD if dead else StopState.STOPPED, "" if dead else ending.status or ending.state)
                 self._done.set()
                 return
+            if state.state == "waiting" and self._withdrawn():
+                continue
             if not accepted:
                 accepted = self._asked()
             self._done.wait(POLL_S)
+
+    def _withdrawn(self) -> bool:
+        """Take a run that still waits out of the queue, where no runner could be asked; False where it begins."""
+        try:
+            withdraw(self._entry, self._person, self._reason)
+        except (QueueError, OSError):
+            return False
+        return True
 
     def _asked(self) -> bool:
         try:

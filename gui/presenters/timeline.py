@@ -114,11 +114,13 @@ class Timeline:
             self._share(most + left), words(step), told, _span(least + sure, most + left), waits, self.stands()
         )
 
-    def left_s(self) -> float | None:
-        """Longest time that the run may still take, in s, where it is not paused or held; None while nobody knows."""
+    def left(self) -> str:
+        """Longest time that the run may still take, where it is not paused or held; empty while nobody knows."""
         if self._live.plan is None or not self._live.is_going:
-            return None
-        return self._to_come()[1] + (self._of_present()[1] if self.current() >= 0 else 0.0)
+            return ""
+        sure, left = self._of_present() if self.current() >= 0 else (0.0, 0.0)
+        least, most = self._to_come()
+        return f"{'' if most + left - least - sure < EXACT_S else '≤ '}{duration(most + left)}"
 
     def stands(self) -> str:
         """Why the run's time stands still."""
@@ -187,7 +189,8 @@ class Timeline:
     def _next_look(self, at: int) -> str:
         assert self._live.plan is not None
         looks: Sequence[float] = self._live.plan.steps[at].get("looks_s") or ()
-        gone = self.now_s - self._live.steps_at[at][0]
+        begun = self._live.steps_at[at][0]
+        gone = self.now_s - begun - self._stood_s(begun)
         coming = [look for look in looks if look > gone]
         return f"looked at in {rough_duration(coming[0] - gone)}: a clear fail ends it" if coming else ""
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from bench.request import Request
 from bench.rpc.messages import Ending, Status
+from bench.run_queue import StationLock, enqueue
 from data.frames import Record
 from gui.presenters.background import Inline
 from gui.presenters.context import Context
@@ -22,7 +25,7 @@ from gui.presenters.numbers import (
     significant,
     with_unit,
 )
-from gui.presenters.shell import Shell
+from gui.presenters.shell import Shell, going_on
 from gui.presenters.tone import Tone
 from instruments.capabilities import Prompt
 
@@ -119,6 +122,24 @@ def test_a_window_without_a_run_says_so_and_has_nothing_to_stop(context: Context
     shell.stop()
     assert shell.stop_says() == ("", Tone.PLAIN)
     assert shell.status_bar()["runner"] == "No run is watched"
+
+
+def test_a_window_watches_the_one_run_that_goes_on_though_others_wait(context: Context) -> None:
+    begun, _ = [enqueue(context.state_folder, Request("read-out", "sim"), "sim") for _ in range(2)]
+    assert len(going_on(context.state_folder)) == 2
+    begun.claim()
+    lock = StationLock.take(context.state_folder, "sim")
+    assert lock is not None
+    lock.tell({"number": begun.number})
+    assert [one.number for one in going_on(context.state_folder)] == [begun.number]
+    lock.release()
+
+
+def test_a_drive_that_is_gone_is_said_and_looked_for_once(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "exists", lambda _: False)  # nor is its root there
+    monkeypatch.setattr("shutil.disk_usage", lambda _: os.stat("not there"))
+    said = Shell(context, Live(context)).status_bar()["disk"]
+    assert said == f"{context.folder} cannot be reached: No such file or directory"
 
 
 def test_light_or_dark_and_the_density_are_kept_for_the_next_time(context: Context) -> None:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bench.rpc.messages import Answer, Ending, Note, Pause, ResetInterlock
+from bench.request import Request
+from bench.rpc.messages import Answer, Ending, Note, Outcome, Pause, Reply, ResetInterlock
 from data.samples import Quality
 from gui.presenters.asking import Asking, drawing
-from gui.presenters.context import Context
+from gui.presenters.context import Context, Wish
 from gui.presenters.controls import Controls
 from gui.presenters.instrument_rows import InstrumentRow, Instruments
 from gui.presenters.limits import InterlockRow, Interlocks
-from gui.presenters.numbers import PlainNumbers
+from gui.presenters.numbers import PlainNumbers, exact_duration
 from gui.presenters.run_end import end_text
+from gui.presenters.run_link import Broken
+from gui.presenters.run_page import RunPageModel
 from gui.presenters.shell import Shell
 from gui.presenters.timeline import StepState, Timeline
 from gui.presenters.tone import Tone
@@ -92,7 +96,27 @@ def test_the_header_and_the_course_agree_on_what_is_left_of_a_paused_run(watched
     watched.record("pause", 200.0, state="begin", person="Ada")
     watched.says(elapsed_s=40_000.0, planned_s=5500.0, state="paused")
     assert Timeline(watched.live).course().left == "at most 00:16:40"
-    assert Shell(context, watched.live).header().remaining == "01:16:40"
+    assert Shell(context, watched.live).header().remaining == "≤ 01:16:40"
+
+
+def test_a_phase_that_is_looked_at_may_end_at_its_first_look_and_a_pause_puts_that_off(
+    watched: Any, timeline: Timeline
+) -> None:
+    plan = watched.live.plan
+    plan.steps = (*plan.steps[:3], {"step": "JudgedPhase", "name": "analysis", "for_s": 3600.0, "looks_s": [600.0]})
+    watched.step(3, 0.0)
+    watched.record("pause", 100.0, state="begin", person="Ada")
+    watched.record("pause", 400.0, state="end", person="Ada")
+    watched.says(elapsed_s=500.0)
+    assert timeline.course().left == "6 min 40 s to 56 min"
+    assert timeline.course().waits_for.startswith("looked at in 6 min 40 s")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(91_800.0, "25 h 30 min"), (0.5, "0.5 s"), (0.0, "0 s"), (90.5, "1 min 30.5 s")]
+)
+def test_what_was_planned_is_told_with_all_its_parts(seconds: float, said: str) -> None:
+    assert exact_duration(seconds) == said
 
 
 def test_a_phase_with_a_condition_says_what_it_waits_for(watched: Any, timeline: Timeline) -> None:
@@ -301,6 +325,58 @@ def test_a_refused_command_is_done_when_the_control_is_taken_over(watched: Any, 
     controls.take_over()
     assert watched.link.done == [("Ada", Pause(), True)]
     assert not controls.can_take_over
+
+
+def test_what_one_run_refused_is_not_done_to_the_next(watched: Any, context: Context, tmp_path: Path) -> None:
+    model = RunPageModel(context, watched.live)
+    watched.link.refusal = "Ben controls this run; ask them, or take it over"
+    model.controls.pause()
+    assert model.controls.can_take_over
+    other = watched.link = watched.live.link = type(watched.link)(tmp_path)
+    model._followed(other.entry)
+    watched.says()
+    model.controls.take_over()
+    assert (other.done, model.controls.says[0], model.controls.can_take_over) == ([], "", False)
+
+
+def test_a_prompt_is_shown_though_the_run_before_was_asked_and_answered_the_same(
+    watched: Any, context: Context, tmp_path: Path
+) -> None:
+    model = RunPageModel(context, watched.live)
+    late: list[Any] = []
+    watched.link.do = lambda *said, **_: late.append(said[2])
+    watched.says(prompts=(HEIGHT,))
+    model.asking.answer("height", "12 mm")
+    other = watched.link = watched.live.link = type(watched.link)(tmp_path)
+    model._followed(other.entry)
+    watched.says(prompts=(HEIGHT,))
+    late[0](Reply(Outcome.ACCEPTED))
+    (card,) = model.asking.cards()
+    assert not card.is_sent
+
+
+def test_a_run_that_cannot_be_followed_has_not_ended(watched: Any) -> None:
+    watched.says(Broken("8 clients follow this run already; close one of them"))
+    end = end_text(watched.live)
+    assert end is not None
+    assert (end.title, end.reason.partition(";")[0]) == (
+        "Run 0007 cannot be followed any further", "8 clients follow this run already",
+    )  # fmt: skip
+    assert watched.live.is_going
+    watched.says(Ending("ended", "completed"))
+    assert "has ended" in end_text(watched.live).title
+
+
+def test_a_run_is_prepared_again_with_its_own_settings_and_recipe(
+    watched: Any, context: Context, tmp_path: Path
+) -> None:
+    model, wished = RunPageModel(context, watched.live), list[Wish]()
+    context.on_prepare(wished.append)
+    said = asdict(Request("flow-accuracy", "lab.toml", {"analysis": "2 h"}, dut="d", recipe="r.toml", out=tmp_path))
+    watched.link.entry = replace(watched.link.entry, request_fields=said)
+    model.again()
+    place = watched.link.entry.cwd
+    assert wished == [Wish(f"{place}/lab.toml", "flow-accuracy", {"analysis": "2 h"}, "d", recipe=f"{place}/r.toml")]
 
 
 def test_a_note_is_kept_in_one_line_and_an_empty_one_is_none(watched: Any, controls: Controls) -> None:

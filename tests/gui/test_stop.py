@@ -16,7 +16,7 @@ from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication, QDialog, QLineEdit, QMenu, QPushButton, QVBoxLayout
 
 from bench.request import Request
-from bench.run_queue import Entry, submit
+from bench.run_queue import Entry, enqueue, submit
 from gui.app import build
 from gui.presenters import stopping
 from gui.presenters.stopping import Stopping, StopState
@@ -107,6 +107,16 @@ def test_a_runner_that_hangs_is_said_not_to_answer_and_stops_when_it_is_back_and
     stop.press()
     until(lambda: stop.state is StopState.DEAD)
     assert "dead" in stop.says[0]
+
+
+def test_a_run_that_waits_is_taken_out_of_the_queue_and_nobody_is_sent_to_the_emergency_stop(tmp_path: Path) -> None:
+    waiting = enqueue(tmp_path / "home", LONG, "sim")
+    stop = Stopping(waiting, "Ada", "test", lambda: None)
+    stop.press()
+    until(lambda: stop.state is StopState.STOPPED)
+    ending = waiting.state().ending
+    assert ending is not None
+    assert (ending.state, ending.person, stop.says[0]) == ("withdrawn", "Ada", "Stopped: withdrawn")
 
 
 def test_a_window_that_hangs_opens_the_stop_bar_once_and_the_bar_stops_the_run(
