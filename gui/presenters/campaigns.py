@@ -104,6 +104,8 @@ class Campaigns:
         """Whether anybody looks."""
         self._is_shown = is_shown
         if is_shown:
+            if self.sentence:
+                self._seen = None  # what could not be counted is counted again
             self.find()
 
     def find(self) -> None:
@@ -116,6 +118,8 @@ class Campaigns:
             before = None if self.chosen is None else self.chosen.path
             self.files = files
             self.chosen = next((one for one in files if one.path == before), files[0] if files else None)
+            if self.chosen is None or self.chosen.path != before:
+                self._forget()
             self._tell_files()
         self.look()
 
@@ -123,9 +127,15 @@ class Campaigns:
         """Show another campaign."""
         found = next((one for one in self.files or () if one.path == path), None)
         if found is not None and found != self.chosen:
-            self.chosen, self.counted, self.course, self._seen = found, None, None, None
+            self.chosen = found
+            self._forget()
             self._tell()
             self.look()
+
+    def _forget(self) -> None:
+        """Nothing is known of the chosen one; what is being counted is of another."""
+        self._cancel()
+        self.counted, self.course, self._seen, self.sentence = None, None, None, ""
 
     def choose_cell(self, number: int) -> None:
         """Show the attempts at one run of the campaign, by its place in the order."""

@@ -103,10 +103,14 @@ class Register:
         self.files, self.trouble = files, ""
         if self.file is None:
             self._file = files[0].path if files else None
+        self._keep_chosen()
+        self._tell_articles()
+
+    def _keep_chosen(self) -> None:
+        """Only what is in the list can be chosen."""
         kept = None if self.chosen is None else self.chosen.id
         rows = self.rows
         self.chosen = next((row for row in rows if row.id == kept), rows[0] if rows else None)
-        self._tell_articles()
 
     def _no_articles(self, said: str) -> None:
         self.trouble = said
@@ -126,6 +130,7 @@ class Register:
     def narrow(self, kind: str) -> None:
         """Show articles of one kind only."""
         self.kind = kind
+        self._keep_chosen()
         self._tell_articles()
 
     @property

@@ -12,7 +12,7 @@ from gui.plots.pyramid import Drawn
 from gui.presenters.file_points import FilePoints
 from gui.presenters.numbers import NARROW_NBSP, NOTHING, Numbers, digits_of, with_unit
 from gui.presenters.review_checks import result_text, verdict_word
-from gui.presenters.review_facts import parameters, plain, what_it_was
+from gui.presenters.review_facts import parameter, parameters, plain, what_it_was
 from gui.presenters.review_read import Review
 from gui.presenters.tone import Tone
 
@@ -119,10 +119,13 @@ def differences(reviews: Sequence[Review], numbers: Numbers) -> list[FactRow]:
     """Facts and parameters of every run, those that differ first."""
     tables = [{**dict(what_it_was(review)), **dict(parameters(review, numbers))} for review in reviews]
     names = [name for name in dict.fromkeys(name for table in tables for name in table) if name not in NEVER_EQUAL]
+    exact = [_exact(review, numbers) for review in reviews]
     rows = []
     for name in names:
         values = tuple(table.get(name, NOTHING) for table in tables)
-        rows.append(FactRow(name, values, len(set(values)) > 1))
+        whole = tuple(one.get(name, text) for one, text in zip(exact, values, strict=True))
+        differs = len(set(whole)) > 1  # what is written with few digits may hide it
+        rows.append(FactRow(name, whole if differs and len(set(values)) == 1 else values, differs))
     return sorted([*rows, *_in_detail(reviews, numbers)], key=lambda row: not row.differs)
 
 
@@ -145,6 +148,15 @@ def overlaid(reviews: Sequence[Review], names: Sequence[str]) -> list[Overlay]:
 
 
 # -- small parts
+
+
+def _exact(review: Review, numbers: Numbers) -> dict[str, str]:
+    """The parameters that are numbers, with all their digits."""
+    return {
+        parameter(name, value, numbers)[0]: f"{float(value):.12g}"
+        for name, value in review.params.items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+    }
 
 
 def _in_detail(reviews: Sequence[Review], numbers: Numbers) -> list[FactRow]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gui.presenters.numbers import NOTHING, Numbers, local_date, rough_duration, significant, unit_text
+from gui.presenters.numbers import NOTHING, Numbers, exact_duration, local_date, rough_duration, significant, unit_text
 from gui.presenters.review_checks import Fact
 from gui.presenters.review_read import Review
 
@@ -65,7 +65,7 @@ def parameter(name: str, value: Any, numbers: Numbers) -> Fact:
     """One parameter, in the unit that its name says."""
     words, unit = name, ""
     if name.endswith("_s") and isinstance(value, (int, float)):
-        return name[:-2].replace("_", " ").capitalize(), rough_duration(float(value))
+        return name[:-2].replace("_", " ").capitalize(), exact_duration(float(value))
     for end, found in UNIT_ENDS:
         if name.endswith(end):
             words, unit = name.removesuffix(end), unit_text(found)

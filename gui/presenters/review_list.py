@@ -208,13 +208,13 @@ class RunList:
         changed = bool(gone) or live != self._live or bool(self._sentence)
         self._live, self._sentence = live, ""
         known = {path: stamp for path, (stamp, _) in self._known.items()}
+        # The header of a journal stays as it is once it was read; it may not have been whole yet.
+        headed = {path for path, (_, row) in self._known.items() if path.suffix == ".journal" and row.kind != DAMAGED}
         self._waiting = [
-            (path, stamp)
-            for path, stamp in there.items()
-            if known.get(path) != stamp and not (path.suffix == ".journal" and path in known)
+            (path, stamp) for path, stamp in there.items() if known.get(path) != stamp and path not in headed
         ]
         for path, stamp in there.items():
-            if path.suffix == ".journal" and path in known and known[path] != stamp:
+            if path in headed and known[path] != stamp:
                 row = self._known[path][1]
                 self._known[path] = (stamp, replace(row, size=stamp[1]))
                 changed = True

@@ -103,6 +103,7 @@ class StationEditor:
         self._seen: dict[Path, str] = {}  # the text on the disk from which a draft was made
         self._wants_save = False
         self._checking: tuple[Path, str] | None = None
+        self._is_uncheckable = False  # the last check came to nothing
         self._cancel: Cancel = nothing
         self._wanted = ""
         self._view: EditorView | None = None
@@ -216,7 +217,7 @@ class StationEditor:
         if asked == self._checking:
             return
         self._cancel()
-        self._checking = asked
+        self._checking, self._is_uncheckable = asked, False
 
         def heard(checked: Checked) -> None:
             self._checking = None
@@ -242,7 +243,7 @@ class StationEditor:
 
     def _not_checked(self, sentence: str) -> None:
         self.refusal = f"The file could not be checked: {sentence}"
-        self._checking, self._wants_save = None, False
+        self._checking, self._wants_save, self._is_uncheckable = None, False, True
         self._show("checked", "review")
 
     @property
@@ -256,7 +257,7 @@ class StationEditor:
         if self.chosen is None:
             return "No station file is chosen", Tone.MUTED
         if not self.is_checked:
-            return "Checking…", Tone.MUTED
+            return ("Not checked", Tone.WARN) if self._is_uncheckable else ("Checking…", Tone.MUTED)
         count = len(self.problems)
         if count:
             return ("1 mistake" if count == 1 else f"{count} mistakes"), Tone.FAIL
@@ -416,7 +417,7 @@ class StationEditor:
         if self.is_changed:
             return "save the file first: a run takes what is on the disk"
         if self.checked is None or not self.is_checked:
-            return "the file is being checked"
+            return "the file could not be checked" if self._is_uncheckable else "the file is being checked"
         if self.problems:
             return "the file is wrong"
         return dict(self.checked.why_not).get(protocol, "")

@@ -103,6 +103,7 @@ class CampaignPage(Page):
         self.says = ToneLabel()
         self.matrix: Table[PumpRow] | None = None
         self._columns: tuple[str, ...] = ()
+        self._told = (Path(), 0)  # the campaign and the run of it whose attempts are shown
         self.attempts: Table[AttemptRow] = Table("Attempts", ATTEMPTS)
         self.attempts.activated.connect(lambda _: self._open())
         self.figures: Table[FigureRow] = Table("Figures", FIGURES)
@@ -286,9 +287,14 @@ class CampaignPage(Page):
         """Show the attempts at the chosen run of the plan."""
         course = self.presenter.course
         self.cell.setVisible(course is not None)
-        if course is None:
+        chosen = self.presenter.chosen
+        if course is None or chosen is None:
             return
         cell = course.cell
+        if (chosen.path, cell.number) != self._told:
+            self._told = chosen.path, cell.number
+            self.grant.calm()
+            self.reason.setText("")  # it was of another run
         self.cell.title.setText(f"Run {cell.number}: {cell.serial} at {cell.rate}")
         self.state.say(*state_said(course))
         rows = attempt_rows(course)

@@ -153,19 +153,20 @@ class SureButton(QPushButton):
         self.setAccessibleName(text.replace("&", ""))
         self._again = QTimer(self)
         self._again.setSingleShot(True)
-        self._again.timeout.connect(self._calm)
+        self._again.timeout.connect(self.calm)
         self.clicked.connect(self._click)
 
     def _click(self) -> None:
         if self._again.isActive():
-            self._calm()
+            self.calm()
             self._pressed()
             return
         self._again.start(SURE_MS)
         self.setText(self._sure)
         self.setAccessibleName(self._sure)
 
-    def _calm(self) -> None:
+    def calm(self) -> None:
+        """Take the first press back: what it would act on is something else by now."""
         self._again.stop()
         self.setText(self._plain)
         self.setAccessibleName(self._plain.replace("&", ""))

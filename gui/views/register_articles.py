@@ -59,6 +59,7 @@ class ArticlesView(QSplitter):
         super().__init__(Qt.Orientation.Horizontal)
         self._presenter = presenter
         self._to_impact = to_impact
+        self._told = ""  # id of the article that is told in full
         self.setChildrenCollapsible(False)
         self.table: Table[ArticleRow] = Table("Articles", ARTICLES)
         self.table.chosen.connect(lambda _: self._choose())
@@ -170,6 +171,11 @@ class ArticlesView(QSplitter):
                 panel.setVisible(shown)
         if row is None:
             return
+        if row.id != self._told:
+            self._told = row.id
+            self.set.calm()
+            self.reason.setText("")  # it was of another article
+            self.refusal.hide()
         article = row.standing.article
         self.article.title.setText(f"{row.kind} {row.id}")
         clear(self._facts)

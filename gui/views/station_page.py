@@ -51,6 +51,7 @@ class StationPage(Page):
     def shown(self) -> None:
         """Come to the front: files may have come or gone."""
         self.editor.find()
+        self.certificates.show_rows(self.editor.certificates(date.today()))  # the window may be open for days
         self._look_at_tab()
 
     # -- parts
@@ -108,6 +109,8 @@ class StationPage(Page):
         editor = self.editor
         if part == "files":
             self._show_files()
+        elif part == "text":
+            self.revert.calm()
         elif part == "checked":
             self.certificates.show_rows(editor.certificates(date.today()))
             if editor.is_checked:

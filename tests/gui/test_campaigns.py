@@ -177,6 +177,48 @@ def test_a_plan_that_cannot_be_read_says_why(campaigns, plan):
     assert "flow-acuracy" in campaigns.sentence
 
 
+def test_what_was_counted_of_one_campaign_is_not_shown_for_another_and_goes_with_its_file(campaigns, plan):
+    other = plan.with_name("other.toml")
+    write_campaign(other, ASKED, [CampaignDut(model="sim-peristaltic", serial="C")])
+    campaigns.find()
+    counted(campaigns)
+    campaigns._seen = None
+    campaigns.look()
+    background = campaigns.context.background
+    background._waiting.pop(0)()  # the first is to be counted
+    campaigns.choose(other)
+    background.run()
+    assert {cell.serial for cell in order(campaigns)} == {"C"} == set(texts(campaigns))
+    for path in (plan, other):
+        path.unlink()
+    campaigns.find()
+    background.run()
+    assert (campaigns.chosen, campaigns.counted, campaigns.can_prepare) == (None, None, False)
+
+
+def test_what_could_not_be_counted_is_counted_again_when_somebody_comes_back(campaigns):
+    counted(campaigns)  # the first one has made the catalogue
+    campaigns._fail("database is locked")
+    campaigns.shown(True)
+    counted(campaigns)
+    assert (campaigns.sentence, campaigns.counted is None) == ("", False)
+
+
+def test_a_reason_and_a_first_press_are_of_one_run_of_the_plan(campaigns: Campaigns, qtbot: Any):
+    page = CampaignPage(campaigns)
+    qtbot.addWidget(page)
+    first, second = order(campaigns)[:2]
+    ran(campaigns, 2, first, "fail")
+    ran(campaigns, 3, second, "fail")
+    campaigns.choose_cell(first.number)
+    page.reason.setText("air in the line")
+    page.grant.click()
+    campaigns.choose_cell(second.number)
+    page.grant.click()
+    counted(campaigns)
+    assert (page.reason.text(), campaigns.course.state) == ("", "fail")
+
+
 def test_the_page_leads_from_a_cell_to_its_attempts_by_keys(campaigns: Campaigns, qtbot: Any):
     cell = order(campaigns)[0]
     page = CampaignPage(campaigns)

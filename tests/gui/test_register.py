@@ -164,6 +164,26 @@ def test_run_numbers_are_told_with_their_signatures_and_a_gap_is_said(signed_ben
     assert register.numbers_say[1] is Tone.FAIL
 
 
+def test_an_article_that_is_not_in_the_list_is_not_chosen(register):
+    chosen(register, "B1")
+    register.narrow("dut")
+    assert register.chosen.id == "SN-1"
+
+
+def test_a_status_takes_two_presses_at_the_same_article(register: Register, qtbot: Any):
+    page = RegisterPage(register)
+    qtbot.addWidget(page)
+    chosen(register, "SN-1")
+    page.articles.reason.setText("was dropped")
+    page.articles.set.click()
+    chosen(register, "B1")
+    assert page.articles.reason.text() == ""
+    page.articles.reason.setText("was dropped")
+    page.articles.set.click()
+    inline(register).run()
+    assert register.file.changes == ()
+
+
 def test_the_page_leads_from_an_instrument_to_its_runs(register: Register, qtbot: Any):
     page = RegisterPage(register)
     qtbot.addWidget(page)

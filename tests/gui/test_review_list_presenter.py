@@ -154,6 +154,17 @@ def test_a_journal_without_a_run_file_can_be_recovered_unless_it_is_still_writte
     assert "lost.journal" not in names(runs)
 
 
+def test_a_journal_whose_header_was_not_whole_yet_is_read_again_when_it_has_grown(
+    runs: RunList, folder: Path, cut_off_journal: Path
+) -> None:
+    whole, journal = cut_off_journal.read_bytes(), folder / "new.journal"
+    for data, kind in ((whole[:40], DAMAGED), (whole, GOING_ON)):
+        journal.write_bytes(data)
+        runs.look()
+        background(runs).run()
+        assert row_of(runs, "new.journal").kind == kind
+
+
 def row_of(runs: RunList, name: str) -> RunRow:
     return next(row for row in runs.rows if row.path.name == name)
 

@@ -300,6 +300,14 @@ def test_what_is_not_the_same_in_two_runs_is_named_by_its_key(flow: OpenRun) -> 
     assert rows["Station: title"] == ("Simulated bench for one pump", "Another bench")
 
 
+@pytest.mark.parametrize(("value", "said"), [(10_800.25, "3 h 0.25 s"), (10_800.0001, "10800.0001")])
+def test_parameters_that_differ_by_little_are_not_told_to_be_the_same(flow: OpenRun, value: float, said: str) -> None:
+    assert flow.review is not None
+    other = replace(flow.review, params={**flow.review.params, "analysis_s": value})
+    rows = {row.what: row.values for row in differences([flow.review, other], NUMBERS) if row.differs}
+    assert rows["Analysis"][1] == said
+
+
 def test_a_shifted_channel_has_the_start_of_the_delivery_as_zero(flow: OpenRun) -> None:
     points = flow.points("balance.mass")
     points.begin()

@@ -313,6 +313,22 @@ def test_a_protocol_on_the_bench_is_prepared_with_its_name_and_only_where_it_can
     assert "has no outlet" in {one.protocol: one.why_not for one in own.actions}["valve-test"]
 
 
+def test_a_check_that_comes_to_nothing_is_not_said_to_go_on(own: StationEditor, monkeypatch: pytest.MonkeyPatch):
+    def hangs(*_: object) -> None:
+        raise ValueError("gave no answer within 120 s and was ended")
+
+    monkeypatch.setattr(station_editor, "check_station", hangs)
+    own.type(own.text + "# more")
+    own.check()
+    assert own.state[0] == "Checking…"
+    run(own)
+    assert own.state == ("Not checked", Tone.WARN)
+    monkeypatch.undo()
+    own.check()
+    run(own)
+    assert own.state[1] is Tone.GOOD
+
+
 def test_nothing_is_run_on_a_file_that_is_not_saved(own: StationEditor):
     typed(own, 'title = "Simulated', 'title = "My')
     assert all("save the file first" in action.why_not for action in own.actions)
