@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
-from data.checks import Check, Limits, Owner, Verdict
+from data.checks import Check, Limits, Owner, Verdict, worst
 from protocols.analysis.budget import Budget, Component, bounded
 from protocols.analysis.catheter.closed import PLAY_KPA, Decay
 from protocols.analysis.catheter.fitness import Rig
@@ -28,6 +29,9 @@ ARRIVES_PERCENT = 97.0
 HELD_PERCENT = 50.0
 DISCONNECTED = 0.5
 """A catheter with less than half of the resistance of its bore and length is not in the line."""
+
+OPEN = (Verdict.PASS, Verdict.CONDITIONAL_PASS)
+"""What is judged of a bend that stays open."""
 
 MANDREL_MM = 0.05
 COUNT_UL = 0.05
@@ -232,7 +236,10 @@ def bends(case: Case) -> tuple[Bend, ...]:
 
 
 def kink_radius(case: Case, bent: tuple[Bend, ...]) -> Iterator[Check]:
-    """The smallest mandrel round which, and round all larger ones, it stays open."""
+    """The smallest mandrel round which, and round all larger ones, it stays open; None where it does round none.
+
+    The mandrels on either side of the declared radius decide, each by its resistance and the uncertainty of that.
+    """
     name, title = "kink-radius", "Smallest radius without a kink"
     if not str(case.record.params["radii"]).strip():
         return
@@ -243,30 +250,60 @@ def kink_radius(case: Case, bent: tuple[Bend, ...]) -> Iterator[Check]:
     for one in bent:
         case.values[f"ratio_at_{one.radius_mm:g}_mm"] = one.ratio
         case.values[f"u_ratio_at_{one.radius_mm:g}_mm"] = one.u
-    closed = [one for one in bent if one.ratio > kinked]
-    opened = [one for one in bent if not closed or one.radius_mm > closed[0].radius_mm]
+    verdicts = [_stays_open(one, kinked) for one in bent]
+    opened = list(takewhile(lambda pair: pair[1] in OPEN, zip(bent, verdicts, strict=True)))
     declared = case.limit("kink")
     limits = Limits(None, float(declared["radius_mm"]), source(declared)) if declared else None
-    note = (
-        f"kinked at {closed[0].radius_mm:g} mm, {closed[0].ratio:.3g} times the resistance"
-        if closed
-        else "no kink seen"
+    mandrel = Budget(name, "mm", (Component("mandrel", MANDREL_MM / math.sqrt(3.0)),))
+    fields = judge(opened[-1][0].radius_mm if opened else None, mandrel.u, mandrel.dof, limits)
+    if limits is not None and limits.high is not None:
+        fields["verdict"] = _at_radius(bent, verdicts, len(opened), limits.high)
+        fields["conformity_probability"] = None  # a mandrel is chosen, not measured
+    yield Check(
+        name=name,
+        title=title,
+        unit="mm",
+        owner="catheter",
+        optional=limits is None,
+        depends_on=FLOWING,
+        note=_bent(bent, verdicts, len(opened), fields["verdict"], limits),
+        budget=mandrel.rows(),
+        **fields,
     )
-    if not opened:
-        value, note = closed[0].radius_mm, f"{note}; the smallest radius without one is larger"
-    else:
-        value = opened[-1].radius_mm
-    check = found(
-        name,
-        title,
-        "mm",
-        value,
-        (Component("mandrel", MANDREL_MM / math.sqrt(3.0)),),
-        limits,
-        depends_on=(*FLOWING,),
-        note=note,
-    )
-    yield check
+
+
+def _stays_open(one: Bend, kinked: float) -> Verdict:
+    """Whether a bend's resistance stays below that of a kink; one that was given up is known from below alone."""
+    verdict: Verdict = judge(one.ratio, one.u, math.inf, Limits(None, kinked, "parameter kinked"))["verdict"]
+    return Verdict.NOT_MEASURED if one.at_least and verdict is not Verdict.FAIL else verdict
+
+
+def _at_radius(bent: Sequence[Bend], verdicts: Sequence[Verdict], opened: int, declared_mm: float) -> Verdict:
+    """Open round a mandrel of at most the declared radius, or kinked round one of at least it; else nobody knows."""
+    open_at = [verdicts[k] for k in range(opened) if bent[k].radius_mm <= declared_mm]
+    if open_at:
+        return max(open_at, key=lambda verdict: verdict.rank)
+    down_to = worst(verdict for one, verdict in zip(bent, verdicts, strict=True) if one.radius_mm >= declared_mm)
+    return Verdict.NOT_MEASURED if down_to in OPEN else down_to
+
+
+def _bent(
+    bent: Sequence[Bend], verdicts: Sequence[Verdict], opened: int, verdict: Verdict, limits: Limits | None
+) -> str:
+    """What the first mandrel at which it does not stay open showed, and what no mandrel tells."""
+    note = "no kink seen"
+    if opened < len(bent):
+        first = bent[opened]
+        seen = f"{first.ratio:.3g} times the resistance"
+        if verdicts[opened] in (Verdict.FAIL, Verdict.CONDITIONAL_FAIL):
+            note = f"kinked at {first.radius_mm:g} mm, {seen}"
+        else:
+            note = f"not told at {first.radius_mm:g} mm, {seen}, U {2.0 * first.u:.2g}"
+        if not opened:
+            note += "; the smallest radius without a kink is larger"
+    if verdict is Verdict.NOT_MEASURED and limits is not None:
+        note += f"; no mandrel tells of the declared {limits.high:g} mm: use one of that radius"
+    return note
 
 
 # --------------------------------------------------------------------------------------------------- under pressure
