@@ -48,7 +48,7 @@ def fitness(record: CatheterRecord, rig: Rig, proof: Decay | None) -> Iterator[C
     bridged = [*rig.flows, *([rig.again] if rig.again else [])]
     if bridged:
         yield _opens(bridged)
-        yield from _arrives(bridged)
+        yield arrives_through_the_bridge(bridged)
     yield from _closes(proof, rig.decay)
     if rig.decay is not None:
         yield from _tight(record, rig.decay)
@@ -98,16 +98,17 @@ def _opens(bridged: list[Push]) -> Check:
     return suitability.judged("outlet-opens", "Highest pressure, bridged", "kPa", highest, 0.0, limits, note)
 
 
-def _arrives(bridged: list[Push]) -> Iterator[Check]:
+def arrives_through_the_bridge(bridged: list[Push]) -> Check:
     """Syringe pump and balance agree without the catheter; the one that is farthest off counts."""
+    name, title = "rig-flow", "Arrives through the bridge"
     shares = [(100.0 * one.arrived, 100.0 * one.u_arrived) for one in bridged if one.arrived is not None]
     if not shares:
-        return
+        return suitability.not_measured(name, title, "%", "the balance weighed none of the bridged flows")
     value, u = max(shares, key=lambda share: abs(share[0] - 100.0))
     limits = Limits(100.0 - SYRINGE_PERCENT, 100.0 + SYRINGE_PERCENT, "protocol")
     inside = abs(value - 100.0) <= SYRINGE_PERCENT
     note = "" if inside else "syringe pump and balance disagree without the catheter: a leak, air, or one of the two"
-    yield suitability.judged("rig-flow", "Arrives through the bridge", "%", value, u, limits, note)
+    return suitability.judged(name, title, "%", value, u, limits, note)
 
 
 def _closes(proof: Decay | None, bridged: Decay | None) -> Iterator[Check]:
