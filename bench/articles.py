@@ -7,7 +7,6 @@ the file shows who had quarantined what, when and why.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import AwareDatetime, Field, model_validator
 
 from bench.state_folder import home
+from bench.toml_rows import append_row
 from data.quantity_fields import Stated
 from data.tomlfile import read_toml
 
@@ -168,6 +168,8 @@ def change_status(path: Path, name: str, status: Status, reason: str, person: st
     ------
     ArticleError
         There is no such article, it has this status, or it is retired: that is for ever.
+    OSError
+        The disk did not take it; the file is as it was.
     """
     register = load_register(path)
     if name not in {article.id for article in register.articles}:
@@ -178,10 +180,7 @@ def change_status(path: Path, name: str, status: Status, reason: str, person: st
         raise ArticleError(f"{name} was retired by {last.person} ({last.reason}); what is retired is not used again")
     if status == ("in-use" if last is None else last.status):
         raise ArticleError(f"{name} is {status} already; nothing was changed")
-    said = {"id": name, "status": status, "reason": reason, "person": person}
-    lines = ["", "[[changes]]", *(f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in said.items())]
-    with path.open("a", encoding="utf-8") as file:
-        file.write("\n".join([*lines, f"at = {at.isoformat()}"]) + "\n")
+    append_row(path, "changes", {"id": name, "status": status, "reason": reason, "person": person, "at": at})
 
 
 def latest_change(register: Register, name: str) -> Change | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -13,6 +14,7 @@ from typing import Any, Literal, Self
 
 from pydantic import AwareDatetime, Field, StrictInt, model_validator
 
+from bench.toml_rows import append_row, toml_value
 from data import quantities
 from data.quantity_fields import Stated
 from data.tomlfile import FileError, read_toml
@@ -158,40 +160,44 @@ def write_campaign(path: Path, said: Mapping[str, Any], duts: Sequence[CampaignD
         The file exists: a plan is decided once.
     data.tomlfile.FileError
         What was asked for is no campaign; nothing is left.
+    OSError
+        The disk did not take it; nothing is left.
     """
-    lines = [f"{key} = {_toml(value)}" for key, value in said.items() if key != "settings" and value not in ("", ())]
+    lines = [
+        f"{key} = {toml_value(value)}" for key, value in said.items() if key != "settings" and value not in ("", ())
+    ]
     if said.get("settings"):
-        lines += ["", "[settings]", *(f"{_key(key)} = {_toml(value)}" for key, value in said["settings"].items())]
+        lines += ["", "[settings]", *(f"{_key(key)} = {toml_value(value)}" for key, value in said["settings"].items())]
     for dut in duts:
-        lines += ["", "[[duts]]", f"model = {_toml(dut.model)}", f"serial = {_toml(dut.serial)}"]
-        lines += [f"station = {_toml(dut.station)}"] if dut.station else []
+        lines += ["", "[[duts]]", f"model = {toml_value(dut.model)}", f"serial = {toml_value(dut.serial)}"]
+        lines += [f"station = {toml_value(dut.station)}"] if dut.station else []
+    text = "\n".join(lines).encode() + b"\n"
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write("\n".join(lines) + "\n")
+        file = path.open("xb")
     except FileExistsError:
         raise CampaignError(
             f"{path}: exists already; a campaign is decided once, give the new one another name"
         ) from None
     try:
+        with file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         return load_campaign(path)
-    except FileError:
+    except (FileError, OSError):
         path.unlink()
         raise
 
 
 def grant(path: Path, run: str, reason: str, person: str, at: datetime) -> None:
-    """Write down that a run may be followed by another attempt; what stands in the file stays."""
-    lines = ["", "[[retests]]", f"run = {_toml(run)}", f"reason = {_toml(reason)}", f"person = {_toml(person)}"]
-    with path.open("a", encoding="utf-8") as file:
-        file.write("\n".join([*lines, f"at = {at.isoformat()}"]) + "\n")
+    """Write down that a run may be followed by another attempt; what stands in the file stays.
 
-
-def _toml(value: object) -> str:
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, tuple | list):
-        return f"[{', '.join(map(_toml, value))}]"
-    return json.dumps(value, ensure_ascii=False)  # for text, numbers and truth TOML and JSON write the same
+    Raises
+    ------
+    OSError
+        The disk did not take it; the file is as it was.
+    """
+    append_row(path, "retests", {"run": run, "reason": reason, "person": person, "at": at})
 
 
 def _key(name: str) -> str:
