@@ -120,7 +120,7 @@ class Scanner:
         self._state_folder = state_folder
         self._ended: dict[int, Ended] = {}
         self._steps: dict[int, tuple[Mapping[str, Any], ...]] = {}
-        self._told: dict[int, tuple[float, Status | None]] = {}  # number -> when, what
+        self._told: dict[int, tuple[float | None, Status | None]] = {}  # number -> unanswered since, the last it told
         self._files: dict[str, tuple[int, StationNow]] = {}
 
     def scan(self) -> Scan:
@@ -169,13 +169,14 @@ class Scanner:
 
     def _run(self, entry: Entry, state: RunState) -> RunNow:
         now = time.monotonic()
-        when, before = self._told.get(entry.number, (now, None))
+        since, before = self._told.get(entry.number, (None, None))
         status = None if state.doors is None else _status(entry, state)
         if status is not None or state.doors is None:
-            self._told[entry.number] = (now, status)
+            self._told[entry.number] = (None, status)
             return RunNow(entry, state, status, 0.0, self._plan(entry, state))
-        self._told[entry.number] = (when, before)
-        return RunNow(entry, state, before, time.monotonic() - when, self._plan(entry, state))
+        since = now if since is None else since  # nobody may have asked for a while before
+        self._told[entry.number] = (since, before)
+        return RunNow(entry, state, before, time.monotonic() - since, self._plan(entry, state))
 
     def _plan(self, entry: Entry, state: RunState) -> tuple[Mapping[str, Any], ...]:
         """The steps of a run, from its journal's header."""

@@ -255,6 +255,19 @@ def test_a_runner_that_takes_the_call_and_is_silent_costs_a_moment_and_not_more(
     assert ANSWER_S < 1.0
 
 
+def test_one_look_that_is_not_answered_after_nobody_had_looked_is_no_long_silence(lab: Context, monkeypatch):
+    run, scanner, state = queued(lab), Scanner(lab.folder, lab.state_folder), RunState("running", doors=Doors("", ""))
+    clock, told = [100.0], [RUNNING]
+    monkeypatch.setattr(bench_scan.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(bench_scan, "_status", lambda *_: told[0])
+    scanner._run(run, state)
+    clock[0], told[0] = 105.0, None
+    assert scanner._run(run, state).silent_s == 0.0
+    clock[0] = 108.0
+    silent = scanner._run(run, state)
+    assert (silent.silent_s, silent.status) == (3.0, RUNNING)
+
+
 def test_a_run_whose_runner_is_gone_is_dead_until_its_record_is_closed(lab: Context):
     run = queued(lab)
     run.claim()
