@@ -5,8 +5,13 @@ from __future__ import annotations
 import sys
 from typing import IO
 
+from instruments.clock import WallClock
+
 LOCK_AT = 1 << 30
 """Windows locks bytes, and keeps others from reading those; nothing is written here."""
+
+LOOKED_AT_S = 0.5
+"""Who asks whether a lock is held takes it for a moment; whoever wants it tries for so long."""
 
 
 def lock_file(file: IO[bytes]) -> bool:
@@ -25,4 +30,14 @@ def lock_file(file: IO[bytes]) -> bool:
     except OSError:
         file.seek(0)
         return False
+    return True
+
+
+def lock_soon(file: IO[bytes]) -> bool:
+    """As `lock_file`, though somebody looks at this moment whether it is held."""
+    wall = WallClock()
+    while not lock_file(file):
+        if wall.now() > LOOKED_AT_S:
+            return False
+        wall.sleep(0.05)
     return True

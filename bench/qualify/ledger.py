@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from bench.file_lock import lock_file
+from bench.file_lock import lock_file, lock_soon
 from bench.json_lines import JsonLines, Line, read_lines
 from bench.request import RequestError
 
@@ -43,7 +43,7 @@ class Ledger:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = os.fdopen(os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o644), "r+b")
-            if not lock_file(self._lock):
+            if not lock_soon(self._lock):
                 self._lock.close()
                 raise RequestError(
                     f"--out {folder}: a qualification is under way there; wait for it, or choose another"

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.cli import main
+from bench.file_lock import lock_file
 from bench.qualify import drawn, pool
 from bench.qualify.bounds import least_share, most_share
 from bench.qualify.faults import faults_file, read_faults
@@ -285,6 +287,16 @@ def test_a_folder_has_one_qualification_at_a_time_and_others_may_look(tmp_path: 
             Ledger(tmp_path, "plan", "code")
     assert under_way(tmp_path) is None
     assert look(tmp_path / "nothing", "plan", "code") == {}
+
+
+def test_a_qualification_begins_though_a_window_looks_at_its_folder_at_that_moment(tmp_path: Path) -> None:
+    with Ledger(tmp_path, "plan", "code"):
+        pass
+    looking = (tmp_path / "under-way.lock").open("r+b")
+    assert lock_file(looking)
+    threading.Timer(0.1, looking.close).start()
+    with Ledger(tmp_path, "plan", "code") as ledger:
+        assert ledger.done == {}
 
 
 def test_a_trial_whose_process_died_is_a_miss_and_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
