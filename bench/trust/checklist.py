@@ -9,9 +9,13 @@ from typing import Any, Literal
 
 from bench.closing import code_hash
 from data.checks import Origin, Status, Verdict
-from data.run import Run
+from data.report import story
+from data.run import Event, Run
 
 Finding = Literal["ok", "look", "unknown"]
+
+ASKED_BEFORE = ("interlock", "interlock-back")
+"""Kinds of deviations about which the question of the interlocks asks; what comes back had tripped."""
 
 CLOCK_OFFSET_S = 60.0
 """A pump's clock that is off by more than this is to be looked at."""
@@ -151,12 +155,27 @@ def _deviations(run: Run) -> Item:
         look += [
             f"{one.title}: {one.verdict}" for one in run.evaluation.checks if one.verdict in bad and not one.optional
         ]
-    look += [event.text for event in run.records("event") if event.fields.get("level") in ("warning", "error")]
+    told = [_told(event) for event in run.events if _deviates(event)]
+    more = len(told) - story.MOST_DEVIATIONS
+    look += told[: story.MOST_DEVIATIONS] + ([f"and {more} more, which the report lists"] if more > 0 else [])
     lost = run.session.get("journal", {})
     if isinstance(lost, dict) and lost.get("lost_bytes"):
         look.append(f"{lost['lost_bytes']} bytes of the journal were lost: {lost.get('lost_because')}")
     ok = "completed, every check was judged"
     return _item("deviations", "Did anything deviate from the protocol?", look, ok)
+
+
+def _deviates(event: Event) -> bool:
+    """Whether it is on the first page of the report, and no other question asks about it."""
+    if event.kind == "event":
+        return event.fields.get("level") in ("warning", "error")
+    return event.kind in story.DEVIATING and event.kind not in ASKED_BEFORE
+
+
+def _told(event: Event) -> str:
+    if event.kind == "traceback":
+        return f"the program broke: {event.text.strip().splitlines()[-1]}"
+    return story.said(event)
 
 
 def _attempts(attempts: list[str] | None) -> Item:
