@@ -24,9 +24,14 @@ STROKES_HELD = 4
 
 
 class RateStep(Procedure):
-    """Start-up, settling, new mean and overshoot after each change of the programmed rate."""
+    """Start-up, settling, new mean and overshoot after each change of the programmed rate.
 
-    name, method = "rate-step", 2
+    Notes
+    -----
+    Method 3: what is excluded is taken out of the start too; a drop wiped off there was a fault of the pump.
+    """
+
+    name, method = "rate-step", 3
     roles = (
         Measures("reference_mass", "mg"),
         Controls("balance", Tareable),

@@ -78,7 +78,7 @@ def evaluate(run: Run) -> Evaluation:
     fit = tuple(fitness(record, excluded))
     bad = {check.name for check in fit if check.verdict is Verdict.INVALID}
     course_of = time_structure(record)
-    found = [*_start(record, plateaus[0], course_of), *steps(record, plateaus, course_of, excluded)]
+    found = [*_start(record, plateaus[0], course_of, excluded), *steps(record, plateaus, course_of, excluded)]
     judged = [on_suitability(check, bad) for check in found]
     planned = sum(step["step"] == "Phase" for step in run.steps)
     last = plateaus[-1]
@@ -181,12 +181,15 @@ def settling_s(
 # --------------------------------------------------------------------------------------------------- start-up
 
 
-def _start(record: GravimetricRecord, first: Plateau, course_of: _Course) -> Iterator[Check]:
+def _start(
+    record: GravimetricRecord, first: Plateau, course_of: _Course, excluded: Sequence[Exclusion]
+) -> Iterator[Check]:
     """Time until the flow was there and stayed for a stroke, and what the start delivered."""
     declared = record.dut["limits"]["start_up"]
     limits = Limits(None, declared["at_most_s"], source(declared)) if declared else None
+    unseen = excluded if course_of.by == "balance" else ()  # nobody touched the sensor
     try:
-        grid = resample(course_of.t_s, course_of.volume_ul, INTERVAL_S, first.from_s, first.to_s)
+        grid = resample(course_of.t_s, course_of.volume_ul, INTERVAL_S, first.from_s, first.to_s, unseen)
         started = delivery.startup_s(grid, first.rate_ul_per_h, first.stroke_s(record.stroke_ul) or None)
     except RecordError:
         started = None
@@ -197,11 +200,16 @@ def _start(record: GravimetricRecord, first: Plateau, course_of: _Course) -> Ite
     fields = judge(at, INTERVAL_S / math.sqrt(12.0), math.inf, limits)
     if at is None and limits is not None and limits.high is not None and first.to_s - first.from_s > limits.high:
         fields["verdict"] = Verdict.FAIL
+    before_s = first.to_s if started is None else started
+    if fields["verdict"] is not Verdict.PASS and kept(first.from_s, before_s, unseen) != [(first.from_s, before_s)]:
+        # It may have started in what is left out: the time is at most this.
+        fields["verdict"] = Verdict.NOT_MEASURED
+        note += "; part of the time before is excluded"
     yield Check(
         name="start-up", title="Start-up time", unit="s", owner="dut", optional=limits is None,
         depends_on=STANDS_ON, note=note, **fields,
     )  # fmt: skip
-    yield transition(record, first, "start-up-volume", "Start-up, delivered against programmed", ())
+    yield transition(record, first, "start-up-volume", "Start-up, delivered against programmed", excluded)
 
 
 # ------------------------------------------------------------------------------------------------------ steps
@@ -288,7 +296,8 @@ def transition(record: GravimetricRecord, one: Plateau, name: str, title: str, e
     end = one.from_s + length_s
     expected = one.rate_ul_per_h * length_s / HOUR_S
     if kept(one.from_s, end, excluded) != [(one.from_s, end)]:
-        return reported(name, title, None, "%", "part of it is excluded", STANDS_ON)
+        check = reported(name, title, None, "%", "part of it is excluded", STANDS_ON)
+        return replace(check, optional=limits is None)
     volume, budget = short_volume(record, one.from_s, end)
     if not strokes and record.stroke_ul:
         budget = budget.plus(bounded("part of a stroke", record.stroke_ul / 2.0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,14 +11,31 @@ import pytest
 
 from bench.closing import reevaluate
 from data.checks import Verdict
-from protocols.analysis.rate_step import Plateau, _mean_check, settling_s
+from data.run import Run
+from protocols.analysis.rate_step import Plateau, _mean_check, evaluate, settling_s
 from protocols.procedure import ParamError
 from protocols.rate_step import RateStep, course
+
+SEALED = Path(__file__).parents[2] / "runs" / "rate-step-1.h5"
 
 
 @pytest.fixture(scope="module")
 def healthy(conducted):
     return conducted("rate-step")
+
+
+@pytest.fixture
+def wiped():
+    """Checks of a sealed run of which a drop was wiped from the tip, so long after the start of delivery."""
+
+    def wipe(after_s):
+        with Run.open(SEALED) as run:
+            mass = run.series("reference_mass")
+            fallen = mass.values - 5.0 * (mass.t > run.phase("start")[0] + after_s)
+            run._series["reference_mass"] = replace(mass, values=fallen)
+            return {check.name: check for check in evaluate(run).checks}
+
+    return wipe
 
 
 def test_a_healthy_pump_passes_and_follows_its_change_at_once(healthy, named):
@@ -106,3 +125,16 @@ def test_a_mean_that_an_exclusion_takes_away_is_missing_from_the_verdict():
     )
     check = _mean_check(record, Plateau(1, 0.0, 3600.0, 100.0), None, "step-1-error", "Step 1")
     assert (check.verdict, check.optional, check.note) == (Verdict.NOT_MEASURED, False, "part of it is excluded")
+
+
+def test_a_drop_wiped_off_during_the_start_says_nothing_of_what_the_start_delivered(wiped):
+    checks = wiped(400.0)
+    check = checks["start-up-volume"]
+    assert (check.verdict, check.optional, check.note) == (Verdict.NOT_MEASURED, False, "part of it is excluded")
+    assert checks["start-error"].verdict is Verdict.PASS
+
+
+def test_a_drop_wiped_off_makes_no_late_start_where_only_the_balance_sees_it(wiped):
+    unseen, passed = wiped(500.0)["start-up"], wiped(1500.0)["start-up"]
+    assert (unseen.verdict, "part of the time before is excluded" in unseen.note) == (Verdict.NOT_MEASURED, True)
+    assert passed.verdict is Verdict.PASS
