@@ -2,7 +2,7 @@
 
 The register of sealed runs and the audit trail are such logs.  A row that is changed, removed or moved breaks the
 chain; what is cut off the end is missed by the head, a small file that says how many rows there are and what the last
-one is.
+one is.  A head may be behind its log, as after a crash; it is never ahead of it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -41,30 +43,63 @@ def read_head(path: Path) -> Head | None:
 def add_row(path: Path, fields: Mapping[str, Any], when: str, key: SigningKey) -> Row:
     """Add a row to a log, behind what its head says, so that a row that was cut off is missed for ever.
 
-    A row that a crash left half written, or without its head, is dropped or counted.  The caller holds the log's lock,
-    and tells the time.
+    A row that a crash left half written is dropped; rows that it left without their head are counted.  The caller holds
+    the log's lock, and tells the time.
+
+    Raises
+    ------
+    OSError
+        The disk does not take the row or its head; the log is as it was before.
     """
-    with path.open("a+b") as file:
+    with path.open("a+b", buffering=0) as file:
         file.seek(0)
-        lines = file.read().splitlines(keepends=True)
-        if lines and not lines[-1].endswith(b"\n"):
-            file.truncate(sum(map(len, lines[:-1])))
-            lines.pop()
-        head = _head_of(path, lines)
+        data = file.read()
+        lines = _rows_in(data)
+        size = sum(map(len, lines))
+        head = _head_of(read_head(path), lines)
         row = key.signed({**fields, "number": head.rows + 1, "previous": head.last, "when": when})
-        file.write(canonical(row) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    part = _head_path(path).with_suffix(".head-part")
-    part.write_bytes(canonical(key.signed({"rows": head.rows + 1, "last": digest_of(row)})))
-    part.replace(_head_path(path))
+        made = _made_head(path, key.signed({"rows": head.rows + 1, "last": digest_of(row)}))
+        try:
+            if size < len(data):
+                file.truncate(size)
+            _add(file, canonical(row) + b"\n")
+            made.replace(_head_path(path))
+        except OSError:
+            with suppress(OSError):  # a row whose head is behind counts all the same
+                file.truncate(size)
+                made.unlink(missing_ok=True)
+            raise
     return row
+
+
+def _made_head(path: Path, said: Mapping[str, Any]) -> Path:
+    """A head that has not its name yet, on the disk before the row is: a disk that is full takes neither."""
+    part = _head_path(path).with_suffix(".head-part")
+    try:
+        with part.open("wb") as file:
+            file.write(canonical(said))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
+    return part
+
+
+def _add(file: FileIO, line: bytes) -> None:
+    """Add bytes at the end of a file, and have the disk confirm them."""
+    done = 0
+    while done < len(line):
+        done += file.write(line[done:])
+    os.fsync(file.fileno())
 
 
 def read_log(path: Path) -> tuple[list[Row], list[str]]:
     """Rows of a log and what is wrong with its chain; their signatures are for `forged`."""
+    head = read_head(path)  # first: rows that somebody adds meanwhile are behind it
     try:
-        lines = path.read_bytes().splitlines()
+        lines = [line.rstrip(b"\n") for line in _rows_in(path.read_bytes())]
     except FileNotFoundError:
         lines = []
     rows: list[Row] = []
@@ -82,8 +117,7 @@ def read_log(path: Path) -> tuple[list[Row], list[str]]:
             problems.append(f"{path.name}: what was before row {number} was changed, moved or removed")
         rows.append(row if isinstance(row, dict) else {})
         previous = digest_of(rows[-1])
-    head = read_head(path)
-    if not problems and head not in _fitting(rows, previous):
+    if not problems and not _fits(head, rows, previous):
         known = "it has no head" if head is None else f"there were {head.rows}"
         problems.append(f"{path.name}: rows at its end were removed or added: it has {len(rows)}, {known}")
     return rows, problems
@@ -102,24 +136,32 @@ def forged(path: Path, rows: Sequence[Row], known: Mapping[str, object]) -> list
     return problems
 
 
-def _fitting(rows: Sequence[Row], last: str) -> list[Head | None]:
-    """Heads that a whole log may have: its own, or, after a crash, that of the row before the last one."""
-    heads: list[Head | None] = [Head(len(rows), last)]
-    if len(rows) <= 1:
-        heads.append(None)
-    if rows:
-        heads.append(Head(len(rows) - 1, str(rows[-1].get("previous"))))
-    return heads
+def _rows_in(data: bytes) -> list[bytes]:
+    """The lines of a log, without a last one that was not written whole: its end is missing, or a page within it."""
+    lines = data.splitlines(keepends=True)
+    if lines and (not lines[-1].endswith(b"\n") or b"\0" in lines[-1]):
+        lines.pop()
+    return lines
 
 
-def _head_of(path: Path, lines: Sequence[bytes]) -> Head:
-    """The head behind which a row is added."""
-    head = read_head(path)
+def _fits(head: Head | None, rows: Sequence[Row], last: str) -> bool:
+    """Whether a head is that of a whole log, or, after crashes, of one to which signed rows were added since."""
+    if head is None:
+        return len(rows) <= 1
+    behind = rows[head.rows :]
+    known = str(behind[0].get("previous")) if behind else last
+    return head == Head(len(rows) - len(behind), known) and all(map(is_signed, behind))
+
+
+def _head_of(head: Head | None, lines: Sequence[bytes]) -> Head:
+    """The head behind which a row is added: the log's own, or, after crashes, that of its last row."""
     if head is None:
         # A head that was taken away breaks the chain here, where it can be seen, unless there was but one row.
         return Head() if not lines else Head(len(lines), _digest(lines[-1]) if len(lines) == 1 else "")
-    if len(lines) == head.rows + 1 and _follows(lines[-1], head):
-        return Head(len(lines), _digest(lines[-1]))
+    for line in lines[head.rows :]:
+        if not _follows(line, head):
+            break
+        head = Head(head.rows + 1, _digest(line))
     return head
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import getpass
 import platform
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from bench.trust import ledger
-from bench.trust.ledger import AUDIT, TrustError, alone, read_json, write_json, write_private
+from bench.trust.ledger import AUDIT, TrustError, alone, read_json, writing_json, writing_private
 from data.audit import Row, add_row
 from data.keys import SigningKey, is_public, key_id
 
@@ -72,17 +73,17 @@ def own_key(home: Path, kind: str) -> SigningKey:
         return _load(path)
     from cryptography.hazmat.primitives import serialization
 
-    key, known, moment = SigningKey.new(), known_keys(home), ledger.now()
+    key = SigningKey.new()
+    signer = key if kind == MEASURED else own_key(home, MEASURED)
+    known, moment = known_keys(home), ledger.now()
     pem = key.private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     lost = [one.id for one in known.values() if one.own and one.kind == kind and not one.revoked]
     made = Known(key.public, platform.node() or "bench", kind, True, moment.isoformat())
-    write_private(path, pem)
-    write_json(home / "trust" / "keys.json", {public: asdict(one) for public, one in known.items()} | _entry(made))
-    signer = key if kind == MEASURED else own_key(home, MEASURED)
     why = f"the file of key {lost[-1]} was not there" if lost else "made at first need"
-    note(home, signer, f"key {made.id}", why, new=asdict(made), old=lost[-1] if lost else None, moment=moment)
+    with writing_private(path, pem), _storing(home, made):
+        note(home, signer, f"key {made.id}", why, new=asdict(made), old=lost[-1] if lost else None, moment=moment)
     return key
 
 
@@ -116,10 +117,15 @@ def revoke(home: Path, name: str, reason: str) -> Known:
 
 
 def _store(home: Path, made: Known, old: Known | None, reason: str) -> None:
-    known = {public: asdict(one) for public, one in known_keys(home).items()}
-    write_json(home / "trust" / "keys.json", known | _entry(made))
     signer = own_key(home, MEASURED)
-    note(home, signer, f"key {made.id}", reason, new=asdict(made), old=None if old is None else asdict(old))
+    with _storing(home, made):
+        note(home, signer, f"key {made.id}", reason, new=asdict(made), old=None if old is None else asdict(old))
+
+
+def _storing(home: Path, made: Known) -> AbstractContextManager[None]:
+    """Write a key's public half down when the block has noted it."""
+    known = {public: asdict(one) for public, one in known_keys(home).items()}
+    return writing_json(home / "trust" / "keys.json", known | {made.public: asdict(made)})
 
 
 def note(
@@ -143,10 +149,6 @@ def note(
         "why": why,
     }
     return add_row(home / "trust" / AUDIT, fields, (moment or ledger.now()).isoformat(), key)
-
-
-def _entry(one: Known) -> dict[str, Any]:
-    return {one.public: asdict(one)}
 
 
 def _load(path: Path) -> SigningKey:

@@ -81,17 +81,30 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, said: Mapping[str, Any]) -> None:
     """Write a file whole or not at all, for this account alone."""
-    write_private(path, (json.dumps(said, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+    with writing_json(path, said):
+        pass
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Write bytes whole or not at all, for this account alone."""
+@contextmanager
+def writing_json(path: Path, said: Mapping[str, Any]) -> Iterator[None]:
+    """`write_json` when the block, which notes what is written, has ended; where it fails the file is as it was."""
+    with writing_private(path, (json.dumps(said, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()):
+        yield
+
+
+@contextmanager
+def writing_private(path: Path, content: bytes) -> Iterator[None]:
+    """Write bytes whole, for this account alone, when the block has ended; not at all where it fails.
+
+    They are on the disk before the block begins, which a full one does not let it.
+    """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with os.fdopen(os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as out:
             out.write(content)
             out.flush()
             os.fsync(out.fileno())
+        yield
         part.replace(path)
     finally:
         with suppress(OSError):

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 from bench.trust import ledger
 from bench.trust.audit import lasting
 from bench.trust.keys import MEASURED, note, own_key
-from bench.trust.ledger import AUDIT, TrustError, alone, read_json, rows_of, write_json
+from bench.trust.ledger import AUDIT, TrustError, alone, read_json, rows_of, write_json, writing_json
 from data.keys import SigningKey
 
 Role = Literal["operator", "engineer", "QA"]
@@ -180,6 +180,7 @@ def unlocked(home: Path, name: str, passphrase: str, *, old_too: bool = False) -
             left = ATTEMPTS - failed.failures
             tries = "1 attempt is left" if left == 1 else f"{left} attempts are left"
             why = "locked out" if failed.locked else f"wrong passphrase, {tries}"
+            _write(home, failed)  # it counts, whether the trail can take it or not
             _store(home, failed, one, why, one)
             raise TrustError(f"{one.name}: {why}" + (f"; {_who_lets_in(home, one)}" if failed.locked else ""))
         if one.failures:
@@ -273,15 +274,19 @@ def _change(home: Path, name: str, reason: str, by: User, changed: Any) -> User:
 
 
 def _store(home: Path, made: User, old: User | None, why: str, who: User) -> None:
-    """Write a person down, and note it.  The caller holds the folder."""
-    _write(home, made)
+    """Write a person down who is noted in the trail, or neither.  The caller holds the folder."""
     before = None if old is None else lasting(asdict(old))
-    note(home, own_key(home, MEASURED), f"user {made.id}", why, old=before, new=lasting(asdict(made)), who=who.id)
+    with writing_json(home / "trust" / "users.json", _with(home, made)):
+        note(home, own_key(home, MEASURED), f"user {made.id}", why, old=before, new=lasting(asdict(made)), who=who.id)
 
 
 def _write(home: Path, made: User) -> None:
-    there = {name: asdict(one) for name, one in users(home).items()}
-    write_json(home / "trust" / "users.json", there | {made.id: asdict(made)})
+    write_json(home / "trust" / "users.json", _with(home, made))
+
+
+def _with(home: Path, made: User) -> dict[str, Any]:
+    """Every person, as the file has them, with one of them anew."""
+    return {name: asdict(one) for name, one in users(home).items()} | {made.id: asdict(made)}
 
 
 def _insist_on(passphrase: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import h5py
 import pytest
@@ -255,3 +257,30 @@ def test_a_file_that_is_damaged_inside_is_told_in_one_sentence(
     run.write_bytes(raw)
     assert said(command, run) == 2
     assert "is cut off or damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("what", ["user", "key", "first user"])
+def test_a_person_or_key_that_the_full_disk_keeps_from_the_trail_is_not_there(
+    home: Path, tmp_path: Path, what: str
+) -> None:
+    home = tmp_path / "new" if what == "first user" else home
+    as_shipped = Path.open
+
+    def opened(path: Path, *how: Any, **options: Any) -> Any:
+        if path.name == "audit.head-part":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return as_shipped(path, *how, **options)
+
+    def change() -> None:
+        if what == "key":
+            trust(home, SigningKey.from_bytes(bytes(32)).public, "lab 2", "bench", "a letter")
+        else:
+            users.add(home, "nina", "Nina New", "QA", ENGINEER, by=users.users(home).get("quinn"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "open", opened)
+        with pytest.raises(OSError, match="No space left"):
+            change()
+    assert check_trail(home).problems == []
+    change()
+    assert check_trail(home).problems == []
