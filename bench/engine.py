@@ -80,6 +80,7 @@ class Engine:
         self._end: End | None = None
         self._nudge: Event = self._clock.event()  # wakes the steps: stop, pause, resume, a condition met
         self._paused = False
+        self._begun = False  # a step has begun, so there is something to tear down
         self._tearing_down = False
         self._samplers: dict[str, Sampler] = {}
         self._sampling: set[str] = set()
@@ -182,6 +183,7 @@ class Engine:
             self._open()
             self._spare_pauses()
             self._start_sampling()
+            self._rest()
             self._safety.make_ready()
             self._execute(self.steps)
             self._finish(End(Status.COMPLETED, self.done))
@@ -201,11 +203,14 @@ class Engine:
         return self._end
 
     def _open(self) -> None:
+        """Connect and arm the watchdogs; whoever stops the run meanwhile does not have to wait for the rest."""
         for name, instrument in self._opened.instruments.items():
+            self._go_on()
             instrument.open()
             self._record("identity", {"instrument": name, **asdict(instrument.identify())})
             for problem in instrument.probe():
                 self._tell("warning", f"{name}: {problem}")
+        self._go_on()
         if self._watchdog.watches:
             self._safety.begin_safe()
         self._watchdog.arm()
@@ -233,6 +238,7 @@ class Engine:
     def _execute(self, steps: Iterable[Step]) -> None:
         for index, step in enumerate(steps):
             self._rest()
+            self._begun = True
             begun = self._clock.now()
             self._record("step", {"index": index, "name": str(step), "state": "begin"})
             with self._disturbed(step):
@@ -248,7 +254,7 @@ class Engine:
         if self._end.status in (Status.COMPLETED, Status.ABORTED) and self._safety.cause is None:
             if self._interlocks.latched or self._safety.held:
                 self._tell("warning", "the teardown was left out: an interlock holds the bench")
-            else:
+            elif self._begun:
                 self._tear_down()
             if self._safety.cause is None:
                 self._safety.go_safe(self._stopped_in)
@@ -259,6 +265,9 @@ class Engine:
             sampler.end()
         if self._sampling and not self._clock.wait(self._all_ended, self._clock.now() + LET_GO_S):
             self._tell("error", f"{', '.join(sorted(self._sampling))}: no end of sampling within {LET_GO_S:g} s")
+        if not self._samplers:
+            for sampling in sampled(self._opened).values():
+                self._recorder.stream(sampling.stream)  # whoever evaluates finds each channel, with no sample
         for name, instrument in self._opened.instruments.items():
             for note in instrument.take_notes():
                 self._tell(note.level, note.text)
@@ -313,13 +322,17 @@ class Engine:
         began = self._clock.now()
         while True:
             self._nudge.clear()  # before looking: whoever sets it has changed the state first
-            if self._safety.cause is not None or (self._end is not None and not self._tearing_down):
-                raise Halted("the run is ending")
+            self._go_on()
             if not self._safety.held and (not self._paused or self._tearing_down):
                 rested_s = self._clock.now() - began
                 self.rested_s += rested_s
                 return rested_s
             self._clock.wait(self._nudge)
+
+    def _go_on(self) -> None:
+        """Raises Halted when the steps are to end."""
+        if self._safety.cause is not None or (self._end is not None and not self._tearing_down):
+            raise Halted("the run is ending")
 
     # -- for the interlocks
 
