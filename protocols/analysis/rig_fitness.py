@@ -10,6 +10,7 @@ import numpy as np
 
 from data.checks import Check, Exclusion, Verdict
 from protocols.analysis import suitability, witness
+from protocols.analysis.bath import in_the_stations_band
 from protocols.analysis.gravimetric_record import GravimetricRecord
 from protocols.analysis.mass_steps import exclusion_share, first_inside
 from protocols.analysis.rig.reference import known_rig, rig_was_checked
@@ -49,14 +50,7 @@ def fitness(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterato
     if record.run.has("outlet_pressure") and to_s > from_s:
         pressure = record.run.corrected("outlet_pressure").within(record.started_s, to_s).good()
         yield suitability.line_open(pressure.t, pressure.values)
-    if record.run.has("bath_temperature"):
-        band = record.run.station["collection"]
-        middle, half = band["pump_temperature_degc"], band["pump_temperature_band_k"]
-        bath = record.run.corrected("bath_temperature").within(from_s, to_s).good()
-        u = record.calibration("bath_temperature").get("u", 0.0)
-        yield suitability.in_band(
-            "bath-temperature", "Pump temperature", "degC", bath.t, bath.values, middle - half, middle + half, u
-        )
+    yield from in_the_stations_band(record.run, (from_s, to_s))
 
 
 def _blanks(record: GravimetricRecord) -> Iterator[Check]:

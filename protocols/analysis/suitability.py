@@ -221,6 +221,28 @@ def in_band(
     return judged(name, title, unit, worst, u, Limits(low, high, "station file, collection"))
 
 
+def seen_throughout(check: Check, t_s: FloatArray, from_s: float, to_s: float, usual_s: float) -> Check:
+    """The check of a condition; a pass is none where too little of the span was seen.
+
+    Parameters
+    ----------
+    t_s : (n,) times of the good samples, rising.
+    usual_s : samples so far apart have no gap between them; nor have those within a tenth of the span, or of
+        `CONDITION_S` in a long one.
+    """
+    if check.verdict is not Verdict.PASS or not to_s > from_s:
+        return check
+    allowed_s = max(usual_s, min(CONDITION_S, 0.1 * (to_s - from_s)))
+    inside = t_s[(t_s >= from_s) & (t_s <= to_s)]
+    spacing = np.diff(np.concatenate([[from_s], inside, [to_s]]))
+    lost_s = float(np.maximum(spacing - allowed_s, 0.0).sum())
+    percent = 100.0 * (1.0 - lost_s / (to_s - from_s))
+    if percent >= COMPLETE_PERCENT:
+        return check
+    note = f"good samples in {percent:.0f} % of the time only; nothing says what went on in the rest"
+    return replace(check, verdict=Verdict.NOT_MEASURED, note=note)
+
+
 def line_open(t_s: FloatArray, pressure_kpa: FloatArray) -> Check:
     """Rise of the outlet pressure during delivery: a closed catheter stops the flow, and so does a stalled pump.
 

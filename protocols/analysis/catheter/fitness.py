@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from data.checks import Check, Limits
 from protocols.analysis import suitability
+from protocols.analysis.bath import in_the_stations_band
 from protocols.analysis.catheter.closed import Decay
 from protocols.analysis.catheter.forced import Push
 from protocols.analysis.catheter.record import CatheterRecord
@@ -52,8 +53,8 @@ def fitness(record: CatheterRecord, rig: Rig, proof: Decay | None) -> Iterator[C
     yield from _closes(proof, rig.decay)
     if rig.decay is not None:
         yield from _tight(record, rig.decay)
-    if record.run.has("bath_temperature"):
-        yield _bath(record)
+    # Viscosity goes with 2 % a kelvin.
+    yield from in_the_stations_band(record.run, (0.0, record.run.end_s), "Temperature of the catheter")
 
 
 def _stated(record: CatheterRecord, key: str, otherwise: float) -> tuple[float, str]:
@@ -145,14 +146,3 @@ def _tight(record: CatheterRecord, bridged: Decay) -> Iterator[Check]:
     limits = Limits(float(bare) - band, float(bare) + band, source)
     value, u = bridged.ul_per_kpa, bridged.u_ul_per_kpa
     yield suitability.judged("rig-compliance", "Compliance of the rig", "uL/kPa", value, u, limits, note)
-
-
-def _bath(record: CatheterRecord) -> Check:
-    """Viscosity goes with 2 % a kelvin."""
-    band = record.run.station["collection"]
-    middle, half = band["pump_temperature_degc"], band["pump_temperature_band_k"]
-    bath = record.run.corrected("bath_temperature").good()
-    u = record.run.calibration("bath_temperature").get("u", 0.0)
-    return suitability.in_band(
-        "bath-temperature", "Temperature of the catheter", "degC", bath.t, bath.values, middle - half, middle + half, u
-    )

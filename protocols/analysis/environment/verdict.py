@@ -16,7 +16,7 @@ from data.quantities import parse
 from data.run import Run, Series
 from data.samples import Quality
 from data.units import DimensionName
-from protocols.analysis import suitability, witness
+from protocols.analysis import bath, suitability, witness
 from protocols.analysis.decision import judge
 from protocols.analysis.environment.hold import Hold, hold
 from protocols.analysis.environment.series import Point, Sensor, SeriesOf
@@ -157,7 +157,7 @@ def _nothing(kind: Kind, note: str) -> Check:
 
 
 def _series(record: Record, kind: Kind, asked: Sequence[float]) -> SeriesOf:
-    """The series with what its conditions really were; raises RecordError without a delivery in both reference holds."""
+    """The series with what its conditions really were; raises RecordError without delivery in both reference holds."""
     first, last = record.held(f"{kind.name}-first"), record.held(f"{kind.name}-last")
     if first is None or last is None:
         raise RecordError("the run ended before the reference condition was there again")
@@ -295,12 +295,11 @@ def _fitness(record: Record, kind: Kind, asked: Sequence[float]) -> Iterator[Che
         pressures = dict(zip(names, (0.0, *asked, 0.0), strict=True))
         for name, span in spans.items():
             yield _pressure_held(record, name, span, pressures[name])
-    if record.run.has("bath_temperature"):
-        reference = float(record.run.params["reference_degc"])
-        varied = asked if kind.name == "temperature" else (reference,) * len(asked)
-        temperatures = dict(zip(names, (reference, *varied, reference), strict=True))
-        for name, span in spans.items():
-            yield _temperature_held(record, name, span, temperatures[name], kind)
+    reference = float(record.run.params["reference_degc"])
+    varied = asked if kind.name == "temperature" else (reference,) * len(asked)
+    temperatures = dict(zip(names, (reference, *varied, reference), strict=True))
+    for name, span in spans.items():
+        yield from _temperature_held(record, name, span, temperatures[name], kind)
 
 
 def _collection(record: Record) -> Check:
@@ -334,15 +333,15 @@ def _pressure_held(record: Record, name: str, span: tuple[float, float], asked_k
     return suitability.judged(check, title, "kPa", outlet - held, u, limits, note)
 
 
-def _temperature_held(record: Record, name: str, span: tuple[float, float], wanted_degc: float, kind: Kind) -> Check:
-    bath = record.run.corrected("bath_temperature").within(span).good()
+def _temperature_held(
+    record: Record, name: str, span: tuple[float, float], wanted_degc: float, kind: Kind
+) -> Iterator[Check]:
     # Where the temperature is no condition, the station says how well it has to be held.
-    u = float(record.run.calibration("bath_temperature").get("u") or 0.0)
     half = float(record.run.params["band_k"]) if kind.name == "temperature" else _station_band_k(record)
-    low, high = wanted_degc - half, wanted_degc + half
     check = f"{name}-held" if kind.name == "temperature" else f"{name}-bath"
-    title = f"Pump temperature, {name}"
-    return suitability.in_band(check, title, "degC", bath.t, bath.values, low, high, u)
+    yield from bath.in_band(
+        record.run, check, f"Pump temperature, {name}", span, wanted_degc - half, wanted_degc + half
+    )
 
 
 def _station_band_k(record: Record) -> float:

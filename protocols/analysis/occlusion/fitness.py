@@ -9,6 +9,7 @@ from typing import Any
 
 from data.checks import Check, Limits, Verdict
 from protocols.analysis import suitability
+from protocols.analysis.bath import in_the_stations_band
 from protocols.analysis.grid import RecordError
 from protocols.analysis.occlusion.line import ClosedLine, metered_step
 from protocols.analysis.occlusion.record import EDGE_S, HOUR_S, Occluded, OcclusionRecord
@@ -39,14 +40,8 @@ def fitness(record: OcclusionRecord, line: ClosedLine | None, why: str) -> Itera
         yield from _opens(record, occluded)
     if bool(record.run.params["metered"]):
         yield from _closed(record, line, why)
-    if record.run.has("bath_temperature") and record.occlusions:
-        band = record.run.station["collection"]
-        middle, half = band["pump_temperature_degc"], band["pump_temperature_band_k"]
-        bath = record.run.corrected("bath_temperature").within(record.occlusions[0].started_s, record.run.end_s).good()
-        u = record.run.calibration("bath_temperature").get("u", 0.0)
-        yield suitability.in_band(
-            "bath-temperature", "Pump temperature", "degC", bath.t, bath.values, middle - half, middle + half, u
-        )
+    if record.occlusions:
+        yield from in_the_stations_band(record.run, (record.occlusions[0].started_s, record.run.end_s))
 
 
 def metered_line(record: OcclusionRecord) -> ClosedLine:
