@@ -148,11 +148,13 @@ class Evaluation:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst verdict of the checks that count; a fit rig alone passes no pump whose results nothing limits."""
-        counting = [check for check in self.checks if not check.optional]
-        found = worst(check.verdict for check in counting)
-        results = [check for check in self.checks if not check.suitability]
-        judged = not results or any(not check.suitability for check in counting)
+        """The worst verdict of the checks that count.
+
+        A fit rig and records that agree, alone, pass no pump whose results nothing limits.
+        """
+        found = worst(check.verdict for check in self.checks if not check.optional)
+        results = [check for check in self.checks if not check.suitability and check.owner != "record"]
+        judged = not results or any(not check.optional for check in results)
         return found if judged else min(found, Verdict.NOT_MEASURED, key=lambda verdict: verdict.rank)
 
 

@@ -56,7 +56,7 @@ LARGEST_UL = 60_000.0
 class RefillPort(Procedure):
     """Refill of the reservoir through its port, with the ledger of its volume and the hours after it."""
 
-    name, method = "refill-port", 1
+    name, method = "refill-port", 2
     roles = (
         Measures("reference_mass", "mg"),
         Measures("needle_force", "N"),
@@ -261,6 +261,10 @@ class RefillPort(Procedure):
         """Nothing pushes, and the pump is left stopped."""
         yield HaltSyringe("pusher")
         yield StopDelivery("pump")
+
+    def limited_by(self) -> tuple[tuple[str, ...], str]:
+        """Of the refill or of the mean delivery; records that agree judge no pump."""
+        return ("refill", "mean"), "what is missing after the refill and what comes after it"
 
     def remarks(self, dut: Mapping[str, Any]) -> Iterator[str]:
         """An order that nobody stated, and a ledger that is read to a graduation."""
