@@ -1,6 +1,7 @@
 """Messages to people who are elsewhere: a webhook or an e-mail on interlock, outage, waiting prompt and end.
 
-A message is delivered by a thread of its own, so that neither sampling nor the record ever waits for a network.
+A message is delivered by a thread of its own, so that neither sampling nor the record ever waits for a network.  What
+comes within the quiet time of its kind is kept, and told when that is over, if nobody has seen to it by then.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from email.message import EmailMessage
 from typing import Any
 
@@ -24,6 +25,15 @@ PATIENCE_S = 10.0
 
 UNDERWAY = 8
 """At most so many messages are being delivered at once; a server that hangs must not fill the memory."""
+
+ABOUT: Mapping[str, tuple[Occasion, str]] = {
+    "interlock": ("interlock", "name"),
+    "reset": ("interlock", "name"),
+    "outage": ("outage", "instrument"),
+    "prompt": ("prompt", "key"),
+    "answer": ("prompt", "key"),
+}
+"""What a record is about: the occasion, and the field that tells one of its kind from another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +78,27 @@ def occasion_of(kind: str, fields: Mapping[str, Any]) -> tuple[Occasion, str] | 
     return None
 
 
+def settled_by(kind: str, fields: Mapping[str, Any]) -> tuple[Occasion, str] | None:
+    """What needs nobody elsewhere any more: a prompt that is answered, an outage that ended, a trip that was reset."""
+    if kind in ("answer", "reset") or (kind == "outage" and fields.get("state") == "end"):
+        occasion, name = ABOUT[kind]
+        return occasion, str(fields.get(name))
+    return None
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What came within the quiet time: how much, and text and time of what still stands, by what it is about."""
+
+    count: int = 0
+    standing: dict[str, tuple[str, float]] = field(default_factory=dict)
+    timed: bool = False
+
+
+Key = tuple[int, Occasion]
+"""A table, by its place, and a kind of message."""
+
+
 class Messenger:
     """Hears the records of a run and tells people.
 
@@ -83,38 +114,103 @@ class Messenger:
         self._facts = facts
         self._clock = clock
         self._failed = failed
-        self._sent_s: dict[tuple[int, Occasion], float] = {}
-        self._kept: dict[tuple[int, Occasion], int] = {}
+        self._sent_s: dict[Key, float] = {}
+        self._kept: dict[Key, _Kept] = {}
         self._threads: list[threading.Thread] = []
+        self._over = clock.event()
+        self._lock = clock.lock()  # records come by one worker, and what was kept is told by others
 
     def hear(self, kind: str, t: float, fields: Mapping[str, Any]) -> None:
         """Take a record; returns at once."""
-        found = occasion_of(kind, fields)
-        if found is None:
-            return
-        occasion, text = found
-        for at, table in enumerate(self._tables):
-            if occasion in table.on:
-                self._tell(at, table, occasion, text, t)
+        with self._lock:
+            self._settle(kind, fields)
+            if kind == "status":
+                self._tell_last(t)
+            found = occasion_of(kind, fields)
+            if found is None:
+                return
+            occasion, text = found
+            about = str(fields.get(ABOUT[kind][1])) if kind in ABOUT else ""
+            for at, table in enumerate(self._tables):
+                if occasion in table.on:
+                    self._tell((at, occasion), about, text, t)
 
     def finish(self) -> None:
-        """Wait until what is under way is delivered, at most as long as one message may take."""
+        """No more is to come: wait until what is under way is delivered, at most as long as one message may take."""
+        self._over.set()
         end = Clock.wall() + PATIENCE_S + 1.0
         for thread in self._threads:
             thread.join(max(0.0, end - Clock.wall()))
 
-    def _tell(self, at: int, table: NotifyTable, occasion: Occasion, text: str, t: float) -> None:
-        key = (at, occasion)
-        quiet = t - self._sent_s.get(key, -float("inf")) < table.quiet_s
-        self._threads = [thread for thread in self._threads if thread.is_alive()]
-        if (quiet and occasion != "end") or len(self._threads) >= UNDERWAY:
-            self._kept[key] = self._kept.get(key, 0) + 1
+    def _tell(self, key: Key, about: str, text: str, t: float) -> None:
+        """Send a message, or keep it."""
+        if key[1] != "end" and (t < self._due_s(key) or self._busy()):
+            self._keep(key, about, text, t)
             return
-        kept = self._kept.pop(key, 0)
-        more = f" ({kept} more of this kind before)" if kept else ""
-        self._sent_s[key] = t
-        message = Message(occasion, text + more, self._clock.utc(t).isoformat(), self._facts)
-        thread = threading.Thread(target=self._deliver, args=(table, message), daemon=True)
+        kept = self._kept.pop(key, _Kept())
+        self._send(key, text, kept.count, t, t)
+
+    def _keep(self, key: Key, about: str, text: str, t: float) -> None:
+        kept = self._kept.setdefault(key, _Kept())
+        kept.count += 1
+        kept.standing[about] = (text, t)
+        if not kept.timed:
+            kept.timed = True
+            self._clock.worker("~message", lambda: self._tell_kept(key))
+
+    def _tell_kept(self, key: Key) -> None:
+        """Tell what was kept as soon as the quiet time is over, unless it was settled, or told, in between."""
+        with self._lock:
+            due_s = self._due_s(key)
+        while not self._clock.wait(self._over, due_s):
+            with self._lock:
+                due_s, now, kept = self._due_s(key), self._clock.now(), self._kept.get(key)
+                if now < due_s:
+                    continue
+                if kept is None or not kept.standing:
+                    if kept is not None:
+                        kept.timed = False
+                    return
+                if not self._busy():
+                    self._send_kept(key, now)
+                    return
+                due_s = now + PATIENCE_S
+
+    def _tell_last(self, t: float) -> None:
+        """The run ends, and whoever is not told of that is told of an interlock that is still kept."""
+        for key, kept in list(self._kept.items()):
+            if key[1] == "interlock" and kept.standing and "end" not in self._tables[key[0]].on:
+                self._send_kept(key, t)
+        self._kept.clear()
+
+    def _send_kept(self, key: Key, now: float) -> None:
+        kept = self._kept.pop(key)
+        texts = [text for text, _ in kept.standing.values()]
+        self._send(key, "; ".join(texts), kept.count - len(texts), now, max(t for _, t in kept.standing.values()))
+
+    def _settle(self, kind: str, fields: Mapping[str, Any]) -> None:
+        found = settled_by(kind, fields)
+        if found is None:
+            return
+        occasion, about = found
+        for key, kept in self._kept.items():
+            if key[1] == occasion:
+                kept.standing.pop(about, None)
+
+    def _due_s(self, key: Key) -> float:
+        """When the quiet time of a kind is over."""
+        return self._sent_s.get(key, -float("inf")) + self._tables[key[0]].quiet_s
+
+    def _busy(self) -> bool:
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        return len(self._threads) >= UNDERWAY
+
+    def _send(self, key: Key, text: str, more: int, now: float, t: float) -> None:
+        """Have a thread deliver a message of what was recorded at ``t``."""
+        self._sent_s[key] = now
+        said = f" ({more} more of this kind before)" if more else ""
+        message = Message(key[1], text + said, self._clock.utc(t).isoformat(), self._facts)
+        thread = threading.Thread(target=self._deliver, args=(self._tables[key[0]], message), daemon=True)
         self._threads.append(thread)
         thread.start()
 

@@ -8,12 +8,13 @@ import threading
 import pytest
 
 from bench.station import OpenStation, Station
+from bench.unattended import messages
 from bench.unattended.awake import awake
 from bench.unattended.messages import Facts, Messenger, occasion_of
 from bench.unattended.stack_light import StackLight
 from bench.unattended.tables import NotifyTable, PromptsTable, StackLightTable
 from data.tomlfile import explain
-from instruments.clock import VirtualClock
+from instruments.clock import VirtualClock, WallClock
 from instruments.instrument import InstrumentTimeout
 
 FACTS = Facts("lab3", "flow-accuracy", "r-1", "runs/r-1.h5")
@@ -110,6 +111,104 @@ def test_what_chatters_is_told_once_and_then_counted(webhook):
         tells.hear("outage", float(t), {"state": "begin", "text": "no sample"})
         tells.finish()
     assert [said["text"] for said in posted] == ["no sample", "no sample (5 more of this kind before)"]
+
+
+def hold(name="outlet-pressure"):
+    return ("interlock", {"name": name, "action": "hold", "text": f"{name} holds"})
+
+
+def ask(key):
+    return ("prompt", {"key": key, "text": f"{key}?"})
+
+
+RESET = ("reset", {"name": "outlet-pressure"})
+END = ("status", {"status": "stopped-by-interlock", "reason": "wet"})
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """Texts of the messages that a run of eight hours with these records sends, with ten minutes' quiet."""
+
+    def after(*records, on=("interlock", "outage", "prompt", "end")):
+        sent, clock = [], VirtualClock()
+        monkeypatch.setattr(messages, "deliver", lambda table, message: sent.append((message.utc, message.text)))
+        tells = Messenger([NotifyTable(webhook="http://lab/hook", on=on)], FACTS, clock, print)
+
+        def run():
+            for minute, (kind, fields) in records:
+                clock.sleep_until(60.0 * minute)
+                tells.hear(kind, clock.now(), fields)
+            clock.sleep_until(8 * 3600.0)
+            tells.finish()
+
+        clock.run(run)
+        return [text for _, text in sorted(sent)]
+
+    return after
+
+
+def test_a_second_prompt_that_waits_all_night_is_told_when_the_quiet_is_over(told):
+    assert told((0, ask("a")), (3, ("answer", {"key": "a"})), (4, ask("b"))) == [
+        "waits for an answer: a?",
+        "waits for an answer: b?",
+    ]
+
+
+def test_on_the_wall_clock_what_was_kept_is_told_by_a_thread_of_its_own(monkeypatch):
+    sent, clock = [], WallClock(pace=6000.0)  # ten minutes in a tenth of a second
+    both = clock.event()
+
+    def deliver(table, message):
+        sent.append(message.text)
+        if len(sent) == 2:
+            both.set()
+
+    monkeypatch.setattr(messages, "deliver", deliver)
+    tells = Messenger([NotifyTable(webhook="http://lab/hook")], FACTS, clock, print)
+    for key in ("a", "b"):
+        tells.hear("prompt", clock.now(), ask(key)[1])
+    assert clock.wait(both, clock.now() + 60000.0)
+    tells.finish()
+    assert sent == ["waits for an answer: a?", "waits for an answer: b?"]
+
+
+def test_prompts_that_somebody_answers_at_the_bench_are_not_told_afterwards(told):
+    several = [(at, one) for k in range(4) for at, one in ((k, ask(k)), (k + 0.5, ("answer", {"key": k})))]
+    assert told(*several, (20, ask("late"))) == [
+        "waits for an answer: 0?",
+        "waits for an answer: late? (3 more of this kind before)",
+    ]
+
+
+def test_an_interlock_that_holds_again_after_its_reset_is_told(told):
+    assert told((0, hold()), (2, RESET), (3, hold()), (4, RESET), (5, hold())) == [
+        "outlet-pressure holds",
+        "outlet-pressure holds (1 more of this kind before)",
+    ]
+    assert told((0, hold()), (2, RESET), (3, hold()), (4, RESET)) == ["outlet-pressure holds"]
+
+
+def test_what_still_stands_is_told_in_one_message(told):
+    assert told((0, hold()), (1, hold("leak")), (2, hold("force")), (30, hold("late"))) == [
+        "outlet-pressure holds",
+        "leak holds; force holds",
+        "late holds",
+    ]
+
+
+def test_an_outage_that_lasts_is_told_and_one_that_ended_is_not(told):
+    begins, ends = ({"instrument": "daq", "state": state, "text": state} for state in ("begin", "end"))
+    flaps = [(0, ("outage", begins)), (1, ("outage", ends)), (2, ("outage", begins))]
+    assert told(*flaps, (3, ("outage", ends))) == ["begin"]
+    assert told(*flaps) == ["begin", "begin"]
+
+
+@pytest.mark.parametrize(
+    ("on", "last"),
+    [(("interlock",), ["leak holds"]), (("interlock", "end"), ["the run ended stopped-by-interlock: wet"])],
+)
+def test_a_run_that_ends_within_the_quiet_leaves_nobody_behind(told, on, last):
+    assert told((0, hold()), (1, hold("leak")), (2, ask("x")), (3, END), on=on) == ["outlet-pressure holds", *last]
 
 
 @pytest.mark.parametrize(
