@@ -4,6 +4,7 @@
     HOME/runs/0007/claimed          somebody has taken it: a runner, or a person who withdrew it
     HOME/runs/0007/state.json       where its runner is, what became of it
     HOME/runs/0007/runner.log       what its runner had to say
+    HOME/stations/NAME.halts        how often a person wanted none to follow
     HOME/stations/NAME.lock         locked by whoever holds the station, with what it is
 
 Nothing here needs a process that lives: a queue outlasts a crash, and a lock goes with its process.
@@ -215,8 +216,7 @@ def find(folder: Path, name: str | None) -> Entry:
 def start_runner(folder: Path, station: str) -> None:
     """Start a process that conducts the first waiting run of a station; it goes at once when another one does."""
     log = _private_home(folder) / "runners.log"
-    asked = WallClock().start.timestamp()
-    words = ["--home", str(folder), f"--station={station}", f"--asked={asked!r}"]
+    words = ["--home", str(folder), f"--station={station}", f"--halts={halts(folder, station)}"]
     command = [sys.executable, "-P", "-m", "bench.runner", *words]
     with os.fdopen(os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600), "ab") as out:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, **_own_session())
@@ -224,18 +224,21 @@ def start_runner(folder: Path, station: str) -> None:
 
 
 def halt_queue(folder: Path, station: str) -> None:
-    """Keep processes that were started before now from conducting a waiting run: a person wants none to follow."""
-    path = _lock_path(folder, station).with_suffix(".halted")
+    """Keep processes that were started before now from conducting a waiting run: a person wants none to follow.
+
+    Only who holds the station halts its queue.
+    """
+    path = _halts_path(folder, station)
     private_folder(path.parent)
-    path.write_text(repr(WallClock().start.timestamp()), "ascii")
+    _write(path, halts(folder, station) + 1)
 
 
-def is_halted(folder: Path, station: str, asked: float) -> bool:
-    """Whether the queue was halted after a process was asked for, at a moment in s of the epoch."""
+def halts(folder: Path, station: str) -> int:
+    """How often the queue of a station was halted: a count, since a computer's clock may be set back."""
     try:
-        return float(_lock_path(folder, station).with_suffix(".halted").read_text("ascii")) > asked
+        return int(_halts_path(folder, station).read_text("ascii"))
     except (FileNotFoundError, ValueError):
-        return False
+        return 0
 
 
 def _own_session() -> dict[str, Any]:
@@ -336,6 +339,10 @@ def resources_of(station: Station) -> Iterator[str]:
             yield str(resource)
 
 
+def _halts_path(folder: Path, station: str) -> Path:
+    return _lock_path(folder, station).with_suffix(".halts")
+
+
 def _lock_path(folder: Path, station: str) -> Path:
     return folder / "stations" / f"{re.sub(r'[^A-Za-z0-9_-]', '_', station)}.lock"
 
@@ -354,7 +361,7 @@ def _known(kind: type[Any], said: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in said.items() if name in names}
 
 
-def _write(path: Path, said: Mapping[str, Any]) -> None:
+def _write(path: Path, said: object) -> None:
     """Write a file whole or not at all, for this user alone."""
     part = path.with_suffix(".part")
     with os.fdopen(os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="utf-8") as out:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import getpass
-import math
 import os
 import signal
 import sys
@@ -155,18 +154,22 @@ def _ended(result: Result) -> Ending:
     )
 
 
-def lead_next(home: Path, station: str, asked: float = math.inf) -> bool:
+def lead_next(home: Path, station: str, halts: int | None = None) -> bool:
     """Conduct the first run that waits for a station; False when none does, or when another process holds it.
 
     Parameters
     ----------
-    asked : moment at which somebody wanted this, in s of the epoch: whoever ended a runner since wants none to follow.
+    halts : how often the queue had been halted when somebody wanted this: whoever ended a runner since wants none to
+        follow.
     """
     lock = StationLock.take(home, station)
     if lock is None:
         return False  # whoever holds it looks at the queue when it lets go
     try:
-        for entry in [] if run_queue.is_halted(home, station, asked) else run_queue.waiting(home, station):
+        if halts is not None and halts != run_queue.halts(home, station):
+            print(f'station "{station}": a run was stopped meanwhile; the next one begins when a person starts it')
+            return False
+        for entry in run_queue.waiting(home, station):
             lock.tell({"number": entry.number})
             runner = Runner(entry)
             doors = loopback_doors() if sys.platform == "win32" else unix_doors(home, entry.number)
@@ -204,11 +207,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench.runner", description=__doc__)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--station", required=True)
-    parser.add_argument("--asked", type=float, default=math.inf)
+    parser.add_argument("--halts", type=int)
     options = parser.parse_args(arguments)
     faulthandler.enable()
     sys.setswitchinterval(SWITCH_S)
-    lead_next(options.home, options.station, options.asked)
+    lead_next(options.home, options.station, options.halts)
     return 0
 
 

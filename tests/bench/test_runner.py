@@ -12,7 +12,9 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -24,7 +26,18 @@ from bench.request import Override, Request
 from bench.rpc.desk import Desk
 from bench.rpc.doors import Doors
 from bench.rpc.messages import Ending
-from bench.run_queue import Entry, QueueError, RunState, StationLock, enqueue, entries, find, station_holder, waiting
+from bench.run_queue import (
+    Entry,
+    QueueError,
+    RunState,
+    StationLock,
+    enqueue,
+    entries,
+    find,
+    start_runner,
+    station_holder,
+    waiting,
+)
 from bench.runner import Runner, lead_next
 from bench.station import Station
 from data.run import Run
@@ -358,13 +371,39 @@ def test_whoever_starts_the_next_run_waits_while_the_one_before_is_closed(home: 
     closing.join()
 
 
-def test_a_process_that_was_slow_to_start_does_not_follow_a_runner_that_a_person_ended(home: Path) -> None:
+def test_a_process_that_was_slow_to_start_does_not_follow_a_runner_that_a_person_ended(
+    home: Path, sketched: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
     entry = enqueue(home, RECORD, "sim")
-    asked = WALL.start.timestamp()
+    before = run_queue.halts(home, "sim")
     run_queue.halt_queue(home, "sim")
-    assert not lead_next(home, "sim", asked)
+    assert not lead_next(home, "sim", before)
     assert entry.state().state == "waiting"
-    assert not run_queue.is_halted(home, "sim", WallClock().start.timestamp() + 1.0)
+    assert 'station "sim": a run was stopped meanwhile' in capsys.readouterr().out
+    assert lead_next(home, "sim", run_queue.halts(home, "sim"))
+    assert sketched == [1]
+
+
+class Ahead(WallClock):
+    """A computer's clock that is an hour fast."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.start += timedelta(hours=1)
+
+
+def test_a_clock_that_is_set_back_after_a_stop_keeps_no_run_from_beginning(
+    home: Path, sketched: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr(subprocess, "Popen", lambda command, **_: commands.append(command) or SimpleNamespace(wait=int))
+    enqueue(home, RECORD, "sim")
+    with monkeypatch.context() as before:
+        before.setattr(run_queue, "WallClock", Ahead)
+        run_queue.halt_queue(home, "sim")
+    start_runner(home, "sim")
+    assert lead_next(home, "sim", int(commands[0][-1].removeprefix("--halts=")))
+    assert sketched == [1]
 
 
 def detached_by_control_c(run: str) -> int:
