@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -249,16 +249,68 @@ class Engine:
         self._rest()  # a run that is held is not over
 
     def _leave(self) -> None:
-        """Teardown after a normal end or a person's stop; then everything safe; then let go of the instruments."""
+        """The end in its order; then everything safe; then let go of the instruments.
+
+        What breaks in one part is recorded, and the next is done all the same.
+        """
+        try:
+            self._despite(self._end_in_order)
+        finally:
+            hanging = self._make_safe()
+            self._despite(partial(self._let_all_go, hanging))
+            assert self._end is not None
+            self._record(
+                "status",
+                {"status": str(self._end.status), "reason": self._end.reason, "person": self._end.person},
+                urgent=True,
+            )
+
+    def _end_in_order(self) -> None:
+        """Teardown and safe state after a normal end or a person's stop; else the bench has gone safe already."""
         assert self._end is not None
-        if self._end.status in (Status.COMPLETED, Status.ABORTED) and self._safety.cause is None:
-            if self._interlocks.latched or self._safety.held:
-                self._tell("warning", "the teardown was left out: an interlock holds the bench")
-            elif self._begun:
-                self._tear_down()
-            if self._safety.cause is None:
-                self._safety.go_safe(self._stopped_in)
-        hanging = self._safety.make_safe()
+        if self._end.status not in (Status.COMPLETED, Status.ABORTED) or self._safety.cause is not None:
+            return
+        if self._interlocks.latched or self._safety.held:
+            self._tell("warning", "the teardown was left out: an interlock holds the bench")
+        elif self._begun:
+            self._tear_down()
+        if self._safety.cause is None:
+            self._safety.go_safe(self._stopped_in)
+
+    def _tear_down(self) -> None:
+        """The procedure's last steps; whoever stopped the run cannot stop these, an interlock can."""
+        self._tearing_down = True
+        try:
+            for step in self._procedure.teardown():
+                self._undo(step)
+        except Exception as error:  # noqa: BLE001  # a procedure that breaks must not keep the bench from going safe
+            self._keep_traceback(error)
+            self._tell("error", f"the teardown broke off: {type(error).__name__}: {error}")
+
+    def _undo(self, step: Step) -> None:
+        """Do a step of the teardown, and record what became of it."""
+        begun = self._clock.now()
+        said = "done"
+        try:
+            self._executor.do(step)
+        except (Halted, SafeStateLatchedError) as error:
+            said = f"not done: {error}"
+        except Exception as error:  # noqa: BLE001  # one step that breaks must not keep the bench from going safe
+            said = f"not done: {error}"
+            self._tell("error", f"teardown, {step}: {error}")
+        took_s = self._clock.now() - begun
+        self._record("teardown", {"name": str(step), "outcome": said, "took_s": took_s})
+
+    def _make_safe(self) -> set[str]:
+        """Make every instrument safe; returns those that did not answer, all of them where that broke."""
+        try:
+            return self._safety.make_safe()
+        except Exception as error:  # noqa: BLE001  # the run's status must be recorded all the same
+            self._broke(error)
+            return set(self._opened.instruments)
+
+    def _let_all_go(self, hanging: set[str]) -> None:
+        """End the watchdogs, the interlocks and the sampling, and close the instruments but those that hang."""
         self._watchdog.disarm(hanging)
         self._interlocks.end()
         for sampler in self._samplers.values():
@@ -275,27 +327,6 @@ class Engine:
                 self._let_go(instrument)
         for t, step_s in self._clock.steps():
             self._tell("warning", f"the computer's clock was stepped by {step_s:.1f} s at {t:.1f} s of the run")
-        self._record(
-            "status",
-            {"status": str(self._end.status), "reason": self._end.reason, "person": self._end.person},
-            urgent=True,
-        )
-
-    def _tear_down(self) -> None:
-        """The procedure's last steps; whoever stopped the run cannot stop these, an interlock can."""
-        self._tearing_down = True
-        for step in self._procedure.teardown():
-            begun = self._clock.now()
-            said = "done"
-            try:
-                self._executor.do(step)
-            except (Halted, SafeStateLatchedError) as error:
-                said = f"not done: {error}"
-            except Exception as error:  # noqa: BLE001  # one step that breaks must not keep the bench from going safe
-                said = f"not done: {error}"
-                self._tell("error", f"teardown, {step}: {error}")
-            took_s = self._clock.now() - begun
-            self._record("teardown", {"name": str(step), "outcome": said, "took_s": took_s})
 
     def _let_go(self, instrument: Instrument) -> None:
         try:
@@ -373,15 +404,29 @@ class Engine:
             if not self._sampling:
                 self._all_ended.set()
 
+    def _despite(self, part: Callable[[], object]) -> None:
+        """Do a part of the run's end; the program's own failure in it must not keep the next from being done."""
+        try:
+            part()
+        except Exception as error:  # noqa: BLE001  # recorded, and the bench goes safe if it is not
+            self._broke(error)
+
     def _broke(self, error: Exception) -> None:
         """The program itself failed."""
-        self._record("traceback", {"text": "".join(traceback.format_exception(error))})
+        self._keep_traceback(error)
         self._fail(f"{type(error).__name__}: {error}")
+
+    def _keep_traceback(self, error: Exception) -> None:
+        self._record("traceback", {"text": "".join(traceback.format_exception(error))})
 
     def _fail(self, reason: str) -> None:
         self._tell("error", reason)
         end = End(Status.ERROR, reason)
-        self._safety.trip(reason, self.phase, lambda: self._finish(end))
+        try:
+            self._safety.trip(reason, self.phase, lambda: self._finish(end))
+        except Exception as error:  # noqa: BLE001  # each instrument's own safe state comes next, all the same
+            self._keep_traceback(error)
+            self._tell("error", f"the safe state broke off: {type(error).__name__}: {error}")
         self._finish(end)
 
     def _finish(self, end: End) -> None:

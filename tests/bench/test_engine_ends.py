@@ -1,15 +1,18 @@
-"""A run that is stopped before its first step drives nothing; whatever breaks as a run ends, the bench goes safe."""
+"""A run that is stopped before its first step drives nothing; whatever breaks as a run ends, it ends safe and told."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from bench.safety import Safety
+from bench.watchdog import Watchdog
 from data.checks import Status
 from data.journal import read_journal
 from data.samples import Stream
-from protocols.steps import Phase
+from protocols.steps import Phase, SetValve, Step
 
 READY = {"ready": [{"valve": "box.vent", "on": False}, {"valve": "box.outlet", "on": True}]}
 
@@ -50,3 +53,58 @@ def test_a_run_that_is_paused_while_its_instruments_are_opened_moves_nothing_unt
     assert toys.run(Phase("one", for_s=10.0), at=at).status is Status.COMPLETED
     assert [move[0] for move in toys.box.moves[:2]] == [50.0, 50.0]
     assert toys.of("phase")[0]["t"] == 50.0
+
+
+# -------------------------------------------------------------------------------------------- what breaks at the end
+
+
+def made_safe(toys: Any) -> list[str]:
+    """What the instruments said when they were made safe, at the end of the run's record."""
+    assert toys.records[-1].kind == "status"
+    return [one["what"] for one in toys.of("confirm")][-4:]
+
+
+def broken(name: str) -> Callable[..., Any]:
+    """Breaks as a computer does that can make no further thread."""
+
+    def fails(*_: Any) -> Any:
+        raise RuntimeError(f"can't start new thread for {name}")
+
+    return fails
+
+
+def test_a_teardown_that_breaks_does_not_keep_the_bench_from_going_safe(toys: Any) -> None:
+    def teardown() -> Iterator[Step]:
+        yield SetValve("box.outlet", True)
+        raise ValueError("a bug")
+
+    breaks = (0.5, lambda engine: setattr(engine._procedure, "teardown", teardown))
+    assert toys.run(at=[breaks]).status is Status.COMPLETED
+    assert [step["outcome"] for step in toys.of("teardown")] == ["done"]
+    assert toys.box.valves() == {"vent": True, "outlet": False, "diverter": False}
+    assert made_safe(toys) == ["gauge: safe", "scale: safe", "box: safe", "pump: safe"]
+    assert [one["text"] for one in toys.of("event")] == ["the teardown broke off: ValueError: a bug"]
+    assert "a bug" in toys.of("traceback")[0]["text"]
+
+
+@pytest.mark.parametrize("stop", [[], [STOP]])
+def test_a_safe_state_that_breaks_off_leaves_each_instrument_to_its_own(
+    toys: Any, stop: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    breaks = (0.5, lambda engine: monkeypatch.setattr("bench.safety.do", broken("a step")))
+    assert toys.run(at=[breaks, *stop]).status is (Status.ABORTED if stop else Status.ERROR)
+    assert made_safe(toys) == ["gauge: safe", "scale: safe", "box: safe", "pump: safe"]
+    assert any("the safe state broke off" in one["text"] for one in toys.of("event"))
+    assert all(toy.closed for toy in (toys.gauge, toys.scale, toys.box, toys.pump))
+
+
+def test_where_not_even_the_instruments_can_be_asked_the_watchdog_is_left_and_the_status_recorded(
+    toys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disarmed: list[set[str]] = []
+    monkeypatch.setattr(Safety, "make_safe", broken("an instrument"))
+    monkeypatch.setattr(Watchdog, "disarm", lambda _, hanging: disarmed.append(hanging))
+    assert toys.run().status is Status.ERROR
+    assert disarmed == [{"gauge", "scale", "box", "pump"}]
+    assert toys.of("status")[0]["reason"] == "RuntimeError: can't start new thread for an instrument"
+    assert toys.box.valves() == {"vent": True, "outlet": False, "diverter": False}
