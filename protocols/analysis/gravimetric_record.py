@@ -15,7 +15,7 @@ from data.run import Run
 from data.samples import FloatArray, Quality
 from data.schedule import Schedule
 from protocols.analysis import gravimetry
-from protocols.analysis.collection import Collection, blanks_of, corrected_mass_mg
+from protocols.analysis.collection import Collection, blanks_of, corrected_mass_mg, gap_s
 from protocols.analysis.delivery import BOLUS_SETTLING_S
 from protocols.analysis.evaporation import HOUR_S, Blank, Evaporation
 from protocols.analysis.flow_budget import Weighing
@@ -33,6 +33,9 @@ EDGE_S = 30.0
 
 LEAST_BLANK_S = 1200.0
 LEAST_BLANK_SAMPLES = 24
+
+TWIN_SHARE = 0.9
+"""Of the analysis for which a twin vessel has to have been weighed, or it does not tell what the vessel lost."""
 
 STANDARD_AIR = (20.0, 1013.25, 50.0)  # degC, hPa, %RH, where the station does not measure them
 AIR_GRID_S = 300.0
@@ -97,8 +100,8 @@ class GravimetricRecord:
 
     @property
     def planned_blanks(self) -> int:
-        """Blanks that the procedure takes."""
-        return 2 if self.run.params.get("blank", "none") in ("stopped", "diverter") else 0
+        """Blanks that the procedure takes; of a twin vessel's record each half is one."""
+        return 2 if self.run.params.get("blank", "none") in ("stopped", "diverter", "twin") else 0
 
     @property
     def collecting(self) -> list[tuple[float, float]]:
@@ -184,7 +187,7 @@ def read_record(run: Run, schedule: Schedule | None = None) -> GravimetricRecord
         calibration.get("gain", 1.0),
         calibration.get("offset", 0.0),
     )
-    rates, blanked = _blanks(run, phases, mass.t, corrected, uncertainty["readability_mg"], collection)
+    rates, blanked = _blanks(run, phases, analysis, mass.t, corrected, uncertainty["readability_mg"], collection)
     return GravimetricRecord(
         run,
         phases,
@@ -288,6 +291,7 @@ def _on_grid(run: Run, role: str, grid: FloatArray, usual: float) -> FloatArray:
 def _blanks(
     run: Run,
     phases: Mapping[str, tuple[float, float]],
+    analysis: tuple[float, float],
     t_s: FloatArray,
     mass_mg: FloatArray,
     readability_mg: float,
@@ -296,9 +300,8 @@ def _blanks(
     """Blanks of the run; without any, what the station file states, and False."""
     if run.params.get("blank", "none") == "twin" and run.has("twin_mass"):
         twin = run.corrected("twin_mass").good()
-        middle = (twin.t[0] + twin.t[-1]) / 2.0
-        halves = [(float(twin.t[0]), float(middle)), (float(middle), float(twin.t[-1]))]
-        return blanks_of(twin.t, twin.values, halves, readability_mg, 0.0), True
+        if halves := _halves(twin.t, *analysis):
+            return blanks_of(twin.t, twin.values, halves, readability_mg, 0.0), True
     found = [phases[name] for name in ("blank-before", "blank-after") if name in phases]
     long_enough = [(a, b) for a, b in found if _recorded(t_s, a + BLANK_SETTLE_S, b)]
     if long_enough:
@@ -311,6 +314,16 @@ def _blanks(
         math.inf,
     )
     return (stated,), False
+
+
+def _halves(t_s: FloatArray, from_s: float, to_s: float) -> list[tuple[float, float]]:
+    """Both halves of a twin vessel's record; none where it does not show what was lost in the analysis."""
+    if gap_s(t_s, from_s, to_s)[0] > (1.0 - TWIN_SHARE) * (to_s - from_s):
+        return []
+    middle_s = float(t_s[0] + t_s[-1]) / 2.0 if t_s.size else 0.0
+    if min(np.count_nonzero(t_s <= middle_s), np.count_nonzero(t_s >= middle_s)) < LEAST_BLANK_SAMPLES // 2:
+        return []
+    return [(float(t_s[0]), middle_s), (middle_s, float(t_s[-1]))]
 
 
 def _recorded(t_s: FloatArray, from_s: float, to_s: float) -> bool:

@@ -34,7 +34,7 @@ def fitness(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterato
     own = [
         suitability.data_complete(collected.t_s, from_s, to_s),
         suitability.excluded_share(share, LARGEST_EXCLUDED_PERCENT, first_inside(excluded, record.bolus_windows)),
-        *(_blanks(record) if record.blanked else ()),
+        *_blanks(record),
         _alive(record, seen),
     ]
     if seen is not None and to_s > from_s:
@@ -54,6 +54,11 @@ def fitness(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterato
 
 
 def _blanks(record: GravimetricRecord) -> Iterator[Check]:
+    if not record.blanked:
+        if record.run.params.get("blank") == "twin":
+            note = "the balance under the twin vessel gave no good samples for 90 % of the analysis"
+            yield suitability.not_measured("evaporation", "Evaporation", "mg/h", note)
+        return
     collected = record.collected
     evaporation = collected.evaporation
     from_s, to_s = record.analysis
