@@ -38,7 +38,7 @@ FILLING_S = 1800.0
 class ReservoirLife(Procedure):
     """Life of a filling: low-reservoir alarm, delivery over the level, and the empty reservoir."""
 
-    name, method = "reservoir-life", 2
+    name, method = "reservoir-life", 3
     runs_empty = True
     roles = (
         Measures("reference_mass", "mg"),
@@ -141,6 +141,11 @@ class ReservoirLife(Procedure):
         declared = dut.get("low_reservoir_ul")
         if declared is None:
             yield f"{dut['model']} has no low-reservoir alarm: only its delivery over the level is found"
+            if not (dut.get("limits") or {}).get("reservoir_level"):
+                yield (
+                    f"{dut['model']} declares no [limits.reservoir-level] either, so nothing is judged, and the run "
+                    'will be "not-measured"; add it with its source and revision'
+                )
         elif abs(float(declared) - self.alarm_ul) > 1.0:
             yield f"{dut['model']} declares its alarm at {float(declared) / 1000:g} mL; set alarm to that"
 

@@ -271,7 +271,7 @@ def _end(life: Life) -> Iterator[Check]:
     if "empty-reservoir" in run.dut["alarms"] and run.params["end"] == "empty":
         yield _empty_alarm(life)
     refilled = life.record.statuses.get("refilled")
-    if refilled is not None:
+    if refilled is not None and {"low-reservoir", "empty-reservoir"} & set(run.dut["alarms"]):
         still = sorted({"low-reservoir", "empty-reservoir"} & set(refilled["alarms"]))
         limits = Limits(None, 0.0, "a refilled reservoir is neither low nor empty")
         fields = judge(float(len(still)), 0.0, math.inf, limits, SIMPLE)

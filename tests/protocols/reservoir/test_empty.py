@@ -1,15 +1,21 @@
-"""When a reservoir is empty: from records whose delivery is known."""
+"""When a reservoir is empty, from records whose delivery is known; and what of a life counts."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from data.checks import Evaluation, Verdict
+from data.run import Run
+from protocols.analysis.pump_reports import pump_reports
+from protocols.analysis.reservoir_life import verdict
 from protocols.analysis.reservoir_life.record import LifeRecord
-from protocols.analysis.reservoir_life.verdict import Life
+from protocols.analysis.reservoir_life.verdict import Life, evaluate
+from protocols.reservoir_life import ReservoirLife
 
 RATE_UL_PER_H, START_S, HOUR_S = 100.0, 310.0, 3600.0
 
@@ -52,3 +58,44 @@ def test_before_anything_was_delivered_all_that_was_filled_in_is_left() -> None:
     left, budget = LifeRecord.left(record, START_S)
     assert left == 18_000.0
     assert budget.u == 20.0
+
+
+SEALED = Path(__file__).parents[2] / "runs" / "reservoir-life-2.h5"
+WITHOUT_ALARM: dict[str, Any] = {"low_reservoir": "none", "low_reservoir_ul": None, "alarms": ()}
+
+
+def judged(**changed: Any) -> Evaluation:
+    """The sealed life of a sound filling, judged with another file of the pump."""
+    with Run.open(SEALED) as run:
+        run.__dict__["dut"] = {**run.dut, **changed}
+        return evaluate(run)
+
+
+def test_a_pump_without_the_alarm_whose_level_nothing_limits_passes_by_nothing_that_it_says() -> None:
+    with Run.open(SEALED) as run:
+        limits = dict.fromkeys(run.dut["limits"])
+    found = judged(**WITHOUT_ALARM, limits=limits)
+    assert not [check.name for check in found.checks if check.name == "pump-alarms" and not check.optional]
+    assert found.verdict is Verdict.NOT_MEASURED
+    assert judged(**WITHOUT_ALARM).verdict is Verdict.PASS  # its delivery over the level is limited
+    assert judged(limits=limits).verdict is Verdict.PASS  # an alarm has to come before the end, whatever is declared
+
+
+def test_an_alarm_that_nothing_provoked_still_counts() -> None:
+    run: Any = SimpleNamespace(dut={})
+    answer = {"alarms": ("stall",), "asked_s": 0.0, "answered_s": 1.0, "clock_s": 0.0}
+    _, alarms = pump_reports(run, answer, answer, ())
+    assert (alarms.verdict, alarms.optional, alarms.note) == (Verdict.FAIL, False, "the pump reports stall")
+
+
+@pytest.mark.parametrize(("level", "said"), [(None, True), ({"low_percent": -5.0, "high_percent": 5.0}, False)])
+def test_a_life_that_will_be_judged_by_nothing_is_told_before_the_start(level: object, said: bool) -> None:
+    told = list(ReservoirLife().remarks({"model": "M", "low_reservoir_ul": None, "limits": {"reservoir_level": level}}))
+    assert any("declares no [limits.reservoir-level] either" in one for one in told) is said
+
+
+@pytest.mark.parametrize(("alarms", "names"), [((), []), (("low-reservoir",), ["alarm-cleared"])])
+def test_a_refill_clears_no_alarm_of_a_pump_that_has_none(alarms: tuple[str, ...], names: list[str]) -> None:
+    run = SimpleNamespace(dut={"alarms": alarms}, params={"end": "refill"})
+    life: Any = SimpleNamespace(empty_s=None, record=SimpleNamespace(run=run, statuses={"refilled": {"alarms": []}}))
+    assert [check.name for check in verdict._end(life)] == names
