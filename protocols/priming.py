@@ -20,9 +20,15 @@ STROKES_IN_HALF = 2
 
 
 class Priming(Procedure):
-    """Priming bolus after implant or catheter revision, or bridge bolus after a change of concentration."""
+    """Priming bolus after implant or catheter revision, or bridge bolus after a change of concentration.
 
-    name, method = "priming", 2
+    Notes
+    -----
+    Method 3: the rate after a bridge is judged; before, a pump that went on at the old rate passed.  A volume beside
+    which something is excluded is not judged.
+    """
+
+    name, method = "priming", 3
     roles = (
         Measures("reference_mass", "mg"),
         Controls("balance", Tareable),
@@ -105,7 +111,7 @@ class Priming(Procedure):
     def limited_by(self) -> tuple[tuple[str, ...], str]:
         """By the limits of a bolus; a bridge is slow, and stands on those of a stretch at one rate."""
         if self.occasion == "concentration":
-            return ("segment",), "the volume of the bridge"
+            return ("segment",), "the volume of the bridge and the rate after it"
         return ("bolus",), "the volume of the priming bolus"
 
     def remarks(self, dut: Mapping[str, Any]) -> Iterator[str]:

@@ -109,6 +109,11 @@ def _u_slope(noise: ReadingNoise, basal: Basal) -> float:
     return math.hypot(*(u for _, u in noise.parts_mg(at, risen, slope, lengths)))
 
 
+def slope_u_ul_per_s(record: GravimetricRecord, basal: Basal) -> float:
+    """Standard uncertainty of a line's slope, in uL/s."""
+    return _u_slope(noise_of(record), basal) * record.collected.ul_per_mg
+
+
 def line_u_ul(record: GravimetricRecord, basal: Basal, at_s: float) -> float:
     """Standard uncertainty in uL of a line at a time against the record's own point there."""
     at = np.array(basal.blocks_s)

@@ -30,7 +30,7 @@ def bolus_forecast(plan: Plan, rig: Rig, schedule: Schedule, declared: Declared)
 
 
 def priming_forecast(plan: Plan, rig: Rig, schedule: Schedule, declared: Declared) -> Forecast | None:
-    """Error of the bolus or bridge, and of a bridge its end."""
+    """Error of the bolus or bridge, and of a bridge its end and the rate after it."""
     return _forecast(
         plan, expected_of([_primed(one) for one in ideal_records(declared, plan, rig, schedule, plan.analysis)])
     )
@@ -40,7 +40,7 @@ def _primed(record: GravimetricRecord) -> list[Check]:
     bolus = record.schedule.boluses[0]
     checks = priming.bridge if bolus.kind == "bridge" else priming.priming
     try:
-        return list(checks(record, bolus, None))
+        return list(checks(record, bolus, None, ()))
     except RecordError:
         return []
 

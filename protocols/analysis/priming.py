@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from data.checks import Axis, Check, Curve, Evaluation, Limits, Verdict
+from data.checks import Axis, Check, Curve, Evaluation, Exclusion, Limits, Verdict
 from data.run import Run
 from data.schedule import Bolus
-from protocols.analysis.bolus import Jump, Summed, block_line
-from protocols.analysis.bolus_budget import jump_budget, line_u_ul
+from protocols.analysis.bolus import Basal, Jump, Summed, block_line
+from protocols.analysis.bolus_budget import jump_budget, line_u_ul, slope_u_ul_per_s
 from protocols.analysis.budget import Budget, Component, bounded
 from protocols.analysis.decision import judge, reported
 from protocols.analysis.front import tail_share
 from protocols.analysis.gravimetric_record import EDGE_S, GravimetricRecord, GravimetricRecordError, read_record
-from protocols.analysis.grid import RecordError
+from protocols.analysis.grid import WHOLE, RecordError, kept
 from protocols.analysis.rig_fitness import fitness
 from protocols.analysis.short_volume import short_volume
 from protocols.analysis.standing import as_limits, exclusions, of_a_run_cut_off, on_suitability
+from protocols.analysis.suitability import CERTAIN
 
 HOUR_S = 3600.0
 BORE_HALF_DIGIT_MM = 0.005
@@ -31,6 +32,11 @@ LENGTH_U_MM = 2.0
 
 PATH_SHARE = 0.05
 """How far a pump's internal path may be from what its maker states, assumed."""
+
+NEW_RATE = ("new-rate-error", "Rate after the bridge, against programmed")
+
+CHANGED_SHARE = 0.5
+"""A rate that changed by less than this part of the programmed change did not change as programmed."""
 
 STANDS_ON = (
     "rig-check",
@@ -91,7 +97,7 @@ def evaluate(run: Run) -> Evaluation:
     bridges = bolus.kind == "bridge"
     found = [*_programmed(run, bolus, need)]
     try:
-        found += bridge(record, bolus, need) if bridges else priming(record, bolus, need)
+        found += (bridge if bridges else priming)(record, bolus, need, excluded)
     except RecordError as error:
         found.append(_nothing(str(error)))
     judged = [on_suitability(check, bad) for check in found]
@@ -171,7 +177,9 @@ def _reached(record: GravimetricRecord, bolus: Bolus, need: Need, from_s: float)
 # ------------------------------------------------------------------------------------------------------ priming
 
 
-def priming(record: GravimetricRecord, bolus: Bolus, need: Need | None) -> Iterator[Check]:
+def priming(
+    record: GravimetricRecord, bolus: Bolus, need: Need | None, excluded: Sequence[Exclusion]
+) -> Iterator[Check]:
     """A priming bolus on top of the basal flow, as any bolus."""
     start = bolus.at_s + record.started_s
     from_s, to_s = record.analysis
@@ -187,9 +195,10 @@ def priming(record: GravimetricRecord, bolus: Bolus, need: Need | None) -> Itera
     after = block_line(summed, (end + to_s) / 2.0, to_s, stroke_s)
     found = Jump(start, after.at(start) - before.at(start), before, after)
     budget = jump_budget(record, [found], stroke_s)
-    yield _error(
+    check = _error(
         record, "bolus-error", "Priming bolus, delivered against programmed", found.amount, budget, bolus, "bolus"
     )
+    yield check if _whole(before.from_s, to_s, excluded) else _left_out(check)
     if need is not None:
         yield from _reached(record, bolus, need, start)
 
@@ -210,10 +219,23 @@ def _error(
     )  # fmt: skip
 
 
+def _whole(from_s: float, to_s: float, excluded: Sequence[Exclusion]) -> bool:
+    """Whether nothing of a stretch is excluded."""
+    return kept(from_s, to_s, excluded) == [(from_s, to_s)]
+
+
+def _left_out(check: Check) -> Check:
+    """A result of which a part is excluded: it still counts, as one that was not measured."""
+    note = "part of it is excluded"
+    return replace(reported(check.name, check.title, None, check.unit, note, STANDS_ON), optional=check.optional)
+
+
 # ------------------------------------------------------------------------------------------------------- bridge
 
 
-def bridge(record: GravimetricRecord, bolus: Bolus, need: Need | None) -> Iterator[Check]:
+def bridge(
+    record: GravimetricRecord, bolus: Bolus, need: Need | None, excluded: Sequence[Exclusion]
+) -> Iterator[Check]:
     """The old rate until the path is emptied of the old drug; then the new rate, neither sooner nor later."""
     begin, end = record.started_s, bolus.end_s + record.started_s
     to_s = record.analysis[1]
@@ -226,7 +248,7 @@ def bridge(record: GravimetricRecord, bolus: Bolus, need: Need | None) -> Iterat
     if stroke_s:
         budget = budget.plus(*_part_of_a_stroke(record, bolus.volume_ul))
     yield _error(record, "bolus-error", "Bridge, delivered against programmed", volume, budget, bolus, "segment")
-    yield _bridge_end(record, bolus, old, new)
+    yield from _after(record, bolus, old, new, excluded)
     if need is not None:
         yield from _reached(record, bolus, need, begin)
 
@@ -238,22 +260,77 @@ def _part_of_a_stroke(record: GravimetricRecord, volume_ul: float) -> Iterator[C
         yield bounded("part of a stroke", record.stroke_ul / 2.0)
 
 
-def _bridge_end(record: GravimetricRecord, bolus: Bolus, old: float, new: float) -> Check:
-    """Where the lines of the old and of the new rate cross, against the programmed duration."""
-    begin, end, to_s = record.started_s, bolus.end_s + record.started_s, record.analysis[1]
-    t_s, volumes = record.volumes(begin, to_s)
+def _after(
+    record: GravimetricRecord, bolus: Bolus, old: float, new: float, excluded: Sequence[Exclusion]
+) -> Iterator[Check]:
+    """The new rate, and when it began."""
+    end, to_s = bolus.end_s + record.started_s, record.analysis[1]
+    rate = _new_rate(record, end + EDGE_S, new)
+    if rate is None:
+        note = "the run ended before the new rate could be seen"
+        yield replace(reported(*NEW_RATE, None, "%", note, STANDS_ON), optional=False)
+        return
+    check, begin = rate
+    yield check if _whole(begin, to_s, excluded) else _left_out(check)
+    t_s, volumes = record.volumes(record.started_s, to_s)
     summed = Summed(t_s, volumes)
     stretch = max(4.0 * record.stroke_ul / old * HOUR_S, to_s - end)
-    before = block_line(summed, max(begin, end - EDGE_S - stretch), end - EDGE_S, record.stroke_ul / old * HOUR_S)
+    begin = max(record.started_s, end - EDGE_S - stretch)
+    before = block_line(summed, begin, end - EDGE_S, record.stroke_ul / old * HOUR_S)
     after = block_line(summed, end + EDGE_S, to_s, record.stroke_ul / new * HOUR_S)
+    check = _bridge_end(record, bolus, (old, new), (before, after))
+    yield check if _whole(begin, to_s, excluded) else _left_out(check)
+
+
+def _new_rate(record: GravimetricRecord, from_s: float, new: float) -> tuple[Check, float] | None:
+    """Mean over the last whole strokes after a bridge, and where they begin; None where nothing follows it."""
+    to_s, stroke_s = record.analysis[1], record.stroke_ul / new * HOUR_S
+    if to_s - from_s < EDGE_S:
+        return None
+    strokes = math.floor((to_s - from_s) / stroke_s + WHOLE) if stroke_s > 0.0 else 0
+    begin = to_s - strokes * stroke_s if strokes else from_s
+    volume, budget = short_volume(record, begin, to_s)
+    if stroke_s and not strokes:
+        budget = budget.plus(bounded("part of a stroke", record.stroke_ul / 2.0))
+    expected = new * (to_s - begin) / HOUR_S
+    percent = budget.scaled(NEW_RATE[1], "%", 100.0 / expected)
+    limits = as_limits(record.dut["limits"]["segment"])
+    held = f"{strokes} whole strokes, " if strokes else "less than one stroke, " if stroke_s else ""
+    note = f"{held}{(to_s - begin) / 60.0:.4g} min"
+    if limits is None:
+        note += "; the pump's file declares no [limits.segment]"
+    fields = judge(100.0 * (volume / expected - 1.0), percent.u, percent.dof, limits)
+    name, title = NEW_RATE
+    # Not optional: a pump that goes on at the old rate has given its bridge as truly as one that does not.
+    return Check(
+        name=name, title=title, unit="%", owner="dut", depends_on=STANDS_ON,
+        budget=percent.rows(), note=note, **fields,
+    ), begin  # fmt: skip
+
+
+def _bridge_end(
+    record: GravimetricRecord, bolus: Bolus, rates: tuple[float, float], lines: tuple[Basal, Basal]
+) -> Check:
+    """Where the lines of the old and of the new rate cross, against the programmed duration."""
+    (old, new), (before, after) = rates, lines
+    end = bolus.end_s + record.started_s
     change = before.slope_per_s - after.slope_per_s
-    planned = bolus.duration_s
     name, title = "bridge-end", "End of the bridge, after its programmed one"
-    if abs(change) * HOUR_S < 0.5 * abs(old - new):
-        return reported(name, title, None, "s", "the rate did not change as programmed", STANDS_ON)
+    share = change * HOUR_S / (old - new)
+    if share < CHANGED_SHARE:
+        u = math.hypot(*(slope_u_ul_per_s(record, one) for one in lines)) * HOUR_S / abs(old - new)
+        note = f"the rate did not change as programmed, but by {100.0 * share:.3g} % of that"
+        check = reported(name, title, None, "s", note, STANDS_ON)
+        strokes = all(
+            abs(one.block_s * rate / HOUR_S - record.stroke_ul) < WHOLE * record.stroke_ul
+            for one, rate in zip(lines, rates, strict=True)
+        )
+        if (strokes or not record.stroke_ul) and share + CERTAIN * u < CHANGED_SHARE:
+            check = replace(check, verdict=Verdict.FAIL, optional=False, limit_source="protocol")
+        return check
     crossing = (after.at(end) - before.at(end)) / change
     u = math.hypot(line_u_ul(record, before, end), line_u_ul(record, after, end)) / abs(change)
-    note = f"programmed {planned:.5g} s: {bolus.volume_ul:.4g} uL at {old:.4g} uL/h"
+    note = f"programmed {bolus.duration_s:.5g} s: {bolus.volume_ul:.4g} uL at {old:.4g} uL/h"
     check = reported(name, title, crossing, "s", note, STANDS_ON)
     return replace(check, **judge(crossing, u, math.inf, None))
 

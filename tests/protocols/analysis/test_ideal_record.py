@@ -61,10 +61,10 @@ def test_more_boluses_tell_their_mean_better_and_each_of_them_no_better():
     assert many["bolus-max-error"] == pytest.approx(few["bolus-max-error"], rel=0.1)
 
 
-def test_a_bridge_is_forecast_by_its_volume_and_its_end():
+def test_a_bridge_is_forecast_by_its_volume_its_end_and_the_rate_after_it():
     with Run.open(RUNS / "priming-1.h5") as run:
         names = [one.name for one in forecast(run, occasion="concentration", volume_ul=200.0).checks]
-    assert names == ["bolus-error", "bridge-end"]
+    assert names == ["bolus-error", "new-rate-error", "bridge-end"]
 
 
 def test_a_graduated_syringe_tells_ten_times_less_than_a_weighed_one():

@@ -105,7 +105,12 @@ def test_what_was_weighed_without_a_limit_is_located_in_the_pump(unlimited):
         ("bolus-accuracy", {}, "bolus", "so the mean error of the boluses, and with it the run, will be"),
         ("rate-step", {}, "segment", "so each new mean, and with it the run, will be"),
         ("priming", {}, "bolus", "so the volume of the priming bolus, and with it the run, will be"),
-        ("priming", {"occasion": "concentration"}, "segment", "so the volume of the bridge, and with it the run, will"),
+        (
+            "priming",
+            {"occasion": "concentration"},
+            "segment",
+            "so the volume of the bridge and the rate after it, and with it",
+        ),
     ],
 )
 def test_a_result_that_nothing_limits_is_told_before_the_start(protocol, settings, key, says, quick, tmp_path):

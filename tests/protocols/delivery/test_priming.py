@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bench.closing import reevaluate
 from data.checks import Verdict
+from data.run import Run
 from protocols.analysis.front import dispersion_mm2_per_s, tail_share
+from protocols.analysis.priming import evaluate
 from protocols.priming import Priming
 from protocols.procedure import ParamError
 
+BRIDGE = Path(__file__).parents[2] / "runs" / "priming-3.h5"
 PATH_UL = 200.0 + math.pi / 4.0 * 0.53**2 * 1000.0
 
 
@@ -56,6 +61,64 @@ def test_a_bridge_ends_when_the_path_is_emptied_at_the_old_rate(conducted, named
     assert result.evaluation.verdict is Verdict.PASS
     assert abs(checks["bridge-end"].value) < 3.0 * checks["bridge-end"].standard_uncertainty + 10.0
     assert "programmed 9072 s" in checks["bridge-end"].note
+
+
+@pytest.fixture
+def bridged():
+    """Verdict and checks of a sealed bridge from 4 to 1 mL/day, more (uL/h) weighed after it, or some mg wiped off."""
+
+    def bridge(more=0.0, lost_mg=0.0, limits=True):
+        with Run.open(BRIDGE) as run:
+            if not limits:
+                run.dut["limits"]["segment"] = None
+            mass = run.series("reference_mass")
+            end_s = run.phase("analysis")[1] - 3600.0
+            after_h = np.maximum(mass.t - end_s, 0.0) / 3600.0
+            values = mass.values + more * 0.997 * after_h - lost_mg * (after_h > 0.5)
+            run._series["reference_mass"] = replace(mass, values=values)
+            evaluation = evaluate(run)
+        return evaluation.verdict, {check.name: check for check in evaluation.checks}
+
+    return bridge
+
+
+@pytest.mark.parametrize(("more", "error"), [(125.0, 300.0), (792.0, 1900.0), (-31.2, -75.0)])
+def test_a_pump_that_does_not_take_up_the_new_rate_after_its_bridge_fails(bridged, more, error):
+    verdict, checks = bridged(more)
+    check = checks["new-rate-error"]
+    assert (verdict, check.verdict, check.owner) == (Verdict.FAIL, Verdict.FAIL, "dut")
+    assert check.value == pytest.approx(error, rel=0.02)
+    assert checks["bolus-error"].verdict is Verdict.PASS
+
+
+def test_a_rate_that_did_not_change_fails_at_the_end_of_the_bridge_whatever_limits_there_are(bridged):
+    check = bridged(125.0, limits=False)[1]["bridge-end"]
+    assert (check.verdict, check.optional, check.value) == (Verdict.FAIL, False, None)
+    assert "the rate did not change as programmed, but by 0." in check.note
+
+
+def test_a_sound_bridge_is_judged_by_whole_strokes_of_its_new_rate(bridged):
+    verdict, checks = bridged()
+    check = checks["new-rate-error"]
+    assert (verdict, check.verdict, check.note) == (Verdict.PASS, Verdict.PASS, "8 whole strokes, 57.6 min")
+    assert abs(check.value) < 1.0
+    assert check.expanded_uncertainty < 0.5
+
+
+def test_a_drop_wiped_off_after_a_bridge_says_nothing_of_the_new_rate(bridged):
+    verdict, checks = bridged(lost_mg=8.0)
+    found = [(checks[name].verdict, checks[name].value) for name in ("new-rate-error", "bridge-end")]
+    assert found == [(Verdict.NOT_MEASURED, None)] * 2
+    assert verdict is Verdict.NOT_MEASURED
+
+
+def test_a_drop_wiped_off_in_the_basal_flow_after_a_priming_bolus_makes_it_no_smaller():
+    with Run.open(BRIDGE.with_name("priming-1.h5")) as run:
+        mass = run.series("reference_mass")
+        fallen = mass.values - 60.0 * (mass.t > run.phase("analysis")[1] - 600.0)
+        run._series["reference_mass"] = replace(mass, values=fallen)
+        check = next(one for one in evaluate(run).checks if one.name == "bolus-error")
+    assert (check.verdict, check.optional, check.note) == (Verdict.NOT_MEASURED, False, "part of it is excluded")
 
 
 def test_a_bridge_replaces_the_basal_rate_for_the_path_over_the_old_rate():
