@@ -119,14 +119,16 @@ class Entry:
     def _said(self) -> RunState:
         try:
             said = json.loads((self.folder / "state.json").read_text("utf-8"))
+            doors, ending = said.pop("doors"), said.pop("ending")
+            return RunState(
+                **_known(RunState, said),
+                doors=None if doors is None else Doors(**doors),
+                ending=None if ending is None else Ending(**_known(Ending, ending)),
+            )
         except FileNotFoundError:
             return RunState("starting" if (self.folder / "claimed").exists() else "waiting")
-        doors, ending = said.pop("doors"), said.pop("ending")
-        return RunState(
-            **_known(RunState, said),
-            doors=None if doors is None else Doors(**doors),
-            ending=None if ending is None else Ending(**_known(Ending, ending)),
-        )
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return RunState("starting")  # somebody told something: it was begun, and is not to begin again
 
     def _death(self, said: RunState) -> Ending:
         journal = f'"{said.journal}"' if " " in str(said.journal) else said.journal
@@ -170,17 +172,35 @@ def enqueue(folder: Path, request: Request, station: str, *, hold: bool = False)
     now = WallClock().start.isoformat(timespec="seconds")
     entry = Entry(number, runs / f"{number:04d}", request.procedure, station, str(Path.cwd()), now, hold, said)
     _write(entry.folder / "request.json", {key: value for key, value in asdict(entry).items() if key != "folder"})
+    _sync_folder(runs)
     return entry
 
 
 def entries(folder: Path) -> list[Entry]:
-    """Every run of a state folder, in order."""
-    found = []
+    """Every run of a state folder, in order, but for those that are `unreadable`."""
+    return _read(folder)[0]
+
+
+def unreadable(folder: Path) -> dict[int, str]:
+    """The runs that another program, or a power cut, has left without what was asked for; a sentence on each."""
+    return _read(folder)[1]
+
+
+def _read(folder: Path) -> tuple[list[Entry], dict[int, str]]:
+    found, damaged = list[Entry](), dict[int, str]()
     for path in (folder / "runs").glob("[0-9]*"):
-        with suppress(FileNotFoundError):  # being made, or removed
-            said = json.loads((path / "request.json").read_text("utf-8"))
+        file = path / "request.json"
+        try:
+            said = json.loads(file.read_text("utf-8"))
             found.append(Entry(**_known(Entry, said), folder=path))
-    return sorted(found, key=lambda entry: entry.number)
+        except FileNotFoundError:
+            continue  # being made, or removed
+        except (OSError, ValueError, TypeError, AttributeError):
+            if path.name.isdecimal():
+                damaged[int(path.name)] = (
+                    f"run {path.name} is left out: {file} cannot be read; queue it again, then remove its folder"
+                )
+    return sorted(found, key=lambda entry: entry.number), dict(sorted(damaged.items()))
 
 
 def waiting(folder: Path, station: str) -> list[Entry]:
@@ -206,7 +226,8 @@ def find(folder: Path, name: str | None) -> Entry:
     else:
         found = [entry for entry in there if entry.state().run_id.startswith(name)]
     if not found:
-        raise QueueError(f'there is no run "{name}"; see: pumpbench runner list')
+        damaged = unreadable(folder).get(int(name)) if name and name.isdecimal() else None
+        raise QueueError(damaged or f'there is no run "{name}"; see: pumpbench runner list')
     if len(found) > 1:
         numbers = ", ".join(str(entry.number) for entry in found)
         raise QueueError(f"several runs can be meant ({numbers}); say which one, by its number")
@@ -362,10 +383,12 @@ def _known(kind: type[Any], said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _write(path: Path, said: object) -> None:
-    """Write a file whole or not at all, for this user alone."""
+    """Write a file whole or not at all, for this user alone; it is on the disk when this returns."""
     part = path.with_suffix(".part")
     with os.fdopen(os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="utf-8") as out:
         json.dump(said, out, indent=1)
+        out.flush()
+        os.fsync(out.fileno())  # or a power cut may leave the name without the content
     wall = WallClock()
     while True:
         try:
@@ -375,4 +398,14 @@ def _write(path: Path, said: object) -> None:
                 raise
             wall.sleep(0.02)
         else:
+            _sync_folder(path.parent)
             return
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the folder remember its names; Windows has no such call and needs none."""
+    if sys.platform != "win32":
+        fd = os.open(folder, os.O_RDONLY)
+        with suppress(OSError):  # some network file systems cannot
+            os.fsync(fd)
+        os.close(fd)

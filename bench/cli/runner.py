@@ -128,8 +128,10 @@ def _let_go(entry: Entry) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def list_runs(everything: bool, as_json: bool) -> int:
     """List the runs that wait, go on or have ended."""
-    from bench.run_queue import entries
+    from bench.run_queue import entries, unreadable
 
+    for sentence in unreadable(home()).values():
+        click.echo(f"note: {sentence}", err=True)
     found = entries(home())
     rows = [_row(entry) for entry in (found if everything else found[-LAST:])]
     if as_json:

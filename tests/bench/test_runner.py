@@ -145,6 +145,39 @@ def test_what_another_version_wrote_is_read_as_far_as_it_goes(home: Path) -> Non
         old.request()
 
 
+@pytest.mark.parametrize("left", [b"", b"\0" * 300, b"null", b'{"number": 2}', b"\xff{"])
+def test_a_run_that_a_power_cut_tore_is_left_out_and_told_and_the_others_go_on(
+    home: Path, said: Callable[..., tuple[int, str, str]], left: bytes
+) -> None:
+    first, torn, other = (enqueue(home, RECORD, station) for station in ("sim", "sim", "other"))
+    (torn.folder / "request.json").write_bytes(left)
+    assert entries(home) == [first, other]
+    assert waiting(home, "sim") == [first]
+    assert find(home, "3") == other
+    with pytest.raises(QueueError, match=r"run 0002 is left out: .*request\.json cannot be read; queue it again"):
+        find(home, "2")
+    code, out, err = said("runner", "list", "--json")
+    assert (code, [row["run"] for row in json.loads(out)]) == (0, [1, 3])
+    assert err.startswith("note: run 0002 is left out")
+    assert enqueue(home, RECORD, "sim").number == 4
+
+
+@pytest.mark.parametrize("left", [b"", b"[]", b'{"state": "running"}'])
+def test_a_run_whose_state_a_power_cut_tore_has_died_and_does_not_begin_again(home: Path, left: bytes) -> None:
+    entry = enqueue(home, RECORD, "sim")
+    (entry.folder / "state.json").write_bytes(left)
+    assert entry.state().state == "died"
+    assert waiting(home, "sim") == []
+
+
+def test_what_is_queued_is_on_the_disk_before_it_has_its_name(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[tuple[bool, bool]] = []  # whether a file and not a folder was synced, and whether the request was there
+    file = home / "runs" / "0001" / "request.json"
+    monkeypatch.setattr(os, "fsync", lambda fd: kept.append((stat.S_ISREG(os.fstat(fd).st_mode), file.exists())))
+    enqueue(home, RECORD, "sim")
+    assert kept == [(True, False), (False, True), (False, True)]
+
+
 def test_the_files_of_the_queue_are_for_their_user_alone(home: Path) -> None:
     entry = enqueue(home, RECORD, "sim")
     entry.tell(RunState("running"))
