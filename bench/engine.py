@@ -23,13 +23,16 @@ from bench.station import OpenStation, sampled
 from bench.watch import Watch
 from bench.watchdog import Watchdog
 from data.checks import Status
-from instruments.clock import WALL_HORIZON_S, Event
+from instruments.clock import WALL_HORIZON_S, Event, WallClock, Worker
 from instruments.instrument import Instrument, InstrumentError
 from protocols.procedure import Procedure
 from protocols.steps import Step, Tare
 
 LET_GO_S = 30.0
 """How long the samplers may take to end."""
+
+UTC_LOOK_S = 5.0
+"""How often it is looked whether the computer's clock has been stepped."""
 
 
 SIMULATED_HOLD_S = 86_400.0
@@ -85,6 +88,8 @@ class Engine:
         self._samplers: dict[str, Sampler] = {}
         self._sampling: set[str] = set()
         self._all_ended = self._clock.event()
+        self._leaving = self._clock.event()
+        self._utc_watch: Worker | None = None
         self.steps = plan(procedure)
         self._watch = Watch(opened, roles, self.steps, self._samplers)
         self._phase = ""
@@ -180,6 +185,7 @@ class Engine:
     def run(self) -> End:
         """Execute the procedure; returns how it ended and leaves the hardware safe, whatever happens."""
         try:
+            self._watch_utc()
             self._open()
             self._spare_pauses()
             self._start_sampling()
@@ -214,6 +220,21 @@ class Engine:
         if self._watchdog.watches:
             self._safety.begin_safe()
         self._watchdog.arm()
+
+    def _watch_utc(self) -> None:
+        """Have each step of the computer's clock told soon after it; virtual time has no such clock."""
+        if isinstance(self._clock, WallClock):
+            self._utc_watch = self._clock.worker("~utc", self._look_at_utc)
+
+    def _look_at_utc(self) -> None:
+        """Body of a worker, which looks a last time at the run's end."""
+        leaving = False
+        while not leaving:
+            leaving = self._clock.wait(self._leaving, self._clock.now() + UTC_LOOK_S)
+            for t, step_s in self._clock.steps():
+                self._tell(
+                    "warning", f"the computer's clock was stepped by {step_s:+.1f} s, seen at {t:.1f} s of the run"
+                )
 
     def _spare_pauses(self) -> None:
         """Set aside what lives as long as the run: to search it for garbage stops every thread for 0.1 s (measured)."""
@@ -311,7 +332,7 @@ class Engine:
 
     def _let_all_go(self, hanging: set[str]) -> None:
         """End the watchdogs, the interlocks and the sampling, and close the instruments but those that hang."""
-        self._watchdog.disarm(hanging)
+        self._watchdog.disarm(hanging | self._safety.unsafe)
         self._interlocks.end()
         for sampler in self._samplers.values():
             sampler.end()
@@ -325,8 +346,9 @@ class Engine:
                 self._tell(note.level, note.text)
             if name not in hanging:
                 self._let_go(instrument)
-        for t, step_s in self._clock.steps():
-            self._tell("warning", f"the computer's clock was stepped by {step_s:.1f} s at {t:.1f} s of the run")
+        self._leaving.set()
+        if self._utc_watch is not None:
+            self._utc_watch.join()
 
     def _let_go(self, instrument: Instrument) -> None:
         try:

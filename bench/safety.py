@@ -40,6 +40,7 @@ class Safety:
     ----------
     cause : why the bench has gone safe; None while it has not.
     held : whether the bench is held; no step drives anything meanwhile.
+    unsafe : instruments that `make_safe` has found not to be safe: no answer, an error, another state read back.
     """
 
     def __init__(self, opened: OpenStation, record: Record, rest: Callable[[], object] = lambda: None) -> None:
@@ -57,6 +58,7 @@ class Safety:
         self._steps: list[SafeStep] = []  # what was done last to go safe or to hold
         self._holding = self._releasing = False
         self.cause: str | None = None
+        self.unsafe: set[str] = set()
 
     @property
     def held(self) -> bool:
@@ -165,18 +167,24 @@ class Safety:
 
         def work(job: _Job) -> None:
             job.run()
-            if all(other.said for other in jobs):
+            if all(other.said is not None for other in jobs):
                 ended.set()
 
         for job in jobs:
             clock.worker(f"safe {job.instrument.name}", partial(work, job))
         if jobs:
             clock.wait(ended, clock.now() + MAKE_SAFE_S)
+        hanging = set()
         for job in jobs:
-            name = job.instrument.name
-            what = job.said or f'instrument "{name}": not confirmed, no answer within {MAKE_SAFE_S:g} s'
-            self._record("confirm", {"what": what, "confirmed": job.confirmed})
-        return {job.instrument.name for job in jobs if not job.said}
+            name, said = job.instrument.name, job.said
+            if said is None:
+                hanging.add(name)
+                said = f'instrument "{name}": not confirmed, no answer within {MAKE_SAFE_S:g} s', False
+            what, confirmed = said
+            if not confirmed:
+                self.unsafe.add(name)
+            self._record("confirm", {"what": what, "confirmed": confirmed})
+        return hanging
 
     # -- holding
 
@@ -266,18 +274,17 @@ class Safety:
 
 
 class _Job:
-    """One instrument's way to its safe state."""
+    """One instrument's way to its safe state: what it said, and whether that confirms it; None until it answers."""
 
     def __init__(self, instrument: Instrument) -> None:
         self.instrument = instrument
-        self.said = ""
-        self.confirmed = False
+        self.said: tuple[str, bool] | None = None
 
     def run(self) -> None:
         name = self.instrument.name
         try:
             said = self.instrument.make_safe()
         except Exception as error:  # noqa: BLE001  # nobody would see it in a worker
-            self.said = f'instrument "{name}": not confirmed, {reason(error)}'
+            self.said = f'instrument "{name}": not confirmed, {reason(error)}', False
         else:
-            self.said, self.confirmed = f"{name}: {said}", True
+            self.said = f"{name}: {said}", True

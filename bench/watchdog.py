@@ -81,13 +81,18 @@ class Watchdog:
         if math.isfinite(shortest_s):
             self._clock.worker("~silence", partial(self._look, shortest_s / LOOKS))
 
-    def disarm(self, hanging: set[str]) -> None:
-        """Feed no longer; the watchdogs of instruments that went safe are disarmed, the others are left to expire."""
+    def disarm(self, unsafe: set[str]) -> None:
+        """Feed no longer; the watchdogs of instruments that went safe are disarmed, the others are left to expire.
+
+        Parameters
+        ----------
+        unsafe : instruments that did not confirm that they are safe, which are not only those that did not answer.
+        """
         self._over.set()
         for name, instrument in self._watched:
             if name not in self._armed:
                 continue
-            if name in hanging:
+            if name in unsafe:
                 self._tell("warning", f"{name}: its watchdog was left armed, since it did not say that it is safe")
                 continue
             try:

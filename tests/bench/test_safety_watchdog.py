@@ -10,7 +10,15 @@ import pytest
 from bench.watchdog import FEEDS, SILENT_S
 from data.checks import Status
 from instruments.clock import Clock
-from instruments.instrument import Connection, Identity, Instrument, InstrumentRefusal, InstrumentTimeout, Settings
+from instruments.instrument import (
+    Connection,
+    Identity,
+    Instrument,
+    InstrumentRefusal,
+    InstrumentReplyError,
+    InstrumentTimeout,
+    Settings,
+)
 from protocols.interlock import Interlock
 from protocols.steps import Phase
 
@@ -29,6 +37,7 @@ class Relay(Instrument):
         self.feeding_takes_s = 0.0
         self.fails: Exception | None = None
         self.safe_takes_s = 0.0
+        self.safe_fails: Exception | None = None
 
     def open(self) -> None:
         self._keep("open")
@@ -38,6 +47,8 @@ class Relay(Instrument):
 
     def make_safe(self) -> str:
         self.clock.sleep(self.safe_takes_s)
+        if self.safe_fails is not None:
+            raise self.safe_fails
         self._keep("safe")
         return "safe"
 
@@ -148,6 +159,22 @@ def test_a_watchdog_is_left_armed_where_the_instrument_did_not_say_that_it_is_sa
     toys.run(interlocks=[HIGH])
     assert "disarm" not in [what for _, what in toys.relay.events]
     assert any("left armed" in event["text"] for event in toys.of("event"))
+
+
+@pytest.mark.parametrize(
+    "error", [InstrumentReplyError("relay", "its supply reads back energised"), ZeroDivisionError("a bug")]
+)
+def test_a_watchdog_is_left_armed_where_the_instrument_said_that_it_is_not_safe(toys: Any, error: Exception) -> None:
+    toys.relay.safe_fails = error
+    assert toys.run(Phase("one", for_s=30.0), interlocks=[HIGH]).status is Status.COMPLETED
+    assert [what for _, what in toys.relay.events if what != "feed"] == ["open", "arm", "closed"]
+    assert any("left armed" in event["text"] for event in toys.of("event"))
+
+
+def test_what_another_instrument_says_leaves_no_watchdog_armed(toys: Any) -> None:
+    toys.scale.safe = lambda: 1 / 0
+    toys.run(Phase("one", for_s=30.0), interlocks=[HIGH])
+    assert [what for _, what in toys.relay.events][-3:] == ["safe", "disarm", "closed"]
 
 
 def test_a_run_that_cannot_open_an_instrument_leaves_no_watchdog_armed(toys: Any) -> None:
