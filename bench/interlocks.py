@@ -71,6 +71,18 @@ class Standing:
         return self.action is not None
 
 
+@dataclass
+class _Hold:
+    """A hold of the bench, from the interlock that came first to the last reset."""
+
+    begun_by: str
+    cause: str
+    since_s: float
+    flagged: Flagged
+    ended: Event
+    told: bool = False
+
+
 class Interlocks:
     """Every interlock of a run.
 
@@ -99,11 +111,9 @@ class Interlocks:
         self._record = record
         self._tell = tell
         self._latches = latches
-        self._lock = clock.lock()
-        self._hold_flag: Flagged | None = None
-        self._hold_s = math.nan
+        self._lock = clock.lock()  # over who holds, never over a command
+        self._held: _Hold | None = None
         self._longest_hold_s = longest_hold_s
-        self._released: Event = clock.event()
         self._keeping: list[Event] = []
         self.standing: dict[str, Standing] = {}
 
@@ -220,23 +230,23 @@ class Interlocks:
         """Hold the bench, or join those that hold it; the run's time stands still from now on."""
         with self._lock:
             standing.action, standing.cause = "hold", cause
-            first = not self._safety.held
-            if first:
-                self._hold_s = self._clock.now()
-                self._released.clear()
-                self._hold_flag = self._watch.flag_all(self._hold_s)
+            held, first = self._held, self._held is None
+            if held is None:
+                now = self._clock.now()
+                flagged = self._watch.flag_all(now)
+                self._held = held = _Hold(standing.interlock.name, cause, now, flagged, self._clock.event())
                 self._watch.suspend()
         acted_s = self._safety.hold(self._course.phase)
         if first:
-            self._record("hold", {"state": "begin", "interlock": standing.interlock.name, "text": cause}, urgent=True)
+            self._tell_begin(held)
             if math.isfinite(self._longest_hold_s):
-                self._clock.worker("~hold", lambda: self._overdue(standing))
+                self._clock.worker("~hold", lambda: self._overdue(standing, held))
         self._course.nudge()
         return acted_s
 
-    def _overdue(self, standing: Standing) -> None:
+    def _overdue(self, standing: Standing, held: _Hold) -> None:
         """Stop when nobody ends the hold in time."""
-        if not self._clock.wait(self._released, self._hold_s + self._longest_hold_s):
+        if not self._clock.wait(held.ended, held.since_s + self._longest_hold_s):
             cause = f"{standing.cause}; nobody has reset it for {self._longest_hold_s / 3600.0:g} h"
             self._act(standing, "stop", cause)
 
@@ -287,8 +297,10 @@ class Interlocks:
         with self._lock:
             if self._safety.held:
                 return  # another one holds the bench by now
+            held, self._held = self._held, None
             self._watch.restore()
-        self._end_hold({"interlock": name, "person": person, "reason": reason})
+        if held is not None:
+            self._end_hold(held, {"interlock": name, "person": person, "reason": reason})
         self._course.nudge()
 
     def end(self) -> None:
@@ -300,16 +312,24 @@ class Interlocks:
             if standing.flagged is not None:
                 self._unflag(standing.flagged, now, f'interlock "{standing.interlock.name}"')
                 standing.flagged = None
-        if self._hold_flag is not None:
-            self._end_hold({"text": "the run ended"})
+        with self._lock:
+            held, self._held = self._held, None
+        if held is not None:
+            self._end_hold(held, {"text": "the run ended"})
 
-    def _end_hold(self, fields: Mapping[str, Any]) -> None:
-        flagged, self._hold_flag = self._hold_flag, None
-        self._released.set()
-        if flagged is not None:
-            lasted_s = self._clock.now() - self._hold_s
-            self._record("hold", {"state": "end", "lasted_s": lasted_s, **fields}, urgent=True)
-            self._unflag(flagged, self._clock.now(), "hold")
+    def _tell_begin(self, held: _Hold) -> None:
+        with self._lock:
+            if not held.told:
+                held.told = True
+                fields = {"state": "begin", "interlock": held.begun_by, "text": held.cause}
+                self._record("hold", fields, urgent=True)
+
+    def _end_hold(self, held: _Hold, fields: Mapping[str, Any]) -> None:
+        held.ended.set()
+        self._tell_begin(held)  # unless the run ends while the bench is being held
+        now = self._clock.now()
+        self._record("hold", {"state": "end", "lasted_s": now - held.since_s, **fields}, urgent=True)
+        self._unflag(held.flagged, now, "hold")
 
     # -- small parts
 

@@ -12,6 +12,7 @@ import pytest
 
 from bench.latch import Latches
 from bench.request import Request
+from bench.safety import Safety
 from bench.session import conduct
 from data.checks import Status
 from data.run import Run
@@ -117,6 +118,26 @@ def test_the_run_goes_on_when_the_last_of_two_holds_is_reset(holding: Any) -> No
     assert [one["held"] for one in holding.of("reset")] == [True, False]
     assert len(holding.of("hold")) == 2
     assert holding.of("phase")[-1]["t"] == pytest.approx(60.0 + 70.0 - 20.1)
+
+
+def test_two_interlocks_that_hold_at_once_are_one_hold_that_ends(holding: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the wall clock two samplers may see one event in the same moment."""
+    usual, engines = Safety.hold, []
+    mass = Interlock("mass", "scale.mass", high=1e6, action="hold")
+
+    def hold(self: Safety, phase: str = "") -> float | None:
+        if (engine := engines.pop() if engines else None) is not None:
+            engine._interlocks._act(engine._interlocks.standing["mass"], "hold", "too heavy")
+        return usual(self, phase)
+
+    monkeypatch.setattr(Safety, "hold", hold)
+    at = [(1.0, engines.append), (50.0, reset()), (60.0, reset("mass"))]
+    holding.run(Phase("one", for_s=60.0), interlocks=[HOLD, mass], teardown=[], at=at)
+    gauge = [block for block in holding.blocks if block.stream == "gauge"]
+    t, bits = (np.concatenate([getattr(one, what) for one in gauge]) for what in ("t", "quality"))
+    assert not np.any(bits[t > 60.2, 0] & int(Quality.DISTURBED))
+    assert np.all(bits[(t > 20.2) & (t < 59.8), 0] & int(Quality.DISTURBED))
+    assert [one["state"] for one in holding.of("hold")] == ["begin", "end"]
 
 
 def test_no_step_drives_anything_while_the_bench_is_held(holding: Any) -> None:
