@@ -16,6 +16,7 @@ from bench.state_folder import home
 from data.checks import Check, Evaluation, Status, Verdict
 from data.fold import fold
 from data.hdf5 import made_whole
+from data.journal import unwritten
 from data.layout import write_evaluation
 from data.run import Run
 from data.seal import Verification, Verifier, verify
@@ -55,21 +56,22 @@ def close_run(journal: Path, out: Path, verified_by: Verifier | None = None) -> 
     Raises
     ------
     JournalError
-        The journal is missing, foreign, or ends before its header does.
+        The journal is missing, foreign, still written or closed by somebody else, or ends before its header does.
     RecordError
         ``out`` exists or cannot be written; nothing is left behind.
     """
     from bench.trust.register import enrol, seal_run
 
-    with made_whole(out) as part:
-        try:
-            fold(journal, part)
-            evaluation = evaluate(part)
-            write_evaluation(part, evaluation, code=code_hash())
-            untrusted = seal_run(part, home())
-        except ValueError as error:
-            raise type(error)(str(error).replace(str(part), str(out))) from None
-    closed = Closed(out, evaluation, (verified_by or verify)(out), untrusted or enrol(out, home()))
+    with unwritten(journal):
+        with made_whole(out) as part:
+            try:
+                fold(journal, part)
+                evaluation = evaluate(part)
+                write_evaluation(part, evaluation, code=code_hash())
+                untrusted = seal_run(part, home())
+            except ValueError as error:
+                raise type(error)(str(error).replace(str(part), str(out))) from None
+        closed = Closed(out, evaluation, (verified_by or verify)(out), untrusted or enrol(out, home()))
     note_run(out)
     return closed
 

@@ -12,11 +12,13 @@ import os
 import re
 import sys
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from data.disk import lock, sync_folder
 from data.frames import (
     CHAIN_START,
     NEEDED,
@@ -34,7 +36,7 @@ from data.frames import (
     encode_json,
     encode_stream,
 )
-from data.journal_reader import JournalReader, Tail, read_journal
+from data.journal_reader import JournalReader, Tail, read_journal, unwritten
 from data.samples import Block, Stream
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "SessionNote",
     "Tail",
     "read_journal",
+    "unwritten",
 ]
 
 BATCH_BYTES = 4 << 20
@@ -81,12 +84,14 @@ class JournalFile(Protocol):
 
 
 class DiskFile:
-    """A new file on disk; raises FileExistsError rather than touch one that is there."""
+    """A new file on disk, locked until it is closed; raises FileExistsError rather than touch one that is there."""
 
     def __init__(self, path: Path) -> None:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
         self._fd = os.open(path, flags, 0o644)
-        _sync_folder(path.parent)
+        self._let_go = weakref.finalize(self, os.close, self._fd)  # a writer that is dropped keeps nobody from recovery
+        lock(self._fd)  # so that nobody takes the run for one that was cut off
+        sync_folder(path.parent)
 
     def write(self, offset: int, data: bytes) -> int:
         """Write at an offset."""
@@ -106,7 +111,7 @@ class DiskFile:
 
     def close(self) -> None:
         """Close it."""
-        os.close(self._fd)
+        self._let_go()
 
 
 class JournalWriter:
@@ -365,17 +370,3 @@ def _write_all(file: JournalFile, offset: int, data: bytes) -> int:
     while done < len(data):
         done += file.write(offset + done, data[done:])
     return done
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have the folder remember a new name; Windows has no such call and needs none."""
-    if os.name == "nt":
-        return
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.EROFS):  # some network file systems cannot
-            raise
-    finally:
-        os.close(fd)

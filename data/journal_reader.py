@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from data.disk import lock
 from data.frames import (
     HEAD,
     MAGIC,
@@ -178,6 +179,28 @@ def read_journal(path: Path) -> JournalReader:
         It is missing, foreign, of another version, or ends before its header does.
     """
     return JournalReader(path)
+
+
+@contextmanager
+def unwritten(path: Path) -> Iterator[None]:
+    """A journal that nobody writes any more, and that nobody else closes before the block has ended.
+
+    Raises
+    ------
+    JournalError
+        It is missing, or its run goes on, or somebody else closes it.
+    """
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise JournalError(f"{path}: cannot be read ({error.strerror}); give the path of a journal") from None
+    with file:
+        if not lock(file.fileno()):
+            raise JournalError(
+                f"{path}: is being written or closed by another program; wait for its end, or look at what is there: "
+                f"pumpbench snapshot {path}"
+            )
+        yield
 
 
 def _intact_frames(data: bytes) -> int:

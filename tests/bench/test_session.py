@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import signal
 import subprocess
@@ -305,6 +306,7 @@ def test_without_any_room_the_message_says_what_is_lost(monkeypatch: pytest.Monk
     with pytest.raises(UnsavedError, match=r"bytes of the record are lost; make room, then: pumpbench recover"):
         conduct(record_request(out=tmp_path / "o"))
     (journal,) = (tmp_path / "o").glob("*.journal")
+    gc.collect()  # the process of the run has ended, and its writer with it
     assert close_run(journal, tmp_path / "rest.h5").verification.intact
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from data.fold import fold
 from data.frames import Record
-from data.journal import JournalWriter, read_journal
+from data.journal import JournalWriter, read_journal, unwritten
 from data.samples import Block, Channel, Stream
 
 KILLS = 100
@@ -113,8 +113,8 @@ def killed(process: subprocess.Popen[str], folder: Path, number: int, chance: ra
 
 
 def check(path: Path, acknowledged: int) -> None:
-    """Every acknowledged frame is there and every frame is right."""
-    with read_journal(path) as reader:
+    """Every acknowledged frame is there and every frame is right, and the writer's lock has gone with it."""
+    with unwritten(path), read_journal(path) as reader:
         frames = list(reader)
         said = [reader.decode(frame) for frame in frames]
     assert frames[-1].seq >= acknowledged

@@ -21,6 +21,7 @@ from bench.trust.standing import standing, take_in
 from benchmarks.tamper import HEADER, QA, measured_run
 from data.audit import add_row
 from data.fold import fold
+from data.journal import JournalError, JournalWriter, unwritten
 from data.keys import SigningKey, digest_of
 from data.seal import seal
 from data.signatures import sidecar
@@ -77,6 +78,30 @@ def test_a_recovered_run_has_the_number_that_it_began_with(folder: Path, home: P
     assert standing(again, home).registered == "run 2 of station lab"
     assert unclosed(rows_of(home, REGISTER)[0]) == []
     assert check_trail(home).problems == []
+
+
+def test_a_run_that_still_goes_on_is_not_recovered_beside_it_and_closes_by_itself(
+    folder: Path, home: Path, said: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = folder / "long.journal"
+    with JournalWriter(journal, {**HEADER, "session": {"run_id": "r-2"}}) as writer:
+        assert said("recover", journal) == 2
+        complaint = " ".join(capsys.readouterr().err.split())
+        assert "long.journal: is being written or closed by another program; wait for its end" in complaint
+        assert said("snapshot", journal) == 0
+        writer.record("status", 10.0, {"status": "completed", "reason": "all steps done", "person": ""})
+    closed = close_run(journal, journal.with_suffix(".h5"))
+    assert standing(closed.run_file, home).registered == "run 2 of station lab"
+    assert [row["run_id"] for row in rows_of(home, REGISTER)[0] if row["kind"] == "run"] == ["r-1", "r-2"]
+
+
+def test_two_who_close_a_run_at_once_make_one_file(folder: Path) -> None:
+    with (
+        unwritten(folder / "run.journal"),
+        pytest.raises(JournalError, match=r"run.journal: is being written or closed by another program"),
+    ):
+        close_run(folder / "run.journal", folder / "again.h5")
+    assert not (folder / "again.h5").exists()
 
 
 def test_a_number_that_is_missing_in_the_register_is_noticed(run: Path, home: Path, folder: Path) -> None:

@@ -1,0 +1,72 @@
+"""What a record asks of a file system: a lock that goes with its process, a name that is not taken, one that lasts."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from pathlib import Path
+
+LOCK_AT = 1 << 62
+"""Windows locks bytes, and keeps others from reading those: no record is as long."""
+
+
+def lock(fd: int) -> bool:
+    """Lock an open file until it is closed, or its process ends however it may; anybody may still read it.
+
+    Returns False when another process, or another opening, has locked it.  Where a file system knows no locks, as some
+    network drives, nothing is locked.
+    """
+    if sys.platform == "win32":
+        return _lock_on_windows(fd)
+    import fcntl
+
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the folder remember a new name; Windows has no such call and needs none."""
+    if os.name == "nt":
+        return
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EROFS):  # some network file systems cannot
+            raise
+    finally:
+        os.close(fd)
+
+
+if sys.platform == "win32":
+
+    def _lock_on_windows(fd: int) -> bool:
+        """`LockFileEx`: Python's own call reaches 2 GiB, and a journal may be longer.
+
+        Not verified on a Windows computer.
+        """
+        import ctypes
+        import msvcrt
+        from ctypes import wintypes
+
+        class Overlapped(ctypes.Structure):
+            _fields_ = (
+                ("Internal", ctypes.c_void_p),
+                ("InternalHigh", ctypes.c_void_p),
+                ("Offset", wintypes.DWORD),
+                ("OffsetHigh", wintypes.DWORD),
+                ("hEvent", wintypes.HANDLE),
+            )
+
+        exclusive, at_once, lock_violation = 2, 1, 33
+        kernel = ctypes.WinDLL("kernel32", use_last_error=True)
+        kernel.LockFileEx.argtypes = (wintypes.HANDLE, *[wintypes.DWORD] * 4, ctypes.POINTER(Overlapped))
+        where = Overlapped(Offset=LOCK_AT & 0xFFFFFFFF, OffsetHigh=LOCK_AT >> 32)
+        done = kernel.LockFileEx(msvcrt.get_osfhandle(fd), exclusive | at_once, 0, 1, 0, ctypes.byref(where))
+        return bool(done) or ctypes.get_last_error() != lock_violation
