@@ -50,7 +50,7 @@ LONG_AFTER = 1.8
 class Occlusion(Procedure):
     """Occlusion by the outlet valve, its release, and the pump against a back pressure."""
 
-    name, method = "occlusion", 1
+    name, method = "occlusion", 2
     largest_swept_ul = 0.5
     roles = (
         Measures("outlet_pressure", "kPa"),
@@ -190,6 +190,12 @@ class Occlusion(Procedure):
             yield f"{dut['model']} has no occlusion alarm: time to alarm is n/a by model"
         if not self.metered:
             yield "without the metered step the compliance comes from the pump's own flow, and nothing tells a leak"
+            declared = (dut.get("limits") or {}).get("occlusion") or {}
+            if dut.get("kind") == "peristaltic" and declared.get("pressure_at_least_kpa") is not None:
+                yield (
+                    f"{dut['model']} declares a pressure that its rollers hold; without the metered step it, and with "
+                    'it the run, will be "not-measured"; set metered to yes'
+                )
 
     def forecast(self, declared: Declared) -> Forecast | None:
         """By the budgets of the evaluation, for a line as stated; see docs/explanation/forecast.md."""

@@ -1,4 +1,4 @@
-"""When the pump's own occlusion alarm sounded, by the pump's log."""
+"""When the pump's own occlusion alarm sounded, by the pump's log; and whether it stood, where no log tells."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from data.run import Run
 from protocols.analysis.occlusion.record import Occluded
 
-WORDS = "alarm occlusion"
+ALARM = "occlusion"
+WORDS = f"alarm {ALARM}"
 LOGGED_S = 1.0
 """A log entry's time is rounded to this, at the most."""
 
@@ -41,3 +42,17 @@ def alarm_after(run: Run, occluded: Occluded) -> Alarm | None:
             if text.startswith(WORDS) and occluded.closed_s <= t_s <= until_s:
                 return Alarm(t_s - occluded.closed_s, math.hypot(LOGGED_S / math.sqrt(12.0), (answered - asked) / 2.0))
     return None
+
+
+def stood(run: Run, occluded: Occluded) -> bool | None:
+    """Whether an alarm stood at the end of the rise of which the log has no entry; None where that is not known.
+
+    A log with a clock that lacks it says no.  What a person reads off a programmer has neither, but the alarms that
+    stand, of which one may stand since the occlusion before.
+    """
+    reads = {read.fields["key"]: read.fields for read in run.records("pump")}
+    here = [reads[key] for key in (f"closed-{occluded.number}", f"opened-{occluded.number}") if key in reads]
+    if any(read["log"] and math.isfinite(float(read["clock_s"])) for read in here):
+        return False
+    standing = {key: ALARM in read["alarms"] for key, read in reads.items()}
+    return None if standing.get(f"opened-{occluded.number - 1}") else standing.get(f"closed-{occluded.number}")

@@ -10,7 +10,7 @@ import numpy as np
 from data.checks import Check, Limits, Verdict
 from protocols.analysis.budget import Budget, Component
 from protocols.analysis.decision import SIMPLE, judge, reported
-from protocols.analysis.occlusion.alarm import alarm_after
+from protocols.analysis.occlusion.alarm import alarm_after, stood
 from protocols.analysis.occlusion.case import HOLDS, Case, told
 from protocols.analysis.occlusion.line import followed
 from protocols.analysis.occlusion.record import HOUR_S
@@ -170,13 +170,38 @@ def _alarms(case: Case) -> Iterator[Check]:
     found = alarm_after(case.record.run, case.occluded)
     behind, record = case.behind, case.record
     if found is None:
-        beyond = _threshold(case) if limits is None or limits.high is None else limits.high
-        silent = behind.top_kpa > beyond + 2.0 * record.u_kpa(beyond)
-        note = f"no alarm up to {behind.top_kpa:.1f} kPa" + ("" if silent else ", and the pressure rose no higher")
-        verdict = Verdict.FAIL if silent else Verdict.NOT_MEASURED
-        yield Check(name, title, None, "kPa", verdict, "dut", depends_on=HOLDS, note=note)
+        yield _without_a_moment(case, limits)
         return
     yield told("time-to-alarm", "Time to occlusion alarm", found.after_s, found.u_s, "s", "dut", depends_on=HOLDS)
     at = float(np.interp(found.after_s, behind.t_s, behind.rise_kpa)) + behind.base_kpa
     fields = judge(at, math.hypot(record.u_kpa(at), behind.mean_slope * found.u_s), math.inf, limits)
     yield Check(name=name, title=title, unit="kPa", owner="dut", depends_on=HOLDS, optional=limits is None, **fields)
+
+
+def _without_a_moment(case: Case, limits: Limits | None) -> Check:
+    """An alarm that no log timed: it came below the highest pressure, or the pump was silent beyond its limit."""
+    top, stands = case.behind.top_kpa, stood(case.record.run, case.occluded)
+    u_top = case.record.u_kpa(top)
+    if stands:
+        fields = judge(top, u_top, math.inf, limits)
+        note = "at most: it stood when the pump was read at the end of the rise, and no log tells when it sounded"
+        if fields["verdict"] not in (Verdict.PASS, Verdict.CONDITIONAL_PASS):
+            fields["verdict"] = Verdict.NOT_MEASURED
+    else:
+        beyond = _threshold(case) if limits is None or limits.high is None else limits.high
+        silent = top > beyond + 2.0 * case.record.u_kpa(beyond)
+        fields = {"value": None, "verdict": Verdict.FAIL if silent else Verdict.NOT_MEASURED}
+        note = f"no alarm up to {top:.1f} kPa" + ("" if silent else ", and the pressure rose no higher")
+        if stands is None:
+            fields["verdict"] = Verdict.NOT_MEASURED
+            note = "nobody knows of an alarm: no log tells, and one stood before, or the pump was not asked"
+    return Check(
+        name="alarm-pressure",
+        title="Pressure at the alarm",
+        unit="kPa",
+        owner="dut",
+        depends_on=HOLDS,
+        optional=bool(stands) and limits is None,
+        note=note,
+        **fields,
+    )
