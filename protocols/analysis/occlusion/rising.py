@@ -11,7 +11,7 @@ from data.checks import Check, Limits, Verdict
 from protocols.analysis.budget import Budget, Component
 from protocols.analysis.decision import SIMPLE, judge, reported
 from protocols.analysis.occlusion.alarm import alarm_after, stood
-from protocols.analysis.occlusion.case import HOLDS, Case, told
+from protocols.analysis.occlusion.case import HOLDS, Case, told, unmeasured
 from protocols.analysis.occlusion.line import followed
 from protocols.analysis.occlusion.record import HOUR_S
 from protocols.analysis.occlusion.rise import (
@@ -77,6 +77,8 @@ def _highest(case: Case, slipping: Slip | None) -> Check:
         fields["verdict"], note = Verdict.FAIL, _why_not(case, slipping)
         if case.occluded.opened_s is None:
             fields["verdict"], note = Verdict.NOT_MEASURED, "the run ended during the rise"
+        elif case.line is None:
+            fields["verdict"], note = Verdict.NOT_MEASURED, f"{note}: without the metered step nothing tells which"
     return Check(
         name="reaches-threshold",
         title="Highest pressure",
@@ -134,9 +136,14 @@ def _slip(case: Case) -> Slip | None:
 
 def _slips(case: Case, slipping: Slip | None) -> Iterator[Check]:
     """From which pressure the rollers slip; where they do not, they held up to the highest."""
-    if case.line is None or case.record.run.dut.get("kind") != "peristaltic":
+    if case.record.run.dut.get("kind") != "peristaltic":
         return
+    name, title = "slip-pressure", "Rollers hold up to"
     limits, top = case.limits("pressure_at_least_kpa", None), case.behind.top_kpa
+    if case.line is None:
+        if limits is not None:
+            yield unmeasured(name, title, "kPa", "without the metered step nothing tells what the pump has pushed")
+        return
     if slipping is None:
         fields = judge(top, case.record.u_kpa(top), math.inf, limits, SIMPLE)
         if limits is not None and limits.low is not None and top < limits.low:
@@ -148,8 +155,8 @@ def _slips(case: Case, slipping: Slip | None) -> Iterator[Check]:
         fields = judge(slipping.kpa, math.hypot(slipping.u_kpa, case.record.u_kpa(slipping.kpa)), math.inf, limits)
         note = f"above it they lose {slipping.lost_ul_per_s_kpa * HOUR_S:.3g} uL/h for each kPa"
     yield Check(
-        name="slip-pressure",
-        title="Rollers hold up to",
+        name=name,
+        title=title,
         unit="kPa",
         owner="dut",
         depends_on=HOLDS,

@@ -16,6 +16,7 @@ from protocols.analysis.occlusion.record import HOUR_S, Occluded, OcclusionRecor
 from protocols.analysis.occlusion.released import bolus_checks, consistent, flow_checks, partial_checks
 from protocols.analysis.occlusion.rising import rising_checks
 from protocols.analysis.occlusion.volumes import volumes
+from protocols.analysis.rig.reference import rig_was_checked
 from protocols.analysis.standing import of_a_run_cut_off, on_suitability
 
 CERTAIN = 3.0
@@ -38,7 +39,7 @@ def _judged(record: OcclusionRecord) -> Evaluation:
     standing = list(_standing(record))
     runs_on = any(check.verdict is Verdict.FAIL for check in standing)
     line, why = (None, "the pump runs although it was stopped") if runs_on else _metered(record)
-    fit = [] if runs_on else list(fitness(record, line, why))
+    fit = list(rig_was_checked(run) if runs_on else fitness(record, line, why))
     judged = [*standing, *_line_checks(record, line, values)]
     for occluded in record.occlusions:
         judged += [numbered(check, occluded) for check in _one(record, occluded, line, values, curves)]
