@@ -245,10 +245,7 @@ def start_runner(folder: Path, station: str) -> None:
 
 
 def halt_queue(folder: Path, station: str) -> None:
-    """Keep processes that were started before now from conducting a waiting run: a person wants none to follow.
-
-    Only who holds the station halts its queue.
-    """
+    """Keep processes that were started before now from conducting a waiting run: a person wants none to follow."""
     path = _halts_path(folder, station)
     private_folder(path.parent)
     _write(path, halts(folder, station) + 1)

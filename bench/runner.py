@@ -179,19 +179,30 @@ def lead_next(home: Path, station: str, halts: int | None = None) -> bool:
                 _write_to(entry.log)
                 runner.opens(opened)
                 ending = runner.conduct()
-                # Whoever stops a run has a reason to look at the bench: nothing may move there before a person says so.
-                is_over = runner.terminated or ending.status == Status.ABORTED
+                is_over = _wants_a_look(runner, ending)
                 if is_over:
                     run_queue.halt_queue(home, station)
                 runner.desk.over(ending)
                 lock.release()
-                # Only now: who queued a run while the lock was held relies on this look.
-                if not is_over and run_queue.waiting(home, station):
-                    run_queue.start_runner(home, station)
+            # Only now: who queued a run while the lock was held relies on this look, and who stops a run that has
+            # just ended on a door that was open until here.
+            if not is_over and _wants_a_look(runner, ending):
+                run_queue.halt_queue(home, station)
+            elif not is_over and run_queue.waiting(home, station):
+                run_queue.start_runner(home, station)
             return True
         return False
     finally:
         lock.release()
+
+
+def _wants_a_look(runner: Runner, ending: Ending) -> bool:
+    """Whether nothing may move on the bench before a person says so.
+
+    Whoever stops a run has a reason to look at the bench, also when the run took it no more (in its teardown, or while
+    its file is made); after an interlock or an error somebody has to.
+    """
+    return runner.terminated or runner.desk.stop_asked or ending.status not in ("", Status.COMPLETED)
 
 
 def _write_to(log: Path) -> None:

@@ -136,6 +136,7 @@ class Desk:
         self._paused = False
         self._released = self.wall.event()
         self.withdrawn: tuple[str, str] | None = None  # person and reason
+        self.stop_asked = False  # by anybody at any time, though it was too late for this run
         self._early: list[Callable[[Underway], object]] = []  # what is to be recorded as soon as there is a journal
         self._lease = Lease()
         self._turns: dict[str, _Turn] = {}
@@ -197,6 +198,7 @@ class Desk:
 
     def command(self, command: Command) -> Reply:
         """Do something to the run, once for each key."""
+        self.stop_asked |= isinstance(command.action, Stop)
         if not command.key or not command.person.strip():
             return Reply(Outcome.REFUSED, "a command has a key and names a person; give both")
         asked = replace(command, lease="")  # which may be another one when it is asked again

@@ -25,7 +25,7 @@ from bench.cli.runner import _let_go
 from bench.request import Override, Request
 from bench.rpc.desk import Desk
 from bench.rpc.doors import Doors
-from bench.rpc.messages import Ending
+from bench.rpc.messages import Command, Ending, Outcome, Stop
 from bench.run_queue import (
     Entry,
     QueueError,
@@ -39,6 +39,7 @@ from bench.run_queue import (
     waiting,
 )
 from bench.runner import Runner, lead_next
+from bench.session import Underway
 from bench.station import Station
 from data.run import Run
 from instruments.clock import WallClock
@@ -475,7 +476,8 @@ class Sketch:
 
     terminated = False
     begun: ClassVar[list[int]] = []
-    meanwhile: ClassVar[Callable[[Entry], object]] = staticmethod(lambda entry: None)
+    meanwhile: ClassVar[Callable[[Desk], object]] = staticmethod(lambda desk: None)
+    ending: ClassVar[Ending] = Ending("ended", "completed")
 
     def __init__(self, entry: Entry) -> None:
         self.entry, self.desk = entry, Desk(entry.number, entry.procedure, entry.station)
@@ -487,8 +489,8 @@ class Sketch:
     def conduct(self) -> Ending:
         """Have something happen meanwhile."""
         self.begun.append(self.entry.number)
-        Sketch.meanwhile(self.entry)
-        return Ending("ended")
+        Sketch.meanwhile(self.desk)
+        return Sketch.ending
 
 
 @pytest.fixture
@@ -506,11 +508,66 @@ def sketched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_a_run_that_is_queued_at_the_last_moment_is_begun_by_the_runner_that_ends(
     home: Path, sketched: list[int], monkeypatch: pytest.MonkeyPatch, terminated: bool
 ) -> None:
-    monkeypatch.setattr(Sketch, "meanwhile", lambda entry: enqueue(home, RECORD, "sim"))
+    monkeypatch.setattr(Sketch, "meanwhile", lambda desk: enqueue(home, RECORD, "sim"))
     monkeypatch.setattr(Sketch, "terminated", terminated)
     enqueue(home, RECORD, "sim")
     assert lead_next(home, "sim")
     assert sketched == ([1] if terminated else [1, -1])
+
+
+STOP = Command("k", "Ada", Stop("my hand is in the bench"))
+
+
+@pytest.mark.parametrize(("closing", "outcome"), [(False, Outcome.ACCEPTED), (True, Outcome.REFUSED)])
+def test_whoever_stops_a_run_in_its_teardown_or_while_its_file_is_made_has_nothing_move_after_it(
+    home: Path, sketched: list[int], monkeypatch: pytest.MonkeyPatch, closing: bool, outcome: Outcome
+) -> None:
+    def completes_nevertheless(desk: Desk) -> None:
+        deaf = SimpleNamespace(stop=lambda *_: None, record=lambda *_, **__: None, steps=(), phase="", rested_s=0.0)
+        desk.begins(Underway(deaf, WALL, deaf, "r", Path("a"), Path("b")))  # type: ignore[arg-type]
+        if closing:
+            desk.ends()
+        assert desk.command(STOP).outcome is outcome
+
+    monkeypatch.setattr(Sketch, "meanwhile", completes_nevertheless)
+    _, second = enqueue(home, RECORD, "sim"), enqueue(home, RECORD, "sim")
+    assert lead_next(home, "sim")
+    assert (sketched, run_queue.halts(home, "sim")) == ([1], 1)
+    assert second.state().state == "waiting"
+
+
+def test_a_stop_that_comes_when_all_is_told_has_nothing_move_after_it(
+    home: Path, sketched: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = Desk.over
+
+    def late(desk: Desk, ending: Ending) -> None:
+        over(desk, ending)
+        assert desk.command(STOP).outcome is Outcome.REFUSED
+
+    monkeypatch.setattr(Desk, "over", late)
+    enqueue(home, RECORD, "sim"), enqueue(home, RECORD, "sim")
+    assert lead_next(home, "sim")
+    assert (sketched, run_queue.halts(home, "sim")) == ([1], 1)
+
+
+@pytest.mark.parametrize(
+    ("ending", "goes_on"),
+    [
+        (Ending("ended", "completed"), True),
+        (Ending("refused", reason="the station's file has changed"), True),
+        (Ending("ended", "aborted"), False),
+        (Ending("ended", "stopped-by-interlock"), False),
+        (Ending("ended", "error", "the disk took no more"), False),
+    ],
+)
+def test_the_queue_goes_on_after_a_run_that_ended_as_planned_or_moved_nothing(
+    home: Path, sketched: list[int], monkeypatch: pytest.MonkeyPatch, ending: Ending, goes_on: bool
+) -> None:
+    monkeypatch.setattr(Sketch, "ending", ending)
+    enqueue(home, RECORD, "sim"), enqueue(home, RECORD, "sim")
+    assert lead_next(home, "sim")
+    assert sketched == ([1, -1] if goes_on else [1])
 
 
 def test_a_run_that_was_withdrawn_is_passed_over(home: Path, sketched: list[int]) -> None:
