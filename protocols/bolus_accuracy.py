@@ -24,9 +24,15 @@ STROKES_IN_HALF = 2
 
 
 class BolusAccuracy(Procedure):
-    """Volume of boluses on basal flow, and the patient bolus with its lockout and daily maximum."""
+    """Volume of boluses on basal flow, and the patient bolus with its lockout and daily maximum.
 
-    name, method = "bolus-accuracy", 2
+    Notes
+    -----
+    Method 3: a limited bolus that cannot be judged stays in the verdict, a delivery that nobody programmed fails the
+    pump, and where the pump's clock is not known its midnight may be at any time.
+    """
+
+    name, method = "bolus-accuracy", 3
     roles = (
         Measures("reference_mass", "mg"),
         Controls("balance", Tareable),

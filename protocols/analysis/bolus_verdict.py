@@ -17,6 +17,7 @@ from protocols.analysis.bolus_budget import jump_budget, noise_of
 from protocols.analysis.budget import Budget
 from protocols.analysis.decision import SIMPLE, judge, reported
 from protocols.analysis.delivery import LEAST_OVER_U
+from protocols.analysis.flow_events import STUCK, unexpected
 from protocols.analysis.gravimetric_record import EDGE_S, GravimetricRecord, GravimetricRecordError, read_record
 from protocols.analysis.grid import RecordError, kept
 from protocols.analysis.rig_fitness import fitness
@@ -46,17 +47,26 @@ STANDS_ON = (
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A patient's request: when, what the pump answered, and the answers that its rule allows."""
+    """A patient's request: when, what the pump answered, and the answers that its rule allows.
+
+    ``day_unknown`` says that the pump's clock is not known, and ``allowed`` holds what any clock would have it answer.
+    """
 
     at_s: float
     granted: bool
     told: str
     allowed: frozenset[str]
+    day_unknown: bool = False
 
     @property
     def right(self) -> bool:
         """Whether the answer is one that the rule allows."""
         return self.granted == ("ok" in self.allowed) or len({one == "ok" for one in self.allowed}) > 1
+
+    @property
+    def either(self) -> bool:
+        """Whether it depends on a clock that is not known how the rule would have it answered."""
+        return self.day_unknown and {"ok", "daily-maximum"} <= self.allowed
 
 
 def evaluate(run: Run) -> Evaluation:
@@ -77,7 +87,9 @@ def evaluate(run: Run) -> Evaluation:
     fit = (*fitness(record, excluded), *_quiet(record))
     bad = {check.name for check in fit if check.verdict is Verdict.INVALID}
     found, curves = pump_checks(record, requests, excluded)
-    judged = [on_suitability(check, bad) for check in found]
+    windows = (Exclusion(*window, "bolus") for window in record.bolus_windows)
+    sudden = unexpected(record, record.started_s, (*excluded, *windows), (*STUCK, "balance-quiet"))
+    judged = [on_suitability(check, bad) for check in (*found, sudden)]
     planned = sum(step["step"] == "Phase" for step in run.steps)
     if len(record.phases) < planned or first[1] - first[0] < _planned_s(run) - 1.0:
         judged = [of_a_run_cut_off(check) for check in judged]
@@ -115,7 +127,7 @@ def _requests(run: Run, started_s: float) -> tuple[Request, ...]:
         granted = "granted=1" in reply or reply.startswith("granted")
         before = [one.at_s - started_s for one in found if one.granted]
         allowed = _allowed(run.schedule, before, at_s - started_s, offset_s)
-        found.append(Request(at_s, granted, reply, allowed))
+        found.append(Request(at_s, granted, reply, allowed, offset_s is None))
     return tuple(found)
 
 
@@ -123,19 +135,28 @@ def _answered_s(event: Event) -> float:
     return float(event.fields["confirmed_s"])
 
 
-def _pump_day_s(run: Run, started_s: float) -> float:
-    """What the pump's clock showed at the start of delivery; 0 where it does not say."""
+def _pump_day_s(run: Run, started_s: float) -> float | None:
+    """What the pump's clock showed at the start of delivery; None where it does not say."""
     for event in run.records("pump"):
         clock = float(event.fields["clock_s"])
         if math.isfinite(clock):
             return clock - (float(event.fields["answered_s"]) - started_s)
-    return 0.0
+    return None
 
 
-def _allowed(schedule: Schedule, granted_s: Sequence[float], at_s: float, offset_s: float) -> frozenset[str]:
-    """Outcomes of the rule within the uncertainty of the moment: at the edge of a lockout or a day both are right."""
-    held = replace(_with_granted(schedule, granted_s), pump_day_offset_s=offset_s)
-    return frozenset(held.decide([at_s + shift])[0].outcome for shift in (-CLOCK_EDGE_S, 0.0, CLOCK_EDGE_S))
+def _allowed(schedule: Schedule, granted_s: Sequence[float], at_s: float, offset_s: float | None) -> frozenset[str]:
+    """Outcomes of the rule within the uncertainty of the moment: at the edge of a lockout or a day both are right.
+
+    Without the pump's clock its midnight may have been at any time; what the rule says changes only where a midnight
+    passes one of the boluses or the request.
+    """
+    moments = (*granted_s, at_s)
+    midnights = [beside - moment for moment in moments for beside in (-CLOCK_EDGE_S, CLOCK_EDGE_S)]
+    outcomes = set()
+    for offset in midnights if offset_s is None else [offset_s]:
+        held = replace(_with_granted(schedule, granted_s), pump_day_offset_s=offset)
+        outcomes |= {held.decide([at_s + shift])[0].outcome for shift in (-CLOCK_EDGE_S, 0.0, CLOCK_EDGE_S)}
+    return frozenset(outcomes)
 
 
 def _with_granted(schedule: Schedule, granted_s: Sequence[float]) -> Schedule:
@@ -209,8 +230,7 @@ def _volumes(record: GravimetricRecord, boluses: Sequence[_Seen], expected_ul: f
     used = [one for one in boluses if not one.left_out]
     if not used:
         note = boluses[0].left_out if boluses else "no bolus was recorded"
-        verdict = Verdict.NOT_CAPABLE if boluses and " u of " in note else Verdict.NOT_MEASURED
-        yield replace(_nothing(note), verdict=verdict, depends_on=STANDS_ON)
+        yield replace(_nothing(note), verdict=_verdict(note), depends_on=STANDS_ON)
         return
     stroke_s = record.stroke_ul / float(record.run.params["basal_ul_per_h"]) * HOUR_S
     errors = [100.0 * (one.jump.amount / expected_ul - 1.0) for one in used]
@@ -231,11 +251,18 @@ def _volumes(record: GravimetricRecord, boluses: Sequence[_Seen], expected_ul: f
         yield _error_check(f"bolus-{name}-error", title, errors[number], used[number].budget, expected_ul, limits, note)
     for number, one in enumerate(boluses, 1):
         if one.left_out:
-            yield reported(f"bolus-{number}", f"Bolus {number}", None, "%", one.left_out, STANDS_ON)
+            check = reported(f"bolus-{number}", f"Bolus {number}", None, "%", one.left_out, STANDS_ON)
+            # What is limited was to be judged: a pump may have spoilt the basal flow beside it.
+            yield check if limits is None else replace(check, verdict=_verdict(one.left_out), optional=False)
             continue
         error = 100.0 * (one.jump.amount / expected_ul - 1.0)
         title = f"Bolus {number}, delivered against programmed"
         yield _error_check(f"bolus-{number}", title, error, one.budget, expected_ul, limits, "")
+
+
+def _verdict(left_out: str) -> Verdict:
+    """Of a bolus that is left out: it is too small for its uncertainty, or a part of it is missing."""
+    return Verdict.NOT_CAPABLE if " u of " in left_out else Verdict.NOT_MEASURED
 
 
 def _error_check(
@@ -270,14 +297,19 @@ def _answers(requests: Sequence[Request], seen: Sequence[_Seen], expected_ul: fl
     wrong = [one for one in requests if not one.right]
     notes = [_said(one, number) for number, one in enumerate(requests, 1) if not one.right]
     source = "programmed rule of the patient bolus"
-    yield _count("requests-by-rule", "Requests answered against the rule", len(wrong), source, "; ".join(notes), ())
+    either = [number for number, one in enumerate(requests, 1) if one.either]
+    notes += [f"the pump's clock is not known, and with it its midnight: request {one} may be either" for one in either]
+    check = _count("requests-by-rule", "Requests answered against the rule", len(wrong), source, "; ".join(notes), ())
+    if not wrong and any(requests[number - 1].granted for number in either):
+        # One that was refused kept within the rule of any day; one that was granted may have been one too many.
+        check = replace(check, verdict=Verdict.NOT_MEASURED)
+    yield check
     blind = next((one.left_out for one in seen if one.left_out), "")
     if len(seen) < len(requests) or blind:
         note = blind or "not every request was followed by enough delivery"
-        verdict = Verdict.NOT_CAPABLE if " u of " in note else Verdict.NOT_MEASURED
         yield replace(
             reported("requests-delivered", "Requests delivered otherwise than answered", None, "1", note, STANDS_ON),
-            verdict=verdict,
+            verdict=_verdict(note),
             optional=False,
         )
         return

@@ -40,22 +40,26 @@ def interruptions(
         note = f"{note}; without the blank after it, a vessel that loses as much looks the same"
         check = replace(check, verdict=Verdict.NOT_MEASURED, note=note)
     yield check
-    yield _unexpected(record, excluded)
-
-
-def _unexpected(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Check:
-    """Deliveries that nobody programmed; also into the vessel of a blank for which the pump was stopped."""
+    # Also into the vessel of a blank for which the pump was stopped.
     begin, away = record.started_s, tuple(one for one in record.away if one.reason == "blank")
     if _stopped_blanks(record.run):
         begin, away = min([begin, *(one.from_s for one in away)]), ()
-    t_s, volumes = record.volumes(begin, record.analysis[1])
+    yield unexpected(record, begin, (*excluded, *away))
+
+
+def unexpected(
+    record: GravimetricRecord,
+    from_s: float,
+    without: Sequence[Exclusion],
+    depends_on: tuple[str, ...] = STUCK,
+) -> Check:
+    """Deliveries that nobody programmed, from a moment to the end of the analysis, but in the stretches ``without``."""
+    t_s, volumes = record.volumes(from_s, record.analysis[1])
     density = record.collected.weighing.fluid_mg_per_ul
-    sudden = unexpected_deliveries(
-        t_s, volumes, record.programmed_ul, record.stroke_ul, density, exclusions=(*excluded, *away)
-    )
+    sudden = unexpected_deliveries(t_s, volumes, record.programmed_ul, record.stroke_ul, density, exclusions=without)
     surplus = math.fsum(one.excess_ul for one in sudden)
     note = f"{surplus:.3g} uL more than programmed from {sudden[0].from_s:.0f} s" if sudden else ""
-    check = _event_check("unexpected-delivery", "Unexpected delivery", "uL", surplus, bool(sudden), note, STUCK)
+    check = _event_check("unexpected-delivery", "Unexpected delivery", "uL", surplus, bool(sudden), note, depends_on)
     if sudden and all(_came_from_elsewhere(record, one) for one in sudden):
         note = f"{note}; it did not pass the flow sensor: was the vessel touched? (a named person may exclude it)"
         return replace(check, verdict=Verdict.INVALID, note=note)

@@ -3,25 +3,67 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench.closing import reevaluate
 from bench.request import Request
 from bench.session import check
 from data.checks import Verdict
-from data.run import Run
+from data.run import Event, Run
 from data.schedule import Continuous, PatientBolus, Schedule
-from protocols.analysis.bolus_verdict import _allowed, finished
+from protocols.analysis.bolus_verdict import _allowed, evaluate, finished
 from protocols.analysis.locator import locate
 from protocols.bolus_accuracy import BolusAccuracy
 from protocols.procedure import ParamError
 from protocols.steps import Phase, RequestBolus
 
+SEALED = Path(__file__).parents[2] / "runs" / "bolus-accuracy-1.h5"
+
 
 @pytest.fixture(scope="module")
 def healthy(conducted):
     return conducted("bolus-accuracy")
+
+
+@pytest.fixture
+def weighed():
+    """Verdict and checks of a sealed run of which the balance saw so much more (mg), evenly over some time."""
+
+    def weigh(more_mg, from_s, over_s, limits=True):
+        with Run.open(SEALED) as run:
+            mass = run.series("reference_mass")
+            values = mass.values + more_mg * np.clip((mass.t - from_s) / over_s, 0.0, 1.0)
+            run._series["reference_mass"] = replace(mass, values=values)
+            if not limits:
+                run.dut["limits"]["bolus"] = None
+            evaluation = evaluate(run)
+        return evaluation.verdict, {check.name: check for check in evaluation.checks}
+
+    return weigh
+
+
+@pytest.fixture
+def clockless():
+    """Check of the answers in a sealed run of which the pump's clock is not known, the last one granted or refused."""
+
+    def judge(last_granted):
+        with Run.open(SEALED) as run:
+            events = []
+            for event in run.events:
+                fields = dict(event.fields)
+                if event.kind == "pump":
+                    fields["clock_s"] = math.nan
+                elif last_granted and "daily-maximum" in str(fields.get("reply")):
+                    fields["reply"] = "OK granted=1"
+                events.append(replace(event, fields=fields))
+            run.__dict__["events"] = tuple(events)
+            return next(check for check in evaluate(run).checks if check.name == "requests-by-rule")
+
+    return judge
 
 
 def test_a_healthy_pump_passes_with_every_bolus_within_its_limits(healthy, named):
@@ -121,6 +163,49 @@ def test_a_result_that_nothing_limits_is_told_before_the_start(protocol, setting
     (text,) = told("sim-peristaltic")
     assert f"it declares no [limits.{key}], {says}" in text
     assert told("sim-declared") == []
+
+
+def test_a_bolus_beside_which_the_pump_spoilt_the_basal_flow_stays_in_the_verdict(weighed):
+    verdict, checks = weighed(25.0, 600.0, 2400.0)
+    check = checks["bolus-1"]
+    assert (check.verdict, check.optional, verdict) == (Verdict.NOT_CAPABLE, False, Verdict.NOT_CAPABLE)
+    assert "expected 25 uL is under 20 u of" in check.note
+
+
+def test_a_bolus_that_is_left_out_is_only_reported_where_nothing_limits_it(weighed):
+    check = weighed(25.0, 600.0, 2400.0, limits=False)[1]["bolus-1"]
+    assert (check.verdict, check.optional) == (Verdict.NOT_MEASURED, True)
+
+
+def test_a_bolus_beside_which_a_person_excluded_something_was_not_measured():
+    with Run.open(SEALED) as run:
+        out = {"from_s": 2500.0, "to_s": 2520.0, "reason": "door", "person": "Ada"}
+        run.__dict__["events"] = (*run.events, Event(2500.0, "exclusion", out))
+        check = next(one for one in evaluate(run).checks if one.name == "bolus-1")
+    assert (check.verdict, check.optional, check.note) == (Verdict.NOT_MEASURED, False, "part of it is excluded")
+
+
+def test_a_dump_between_boluses_is_an_unexpected_delivery_and_a_bolus_is_none(weighed):
+    assert weighed(0.0, 0.0, 1.0)[1]["unexpected-delivery"].verdict is Verdict.PASS
+    verdict, checks = weighed(30.0, 4300.0, 60.0)
+    check = checks["unexpected-delivery"]
+    assert (check.verdict, check.owner, verdict) == (Verdict.FAIL, "dut", Verdict.FAIL)
+    assert check.value == pytest.approx(30.0, abs=1.5)
+
+
+def test_without_the_pumps_clock_its_midnight_may_be_at_any_time():
+    schedule = Schedule(Continuous(41.7), patient=PatientBolus(25.0, 300.0, 3600.0, 1))
+    assert _allowed(schedule, [0.0], 1800.0, None) == {"lockout"}
+    assert _allowed(schedule, [0.0], 7200.0, None) == {"ok", "daily-maximum"}
+    rolling = replace(schedule, patient=replace(schedule.patient, day="rolling"))
+    assert _allowed(rolling, [0.0], 7200.0, None) == {"daily-maximum"}
+
+
+def test_without_the_pumps_clock_a_request_too_many_is_neither_wrong_nor_right(clockless):
+    refused, granted = clockless(last_granted=False), clockless(last_granted=True)
+    assert (refused.verdict, refused.value) == (Verdict.PASS, 0.0)
+    assert (granted.verdict, granted.value, granted.optional) == (Verdict.NOT_MEASURED, 0.0, False)
+    assert "the pump's clock is not known, and with it its midnight: request 5 may be either" in granted.note
 
 
 def test_requests_fall_into_each_lockout_after_it_and_beyond_the_daily_maximum():
