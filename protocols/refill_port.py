@@ -267,7 +267,13 @@ class RefillPort(Procedure):
         return ("refill", "mean"), "what is missing after the refill and what comes after it"
 
     def remarks(self, dut: Mapping[str, Any]) -> Iterator[str]:
-        """An order that nobody stated, and a ledger that is read to a graduation."""
+        """An order that nobody stated, a ledger that is read to a graduation, a test that does not fill the pump."""
+        if self.overfill and self.left_ul + self.overfill_most_ul <= float(dut["reservoir_ul"]):
+            yield (
+                f"the over-fill test pushes at most {self.overfill_most_ul / 1000.0:g} mL, which does not fill the "
+                f"reservoir of {float(dut['reservoir_ul']) / 1000.0:g} mL: its capacity will not be measured; raise "
+                "overfill_most"
+            )
         if not self.order:
             yield "no order is stated, so nothing is reconciled with it; give --set order=..."
         if self.ledger == "scale":

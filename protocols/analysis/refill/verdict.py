@@ -351,18 +351,27 @@ _OVERFILLED = ("over-filling-early", "over-filling")
 
 
 def _capacity(refill: _Refill) -> Check:
-    """Where the reservoir's valve closed, against the stated capacity; how far it did not, in an over-fill test."""
+    """Where the reservoir's valve closed, against the stated capacity; at least that where it did not when pushed."""
     name, title = "capacity", "Volume at which the reservoir closed, less its capacity"
     run, found = refill.run, refill.found
     tested = found is not None and found.overfilled_ul is not None
     closed = _limited(run, _OVERFILLED if tested else _PUSHED)
     volume = None if found is None else found.overfilled_ul if tested else found.filled_ul
+    limit = refill.limit("capacity_ul", both=True)
     if found is None or volume is None or not (closed or tested):
-        return reported(name, title, None, "uL", "the filling did not reach it", SYRINGES)
+        asked = bool(run.params["overfill"]) and limit is not None
+        note = "the over-fill test was not measured" if asked else "the filling did not reach it"
+        return replace(reported(name, title, None, "uL", note, SYRINGES), optional=not asked)
     leaves = Component("what an emptying leaves", float(run.params["emptying_ul"]))
     budget = found.volume("capacity", volume).plus(leaves)
-    limit = refill.limit("capacity_ul", both=True)
-    note = "" if closed else "it did not close until there: nothing protects it from over-filling"
+    less = float(run.params["left_ul"]) + volume - float(run.dut["reservoir_ul"])
+    fields, note = judge(less, budget.u, budget.dof, limit), ""
+    if not closed:
+        note = "at least: it did not close until there"
+        if fields["verdict"] is Verdict.FAIL and less > 0.0:
+            note += "; nothing protects it from over-filling"
+        else:
+            fields |= {"verdict": Verdict.NOT_MEASURED, "conformity_probability": None}
     return Check(
         name,
         title,
@@ -372,7 +381,7 @@ def _capacity(refill: _Refill) -> Check:
         depends_on=SYRINGES,
         note=note,
         budget=budget.rows(),
-        **judge(float(run.params["left_ul"]) + volume - float(run.dut["reservoir_ul"]), budget.u, budget.dof, limit),
+        **fields,
     )
 
 
