@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from data.checks import Check, Limits
+from data.checks import Check, Limits, Verdict
 from data.run import Run
 from data.samples import FloatArray
 from protocols.analysis.decision import judge, reported
@@ -16,6 +16,10 @@ from protocols.analysis.gravimetric_record import GravimetricRecord
 
 GRID_S = 60.0
 SURGE_S = 3600.0
+SILENT_S = 300.0
+"""What came while the balance gave nothing for longer than this may have come all at once."""
+
+FINE = (Verdict.PASS, Verdict.CONDITIONAL_PASS)
 DAY_H = 24.0
 
 
@@ -30,18 +34,43 @@ def excess(record: GravimetricRecord) -> tuple[FloatArray, FloatArray]:
     return grid - from_s, np.asarray(over, dtype=np.float64)
 
 
-def largest_surge(over_ul: FloatArray, window: int) -> tuple[float, int, int]:
+def possible(record: GravimetricRecord, over_ul: FloatArray) -> tuple[FloatArray, FloatArray, float]:
+    """The least and the most of `excess` that the record allows, and for how long the balance was silent, in s.
+
+    Notes
+    -----
+    Between two readings the delivered volume is that of the first at least and of the second at most: all of it may
+    have come at once, as late or as early as one likes.
+    """
+    from_s, to_s = record.analysis
+    t_s, volumes = record.volumes(from_s, to_s)
+    times = from_s + GRID_S * np.arange(over_ul.size, dtype=np.float64)
+    programmed = record.programmed_ul(times)
+    shift = float(programmed[0])
+    low, high, silent_s = over_ul.copy(), over_ul.copy(), 0.0
+    for k in np.flatnonzero(np.diff(t_s) > SILENT_S).tolist():
+        inside = (times > t_s[k]) & (times < t_s[k + 1])
+        ends = volumes[k : k + 2]
+        low[inside] = float(ends.min()) - programmed[inside] + shift
+        high[inside] = float(ends.max()) - programmed[inside] + shift
+        silent_s += float(t_s[k + 1] - t_s[k])
+    return low, high, silent_s
+
+
+def largest_surge(over_ul: FloatArray, window: int, lowest_ul: FloatArray | None = None) -> tuple[float, int, int]:
     """Largest rise of a curve between two of its points at most ``window`` apart, and which two.
 
     Parameters
     ----------
     over_ul : (n,) delivered less programmed.
+    lowest_ul : (n,) from which it rises, where that is another curve.
     """
+    lowest = over_ul if lowest_ul is None else lowest_ul
     best, first, last = 0.0, 0, 0
     for k in range(1, over_ul.size):
         begin = max(0, k - window)
-        low = begin + int(np.argmin(over_ul[begin:k]))
-        rise = float(over_ul[k] - over_ul[low])
+        low = begin + int(np.argmin(lowest[begin:k]))
+        rise = float(over_ul[k] - lowest[low])
         if rise > best:
             best, first, last = rise, low, k
     return best, first, last
@@ -58,6 +87,15 @@ def surge(record: GravimetricRecord, limit: Limits | None, depends_on: tuple[str
     begin, end = from_s + float(seconds[first]), from_s + float(seconds[last])
     _, budget = record.collected.delivered(begin, max(end, begin + GRID_S))
     note = f"from {seconds[first] / 3600.0:.2f} h to {seconds[last] / 3600.0:.2f} h after the start" if value else ""
+    fields = judge(value, budget.u, budget.dof, limit)
+    low, high, silent_s = possible(record, over)
+    if silent_s:
+        most = largest_surge(high, round(SURGE_S / GRID_S), low)[0]
+        note = "; ".join(
+            filter(None, (note, f"the balance was silent for {silent_s / 60.0:.0f} min: up to {most:.3g} uL"))
+        )
+        if fields["verdict"] in FINE and judge(most, budget.u, budget.dof, limit)["verdict"] not in FINE:
+            fields |= {"verdict": Verdict.NOT_MEASURED, "conformity_probability": None}
     return Check(
         name,
         title,
@@ -67,7 +105,7 @@ def surge(record: GravimetricRecord, limit: Limits | None, depends_on: tuple[str
         depends_on=depends_on,
         note=note,
         budget=budget.rows(),
-        **judge(value, budget.u, budget.dof, limit),
+        **fields,
     )
 
 

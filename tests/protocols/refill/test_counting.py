@@ -9,9 +9,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from data.checks import Verdict
+from data.checks import Limits, Verdict
 from data.run import Run
-from protocols.analysis.refill import verdict
+from protocols.analysis.budget import Budget, Component
+from protocols.analysis.refill import after, verdict
 from protocols.analysis.refill.ledger import Syringes
 from protocols.analysis.refill.needle import Insertion
 from protocols.refill_port import RefillPort
@@ -80,3 +81,45 @@ def test_a_reservoir_that_did_not_close_is_known_from_below_alone(pushed_ul, clo
 def test_an_over_fill_test_that_does_not_fill_the_pump_is_told_before_the_start(reservoir_ul, said):
     told = RefillPort(overfill="yes").remarks({"reservoir_ul": reservoir_ul})
     assert any("its capacity will not be measured; raise overfill_most" in one for one in told) is said
+
+
+def surge(came_ul, silent_h, limit_ul=50.0):
+    """The check of 48 h at 1 mL/day, so much more in the hour from 10 h on, and no balance in a stretch."""
+    t_s = np.arange(0.0, 48.0 * 3600.0 + 1.0, 30.0)
+    t_s = t_s[(t_s <= silent_h[0] * 3600.0) | (t_s >= silent_h[1] * 3600.0)]
+    rate = 1000.0 / 86_400.0
+    delivered = rate * t_s + came_ul * np.clip(t_s / 3600.0 - 10.0, 0.0, 1.0)
+    record = SimpleNamespace(
+        analysis=(0.0, 48.0 * 3600.0),
+        volumes=lambda from_s, to_s: (t_s, delivered),
+        programmed_ul=lambda times: rate * times + 70.0,  # it began before
+        collected=SimpleNamespace(delivered=lambda from_s, to_s: (0.0, Budget("", "uL", (Component("all", 0.5),)))),
+    )
+    return after.surge(record, Limits(None, limit_ul, "maker"), ())
+
+
+@pytest.mark.parametrize(
+    ("came_ul", "silent_h", "expected"),
+    [
+        (0.0, (0.0, 0.0), Verdict.PASS),
+        (0.0, (9.9, 10.1), Verdict.PASS),  # 8 uL were due in the silence, and 8 uL came
+        (0.0, (9.5, 10.5), Verdict.PASS),  # even all at once it is 42 uL
+        (0.0, (8.0, 12.5), Verdict.NOT_MEASURED),
+        (120.0, (8.0, 12.5), Verdict.NOT_MEASURED),  # spread over the silence it looks like 27 uL an hour
+        (30.0, (0.0, 0.0), Verdict.PASS),
+        (30.0, (9.3, 10.0), Verdict.NOT_MEASURED),  # and 29 uL with it, at the end of the silence before it
+        (30.0, (11.0, 11.7), Verdict.NOT_MEASURED),  # or at the beginning of that after it
+        (30.0, (20.0, 20.7), Verdict.PASS),
+        (120.0, (0.0, 0.0), Verdict.FAIL),
+        (120.0, (30.0, 35.0), Verdict.FAIL),
+    ],
+)
+def test_a_surge_that_a_silent_balance_may_hide_is_not_measured(came_ul, silent_h, expected):
+    check = surge(came_ul, silent_h)
+    assert check.verdict is expected
+    assert ("silent" in check.note) is (silent_h[1] - silent_h[0] > 0.1)
+
+
+def test_what_a_silence_may_hide_is_all_that_came_in_it():
+    assert "up to 187 uL" in surge(0.0, (8.0, 12.5)).note  # 4.5 h of 41.7 uL
+    assert surge(0.0, (8.0, 12.5)).value == pytest.approx(0.0, abs=1e-6)
