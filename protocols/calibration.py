@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from instruments.capabilities import PressureController, Valve
 from protocols.analysis.rig.points import read_points
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Calibration(Procedure):
     """Calibration of one channel against a reference with a certificate."""
 
-    name, method = "calibration", 1
+    name, method = "calibration", 2
     relies_on_rig_check = False
     roles = (
         Controls("controller", PressureController, optional=True),
@@ -103,6 +103,15 @@ class Calibration(Procedure):
             yield VentPressure("controller")
         if self.vent:
             yield MoveValve("vent", False)
+
+    def remarks(self, dut: Mapping[str, Any]) -> Iterator[str]:
+        """Too few points to show what a straight line leaves."""
+        if not self.allowed:
+            return
+        if len(self.order) == 2:
+            yield "two points fix the correction and show nothing of what remains between them; give at least four"
+        elif len(self.order) == 3:
+            yield "three points leave one degree of freedom, so U is 14 times the scatter; give four, or course=up-down"
 
     @staticmethod
     def evaluate(run: Run) -> Evaluation:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class ReadOut(Procedure):
     """Read-out of every channel of the station."""
 
-    name, method = "read-out", 1
+    name, method = "read-out", 2
     relies_on_rig_check = False
     settle_s: float = param("wait for the line to rest after valves were made ready", default="10 s", low="0 s")
     length_s: float = param("how long", default="5 min", low="10 s", high="60 day")

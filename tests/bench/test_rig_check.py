@@ -199,6 +199,7 @@ def test_a_calibration_by_the_controller_finds_the_error_of_a_transducer(rig, tm
     settings = {
         "channel": "daq.outlet_pressure",
         "points": "0 kPa, 20 kPa, 40 kPa",
+        "course": "up-down",
         "source": "controller",
         "reference": "PACE",
         "certificate": "C-1",

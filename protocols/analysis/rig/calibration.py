@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from data.checks import Axis, Check, Curve, Evaluation, Limits, Verdict
+from data.checks import Axis, Check, Curve, Evaluation, Limits, Status, Verdict
 from data.run import Run, RunError
 from data.samples import FloatArray
+from protocols.analysis.budget import Component, welch_satterthwaite
 from protocols.analysis.decision import judge
 from protocols.analysis.rig import RecordError
 from protocols.analysis.rig.line import LEAST_SAMPLES
 from protocols.analysis.rig.points import read_points
+from protocols.analysis.standing import of_a_run_cut_off
 
 COVERAGE_FACTOR = 2.0
 """Of the reference's expanded uncertainty, as certificates state it."""
+
+FIXED = "so few points fix the correction: nothing shows what remains between and beyond them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,7 @@ class Correction:
     u : standard uncertainty of a corrected value over the range of the points.
     residuals : (n,) corrected indication less reference at each point.
     dof : degrees of freedom of the scatter; 0 where the points fix the correction exactly.
+    u_dof : effective degrees of freedom of ``u``: the scatter's are few.
     """
 
     gain: float
@@ -36,6 +41,7 @@ class Correction:
     u: float
     residuals: FloatArray
     dof: int
+    u_dof: float = math.inf
 
 
 def correction(reference: FloatArray, indicated: FloatArray, u_reference: float, u_mean: FloatArray) -> Correction:
@@ -79,7 +85,10 @@ def correction(reference: FloatArray, indicated: FloatArray, u_reference: float,
     scatter = math.sqrt(math.fsum((rest * rest).tolist()) / dof) if dof else 0.0
     noise = math.sqrt(math.fsum((u_mean * u_mean).tolist()) / n)
     u = math.sqrt(u_reference**2 + scatter**2 + noise**2)
-    return Correction(slope, mean / slope - middle, u, slope * indicated + (mean - slope * middle) - reference, dof)
+    parts = [Component("reference", u_reference), Component("noise", noise)]
+    u_dof = welch_satterthwaite([*parts, Component("scatter", scatter, dof)] if dof else parts)
+    residuals = slope * indicated + (mean - slope * middle) - reference
+    return Correction(slope, mean / slope - middle, u, residuals, dof, u_dof)
 
 
 def hysteresis(reference: Sequence[float], indicated: Sequence[float]) -> float:
@@ -115,14 +124,20 @@ def evaluate(run: Run) -> Evaluation:
         note = str(error)
         return Evaluation((Check("as-left", "Error that remains", None, unit, Verdict.NOT_MEASURED, "rig", note=note),))
     as_found = indicated - reference
+    u, dof = found.u, found.u_dof
     checks = [
-        _check("as-left", "Error that remains after correction", unit, _worst(found.residuals), found.u, limits),
+        _check("as-left", "Error that remains after correction", unit, _worst(found.residuals), u, limits, dof),
         _check("as-found", "Error as found", unit, _worst(as_found), u_reference, limits, optional=True),
     ]
-    if course == "up-down" and reference.size > 2:
+    values = {"gain": found.gain, "offset": found.offset, "u": found.u, "points": float(reference.size)}
+    if run.status is not Status.COMPLETED:
+        # A part of the points passes no channel, and no station file shall take its correction.
+        checks, values = [of_a_run_cut_off(check) for check in checks], {}
+    elif not found.dof:
+        checks[0] = replace(checks[0], note=FIXED)
+    elif course == "up-down" and reference.size > 2:
         both_ways = hysteresis(reference.tolist(), indicated.tolist())
         checks.append(_check("hysteresis", "Hysteresis", unit, both_ways, 0.0, None, optional=True))
-    values = {"gain": found.gain, "offset": found.offset, "u": found.u, "points": float(reference.size)}
     curve = Curve(
         "calibration",
         f"{channel} against the reference",
@@ -141,10 +156,17 @@ def _worst(errors: FloatArray) -> float:
 
 
 def _check(
-    name: str, title: str, unit: str, value: float, u: float, limits: Limits | None, *, optional: bool = False
+    name: str,
+    title: str,
+    unit: str,
+    value: float,
+    u: float,
+    limits: Limits | None,
+    dof: float = math.inf,
+    *,
+    optional: bool = False,
 ) -> Check:
-    fields = judge(value, u, math.inf, limits)
-    return Check(name=name, title=title, unit=unit, owner="rig", optional=optional, **fields)
+    return Check(name=name, title=title, unit=unit, owner="rig", optional=optional, **judge(value, u, dof, limits))
 
 
 def _points(run: Run, channel: str) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -157,9 +179,14 @@ def _points(run: Run, channel: str) -> tuple[FloatArray, FloatArray, FloatArray]
             raise RecordError(f'"{channel}" gave {len(series)} good samples at point {k}; look whether it answers')
         if by_controller:
             shown = run.corrected("controller_pressure").within(f"point-{k}").good().values
+            if not shown.size:
+                raise RecordError(f"the pressure controller gave no good sample at point {k}; look whether it answers")
             reference.append(math.fsum(shown.tolist()) / shown.size)
         else:
-            reference.append(float(run.answers[f"reference-{k}"]))
+            entered = run.answers.get(f"reference-{k}")
+            if entered is None:
+                raise RecordError(f"nobody entered what the reference showed at point {k}")
+            reference.append(float(entered))
         values = series.values
         indicated.append(math.fsum(values.tolist()) / values.size)
         # Neighbouring samples hang together; ten independent ones are a cautious count.

@@ -263,7 +263,7 @@ def test_what_a_simulated_run_was_given_is_not_read(tmp_path: Path) -> None:
 
 
 def test_a_run_that_holds_nothing_is_answered() -> None:
-    (path,) = (path for path in RUNS if path.stem.startswith("read-out"))
+    path = next(path for path in RUNS if path.stem.startswith("read-out"))
     with Run.open(path) as run:
         location = locate(run, Evaluation(()))
     assert location.first.name == NOTHING

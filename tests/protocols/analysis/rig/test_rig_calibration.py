@@ -1,19 +1,23 @@
 """The correction that a calibration gives, against closed forms."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data.checks import Status, Verdict
+from data.run import Run
 from protocols.analysis.rig import RecordError
-from protocols.analysis.rig.calibration import correction, hysteresis
+from protocols.analysis.rig.calibration import correction, evaluate, hysteresis
 from protocols.analysis.rig.points import read_points
 from protocols.calibration import Calibration
 from protocols.procedure import ParamError
 from protocols.steps import Ask, Phase, SetPressure
 
+SEALED = Path(__file__).parents[3] / "runs" / "calibration-1.h5"
 NO_NOISE = np.zeros(3)
 POINTS = np.array([0.0, 20.0, 40.0])
 
@@ -45,6 +49,33 @@ def test_what_a_line_does_not_fit_is_uncertainty():
     found = correction(POINTS, np.array([0.0, 20.3, 40.0]), 0.0, NO_NOISE)
     assert found.dof == 1
     assert found.u == pytest.approx(math.sqrt(float(np.sum(found.residuals**2))))
+
+
+def test_the_scatter_of_three_points_has_one_degree_of_freedom_and_the_reference_none_too_few():
+    scattered = correction(POINTS, np.array([0.0, 20.3, 40.0]), 0.0, NO_NOISE)
+    by_the_reference = correction(POINTS, np.array([0.0, 20.001, 40.0]), 0.1, NO_NOISE)
+    assert scattered.u_dof == pytest.approx(1.0)
+    assert by_the_reference.u_dof > 1e6
+
+
+@pytest.mark.parametrize("points", [1, 2, 4])
+def test_a_calibration_that_was_stopped_after_some_points_passes_no_channel_and_gives_no_correction(points):
+    with Run.open(SEALED) as run:
+        run.__dict__["status"] = Status.ABORTED
+        kept = (one for one in run.phases if int(one.name.rpartition("-")[2]) <= points)
+        run.__dict__["phases"] = tuple(kept)
+        found = evaluate(run)
+    assert {check.verdict for check in found.checks} == {Verdict.NOT_MEASURED}
+    assert found.values == {}
+
+
+def test_a_calibration_that_ran_to_its_end_is_judged_with_the_few_degrees_of_freedom_of_its_points():
+    with Run.open(SEALED) as run:
+        found = evaluate(run)
+    left = found.checks[0]
+    assert (left.verdict, set(found.values)) == (Verdict.PASS, {"gain", "offset", "u", "points"})
+    assert left.degrees_of_freedom < 4.0
+    assert left.coverage_factor > 3.0
 
 
 @pytest.mark.parametrize(
@@ -85,6 +116,21 @@ def test_points_that_cannot_be_taken_are_refused(changed, words):
 
 def test_points_are_taken_upwards_and_down_again():
     assert Calibration(**GIVEN, course="up-down").order == (0.0, 20.0, 40.0, 20.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"points": "0 kPa"}, []),
+        ({"points": "0 kPa, 40 kPa"}, ["two points fix the correction"]),
+        ({}, ["three points leave one degree of freedom"]),
+        ({"course": "up-down"}, []),
+        ({"allowed": ""}, []),
+    ],
+)
+def test_too_few_points_to_judge_are_told_before_the_start(changed, says):
+    told = list(Calibration(**GIVEN | {"allowed": "1 kPa"} | changed).remarks({}))
+    assert [text.startswith(said) for text, said in zip(told, says, strict=True)] == [True] * len(says)
 
 
 def test_a_person_is_asked_at_each_point_and_a_controller_is_not():
