@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from protocols.analysis.forecast import Forecast
     from protocols.analysis.looks import Look
 
+HOUR_S = 3600.0
 SETTLE_S = 1800.0
 """After a blank the tubing and the flow settle for this long before anything is judged."""
 
@@ -46,13 +47,16 @@ class FlowAccuracy(Procedure):
 
     Notes
     -----
+    Method 5: every window of the trumpet that the pump's file limits is judged, or was not measured; before, one that
+    is none of the standard's or longer than the analysis left the verdict.
+
     Method 4: what a line behind a stopped pump gives off into a blank as the room warms is taken off, u of a blank
     draws on the declared wander of the balance, and the two blanks are weighted by how well each tells the loss (see
     docs/explanation/flow-analysis.md).  Before, U was up to three times what it had to be, and a draw.  The curve of
     cumulative volume begins with the analysis, and a sensor past which diverted flow went is not compared before it.
     """
 
-    name, method = "flow-accuracy", 4
+    name, method = "flow-accuracy", 5
     roles = (
         Measures("reference_mass", "mg"),
         Controls("balance", Tareable),
@@ -143,6 +147,12 @@ class FlowAccuracy(Procedure):
                 f"a stabilisation of {self.stabilisation_s / 3600.0:.3g} h does not hold the first blank, which begins "
                 f"with the delivery and makes the run longer"
             )
+        longest = max((float(one["window_s"]) for one in (dut["limits"] or {}).get("trumpet") or ()), default=0.0)
+        if longest > self.analysis_s and self._constant():
+            yield (
+                f"the pump's file limits the flow over {longest / HOUR_S:.3g} h, but the analysis has "
+                f'{self.analysis_s / HOUR_S:.3g} h: that point, and with it the run, will be "not-measured"'
+            )
         if self.stop_on_clear_fail:
             yield from self._looks(dut)
         stroke = float(dut["stroke_ul"] or 0.0)
@@ -151,6 +161,10 @@ class FlowAccuracy(Procedure):
             hours = self.analysis_s / 3600.0 * STROKES * stroke / expected
             held = f"the analysis holds {expected / stroke:.0f} strokes of {stroke:g} uL"
             yield f"{held}; {STROKES} would take {hours:.3g} h"
+
+    def _constant(self) -> bool:
+        """Whether the analysis has one rate, and so a trumpet."""
+        return len(self.schedule.segments(self.stabilisation_s, self.stabilisation_s + self.analysis_s)) == 1
 
     def _looks(self, dut: Mapping[str, Any]) -> Iterator[str]:
         looks_s = instants_s(self.analysis_s)

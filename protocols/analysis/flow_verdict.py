@@ -29,6 +29,8 @@ USUAL_INTERVAL_S = 900.0
 
 STROKES_FOR_A_MEAN = 20
 LONGEST_GAP_S = 600.0
+NEAR_SHARE = 0.1
+"""A window of whole intervals stands for a declared one from which it differs by less than this share."""
 
 
 def evaluate(run: Run) -> Evaluation:
@@ -232,9 +234,25 @@ def _trumpet(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> tuple[
     t_s, volumes = record.volumes(from_s, to_s)
     no_window = (*excluded, *gaps(record.collected.t_s, LONGEST_GAP_S))
     grid = resample(t_s, volumes, interval, from_s, to_s, no_window)
-    windows = [window for window in default_windows_s(interval) if window <= grid.length_s]
+    windows = _windows_s(interval, [float(one["window_s"]) for one in record.dut["limits"]["trumpet"]])
     rate = record.set_rate_ul_per_h
-    return grid, trumpet_of_grid(grid, rate, windows) if rate > 0.0 else ()
+    return grid, trumpet_of_grid(grid, rate, [one for one in windows if one <= grid.length_s]) if rate > 0.0 else ()
+
+
+def _windows_s(interval_s: float, declared_s: Sequence[float]) -> list[float]:
+    """Windows of the standard, and those that the pump's file limits beside them, in whole intervals."""
+    windows = list(default_windows_s(interval_s))
+    for wanted in declared_s:
+        if _like(wanted, windows) is None:
+            whole = round(wanted / interval_s) * interval_s
+            windows += [whole] if _like(wanted, [whole]) else []
+    return sorted(windows)
+
+
+def _like(wanted_s: float, windows_s: Sequence[float]) -> float | None:
+    """The window nearest to a declared one, if any is near enough to be judged by its limits."""
+    near = min(windows_s, key=lambda one: abs(one - wanted_s), default=0.0)
+    return near if abs(near - wanted_s) < NEAR_SHARE * near else None
 
 
 def _interval_s(record: GravimetricRecord) -> float:
@@ -253,38 +271,76 @@ def _constant(record: GravimetricRecord) -> bool:
 
 
 def _trumpet_checks(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterator[Check]:
+    """Both sides of each point; a window that is limited and could not be looked at was not measured."""
     if not _constant(record) or record.set_rate_ul_per_h <= 0.0:
         return
+    declared = {float(one["window_s"]): one for one in record.dut["limits"]["trumpet"]}
     try:
         grid, points = _trumpet(record, excluded)
     except RecordError:
-        return  # shorter than one interval
+        points = ()  # shorter than one interval
+    seen = [point for point in points if point.ep_max_percent is not None and point.ep_min_percent is not None]
+    of_point: dict[float, float] = {}
+    for window in declared:
+        near = _like(window, [point.window_s for point in seen])
+        if near is not None and abs(window - near) < abs(of_point.get(near, math.inf) - near):
+            of_point[near] = window
+    for point, chance in zip(seen, _by_chance(record, grid, seen) if seen else (), strict=True):
+        yield from _point_checks(record, point, chance, as_limits(declared.get(of_point.get(point.window_s, 0.0))))
+    for window in sorted(declared.keys() - of_point.values()):
+        yield from _unseen_window(record, window, as_limits(declared[window]))
+
+
+def _by_chance(record: GravimetricRecord, grid: Grid, points: Sequence[TrumpetPoint]) -> list[float]:
+    """Largest error, in percent, that the balance's noise alone gives a perfect pump in each window."""
+    noise = record.collected.weighing.repeatability_mg * record.collected.ul_per_mg
+    windows = [point.window_s for point in points]
+    rate, intervals = record.set_rate_ul_per_h, grid.values.size - 1
+    return [chance for chance, _ in extremes_of_a_perfect_pump(intervals, grid.interval_s, rate, windows, noise)]
+
+
+def _point_checks(
+    record: GravimetricRecord, point: TrumpetPoint, chance: float, limits: Limits | None
+) -> Iterator[Check]:
     _, budget = record.collected.delivered(*record.analysis)
     common = 100.0 * budget.u / record.expected_ul(*record.analysis)  # shared by all windows, such as the density
-    declared = {float(one["window_s"]): one for one in record.dut["limits"]["trumpet"]}
     noise = math.sqrt(2.0) * record.collected.weighing.repeatability_mg * record.collected.ul_per_mg
-    windows = [point.window_s for point in points]
-    perfect = extremes_of_a_perfect_pump(
-        grid.values.size - 1, grid.interval_s, record.set_rate_ul_per_h, windows, noise / math.sqrt(2.0)
-    )
-    for point, (chance, _) in zip(points, perfect, strict=True):
-        if point.ep_max_percent is None or point.ep_min_percent is None:
-            continue
-        near = min(declared, key=lambda window: abs(window - point.window_s), default=None)
-        one = declared[near] if near is not None and abs(near - point.window_s) < 0.1 * point.window_s else None
-        u = window_u_percent(common, noise, record.set_rate_ul_per_h * point.window_s / HOUR_S)
-        for side, value in (("max", point.ep_max_percent), ("min", point.ep_min_percent)):
-            limits = as_limits(one)
-            yield Check(
-                name=f"trumpet-{point.window_s / 60.0:.4g}min-{side}",
-                title=f"Trumpet {point.window_s / 60.0:.4g} min, {side}",
-                unit="%",
-                owner="dut",
-                optional=limits is None,
-                depends_on=_BALANCE,
-                note=f"balance noise alone shows ±{chance:.2g} %" if chance > abs(value) / 3.0 else "",
-                **judge(value, u, math.inf, limits),
-            )
+    u = window_u_percent(common, noise, record.set_rate_ul_per_h * point.window_s / HOUR_S)
+    for side, value in (("max", point.ep_max_percent), ("min", point.ep_min_percent)):
+        assert value is not None
+        yield Check(
+            name=f"trumpet-{point.window_s / 60.0:.4g}min-{side}",
+            title=f"Trumpet {point.window_s / 60.0:.4g} min, {side}",
+            unit="%",
+            owner="dut",
+            optional=limits is None,
+            depends_on=_BALANCE,
+            note=f"balance noise alone shows ±{chance:.2g} %" if chance > abs(value) / 3.0 else "",
+            **judge(value, u, math.inf, limits),
+        )
+
+
+def _unseen_window(record: GravimetricRecord, window_s: float, limits: Limits | None) -> Iterator[Check]:
+    """A window that the pump's file limits, without a point of the trumpet."""
+    from_s, to_s = record.analysis
+    interval = _interval_s(record)
+    near = _like(window_s, _windows_s(interval, [window_s]))
+    if near is None:
+        note = f"a window is a whole number of intervals of {interval / 60.0:.4g} min, which are whole strokes"
+    elif near > to_s - from_s:
+        note = f"the analysis of {(to_s - from_s) / HOUR_S:.3g} h holds no such window"
+    else:
+        note = "exclusions and gaps leave no such window"
+    for side in ("max", "min"):
+        yield Check(
+            name=f"trumpet-{window_s / 60.0:.4g}min-{side}",
+            title=f"Trumpet {window_s / 60.0:.4g} min, {side}",
+            unit="%",
+            owner="dut",
+            depends_on=_BALANCE,
+            note=note,
+            **judge(None, None, math.inf, limits),
+        )
 
 
 def _segment_checks(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterator[Check]:

@@ -13,6 +13,7 @@ from data.run import Run
 from protocols.analysis.flow_blanks import known_record
 from protocols.analysis.flow_verdict import compared, evaluate
 from protocols.analysis.gravimetric_record import read_record
+from protocols.flow_accuracy import FlowAccuracy
 
 RUNS = Path(__file__).parents[2] / "runs"
 RATIO = Check("sensor-balance-ratio", "Flow sensor less balance", 80.0, "%", Verdict.INVALID, "rig", suitability=True)
@@ -52,3 +53,53 @@ def test_blanks_are_estimated_with_what_is_declared_over_the_same_stretches():
     for one, other in zip(alone, known, strict=True):
         assert one.rate_mg_per_h != other.rate_mg_per_h
         assert one.rate_mg_per_h == pytest.approx(other.rate_mg_per_h, abs=3.0 * other.u_mg_per_h)
+
+
+def trumpet(percent, *hours):
+    """Limits of a pump's file for windows of some hours."""
+    return [
+        {"window_s": 3600.0 * one, "low_percent": -percent, "high_percent": percent, "source": "file", "revision": "1"}
+        for one in hours
+    ]
+
+
+@pytest.fixture
+def limited():
+    """Verdict and checks of three sealed hours of a sound pump at 1 mL/day whose file limits windows of the trumpet."""
+
+    def judge(percent, *hours):
+        with Run.open(RUNS / "flow-accuracy-4.h5") as run:
+            run.dut["limits"]["trumpet"] = trumpet(percent, *hours)
+            evaluation = evaluate(run)
+        return evaluation.verdict, {check.name: check for check in evaluation.checks}
+
+    return judge
+
+
+def test_a_window_that_the_pumps_file_limits_is_judged_also_where_the_standard_has_none(limited):
+    verdict, checks = limited(0.001, 2.0)
+    check = checks["trumpet-115.2min-max"]  # 8 intervals of 2 strokes
+    assert (verdict, check.verdict, check.optional) == (Verdict.FAIL, Verdict.FAIL, False)
+    assert limited(10.0, 2.0)[0] is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("hours", "name", "note"),
+    [
+        (24.0, "trumpet-1440min-max", "the analysis of 3 h holds no such window"),
+        (0.1, "trumpet-6min-min", "a window is a whole number of intervals of 14.4 min, which are whole strokes"),
+    ],
+)
+def test_a_limited_window_that_cannot_be_seen_was_not_measured(limited, hours, name, note):
+    verdict, checks = limited(10.0, 1.0, hours)
+    check = checks[name]
+    assert (verdict, check.verdict, check.optional) == (Verdict.NOT_MEASURED, Verdict.NOT_MEASURED, False)
+    assert (check.note, check.limit_high) == (note, 10.0)
+    assert checks["trumpet-57.6min-max"].verdict is Verdict.PASS
+
+
+def test_a_limited_window_longer_than_the_analysis_is_told_before_the_start():
+    dut = {"stroke_ul": 5.0, "limits": {"trumpet": trumpet(10.0, 1.0, 24.0)}}
+    told = [one for one in FlowAccuracy(analysis="3 h").remarks(dut) if "over 24 h, but the analysis has 3 h" in one]
+    assert len(told) == 1
+    assert not any("limits the flow over" in one for one in FlowAccuracy(analysis="25 h").remarks(dut))
