@@ -34,7 +34,6 @@ LET_GO_S = 30.0
 UTC_LOOK_S = 5.0
 """How often it is looked whether the computer's clock has been stepped."""
 
-
 SIMULATED_HOLD_S = 86_400.0
 """Longest hold of a simulated bench, where nobody may be there to end it."""
 
@@ -232,9 +231,8 @@ class Engine:
         while not leaving:
             leaving = self._clock.wait(self._leaving, self._clock.now() + UTC_LOOK_S)
             for t, step_s in self._clock.steps():
-                self._tell(
-                    "warning", f"the computer's clock was stepped by {step_s:+.1f} s, seen at {t:.1f} s of the run"
-                )
+                text = f"the computer's clock was stepped by {step_s:+.1f} s, seen at {t:.1f} s of the run"
+                self._tell("warning", text)
 
     def _spare_pauses(self) -> None:
         """Set aside what lives as long as the run: to search it for garbage stops every thread for 0.1 s (measured)."""
@@ -279,6 +277,9 @@ class Engine:
         finally:
             hanging = self._make_safe()
             self._despite(partial(self._let_all_go, hanging))
+            self._leaving.set()
+            if self._utc_watch is not None:
+                self._utc_watch.join()
             assert self._end is not None
             self._record(
                 "status",
@@ -346,9 +347,6 @@ class Engine:
                 self._tell(note.level, note.text)
             if name not in hanging:
                 self._let_go(instrument)
-        self._leaving.set()
-        if self._utc_watch is not None:
-            self._utc_watch.join()
 
     def _let_go(self, instrument: Instrument) -> None:
         try:

@@ -30,7 +30,7 @@ class Quality(IntFlag):
     DISTURBED = 64  # tied to a logged tare, vessel change or door event
     DEVICE_ERROR = 128  # the instrument reported an internal error with the value
     AIR = 256  # air in the line of a flow sensor
-    CLOCK_STEP = 512  # the computer's clock stepped while the sample was taken
+    CLOCK_STEP = 512  # no run sets it: its times do not follow the computer's clock, whose steps are events
     INTERPOLATED = 1024  # set by analysis only: an instrument never invents a value
     IMPLAUSIBLE = 2048  # jumped by more than the channel's ``max_step``, on a wire without a checksum, unconfirmed
 

@@ -16,7 +16,7 @@ from instruments.clock.contract import WALL_HORIZON_S, Clock, Event, Worker
 T = TypeVar("T")
 
 STEP_S = 1.0
-"""Step of UTC that is worth telling."""
+"""Step of UTC that is worth telling, from one look to the next: a crystal that drifts makes none."""
 
 NAP_S = 1.0
 """Longest single sleep: the system's sleeps do not count suspend, so a longer one could end late."""
@@ -105,11 +105,8 @@ class WallClock(Clock):
 
     def steps(self) -> list[tuple[float, float]]:
         boottime, offset = _boottime_and_utc_offset()
-        step = offset - self._utc_offset
-        if abs(step) <= STEP_S:
-            return []
-        self._utc_offset = offset
-        return [((boottime - self._zero) * self.pace, step)]
+        step, self._utc_offset = offset - self._utc_offset, offset
+        return [((boottime - self._zero) * self.pace, step)] if abs(step) > STEP_S else []
 
 
 def _boottime_and_utc_offset() -> tuple[float, float]:

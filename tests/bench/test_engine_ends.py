@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
+from bench.engine import UTC_LOOK_S
 from bench.safety import Safety
 from bench.watchdog import Watchdog
 from data.checks import Status
 from data.journal import read_journal
 from data.samples import Stream
+from instruments.clock import WallClock
+from instruments.clock.wall import _boottime_and_utc_offset
 from protocols.steps import Phase, SetValve, Step
 
 READY = {"ready": [{"valve": "box.vent", "on": False}, {"valve": "box.outlet", "on": True}]}
@@ -108,3 +111,26 @@ def test_where_not_even_the_instruments_can_be_asked_the_watchdog_is_left_and_th
     assert disarmed == [{"gauge", "scale", "box", "pump"}]
     assert toys.of("status")[0]["reason"] == "RuntimeError: can't start new thread for an instrument"
     assert toys.box.valves() == {"vent": True, "outlet": False, "diverter": False}
+
+
+# -------------------------------------------------------------------------------------------- the computer's clock
+
+
+def test_a_step_of_the_computers_clock_is_told_when_it_is_seen_even_if_it_is_taken_back(
+    toy_bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shifts_s = [3600.0]  # and back
+
+    def told() -> tuple[float, float]:
+        boottime, offset = _boottime_and_utc_offset()
+        return boottime, offset + (shifts_s.pop(0) if shifts_s else 0.0)
+
+    toys = toy_bench(clock=WallClock(pace=200.0))
+    monkeypatch.setattr("instruments.clock.wall._boottime_and_utc_offset", told)
+    assert toys.run(Phase("one", for_s=60.0)).status is Status.COMPLETED
+    seen = [(one["text"].split(", ")[0], one["t"]) for one in toys.of("event") if "clock" in one["text"]]
+    assert [text for text, _ in seen] == [
+        f"the computer's clock was stepped by {step} s" for step in ("+3600.0", "-3600.0")
+    ]
+    assert UTC_LOOK_S <= seen[0][1] < seen[1][1] <= toys.of("status")[0]["t"]
+    assert seen[0][1] < toys.of("phase")[1]["t"]

@@ -60,9 +60,16 @@ def test_a_step_of_utc_is_told_once_and_a_small_one_not(monkeypatch: pytest.Monk
     assert clock.steps() == []
     shift_s = -3600.0
     ((at, step),) = clock.steps()
-    assert step == pytest.approx(-3600.0, abs=0.5)
+    assert step == pytest.approx(-3600.5, abs=0.1)
     assert 0.0 <= at <= clock.now()
     assert clock.steps() == []
+
+
+def test_steps_of_utc_forth_and_back_are_two_steps_and_a_drift_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    offsets_s = [0.0, 60.0, 60.0, 0.0, 0.6, 1.2, 1.8, 2.4]
+    monkeypatch.setattr("instruments.clock.wall._boottime_and_utc_offset", lambda: (0.0, offsets_s.pop(0)))
+    clock = WallClock()
+    assert [step for _ in offsets_s.copy() for _, step in clock.steps()] == [60.0, -60.0]
 
 
 @pytest.mark.parametrize("how", ["sleep", "wait"])
