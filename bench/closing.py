@@ -94,22 +94,22 @@ def _in_this_run(evaluation: Evaluation, run: Run) -> Evaluation:
 
     A run that an interlock stopped can prove a violation, never its absence.
     """
-    passes, why = Verdict.PASS, []
+    best, why = Verdict.PASS, []
     for event in run.records("override"):
         if event.fields["finding"] in CONDITIONAL:
-            passes = Verdict.CONDITIONAL_PASS
+            best = Verdict.CONDITIONAL_PASS
             let_pass = f"let pass by {event.fields['person']}: {event.fields['reason']}"
             why.append(f"{CONDITIONAL[event.fields['finding']]}, {let_pass}")
     if run.status is Status.STOPPED_BY_INTERLOCK:
-        passes = Verdict.NOT_MEASURED
+        best = Verdict.NOT_MEASURED
         why.append("an interlock stopped the run before its end")
     if not why:
         return evaluation
 
     def seen(check: Check) -> Check:
-        if check.verdict is not Verdict.PASS or check.suitability:
+        if check.suitability or check.verdict.rank <= best.rank:
             return check
-        return replace(check, verdict=passes, note="; ".join(filter(None, [check.note, *why])))
+        return replace(check, verdict=best, note="; ".join(filter(None, [check.note, *why])))
 
     return replace(evaluation, checks=tuple(map(seen, evaluation.checks)))
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from data.checks import Axis, Check, Curve, Evaluation, Limits, Verdict
+from data.checks import Axis, Check, Curve, Evaluation, Limits, Status, Verdict
 from data.quantities import parse
 from data.run import Run, Series
 from data.samples import Quality
@@ -147,7 +147,9 @@ def evaluate(run: Run) -> Evaluation:
         values |= _values(kind, series)
     bad = {check.name for check in fit if check.verdict is Verdict.INVALID}
     judged = [on_suitability(check, bad) for check in found]
-    if len(record.phases) < sum(step["step"] in ("Phase", "Condition") for step in run.steps):
+    # The end of a phase is recorded however the run ended.
+    planned = sum(step["step"] in ("Phase", "Condition") for step in run.steps)
+    if run.status is not Status.COMPLETED or len(record.phases) < planned:
         judged = [of_a_run_cut_off(check) for check in judged]
     return Evaluation((*judged, *fit), tuple(curves), (), values)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.checks import Evaluation, Verdict
+from data.checks import Evaluation, Status, Verdict
 from data.run import Run, Series
 from protocols.analysis.environment.verdict import evaluate
 
@@ -51,3 +51,12 @@ def test_a_pump_that_never_delivers_is_not_measured_and_the_record_says_why() ->
         found = evaluate(run)
     assert found.verdict is Verdict.NOT_MEASURED
     assert "saw no delivery at the reference condition" in found.checks[0].note
+
+
+@pytest.mark.parametrize("status", [Status.ABORTED, Status.ERROR, Status.INCOMPLETE])
+def test_a_run_that_ended_in_its_last_hold_passes_nothing_though_the_hold_has_an_end(status: Status) -> None:
+    with sealed() as run:
+        run.__dict__["status"] = status
+        found = evaluate(run)
+    assert verdicts(found)["pressure-1"] is Verdict.NOT_MEASURED
+    assert found.verdict is Verdict.NOT_MEASURED
