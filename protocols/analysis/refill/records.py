@@ -5,13 +5,17 @@ A right label on wrong content agrees with all of them: nothing here, and nothin
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
-from data.checks import Check, Limits
+import numpy as np
+
+from data.checks import Check, Limits, Verdict
 from data.quantities import QuantityError, parse
 from data.run import Run
-from data.schedule import Schedule
+from data.schedule import Continuous, PatientBolus, Schedule
 from protocols.analysis.decision import SIMPLE, judge, reported
 
 AGREE_PERCENT = 0.1
@@ -37,9 +41,9 @@ def reconciled(run: Run) -> Iterator[Check]:
     read = [event.fields["schedule"] for event in run.records("program") if event.fields.get("key") == "after"]
     if read:
         held = Schedule.from_json(read[-1])
-        yield _same("read-back", "Program read back against program", held, programmed)
+        yield _same("read-back", "Program read back against program", held, programmed, copied=True)
     else:
-        yield reported("read-back", "Program read back against program", None, "%", "it was not read back")
+        yield _unread("read-back", "Program read back against program", "it was not read back")
     yield _dose(programmed)
 
 
@@ -47,7 +51,7 @@ def _vial(run: Run, wanted: Schedule) -> Check:
     name, title = "vial", "Label of the vial against order"
     said = str(run.answers.get("vial") or "").strip()
     if not said:
-        return reported(name, title, None, "%", "the vial was not scanned")
+        return _unread(name, title, "the vial was not scanned")
     if wanted.concentration_ug_per_ml is None:
         there = said.lower() in ("none", "water", "saline")
         return _exact(name, title, 0.0 if there else 100.0, "" if there else f'"{said}" where no drug was ordered')
@@ -64,17 +68,67 @@ def _vial(run: Run, wanted: Schedule) -> Check:
     return _exact(name, title, off, f"{said}; {NO_ASSAY}")
 
 
-def _same(name: str, title: str, found: Schedule, wanted: Schedule) -> Check:
-    """Daily volume and concentration, of which the dose is made; the drug by its name."""
+def _same(name: str, title: str, found: Schedule, wanted: Schedule, *, copied: bool = False) -> Check:
+    """Daily volume and concentration, of which the dose is made; the drug by its name.
+
+    The course of the day, and what a patient may ask for, count where the one is to be a copy of the other, or where
+    they are ordered: a dose a day is met by any course.
+    """
     if wanted.drug and found.drug.casefold() != wanted.drug.casefold():
         return _exact(name, title, 100.0, f'drug "{found.drug}" where {wanted.drug} was meant')
+    if (copied or wanted.patient is not None) and not _same_rule(found.patient, wanted.patient):
+        return _exact(name, title, 100.0, "what a patient may ask for is another")
     pairs = [(_daily_ul(found), _daily_ul(wanted), "uL/day")]
     if wanted.concentration_ug_per_ml is not None or found.concentration_ug_per_ml is not None:
         pairs.append((found.concentration_ug_per_ml or 0.0, wanted.concentration_ug_per_ml or 0.0, "ug/mL"))
     offs = [(100.0 * (a / b - 1.0) if b else 100.0 * float(a != b), a, b, unit) for a, b, unit in pairs]
     off, a, b, unit = max(offs, key=lambda one: abs(one[0]))
     note = f"{a:.6g} {unit} where {b:.6g} {unit} was meant" if abs(off) > AGREE_PERCENT else ""
+    if not note and (copied or not isinstance(wanted.basal, Continuous) or wanted.boluses or wanted.periodic):
+        elsewhen = _elsewhen_percent(found, wanted)
+        if elsewhen > AGREE_PERCENT:
+            return _exact(name, title, elsewhen, f"{elsewhen:.3g} % of the volume comes at another time than was meant")
     return _exact(name, title, off, note)
+
+
+def _elsewhen_percent(found: Schedule, wanted: Schedule) -> float:
+    """Share of the volume that is not delivered when it was meant to be; a clock that is a second off moves little.
+
+    Notes
+    -----
+    Half of the integral of the difference of two rates of one volume, over a day or until the last bolus.
+    """
+    both = [replace(one, pump_day_offset_s=0.0, pump_clock_ppm=0.0) for one in (found, wanted)]
+    until_s = max(DAY_S, *(bolus.end_s for one in both for bolus in one.boluses), *map(_periods_s, both))
+    edges = np.unique(np.concatenate([[0.0, until_s], *(one.edges_s(0.0, until_s) for one in both)]))
+    here, there = (one.expected_volume_ul(edges[:-1], edges[1:]) for one in both)
+    meant = math.fsum(there.tolist())
+    moved = 0.5 * math.fsum(np.abs(here - there).tolist())
+    return 100.0 * moved / meant if meant > 0.0 else 100.0 * float(moved > 0.0)
+
+
+def _periods_s(one: Schedule) -> float:
+    """Until the second periodic bolus has ended."""
+    each = one.periodic
+    return 0.0 if each is None else each.first_s + each.interval_s + each.duration_s
+
+
+def _same_rule(found: PatientBolus | None, wanted: PatientBolus | None) -> bool:
+    """Whether a patient may ask for the same, within the digits of a copy."""
+    if found is None or wanted is None:
+        return found is wanted
+    pairs = (
+        (found.volume_ul, wanted.volume_ul),
+        (found.duration_s, wanted.duration_s),
+        (found.lockout_s, wanted.lockout_s),
+    )
+    alike = all(abs(a - b) <= AGREE_PERCENT / 100.0 * b for a, b in pairs)
+    return alike and (found.max_per_day, found.day) == (wanted.max_per_day, wanted.day)
+
+
+def _unread(name: str, title: str, note: str) -> Check:
+    """A record that was to be compared and is not there."""
+    return Check(name, title, None, "%", Verdict.NOT_MEASURED, "record", note=note)
 
 
 def _exact(name: str, title: str, off_percent: float, note: str) -> Check:

@@ -47,13 +47,17 @@ RECORDS = ("read-back",)
 
 @dataclass(frozen=True)
 class _Refill:
-    """One run, ready to be judged; ``record`` is None where delivery never started."""
+    """One run, ready to be judged; ``record`` is None where delivery never started.
+
+    ``unread`` numbers the insertions that were made and not recorded.
+    """
 
     run: Run
     record: GravimetricRecord | None
     found: Syringes | None
     closed: Ledger | None
     insertions: tuple[Insertion, ...]
+    unread: tuple[int, ...] = ()
 
     @property
     def limits(self) -> Mapping[str, Any]:
@@ -95,14 +99,16 @@ def evaluate(run: Run) -> Evaluation:
 
 
 def _read(run: Run) -> _Refill:
-    insertions = tuple(one for number in (1, 2) if (one := insertion(run, number)) is not None)
+    made = {number: insertion(run, number) for number in (1, 2) if f"insert-{number}" in run.answers}
+    insertions = tuple(one for one in made.values() if one is not None)
+    unread = tuple(number for number, one in made.items() if one is None)
     try:
         record = read_record(run)
     except GravimetricRecordError:
-        return _Refill(run, None, None, None, insertions)
+        return _Refill(run, None, None, None, insertions, unread)
     weighing = record.collected.weighing
     found = syringes(run, weighing.fluid_mg_per_ul, weighing.air_mg_per_ul)
-    return _Refill(run, record, found, ledger(run, record, found), insertions)
+    return _Refill(run, record, found, ledger(run, record, found), insertions, unread)
 
 
 def _density(refill: _Refill) -> float:
@@ -175,7 +181,11 @@ def _needle(refill: _Refill) -> Iterator[Check]:
     limits = Limits(float(params["stop_force_n"]), None, "parameter stop_force")
     note = _at_stop(worst, deep, worst.rest_n >= float(params["stop_force_n"]))
     check = suitability.judged(name, title, "N", worst.rest_n, worst.u_rest_n, limits, note)
-    yield check if deep else replace(check, verdict=Verdict.INVALID)
+    check = check if deep else replace(check, verdict=Verdict.INVALID)
+    if refill.unread and check.verdict is Verdict.PASS:
+        note = f"insertion {' and '.join(map(str, refill.unread))} was not recorded"
+        check = suitability.not_measured(name, title, "N", note)
+    yield check
     free = max((one.free_n for one in refill.insertions), key=abs)
     limits = Limits(-STEADY_N, STEADY_N, "protocol")
     touches = "something touches the needle, or the gauge was not zeroed" if abs(free) > STEADY_N else ""
@@ -235,11 +245,12 @@ def _held_ul(run: Run) -> float:
 
 def _insertion_force(refill: _Refill) -> Iterator[Check]:
     pierced = [one for one in refill.insertions if one.peak_n is not None]
+    limit = refill.limit("insertion_force_n")
     if not pierced:
-        yield reported("insertion-force", "Insertion force, peak", None, "N", "nothing was pierced", NEEDLE)
+        check = reported("insertion-force", "Insertion force, peak", None, "N", "nothing was pierced", NEEDLE)
+        yield replace(check, optional=limit is None)
         return
     hardest = max(pierced, key=lambda one: one.peak_n or 0.0)
-    limit = refill.limit("insertion_force_n")
     fields = judge(hardest.peak_n, hardest.u_peak_n, math.inf, limit)
     yield Check(
         "insertion-force",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,8 +12,9 @@ import pytest
 
 from data.checks import Limits, Verdict
 from data.run import Run
+from data.schedule import Continuous, Flex, PatientBolus, PeriodicBolus, Schedule
 from protocols.analysis.budget import Budget, Component
-from protocols.analysis.refill import after, verdict
+from protocols.analysis.refill import after, records, verdict
 from protocols.analysis.refill.ledger import Syringes
 from protocols.analysis.refill.needle import Insertion
 from protocols.refill_port import RefillPort
@@ -123,3 +125,92 @@ def test_a_surge_that_a_silent_balance_may_hide_is_not_measured(came_ul, silent_
 def test_what_a_silence_may_hide_is_all_that_came_in_it():
     assert "up to 187 uL" in surge(0.0, (8.0, 12.5)).note  # 4.5 h of 41.7 uL
     assert surge(0.0, (8.0, 12.5)).value == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("insertions", "unread", "expected"),
+    [
+        ((AT_STOP, AT_STOP), (), Verdict.PASS),
+        ((AT_STOP,), (2,), Verdict.NOT_MEASURED),
+        ((replace(AT_STOP, rest_n=0.2),), (2,), Verdict.INVALID),
+        ((), (1, 2), Verdict.NOT_MEASURED),
+    ],
+)
+def test_a_needle_is_at_its_stop_where_every_insertion_was_seen(insertions, unread, expected):
+    run = SimpleNamespace(params={"stop_mm": 20.0, "press_mm": 0.2, "stop_force_n": 1.0})
+    check = next(verdict._needle(verdict._Refill(run, None, None, None, insertions, unread)))
+    assert (check.name, check.verdict, check.optional) == ("needle-at-stop", expected, False)
+
+
+def test_an_insertion_that_was_made_and_not_recorded_is_missed(evaluated, monkeypatch):
+    monkeypatch.setattr(verdict, "insertion", lambda run, number: AT_STOP if number == 1 else None)
+    check = next(check for check in evaluated().checks if check.name == "needle-at-stop")
+    assert (check.verdict, check.note) == (Verdict.NOT_MEASURED, "insertion 2 was not recorded")
+
+
+@pytest.mark.parametrize(("limit_n", "optional"), [(3.0, False), (None, True)])
+def test_a_force_that_is_limited_counts_where_nothing_was_pierced(limit_n, optional):
+    limits = {"insertion_force_n": limit_n, "source": "maker", "revision": "A"}
+    run = SimpleNamespace(dut={"limits": {"refill": limits}})
+    (check,) = verdict._insertion_force(verdict._Refill(run, None, None, None, (replace(AT_STOP, peak_n=None),)))
+    assert (check.verdict, check.optional) == (Verdict.NOT_MEASURED, optional)
+
+
+def test_a_vial_that_was_not_scanned_and_a_program_that_was_not_read_back_count():
+    run = SimpleNamespace(schedule=FLEX, params={"order": ""}, answers={"vial": " "}, records=lambda kind: ())
+    found = {check.name: check for check in records.reconciled(run)}
+    missing = {name for name, check in found.items() if not check.optional}
+    assert missing == {"vial", "read-back"}
+    assert {found[name].verdict for name in missing} == {Verdict.NOT_MEASURED}
+
+
+DAY, NIGHT = 20.0, 60.0
+FLEX = Schedule(Flex(((0.0, DAY), (43_200.0, NIGHT))))
+BOLUS = PatientBolus(10.0, 60.0, 3600.0, 3)
+
+
+@pytest.mark.parametrize(
+    ("held", "off"),
+    [
+        (FLEX, 0.0),
+        (Schedule(Flex(((0.0, DAY), (43_201.0, NIGHT)))), 0.0),  # a second of a clock
+        (Schedule(Flex(((0.0, NIGHT), (43_200.0, DAY)))), 50.0),  # day and night the wrong way round
+        (Schedule(Continuous((DAY + NIGHT) / 2.0)), 25.0),
+        (replace(FLEX, pump_day_offset_s=3600.0), 0.0),
+        (replace(FLEX, patient=BOLUS), 100.0),
+    ],
+)
+def test_a_program_read_back_is_compared_by_the_course_of_its_day(held, off):
+    check = records._same("read-back", "", held, FLEX, copied=True)
+    assert check.value == pytest.approx(off, abs=0.01)
+    assert check.verdict is (Verdict.FAIL if off else Verdict.PASS)
+
+
+@pytest.mark.parametrize(
+    ("changed", "alike"),
+    [({}, True), ({"volume_ul": 10.005}, True), ({"volume_ul": 11.0}, False), ({"max_per_day": 4}, False)],
+)
+def test_a_rule_of_patient_boluses_read_back_is_compared_too(changed, alike):
+    wanted = replace(FLEX, patient=BOLUS)
+    check = records._same("read-back", "", replace(FLEX, patient=replace(BOLUS, **changed)), wanted, copied=True)
+    assert (check.verdict is Verdict.PASS) is alike
+
+
+def test_boluses_and_periodic_ones_are_compared_as_late_as_they_come():
+    wanted = Schedule(Continuous(20.0), periodic=PeriodicBolus(50.0, 60.0, 2 * 86_400.0, 90_000.0))
+    late = replace(wanted, periodic=replace(wanted.periodic, first_s=100_000.0))
+    assert records._same("read-back", "", late, wanted, copied=True).verdict is Verdict.FAIL
+
+
+def test_a_dose_a_day_that_was_ordered_is_met_by_any_course_of_the_day():
+    ordered = Schedule(Continuous((DAY + NIGHT) / 2.0))
+    assert records._same("order", "", FLEX, ordered).verdict is Verdict.PASS
+    assert records._same("order", "", Schedule(Flex(((0.0, NIGHT), (43_200.0, DAY)))), FLEX).verdict is Verdict.FAIL
+
+
+def test_a_course_of_the_day_that_is_read_back_where_one_rate_was_programmed_fails_the_record():
+    held = SimpleNamespace(fields={"key": "after", "schedule": FLEX.to_json()})
+    one_rate = Schedule(Continuous((DAY + NIGHT) / 2.0))
+    run = SimpleNamespace(schedule=one_rate, params={"order": ""}, answers={"vial": "none"}, records=lambda _: (held,))
+    check = next(check for check in records.reconciled(run) if check.name == "read-back")
+    assert (check.verdict, check.note) == (Verdict.FAIL, "25 % of the volume comes at another time than was meant")
