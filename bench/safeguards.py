@@ -14,7 +14,19 @@ from bench.station import OpenStation
 from instruments.capabilities import PressureController, SyringePump, Valve
 from instruments.instrument import Buffered
 from protocols.interlock import Interlock
-from protocols.steps import Condition, Infuse, Phase, Step, Withdraw
+from protocols.steps import (
+    AwaitSyringe,
+    Condition,
+    HaltSyringe,
+    Infuse,
+    IsolatePressure,
+    Phase,
+    SetPressure,
+    StartDelivery,
+    Step,
+    VentPressure,
+    Withdraw,
+)
 
 LATCHED = "latched"
 """Code of the finding that a named person resets by overriding it."""
@@ -107,10 +119,25 @@ def _e_stop(bench: Bench) -> Iterator[Finding]:
     """A real bench that drives something has an emergency stop that the run hears of."""
     opened = bench.opened
     driven = [*_valved(bench), *bench.having(SyringePump), *bench.having(PressureController)]
-    if driven and opened.station.real and bench.protection.e_stop is None:
+    named = bench.protection.e_stop
+    if named is not None:
+        yield from _always_stops(bench, bench.interlock(named))
+    elif driven and opened.station.real:
         text = f"{', '.join(driven)} can be driven, but there is no emergency stop"
         advice = "wire it to an input, watch that by an interlock, and name it in [protection] as e_stop"
         yield Finding("e-stop", "warns", f"{opened.path}: {text}; {advice}")
+
+
+def _always_stops(bench: Bench, e_stop: Interlock) -> Iterator[Finding]:
+    """The emergency stop's interlock acts whenever it is pressed, and when nobody can tell."""
+    wrong = {
+        'neither stops nor holds; write action = "stop"': not e_stop.latches,
+        'is not armed always; write armed = "always"': e_stop.armed != "always",
+        "may lose its channel; give it a max_outage": e_stop.max_outage_s is None,
+    }
+    for text in (text for text, so in wrong.items() if so):
+        said = f'interlock "{e_stop.name}", the emergency stop, {text}'
+        yield Finding("e-stop", "blocks", f"{bench.opened.path}: {said}")
 
 
 # ------------------------------------------------------------------------------------------------- safe state
@@ -154,6 +181,8 @@ def _protection(bench: Bench) -> Iterator[Finding]:
         yield Finding("protection", "blocks", f"{path}: {text}; take a lower one")
     if bench.having(SyringePump):
         yield from _limit(bench, stated.relief_kpa)
+    elif stated.interlock is not None:
+        yield from _sees(bench, bench.interlock(stated.interlock))
 
 
 def _vent(bench: Bench, vent: str) -> Iterator[Finding]:
@@ -203,6 +232,39 @@ def _limit(bench: Bench, relief_kpa: float) -> Iterator[Finding]:
     elif guarding.high is not None and guarding.high >= relief_kpa:
         text = f'interlock "{guarding.name}" acts at {guarding.high:g} kPa, the relief valve at {relief_kpa:g} kPa'
         yield Finding("protection", "blocks", f"{path}: {text} already; lower the interlock's limit")
+    else:
+        yield from _sees(bench, guarding)
+
+
+def _sees(bench: Bench, guarding: Interlock) -> Iterator[Finding]:
+    """The interlock acts when its channel is lost, and is armed wherever something is driven."""
+    path, named = bench.opened.path, f'interlock "{guarding.name}"'
+    if guarding.max_outage_s is None:
+        text = f"{named}, which stops the pusher, may lose its channel; give it a max_outage"
+        yield Finding("protection", "blocks", f"{path}: {text}")
+    if blind := _unarmed(bench.steps, guarding):
+        text = f"{named} is not armed while the plan drives: {', '.join(blind)}"
+        yield Finding("protection", "blocks", f'{path}: {text}; arm it there too, or write armed = "always"')
+
+
+def _unarmed(steps: Sequence[Step], guarding: Interlock) -> list[str]:
+    """Phases, and steps outside of any, in which a plan pushes or presses while an interlock is not armed."""
+    driving, delivered, blind = set[str](), False, dict[str, None]()
+    for step in steps:
+        delivered = delivered or isinstance(step, StartDelivery)
+        armed = guarding.armed == "always" or (guarding.armed == "delivery" and delivered)
+        if isinstance(step, Infuse) or (isinstance(step, SetPressure) and step.pressure_kpa > 0.0):
+            driving.add(step.role)
+        elif isinstance(step, HaltSyringe | Withdraw | SetPressure | IsolatePressure | VentPressure):
+            driving.discard(step.role)
+        elif driving and step.most_s > 0.0 and not armed:
+            if not isinstance(step, Phase | Condition):
+                blind[f'step "{step}"'] = None
+            elif step.name not in guarding.phases:
+                blind[f'phase "{step.name}"'] = None
+        if isinstance(step, AwaitSyringe):
+            driving.discard(step.role)
+    return list(blind)
 
 
 def _candidates(bench: Bench) -> list[Interlock]:

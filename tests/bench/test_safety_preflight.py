@@ -13,7 +13,17 @@ from bench.station import load_station, open_station
 from data.tomlfile import FileError
 from instruments.clock import WallClock
 from protocols.interlock import Interlock
-from protocols.steps import Infuse, Phase, Step
+from protocols.steps import (
+    AwaitSyringe,
+    HaltSyringe,
+    Infuse,
+    Phase,
+    SetPressure,
+    StartDelivery,
+    Step,
+    VentPressure,
+    Withdraw,
+)
 
 STATION = """
 name = "lab"
@@ -49,6 +59,7 @@ channel = "daq.line"
 high = "150 kPa"
 slew = "50 kPa/min"
 action = "hold"
+max_outage = "2 s"
 
 [[hold]]
 valve = "daq.vent"
@@ -115,12 +126,66 @@ def test_a_bench_that_states_its_protection_has_nothing_against_it(bench: Any) -
         ({OPENS: ""}, "does not open the vent"),
         ({'relief = "250 kPa"': 'relief = "310 kPa"'}, "the line holds 300 kPa"),
         ({'relief = "250 kPa"': 'relief = "140 kPa"'}, "acts at 150 kPa, the relief valve at 140 kPa"),
-        ({'action = "hold"': 'action = "log"'}, "There are none"),
+        ({'action = "hold"': 'action = "log"', 'e_stop = "line"\n': ""}, "There are none"),
     ],
 )  # fmt: skip
 def test_a_pusher_without_its_protection_does_not_start(bench: Any, changes: dict[str, str], says: str) -> None:
     (text,) = texts(bench(changes), "protection")
     assert says in text
+
+
+LOSES = {'max_outage = "2 s"\n': ""}
+STOP = '[interlocks.stop]\nchannel = "daq.line"\nhigh = "1 kPa"\n'
+NAMED = {'e_stop = "line"': 'interlock = "line"\ne_stop = "stop"'}
+
+
+def test_an_interlock_that_protects_does_not_lose_its_channel_unnoticed(bench: Any) -> None:
+    (text,) = texts(bench({**LOSES, 'e_stop = "line"\n': ""}), "protection")
+    assert 'lab.toml: interlock "line", which stops the pusher, may lose its channel; give it a max_outage' in text
+    (text,) = texts(bench({"[[hold]]": f"{STOP}\n[[hold]]", **NAMED}), "e-stop")
+    assert 'interlock "stop", the emergency stop, may lose its channel; give it a max_outage' in text
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ('armed = "delivery"', 'armed always; write armed = "always"'),
+        ('armed = "phase:rise"', 'armed always; write armed = "always"'),
+        ('action = "log"', 'neither stops nor holds; write action = "stop"'),
+    ],
+)
+def test_an_emergency_stop_that_acts_only_sometimes_blocks(bench: Any, keys: str, says: str) -> None:
+    stop = f'{STOP}max_outage = "1 s"\n{keys}\n\n[[hold]]'
+    (text,) = texts(bench({"[[hold]]": stop, **NAMED}), "e-stop")
+    assert says in text
+
+
+PUSH = (Infuse("pusher", 1000.0), Phase("filling", for_s=9.0), AwaitSyringe("pusher", 9.0), Phase("rest", for_s=9.0))
+
+
+@pytest.mark.parametrize(
+    ("armed", "steps", "where"),
+    [
+        ('"always"', PUSH, None),
+        ('"delivery"', PUSH, 'phase "filling", step "AwaitSyringe pusher 9.0"'),
+        ('"delivery"', (StartDelivery("pump"), *PUSH), None),
+        ('"phase:filling"', PUSH, 'step "AwaitSyringe pusher 9.0"'),
+        ('"phase:filling"', (*PUSH[:2], HaltSyringe("pusher"), PUSH[3]), None),
+        ('"phase:filling"', (*PUSH[:2], Withdraw("pusher", 1.0), PUSH[3]), None),
+        ('"phase:filling"', (*PUSH[:2], PUSH[3]), 'phase "rest"'),
+        ('"phase:filling"', (SetPressure("pace", 50.0), PUSH[1], VentPressure("pace"), PUSH[3]), None),
+        ('"phase:filling"', (SetPressure("pace", 50.0), PUSH[3], PUSH[1]), 'phase "rest"'),
+        ('"phase:filling"', (SetPressure("pace", 50.0), SetPressure("pace", 0.0), PUSH[3]), None),
+        ('"phase:other"', (PUSH[3],), None),
+    ],
+)
+def test_the_interlock_that_protects_is_armed_wherever_the_plan_drives(
+    bench: Any, armed: str, steps: Sequence[Step], where: str | None
+) -> None:
+    changes = {'action = "hold"': f'action = "hold"\narmed = {armed}', 'e_stop = "line"\n': ""}
+    found = texts(bench(changes, *steps), "protection")
+    assert len(found) == (where is not None)
+    assert all(f'interlock "line" is not armed while the plan drives: {where};' in text for text in found)
 
 
 def test_a_safe_state_of_one_phase_must_open_the_vent_too(bench: Any) -> None:
@@ -130,7 +195,7 @@ def test_a_safe_state_of_one_phase_must_open_the_vent_too(bench: Any) -> None:
 
 
 def test_with_several_pressures_the_station_says_which_stops_the_pusher(bench: Any) -> None:
-    second = '[interlocks.other]\nchannel = "daq.line"\nhigh = "160 kPa"\n\n[[hold]]'
+    second = '[interlocks.other]\nchannel = "daq.line"\nhigh = "160 kPa"\nmax_outage = "2 s"\n\n[[hold]]'
     (text,) = texts(bench({"[[hold]]": second}), "protection")
     assert "There are line, other; name one" in text
     assert list(safeguards(bench({"[[hold]]": second, "[protection]": '[protection]\ninterlock = "other"'}))) == []
@@ -148,7 +213,7 @@ def test_the_cap_is_what_the_line_takes_up_until_the_interlock_has_acted(bench: 
 def test_a_pressure_that_is_polled_is_later_by_its_period(bench: Any) -> None:
     keys = 'driver = "keller-x"\nresource = "ASRL/dev/ttyUSB8::INSTR"\nperiod = "2 s"\nreference = "gauge"'
     gauge = f"[instruments.gauge]\n{keys}"
-    changes = {"[roles]": f"{gauge}\n\n[roles]", 'channel = "daq.line"': 'channel = "gauge.pressure"'}
+    changes = {"[roles]": f"{gauge}\n\n[roles]", 'channel = "daq.line"': 'channel = "gauge.pressure"', **LOSES}
     assert fastest_ul_per_h(bench(changes)) == pytest.approx(3600.0 * (300.0 - 150.0) * 0.5 / 2.15)
 
 
@@ -238,7 +303,7 @@ def test_a_controller_behind_a_valve_that_the_safe_state_releases_has_nothing_ag
         ({'[[hold]]\nvalve = "daq.vent"': '[[hold]]\nvalve = "daq.vnet"'}, "daq has vent, outlet"),
         ({'[[hold]]\nvalve = "daq.vent"': '[[hold]]\nvalve = "dac.vent"'}, "did you mean"),
         ({'action = "hold"': 'action = "hold"\nflags = ["daq.line"]'}, "only with the action"),
-        ({'action = "hold"': 'action = "hold"\nmax_outage = "0.1 s"'}, "less than 2 samples"),
+        ({'max_outage = "2 s"': 'max_outage = "0.1 s"'}, "less than 2 samples"),
         ({'action = "hold"': 'action = "hold"\narmed = "rise"'}, 'write "phase:NAME"'),
         ({'action = "hold"': 'action = "hold"\nreset_band = "80 kPa"\nlow = "0 kPa"'}, "smaller reset_band"),
     ],
