@@ -89,6 +89,24 @@ class LifeRecord:
             raise RecordError("the pump was never asked after the start")
         return counts[-1]
 
+    def told_between(self, alarm: str) -> tuple[float, float] | None:
+        """Moments of the last reading without an alarm and of the first with it, where the pump tells no log.
+
+        What a person reads off a programmer has neither log nor clock, but the alarms that stand.  None where there
+        is a log, or no reading with the alarm.
+        """
+        first, last = self.statuses["before"], self.last_status
+        clocks = (float(first["clock_s"]), float(last["clock_s"]))
+        if last["log"] and all(map(math.isfinite, clocks)):
+            return None
+        earlier_s = self.gravimetric.started_s
+        for key, status in self.statuses.items():
+            if key == "before" or key.startswith("count-"):
+                if alarm in status["alarms"]:
+                    return earlier_s, float(status["answered_s"])
+                earlier_s = float(status["answered_s"])
+        return None
+
     def logged_s(self, words: str) -> float | None:
         """Moment on the run's clock of the first entry since the start with these words in the pump's log."""
         first, last = self.statuses["before"], self.last_status

@@ -86,6 +86,11 @@ class Life:
         """Moment of the low-reservoir alarm by the pump's log."""
         return self.record.logged_s("alarm low-reservoir")
 
+    @cached_property
+    def alarm_between_s(self) -> tuple[float, float] | None:
+        """Between which readings of a pump without a log it came."""
+        return self.record.told_between("low-reservoir")
+
 
 def evaluate(run: Run) -> Evaluation:
     """Judge a reservoir-life run."""
@@ -127,12 +132,16 @@ def _alarm(life: Life) -> Iterator[Check]:
     if declared is None:
         yield reported("alarm-error", "Left at the low-reservoir alarm", None, "uL", "this pump has no such alarm")
         return
-    yield _before_empty(life)
+    stated = run.dut["limits"].get("low_reservoir")
+    yield _before_empty(life) if life.alarm_between_s is None else _stood_before_empty(life, life.alarm_between_s)
+    if life.alarm_s is None and life.alarm_between_s is not None:
+        note = "the low-reservoir alarm stood when the pump was read, and no log tells when it sounded"
+        yield replace(_nothing(note), optional=stated is None)
+        return
     if life.alarm_s is None:
         yield _nothing("the low-reservoir alarm did not sound")
         return
     left, budget = life.record.left(life.alarm_s)
-    stated = run.dut["limits"].get("low_reservoir")
     limits = Limits(-stated["within_ul"], stated["within_ul"], source(stated)) if stated else None
     yield Check(
         name="alarm-error",
@@ -149,9 +158,29 @@ def _alarm(life: Life) -> Iterator[Check]:
     yield _dates(life)
 
 
+BEFORE_EMPTY = "alarm-before-empty", "From the low-reservoir alarm to the empty reservoir"
+
+
+def _stood_before_empty(life: Life, between_s: tuple[float, float]) -> Check:
+    """The same of an alarm that came between two readings: known where the reservoir did not run dry between them."""
+    (name, title), (from_s, to_s) = BEFORE_EMPTY, between_s
+    empty_s = life.record.gravimetric.analysis[1] if life.empty_s is None else life.empty_s
+    if from_s < empty_s < to_s and life.empty_s is not None:
+        note = (
+            "the reservoir ran dry between two readings of the pump, of which the second has the alarm; read it oftener"
+        )
+        return Check(name, title, None, "h", Verdict.NOT_MEASURED, "dut", depends_on=STANDS_ON, note=note)
+    first = empty_s >= to_s or life.empty_s is None
+    note = "at least, by when the pump was read with the alarm" if first else "at most, by when it was read without it"
+    hours = max(empty_s - to_s, 0.0) if first else empty_s - from_s
+    limits = Limits(0.0, None, "an alarm of a low reservoir comes before it is empty")
+    fields = judge(hours / HOUR_S, 0.0, math.inf, limits, SIMPLE)
+    return Check(name, title, unit="h", owner="dut", depends_on=STANDS_ON, note=note, **fields)
+
+
 def _before_empty(life: Life) -> Check:
     """Time from the alarm to the empty reservoir: the alarm has to come first."""
-    name, title = "alarm-before-empty", "From the low-reservoir alarm to the empty reservoir"
+    name, title = BEFORE_EMPTY
     end_s = life.record.gravimetric.analysis[1]
     alarm_s, empty_s = life.alarm_s, life.empty_s
     if alarm_s is None and empty_s is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data.checks import Evaluation, Verdict
+from data.checks import Check, Evaluation, Verdict
 from data.run import Run
 from protocols.analysis.pump_reports import pump_reports
 from protocols.analysis.reservoir_life import verdict
@@ -99,3 +101,38 @@ def test_a_refill_clears_no_alarm_of_a_pump_that_has_none(alarms: tuple[str, ...
     run = SimpleNamespace(dut={"alarms": alarms}, params={"end": "refill"})
     life: Any = SimpleNamespace(empty_s=None, record=SimpleNamespace(run=run, statuses={"refilled": {"alarms": []}}))
     assert [check.name for check in verdict._end(life)] == names
+
+
+def read_off(with_alarm: str, empty_share: float) -> dict[str, Check]:
+    """The sealed life, its pump read by a person: the alarm stands from one reading on; when the reservoir is empty."""
+    with Run.open(SEALED) as run:
+        events, stands = [], False
+        for event in run.events:
+            if event.kind == "pump":
+                stands = stands or event.fields["key"] == with_alarm
+                said = {"alarms": ["low-reservoir"] if stands else [], "log": [], "clock_s": math.nan}
+                event = replace(event, fields={**event.fields, **said})
+            events.append(event)
+        run.__dict__["events"] = tuple(events)
+        lives = [phase for phase in run.phases if phase.name.startswith("life-")]
+        empty_s = lives[0].t0 + empty_share * (lives[-1].t1 - lives[0].t0)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Life, "empty_s", empty_s)
+            return {check.name: check for check in evaluate(run).checks}
+
+
+@pytest.mark.parametrize(
+    ("with_alarm", "empty_share", "expected"),
+    [
+        ("count-1", 0.9, Verdict.PASS),  # two vessels: it stood after the first
+        ("count-2", 0.9, Verdict.NOT_MEASURED),  # it came and the reservoir ran dry, both in the second
+        ("count-2", 0.3, Verdict.FAIL),  # dry in the first, at whose end no alarm stood
+        ("never", 0.9, Verdict.FAIL),
+    ],
+)
+def test_without_a_log_an_alarm_came_between_two_readings(
+    with_alarm: str, empty_share: float, expected: Verdict
+) -> None:
+    found = read_off(with_alarm, empty_share)
+    assert found["alarm-before-empty"].verdict is expected
+    assert found["alarm-error"].verdict is Verdict.NOT_MEASURED
