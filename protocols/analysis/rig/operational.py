@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from data.checks import Check, Evaluation, Limits, Status, Verdict
@@ -19,6 +20,7 @@ from protocols.analysis.rig import flow as flow_check
 from protocols.analysis.rig import line as line_check
 from protocols.analysis.rig.points import read_points
 from protocols.analysis.rig.record import RigRecord
+from protocols.analysis.standing import of_a_run_cut_off
 
 RATES = ("slow", "middle", "fast")
 
@@ -52,18 +54,22 @@ def evaluate(run: Run) -> Evaluation:
         "relief": _relief,
         "watchdog": _watchdog,
     }
-    record = RigRecord(run, dict(run.station.get("rig_check") or {}))
-    return Evaluation(tuple(parts[str(run.params["part"])](record, run.params)))
+    record, part = RigRecord(run, dict(run.station.get("rig_check") or {})), str(run.params["part"])
+    checks = tuple(parts[part](record, run.params))
+    if part == "e-stop":
+        # Of the rig's fitness, so that a stop that was asked for does not take the verdict from it.
+        checks = tuple(replace(check, suitability=True) for check in checks)
+    elif run.status is not Status.COMPLETED:
+        checks = tuple(map(of_a_run_cut_off, checks))
+    return Evaluation(checks)
 
 
 def _judged(name: str, title: str, unit: str, value: float, u: float, limits: Limits, dof: float = math.inf) -> Check:
-    fields = judge(value, u, dof, limits)
-    # Of the rig's fitness, so that a stop that was asked for does not take the verdict from it.
-    return Check(name=name, title=title, unit=unit, owner="rig", suitability=True, **fields)
+    return Check(name=name, title=title, unit=unit, owner="rig", **judge(value, u, dof, limits))
 
 
 def _unmeasured(name: str, title: str, unit: str, note: str) -> Check:
-    return Check(name, title, None, unit, Verdict.NOT_MEASURED, "rig", suitability=True, note=note)
+    return Check(name, title, None, unit, Verdict.NOT_MEASURED, "rig", note=note)
 
 
 def _within(half: float) -> Limits:
@@ -93,31 +99,43 @@ def _weights(record: RigRecord, params: Mapping[str, Any]) -> Iterator[Check]:
 
 def _flow(record: RigRecord, params: Mapping[str, Any]) -> Iterator[Check]:
     syringe = _syringe_u_percent(record)
-    has_sensor = record.run.has("flow")
+    has_sensor = "flow" in record.run.roles
     try:
         zero = _zero(record) if has_sensor else flow_check.Zero(0.0, 0.0)
     except RecordError as error:
         zero, has_sensor = flow_check.Zero(0.0, 0.0), False
         yield _unmeasured("sensor-zero", "Flow sensor, zero", "uL/h", str(error))
     for name in RATES:
-        rate = float(params[f"{name}_ul_per_h"])
-        titles = f"{name}-flow", f"Balance over syringe pump at {rate:g} uL/h"
-        try:
-            slope, u_slope = _gain_ul_per_h(record, name)
-        except RecordError as error:
-            yield _unmeasured(*titles, "%", str(error))
-            continue
-        u = math.hypot(100.0 * u_slope / rate, syringe)
-        limits = _within(float(params["flow_error_percent"]))
-        yield _judged(*titles, "%", 100.0 * (slope / rate - 1.0), u, limits)
+        yield _pushed(record, params, name, syringe)
         if has_sensor:
-            flow = record.good("flow", f"gain-{name}").values
-            shown = math.fsum(flow.tolist()) / flow.size - zero.ul_per_h
-            u = math.hypot(100.0 * zero.u_ul_per_h / rate, syringe)
-            limits = _within(float(params["sensor_error_percent"]))
-            title = f"Flow sensor over syringe pump at {rate:g} uL/h"
-            yield _judged(f"{name}-sensor", title, "%", 100.0 * (shown / rate - 1.0), u, limits)
+            yield _sensor(record, params, name, zero, syringe)
     yield _bolus(record, params, syringe)
+
+
+def _pushed(record: RigRecord, params: Mapping[str, Any], at: str, syringe_percent: float) -> Check:
+    """What the balance gained of what the syringe pump pushed."""
+    rate = float(params[f"{at}_ul_per_h"])
+    titles = f"{at}-flow", f"Balance over syringe pump at {rate:g} uL/h"
+    try:
+        slope, u_slope = _gain_ul_per_h(record, at)
+    except RecordError as error:
+        return _unmeasured(*titles, "%", str(error))
+    u = math.hypot(100.0 * u_slope / rate, syringe_percent)
+    return _judged(*titles, "%", 100.0 * (slope / rate - 1.0), u, _within(float(params["flow_error_percent"])))
+
+
+def _sensor(
+    record: RigRecord, params: Mapping[str, Any], at: str, zero: flow_check.Zero, syringe_percent: float
+) -> Check:
+    """What the flow sensor showed of it, less its zero."""
+    rate = float(params[f"{at}_ul_per_h"])
+    titles = f"{at}-sensor", f"Flow sensor over syringe pump at {rate:g} uL/h"
+    try:
+        shown = record.mean("flow", f"gain-{at}") - zero.ul_per_h
+    except RecordError as error:
+        return _unmeasured(*titles, "%", str(error))
+    u = math.hypot(100.0 * zero.u_ul_per_h / rate, syringe_percent)
+    return _judged(*titles, "%", 100.0 * (shown / rate - 1.0), u, _within(float(params["sensor_error_percent"])))
 
 
 def _zero(record: RigRecord) -> flow_check.Zero:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,12 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.closing import _in_this_run
 from data.checks import Status, Verdict
-from data.run import Event, Series
-from protocols.analysis.rig import operational
+from data.run import Event, Run, Series
+from protocols.analysis.rig import RecordError, operational
 from protocols.operational_qualification import PARTS, OperationalQualification
 from protocols.procedure import ParamError
 
+SEALED = Path(__file__).parents[3] / "runs" / "operational-qualification-1.h5"
 PARAMS = {"injection_ul_per_h": 600.0, "proof_kpa": 100.0}
 
 
@@ -42,6 +45,57 @@ def test_leak_and_compliance_are_told_apart(c_ul_per_kpa: float, leak_ul_per_h: 
     line, loss = operational._line(closed_line(c_ul_per_kpa, leak_ul_per_h), PARAMS)
     assert line.ul_per_kpa == pytest.approx(c_ul_per_kpa, rel=0.01)
     assert loss.ul_per_h == pytest.approx(leak_ul_per_h, rel=0.01)
+
+
+def flowing(sensor: Any) -> Any:
+    """A record of a part "flow" whose balance gains what was pushed, and whose sensor says that, a phase to a value."""
+    params = OperationalQualification(part="flow").values()
+
+    def good(role: str, phase: str) -> Series:
+        rate = float(params.get(f"{phase.removeprefix('gain-')}_ul_per_h", 0.0))
+        t = np.arange(0.0, 1200.0)
+        shown = sensor(rate) if role == "flow" else None
+        if role == "flow" and shown is None:
+            raise RecordError(f'"flow" gave no good sample in phase "{phase}"')
+        return Series(t, t * rate / 3600.0 if shown is None else np.full(t.size, shown), t, channel=None)  # type: ignore[arg-type]
+
+    collection = {"evaporation_mg_per_h": 0.0, "evaporation_spread_mg_per_h": 0.0}
+    balance = {"drift_mg_per_day": 0.0, "zero_walk_mg": 0.001, "repeatability_mg": 0.02}
+    roles = {"pusher": "pusher", "flow": "sensor.flow"}
+    run = SimpleNamespace(calibration=lambda role: {}, roles=roles, station={"collection": collection})
+    mean = lambda role, phase: float(good(role, phase).values.mean())  # noqa: E731
+    return SimpleNamespace(good=good, mean=mean, run=run, balance=balance, ul_per_mg=1.0), params
+
+
+@pytest.mark.parametrize(
+    ("sensor", "unmeasured"),
+    [
+        (lambda rate: rate, set()),
+        (lambda rate: None, {"sensor-zero"}),
+        (lambda rate: rate if rate < 50.0 else None, {"middle-sensor", "fast-sensor"}),
+    ],
+)
+def test_a_flow_sensor_that_fell_silent_is_not_measured_and_breaks_nothing(sensor: Any, unmeasured: set[str]) -> None:
+    checks = list(operational._flow(*flowing(sensor)))
+    assert {check.name for check in checks if check.verdict is Verdict.NOT_MEASURED} == unmeasured
+    assert {check.name for check in checks} >= {"slow-flow", "middle-flow", "fast-flow"}
+
+
+@pytest.mark.parametrize("overridden", [False, True])
+def test_a_bench_whose_certificate_was_overdue_passes_with_that_condition(overridden: bool) -> None:
+    with Run.open(SEALED) as run:
+        taken = {"finding": "calibration", "person": "Ada", "reason": "due tomorrow"}
+        let_pass = (Event(0.0, "override", taken),) if overridden else ()
+        run.__dict__["events"] = (*run.events, *let_pass)
+        verdict = _in_this_run(operational.evaluate(run), run).verdict
+    assert verdict is (Verdict.CONDITIONAL_PASS if overridden else Verdict.PASS)
+
+
+@pytest.mark.parametrize("status", [Status.ABORTED, Status.STOPPED_BY_INTERLOCK])
+def test_a_part_that_was_stopped_before_its_end_passes_nothing(status: Status) -> None:
+    with Run.open(SEALED) as run:
+        run.__dict__["status"] = status
+        assert operational.evaluate(run).verdict is Verdict.NOT_MEASURED
 
 
 def stopped(status: Status, trips: list[dict[str, Any]], confirmed: bool = True) -> Any:
