@@ -396,6 +396,10 @@ class Engine:
         """An interlock has made the bench safe."""
         self._finish(End(Status.STOPPED_BY_INTERLOCK, cause))
 
+    def failed(self, reason: str) -> None:
+        """The bench cannot be brought back from a hold."""
+        self._fail(reason)
+
     # -- small parts
 
     @contextmanager

@@ -43,6 +43,9 @@ class Course(Protocol):
     def stopped(self, cause: str) -> None:
         """The bench has gone safe: the run ends."""
 
+    def failed(self, reason: str) -> None:
+        """The run cannot go on: the bench goes safe, and the run ends with an error."""
+
     def nudge(self) -> None:
         """Have whoever waits look again."""
 
@@ -148,8 +151,7 @@ class Interlocks:
             return
         interlock = standing.interlock
         cause = f'interlock "{interlock.name}": {self._what(interlock, change)}'
-        action = self._action(standing)
-        acted_s = self._act(standing, action, cause)
+        action, acted_s = self._act(standing, self._action(standing), cause)
         begins = math.isnan(standing.since_s)
         standing.since_s = change.t if begins else standing.since_s
         if interlock.action == "flag-gap" and standing.flagged is None:
@@ -183,18 +185,20 @@ class Interlocks:
             return "log"
         return action
 
-    def _act(self, standing: Standing, action: Action, cause: str) -> float:
-        """Do it; returns the clock time at which the first step was done."""
-        if action not in ("hold", "stop"):
-            return self._clock.now()
+    def _act(self, standing: Standing, action: Action, cause: str) -> tuple[Action, float]:
+        """Do it; returns what was done, and the clock time at which the first step of that was done."""
         acted_s = None
+        if action == "hold":
+            acted_s = self._hold(standing, cause)
+            action = "stop" if self._course.ending else action  # the steps have ended just now
         if action == "stop":
             standing.action, standing.cause = action, cause
-            acted_s = self._safety.trip(cause, self._course.phase, lambda: self._course.stopped(cause))
-        else:
-            acted_s = self._hold(standing, cause)
-        self._keep(standing)
-        return self._clock.now() if acted_s is None else acted_s
+            tripped_s = self._safety.trip(cause, self._course.phase, lambda: self._course.stopped(cause))
+            acted_s = tripped_s if acted_s is None else acted_s
+            self._course.nudge()  # whoever waits for the end of a hold
+        if action in ("hold", "stop"):
+            self._keep(standing)
+        return action, self._clock.now() if acted_s is None else acted_s
 
     def _back(self, standing: Standing, change: Change) -> None:
         interlock, since_s = standing.interlock, standing.since_s
@@ -273,6 +277,11 @@ class Interlocks:
                 f'interlock "{name}" cannot be reset in this run: the bench has gone safe, and nothing undoes that; '
                 "start another run when its cause is gone"
             )
+        if self._course.ending:
+            return (
+                f'interlock "{name}" cannot be reset any more: the run is ending, and goes safe as the bench stands; '
+                "start another run when its cause is gone"
+            )
         guard = standing.guard
         assert guard is not None
         if guard.state != "back":
@@ -282,7 +291,7 @@ class Interlocks:
             return f'interlock "{name}" cannot be reset: {standing.interlock.channel} {why}; remove the cause first'
         with self._lock:
             standing.action = None
-            last = not any(other.action == "hold" for other in self.standing.values())
+            last = not self._somebody_holds()
         text = f'interlock "{name}" was reset: {reason}'
         fields = {"name": name, "person": person, "reason": reason, "held": not last, "text": text}
         self._record("reset", fields, urgent=True)
@@ -293,18 +302,28 @@ class Interlocks:
 
     def _release(self, name: str, person: str, reason: str) -> None:
         """End the hold; a worker of its own, since it commands valves."""
-        self._safety.release()
         with self._lock:
-            if self._safety.held:
-                return  # another one holds the bench by now
+            release = 0 if self._somebody_holds() else self._safety.begin_release()
+        if not release:
+            return  # another one holds the bench by now, or it has gone safe
+        if wrong := self._safety.put_back(release):
+            self._course.failed(f"the hold cannot be ended: {wrong}")
+            return
+        with self._lock:
+            if self._somebody_holds() or not self._safety.end_release(release):
+                return
             held, self._held = self._held, None
             self._watch.restore()
         if held is not None:
             self._end_hold(held, {"interlock": name, "person": person, "reason": reason})
         self._course.nudge()
 
+    def _somebody_holds(self) -> bool:
+        return any(standing.action == "hold" for standing in self.standing.values())
+
     def end(self) -> None:
         """The run ends: whatever lasts, lasts no longer."""
+        self._safety.let_end()
         now = self._clock.now()
         for done in self._keeping:
             self._clock.wait(done, now + KEEP_S)

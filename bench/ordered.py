@@ -6,13 +6,14 @@ One that fails or hangs never keeps the next from being done.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from bench.protection import SafeStep
 from bench.station import OpenStation
 from instruments.capabilities import PressureController, SyringePump, TemperatureBath, Valve
+from instruments.clock import Event
 from instruments.instrument import Instrument, InstrumentError
 
 
@@ -22,16 +23,20 @@ class Outcome:
 
     Attributes
     ----------
+    step : which one.
     what : a sentence; says so where it is not confirmed.
     confirmed : whether the instrument said, or read back, that it is so.
     took_s : how long it took.
     before : how a valve stood, where that was asked for and answered.
+    later : is set when a step that did not answer in time has ended, and was told; None for one that did.
     """
 
+    step: SafeStep
     what: str
     confirmed: bool
     took_s: float = 0.0
     before: bool | None = None
+    later: Event | None = None
 
 
 def steps_for(phase: str, steps: Sequence[SafeStep]) -> list[SafeStep]:
@@ -41,7 +46,7 @@ def steps_for(phase: str, steps: Sequence[SafeStep]) -> list[SafeStep]:
 
 
 def do(
-    opened: OpenStation, steps: Sequence[SafeStep], told: Callable[[Outcome], None], *, look_first: bool = False
+    opened: OpenStation, steps: Iterable[SafeStep], told: Callable[[Outcome], None], *, look_first: bool = False
 ) -> Iterator[Outcome]:
     """Do steps one after the other, each in a worker of its own, and yield each outcome.
 
@@ -57,18 +62,19 @@ def do(
         begun = clock.now()
         if step.wait_s is not None:
             clock.sleep(step.wait_s)
-            yield Outcome(f"waited {step.wait_s:g} s", True, clock.now() - begun)
+            yield Outcome(step, f"waited {step.wait_s:g} s", True, clock.now() - begun)
             continue
         attempt = _Attempt(step, opened.instruments, look_first)
         done = clock.event()
         clock.worker(f"safe step {step.target}", partial(attempt.run, done.set, told))
-        clock.wait(done, begun + (0.0 if step.instrument_name in hanging else step.within_s))
+        if not clock.wait(done, begun + (0.0 if step.instrument_name in hanging else step.within_s)):
+            attempt.late = True  # before looking: it tells whatever it says after that
         outcome = attempt.outcome
         if outcome is None:
-            attempt.late = True
             hanging.add(step.instrument_name)
-            outcome = Outcome(f"{step.said}: not confirmed, no answer within {step.within_s:g} s", False)
-        yield Outcome(outcome.what, outcome.confirmed, clock.now() - begun, outcome.before)
+            what = f"{step.said}: not confirmed, no answer within {step.within_s:g} s"
+            outcome = Outcome(step, what, False, later=done)
+        yield replace(outcome, took_s=clock.now() - begun)
 
 
 def driven(opened: OpenStation, steps: Sequence[SafeStep]) -> Iterator[tuple[str, str]]:
@@ -106,10 +112,11 @@ class _Attempt:
             wrong = _command(self.step, self._instrument)
         except Exception as error:  # noqa: BLE001  # whatever breaks, the next step must still be done
             wrong = reason(error)
-        self.outcome = Outcome(f"{said}: not confirmed, {wrong}" if wrong else said, not wrong, before=before)
-        done()
+        what = f"{said}: not confirmed, {wrong}" if wrong else said
+        self.outcome = outcome = Outcome(self.step, what, not wrong, before=before)
         if self.late:
-            told(Outcome(f"{self.outcome.what}, late", self.outcome.confirmed))
+            told(replace(outcome, what=f"{what}, late"))
+        done()
 
     def _before(self) -> bool | None:
         if not (self._look_first and self.step.valve is not None and isinstance(self._instrument, Valve)):

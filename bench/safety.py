@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from itertools import takewhile
+from typing import Any, Literal
 
 from bench.ordered import Outcome, do, driven, reason, steps_for
 from bench.protection import SafeStep
 from bench.station import OpenStation
+from instruments.clock import Event
 from instruments.instrument import Instrument, InstrumentError
 
 MAKE_SAFE_S = 5.0
@@ -38,7 +40,7 @@ class Safety:
 
     Attributes
     ----------
-    cause : why the bench has gone safe; None while it has not.
+    cause : why the bench has gone safe; None while it has not, and at the end of a run that did not trip.
     held : whether the bench is held; no step drives anything meanwhile.
     unsafe : instruments that `make_safe` has found not to be safe: no answer, an error, another state read back.
     """
@@ -48,40 +50,46 @@ class Safety:
         self._record = record
         self._rest = rest
         self._lock = opened.clock.lock()  # never held over a command
-        self._idle = opened.clock.event()
-        self._idle.set()
         self._settled = opened.clock.event()  # no ordered steps are being done
         self._settled.set()
-        self._under_way = 0
-        self._overtaken = False
-        self._stood: list[tuple[SafeStep, bool]] = []  # valves that the hold moved, and how they stood before
-        self._steps: list[SafeStep] = []  # what was done last to go safe or to hold
-        self._holding = self._releasing = False
+        self._under_way: list[_Command] = []
+        self._later: list[Event] = []  # ordered steps that have not answered in time
+        self._steps: Sequence[SafeStep] = ()  # how the bench was made safe, or held, last
+        self._stood: dict[str, SafeStep | None] = {}  # puts back a valve that the hold moved; None: how it stood is
+        self._course: Literal["free", "held", "returning"] = "free"  # not known
+        self._releases = 0
+        self._over = False
         self.cause: str | None = None
         self.unsafe: set[str] = set()
 
     @property
     def held(self) -> bool:
         """Whether the bench is held, or its valves are on their way back."""
-        return self._holding or self._releasing
+        return self._course != "free"
+
+    @property
+    def _gone_safe(self) -> bool:
+        """Whether nothing may be driven any more but by going safe itself."""
+        return self._over or self.cause is not None
 
     # -- whoever drives
 
     def insist(self) -> None:
         """Wait while the bench is held; raises SafeStateLatchedError once it has gone safe."""
-        if self.held and self.cause is None:
+        if self.held and not self._gone_safe:
             self._rest()
-        if self.cause is not None:
-            raise SafeStateLatchedError(self.cause)
+        if self._gone_safe:
+            raise SafeStateLatchedError(self.cause or "the run is over")
 
     @contextmanager
     def drive(self) -> Iterator[None]:
         """Hold while a valve is driven, so that none moves after the safe state; raises SafeStateLatchedError."""
         while True:
             self.insist()
-            if self._begin(lambda: self.cause is None and not self.held):
+            command = self._begin(lambda: not (self._gone_safe or self.held))
+            if command is not None:
                 break
-        with self._ending():
+        with self._ending(command):
             yield
 
     def begin_safe(self) -> None:
@@ -102,7 +110,7 @@ class Safety:
         said = ", ".join(how for _, how in left)
         text = f"{said}, as whoever drove the bench before has left it; the safe state is taken first"
         self._record("event", {"level": "warning", "text": text})
-        self.go_safe()
+        self._take(steps)
         for name, how in driven(self._opened, steps):
             raise InstrumentError(name, f"the bench cannot be made safe before the run: {how}")
 
@@ -116,10 +124,10 @@ class Safety:
         """
         steps = steps_for("", self._opened.station.ready)
         with self.drive():
-            for step, outcome in zip(steps, do(self._opened, steps, self._tell), strict=True):
+            for outcome in do(self._opened, steps, self._strayed):
                 self._tell(outcome)
                 if not outcome.confirmed:
-                    raise InstrumentError(step.instrument_name, f"the bench is not ready: {outcome.what}")
+                    raise InstrumentError(outcome.step.instrument_name, f"the bench is not ready: {outcome.what}")
 
     # -- going safe
 
@@ -137,22 +145,29 @@ class Safety:
         -------
         Clock time at which the first step was done.
         """
+        steps = steps_for(phase, self._opened.station.safe_state)
         with self._lock:
             if self.cause is not None:
                 return None
             self.cause = cause
             self._settled.clear()
+            self._steps, others = steps, list(self._under_way)
         try:
             latched()
             self._record("safe-state", {"cause": cause, "phase": phase})
-            self._let_end()
-            return self._take(steps_for(phase, self._opened.station.safe_state))
+            self._overtake(others)
+            return self._take(steps)
         finally:
             self._settled.set()
 
     def go_safe(self, phase: str = "") -> None:
-        """Run the station's ordered safe state at the end of a run that did not trip."""
-        self._take(steps_for(phase, self._opened.station.safe_state))
+        """Run the station's ordered safe state at the end of a run that did not trip; it holds as that of a trip."""
+        steps = steps_for(phase, self._opened.station.safe_state)
+        with self._lock:
+            self._over = True
+            self._steps, others = steps, list(self._under_way)
+        self._overtake(others)
+        self._take(steps)
 
     def make_safe(self) -> set[str]:
         """Call every instrument's own `make_safe`, side by side, each with a deadline; returns those that hang.
@@ -186,91 +201,227 @@ class Safety:
             self._record("confirm", {"what": what, "confirmed": confirmed})
         return hanging
 
+    def let_end(self) -> None:
+        """Wait for what is still being driven, though not for long, before the instruments are let go."""
+        self._quiet(self._opened.clock.now() + MAKE_SAFE_S, lambda: True)
+
     # -- holding
 
     def hold(self, phase: str = "") -> float | None:
-        """Take the station's hold at once; None when the bench is held or safe already.
+        """Take the station's hold at once, also while an earlier one ends; None when it is held or safe already.
 
         Returns
         -------
         Clock time at which the first step was done.
         """
+        steps = steps_for(phase, self._opened.station.hold)
         with self._lock:
-            if self.cause is not None or self._holding:
+            if self._gone_safe or self._course == "held":
                 return None
-            self._holding = True
-        self._let_end()
-        self._begin(lambda: True)
-        with self._ending():
-            return self._take(steps_for(phase, self._opened.station.hold), holding=True)
+            self._course = "held"
+            self._steps, others = steps, list(self._under_way)
+            command = self._started()
+        with self._ending(command):
+            self._overtake(others)
+            return self._take_hold(steps)
 
-    def release(self) -> None:
-        """End the hold: put back the valves that it moved, the last one first; what else it did stays done."""
+    def begin_release(self) -> int:
+        """Begin to end the hold; returns the number of the release, 0 where there is nothing to be released."""
         with self._lock:
-            if not self._holding:
-                return
-            self._holding, self._releasing = False, True
-        moved, self._stood = self._stood, []
-        for step, stood in reversed(moved):
-            if not self._begin(lambda: self.cause is None and not self._holding):
+            if self._gone_safe or self._course != "held":
+                return 0
+            self._course = "returning"
+            self._releases += 1
+            return self._releases
+
+    def put_back(self, release: int) -> str:
+        """Put back the valves that the hold moved, the last one first; what else it did stays done.
+
+        Ends early where the bench is held anew, or goes safe: the next release puts back what is left.
+
+        Returns
+        -------
+        "", or why the run cannot go on: a valve does not stand, or may not stand, as it stood before the hold.
+        """
+        longest_s = sum(step.wait_s or step.within_s for step in self._opened.station.hold)
+        latest_s = self._opened.clock.now() + longest_s + MAKE_SAFE_S
+        if not self._quiet(latest_s, lambda: self._returns(release)):
+            return "a valve that was being driven when it began still does not answer"
+        with self._lock:
+            back = dict(reversed(self._stood.items()))
+        for valve, step in back.items():
+            if step is None:
+                return f"how valve {valve} stood before it is not known"
+        for valve, step in back.items():
+            assert step is not None
+            command = self._begin(lambda: self._returns(release))
+            if command is None:
                 break
-            with self._ending():
-                back = SafeStep(valve=step.valve, on=stood)
-                for outcome in do(self._opened, [back], self._tell):
-                    self._tell(outcome)
-        self._releasing = False
+            with self._ending(command):
+                (outcome,) = do(self._opened, [step], self._strayed)
+                self._told(outcome)
+                with self._lock:
+                    if not self._returns(release):
+                        break
+                    if not outcome.confirmed:
+                        return outcome.what
+                    del self._stood[valve]
+        return ""
+
+    def end_release(self, release: int) -> bool:
+        """Let steps drive again; False where the bench is held anew, or has gone safe."""
+        with self._lock:
+            if not self._returns(release):
+                return False
+            self._course = "free"
+            return True
 
     # -- small parts
 
-    def _let_end(self) -> None:
-        """Wait briefly for a command that is under way."""
-        clock = self._opened.clock
-        if not clock.wait(self._idle, clock.now() + UNDER_WAY_S):
-            self._overtaken = True
+    def _take(self, steps: Sequence[SafeStep]) -> float:
+        """Do the steps of a safe state; returns when the first one was done."""
+        clock, first_s = self._opened.clock, None
+        for outcome in do(self._opened, steps, self._tell):
+            first_s = clock.now() if first_s is None and outcome.step.target else first_s
+            self._told(outcome)
+        return clock.now() if first_s is None else first_s
 
-    def _take(self, steps: Sequence[SafeStep], *, holding: bool = False) -> float | None:
-        """Do ordered steps; a hold ends when the bench goes safe meanwhile."""
-        clock = self._opened.clock
-        self._steps = list(steps)
-        first: float | None = None
-        outcomes = do(self._opened, steps, self._tell, look_first=holding)
-        for step, outcome in zip(steps, outcomes, strict=True):
-            if first is None and step.target:
-                first = clock.now()
-            self._tell(outcome)
-            if holding and step.valve is not None and outcome.before not in (None, step.on):
-                self._stood.append((step, bool(outcome.before)))
-            if holding and self.cause is not None:
-                break
-        return clock.now() if first is None else first
+    def _take_hold(self, steps: Sequence[SafeStep], *, again: bool = False) -> float:
+        """Do the steps of a hold, until the bench goes safe, and note which valves they move."""
+        clock, first_s = self._opened.clock, None
+        wanted = takewhile(lambda _: not self._gone_safe, steps)
+        seen: set[str] = set()
+        for outcome in do(self._opened, wanted, partial(self._late, again), look_first=True):
+            first_s = clock.now() if first_s is None and outcome.step.target else first_s
+            self._told(outcome)
+            valve = outcome.step.valve
+            if valve is None:
+                continue
+            with self._lock:
+                if not again:
+                    self._note(valve, outcome, first=valve not in seen)
+                elif valve not in seen:
+                    self._note_moved(valve, outcome, [bool(each.on) for each in steps if each.valve == valve][-1])
+            seen.add(valve)
+        return clock.now() if first_s is None else first_s
+
+    def _note(self, valve: str, outcome: Outcome, *, first: bool) -> None:
+        """Keep how a valve stood before the hold; what an earlier hold noted and nobody put back remains."""
+        before, step = outcome.before, outcome.step
+        if before is None:
+            self._stood.setdefault(valve, None)
+        elif before != step.on and (valve not in self._stood or (first and self._stood[valve] is None)):
+            self._stood[valve] = _back(step, on=before)
+
+    def _note_moved(self, valve: str, outcome: Outcome, left: bool) -> None:
+        """Keep how a valve stood that a step has moved after the hold did, which left it in a position."""
+        if outcome.before is not None and outcome.before != left:
+            self._stood[valve] = _back(outcome.step, on=outcome.before)
+
+    def _late(self, again: bool, outcome: Outcome) -> None:
+        """A step of a hold answers when nobody waits for it any more."""
+        self._tell(outcome)
+        valve, before = outcome.step.valve, outcome.before
+        with self._lock:
+            if valve in self._stood and self._stood[valve] is None and before is not None and not again:
+                self._stood[valve] = _back(outcome.step, on=before)
+            command = self._started() if self._gone_safe else None
+        self._end_all(command)
+
+    def _strayed(self, outcome: Outcome) -> None:
+        """Another step that drove a valve answers when nobody waits for it any more."""
+        self._tell(outcome)
+        with self._lock:
+            command = self._started() if self._gone_safe or self.held else None
+        self._end_all(command)
+
+    def _told(self, outcome: Outcome) -> None:
+        """Tell what became of a step; one that hangs is waited for before a hold ends, and before the run does."""
+        self._tell(outcome)
+        if outcome.later is not None:
+            with self._lock:
+                self._later.append(outcome.later)
 
     def _tell(self, outcome: Outcome) -> None:
         self._record("confirm", {"what": outcome.what, "confirmed": outcome.confirmed, "took_s": outcome.took_s})
 
-    def _begin(self, allowed: Callable[[], bool]) -> bool:
+    # -- commands that are under way
+
+    def _begin(self, allowed: Callable[[], bool]) -> _Command | None:
         """Begin a command, if that is allowed; going safe waits for its end, briefly."""
         with self._lock:
-            if not allowed():
-                return False
-            self._under_way += 1
-            self._idle.clear()
-            return True
+            return self._started() if allowed() else None
+
+    def _started(self) -> _Command:
+        command = _Command(self._opened.clock.event())
+        self._under_way.append(command)
+        return command
 
     @contextmanager
-    def _ending(self) -> Iterator[None]:
+    def _ending(self, command: _Command) -> Iterator[None]:
         """End a command; one that the bench did not wait for is undone."""
         try:
             yield
         finally:
+            self._end_all(self._end(command))
+
+    def _end(self, command: _Command) -> _Command | None:
+        """End a command; returns that which undoes it, where it was overtaken."""
+        with self._lock:
+            self._under_way.remove(command)
+            command.ended.set()
+            return self._started() if command.overtaken and (self._gone_safe or self.held) else None
+
+    def _end_all(self, command: _Command | None) -> None:
+        """Do the steps again that were done last, and once more where something has overtaken that."""
+        while command is not None:
+            self._record("confirm", {"what": "a valve moved late; the steps are done again", "confirmed": False})
             with self._lock:
-                self._under_way -= 1
-                if not self._under_way:
-                    self._idle.set()
-                late, self._overtaken = self._overtaken, False
-            if late:
-                self._record("confirm", {"what": "a valve moved late; the steps are done again", "confirmed": False})
-                for outcome in do(self._opened, self._steps, self._tell):
-                    self._tell(outcome)
+                steps, gone_safe = self._steps, self._gone_safe
+            if gone_safe:
+                self._take(steps)
+            else:
+                self._take_hold(steps, again=True)
+            command = self._end(command)
+
+    def _overtake(self, commands: Sequence[_Command]) -> None:
+        """Wait briefly for commands that are under way; what one does that ends later is undone."""
+        clock = self._opened.clock
+        latest_s = clock.now() + UNDER_WAY_S
+        for command in commands:
+            clock.wait(command.ended, latest_s)
+        with self._lock:
+            for command in commands:
+                command.overtaken = command.overtaken or not command.ended.is_set()
+
+    def _returns(self, release: int) -> bool:
+        """Whether this release goes on."""
+        return not self._gone_safe and self._course == "returning" and self._releases == release
+
+    def _quiet(self, latest_s: float, wanted: Callable[[], bool]) -> bool:
+        """Wait until nothing is driven any more, as long as that is wanted; whether it came to an end in time."""
+        while wanted():
+            with self._lock:
+                self._later = [ended for ended in self._later if not ended.is_set()]
+                left = [*(command.ended for command in self._under_way), *self._later]
+            if not left:
+                break
+            if not self._opened.clock.wait(left[0], latest_s):
+                return not wanted()
+        return True
+
+
+class _Command:
+    """Something that is being driven.
+
+    Attributes
+    ----------
+    overtaken : whether the bench went safe, or was held, without waiting for its end.
+    """
+
+    def __init__(self, ended: Event) -> None:
+        self.ended = ended
+        self.overtaken = False
 
 
 class _Job:
@@ -288,3 +439,8 @@ class _Job:
             self.said = f'instrument "{name}": not confirmed, {reason(error)}', False
         else:
             self.said = f"{name}: {said}", True
+
+
+def _back(step: SafeStep, *, on: bool) -> SafeStep:
+    """What undoes the step of a hold."""
+    return step.model_copy(update={"on": on, "phases": []})

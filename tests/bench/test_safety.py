@@ -10,7 +10,7 @@ import pytest
 
 from bench.ordered import steps_for
 from bench.protection import SafeStep
-from bench.safety import UNDER_WAY_S, Safety
+from bench.safety import UNDER_WAY_S, SafeStateLatchedError, Safety
 from bench.station import OpenStation, Station
 from data.checks import Status
 from instruments.capabilities import BathState, Confirmation, PressureState, SyringeState
@@ -293,11 +293,26 @@ def test_nothing_is_driven_once_the_bench_is_safe_not_even_by_a_release(safety: 
     def main() -> None:
         bench.hold()
         bench.trip("too high")
-        bench.release()
+        assert bench.begin_release() == 0
 
     box.clock.run(main)
     assert box.valves()["diverter"] is True
     assert bench.trip("again") is None
+
+
+def test_nothing_is_driven_after_the_safe_state_at_the_end_of_a_run(safety: Any) -> None:
+    bench, _, box = safety
+    bench._opened.station.hold.append(SafeStep(valve="box.outlet", on=True))
+
+    def main() -> None:
+        bench.hold()
+        bench.go_safe()
+        assert (bench.begin_release(), bench.hold()) == (0, None)
+        with pytest.raises(SafeStateLatchedError, match="the run is over"), bench.drive():
+            pass
+
+    box.clock.run(main)
+    assert (box.valves()["vent"], box.valves()["outlet"]) == (True, False)
 
 
 # ------------------------------------------------------------------------------------------------- station file
