@@ -41,7 +41,7 @@ LONGEST_RAMP_S = 3600.0
 class RigCheck(Procedure):
     """Daily proof that the rig is fit to judge a pump."""
 
-    name, method = "rig-check", 2
+    name, method = "rig-check", 3
     relies_on_rig_check = False
     roles = (
         Measures("reference_mass", "mg"),
@@ -62,7 +62,7 @@ class RigCheck(Procedure):
     )
     qualification: ClassVar[Mapping[str, str]] = {
         "weighings": "2",
-        "quiet": "3 min",
+        "quiet": "5 min",
         "blank_length": "30 min",
         "compared": "10 uL",
         "soak": "5 min",
@@ -70,7 +70,7 @@ class RigCheck(Procedure):
     }
     weight_mg: float = param("reference weight near the working load", default="20 g", low="1 g", high="10 kg")
     weighings: int = param("how often the weight is put on", default=3, low="2", high="20")
-    quiet_s: float = param("quiet record of the balance", default="10 min", low="2 min", high="1 day")
+    quiet_s: float = param("quiet record of the balance", default="10 min", low="5 min", high="1 day")
     span_kpa: float = param("highest pressure of the span check", default="40 kPa", low="5 kPa", high="500 kPa")
     proof_kpa: float = param("pressure of the leak test", default="100 kPa", low="10 kPa", high="500 kPa")
     injection_ul_per_h: float = param("rate of the injection that raises the line to it", default="600 uL/h")

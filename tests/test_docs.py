@@ -31,7 +31,7 @@ SHORTENED = {
     "run flow-accuracy": SHORT,
     "run rig-check": {
         "weighings": "2",
-        "quiet": "3 min",
+        "quiet": "5 min",
         "blank-length": "30 min",
         "compared": "10 uL",
         "soak": "1 min",

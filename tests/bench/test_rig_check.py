@@ -26,7 +26,7 @@ from protocols.analysis.rig.chart import control_chart
 
 SHORT = {
     "weighings": "2",
-    "quiet": "3 min",
+    "quiet": "5 min",
     "blank-length": "30 min",
     "compared": "10 uL",
     "soak": "5 min",

@@ -125,7 +125,9 @@ def quiet(t_s: FloatArray, mass_mg: FloatArray, readability_mg: float) -> Quiet:
     u_slope = rms * math.sqrt(12.0 / np.count_nonzero(calm)) / float(t_s[-1] - t_s[0])
     starts = np.flatnonzero(~calm[1:] & calm[:-1]).size + int(not calm[0])
     largest = 0.0 if calm.all() else float(np.max(np.abs(beyond[~calm])))
-    times = [tau for tau in ALLAN_TIMES_S if interval_s <= tau <= (t_s[-1] - t_s[0]) / 3.0]
+    lasted_s = float(t_s[-1] - t_s[0]) + interval_s
+    # A record that was to last three times as long may lack a reading at an end.
+    times = [tau for tau in ALLAN_TIMES_S if interval_s <= tau <= lasted_s / 3.0 + interval_s]
     deviations = [allan_deviation(mass_mg, max(1, round(tau / interval_s))) for tau in times]
     return Quiet(rms, slope * 3600.0, u_slope * 3600.0, starts, largest, np.array(times), np.array(deviations))
 
