@@ -30,6 +30,35 @@ def lock(fd: int) -> bool:
     return True
 
 
+def take_name(part: Path, name: Path) -> None:
+    """Give a file the name that it is meant to have, for good, and never that of another file.
+
+    Where the file system knows hard links, ``part`` stays a name of the file too, to be removed.
+
+    Raises
+    ------
+    FileExistsError
+        The name is taken; what has it is as it was.
+    OSError
+        The name cannot be given.
+    """
+    if os.name == "nt":
+        part.rename(name)  # which Windows refuses where the name is taken
+        return
+    try:
+        os.link(part, name)
+    except FileExistsError:
+        raise
+    except OSError:  # no links here, as on a memory card: an empty file keeps the name free of others
+        os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+        try:
+            part.replace(name)
+        except OSError:
+            name.unlink()
+            raise
+    sync_folder(name.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Have the folder remember a new name; Windows has no such call and needs none."""
     if os.name == "nt":

@@ -20,6 +20,8 @@ from typing import Any, Literal
 import h5py
 import numpy as np
 
+from data.disk import take_name
+
 LIBVER = ("v110", "v110")
 """Readable by every HDF5 since 1.10."""
 
@@ -48,13 +50,17 @@ def made_whole(out: Path) -> Iterator[Path]:
     RecordError
         ``out`` exists or cannot be written; nothing is left behind.
     """
+    taken = f"{out} exists; a record is never written over, choose another name"
     if out.exists():
-        raise RecordError(f"{out} exists; a record is never written over, choose another name")
+        raise RecordError(taken)
     part = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
         yield part
         with writing(out):
-            part.replace(out)
+            try:
+                take_name(part, out)
+            except FileExistsError:
+                raise RecordError(taken) from None
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ import errno
 import io
 import itertools
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from hypothesis.extra.numpy import arrays
 from data.channels import fitted_clock
 from data.digest import combined, object_digests
 from data.fold import fold
-from data.hdf5 import RecordError
+from data.hdf5 import RecordError, made_whole
 from data.journal import JournalError, JournalWriter, read_journal
 from data.layout import OUTSIDE
 from data.run import Run
@@ -298,6 +299,35 @@ def test_a_run_file_is_never_written_over(tmp_path: Path, write_run: WriteRun) -
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, write_run: WriteRun) -> None:
     with pytest.raises(RecordError, match=r"none.a\.h5: cannot be written .*the journal has everything"):
         fold(write_run(tmp_path / "a"), tmp_path / "none" / "a.h5")
+
+
+def no_links(*_: object) -> None:
+    raise PermissionError(errno.EPERM, "Operation not permitted")
+
+
+@pytest.mark.parametrize("link", [os.link, no_links], ids=["links", "no links"])
+def test_of_two_who_make_one_file_the_second_finds_it_taken_and_leaves_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, link: Callable[..., None]
+) -> None:
+    monkeypatch.setattr("os.link", link)
+    out = tmp_path / "a.h5"
+    second = made_whole(out)
+    second.__enter__().write_bytes(b"second")
+    out.write_bytes(b"first")
+    with pytest.raises(RecordError, match=r"a\.h5 exists; a record is never written over"):
+        second.__exit__(None, None, None)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.h5", b"first")]
+    with made_whole(tmp_path / "b.h5") as part:
+        part.write_bytes(b"free")
+    assert sorted((path.name, path.read_bytes()) for path in tmp_path.iterdir())[1:] == [("b.h5", b"free")]
+
+
+def test_the_name_of_a_run_file_is_on_the_disk_when_it_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[tuple[Path, bool]] = []
+    monkeypatch.setattr("data.disk.sync_folder", lambda folder: synced.append((folder, (folder / "a.h5").exists())))
+    with made_whole(tmp_path / "a.h5") as part:
+        part.write_bytes(b"free")
+    assert synced == [(tmp_path, True)]
 
 
 @given(room=st.integers(0, 100_000))
