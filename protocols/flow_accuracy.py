@@ -48,7 +48,8 @@ class FlowAccuracy(Procedure):
     Notes
     -----
     Method 5: every window of the trumpet that the pump's file limits is judged, or was not measured; before, one that
-    is none of the standard's or longer than the analysis left the verdict.
+    is none of the standard's or longer than the analysis left the verdict.  Segments and boluses have the budget of a
+    gain over their time, not that of two readings; a flow that never came within its limit fails the start-up.
 
     Method 4: what a line behind a stopped pump gives off into a blank as the room warms is taken off, u of a blank
     draws on the declared wander of the balance, and the two blanks are weighted by how well each tells the loss (see

@@ -238,6 +238,12 @@ def bolus_delivery(
     return tuple(parts)
 
 
+def left_out(part: Part, u_volume_ul: float) -> Part:
+    """A part as it is, or without its error where so little was expected of it that its uncertainty hides it."""
+    again = _part(part.from_s, part.to_s, part.kind, part.delivered_ul, part.expected_ul, u_volume_ul)
+    return part if not again.left_out else again
+
+
 def _part(from_s: float, to_s: float, kind: str, delivered: float, wanted: float, u_volume_ul: float) -> Part:
     """A part with its error, or with the reason why it has none."""
     if wanted <= 0.0 or wanted < LEAST_OVER_U * u_volume_ul:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from data.checks import Axis, Check, Curve, Evaluation, Exclusion, Limits, Verdict
 from data.run import Run
-from protocols.analysis import delivery, gravimetry
+from protocols.analysis import delivery, flow_parts, gravimetry
 from protocols.analysis.budget import Budget
 from protocols.analysis.decision import judge
 from protocols.analysis.evaporation import HOUR_S
@@ -17,8 +18,8 @@ from protocols.analysis.flow_blanks import known_record
 from protocols.analysis.flow_budget import mean_rate_u_percent, window_u_percent
 from protocols.analysis.flow_changes import change_checks, stroke_curve
 from protocols.analysis.flow_events import interruptions, undriven
-from protocols.analysis.gravimetric_record import EDGE_S, GravimetricRecord, GravimetricRecordError
-from protocols.analysis.grid import Grid, RecordError, gaps, resample
+from protocols.analysis.gravimetric_record import GravimetricRecord, GravimetricRecordError
+from protocols.analysis.grid import Grid, RecordError, gaps, kept, resample
 from protocols.analysis.rig_fitness import doubt_percent, fitness
 from protocols.analysis.standing import as_limits, exclusions, on_suitability, source
 from protocols.analysis.suitability import not_measured
@@ -90,7 +91,7 @@ def _delivery_checks(record: GravimetricRecord, excluded: Sequence[Exclusion], d
         yield from _changes(record, excluded)
     else:
         yield _nothing("the run ended before the analysis began")
-    yield _start_up(record)
+    yield _start_up(record, excluded)
     yield from interruptions(record, excluded, doubt, _ALL)
 
 
@@ -347,42 +348,30 @@ def _segment_checks(record: GravimetricRecord, excluded: Sequence[Exclusion]) ->
     """Delivery in each segment and bolus of a schedule that varies."""
     if _constant(record):
         return
-    from_s, to_s = record.analysis
-    t_s, volumes = record.volumes(from_s, to_s)
-    _, budget = record.collected.delivered(from_s, to_s)
-    reading = math.sqrt(math.fsum(c.u**2 for c in budget.components if c.source in ("readability", "repeatability")))
-    since = record.started_s
-    segments = [
-        (max(s.t0 + since, from_s), min(s.t1 + since, to_s), s.kind)
-        for s in record.schedule.segments(from_s - since, to_s - since)
-        if s.kind == "basal"
-    ]
-    parts = delivery.segment_delivery(t_s, volumes, segments, record.programmed_ul, reading, EDGE_S, excluded)
-    yield from _part_checks(record, parts, reading, "segment", "Segment")
-    boluses = [
-        (bolus.at_s + since, bolus.end_s + since, bolus.volume_ul, bolus.kind)
-        for _, bolus in record.schedule.boluses_between(from_s - since, to_s - since)
-    ]
-    found = delivery.bolus_delivery(t_s, volumes, boluses, reading, EDGE_S, exclusions=excluded) if boluses else ()
-    yield from _part_checks(record, found, reading, "bolus", "Bolus")
+    yield from _part_checks(record, flow_parts.segments(record, excluded), "segment", "Segment")
+    yield from _part_checks(record, flow_parts.boluses(record, excluded), "bolus", "Bolus")
 
 
 def _part_checks(
-    record: GravimetricRecord, parts: Sequence[delivery.Part], u_ul: float, quantity: str, title: str
+    record: GravimetricRecord, parts: Iterable[flow_parts.Weighed], quantity: str, title: str
 ) -> Iterator[Check]:
     limits = _limits(record, quantity)
-    for number, part in enumerate(parts, 1):
-        u = 100.0 * u_ul / part.expected_ul if part.expected_ul > 0.0 else None
-        fields = judge(part.error_percent, u, math.inf, limits)
+    for number, (part, budget) in enumerate(parts, 1):
+        name, said = f"{quantity}-{number}", f"{title} {number}, delivered against programmed"
+        in_percent = None
+        if budget is not None and part.expected_ul > 0.0:
+            in_percent = budget.scaled(said, "%", 100.0 / part.expected_ul)
+        u, dof = (in_percent.u, in_percent.dof) if in_percent is not None else (None, math.inf)
         yield Check(
-            name=f"{quantity}-{number}",
-            title=f"{title} {number}, delivered against programmed",
+            name=name,
+            title=said,
             unit="%",
             owner="dut",
             optional=limits is None or part.error_percent is None,
             depends_on=_ALL,
             note=part.left_out,
-            **fields,
+            budget=in_percent.rows() if in_percent is not None else (),
+            **judge(part.error_percent, u, dof, limits),
         )
 
 
@@ -396,25 +385,35 @@ def _changes(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterat
     yield from change_checks(t_s, volumes, record.programmed_ul, record.stroke_ul, reading, excluded, _BALANCE)
 
 
-def _start_up(record: GravimetricRecord) -> Check:
+def _start_up(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Check:
     """Time until the flow first reached 95 % of the set rate and stayed for a stroke."""
     declared = record.dut["limits"]["start_up"]
     limits = Limits(None, declared["at_most_s"], source(declared)) if declared else None
-    common = {"name": "start-up", "title": "Start-up time", "unit": "s", "owner": "dut", "optional": limits is None}
-    phases = record.phases
-    if "stabilisation" not in phases or record.set_rate_ul_per_h <= 0.0:
-        return Check(value=None, verdict=Verdict.NOT_MEASURED, **common)  # type: ignore[arg-type]  # literals above
-    from_s, to_s = record.started_s, phases["stabilisation"][1]
+    nothing = Check("start-up", "Start-up time", None, "s", Verdict.NOT_MEASURED, "dut", optional=limits is None)
+    if "stabilisation" not in record.phases or record.set_rate_ul_per_h <= 0.0:
+        return nothing
+    from_s, to_s = record.started_s, record.phases["stabilisation"][1]
     interval = _interval_s(record)
     try:
         t_s, volumes = record.volumes(from_s, to_s)
-        grid = resample(t_s - from_s, volumes, interval, 0.0, to_s - from_s)
+        grid = resample(t_s, volumes, interval, from_s, to_s, excluded)
     except RecordError:
-        return Check(value=None, verdict=Verdict.NOT_MEASURED, **common)  # type: ignore[arg-type]  # literals above
+        return nothing
     first = record.schedule.segments(0.0, interval)[0].rate_ul_per_h
-    started = delivery.startup_s(grid, first or record.set_rate_ul_per_h)
-    u = interval / math.sqrt(12.0)
-    return Check(depends_on=_BALANCE, **common, **judge(started, u, math.inf, limits))  # type: ignore[arg-type]  # literals above
+    at_s = delivery.startup_s(grid, first or record.set_rate_ul_per_h)
+    started = None if at_s is None else at_s - from_s
+    fields = judge(started, interval / math.sqrt(12.0), math.inf, limits)
+    note, seen_s = "", grid.length_s - interval  # a start is one only if the interval after it has the flow too
+    if started is None:
+        note = f"never within {grid.length_s / HOUR_S:.3g} h"
+        if limits is not None and limits.high is not None and seen_s > limits.high + fields["expanded_uncertainty"]:
+            fields["verdict"] = Verdict.FAIL
+    before_s = to_s if at_s is None else at_s
+    if fields["verdict"] is not Verdict.PASS and kept(from_s, before_s, excluded) != [(from_s, before_s)]:
+        # It may have started in what is left out: the time is at most this.
+        fields["verdict"] = Verdict.NOT_MEASURED
+        note = "; ".join(filter(None, [note, "part of the time before is excluded"]))
+    return replace(nothing, depends_on=_BALANCE, note=note, **fields)
 
 
 # ------------------------------------------------------------------------------------------------- curves

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -103,3 +104,30 @@ def test_a_limited_window_longer_than_the_analysis_is_told_before_the_start():
     told = [one for one in FlowAccuracy(analysis="3 h").remarks(dut) if "over 24 h, but the analysis has 3 h" in one]
     assert len(told) == 1
     assert not any("limits the flow over" in one for one in FlowAccuracy(analysis="25 h").remarks(dut))
+
+
+@pytest.fixture
+def started():
+    """The start-up of a sealed run limited to 10 min, from a balance that saw less; a drop may have been wiped off."""
+
+    def judge(share=1.0, wiped_mg=0.0, high_s=600.0):
+        with Run.open(RUNS / "flow-accuracy-5.h5") as run:
+            run.dut["limits"]["start_up"] = {"at_most_s": high_s, "source": "file", "revision": "1"}
+            mass, begin_s = run.series("reference_mass"), run.phase("stabilisation")[0]
+            values = share * mass.values - wiped_mg * (mass.t > begin_s + 1200.0)
+            run._series["reference_mass"] = replace(mass, values=values)
+            return next(check for check in evaluate(run).checks if check.name == "start-up")
+
+    return judge
+
+
+def test_a_flow_that_never_came_within_its_limit_fails_the_start_up(started):
+    check = started(share=0.9)
+    assert (check.verdict, check.value, check.note) == (Verdict.FAIL, None, "never within 0.771 h")
+    assert started(share=0.9, high_s=3000.0).verdict is Verdict.NOT_MEASURED  # it was not watched for as long
+    assert started().value == pytest.approx(925.7, abs=0.1)
+
+
+def test_a_flow_that_may_have_come_in_what_is_excluded_fails_no_start_up(started):
+    check = started(share=0.9, wiped_mg=8.0)
+    assert (check.verdict, "part of the time before is excluded" in check.note) == (Verdict.NOT_MEASURED, True)
