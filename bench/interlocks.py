@@ -240,7 +240,7 @@ class Interlocks:
                 flagged = self._watch.flag_all(now)
                 self._held = held = _Hold(standing.interlock.name, cause, now, flagged, self._clock.event())
                 self._watch.suspend()
-        acted_s = self._safety.hold(self._course.phase)
+        acted_s = self._safety.hold(self._course.phase, self._broke)
         if first:
             self._tell_begin(held)
             if math.isfinite(self._longest_hold_s):
@@ -301,11 +301,22 @@ class Interlocks:
         return ""
 
     def _release(self, name: str, person: str, reason: str) -> None:
-        """End the hold; a worker of its own, since it commands valves."""
+        """Body of a worker of its own, since it commands valves."""
+        try:
+            self._return(name, person, reason)
+        except Exception as error:  # noqa: BLE001  # nobody would see it in a worker, and nobody could end the hold
+            self._broke(error)
+
+    def _broke(self, error: Exception) -> None:
+        """The program itself failed."""
+        self._course.failed(f"the hold cannot be done or ended: {type(error).__name__}: {error}")
+
+    def _return(self, name: str, person: str, reason: str) -> None:
+        """End the hold, unless another interlock holds the bench by now, or it goes safe meanwhile."""
         with self._lock:
             release = 0 if self._somebody_holds() else self._safety.begin_release()
         if not release:
-            return  # another one holds the bench by now, or it has gone safe
+            return
         if wrong := self._safety.put_back(release):
             self._course.failed(f"the hold cannot be ended: {wrong}")
             return

@@ -5,6 +5,7 @@ The hold is the lesser thing: ordered steps too, after which the run waits; a pe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -14,7 +15,7 @@ from typing import Any, Literal
 from bench.ordered import Outcome, do, driven, reason, steps_for
 from bench.protection import SafeStep
 from bench.station import OpenStation
-from instruments.clock import Event
+from instruments.clock import Clock, Event
 from instruments.instrument import Instrument, InstrumentError
 
 MAKE_SAFE_S = 5.0
@@ -207,8 +208,15 @@ class Safety:
 
     # -- holding
 
-    def hold(self, phase: str = "") -> float | None:
+    def hold(self, phase: str = "", broke: Callable[[Exception], object] = lambda error: None) -> float | None:
         """Take the station's hold at once, also while an earlier one ends; None when it is held or safe already.
+
+        Waits for the first step alone: whoever sees a limit crossed must go on looking, or would see too late that
+        another one is.
+
+        Parameters
+        ----------
+        broke : called when the program itself fails in a step.
 
         Returns
         -------
@@ -221,9 +229,21 @@ class Safety:
             self._course = "held"
             self._steps, others = steps, list(self._under_way)
             command = self._started()
-        with self._ending(command):
-            self._overtake(others)
-            return self._take_hold(steps)
+        first = _First(self._opened.clock)
+
+        def take() -> None:
+            try:
+                with self._ending(command):
+                    self._overtake(others)
+                    self._take_hold(steps, first.done)
+            except Exception as error:  # noqa: BLE001  # nobody would see it in a worker
+                broke(error)
+            finally:
+                first.done()
+
+        self._opened.clock.worker("~hold steps", take)
+        self._opened.clock.wait(first.event)
+        return first.at_s
 
     def begin_release(self) -> int:
         """Begin to end the hold; returns the number of the release, 0 where there is nothing to be released."""
@@ -286,13 +306,15 @@ class Safety:
             self._told(outcome)
         return clock.now() if first_s is None else first_s
 
-    def _take_hold(self, steps: Sequence[SafeStep], *, again: bool = False) -> float:
+    def _take_hold(
+        self, steps: Sequence[SafeStep], began: Callable[[], object] = lambda: None, *, again: bool = False
+    ) -> None:
         """Do the steps of a hold, until the bench goes safe, and note which valves they move."""
-        clock, first_s = self._opened.clock, None
         wanted = takewhile(lambda _: not self._gone_safe, steps)
         seen: set[str] = set()
         for outcome in do(self._opened, wanted, partial(self._late, again), look_first=True):
-            first_s = clock.now() if first_s is None and outcome.step.target else first_s
+            if outcome.step.target:
+                began()
             self._told(outcome)
             valve = outcome.step.valve
             if valve is None:
@@ -303,7 +325,6 @@ class Safety:
                 elif valve not in seen:
                     self._note_moved(valve, outcome, [bool(each.on) for each in steps if each.valve == valve][-1])
             seen.add(valve)
-        return clock.now() if first_s is None else first_s
 
     def _note(self, valve: str, outcome: Outcome, *, first: bool) -> None:
         """Keep how a valve stood before the hold; what an earlier hold noted and nobody put back remains."""
@@ -422,6 +443,21 @@ class _Command:
     def __init__(self, ended: Event) -> None:
         self.ended = ended
         self.overtaken = False
+
+
+class _First:
+    """When the first of some steps was done, for whoever waits for that alone."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.event = clock.event()
+        self.at_s = math.nan
+        self._clock = clock
+
+    def done(self) -> None:
+        """A step was done."""
+        if not self.event.is_set():
+            self.at_s = self._clock.now()
+            self.event.set()
 
 
 class _Job:

@@ -125,10 +125,10 @@ def test_two_interlocks_that_hold_at_once_are_one_hold_that_ends(holding: Any, m
     usual, engines = Safety.hold, []
     mass = Interlock("mass", "scale.mass", high=1e6, action="hold")
 
-    def hold(self: Safety, phase: str = "") -> float | None:
+    def hold(self: Safety, *given: Any) -> float | None:
         if (engine := engines.pop() if engines else None) is not None:
             engine._interlocks._act(engine._interlocks.standing["mass"], "hold", "too heavy")
-        return usual(self, phase)
+        return usual(self, *given)
 
     monkeypatch.setattr(Safety, "hold", hold)
     at = [(1.0, engines.append), (50.0, reset()), (60.0, reset("mass"))]

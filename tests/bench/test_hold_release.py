@@ -122,7 +122,7 @@ def test_going_safe_waits_for_a_valve_that_goes_back_no_longer_than_a_trip_does(
 def test_a_hold_that_begins_as_the_run_ends_is_a_stop(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the wall clock a person's stop may fall between the judgement of a sample and the hold."""
     toys, usual, engines = bench(), Safety.hold, []
-    monkeypatch.setattr(Safety, "hold", lambda self, phase="": [stop(engines[0]), usual(self, phase)][1])
+    monkeypatch.setattr(Safety, "hold", lambda self, *given: [stop(engines[0]), usual(self, *given)][1])
     end = toys.run(ONE, interlocks=[HOLD], teardown=[Phase("slow", for_s=60.0)], at=[(1.0, engines.append)])
     assert end.status is Status.ABORTED
     assert toys.of("interlock")[0]["action"] == "stop"
@@ -153,6 +153,17 @@ def test_a_hold_while_the_valves_go_back_forgets_none_of_them(bench: Any, takes_
     assert before_the_end(toys) == RUNNING
 
 
+def test_a_limit_that_is_crossed_while_the_bench_is_being_held_trips_without_waiting_for_the_hold(bench: Any) -> None:
+    toys = bench([HELD[0], {"wait": "5 s"}, {"valve": "box.diverter", "on": True}, HELD[1]])
+    toys.gauge.pressure = pressure((20.05, 30.05, 60.0), (21.05, 200.0, 90.0))
+    burst = Interlock("burst", "gauge.pressure", high=80.0)
+    end = toys.run(ONE, interlocks=[HOLD, burst], teardown=[])
+    assert end.status is Status.STOPPED_BY_INTERLOCK
+    assert toys.of("safe-state")[0]["t"] == pytest.approx(21.1)
+    assert toys.of("interlock")[1]["reaction_s"] <= UNDER_WAY_S + 1e-9
+    assert toys.box.valves() == SAFE
+
+
 def test_a_hold_that_joins_while_the_last_reset_is_being_done_stands(bench: Any) -> None:
     toys = bench()
 
@@ -170,9 +181,9 @@ def test_a_hold_that_joins_when_the_valves_are_just_back_stands(bench: Any, monk
     """On the wall clock an interlock may be latched already, and its hold not yet begun."""
     toys, engines, usual_hold, usual_back = bench(), [], Safety.hold, Safety.put_back
 
-    def hold(self: Safety, phase: str = "") -> float | None:
+    def hold(self: Safety, *given: Any) -> float | None:
         toys.clock.sleep(0.2 if toys.clock.now() > 40.0 else 0.0)
-        return usual_hold(self, phase)
+        return usual_hold(self, *given)
 
     def put_back(self: Safety, release: int) -> str:
         said, engine = usual_back(self, release), engines.pop() if engines else None
@@ -279,6 +290,18 @@ def test_a_valve_that_the_plan_moved_late_is_held_and_goes_where_the_plan_wanted
         (24, False),
         (60, True),
     ]
+
+
+@pytest.mark.parametrize(("method", "at_s"), [("_take_hold", 20.1), ("put_back", 45.0)])
+def test_a_hold_in_which_the_program_fails_ends_safe(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, method: str, at_s: float
+) -> None:
+    monkeypatch.setattr(Safety, method, lambda *given: 1 / 0)
+    toys = bench()
+    end = toys.run(ONE, interlocks=[HOLD], teardown=[], at=[(45.0, reset())])
+    assert (end.status, "ZeroDivisionError" in end.reason) == (Status.ERROR, True)
+    assert toys.of("safe-state")[0]["t"] == pytest.approx(at_s)
+    assert toys.box.valves() == SAFE
 
 
 # ------------------------------------------------------------------------------------------------- all of it at once

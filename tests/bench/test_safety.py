@@ -300,12 +300,14 @@ def test_nothing_is_driven_once_the_bench_is_safe_not_even_by_a_release(safety: 
     assert bench.trip("again") is None
 
 
-def test_nothing_is_driven_after_the_safe_state_at_the_end_of_a_run(safety: Any) -> None:
+@pytest.mark.parametrize("held", [False, True])
+def test_nothing_is_driven_after_the_safe_state_at_the_end_of_a_run(safety: Any, held: bool) -> None:
     bench, _, box = safety
     bench._opened.station.hold.append(SafeStep(valve="box.outlet", on=True))
 
     def main() -> None:
-        bench.hold()
+        if held:
+            bench.hold()
         bench.go_safe()
         assert (bench.begin_release(), bench.hold()) == (0, None)
         with pytest.raises(SafeStateLatchedError, match="the run is over"), bench.drive():
