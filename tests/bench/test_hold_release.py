@@ -272,6 +272,26 @@ def test_a_valve_that_goes_back_after_the_bench_went_safe_is_moved_again(bench: 
     assert toys.box.valves() == SAFE
 
 
+def test_a_valve_of_the_hold_that_moves_after_the_bench_went_safe_is_moved_again(bench: Any) -> None:
+    toys = bench([{"valve": "box.outlet", "on": True}])
+    slow_down(toys, lambda t: 3.0 if t < 21.0 else 0.0)
+    heavy = Interlock("heavy", "scale.mass", high=21.5)
+    assert toys.run(ONE, interlocks=[HOLD, heavy]).status is Status.STOPPED_BY_INTERLOCK
+    assert [(round(t, 1), on) for t, name, on in toys.box.moves if name == "outlet"][1:] == [
+        (22.0, False),
+        (23.1, True),
+        (23.1, False),
+    ]
+
+
+def test_nothing_moves_after_the_instruments_were_let_go(bench: Any) -> None:
+    toys = bench()
+    slow_down(toys, lambda t: 3.0 if t == 60.0 else 0.0)
+    toys.run(ONE, teardown=[])
+    assert max(t for t, _, _ in toys.box.moves) == 63.0
+    assert toys.of("status")[0]["t"] >= 63.0
+
+
 def test_what_a_slow_valve_may_take_in_a_hold_it_may_take_on_its_way_back(bench: Any) -> None:
     toys = bench([{**step, "within": "4 s"} for step in HELD], takes_s=3.0)
     assert toys.run(ONE, interlocks=[HOLD], teardown=[], at=[(45.0, reset())]).status is Status.COMPLETED
