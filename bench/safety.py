@@ -56,8 +56,8 @@ class Safety:
         self._under_way: list[_Command] = []
         self._later: list[Event] = []  # ordered steps that have not answered in time
         self._steps: Sequence[SafeStep] = ()  # how the bench was made safe, or held, last
-        self._stood: dict[str, SafeStep | None] = {}  # puts back a valve that the hold moved; None: how it stood is
-        self._course: Literal["free", "held", "returning"] = "free"  # not known
+        self._stood: dict[str, SafeStep | None] = {}  # what puts back a valve that the hold moved, where that is known
+        self._course: Literal["free", "held", "returning"] = "free"
         self._releases = 0
         self._over = False
         self.cause: str | None = None
