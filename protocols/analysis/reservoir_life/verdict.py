@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from data.checks import Axis, Check, Curve, Evaluation, Limits, Verdict
+from data.checks import Axis, Check, Curve, Evaluation, Limits, Status, Verdict
 from data.run import Run
 from data.samples import FloatArray
 from protocols.analysis.budget import Budget
@@ -106,7 +106,7 @@ def evaluate(run: Run) -> Evaluation:
     fit = tuple(check for check in fitness(record.gravimetric, excluded) if check.name not in unable)
     bad = {check.name for check in fit if check.verdict is Verdict.INVALID}
     judged = [on_suitability(check, bad) for check in found]
-    if not record.gravimetric.complete or not run.phases[-1].complete:
+    if run.status is not Status.COMPLETED or not record.gravimetric.complete or not run.phases[-1].complete:
         judged = [of_a_run_cut_off(check) for check in judged]
     return Evaluation((*judged, *fit), tuple(_curves(life)), excluded, _values(life))
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data.checks import Check, Evaluation, Verdict
+from data.checks import Check, Evaluation, Status, Verdict
 from data.run import Run
 from protocols.analysis.pump_reports import pump_reports
 from protocols.analysis.reservoir_life import verdict
@@ -81,6 +81,15 @@ def test_a_pump_without_the_alarm_whose_level_nothing_limits_passes_by_nothing_t
     assert found.verdict is Verdict.NOT_MEASURED
     assert judged(**WITHOUT_ALARM).verdict is Verdict.PASS  # its delivery over the level is limited
     assert judged(limits=limits).verdict is Verdict.PASS  # an alarm has to come before the end, whatever is declared
+
+
+@pytest.mark.parametrize("status", [Status.ABORTED, Status.STOPPED_BY_INTERLOCK, Status.ERROR])
+def test_a_life_that_was_stopped_in_its_last_phase_passes_nothing(status: Status) -> None:
+    with Run.open(SEALED) as run:
+        run.__dict__["status"] = status
+        found = evaluate(run)
+    assert found.verdict is Verdict.NOT_MEASURED
+    assert not [check.name for check in found.checks if not check.suitability and check.verdict is Verdict.PASS]
 
 
 def test_an_alarm_that_nothing_provoked_still_counts() -> None:
