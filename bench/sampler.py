@@ -143,8 +143,11 @@ class Sampler:
             self._wake.set()
 
     def watch(self, guard: Guard) -> Callable[[], None]:
-        """Judge every sample by a guard from now on; returns what ends that."""
-        self.guards = (*self.guards, guard)
+        """Judge every sample by a guard from now on; returns what ends that.
+
+        Those that stop the run come first: a hold, whose first valve may be slow, keeps no stop waiting.
+        """
+        self.guards = tuple(sorted((*self.guards, guard), key=lambda each: each.interlock.action != "stop"))
         self.look()
 
         def end() -> None:

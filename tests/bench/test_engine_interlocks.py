@@ -211,6 +211,14 @@ def test_a_stop_in_a_hold_stops(holding: Any) -> None:
     assert holding.of("safe-state")[0]["t"] == pytest.approx(30.1)
 
 
+def test_a_sample_beyond_a_stop_and_a_hold_stops_though_the_hold_was_stated_first(holding: Any) -> None:
+    higher = Interlock("burst", "gauge.pressure", high=55.0)
+    end = holding.run(Phase("one", for_s=600.0), interlocks=[HOLD, higher])
+    assert end.status is Status.STOPPED_BY_INTERLOCK
+    assert [record["name"] for record in holding.of("interlock")][0] == "burst"
+    assert not holding.of("hold")
+
+
 def test_a_run_may_be_paused_and_held_at_once(holding: Any) -> None:
     at = [
         (10.0, lambda engine: engine.pause("Ada")),

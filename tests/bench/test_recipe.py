@@ -24,7 +24,7 @@ name = "quick basal"
 version = "2"
 author = "j.doe"
 protocol = "flow-accuracy"
-method = 4
+method = 5
 duts = ["SIM-20"]
 
 [params]
@@ -162,7 +162,7 @@ def test_neither_its_author_nor_an_engineer_approves_a_recipe(who: str, why: str
 
 
 WRONG = {
-    "a method that is not installed": ("method = 4", "method = 2", RecipeError, "written for method 2"),
+    "a method that is not installed": ("method = 5", "method = 2", RecipeError, "written for method 2"),
     "a parameter that there is not": ("analysis = ", "analyses = ", RecipeError, 'did you mean "analysis"'),
     "a parameter without unit": ('analysis = "1 h"', "analysis = 25", RecipeError, "analysis"),
     "a limit without source": ('source = "test plan"\n', "", FileError, "source"),

@@ -15,7 +15,7 @@ name = "quick basal"
 version = "2"
 author = "j.doe"
 protocol = "flow-accuracy"
-method = 4
+method = 5
 duts = ["SIM-20"]
 
 [params]

@@ -328,7 +328,7 @@ def test_the_plan_is_as_high_as_its_rows_in_the_touch_density_too(panel: SetUpPa
 
 def test_a_parameter_that_a_recipe_fixes_is_shown_and_cannot_be_edited(panel: SetUpPanel, tmp_path: Path) -> None:
     fixed = 'schedule = "1 mL/day"\nanalysis = "1 h"\nblank = "stopped"\n'
-    head = 'name = "basal"\nversion = "2"\nauthor = "a"\nprotocol = "flow-accuracy"\nmethod = 4\nduts = ["SIM-20"]\n'
+    head = 'name = "basal"\nversion = "2"\nauthor = "a"\nprotocol = "flow-accuracy"\nmethod = 5\nduts = ["SIM-20"]\n'
     (tmp_path / "basal.toml").write_text(f"{head}[params]\n{fixed}")
     panel.presenter.find()
     settle(panel)
