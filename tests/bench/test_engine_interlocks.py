@@ -215,7 +215,7 @@ def test_a_sample_beyond_a_stop_and_a_hold_stops_though_the_hold_was_stated_firs
     higher = Interlock("burst", "gauge.pressure", high=55.0)
     end = holding.run(Phase("one", for_s=600.0), interlocks=[HOLD, higher])
     assert end.status is Status.STOPPED_BY_INTERLOCK
-    assert [record["name"] for record in holding.of("interlock")][0] == "burst"
+    assert next(record["name"] for record in holding.of("interlock")) == "burst"
     assert not holding.of("hold")
 
 
