@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from bench.state_folder import home
 from bench.station import Station
+from bench.trust.standing import standing
 from data.checks import Origin, Verdict
 from data.run import Run, RunError
 from data.seal import Verifier, read_seal, verify
@@ -74,7 +76,7 @@ def rig_reference(
     if latest is None:
         why = f'no rig check of station "{station.name}" was found in {folder}; run rig-check first'
         return RigReference(demanded, False, why)
-    why = _why_not(latest, station, now, verified_by or verify)
+    why = _why_not(latest, station, origin, now, verified_by or verify)
     return RigReference(demanded, not why, why, latest.run_id, latest.digest, latest.path.name, latest.values)
 
 
@@ -117,7 +119,7 @@ def _candidates(folder: Path, station: Station, origin: Origin, seed: int | None
             continue  # a file that cannot be read proves nothing; the next one may
 
 
-def _why_not(found: _Found, station: Station, now: datetime, verified_by: Verifier) -> str:
+def _why_not(found: _Found, station: Station, origin: Origin, now: datetime, verified_by: Verifier) -> str:
     """Why a rig check does not hold, as one sentence; empty when it does."""
     assert station.rig_check is not None
     name = found.path.name
@@ -134,4 +136,10 @@ def _why_not(found: _Found, station: Station, now: datetime, verified_by: Verifi
     verification = verified_by(found.path)
     if not verification.intact:
         return f"the latest rig check, {name}, is {verification.state}; run rig-check again"
+    if (
+        origin is Origin.MEASURED
+    ):  # anybody can make a file that is whole; a real bench relies on what it has registered
+        vouched = standing(found.path, home(), found=verification)
+        if not vouched.intact:
+            return f"the latest rig check, {name}, is {vouched.state}: {vouched.problems[0]}; or run rig-check again"
     return ""

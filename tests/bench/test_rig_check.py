@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
+import h5py
 import pytest
 
 from bench.cli.show import values_of
@@ -18,9 +20,12 @@ from bench.request import Override, Request
 from bench.rig_chart import RigChart, rig_charts, sparkline
 from bench.rig_reference import rig_reference
 from bench.session import conduct
+from bench.state_folder import home
 from bench.station import load_station, station_path
+from bench.trust.register import enrol, seal_run
 from data.checks import Origin, Verdict
 from data.run import Run
+from data.seal import seal, verify
 from instruments.clock import WallClock
 from protocols.analysis.rig.chart import control_chart
 
@@ -144,6 +149,37 @@ def test_a_rig_check_is_worth_nothing_when_it_is_old_or_the_station_was_changed(
     assert "holds for 24 h" in old.why
     moved = station.model_copy(update={"roles": {**station.roles, "flow": "flow_sensor.other"}})
     assert "[roles] was changed" in rig_reference(folder, moved, Origin.SIMULATED, 1, now).why
+
+
+@pytest.fixture
+def said_to_be_real(rig, healthy, tmp_path, monkeypatch):
+    """A rig check of a station, rewritten to say that it was measured, and not sealed yet; with the station."""
+    monkeypatch.setenv("PUMPBENCH_HOME", str(tmp_path / "home"))
+    _, result = healthy
+    path = Path(shutil.copy(result.run_file, tmp_path))
+    with path.open("r+b") as file:
+        file.write(bytes(1024))  # the user block, with the seal
+    with h5py.File(path, "r+") as file:
+        for group in {"seal", "signatures"} & set(file):
+            del file[group]
+        file["entry/origin"][()] = b"measured"
+    return path, load_station(rig)
+
+
+def test_a_real_bench_relies_on_no_rig_check_that_its_register_does_not_know(said_to_be_real):
+    path, station = said_to_be_real
+    seal(path)
+    found = rig_reference(path.parent, station, Origin.MEASURED, 1, WallClock().start)
+    assert (found.holds, verify(path).intact) == (False, True)
+    assert "is unregistered: sealed without a key" in found.why
+
+
+def test_a_real_bench_relies_on_a_rig_check_that_it_has_registered(said_to_be_real):
+    path, station = said_to_be_real
+    assert not seal_run(path, home())
+    assert not enrol(path, home())
+    found = rig_reference(path.parent, station, Origin.MEASURED, 1, WallClock().start)
+    assert (found.holds, found.why) == (True, "")
 
 
 def test_a_run_keeps_the_rig_check_that_it_relies_on(rig, healthy):
