@@ -369,6 +369,12 @@ def _access_port(asked: _Asked) -> Iterator[Finding]:
     if proof_kpa is not None and max(planned, default=0.0) > proof_kpa:
         text = f"the plan goes up to {max(planned):g} kPa, but it holds {proof_kpa:g} kPa"
         yield Finding("proof", "blocks", f"catheter {asked.catheter['model']}: {text}; choose a lower proof")
+    declared = (asked.catheter.get("limits") or {}).get("kink")
+    smallest_mm = min(asked.procedure.radii_mm, default=0.0)
+    if declared and smallest_mm > declared["radius_mm"]:
+        text = f"bends of {smallest_mm:g} mm and more tell nothing of its declared {declared['radius_mm']:g} mm"
+        advice = "add a mandrel of that radius to radii"
+        yield Finding("mandrels", "warns", f"catheter {asked.catheter['model']}: {text} but a kink; {advice}")
 
 
 def _sensor(asked: _Asked) -> Iterator[Finding]:

@@ -168,6 +168,8 @@ class Procedure:
     """The most that the outlet valve may push into the line as it closes; None where it does not matter."""
     smallest_syringe_ul: ClassVar[float | None] = None
     """The smallest syringe that may push into a catheter; None where nothing is pushed through one."""
+    radii_mm: Sequence[float] = ()
+    """Radii of the mandrels round which a catheter is bent."""
     runs_empty: ClassVar[bool] = False
     """Whether it is meant to empty the reservoir."""
     qualification: ClassVar[Mapping[str, str]] = {}

@@ -150,3 +150,9 @@ def test_one_limit_of_what_is_tried_is_enough(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(text, "utf-8")
     request = Request("environment", "sim-full", dut=str(tmp_path / "mine.toml"), out=tmp_path, overrides=UNCHECKED)
     assert not [found for found in check(request)[1] if found.code == "limits"]
+
+
+@pytest.mark.parametrize(("radii", "told"), [("12 mm, 10 mm", True), ("12 mm, 8 mm", False), ("", False)])
+def test_mandrels_that_are_all_wider_than_the_declared_radius_are_told(tmp_path: Path, radii: str, told: bool) -> None:
+    request = Request("catheter", "sim-catheter", {"radii": radii}, out=tmp_path, overrides=UNCHECKED)
+    assert ("mandrels" in {found.code for found in check(request)[1]}) is told
