@@ -178,15 +178,16 @@ def enqueue(folder: Path, request: Request, station: str, *, hold: bool = False)
 
 def entries(folder: Path) -> list[Entry]:
     """Every run of a state folder, in order, but for those that are `unreadable`."""
-    return _read(folder)[0]
+    return look_through(folder)[0]
 
 
 def unreadable(folder: Path) -> dict[int, str]:
     """The runs that another program, or a power cut, has left without what was asked for; a sentence on each."""
-    return _read(folder)[1]
+    return look_through(folder)[1]
 
 
-def _read(folder: Path) -> tuple[list[Entry], dict[int, str]]:
+def look_through(folder: Path) -> tuple[list[Entry], dict[int, str]]:
+    """`entries` and `unreadable` at once."""
     found, damaged = list[Entry](), dict[int, str]()
     for path in (folder / "runs").glob("[0-9]*"):
         file = path / "request.json"

@@ -102,7 +102,9 @@ class BenchOverview:
         if urgent:
             worst = Tone.FAIL if any(row.tone is Tone.FAIL for row in urgent) else Tone.WARN
             count = "1 station needs" if len(urgent) == 1 else f"{len(urgent)} stations need"
-            return f"{count} a person now", worst
+            return ". ".join([f"{count} a person now", *self._scan.damaged]), worst
+        if self._scan.damaged:
+            return ". ".join(self._scan.damaged), Tone.WARN
         going = sum(row.run is not None for row in self.stations)
         to_review = sum(row.review == "to review" for row in self.ended)
         said = ["no run goes on" if not going else "1 run goes on" if going == 1 else f"{going} runs go on"]

@@ -18,7 +18,7 @@ from bench.latch import Latch, LatchError, latches_of
 from bench.positions import joined, parted
 from bench.rpc.client import Client, ClientError
 from bench.rpc.messages import Status
-from bench.run_queue import Entry, RunState, entries, station_holder
+from bench.run_queue import Entry, RunState, look_through, station_holder
 from bench.station import SHIPPED, Station, load_station, stations_in
 from data.frames import JournalError
 from data.journal_reader import JournalReader
@@ -105,11 +105,12 @@ class StationNow:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """All stations and the runs that have ended, at a moment."""
+    """All stations and the runs that have ended, at a moment; ``damaged`` says which runs nobody can read."""
 
     stations: tuple[StationNow, ...]
     ended: tuple[Ended, ...]
     now: datetime
+    damaged: tuple[str, ...] = ()
 
 
 class Scanner:
@@ -125,7 +126,7 @@ class Scanner:
 
     def scan(self) -> Scan:
         """Everything as it is now."""
-        there = entries(self._state_folder)
+        there, damaged = look_through(self._state_folder)
         states = {entry.number: entry.state() for entry in there if entry.number not in self._ended}
         died = self._sort_out(there, states)
         going = [entry for entry in there if entry.number in states and entry.number not in died]
@@ -139,7 +140,7 @@ class Scanner:
             lost = died.get(last.number) if last is not None else None
             found.append(self._with(now, run, waits, lost if lost is not None and lost.has_died else None))
         ended = sorted([*self._ended.values(), *died.values()], key=lambda one: one.entry.number, reverse=True)
-        return Scan(tuple(found), tuple(ended[:MOST_ENDED]), datetime.now(UTC))
+        return Scan(tuple(found), tuple(ended[:MOST_ENDED]), datetime.now(UTC), tuple(damaged.values()))
 
     def _sort_out(self, there: list[Entry], states: dict[int, RunState]) -> dict[int, Ended]:
         """Keep what is over for good; returns what has died, which may yet be recovered."""

@@ -214,6 +214,17 @@ def socket_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
+def test_a_queued_run_that_nobody_can_read_is_told_and_hides_no_other(lab: Context, overview: BenchOverview):
+    queued(lab, "sim", "sim")
+    queued(lab, "sim", "sim")
+    damaged = entries(lab.state_folder)[0].folder / "request.json"
+    damaged.write_bytes(b"")
+    overview.look()
+    inline(lab).run()
+    assert "run 0001 is left out" in overview.summary[0]
+    assert [len(row.queue) for row in overview.stations if row.name == "sim"] == [1]
+
+
 def test_a_shipped_station_is_shown_once_it_was_used(lab: Context):
     assert [now.name for now in Scanner(lab.folder, lab.state_folder).scan().stations] == ["lab-1"]
     queued(lab, "sim", "sim")
