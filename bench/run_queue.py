@@ -23,19 +23,17 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from bench.file_lock import lock_file
+from bench.file_lock import lock_file, lock_soon
 from bench.rpc.doors import Doors, private_folder
 from bench.rpc.messages import Ending
 from bench.state_folder import home
+from data.disk import sync_folder
 from instruments.clock import WallClock
 
 if TYPE_CHECKING:
     from bench.preflight import Finding
     from bench.request import Request
     from bench.station import Station
-
-HOLD_ON_S = 2.0
-"""Who looks whether a lock is held has it for a moment; a runner tries for so long before it believes that it is."""
 
 REPLACE_FOR_S = 2.0
 """On Windows a file that somebody reads cannot be replaced; readers are quick."""
@@ -172,7 +170,7 @@ def enqueue(folder: Path, request: Request, station: str, *, hold: bool = False)
     now = WallClock().start.isoformat(timespec="seconds")
     entry = Entry(number, runs / f"{number:04d}", request.procedure, station, str(Path.cwd()), now, hold, said)
     _write(entry.folder / "request.json", {key: value for key, value in asdict(entry).items() if key != "folder"})
-    _sync_folder(runs)
+    sync_folder(runs)
     return entry
 
 
@@ -282,12 +280,9 @@ class StationLock:
         path = _lock_path(folder, station)
         private_folder(path.parent)
         file = os.fdopen(os.open(path, os.O_CREAT | os.O_RDWR, 0o600), "r+b")
-        wall = WallClock()
-        while not lock_file(file):
-            if wall.now() > HOLD_ON_S:
-                file.close()
-                return None
-            wall.sleep(0.05)
+        if not lock_soon(file):
+            file.close()
+            return None
         lock = cls(file)
         lock._write({})
         return lock
@@ -396,14 +391,5 @@ def _write(path: Path, said: object) -> None:
                 raise
             wall.sleep(0.02)
         else:
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
             return
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have the folder remember its names; Windows has no such call and needs none."""
-    if sys.platform != "win32":
-        fd = os.open(folder, os.O_RDONLY)
-        with suppress(OSError):  # some network file systems cannot
-            os.fsync(fd)
-        os.close(fd)

@@ -11,14 +11,17 @@ LOCK_AT = 1 << 62
 """Windows locks bytes, and keeps others from reading those: no record is as long."""
 
 
-def lock(fd: int) -> bool:
+def lock(fd: int, *, without: bool = True) -> bool:
     """Lock an open file until it is closed, or its process ends however it may; anybody may still read it.
 
-    Returns False when another process, or another opening, has locked it.  Where a file system knows no locks, as some
-    network drives, nothing is locked.
+    Returns False when another process, or another opening, has locked it.
+
+    Parameters
+    ----------
+    without : what to return where the file system knows no locks, as some network drives.
     """
     if sys.platform == "win32":
-        return _lock_on_windows(fd)
+        return _lock_on_windows(fd, without=without)
     import fcntl
 
     try:
@@ -26,7 +29,7 @@ def lock(fd: int) -> bool:
     except BlockingIOError:
         return False
     except OSError:
-        return True
+        return without
     return True
 
 
@@ -75,7 +78,7 @@ def sync_folder(folder: Path) -> None:
 
 if sys.platform == "win32":
 
-    def _lock_on_windows(fd: int) -> bool:
+    def _lock_on_windows(fd: int, *, without: bool) -> bool:
         """`LockFileEx`: Python's own call reaches 2 GiB, and a journal may be longer.
 
         Not verified on a Windows computer.
@@ -98,4 +101,4 @@ if sys.platform == "win32":
         kernel.LockFileEx.argtypes = (wintypes.HANDLE, *[wintypes.DWORD] * 4, ctypes.POINTER(Overlapped))
         where = Overlapped(Offset=LOCK_AT & 0xFFFFFFFF, OffsetHigh=LOCK_AT >> 32)
         done = kernel.LockFileEx(msvcrt.get_osfhandle(fd), exclusive | at_once, 0, 1, 0, ctypes.byref(where))
-        return bool(done) or ctypes.get_last_error() != lock_violation
+        return bool(done) or (without and ctypes.get_last_error() != lock_violation)

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bench.file_lock import lock_file
+from bench.file_lock import lock_soon
 from bench.rpc.doors import private_folder
 from data.audit import Row, read_log
 from instruments.clock import WallClock
@@ -47,11 +47,8 @@ def alone(home: Path) -> Iterator[Path]:
     """
     folder = folder_of(home)
     with os.fdopen(os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600), "r+b") as file:
-        wall = WallClock()
-        while not lock_file(file):
-            if wall.now() > PATIENCE_S:
-                raise TrustError(f"{folder}: another program has held its lock for {PATIENCE_S:g} s; end it, try again")
-            wall.sleep(0.02)
+        if not lock_soon(file, PATIENCE_S):
+            raise TrustError(f"{folder}: another program has held its lock for {PATIENCE_S:g} s; end it, try again")
         yield folder
 
 

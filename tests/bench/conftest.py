@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -357,3 +359,36 @@ def trip(tmp_path_factory: pytest.TempPathFactory, occluded: Request) -> Callabl
 def tripped(trip: Callable[..., Result]) -> Result:
     """That run.  Tests only read it."""
     return trip()
+
+
+@pytest.fixture
+def detached_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A state folder for detached runs, and a working folder beside it."""
+    monkeypatch.setenv("PUMPBENCH_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return tmp_path / "home"
+
+
+TAKES_A_STATION = """
+import sys, time
+from pathlib import Path
+from bench.run_queue import StationLock
+lock = StationLock.take(Path(sys.argv[1]), "sim")
+lock.tell({"number": 7})
+print("taken", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(detached_home: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds the station for run 7."""
+    command = [sys.executable, "-P", "-c", TAKES_A_STATION, str(detached_home)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "taken\n"
+        yield process
+        process.kill()

@@ -52,6 +52,13 @@ def presenter(tmp_path: Path) -> Qualification:
     return Qualification(context)
 
 
+def inline(presenter: Qualification) -> Inline:
+    """What the presenter has others do."""
+    background = presenter.context.background
+    assert isinstance(background, Inline)
+    return background
+
+
 @pytest.fixture
 def page(presenter: Qualification, qtbot: Any) -> QualifyPage:
     page = QualifyPage(presenter)
@@ -156,7 +163,7 @@ def test_a_count_that_comes_after_a_start_does_not_change_what_was_started(
         ledger.append({"row": "one", "seed": 1})
     presenter.look()
     page.start.click()
-    presenter.context.background.run()  # type: ignore[attr-defined]
+    inline(presenter).run()
     assert (presenter.asked, page.form.currentIndex()) == (quick, 0)
 
 
@@ -178,7 +185,7 @@ def test_the_end_of_a_process_is_seen_at_the_next_look_and_no_thread_waits_for_i
     process = Process(None)
     monkeypatch.setattr(qualification, "_started", lambda asked: process)
     presenter.start()
-    assert presenter.context.background._waiting == []  # type: ignore[attr-defined]
+    assert inline(presenter)._waiting == []
     presenter.look()
     assert presenter.running == 4711
     process.code = 0
@@ -212,11 +219,11 @@ def test_trials_that_are_not_counted_yet_or_cannot_be_are_not_said_to_be_none(
         ledger.append({"row": "one", "seed": 1})
     presenter.look()
     assert presenter.says == ("Counting the trials…", Tone.BUSY)
-    presenter.context.background.run()  # type: ignore[attr-defined]
+    inline(presenter).run()
     assert presenter.says == ("The trials cannot be counted: the line is cut off", Tone.FAIL)
     monkeypatch.setattr(qualification, "count", lambda *_: SoFar(9, 9, None, document(SOUND), presenter.asked))
     presenter.shown()
-    presenter.context.background.run()  # type: ignore[attr-defined]
+    inline(presenter).run()
     assert presenter.says[1] is Tone.GOOD
     (presenter.asked.folder / "trials.jsonl").unlink()
     presenter.look()
