@@ -319,6 +319,7 @@ def test_after_a_stop_the_queue_waits_for_a_person_and_then_goes_in_order_each_r
     said(*WORDS, "--json")
     first, second, third = entries(home)
     assert said("runner", "start", "1", "--person", "Ada")[0] == 0
+    wait_for(first, "running")  # a stop that comes before would withdraw it
     assert said("runner", "stop", "1", "--person", "Ben", "--reason", "enough")[1].startswith("run 1 stops")
     code, out, _ = said("runner", "attach", "1")
     assert code == 4
