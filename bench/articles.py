@@ -12,14 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, Field, StrictInt, model_validator
 
 from bench.state_folder import home
 from bench.toml_rows import append_row
-from data.quantity_fields import Stated
-from data.tomlfile import read_toml
+from data.quantity_fields import Stated, VoltageV
+from data.tomlfile import FileError, read_toml
 
 if TYPE_CHECKING:
     from data.catalogue.store import Catalogue, Wanted
@@ -28,6 +28,8 @@ Status = Literal["in-use", "quarantined", "retired"]
 Kind = Literal["dut", "catheter", "fluid", "instrument"]
 
 VARIABLE = "PUMPBENCH_ARTICLES"
+
+OF_A_PUMP = ("firmware", "battery_v", "replacement_due", "sterilisation", "decontamination", "custody", "punctures")
 
 STATUSES: tuple[Status, ...] = ("in-use", "quarantined", "retired")
 
@@ -47,7 +49,10 @@ class Certificate(Stated):
 
 
 class Article(Stated):
-    """One article; a catheter or fluid is known by its lot, a pump or an instrument by its serial number."""
+    """One article; a catheter or fluid is known by its lot, a pump or an instrument by its serial number.
+
+    The last seven fields are of a pump alone: what `data.dut.Dut` has of the single one, which each run file keeps.
+    """
 
     kind: Kind = Field(examples=["instrument"])
     id: str = Field(examples=["B021002593"], min_length=1)
@@ -57,12 +62,27 @@ class Article(Stated):
     use_by: date | None = None
     note: str = ""
     certificates: tuple[Certificate, ...] = ()
+    firmware: str = ""
+    battery_v: VoltageV | None = Field(None, alias="battery", examples=["2.9 V"])
+    replacement_due: date | None = None
+    sterilisation: str = ""
+    decontamination: str = ""
+    custody: str = ""
+    punctures: StrictInt = Field(0, ge=0)
 
     @model_validator(mode="after")
     def _certified(self) -> Self:
         if self.certificates and self.kind != "instrument":
             raise ValueError(f"a {self.kind} has no calibration; remove its certificates")
+        of_a_pump = [type(self).model_fields[name].alias or name for name in OF_A_PUMP if getattr(self, name)]
+        if of_a_pump and self.kind != "dut":
+            raise ValueError(f'"{of_a_pump[0]}" is of a pump alone, not of kind {self.kind}; remove it')
         return self
+
+    @property
+    def single_pump(self) -> dict[str, Any]:
+        """What a run file keeps of this pump beside its model and serial number: fields of `data.dut.Dut`."""
+        return {name: getattr(self, name) for name in ("lot", "use_by", *OF_A_PUMP)}
 
 
 class Change(Stated):
@@ -133,6 +153,21 @@ def lab_file(*, real: bool) -> Path | None:
     return file if real and file.is_file() else None
 
 
+def known_of_pump(model: str, serial: str, *, real: bool) -> dict[str, Any]:
+    """What the lab's register knows of a single pump, as `data.dut.DutModel.item` takes it; empty where it does not.
+
+    A register that cannot be read, or has the serial number as another model, says nothing here; `against` blocks the
+    run.
+    """
+    file = lab_file(real=real)
+    try:
+        register = Register() if file is None else load_register(file)
+    except FileError:
+        return {}
+    found = next((one for one in register.articles if (one.kind, one.id) == ("dut", serial)), None)
+    return {} if found is None or found.model != model else found.single_pump
+
+
 @dataclass(frozen=True, slots=True)
 class Used:
     """What a run is about to use.
@@ -142,11 +177,13 @@ class Used:
     articles : serial number of the pump, lots of catheter and fluid, by kind.
     certificates : those that the station file states, by channel.
     end : the day on which it is expected to end.
+    pump_model : as its model file says.
     """
 
     articles: Mapping[Kind, str]
     certificates: Mapping[str, str]
     end: date
+    pump_model: str = ""
 
 
 def against(register: Register, used: Used) -> list[str]:
@@ -157,6 +194,8 @@ def against(register: Register, used: Used) -> list[str]:
         if article is None:
             said.append(f'{kind} "{name}" is not registered')
             continue
+        if kind == "dut" and used.pump_model not in ("", article.model):
+            said.append(f"dut {name}: it is registered as {article.model}, and the run is of {used.pump_model}")
         said += [f"{kind} {name}: {problem}" for problem in _unfit(article, latest_change(register, name), used.end)]
     return said + _certificates(register, used)
 

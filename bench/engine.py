@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
+from bench import exclusion
 from bench.execution import Executor
 from bench.interlocks import Interlocks
 from bench.latch import Latches
@@ -22,7 +23,7 @@ from bench.sampler import Sampler
 from bench.station import OpenStation, sampled
 from bench.watch import Watch
 from bench.watchdog import Watchdog
-from data.checks import Status
+from data.checks import Exclusion, Status
 from instruments.clock import WALL_HORIZON_S, Event, WallClock, Worker
 from instruments.instrument import Instrument, InstrumentError
 from protocols.procedure import Procedure
@@ -131,6 +132,25 @@ class Engine:
     def note(self, person: str, text: str) -> None:
         """Keep a remark of a person with the run."""
         self._record("note", {"person": person, "text": text})
+
+    def exclude(self, person: str, from_s: float, to_s: float, reason: str) -> str:
+        """Take a stretch that is over out of what is judged; the record keeps it, and nothing takes that back.
+
+        Parameters
+        ----------
+        from_s, to_s : s since the run's begin.
+
+        Returns
+        -------
+        "" when it is kept, else one sentence that says why not and what to do.
+        """
+        if self._leaving.is_set():
+            return "the run has ended; what was not excluded by then is judged"
+        said = Exclusion(from_s, to_s, reason, person)
+        refusal = exclusion.refusal(said, self._procedure, self._clock.now())
+        if not refusal:
+            self._record("exclusion", exclusion.fields_of(said), urgent=True)
+        return refusal
 
     def answer(self, key: str, value: float | str, person: str, second_person: str = "", source: str = "window") -> str:
         """Answer the prompt that waits; returns "", or the sentence why the answer was refused."""

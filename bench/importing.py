@@ -177,7 +177,7 @@ def _plan(log: Log, asked: Asked) -> _Plan:
     request = Request(
         name, asked.station, dut=asked.dut, serial=asked.serial, catheter=asked.catheter, fluid=asked.fluid
     )
-    articles = articles_of(request, station, without=("catheter",))
+    articles = articles_of(request, station, without=("catheter",), now=False)
     phases = _phases(log, asked, name)
     procedure = kind(**_settings(kind, station, asked, phases))
     streams, roles, derived = _streams(log, station, path, kind)

@@ -106,6 +106,15 @@ def insist(findings: Sequence[Finding], overridden: Sequence[str]) -> None:
         raise PreflightError("; also, ".join(finding.text + _offer(finding.code) for finding in blocking), findings)
 
 
+def needless(findings: Sequence[Finding], overridden: Sequence[str]) -> Iterator[Finding]:
+    """Tell of each override that nothing stands against the run which it could mean."""
+    standing = {finding.code for finding in findings if finding.level == "blocks"}
+    for code in dict.fromkeys(overridden):
+        if code not in standing:
+            text = f'"{code}" was overridden, but nothing of that kind blocks the run; the override is not used'
+            yield Finding("override", "tells", text)
+
+
 def _offer(code: str) -> str:
     if code not in OVERRIDABLE:
         return ""
@@ -137,6 +146,7 @@ def findings(
         _fluid,
         _pump,
         _limits,
+        _weighing,
         _collection,
         _closed_line,
         _access_port,
@@ -206,7 +216,7 @@ def _registered(asked: _Asked) -> Iterator[Finding]:
     }
     mine: dict[Kind, str] = {"dut": asked.dut["serial"], "catheter": asked.catheter["lot"], "fluid": asked.fluid["lot"]}
     try:
-        said = against(load_register(file), Used(mine, certificates, asked.end))
+        said = against(load_register(file), Used(mine, certificates, asked.end, asked.dut["model"]))
     except FileError as error:
         yield Finding("article", "blocks", str(error))
         return
@@ -309,6 +319,20 @@ def _fluid(asked: _Asked) -> Iterator[Finding]:
         elif drug and drug != fluid["drug"]:
             text = f"the schedule is for {drug}, but the fluid file states {fluid['drug']}"
             yield Finding("drug", "blocks", f"{named}: {text}; correct one of them")
+
+
+def _weighing(asked: _Asked) -> Iterator[Finding]:
+    """Who weighs needs to know into what, and what a weighing is worth."""
+    station, path = asked.opened.station, asked.opened.path
+    if not asked.procedure.collects():
+        return
+    if station.collection is None:
+        text = f"it has no [collection], so nothing says into what {asked.procedure.name} collects the fluid"
+        yield Finding("collection", "blocks", f"{path}: {text}; add it")
+    balance = asked.roles.get("reference_mass", "").partition(".")[0]
+    if balance and station.instruments[balance].uncertainty is None:
+        text = f'instrument "{balance}" is the reference and has no [instruments.{balance}.uncertainty]'
+        yield Finding("uncertainty", "blocks", f"{path}: {text}; add it from its certificate")
 
 
 def _collection(asked: _Asked) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.articles import known_of_pump
 from bench.recipe import Loaded, insist, insist_on_pump, load_recipe
 from bench.station import Station, load_station, station_path
 from data.checks import Origin
@@ -105,12 +106,15 @@ def prepare(request: Request) -> Prepared:
     return Prepared(request, station, path, procedure, _roles(path, station, procedure), articles, origin, recipe)
 
 
-def articles_of(request: Request, station: Station, without: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+def articles_of(
+    request: Request, station: Station, without: Sequence[str] = (), *, now: bool = True
+) -> dict[str, dict[str, Any]]:
     """Device under test, catheter and fluid, from the request or from the station's own defaults.
 
     Parameters
     ----------
     without : what need not be there.
+    now : whether they are used today, and the lab's register tells of the pump as it is; it knows no earlier days.
     """
     loaders: dict[str, Callable[[Path], Stated]] = {"dut": load_dut, "catheter": load_catheter, "fluid": load_fluid}
     found = {}
@@ -128,7 +132,8 @@ def articles_of(request: Request, station: Station, without: Sequence[str] = ())
             serial = request.serial or ("" if station.real else "SIMULATED")
             if not serial:
                 raise RequestError("--serial: the serial number of the device under test is missing")
-            article = article.item(serial)
+            known = known_of_pump(article.model, serial, real=station.real) if now else {}
+            article = article.item(serial, **known)
         found[what] = article.model_dump(mode="json")
     return found
 

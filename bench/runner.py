@@ -27,6 +27,7 @@ from bench.rpc.messages import Command, Ending, Stop
 from bench.rpc.server import serving
 from bench.run_queue import Entry, RunState, StationLock
 from bench.session import Result, Underway, conduct, exit_code
+from bench.unsaved import UnsavedError
 from data.checks import Status
 from instruments.clock import WallClock
 
@@ -75,6 +76,8 @@ class Runner:
             return _ended(conduct(request, announce=_announce, lead=self))
         except (ValueError, OSError) as error:
             return self._broken_off(str(error), EXIT_BAD_INPUT)  # as `pumpbench run` ends
+        except UnsavedError as error:
+            return self._broken_off(str(error), EXIT_RUN_ERROR)
         except Exception as error:  # noqa: BLE001  # those who follow must hear of it
             traceback.print_exc()
             return self._broken_off(f"{type(error).__name__}: {error}; see {self.entry.log}", EXIT_RUN_ERROR)

@@ -26,13 +26,14 @@ from bench.engine import End, Engine, plan
 from bench.forecast import finding, rows, subject_of
 from bench.latch import latches_of
 from bench.recorder import Recorder
-from bench.request import Prepared, Request, RequestError, prepare
+from bench.request import Override, Prepared, Request, RequestError, prepare
 from bench.rig_reference import RigReference, rig_reference
 from bench.state_folder import home
 from bench.station import OpenStation, Station, open_station, parse_fault
 from bench.unattended.attend import attend
 from bench.unattended.awake import awake
 from bench.unattended.messages import Facts
+from bench.unsaved import UnsavedError
 from data.checks import Evaluation, Origin, Status
 from data.journal import JournalError, JournalFull, JournalWriter
 from data.seal import Verification, Verifier
@@ -47,10 +48,6 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 
 NO_NAME = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
 """What a file's name cannot hold on some platform: folders, drives, Windows' alternate streams."""
-
-
-class UnsavedError(ValueError):
-    """The run went on to its end, but its record could not be closed; the message says where it is."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +103,12 @@ class _Ready:
     answers: AnswerFile | None
     forecast: Forecast | None = None
 
+    @property
+    def overrides(self) -> Sequence[Override]:
+        """Those that the run needed: one of what does not stand is worth no less, and none of the record's."""
+        standing = {one.code for one in self.findings if one.level == "blocks"}
+        return [one for one in self.prepared.request.overrides if one.finding in standing]
+
 
 @contextmanager
 def _ready(request: Request, verified_by: Verifier | None = None) -> Iterator[_Ready]:
@@ -135,7 +138,9 @@ def _ready(request: Request, verified_by: Verifier | None = None) -> Iterator[_R
         forecast = None if blocked else subject.forecast()
         if forecast is not None:
             findings = [*findings[:-1], finding(subject, forecast), *findings[-1:]]
-        preflight.insist(findings, [override.finding for override in request.overrides])
+        overridden = [override.finding for override in request.overrides]
+        preflight.insist(findings, overridden)
+        findings = [*preflight.needless(findings, overridden), *findings]
         attended = request.attended or opened.rig is not None  # behind which stands a simulated operator
         answers = answers_of(request.answers, prepared.procedure, opened.instruments, attended=attended)
         yield _Ready(prepared, clock, opened, findings, rig, answers, forecast)
@@ -279,7 +284,7 @@ def _record(
     engine.prompts.person_answers = prepared.request.person_answers
     if prepared.request.attended:
         engine.prompts.attend()
-    for override in prepared.request.overrides:
+    for override in ready.overrides:
         fields = {"finding": override.finding, "person": override.person, "reason": override.reason}
         recorder.record("override", clock.now(), fields, urgent=True)
         if latches is not None and override.finding == preflight.LATCHED:
@@ -373,11 +378,12 @@ def _person(request: Request) -> str:
 def _header(ready: _Ready, run_file: Path) -> dict[str, Any]:
     prepared, procedure = ready.prepared, ready.prepared.procedure
     steps = plan(procedure)
+    tested = f" of {prepared.articles['dut']['model']}" if procedure.relies_on_rig_check else ""  # else it is the rig
     return {
         "run_id": str(uuid4()),
         "schema": SCHEMA,
         "origin": str(prepared.origin),
-        "title": f"{procedure.title} of {prepared.articles['dut']['model']}, station {prepared.station.name}",
+        "title": f"{procedure.title}{tested}, station {prepared.station.name}",
         "procedure": procedure.name,
         "method": procedure.method,
         "params": procedure.values(),

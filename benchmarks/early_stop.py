@@ -34,7 +34,7 @@ from protocols.analysis.collection import Collection, blanks_of
 from protocols.analysis.evaporation import Evaporation
 from protocols.analysis.flow_budget import Weighing
 from protocols.analysis.flow_look import beyond_limits
-from protocols.analysis.flow_verdict import mean_error
+from protocols.analysis.flow_mean import mean_error
 from protocols.analysis.gravimetric_record import GravimetricRecord
 from protocols.analysis.looks import RISK, instants_s
 

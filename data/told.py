@@ -60,6 +60,7 @@ _TOLD: dict[str, Callable[[Said], Told]] = {
         else Told(f"{said['what']}: NOT confirmed", "error")
     ),
     "note": _line(lambda said: f"{said['person']}: {said['text']}"),
+    "exclusion": _line(lambda said: f"{said['person']} excluded {said['text']}", "warning"),
     "prompt": _line(lambda said: f"Asks: {said['text']}"),
     "answer": _line(lambda said: f"{said.get('person', '')} answered {said['key']}: {said['value']}"),
     "pause": lambda said: (
@@ -68,7 +69,7 @@ _TOLD: dict[str, Callable[[Said], Told]] = {
     "command": _line(lambda said: f"{said['person']}: {said['command']}", "detail"),
     "lease": _line(lambda said: f"{said['person']} took the control from {said['taken_from']}", "warning"),
     "status": lambda said: Told(
-        f"Run {said['status']}" + (f": {said['reason']}" if said.get("reason") else ""),
+        f"Run {str(said['status']).replace('-', ' ')}" + (f": {said['reason']}" if said.get("reason") else ""),
         "news" if said["status"] == "completed" else "error",
     ),
     "override": _line(lambda said: f"{said['person']} overrode {said['finding']}: {said['reason']}", "warning"),

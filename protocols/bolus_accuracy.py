@@ -33,6 +33,7 @@ class BolusAccuracy(Procedure):
     """
 
     name, method = "bolus-accuracy", 3
+    leaves_out = True
     roles = (
         Measures("reference_mass", "mg"),
         Controls("balance", Tareable),

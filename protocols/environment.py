@@ -227,6 +227,10 @@ class Environment(Procedure):
         }
         return tuple(key for key, values in asked.items() if values), "each change of the delivery"
 
+    def collects(self) -> bool:
+        """Also where the flow sensor alone is asked: a vessel has to bear the pressure that is held over it."""
+        return True
+
     def remarks(self, dut: Mapping[str, Any]) -> Iterator[str]:
         """Too few strokes, and pressures that a weir does not hold."""
         stroke = float(dut["stroke_ul"] or 0.0)

@@ -47,6 +47,11 @@ class FlowAccuracy(Procedure):
 
     Notes
     -----
+    Method 6: where part of the analysis is excluded each stretch that is left has readings of its own in the budget of
+    the mean, the mean at body temperature is of what is left, and there is none of whole strokes.  A start is looked
+    for in intervals as short as the balance can tell; before, in those of the trumpet, and no pump that declares ten
+    minutes could pass.
+
     Method 5: every window of the trumpet that the pump's file limits is judged, or was not measured; before, one that
     is none of the standard's or longer than the analysis left the verdict.  Segments and boluses have the budget of a
     gain over their time, not that of two readings; a flow that never came within its limit fails the start-up.
@@ -57,7 +62,8 @@ class FlowAccuracy(Procedure):
     cumulative volume begins with the analysis, and a sensor past which diverted flow went is not compared before it.
     """
 
-    name, method = "flow-accuracy", 5
+    name, method = "flow-accuracy", 6
+    leaves_out = True
     roles = (
         Measures("reference_mass", "mg"),
         Controls("balance", Tareable),

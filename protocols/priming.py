@@ -29,6 +29,7 @@ class Priming(Procedure):
     """
 
     name, method = "priming", 3
+    leaves_out = True
     roles = (
         Measures("reference_mass", "mg"),
         Controls("balance", Tareable),

@@ -172,6 +172,8 @@ class Procedure:
     """Radii of the mandrels round which a catheter is bent."""
     runs_empty: ClassVar[bool] = False
     """Whether it is meant to empty the reservoir."""
+    leaves_out: ClassVar[bool] = False
+    """Whether `evaluate` leaves out what a named person excluded; else a run takes no exclusion."""
     qualification: ClassVar[Mapping[str, str]] = {}
     """Parameters of the shortest form that its own uncertainty allows, as people type them."""
     rests_in: ClassVar[frozenset[str]] = frozenset()
@@ -251,6 +253,10 @@ class Procedure:
         """Roles that these parameters need, optional ones among them."""
         always = {role.role for role in self.roles if not role.optional}
         return always | {role for step in (*self.steps(), *self.teardown()) for role in step.roles}
+
+    def collects(self) -> bool:
+        """Whether what it concludes needs to know into what the fluid goes: the station's [collection]."""
+        return "reference_mass" in self.needs()
 
     def remarks(self, dut: Mapping[str, Any]) -> Iterator[str]:
         """What a person should know before the start, one sentence each.

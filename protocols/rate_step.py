@@ -31,7 +31,8 @@ class RateStep(Procedure):
     Method 3: what is excluded is taken out of the start too; a drop wiped off there was a fault of the pump.
     """
 
-    name, method = "rate-step", 3
+    name, method = "rate-step", 4
+    leaves_out = True
     roles = (
         Measures("reference_mass", "mg"),
         Controls("balance", Tareable),

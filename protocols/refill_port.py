@@ -57,6 +57,7 @@ class RefillPort(Procedure):
     """Refill of the reservoir through its port, with the ledger of its volume and the hours after it."""
 
     name, method = "refill-port", 2
+    leaves_out = True
     roles = (
         Measures("reference_mass", "mg"),
         Measures("needle_force", "N"),

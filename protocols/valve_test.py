@@ -24,7 +24,7 @@ class ValveTest(Procedure):
     roles = (
         Measures("outlet_pressure", "kPa"),
         Measures("reference_mass", "mg"),
-        Controls("pump", PumpLink, optional=True),
+        Controls("pump", PumpLink),
         Controls("outlet", Valve),
         Controls("vent", Valve),
         Controls("diverter", Valve, optional=True),

@@ -39,8 +39,8 @@ SHORTENED = {
 }
 """Commands of the guides that make runs, and with what they take less time here."""
 
-NOT_HERE = (r"pumpbench test", r"pumpbench gui", r"pumpbench qualify", r"lab-1\.toml --dut", r"zero-check")
-"""What would start the suite, a window, many runs or real instruments, or needs a protocol that is not installed."""
+NOT_HERE = (r"pumpbench test", r"pumpbench gui", r"pumpbench qualify", r"lab-1\.toml --dut")
+"""What would start the suite, a window, many runs or real instruments."""
 
 MODELS = {
     "The file": station.Station,

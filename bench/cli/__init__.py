@@ -12,6 +12,7 @@ import click
 
 from bench import __version__
 from bench.cli.neighbours import stranger
+from bench.unsaved import UnsavedError
 
 # command -> (module, attribute, help); the modules are imported when a command is called.
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -161,4 +162,7 @@ def main(args: list[str] | None = None) -> Any:
     except ValueError as error:
         click.echo(f"pumpbench: {error}", err=True)
         sys.exit(EXIT_BAD_INPUT)
+    except UnsavedError as error:
+        click.echo(f"pumpbench: {error}", err=True)
+        sys.exit(EXIT_RUN_ERROR)
     sys.exit(code if isinstance(code, int) else 0)

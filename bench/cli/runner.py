@@ -279,6 +279,24 @@ def note(run: str, text: str, person: str, take_over: bool) -> int:
 
 @runner.command()
 @click.argument("run")
+@click.option("--from", "begin", required=True, help='Where the stretch begins since the run\'s begin, such as "2 h".')
+@click.option("--to", "end", required=True, help='Where it ends, such as "123 min"; not later than now.')
+@_person
+@click.option("--reason", required=True, help="Why it may not be judged; it is recorded, and shown in the report.")
+@_take_over
+def exclude(run: str, begin: str, end: str, person: str, reason: str, take_over: bool) -> int:
+    """Take a stretch of a run that goes on out of what is judged; nothing takes that back."""
+    from bench.cli.log_options import quantity
+    from bench.rpc.messages import Exclude
+    from data.quantities import echo
+
+    stretch = Exclude(quantity("--from", begin, "time"), quantity("--to", end, "time"), reason)
+    kept = f"{echo(begin, 'time')} to {echo(end, 'time')}, that is {stretch.to_s - stretch.from_s:g} s"
+    return _lead(run, stretch, person, take_over, f"leaves out {kept}")
+
+
+@runner.command()
+@click.argument("run")
 @click.argument("key")
 @click.argument("value")
 @_person

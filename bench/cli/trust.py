@@ -251,7 +251,9 @@ def audit() -> None:
 
 
 @audit.command("show")
-@click.option("--what", default="", help="Only rows whose subject begins so, such as user, key, override, station.")
+@click.option(
+    "--what", default="", help="Only rows whose subject begins so, such as user, key, override, exclusion, station."
+)
 @as_json_option
 def audit_show(what: str, as_json: bool) -> int:
     """Show who changed what, from what to what, why and when."""

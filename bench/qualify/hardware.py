@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bench.preflight import PreflightError
 from bench.qualify.requirements import BENCH
 from bench.request import Request, RequestError, prepare
 from bench.session import Lead, Result, conduct
@@ -148,7 +149,11 @@ def qualify_bench(
             continue
         begins(name)
         leader = lead()
-        result = conduct(replace(request, attended=leader is not None), lead=leader)
+        try:
+            result = conduct(replace(request, attended=leader is not None), lead=leader)
+        except PreflightError as error:
+            done.append(Part(name, why_not=str(error)))
+            continue
         files.append(result.run_file)
         done.append(_part(name, result))
     if not files:

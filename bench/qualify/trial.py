@@ -18,6 +18,7 @@ from bench.qualify.plan import Row
 from bench.request import Request
 from bench.session import Result, conduct
 from bench.station import OpenStation
+from bench.unsaved import UnsavedError
 from data.run import Run
 from data.seal import examine
 from instruments.clock import Clock, WallClock
@@ -53,7 +54,7 @@ def conduct_trial(row: Row, seed: int, folder: Path) -> dict[str, Any]:
                 said = _drawn(row, seed, folder, Path(temporary))
             else:
                 said = _tried(row, seed, folder, Path(temporary))
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, UnsavedError) as error:
             said = {"verdict": "", "status": "error", "as_claimed": False, "why": str(error).splitlines()[0]}
     return said | {
         "row": row.key,

@@ -18,6 +18,7 @@ from bench.rpc.messages import (
     Answer,
     Command,
     Ending,
+    Exclude,
     Grant,
     Note,
     Outcome,
@@ -57,6 +58,9 @@ class Commandable(Protocol):
 
     def note(self, person: str, text: str) -> None:
         """Keep a remark."""
+
+    def exclude(self, person: str, from_s: float, to_s: float, reason: str) -> object:
+        """Take a stretch out of what is judged; says the sentence why it cannot be."""
 
 
 @runtime_checkable
@@ -322,6 +326,10 @@ class Desk:
     @_act.register
     def _(self, action: Note, engine: Commandable, person: str) -> None:
         engine.note(person, action.text)
+
+    @_act.register
+    def _(self, action: Exclude, engine: Commandable, person: str) -> None:
+        _insist(engine.exclude(person, action.from_s, action.to_s, action.reason))
 
     @_act.register
     def _(self, action: Answer, engine: Commandable, person: str) -> None:

@@ -147,7 +147,16 @@ class ResetInterlock:
     reason: str
 
 
-Action = Start | Pause | Resume | Stop | Note | Answer | ResetInterlock
+@dataclass(frozen=True, slots=True)
+class Exclude:
+    """Take a stretch that is over out of what is judged; times in s since the run's begin."""
+
+    from_s: float
+    to_s: float
+    reason: str
+
+
+Action = Start | Pause | Resume | Stop | Note | Answer | ResetInterlock | Exclude
 
 _WIRE: dict[str, tuple[type[Any], type[Any]]] = {
     "start": (Start, pb.Start),
@@ -157,6 +166,7 @@ _WIRE: dict[str, tuple[type[Any], type[Any]]] = {
     "note": (Note, pb.Note),
     "answer": (Answer, pb.Answer),
     "reset_interlock": (ResetInterlock, pb.ResetInterlock),
+    "exclude": (Exclude, pb.Exclude),
 }
 _NAMES = {kind: name for name, (kind, _) in _WIRE.items()}
 

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x62\x65nch/rpc/runner.proto\x12\x13pumpbench.runner.v1\"!\n\rFollowRequest\x12\x10\n\x08\x66rom_seq\x18\x01 \x01(\x04\"p\n\x08\x46ollowed\x12-\n\x06\x66rames\x18\x01 \x01(\x0b\x32\x1b.pumpbench.runner.v1.FramesH\x00\x12-\n\x06\x65nding\x18\x02 \x01(\x0b\x32\x1b.pumpbench.runner.v1.EndingH\x00\x42\x06\n\x04what\"G\n\x06\x46rames\x12\x11\n\tfirst_seq\x18\x01 \x01(\x04\x12\r\n\x05\x63ount\x18\x02 \x01(\r\x12\r\n\x05\x63hain\x18\x03 \x01(\x0c\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"\x8e\x01\n\x06\x45nding\x12\r\n\x05state\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06person\x18\x04 \x01(\t\x12\x0f\n\x07verdict\x18\x05 \x01(\t\x12\x11\n\texit_code\x18\x06 \x01(\x11\x12\x10\n\x08run_file\x18\x07 \x01(\t\x12\x0f\n\x07journal\x18\x08 \x01(\t\"\x0f\n\rStatusRequest\"\xdf\x02\n\x0bStatusReply\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\r\n\x05state\x18\x02 \x01(\t\x12\x11\n\tprocedure\x18\x03 \x01(\t\x12\x0f\n\x07station\x18\x04 \x01(\t\x12\x0e\n\x06run_id\x18\x05 \x01(\t\x12\x10\n\x08run_file\x18\x06 \x01(\t\x12\x0f\n\x07journal\x18\x07 \x01(\t\x12\r\n\x05phase\x18\x08 \x01(\t\x12\x12\n\nshare_done\x18\t \x01(\x01\x12\x11\n\telapsed_s\x18\n \x01(\x01\x12\x11\n\tplanned_s\x18\x0b \x01(\x01\x12\x12\n\ncontroller\x18\x0c \x01(\t\x12\x11\n\tfollowers\x18\r \x01(\r\x12,\n\x07prompts\x18\x0e \x03(\x0b\x32\x1b.pumpbench.runner.v1.Prompt\x12+\n\x06\x65nding\x18\x0f \x01(\x0b\x32\x1b.pumpbench.runner.v1.Ending\x12\x0f\n\x07latched\x18\x10 \x03(\t\"\xec\x01\n\x06Prompt\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x0c\n\x04unit\x18\x05 \x01(\t\x12\x10\n\x03low\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\x04high\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x07\x63hoices\x18\x08 \x03(\t\x12\x15\n\rsecond_person\x18\t \x01(\x08\x12,\n\x07\x64\x65tails\x18\n \x03(\x0b\x32\x1b.pumpbench.runner.v1.Detail\x12\x0f\n\x07picture\x18\x0b \x01(\tB\x06\n\x04_lowB\x07\n\x05_high\"A\n\x06\x44\x65tail\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x06number\x18\x02 \x01(\x01H\x00\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x42\x07\n\x05value\"\x94\x03\n\x0e\x43ommandRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05lease\x18\x02 \x01(\t\x12\x0e\n\x06person\x18\x03 \x01(\t\x12+\n\x05start\x18\x04 \x01(\x0b\x32\x1a.pumpbench.runner.v1.StartH\x00\x12+\n\x05pause\x18\x05 \x01(\x0b\x32\x1a.pumpbench.runner.v1.PauseH\x00\x12-\n\x06resume\x18\x06 \x01(\x0b\x32\x1b.pumpbench.runner.v1.ResumeH\x00\x12)\n\x04stop\x18\x07 \x01(\x0b\x32\x19.pumpbench.runner.v1.HaltH\x00\x12)\n\x04note\x18\x08 \x01(\x0b\x32\x19.pumpbench.runner.v1.NoteH\x00\x12-\n\x06\x61nswer\x18\t \x01(\x0b\x32\x1b.pumpbench.runner.v1.AnswerH\x00\x12>\n\x0freset_interlock\x18\n \x01(\x0b\x32#.pumpbench.runner.v1.ResetInterlockH\x00\x42\x08\n\x06\x61\x63tion\"\x07\n\x05Start\"\x07\n\x05Pause\"\x08\n\x06Resume\"\x16\n\x04Halt\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x14\n\x04Note\x12\x0c\n\x04text\x18\x01 \x01(\t\">\n\x06\x41nswer\x12\x0e\n\x06prompt\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x15\n\rsecond_person\x18\x03 \x01(\t\".\n\x0eResetInterlock\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xa8\x01\n\x0c\x43ommandReply\x12:\n\x07outcome\x18\x01 \x01(\x0e\x32).pumpbench.runner.v1.CommandReply.Outcome\x12\x10\n\x08sentence\x18\x02 \x01(\t\"J\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x41\x43\x43\x45PTED\x10\x01\x12\x0b\n\x07REFUSED\x10\x02\x12\x0b\n\x07PENDING\x10\x03\":\n\x0bStopRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0e\n\x06person\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xb9\x01\n\x0cLeaseRequest\x12\x34\n\x04wish\x18\x01 \x01(\x0e\x32&.pumpbench.runner.v1.LeaseRequest.Wish\x12\x0e\n\x06person\x18\x02 \x01(\t\x12\r\n\x05lease\x18\x03 \x01(\t\x12\x11\n\ttake_over\x18\x04 \x01(\x08\"A\n\x04Wish\x12\x14\n\x10WISH_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x41\x43QUIRE\x10\x01\x12\t\n\x05RENEW\x10\x02\x12\x0b\n\x07RELEASE\x10\x03\"a\n\nLeaseReply\x12\x0f\n\x07granted\x18\x01 \x01(\x08\x12\r\n\x05lease\x18\x02 \x01(\t\x12\x0e\n\x06holder\x18\x03 \x01(\t\x12\x11\n\texpires_s\x18\x04 \x01(\x01\x12\x10\n\x08sentence\x18\x05 \x01(\t2\xc7\x02\n\x06Runner\x12M\n\x06\x46ollow\x12\".pumpbench.runner.v1.FollowRequest\x1a\x1d.pumpbench.runner.v1.Followed0\x01\x12N\n\x06Status\x12\".pumpbench.runner.v1.StatusRequest\x1a .pumpbench.runner.v1.StatusReply\x12Q\n\x07\x43ommand\x12#.pumpbench.runner.v1.CommandRequest\x1a!.pumpbench.runner.v1.CommandReply\x12K\n\x05Lease\x12!.pumpbench.runner.v1.LeaseRequest\x1a\x1f.pumpbench.runner.v1.LeaseReply2S\n\x04Stop\x12K\n\x04Stop\x12 .pumpbench.runner.v1.StopRequest\x1a!.pumpbench.runner.v1.CommandReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x62\x65nch/rpc/runner.proto\x12\x13pumpbench.runner.v1\"!\n\rFollowRequest\x12\x10\n\x08\x66rom_seq\x18\x01 \x01(\x04\"p\n\x08\x46ollowed\x12-\n\x06\x66rames\x18\x01 \x01(\x0b\x32\x1b.pumpbench.runner.v1.FramesH\x00\x12-\n\x06\x65nding\x18\x02 \x01(\x0b\x32\x1b.pumpbench.runner.v1.EndingH\x00\x42\x06\n\x04what\"G\n\x06\x46rames\x12\x11\n\tfirst_seq\x18\x01 \x01(\x04\x12\r\n\x05\x63ount\x18\x02 \x01(\r\x12\r\n\x05\x63hain\x18\x03 \x01(\x0c\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"\x8e\x01\n\x06\x45nding\x12\r\n\x05state\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06person\x18\x04 \x01(\t\x12\x0f\n\x07verdict\x18\x05 \x01(\t\x12\x11\n\texit_code\x18\x06 \x01(\x11\x12\x10\n\x08run_file\x18\x07 \x01(\t\x12\x0f\n\x07journal\x18\x08 \x01(\t\"\x0f\n\rStatusRequest\"\xdf\x02\n\x0bStatusReply\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\r\n\x05state\x18\x02 \x01(\t\x12\x11\n\tprocedure\x18\x03 \x01(\t\x12\x0f\n\x07station\x18\x04 \x01(\t\x12\x0e\n\x06run_id\x18\x05 \x01(\t\x12\x10\n\x08run_file\x18\x06 \x01(\t\x12\x0f\n\x07journal\x18\x07 \x01(\t\x12\r\n\x05phase\x18\x08 \x01(\t\x12\x12\n\nshare_done\x18\t \x01(\x01\x12\x11\n\telapsed_s\x18\n \x01(\x01\x12\x11\n\tplanned_s\x18\x0b \x01(\x01\x12\x12\n\ncontroller\x18\x0c \x01(\t\x12\x11\n\tfollowers\x18\r \x01(\r\x12,\n\x07prompts\x18\x0e \x03(\x0b\x32\x1b.pumpbench.runner.v1.Prompt\x12+\n\x06\x65nding\x18\x0f \x01(\x0b\x32\x1b.pumpbench.runner.v1.Ending\x12\x0f\n\x07latched\x18\x10 \x03(\t\"\xec\x01\n\x06Prompt\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x0c\n\x04unit\x18\x05 \x01(\t\x12\x10\n\x03low\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\x04high\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x07\x63hoices\x18\x08 \x03(\t\x12\x15\n\rsecond_person\x18\t \x01(\x08\x12,\n\x07\x64\x65tails\x18\n \x03(\x0b\x32\x1b.pumpbench.runner.v1.Detail\x12\x0f\n\x07picture\x18\x0b \x01(\tB\x06\n\x04_lowB\x07\n\x05_high\"A\n\x06\x44\x65tail\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x06number\x18\x02 \x01(\x01H\x00\x12\x0e\n\x04text\x18\x03 \x01(\tH\x00\x42\x07\n\x05value\"\xc5\x03\n\x0e\x43ommandRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05lease\x18\x02 \x01(\t\x12\x0e\n\x06person\x18\x03 \x01(\t\x12+\n\x05start\x18\x04 \x01(\x0b\x32\x1a.pumpbench.runner.v1.StartH\x00\x12+\n\x05pause\x18\x05 \x01(\x0b\x32\x1a.pumpbench.runner.v1.PauseH\x00\x12-\n\x06resume\x18\x06 \x01(\x0b\x32\x1b.pumpbench.runner.v1.ResumeH\x00\x12)\n\x04stop\x18\x07 \x01(\x0b\x32\x19.pumpbench.runner.v1.HaltH\x00\x12)\n\x04note\x18\x08 \x01(\x0b\x32\x19.pumpbench.runner.v1.NoteH\x00\x12-\n\x06\x61nswer\x18\t \x01(\x0b\x32\x1b.pumpbench.runner.v1.AnswerH\x00\x12>\n\x0freset_interlock\x18\n \x01(\x0b\x32#.pumpbench.runner.v1.ResetInterlockH\x00\x12/\n\x07\x65xclude\x18\x0b \x01(\x0b\x32\x1c.pumpbench.runner.v1.ExcludeH\x00\x42\x08\n\x06\x61\x63tion\"\x07\n\x05Start\"\x07\n\x05Pause\"\x08\n\x06Resume\"\x16\n\x04Halt\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x14\n\x04Note\x12\x0c\n\x04text\x18\x01 \x01(\t\">\n\x06\x41nswer\x12\x0e\n\x06prompt\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x15\n\rsecond_person\x18\x03 \x01(\t\".\n\x0eResetInterlock\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"7\n\x07\x45xclude\x12\x0e\n\x06\x66rom_s\x18\x01 \x01(\x01\x12\x0c\n\x04to_s\x18\x02 \x01(\x01\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xa8\x01\n\x0c\x43ommandReply\x12:\n\x07outcome\x18\x01 \x01(\x0e\x32).pumpbench.runner.v1.CommandReply.Outcome\x12\x10\n\x08sentence\x18\x02 \x01(\t\"J\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x41\x43\x43\x45PTED\x10\x01\x12\x0b\n\x07REFUSED\x10\x02\x12\x0b\n\x07PENDING\x10\x03\":\n\x0bStopRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0e\n\x06person\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xb9\x01\n\x0cLeaseRequest\x12\x34\n\x04wish\x18\x01 \x01(\x0e\x32&.pumpbench.runner.v1.LeaseRequest.Wish\x12\x0e\n\x06person\x18\x02 \x01(\t\x12\r\n\x05lease\x18\x03 \x01(\t\x12\x11\n\ttake_over\x18\x04 \x01(\x08\"A\n\x04Wish\x12\x14\n\x10WISH_UNSPECIFIED\x10\x00\x12\x0b\n\x07\x41\x43QUIRE\x10\x01\x12\t\n\x05RENEW\x10\x02\x12\x0b\n\x07RELEASE\x10\x03\"a\n\nLeaseReply\x12\x0f\n\x07granted\x18\x01 \x01(\x08\x12\r\n\x05lease\x18\x02 \x01(\t\x12\x0e\n\x06holder\x18\x03 \x01(\t\x12\x11\n\texpires_s\x18\x04 \x01(\x01\x12\x10\n\x08sentence\x18\x05 \x01(\t2\xc7\x02\n\x06Runner\x12M\n\x06\x46ollow\x12\".pumpbench.runner.v1.FollowRequest\x1a\x1d.pumpbench.runner.v1.Followed0\x01\x12N\n\x06Status\x12\".pumpbench.runner.v1.StatusRequest\x1a .pumpbench.runner.v1.StatusReply\x12Q\n\x07\x43ommand\x12#.pumpbench.runner.v1.CommandRequest\x1a!.pumpbench.runner.v1.CommandReply\x12K\n\x05Lease\x12!.pumpbench.runner.v1.LeaseRequest\x1a\x1f.pumpbench.runner.v1.LeaseReply2S\n\x04Stop\x12K\n\x04Stop\x12 .pumpbench.runner.v1.StopRequest\x1a!.pumpbench.runner.v1.CommandReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,35 +48,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DETAIL']._serialized_start=1024
   _globals['_DETAIL']._serialized_end=1089
   _globals['_COMMANDREQUEST']._serialized_start=1092
-  _globals['_COMMANDREQUEST']._serialized_end=1496
-  _globals['_START']._serialized_start=1498
-  _globals['_START']._serialized_end=1505
-  _globals['_PAUSE']._serialized_start=1507
-  _globals['_PAUSE']._serialized_end=1514
-  _globals['_RESUME']._serialized_start=1516
-  _globals['_RESUME']._serialized_end=1524
-  _globals['_HALT']._serialized_start=1526
-  _globals['_HALT']._serialized_end=1548
-  _globals['_NOTE']._serialized_start=1550
-  _globals['_NOTE']._serialized_end=1570
-  _globals['_ANSWER']._serialized_start=1572
-  _globals['_ANSWER']._serialized_end=1634
-  _globals['_RESETINTERLOCK']._serialized_start=1636
-  _globals['_RESETINTERLOCK']._serialized_end=1682
-  _globals['_COMMANDREPLY']._serialized_start=1685
-  _globals['_COMMANDREPLY']._serialized_end=1853
-  _globals['_COMMANDREPLY_OUTCOME']._serialized_start=1779
-  _globals['_COMMANDREPLY_OUTCOME']._serialized_end=1853
-  _globals['_STOPREQUEST']._serialized_start=1855
-  _globals['_STOPREQUEST']._serialized_end=1913
-  _globals['_LEASEREQUEST']._serialized_start=1916
-  _globals['_LEASEREQUEST']._serialized_end=2101
-  _globals['_LEASEREQUEST_WISH']._serialized_start=2036
-  _globals['_LEASEREQUEST_WISH']._serialized_end=2101
-  _globals['_LEASEREPLY']._serialized_start=2103
-  _globals['_LEASEREPLY']._serialized_end=2200
-  _globals['_RUNNER']._serialized_start=2203
-  _globals['_RUNNER']._serialized_end=2530
-  _globals['_STOP']._serialized_start=2532
-  _globals['_STOP']._serialized_end=2615
+  _globals['_COMMANDREQUEST']._serialized_end=1545
+  _globals['_START']._serialized_start=1547
+  _globals['_START']._serialized_end=1554
+  _globals['_PAUSE']._serialized_start=1556
+  _globals['_PAUSE']._serialized_end=1563
+  _globals['_RESUME']._serialized_start=1565
+  _globals['_RESUME']._serialized_end=1573
+  _globals['_HALT']._serialized_start=1575
+  _globals['_HALT']._serialized_end=1597
+  _globals['_NOTE']._serialized_start=1599
+  _globals['_NOTE']._serialized_end=1619
+  _globals['_ANSWER']._serialized_start=1621
+  _globals['_ANSWER']._serialized_end=1683
+  _globals['_RESETINTERLOCK']._serialized_start=1685
+  _globals['_RESETINTERLOCK']._serialized_end=1731
+  _globals['_EXCLUDE']._serialized_start=1733
+  _globals['_EXCLUDE']._serialized_end=1788
+  _globals['_COMMANDREPLY']._serialized_start=1791
+  _globals['_COMMANDREPLY']._serialized_end=1959
+  _globals['_COMMANDREPLY_OUTCOME']._serialized_start=1885
+  _globals['_COMMANDREPLY_OUTCOME']._serialized_end=1959
+  _globals['_STOPREQUEST']._serialized_start=1961
+  _globals['_STOPREQUEST']._serialized_end=2019
+  _globals['_LEASEREQUEST']._serialized_start=2022
+  _globals['_LEASEREQUEST']._serialized_end=2207
+  _globals['_LEASEREQUEST_WISH']._serialized_start=2142
+  _globals['_LEASEREQUEST_WISH']._serialized_end=2207
+  _globals['_LEASEREPLY']._serialized_start=2209
+  _globals['_LEASEREPLY']._serialized_end=2306
+  _globals['_RUNNER']._serialized_start=2309
+  _globals['_RUNNER']._serialized_end=2636
+  _globals['_STOP']._serialized_start=2638
+  _globals['_STOP']._serialized_end=2721
 # @@protoc_insertion_point(module_scope)

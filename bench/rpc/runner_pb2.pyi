@@ -133,7 +133,7 @@ class Detail(_message.Message):
     def __init__(self, name: _Optional[str] = ..., number: _Optional[float] = ..., text: _Optional[str] = ...) -> None: ...
 
 class CommandRequest(_message.Message):
-    __slots__ = ("key", "lease", "person", "start", "pause", "resume", "stop", "note", "answer", "reset_interlock")
+    __slots__ = ("key", "lease", "person", "start", "pause", "resume", "stop", "note", "answer", "reset_interlock", "exclude")
     KEY_FIELD_NUMBER: _ClassVar[int]
     LEASE_FIELD_NUMBER: _ClassVar[int]
     PERSON_FIELD_NUMBER: _ClassVar[int]
@@ -144,6 +144,7 @@ class CommandRequest(_message.Message):
     NOTE_FIELD_NUMBER: _ClassVar[int]
     ANSWER_FIELD_NUMBER: _ClassVar[int]
     RESET_INTERLOCK_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDE_FIELD_NUMBER: _ClassVar[int]
     key: str
     lease: str
     person: str
@@ -154,7 +155,8 @@ class CommandRequest(_message.Message):
     note: Note
     answer: Answer
     reset_interlock: ResetInterlock
-    def __init__(self, key: _Optional[str] = ..., lease: _Optional[str] = ..., person: _Optional[str] = ..., start: _Optional[_Union[Start, _Mapping]] = ..., pause: _Optional[_Union[Pause, _Mapping]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ..., stop: _Optional[_Union[Halt, _Mapping]] = ..., note: _Optional[_Union[Note, _Mapping]] = ..., answer: _Optional[_Union[Answer, _Mapping]] = ..., reset_interlock: _Optional[_Union[ResetInterlock, _Mapping]] = ...) -> None: ...
+    exclude: Exclude
+    def __init__(self, key: _Optional[str] = ..., lease: _Optional[str] = ..., person: _Optional[str] = ..., start: _Optional[_Union[Start, _Mapping]] = ..., pause: _Optional[_Union[Pause, _Mapping]] = ..., resume: _Optional[_Union[Resume, _Mapping]] = ..., stop: _Optional[_Union[Halt, _Mapping]] = ..., note: _Optional[_Union[Note, _Mapping]] = ..., answer: _Optional[_Union[Answer, _Mapping]] = ..., reset_interlock: _Optional[_Union[ResetInterlock, _Mapping]] = ..., exclude: _Optional[_Union[Exclude, _Mapping]] = ...) -> None: ...
 
 class Start(_message.Message):
     __slots__ = ()
@@ -197,6 +199,16 @@ class ResetInterlock(_message.Message):
     name: str
     reason: str
     def __init__(self, name: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class Exclude(_message.Message):
+    __slots__ = ("from_s", "to_s", "reason")
+    FROM_S_FIELD_NUMBER: _ClassVar[int]
+    TO_S_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    from_s: float
+    to_s: float
+    reason: str
+    def __init__(self, from_s: _Optional[float] = ..., to_s: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class CommandReply(_message.Message):
     __slots__ = ("outcome", "sentence")

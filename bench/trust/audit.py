@@ -27,11 +27,17 @@ PASSING = ("wrapped", "failures")
 CLOCK_STEP_S = 1.0
 
 
-def overrides(home: Path, key: SigningKey, run: Run) -> None:
-    """Note who let a run start although a finding stood against it.  The caller holds the folder."""
-    for event in run.records("override"):
-        who, what = str(event.fields["person"]), f"override {event.fields['finding']}"
-        note(home, key, what, str(event.fields["reason"]), new=run.session.get("run_id"), who=who)
+def decisions(home: Path, key: SigningKey, run: Run) -> None:
+    """Note who let a run start although a finding stood against it, and who took what out of what is judged.
+
+    The caller holds the folder.
+    """
+    taken = [(f"override {event.fields['finding']}", event.fields) for event in run.records("override")]
+    for event in run.records("exclusion"):
+        from_s, to_s = (float(event.fields[side]) for side in ("from_s", "to_s"))
+        taken.append((f"exclusion {from_s:.10g} s to {to_s:.10g} s", event.fields))
+    for what, fields in taken:
+        note(home, key, what, str(fields["reason"]), new=run.session.get("run_id"), who=str(fields["person"]))
 
 
 def changed_files(home: Path, key: SigningKey, run: Run) -> None:

@@ -119,7 +119,10 @@ def _recipe(run: Run) -> Item:
 
 def _exclusions(run: Run) -> Item:
     excluded = run.evaluation.excluded if run.evaluation is not None else ()
-    look = [f"{item.from_s:.0f} s to {item.to_s:.0f} s: {item.reason}" for item in excluded]
+    look = [
+        f"{item.from_s:.0f} s to {item.to_s:.0f} s: {item.reason}" + (f" ({item.person})" if item.person else "")
+        for item in excluded
+    ]
     return _item("exclusions", "Was any stretch left out, and rightly?", look, "nothing was left out")
 
 

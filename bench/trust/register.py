@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.trust import ledger
-from bench.trust.audit import changed_files, overrides
+from bench.trust.audit import changed_files, decisions
 from bench.trust.keys import MEASURED, UNMEASURED, bench_key, own_key
 from bench.trust.ledger import REGISTER, alone, rows_of
 from data.audit import Row, add_row
@@ -104,7 +104,7 @@ def enrol(path: Path, home: Path) -> str:
             }
             key = own_key(home, MEASURED)
             add_row(home / "trust" / REGISTER, fields, ledger.now().isoformat(), key)
-            overrides(home, key, run)
+            decisions(home, key, run)
             changed_files(home, key, run)
     except (ValueError, OSError) as error:
         return f"the run is not registered: {error}"

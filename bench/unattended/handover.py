@@ -12,7 +12,7 @@ from data.frames import FrameKind, JournalError, Record
 from data.journal_reader import read_journal
 from data.run import Run, RunError
 
-TOLD = ("interlock", "reset", "outage", "pause", "hold", "note", "override", "safe-state")
+TOLD = ("interlock", "reset", "outage", "pause", "hold", "note", "exclusion", "override", "safe-state")
 """Kinds of records that the next shift needs to read; events only where they are warnings or errors."""
 
 MOST_LINES = 20

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyqtgraph
@@ -73,13 +73,7 @@ class Axis(pyqtgraph.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
 
     def at(self, low: float, high: float, size: float) -> Ticks:
         """Distance of ticks, and the ticks, of a range that is so many pixels long."""
-        most = max(int(size / self.most), 3)
-        step = step_of(high - low, most)
-        ticks = multiples(low, high, step)
-        if len(ticks) < 2:  # one alone tells no scale
-            step = step_of(high - low, 2 * most)
-            ticks = multiples(low, high, step)
-        return [(step, ticks)]
+        return [_ticks(step_of, low, high, max(int(size / self.most), 3))]
 
     def tickValues(self, minVal: float, maxVal: float, size: float) -> Ticks:  # noqa: N802, N803  # pyqtgraph's names
         """As pyqtgraph asks."""
@@ -89,6 +83,15 @@ class Axis(pyqtgraph.AxisItem):  # type: ignore[misc]  # pyqtgraph has no types
     def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:  # noqa: N802
         """As pyqtgraph asks."""
         return tick_texts(values, spacing, self.numbers)
+
+
+def _ticks(step_of: Callable[[float, int], float], low: float, high: float, most: int) -> tuple[float, list[float]]:
+    step = step_of(high - low, most)
+    ticks = multiples(low, high, step)
+    if len(ticks) < 2:  # one alone tells no scale
+        step = step_of(high - low, 2 * most)
+        ticks = multiples(low, high, step)
+    return step, ticks
 
 
 def _font() -> QFont:
@@ -115,8 +118,9 @@ class TimeAxis(Axis):
 
     def at(self, low: float, high: float, size: float) -> Ticks:
         """As `Axis.at`."""
-        step = time_step(high - low, max(int(size / self.most), 3))
-        return [(step, [t + self.origin_s for t in multiples(low - self.origin_s, high - self.origin_s, step)])]
+        most = max(int(size / self.most), 3)
+        step, ticks = _ticks(time_step, low - self.origin_s, high - self.origin_s, most)
+        return [(step, [t + self.origin_s for t in ticks])]
 
     def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:  # noqa: N802
         """As pyqtgraph asks."""

@@ -26,6 +26,7 @@ WHEEL = 1.0015
 """Zoom of one unit of a wheel; a notch is 120 of them."""
 
 SHORTEST_LABEL = 22.0
+GROUND_ALPHA = 205
 WATERMARK_ALPHA = 75
 
 
@@ -223,7 +224,7 @@ class Canvas(pyqtgraph.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no 
         painter.restore()
 
     def drawForeground(self, painter: QPainter, rect: QRectF) -> None:  # noqa: N802  # Qt's name
-        """Watermark, limits, cursor, focus."""
+        """Watermark, names of stretches, limits, cursor, focus."""
         area = self.hands.sceneBoundingRect()
         (x0, x1), (y0, y1) = self.hands.viewRange()
         painter.save()
@@ -231,6 +232,8 @@ class Canvas(pyqtgraph.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no 
         if self.watermark:
             self._draw_watermark(painter, area)
         painter.setFont(_font())
+        for span in self.spans:
+            self._draw_span_label(painter, span, area, x0, x1)
         self._draw_limits(painter, area, y0, y1)
         if self.cursor is not None and x0 <= self.cursor <= x1:
             x = self._x(self.cursor, area, x0, x1)
@@ -256,16 +259,18 @@ class Canvas(pyqtgraph.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no 
             painter.fillRect(stretch, pyqtgraph.mkColor(look().scheme.band))
         else:
             painter.fillRect(stretch, QColor(fill.under))
+
+    def _draw_span_label(self, painter: QPainter, span: Span, area: QRectF, x0: float, x1: float) -> None:
+        left, right = self._x(max(span.t0, x0), area, x0, x1) + 4.0, self._x(min(span.t1, x1), area, x0, x1) - 2.0
+        if not span.label or right - left <= SHORTEST_LABEL or span.t1 < x0 or span.t0 > x1:
+            return
+        metrics = QFontMetricsF(painter.font())
+        text = metrics.elidedText(span.label, Qt.TextElideMode.ElideRight, right - left)
         row = 0 if span.tone is Tone.PLAIN else 1
-        room = stretch.adjusted(4, 2, -2, 0)
-        if span.label and room.width() > SHORTEST_LABEL:
-            painter.setFont(_font())
-            metrics = QFontMetricsF(painter.font())
-            room.translate(0, row * metrics.height())
-            room.setHeight(metrics.height())
-            painter.setPen(QColor(look().scheme.muted if fill.under == "transparent" else fill.text))
-            text = metrics.elidedText(span.label, Qt.TextElideMode.ElideRight, room.width())
-            painter.drawText(room, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop, text)
+        top = area.top() + 2.0 + row * metrics.height()
+        fill = look().scheme.tone(span.tone)
+        colour = look().scheme.muted if fill.under == "transparent" else fill.text
+        _draw_word(painter, QRectF(left, top, metrics.horizontalAdvance(text), metrics.height()), text, QColor(colour))
 
     def _draw_watermark(self, painter: QPainter, area: QRectF) -> None:
         """Outlined, so that it is read on the ground and on a dense curve alike."""
@@ -308,11 +313,7 @@ class Canvas(pyqtgraph.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no 
                 if room.intersects(other):
                     room.moveTop(other.bottom() + 2)
             taken.append(room)
-            ground = QColor(look().scheme.sunken)
-            ground.setAlpha(205)
-            painter.fillRect(room, ground)
-            painter.setPen(pen.color())
-            painter.drawText(room, Qt.AlignmentFlag.AlignCenter, text)
+            _draw_word(painter, room, text, pen.color())
 
     @staticmethod
     def _x(value: float, area: QRectF, x0: float, x1: float) -> float:
@@ -321,6 +322,15 @@ class Canvas(pyqtgraph.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no 
     @staticmethod
     def _y(value: float, area: QRectF, y0: float, y1: float) -> float:
         return area.bottom() - (value - y0) / (y1 - y0) * area.height()
+
+
+def _draw_word(painter: QPainter, room: QRectF, text: str, colour: QColor) -> None:
+    """Write on a ground of its own, so that it is read on a dense curve too."""
+    ground = QColor(look().scheme.sunken)
+    ground.setAlpha(GROUND_ALPHA)
+    painter.fillRect(room, ground)
+    painter.setPen(colour)
+    painter.drawText(room, Qt.AlignmentFlag.AlignCenter, text)
 
 
 def _line(colour: str) -> QPen:

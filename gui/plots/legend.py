@@ -14,10 +14,13 @@ from gui.presenters.numbers import unit_text
 from gui.theme.look import look
 from gui.theme.tokens import Pen
 from gui.views.parts import muted
+from gui.views.room import Elided
 
 STROKE = 22
 GAP = 6
 BETWEEN = 14
+LEAST_TITLE = 56
+"""A title is cut down to so many pixels: a plot is made as narrow as its value of now and its button allow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,8 @@ class Head(QWidget):
         row.setSpacing(look().density.gap)
         column.addLayout(row)
         self._column, self._row = column, row
-        self.title = QLabel(title)
+        self.title = Elided(title, LEAST_TITLE)
+        self.title.setProperty("muted", "false")
         self.title.setObjectName("panelTitle")
         self.legend = Legend()
         self.value = QLabel("")
@@ -154,6 +158,7 @@ class Head(QWidget):
         self._beside = True
         self._extra: list[QWidget] = []
         self.legend.changed.connect(self._arrange)
+        look().changed.connect(self._measure_anew)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802  # Qt's name
         """Move the legend where there is room."""
@@ -194,3 +199,8 @@ class Head(QWidget):
                 self.value.setMinimumWidth(wanted)
                 self._arrange()
         self.unit.setVisible(bool(text))
+
+    def _measure_anew(self) -> None:
+        """Letters have another size now."""
+        self.value.setMinimumWidth(0)
+        self._arrange()

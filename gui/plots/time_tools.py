@@ -54,6 +54,10 @@ class TimeTools(QWidget):
         self.hold.setVisible(live)
         self.listen()
 
+    def add(self, made: QWidget) -> None:
+        """Put a further button at the end of the row."""
+        self._row.addWidget(made)
+
     @property
     def _time(self) -> TimeView:
         return self._plots[0].time

@@ -139,19 +139,24 @@ def attempt_rows(course: Course) -> list[AttemptRow]:
     return rows
 
 
-def figure_rows(report: Report, numbers: Numbers) -> list[FigureRow]:
-    """What the runs that count say together."""
-    return [_figures(one, numbers) for one in report.summaries]
+def is_whole(progress: Progress) -> bool:
+    """Whether every run of the plan has a verdict."""
+    return all(course.result is not None for course in progress.courses)
 
 
-def _figures(one: Summary, numbers: Numbers) -> FigureRow:
+def figure_rows(report: Report, numbers: Numbers, *, is_final: bool) -> list[FigureRow]:
+    """What the runs that count say together; an interval is held to the limits only once there are no more to come."""
+    return [_figures(one, numbers, Tone.FAIL if is_final else Tone.MUTED) for one in report.summaries]
+
+
+def _figures(one: Summary, numbers: Numbers, beyond: Tone) -> FigureRow:
     digits = digits_of(one.sd) if one.sd else significant(one.mean)
     low, high = (None if limit is None else numbers.number(limit, significant(limit, 3)) for limit in one.limits)
     limits = f"{low} to {high}" if low and high else f"≥ {low}" if low else f"≤ {high}" if high else NOTHING
     texts, tones = [], []
     for interval in one.intervals:
         texts.append(f"{numbers.number(interval.low, digits)} to {numbers.number(interval.high, digits)}")
-        tones.append(Tone.FAIL if interval.within_limits is False else Tone.PLAIN)
+        tones.append(beyond if interval.within_limits is False else Tone.PLAIN)
     return FigureRow(
         one.check,
         one.rate,
@@ -184,14 +189,14 @@ def progress_said(progress: Progress) -> tuple[str, Tone]:
     said = f"{done} of {len(progress.courses)} runs have a verdict"
     if not plan.approved_by:
         return f"{said}; nobody has approved the plan, which is done before its first run", Tone.WARN
-    return said, Tone.GOOD if done == len(progress.courses) else Tone.PLAIN
+    return said, Tone.GOOD if is_whole(progress) else Tone.PLAIN
 
 
 def facts_of(progress: Progress) -> list[tuple[str, str]]:
     """What the plan says."""
     plan = progress.campaign
     on = f", {plan.approved_on}" if plan.approved_on else ""
-    settings = ", ".join(f"{name} {value}" for name, value in plan.settings.items())
+    settings = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in plan.settings.items())
     return [
         ("Protocol", f"{plan.protocol}{f', with {settings}' if settings else ''}"),
         ("Station", plan.station or "any"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.rpc.messages import Action, Note, Pause, Reply, ResetInterlock, Resume, Start
+from bench.rpc.messages import Action, Exclude, Note, Pause, Reply, ResetInterlock, Resume, Start
 from gui.presenters.context import Context
 from gui.presenters.live import Live
 from gui.presenters.run_link import STATUS_S
@@ -87,6 +87,10 @@ class Controls:
         """Keep a remark with the run; ``then`` is called when it is kept."""
         if words := " ".join(text.split()):
             self._do(Note(words), then)
+
+    def exclude(self, from_s: float, to_s: float, reason: str, then: Callable[[], None] = lambda: None) -> None:
+        """Take a stretch that is over out of what is judged; ``then`` is called when that is kept."""
+        self._do(Exclude(from_s, to_s, " ".join(reason.split())), then)
 
     def reset(self, name: str, reason: str, then: Callable[[], None] = lambda: None) -> None:
         """Arm an interlock again that holds the bench."""

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from data.checks import Origin
-from data.samples import UNUSABLE
+from data.samples import UNUSABLE, Quality
 from gui.presenters.live import Live, Trace
 from gui.presenters.numbers import Numbers, rough_duration, with_unit
 from gui.presenters.tone import Tone
@@ -167,12 +167,13 @@ class Instruments:
         if not len(trace.points):
             return "no sample yet", Tone.MUTED
         if not self._live.is_going:
-            return "run over", Tone.MUTED
+            return "ended", Tone.MUTED
         age = self._live.last_s - trace.t
         if age > self._late_s(trace):
             return f"silent {rough_duration(age)}", Tone.WARN
-        if trace.quality & int(UNUSABLE):
-            return trace.quality_word, Tone.WARN
+        if unusable := trace.quality & int(UNUSABLE):
+            is_own = unusable != int(Quality.DISTURBED)  # else a person, or a hold, was at the bench
+            return trace.quality_word, Tone.WARN if is_own else Tone.MUTED
         return "ok", Tone.GOOD
 
     def _late_s(self, trace: Trace) -> float:

@@ -24,7 +24,7 @@ from gui.plots.pyramid import Pyramid
 from gui.presenters.context import Context
 from gui.presenters.events import EventRow, event_row
 from gui.presenters.run_link import Broken, RunLink, Taken
-from gui.presenters.tone import Tone
+from gui.presenters.tone import Tone, tone_of_end
 
 TICK_S = 0.05
 """Between two looks at what came."""
@@ -41,6 +41,7 @@ MOST_EVENTS = 5000
 KEPT = frozenset(
     (
         "forecast",
+        "exclusion",
         "valve",
         "hold",
         "pause",
@@ -60,6 +61,7 @@ MOST_KEPT = 2000
 """Of each of these; the file has them all."""
 
 UNUSABLE_BITS = int(UNUSABLE)
+MASS_UNIT = "mg"
 
 
 @dataclass
@@ -71,7 +73,7 @@ class Trace:
     name : "stream.channel".
     instrument : whose it is.
     roles : what the procedure takes it for.
-    points : every sample, for plots.
+    points : every sample, for plots; see `hidden_bits`.
     t, value, quality : the last sample.
     stride : samples from one that is kept to the next: more than one while its instrument rests.
     """
@@ -86,6 +88,15 @@ class Trace:
     value: float = math.nan
     quality: int = 0
     stride: int = 1
+
+    @property
+    def hidden_bits(self) -> int:
+        """Quality bits of samples that are not plotted.
+
+        While the bench is held or paused every sample is disturbed: an evaluation leaves it out, but a person must see
+        what the pressure does.  A disturbed weight alone is of nothing: the vessel was touched, the balance tared.
+        """
+        return UNUSABLE_BITS if self.unit == MASS_UNIT else UNUSABLE_BITS & ~int(Quality.DISTURBED)
 
     @property
     def label(self) -> str:
@@ -275,10 +286,9 @@ class Live:
         self._changes.add("streams")
 
     def _block(self, block: Block) -> None:
-        usable = (block.quality & UNUSABLE_BITS) == 0
         for column, trace in enumerate(self._columns[block.stream]):
-            values = block.values[:, column]
-            trace.points.extend(block.t, np.where(usable[:, column], values, np.nan))
+            values, quality = block.values[:, column], block.quality[:, column]
+            trace.points.extend(block.t, np.where((quality & trace.hidden_bits) == 0, values, np.nan))
             trace.t = float(block.t[-1])
             trace.value = float(values[-1])
             trace.quality = int(block.quality[-1, column])
@@ -328,7 +338,7 @@ def tone_of(status: Status | None, ending: Ending | None, silent: bool) -> tuple
     """The word for the state of a run, and its tone."""
     if ending is not None:
         word = ending.status or ending.state
-        return word, Tone.GOOD if word == "completed" else Tone.FAIL
+        return word.replace("-", " "), tone_of_end(word)
     if silent:
         return "no answer", Tone.FAIL
     if status is None:

@@ -126,6 +126,7 @@ class LivePlots:
     window_s : over which the slope of the mass is taken.
     shows_difference : the plot of the volume shows what is beyond the programmed volume instead.
     trumpet : the curve of the provisional evaluation, or of the run file; None before there is one.
+    is_judged : whether that is all there will be: the run file has been judged.
     """
 
     def __init__(self, live: Live, interlocks: Interlocks, numbers: Numbers) -> None:
@@ -143,6 +144,7 @@ class LivePlots:
     def _forget(self) -> None:
         self.plots: list[PlotSpec] = []
         self.trumpet: Curve | None = None
+        self.is_judged = False
         self.programmed = Programmed()
         self.flow: SlopeFlow | None = None
         self.delivered: Delivered | None = None
@@ -159,6 +161,12 @@ class LivePlots:
             self._forget()
         if "streams" in changes and self._live.plan is not None:
             self._choose()
+
+    def why_no_trumpet(self) -> str:
+        """What is to be read in the place of the trumpet curve."""
+        if self.is_judged:
+            return "The run ended before the analysis was long enough for a window."
+        return "It forms as soon as the analysis is long enough for a window, and is provisional until the end."
 
     # -- what is there
 

@@ -11,7 +11,6 @@ from gui.presenters.numbers import least_percent
 CellState = Literal["claimed", "amiss", "unseen", "open"]
 """As claimed; not as claimed; the fault cannot be seen; trials are still to be run."""
 
-NO_FAULT = ""
 EXPECTED = {
     "found": "is to be found",
     "not-passed": "is not to be passed",

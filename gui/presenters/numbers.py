@@ -66,6 +66,11 @@ def significant(value: float | None, count: int = 4) -> int:
     return min(max(count - 1 - math.floor(math.log10(abs(value))), 0), 9)
 
 
+def figures(value: float, count: int) -> str:
+    """A value with so many figures, the last one too where it is 0, and never as a power of ten."""
+    return f"{value:.{significant(value, count)}f}"
+
+
 def with_unit(text: str, unit: str) -> str:
     """A written number with its unit."""
     shown = unit_text(unit)

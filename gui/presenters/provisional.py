@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +19,11 @@ from data.fold import fold
 from data.run import Run
 from gui.presenters.context import Context
 from gui.presenters.live import Change, Live
-from gui.presenters.numbers import Numbers, duration, unit_text
+from gui.presenters.numbers import Numbers, duration, figures, unit_text
 from gui.presenters.review_checks import limits_text, result_text, verdict_word
 from gui.presenters.tone import Tone
 
+MOST_REASONS = 2
 FIRST_S = 60.0
 """Of the run, before there is anything to judge."""
 
@@ -86,10 +87,10 @@ def _outlook(run: Run) -> str:
         return ""
     unit = unit_text(found.check.unit)
     known = found.check.expanded_uncertainty
-    told = [] if known is None else [f"U is {known:.2g} {unit} now"]
+    told = [] if known is None else [f"U is {figures(known, 2)} {unit} now"]
     if found.so_far is not None:
-        told.append(f"{found.so_far.expanded:.2g} {unit} was expected by now")
-    told.append(f"{found.at_end.expanded:.2g} {unit} at the end")
+        told.append(f"{figures(found.so_far.expanded, 2)} {unit} was expected by now")
+    told.append(f"{figures(found.at_end.expanded, 2)} {unit} at the end")
     return f"{found.at_end.title}: {', '.join(told)}"
 
 
@@ -225,8 +226,13 @@ class Provisional:
         return self.trouble or ("being worked out…" if self.is_busy else "the first come after a minute of the run")
 
     def remark(self) -> str:
-        """What is known of the outcome beyond the rows, and why the rig has no value for a check that counts later."""
-        if self.final is not None or self.so_far is None:
+        """What is known of the outcome beyond the rows, and why the rig has no value for a check that counts later.
+
+        At the end, why the run did not pass: a panel that is touched by fingers has no tool tips.
+        """
+        if self.final is not None:
+            return "\n".join(_why_not(self.final.checks))
+        if self.so_far is None:
             return ""
         if not self.rows():
             return "Nothing can be said yet: no check has a value."
@@ -240,6 +246,13 @@ class Provisional:
         shown = [check for check in checks if final or not _says_nothing(check)]
         ordered = sorted(shown, key=lambda check: (check.optional, check.suitability))
         return [row_of(check, self.context.numbers, final) for check in ordered]
+
+
+def _why_not(checks: Sequence[Check]) -> list[str]:
+    """Why a run did not pass: what was wrong with the rig, on which all else stands, else with the pump."""
+    wrong = [one for one in checks if one.note and not one.optional and verdict_word(one)[1] in (Tone.WARN, Tone.FAIL)]
+    of_rig = [one for one in wrong if one.suitability]
+    return [f"{one.title}: {one.note}" for one in (of_rig or wrong)[:MOST_REASONS]]
 
 
 def _says_nothing(check: Check) -> bool:

@@ -15,6 +15,7 @@ from bench.catalogue import opened, place_of
 from bench.trends import Touched, impact
 from bench.trust.register import numbered
 from data.catalogue.store import is_there
+from data.quantities import format_quantity
 from gui.presenters.instrument_rows import SOON
 from gui.presenters.near_files import near_files
 from gui.presenters.numbers import NOTHING, local_date
@@ -157,6 +158,29 @@ def due_tone(due: date | None, today: date) -> Tone:
     if due is None:
         return Tone.MUTED
     return Tone.FAIL if due < today else Tone.WARN if due <= today + SOON else Tone.PLAIN
+
+
+def facts_of(row: ArticleRow) -> list[tuple[str, str]]:
+    """What the register says of an article, with its caption; what it does not say is left out."""
+    article = row.standing.article
+    battery = "" if article.battery_v is None else format_quantity(article.battery_v, "voltage")
+    said = [
+        ("Model", row.model),
+        ("Lot", row.lot),
+        ("Received", article.received),
+        ("Use by", article.use_by),
+        ("Firmware", article.firmware),
+        ("Battery", battery),
+        ("Replacement due", article.replacement_due),
+        ("Sterilisation", article.sterilisation),
+        ("Decontamination", article.decontamination),
+        ("Custody", article.custody),
+        ("Punctures", article.punctures),
+        ("Status", row.status),
+        ("Runs", f"{row.runs}, the last on {row.last_run}" if row.standing.runs else "none that is known"),
+        ("Note", article.note),
+    ]
+    return [(what, str(text)) for what, text in said if text]
 
 
 def certificate_rows(article: Article, today: date) -> list[CertificateRow]:

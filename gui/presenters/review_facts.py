@@ -20,6 +20,7 @@ UNIT_ENDS = (
     ("_ul", "uL"),
     ("_mg", "mg"),
     ("_mm", "mm"),
+    ("_degc", "degC"),
     ("_c", "degC"),
     ("_n", "N"),
 )

@@ -13,7 +13,7 @@ from gui.presenters.background import Cancel
 from gui.presenters.context import Context
 from gui.presenters.numbers import NARROW_NBSP, local_date
 from gui.presenters.review_read import CUT_OFF, DAMAGED, GOING_ON, SNAPSHOT, RunRow, read_rows, recovered, verdict_of
-from gui.presenters.tone import TONE_OF_VERDICT, Tone
+from gui.presenters.tone import TONE_OF_VERDICT, Tone, tone_of_end
 
 LOOK_S = 3.0
 """Between two looks at the folder."""
@@ -357,7 +357,7 @@ def status_tone(row: RunRow) -> Tone:
 
 def status_tone_of(status: str) -> Tone:
     """Whether a run of this status came to its end."""
-    return Tone.PLAIN if status in ("completed", "") else Tone.WARN
+    return Tone.PLAIN if status in ("completed", "") else tone_of_end(status)
 
 
 def _listed(folder: Path) -> dict[Path, Stamp]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.rpc.messages import Ending
 from data.checks import Verdict
 from gui.presenters.live import Live
-from gui.presenters.tone import TONE_OF_VERDICT, Tone
+from gui.presenters.tone import TONE_OF_VERDICT, Tone, tone_of_end
 
 REMEDIES = {
     "died": "See that the bench is safe. The journal holds what was recorded: recover it to get the run file.",
@@ -16,7 +16,6 @@ REMEDIES = {
     "withdrawn": "Nothing has moved.",
     "not followed": "The run goes on, and STOP reaches it. Watch it anew from the page Bench.",
 }
-STATUS_TONE = {"completed": Tone.GOOD, "stopped-by-interlock": Tone.FAIL, "error": Tone.FAIL, "aborted": Tone.WARN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ def end_text(live: Live) -> EndText | None:
     return EndText(
         title,
         word.replace("-", " "),
-        STATUS_TONE.get(word, Tone.FAIL),
+        tone_of_end(word),
         ending.verdict.replace("-", " "),
         _verdict_tone(ending.verdict),
         reason,

@@ -10,6 +10,7 @@ from bench.run_queue import Entry
 from gui.presenters.asking import Asking
 from gui.presenters.context import Context, Wish
 from gui.presenters.controls import Controls
+from gui.presenters.excluding import Excluding
 from gui.presenters.instrument_rows import Instruments
 from gui.presenters.limits import Interlocks
 from gui.presenters.live import Live
@@ -39,6 +40,7 @@ class RunPageModel:
         self.plots = LivePlots(live, self.interlocks, context.numbers)
         self.asking = Asking(context, live, lambda: self.changed())
         self.controls = Controls(context, live, lambda: self.changed())
+        self.excluding = Excluding(self.controls, live)
         self.provisional = Provisional(context, live, self._judged)
         self.is_preparing = False
         context.on_follow(self._followed)
@@ -91,4 +93,5 @@ class RunPageModel:
 
     def _judged(self) -> None:
         self.plots.trumpet = trumpet_of(self.provisional.curves)
+        self.plots.is_judged = self.provisional.final is not None
         self.checks_changed()

@@ -39,8 +39,8 @@ TYPED = {
     "dut": ("Device", "serial number or model"),
     "lot": ("Lot", "of pump, fluid or catheter"),
     "instrument": ("Instrument", "serial number"),
-    "since": ("From", "2026-11-21"),
-    "until": ("Until", "2026-11"),
+    "since": ("From", "such as 2026-11-21"),
+    "until": ("Until", "such as 2026-11"),
 }
 """What is narrowed by typing: its word, and what may be typed."""
 

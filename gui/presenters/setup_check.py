@@ -16,7 +16,7 @@ from typing import Literal
 from bench.preflight import OVERRIDABLE, Finding, PreflightError
 from bench.request import Override, Prepared, Request, prepare
 from bench.run_queue import Entry, submit
-from gui.presenters.numbers import MINUS, NARROW_NBSP, NOTHING, duration
+from gui.presenters.numbers import MINUS, NARROW_NBSP, NOTHING, duration, figures
 from gui.presenters.run_steps import words
 from gui.presenters.setup_fields import on_screen
 from protocols.steps import Ask, Confirm, Step
@@ -36,6 +36,12 @@ _OPTIONS = {
 }
 _OPTION = re.compile(rf"--({'|'.join(_OPTIONS)})\b(?= \S*:|:)")
 _REST = re.compile(r" \(see: pumpbench [^)]*\)|, such as --\w+ \S+")
+
+
+UNUSED = "override"
+"""Of an override that nothing needs: here all are given, and nobody has."""
+
+WORD_OF_LEVEL = {"blocks": "Blocks", "warns": "Warning", "tells": "Note"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +164,8 @@ def _findings(request: Request, prepared: Prepared) -> Iterator[FindingRow]:
         except PreflightError as error:
             found = list(error.findings) or [Finding("blocked", "blocks", str(error))]
         for one in found:
+            if one.code == UNUSED:
+                continue
             text = plain(one.text.replace(str(out), str(request.out)), prepared.path.stem)
             yield FindingRow(one.code, one.level, text, one.level == "blocks" and one.code in OVERRIDABLE)
 
@@ -223,14 +231,14 @@ def foresee(request: Request) -> Foreseen:
     by_length = bool(prepared.procedure.forecast_over)
     if by_length and first.limits is not None and found.capable_s is None:
         says.append("No length of the analysis would let a pump pass.")
-    better = [f"{what} (U = {u:.2g} {first.unit})" for what, u in found.changes]
+    better = [f"{what} (U = {figures(u, 2)} {first.unit})" for what, u in found.changes]
     says += [f"Better would be {', or '.join(better)}."] if better else []
     says += [f"{note[:1].upper()}{note[1:]}." for note in found.plan.notes]
     rows = tuple(
         LengthRow(
             _length(one.analysis_s),
             _length(one.duration_s),
-            on_screen(f"{one.checks[0].expanded:.2g} {first.unit}"),
+            on_screen(f"{figures(one.checks[0].expanded, 2)} {first.unit}"),
             {None: NOTHING, True: "yes", False: "no"}[one.checks[0].capable],
             one.analysis_s == found.plan.analysis_s,
         )
@@ -238,7 +246,7 @@ def foresee(request: Request) -> Foreseen:
     )
     decided = tuple(
         DecisionRow(
-            on_screen(f"{one.value:+.3g} {first.unit}".replace("-", MINUS)),
+            on_screen(f"{_signed(one.value)} {first.unit}"),
             "by no length" if one.analysis_s is None else f"after {_length(one.analysis_s)}",
         )
         for one in found.decisions
@@ -251,11 +259,17 @@ def _length(seconds: float) -> str:
     return f"{hours:.3g}{NARROW_NBSP}h" if hours < FEW_H else f"{hours / 24.0:.3g}{NARROW_NBSP}d"
 
 
+def _signed(value: float) -> str:
+    return f"{value:+.3g}".replace("-", MINUS) if value else "0"
+
+
 def _expected(title: str, expanded: float, unit: str, most: float | None, capable: bool | None) -> str:
-    said = f"{title}: U = {expanded:.2g} {unit}"
+    said = f"{title}: U = {figures(expanded, 2)} {unit}"
     if most is None:
         return f"{said}, no limit is declared."
-    return f"{said}; a pump can pass with U up to {most:.3g} {unit}." if capable else f"{said}; NO pump can pass."
+    return (
+        f"{said}; a pump can pass with U up to {figures(most, 3)} {unit}." if capable else f"{said}; NO pump can pass."
+    )
 
 
 # ------------------------------------------------------------------------------------------------------- starting

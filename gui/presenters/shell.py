@@ -20,6 +20,7 @@ from gui.presenters.timeline import Timeline
 from gui.presenters.tone import Tone
 
 REASON = "pressed STOP in the window"
+LOOK_FILE = "window.json"
 
 
 class ShellView(Protocol):
@@ -52,10 +53,8 @@ class Shell:
         self._view: ShellView | None = None
         self._timeline = Timeline(live)
         self._stopping: Stopping | None = None
-        self._file = context.state_folder / "window.json"
-        kept = _kept(self._file)
-        self.scheme: Literal["light", "dark"] = "dark" if kept.get("scheme") == "dark" else "light"
-        self.density: Literal["desk", "touch"] = "touch" if kept.get("density") == "touch" else "desk"
+        self._file = context.state_folder / LOOK_FILE
+        self.scheme, self.density = kept_look(context.state_folder)
         context.on_follow(self._followed)
         context.on_open(lambda _: self._go("review"))
         context.on_find(lambda _: self._go("review"))
@@ -126,6 +125,9 @@ class Shell:
         if trace is None or trace.t != trace.t:
             return "Emergency stop: not read yet", Tone.PLAIN
         pressed = found[0].state(trace.value, trace.quality)
+        if not self.live.is_going:  # nobody reads it any more: what it was is not what it is
+            was = {True: "PRESSED", False: "released", None: "not to be read"}[pressed]
+            return f"Emergency stop: {was} at the end", Tone.WARN if pressed else Tone.PLAIN
         if pressed is None:
             return "Emergency stop: its input cannot be read", Tone.WARN
         return ("Emergency stop: PRESSED", Tone.FAIL) if pressed else ("Emergency stop: released", Tone.PLAIN)
@@ -142,7 +144,9 @@ class Shell:
         else:
             pid = live.link.entry.state().pid if live.status is not None else 0
             said["runner"] = f"Runner connected, process {pid}" if pid else "Waiting for the runner"
-        said["age"] = "catching up…" if live.link is not None and live.link.behind else f"{live.samples:,} samples"
+        said["age"] = ""
+        if live.link is not None:
+            said["age"] = "catching up…" if live.link.behind else f"{live.samples:,} samples"
         said["disk"] = _room(self.context.folder)
         said["queue"] = ""
         said["version"] = f"pumpbench {__version__}"
@@ -224,6 +228,15 @@ def _room(folder: Path) -> str:
         return f"{shutil.disk_usage(there).free / 1e9:.0f} GB free in {folder}"
     except OSError as error:
         return f"{folder} cannot be reached: {error.strerror}"
+
+
+def kept_look(state_folder: Path) -> tuple[Literal["light", "dark"], Literal["desk", "touch"]]:
+    """Scheme and density that a person has chosen; the usual ones where none did."""
+    kept = _kept(state_folder / LOOK_FILE)
+    return (
+        "dark" if kept.get("scheme") == "dark" else "light",
+        "touch" if kept.get("density") == "touch" else "desk",
+    )
 
 
 def _kept(path: Path) -> dict[str, str]:

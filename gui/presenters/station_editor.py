@@ -21,7 +21,6 @@ from gui.presenters.station_files import (
     StationFile,
     copy_of,
     free_name,
-    name_in,
     station_files,
     wrong_name,
 )
@@ -400,11 +399,6 @@ class StationEditor:
         return ""
 
     # -- what the station is
-
-    @property
-    def tells_name(self) -> str:
-        """What the file calls the station."""
-        return name_in(self.text)
 
     @property
     def actions(self) -> tuple[CheckAction, ...]:

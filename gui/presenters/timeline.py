@@ -101,7 +101,9 @@ class Timeline:
         if live.plan is None:
             return Course(phase="The run has not begun" if live.is_going else "")
         if not live.is_going:
-            return Course(share=1.0, phase="The run has ended")
+            return Course(share=self._reached(), phase="The run has ended")
+        if self._is_closing:
+            return Course(share=self._reached(), phase="The record is being closed")
         at = self.current()
         least, most = self._to_come()
         if at < 0:
@@ -116,7 +118,7 @@ class Timeline:
 
     def left(self) -> str:
         """Longest time that the run may still take, where it is not paused or held; empty while nobody knows."""
-        if self._live.plan is None or not self._live.is_going:
+        if self._live.plan is None or not self._live.is_going or self._is_closing:
             return ""
         sure, left = self._of_present() if self.current() >= 0 else (0.0, 0.0)
         least, most = self._to_come()
@@ -132,6 +134,11 @@ class Timeline:
         return "Paused" if status.state == "paused" else ""
 
     # -- small parts
+
+    @property
+    def _is_closing(self) -> bool:
+        """Whether all steps are over, done or not, and no time of the run passes any more."""
+        return self._live.status is not None and self._live.status.state == "closing"
 
     def _to_come(self) -> tuple[float, float]:
         """Shortest and longest time of the steps that have not begun."""
@@ -158,6 +165,15 @@ class Timeline:
             state = StepState.DONE if end is not None else StepState.NOW if live.is_going else StepState.CUT_OFF
         waits = awaited(step, self._unit) if state is StepState.NOW else ""
         return StepRow(index, words(step), state, planned(step), took, is_phase(step), waits)
+
+    def _reached(self) -> float:
+        """Share of the plan at which the run ended."""
+        assert self._live.plan is not None
+        if self._live.ending is not None and self._live.ending.status == "completed":
+            return 1.0
+        at = self._live.done_steps
+        was_cut_off = at >= 0 and self._live.steps_at[at][1] is None
+        return self._share(self._to_come()[1] + (self._of_present()[1] if was_cut_off else 0.0))
 
     def _share(self, left_s: float) -> float:
         total = self.now_s + left_s

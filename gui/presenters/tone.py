@@ -18,6 +18,11 @@ class Tone(StrEnum):
     FAIL = "fail"
 
 
+def tone_of_end(word: str) -> Tone:
+    """Of how a run ended: as planned, because a person wanted it, or against everybody's will."""
+    return {"": Tone.PLAIN, "completed": Tone.GOOD, "aborted": Tone.WARN, "withdrawn": Tone.WARN}.get(word, Tone.FAIL)
+
+
 TONE_OF_VERDICT = {
     Verdict.PASS: Tone.GOOD,
     Verdict.CONDITIONAL_PASS: Tone.WARN,

@@ -41,6 +41,7 @@ ICONS = {
     "picture": "mdi6.camera-outline",
     "hold": "mdi6.pause-box-outline",
     "cursor": "mdi6.crosshairs",
+    "cut": "mdi6.content-cut",
     "add": "mdi6.plus",
     "remove": "mdi6.close",
     "up": "mdi6.chevron-up",

@@ -46,6 +46,7 @@ QPushButton, QToolButton {{
     min-height: {d.control - 2}px; font-weight: 500;
 }}
 QToolButton {{ padding: 0 6px; }}
+QPushButton[compact="true"] {{ padding: 0 7px; }}
 QPushButton:hover, QToolButton:hover {{ border-color: {s.accent_line}; }}
 QPushButton:pressed, QToolButton:pressed, QPushButton:checked, QToolButton:checked {{
     background: {s.accent.under}; color: {s.accent.text}; border-color: {s.accent_line};
@@ -68,8 +69,11 @@ QSplitter::handle {{ background: {s.window}; }}
 QMenu {{ background: {s.sunken}; border: 1px solid {s.line}; padding: 4px; }}
 QMenu::item {{ padding: 6px 24px 6px 12px; min-height: {d.row - 12}px; }}
 QMenu::item:selected {{ background: {s.accent.under}; color: {s.accent.text}; }}
-QScrollBar {{ background: transparent; width: 10px; height: 10px; margin: 0; }}
-QScrollBar::handle {{ background: {s.line}; border-radius: 4px; min-height: 24px; min-width: 24px; margin: 1px; }}
+QScrollBar {{ background: transparent; width: {d.scroll}px; height: {d.scroll}px; margin: 0; }}
+QScrollBar::handle {{ background: {s.handle}; border-radius: 4px; min-height: {d.control}px;
+    min-width: {d.control}px; margin: 1px; }}
+QScrollBar::handle:vertical {{ margin: 1px {d.scroll // 4}px; }}
+QScrollBar::handle:horizontal {{ margin: {d.scroll // 4}px 1px; }}
 QScrollBar::add-line, QScrollBar::sub-line {{ width: 0; height: 0; }}
 QScrollBar::add-page, QScrollBar::sub-page {{ background: transparent; }}
 QTabWidget::pane {{ border: 1px solid {s.line}; background: {s.panel}; top: -1px; }}
@@ -96,7 +100,7 @@ def _header(s: Scheme, d: Density) -> str:
 #stop:focus {{ border: 3px solid {s.accent.under if s.name == "light" else s.accent_line}; }}
 #rail {{ background: {s.header.under}; }}
 #rail QToolButton {{ background: transparent; border: none; border-left: 3px solid transparent; border-radius: 0;
-    color: {s.header_muted}; padding: 6px 2px; font-size: {d.small}px; min-height: {d.control + 18}px;
+    color: {s.header_muted}; padding: 6px 2px; font-size: {d.small}px; min-height: {d.rail}px;
     min-width: {5 * d.font + 4}px; }}
 #rail QToolButton[small="true"] {{ min-width: 24px; min-height: {d.control}px; padding: 0; }}
 #rail QToolButton:checked {{ color: {s.header.text}; border-left: 3px solid {s.header.text};

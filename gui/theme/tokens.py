@@ -41,6 +41,7 @@ class Scheme:
     ----------
     window, panel, sunken : backgrounds: of the window, of a panel, of a field or a table in it.
     line, grid : of panels and fields; of a plot.
+    handle : of scroll bars.
     text, muted : letters on any of those.
     header : letters and background of the bar on top; ``header_muted`` for its small print.
     accent : what has the focus, is selected or is to be pressed next.
@@ -59,6 +60,7 @@ class Scheme:
     striped: str
     line: str
     grid: str
+    handle: str
     text: str
     muted: str
     header: Fill
@@ -80,7 +82,13 @@ class Scheme:
 
 @dataclass(frozen=True, slots=True)
 class Density:
-    """Sizes in logical pixels."""
+    """Sizes in logical pixels.
+
+    Attributes
+    ----------
+    rail : least height of a page's button.
+    scroll : width of a scroll bar; a finger in a glove has nothing else to scroll by.
+    """
 
     name: DensityName
     font: int
@@ -90,10 +98,12 @@ class Density:
     row: int
     gap: int
     icon: int
+    rail: int
+    scroll: int
 
 
-DESK = Density("desk", font=13, small=11, large=20, control=30, row=26, gap=8, icon=16)
-TOUCH = Density("touch", font=15, small=13, large=24, control=46, row=44, gap=12, icon=22)
+DESK = Density("desk", font=13, small=11, large=20, control=30, row=26, gap=8, icon=16, rail=48, scroll=10)
+TOUCH = Density("touch", font=15, small=13, large=24, control=46, row=44, gap=12, icon=22, rail=58, scroll=26)
 DENSITIES = {"desk": DESK, "touch": TOUCH}
 
 LIGHT = Scheme(
@@ -104,6 +114,7 @@ LIGHT = Scheme(
     striped="#F1F3F5",
     line="#C3C9CE",
     grid="#E3E6E9",
+    handle="#78838D",
     text="#16202A",
     muted="#56626D",
     header=Fill("#F4F6F8", "#2B3640"),
@@ -144,6 +155,7 @@ DARK = Scheme(
     striped="#1A2128",
     line="#3A4550",
     grid="#2A333C",
+    handle="#6B7885",
     text="#DDE4EA",
     muted="#98A6B3",
     header=Fill("#EDF2F6", "#0C1013"),

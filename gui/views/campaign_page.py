@@ -28,6 +28,7 @@ from gui.presenters.campaign_rows import (
     disagreements_said,
     facts_of,
     figure_rows,
+    is_whole,
     progress_said,
     pump_rows,
     rates_said,
@@ -39,7 +40,7 @@ from gui.presenters.tone import Tone
 from gui.theme.look import look
 from gui.views.parts import Notice, Page, Panel, SureButton, ToneLabel, button, clear, muted, scrolled
 from gui.views.review_checks import show_facts
-from gui.views.setup_fields import CalmCombo
+from gui.views.room import CalmCombo
 from gui.views.table import Column, Table
 
 HELD = "tolerance interval of the pumps' means with 95 % confidence, if they are normally distributed (ISO 16269-6)"
@@ -70,7 +71,7 @@ ATTEMPTS = (
     Column[AttemptRow]("Re-test", lambda row: row.retest),
 )
 FIGURES = (
-    Column[FigureRow]("Check", lambda row: row.check, stretch=True),
+    Column[FigureRow]("Check", lambda row: row.check, stretch=True, least=16),
     Column[FigureRow]("Rate", lambda row: row.rate),
     Column[FigureRow]("Pumps", lambda row: row.pumps, number=True),
     Column[FigureRow]("Runs", lambda row: row.runs, number=True),
@@ -238,7 +239,9 @@ class CampaignPage(Page):
             return
         self.says.say(*progress_said(found.progress))
         self._show_matrix()
-        self.figures.show_rows(figure_rows(found.report, self.presenter.context.numbers))
+        self.figures.show_rows(
+            figure_rows(found.report, self.presenter.context.numbers, is_final=is_whole(found.progress))
+        )
         self.rates.setText(rates_said(found.report) or "No run has a verdict yet.")
         apart = disagreements_said(found.report)
         self.apart.setVisible(bool(apart))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from PyQt6.QtCore import QEvent, QSize, Qt, QTimer
 from PyQt6.QtWidgets import (
@@ -22,6 +22,7 @@ from PyQt6.QtWidgets import (
 
 from gui.presenters.tone import Tone
 from gui.theme.look import look
+from gui.views.room import Elided
 
 SURE_MS = 4000
 """For so long a button that was pressed once waits to be pressed again."""
@@ -61,6 +62,11 @@ class Page(QWidget):
         self.setObjectName("page")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setAccessibleName(name)
+
+    @property
+    def parts(self) -> Sequence[QWidget]:
+        """What takes a new look by itself when it comes into sight; a page of several leaves out what is behind."""
+        return (self,)
 
 
 class ToneLabel(QWidget):
@@ -113,23 +119,29 @@ class Pill(QLabel):
 
 
 class Field(QWidget):
-    """A small caption over a value."""
+    """A small caption over a value, which is cut down to ``least`` pixels where there is no room for it."""
 
-    def __init__(self, caption: str, text: str = "–") -> None:
+    def __init__(self, caption: str, text: str = "–", least: int = 0) -> None:
         super().__init__()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         self._caption = muted(caption)
-        self._value = QLabel(text)
+        self._value = Elided(text, least) if least else QLabel(text)
+        self._value.setProperty("muted", "false")
         self._value.setProperty("strong", "true")
         column.addWidget(self._caption)
         column.addWidget(self._value)
 
     def say(self, text: str) -> None:
         """Show a value."""
-        self._value.setText(text)
+        if text != self._value.text():
+            self._value.setText(text)
         self.setAccessibleName(f"{self._caption.text()}: {text}")
+
+    def text(self) -> str:
+        """The value."""
+        return self._value.text()
 
 
 class Notice(QFrame):
@@ -138,6 +150,7 @@ class Notice(QFrame):
     def __init__(self, text: str, tone: Tone = Tone.WARN) -> None:
         super().__init__()
         set_property(self, "notice", str(tone))
+        self.tone = tone
         self.row = QHBoxLayout(self)
         self.row.setContentsMargins(10, 6, 10, 6)
         self.label = ToneLabel(text, tone)

@@ -10,12 +10,20 @@ from PyQt6.QtWidgets import QGridLayout, QHBoxLayout, QLineEdit, QSplitter, QVBo
 
 from bench.articles import STATUSES
 from gui.presenters.register import ALL, Register
-from gui.presenters.register_rows import KINDS, STATUS, ArticleRow, CertificateRow, ChangeRow, certificate_rows
+from gui.presenters.register_rows import (
+    KINDS,
+    STATUS,
+    ArticleRow,
+    CertificateRow,
+    ChangeRow,
+    certificate_rows,
+    facts_of,
+)
 from gui.presenters.tone import Tone
 from gui.theme.look import look
 from gui.views.parts import Notice, Panel, SureButton, ToneLabel, button, clear, muted, scrolled, tool
 from gui.views.review_checks import show_facts
-from gui.views.setup_fields import CalmCombo
+from gui.views.room import CalmCombo
 from gui.views.table import Column, Table
 
 ARTICLES = (
@@ -179,16 +187,7 @@ class ArticlesView(QSplitter):
         article = row.standing.article
         self.article.title.setText(f"{row.kind} {row.id}")
         clear(self._facts)
-        said = [
-            ("Model", row.model),
-            ("Lot", row.lot),
-            ("Received", "" if article.received is None else str(article.received)),
-            ("Use by", "" if article.use_by is None else str(article.use_by)),
-            ("Status", row.status),
-            ("Runs", f"{row.runs}, the last on {row.last_run}" if row.standing.runs else "none that is known"),
-            ("Note", article.note),
-        ]
-        show_facts(self._facts, [one for one in said if one[1]])
+        show_facts(self._facts, facts_of(row))
         self.problems.setVisible(bool(row.problems))
         self.problems.say("\n".join(row.standing.problems), Tone.WARN)
         self.certificates.show_rows(certificate_rows(article, self._presenter.today))

@@ -22,10 +22,19 @@ from gui.presenters.review_list import (
 from gui.presenters.review_read import CUT_OFF, RunRow
 from gui.views.folder_tree import FolderTree
 from gui.views.parts import Panel, ToneLabel, button, tool
+from gui.views.room import CalmCombo
 from gui.views.table import Column, Table
 
+FILE_LETTERS = 22
+"""Of a file's name: with fewer nobody knows it."""
+
 COLUMNS = (
-    ("file", Column[RunRow]("File", lambda row: row.path.name, stretch=True, tip=lambda row: said_of(row))),
+    (
+        "file",
+        Column[RunRow](
+            "File", lambda row: row.path.name, stretch=True, least=FILE_LETTERS, tip=lambda row: said_of(row)
+        ),
+    ),
     ("date", Column[RunRow]("Began", date_of)),
     ("protocol", Column[RunRow]("Protocol", lambda row: row.procedure, tip=lambda row: row.title)),
     ("dut", Column[RunRow]("Device under test", lambda row: row.dut)),
@@ -37,6 +46,7 @@ COLUMNS = (
     ("size", Column[RunRow]("Size", lambda row: size_text(row.size), number=True)),
 )
 CHOICES = {"protocol": "Protocol", "verdict": "Verdict", "status": "Status"}
+CHOICE_LETTERS = 8
 
 
 class RunListPanel(Panel):
@@ -55,6 +65,9 @@ class RunListPanel(Panel):
         self.body.addLayout(self._filter_row())
         self.table: Table[RunRow] = Table("Runs", [column for _, column in COLUMNS])
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.table.setTextElideMode(
+            Qt.TextElideMode.ElideMiddle
+        )  # the number of a run is at the end of its file's name
         self.table.activated.connect(lambda _: self._open())
         self._set_up_sorting()
         self.body.addWidget(self.table, 1)
@@ -88,15 +101,14 @@ class RunListPanel(Panel):
         self.text.setAccessibleName("Find runs")
         self.text.setClearButtonEnabled(True)
         self.text.textChanged.connect(lambda text: self._list.narrow(text=text))
-        row.addWidget(self.text, 1)
+        row.addWidget(self.text, 3)
         self.choices: dict[str, QComboBox] = {}
         for what, word in CHOICES.items():
-            choice = QComboBox()
-            choice.setAccessibleName(f"Show runs of one {word.lower()}")
-            choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+            choice = CalmCombo(f"Show runs of one {word.lower()}")
+            choice.setMinimumContentsLength(CHOICE_LETTERS)
             choice.activated.connect(lambda _, what=what: self._narrow(what))
             self.choices[what] = choice
-            row.addWidget(choice)
+            row.addWidget(choice, 1)
         return row
 
     def _button_row(self) -> QHBoxLayout:

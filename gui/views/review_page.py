@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PyQt6.QtGui import QDragEnterEvent, QDropEvent, QHideEvent, QShowEvent
-from PyQt6.QtWidgets import QHBoxLayout, QStackedWidget, QToolButton, QVBoxLayout
+from PyQt6.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
 from gui.presenters.context import Context
 from gui.presenters.review import ReviewPages, Shows
@@ -12,6 +14,7 @@ from gui.views.parts import Page
 from gui.views.review_compare import ComparisonPanel
 from gui.views.review_list import RunListPanel, page_of
 from gui.views.review_run import RunPanel
+from gui.views.room import Stack
 from gui.views.run_search import RunSearchPanel
 
 WORDS = {
@@ -32,7 +35,8 @@ class ReviewPage(Page):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        row = QHBoxLayout()
+        self._bar = QWidget()
+        row = QHBoxLayout(self._bar)
         row.setContentsMargins(8, 0, 8, 4)
         row.setSpacing(4)
         self.buttons: dict[Shows, QToolButton] = {}
@@ -45,16 +49,21 @@ class ReviewPage(Page):
             self.buttons[shows] = made
             row.addWidget(made)
         row.addStretch(1)
-        column.addLayout(row)
+        column.addWidget(self._bar)
         self.search = RunSearchPanel(self.pages)
         self.list = RunListPanel(self.pages)
         self.run = RunPanel(context)
         self.comparison = ComparisonPanel(context)
-        self.stack = QStackedWidget()
+        self.stack = Stack()
         for panel in (page_of(self.search), page_of(self.list), self.run, self.comparison):
             self.stack.addWidget(panel)
         column.addWidget(self.stack, 1)
         self.pages.attach(self)
+
+    @property
+    def parts(self) -> Sequence[QWidget]:
+        """As `Page.parts`: what leads to the lists and runs, and each of those."""
+        return (self._bar, *self.stack.widgets)
 
     def shown(self) -> None:
         """The page has come to the front."""

@@ -12,6 +12,7 @@ from gui.presenters.review_facts import parameters, what_it_was
 from gui.presenters.review_list import origin_tone, status_tone
 from gui.presenters.review_open import OpenRun, State
 from gui.presenters.review_read import Review
+from gui.presenters.setup_check import WORD_OF_LEVEL
 from gui.presenters.tone import Tone
 from gui.views.parts import Notice, Panel, Pill, ToneLabel, button, clear, muted, scrolled, set_property
 from gui.views.review_checks import ChecksView, show_facts
@@ -197,15 +198,13 @@ class RunPanel(QWidget):
                 plot = CurvePlot(self._context)
                 plot.show_curve(curve, watermark="" if review.row.origin == "measured" else review.row.origin)
                 plot.setMinimumHeight(CURVE_HEIGHT)
-                plot.head.title.setMinimumWidth(1)  # a long title may not make the plot wider than its room
-                plot.head.title.setToolTip(curve.title)
                 self._curves.addWidget(plot, 1)
                 self.curves.append(plot)
         self._curves_area.setVisible(bool(self.curves))
 
     def _show_about(self, review: Review) -> None:
         numbers = self._context.numbers
-        findings = [(str(one.get("level", "")), str(one.get("text", ""))) for one in review.findings]
+        findings = [(_level(str(one.get("level", ""))), str(one.get("text", ""))) for one in review.findings]
         tables = {
             "The run": what_it_was(review),
             "Parameters": parameters(review, numbers),
@@ -243,3 +242,8 @@ class RunPanel(QWidget):
     def _prove(self) -> None:
         if self._run is not None:
             self._run.prove()
+
+
+def _level(said: str) -> str:
+    """How much a finding stands in the way, as the form says it too."""
+    return WORD_OF_LEVEL.get(said, said)

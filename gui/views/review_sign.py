@@ -17,7 +17,7 @@ from gui.presenters.tone import Tone
 from gui.theme.look import look
 from gui.views.parts import Panel, ToneLabel, button, clear, muted, scrolled
 from gui.views.review_checks import show_facts
-from gui.views.setup_fields import CalmCombo
+from gui.views.room import CalmCombo
 from gui.views.table import Column, Table
 
 ANSWERS: tuple[tuple[str, bool | None], ...] = (("–", None), ("Acceptable", True), ("Not acceptable", False))

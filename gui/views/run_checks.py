@@ -8,11 +8,13 @@ from PyQt6.QtWidgets import QHeaderView
 from gui.presenters.provisional import CheckRow, Provisional
 from gui.presenters.tone import Tone
 from gui.views.parts import Panel, muted
+from gui.views.room import Elided
 from gui.views.table import Column, Table
 
 LIMIT_WIDTH, VALUE_WIDTH = 88, 118
 """A long one is cut, and told by the tool tip: the room belongs to the check's name."""
 
+LEAST_CAPTION, LEAST_ROWS = 100, 2
 VALUE, LIMIT, VERDICT = 1, 2, 3
 ROOMY, WIDE = 390, 480
 """From these widths on there is room for a third column, and for a fourth; the tool tip has them all."""
@@ -24,7 +26,7 @@ class ChecksPanel(Panel):
     def __init__(self, presenter: Provisional) -> None:
         super().__init__("Checks")
         self._presenter = presenter
-        self.caption = muted("")
+        self.caption = Elided("", LEAST_CAPTION)
         self.tools.addWidget(self.caption)
         self.outlook = muted("", wrap=True)
         self.table: Table[CheckRow] = Table(
@@ -41,6 +43,7 @@ class ChecksPanel(Panel):
         assert across is not None
         across.setSectionResizeMode(LIMIT, QHeaderView.ResizeMode.Fixed)
         across.resizeSection(LIMIT, LIMIT_WIDTH)
+        self.table.least(LEAST_ROWS)
         self.body.addWidget(self.table, 1)
         self.body.addWidget(self.outlook)
         self.refresh()

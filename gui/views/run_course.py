@@ -13,9 +13,11 @@ from gui.theme.look import look
 from gui.theme.tokens import DESK
 from gui.views.pacing import NowAndThen
 from gui.views.parts import Panel, Pill, muted
+from gui.views.room import Elided
 from gui.views.table import Column, Table
 
 EVERY_MS = 400
+LEAST_LEFT = 90
 PLANNED, NARROW = 1, 335
 """The column of planned times, and the width below which it is in the tool tip alone."""
 
@@ -32,7 +34,7 @@ class CoursePanel(Panel):
         self.phase.setProperty("big", "true")
         self.phase.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.stands = Pill("", Tone.WARN)
-        self.left = muted("")
+        self.left = Elided("", LEAST_LEFT)
         self.run_left = muted("")
         self.waits = muted("", wrap=True)
         self.progress = QProgressBar()
@@ -73,7 +75,8 @@ class CoursePanel(Panel):
         self.body.addWidget(self.stands)
         self.body.addWidget(self.progress)
         row = QHBoxLayout()
-        row.addWidget(self.left, 1)
+        row.addWidget(self.left)
+        row.addStretch(1)
         row.addWidget(self.run_left)
         self.body.addLayout(row)
         self.body.addWidget(self.waits)

@@ -17,6 +17,7 @@ from gui.views.parts import Panel, button, tool
 from gui.views.table import Column, Table
 
 EVERY_MS = 300
+LEAST_ROWS = 2
 FILTERS: tuple[tuple[str, Callable[[EventRow], bool]], ...] = (
     ("All", lambda row: True),
     ("Warnings", lambda row: row.is_warning),
@@ -72,6 +73,7 @@ class EventsPanel(Panel):
         for number, (name, _) in enumerate(FILTERS):
             made = QPushButton(name)
             made.setCheckable(True)
+            made.setProperty("compact", "true")
             made.setChecked(number == 0)
             made.setAccessibleName(f"Show {name.lower()}")
             self.filters.addButton(made, number)
@@ -89,6 +91,7 @@ class EventsPanel(Panel):
         row = QHBoxLayout()
         row.addWidget(self.entry, 1)
         row.addWidget(self.keep)
+        self.table.least(LEAST_ROWS)
         self.body.addWidget(self.table, 1)
         self.body.addLayout(row)
         bar = self.table.verticalScrollBar()

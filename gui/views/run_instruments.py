@@ -16,7 +16,7 @@ from gui.views.parts import Panel, tool
 from gui.views.table import Column, Table
 
 EVERY_MS = 400
-LEAST_ROWS, REST = 3, 500
+LEAST_ROWS, REST = 3, 405
 """So many rows are always in view; more where the page is higher than this many pixels; the others scroll."""
 
 SHORT, ROOMY = 4, 300
@@ -62,7 +62,8 @@ class InstrumentTable(Table[InstrumentRow]):
     def _state(self, row: InstrumentRow) -> str:
         """The state, with the age of the sample where there is room."""
         told = _state(row)
-        return f"{told}, {row.age}" if told == "ok" and len(row.age) <= SHORT and self.width() >= ROOMY else told
+        has_room = self.width() * DESK.font >= ROOMY * look().density.font
+        return f"{told}, {row.age}" if told == "ok" and len(row.age) <= SHORT and has_room else told
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802  # Qt's name
         """Act on the row that is chosen."""

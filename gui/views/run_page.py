@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QHideEvent, QResizeEvent, QShowEvent
-from PyQt6.QtWidgets import QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QHBoxLayout, QSplitter, QVBoxLayout, QWidget
 
 from gui.presenters.context import Context
 from gui.presenters.live import Change, Live
@@ -13,10 +15,12 @@ from gui.presenters.setup import SetUp
 from gui.theme.look import look
 from gui.views.pacing import NowAndThen
 from gui.views.parts import Page, button, scrolled
+from gui.views.room import Pile, Squeezed, Stack
 from gui.views.run_checks import ChecksPanel
 from gui.views.run_controls import ControlsPanel
 from gui.views.run_course import CoursePanel
 from gui.views.run_events import EventsPanel
+from gui.views.run_exclude import ExcludePanel
 from gui.views.run_instruments import InstrumentsPanel
 from gui.views.run_plots import RunPlots
 from gui.views.run_prompts import AttentionArea, EndCard
@@ -26,7 +30,7 @@ SOON_MS = 150
 WIDE = 1500
 """Width of the page from which on the columns at the sides have all the room they like."""
 
-SIDES = {True: (345, 430), False: (314, 330)}
+SIDES = {True: (345, 430), False: (314, 400)}
 MOST_ATTENTION = 0.55
 """Of the right column's height, for what needs a person; more of it scrolls."""
 
@@ -45,14 +49,16 @@ class RunPage(Page):
         self.course = CoursePanel(model.timeline, model.interlocks, live)
         self.controls = ControlsPanel(model.controls, live)
         self.plots = RunPlots(model.plots, live, context)
-        self.attention = AttentionArea(model.asking, model.controls, context.person)
+        self.attention = AttentionArea(model.asking, model.controls, context.person, self.course.steps)
         self.checks = ChecksPanel(model.provisional)
         self.events = EventsPanel(live, model.controls)
+        self.exclude = ExcludePanel(model.excluding)
         self.instruments.wanted.connect(self.plots.add)
+        self.plots.exclude_wanted.connect(model.excluding.ask)
         self.controls.new_run.connect(model.prepare)
         self.controls.note_wanted.connect(self.events.write)
         self.back = button("&Back to the run", "left", model.back)
-        self.stack = QStackedWidget()
+        self.stack = Stack()
         self._is_moved = False
         self._lay_out()
         self._ended: object = None
@@ -94,8 +100,7 @@ class RunPage(Page):
         column = QVBoxLayout(left)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(look().density.gap)
-        column.addWidget(self.instruments)
-        column.addWidget(self.course, 1)
+        column.addWidget(Squeezed(Pile((self.instruments, 0), (self.course, 1)), across=False), 1)
         column.addWidget(self.controls)
         return left
 
@@ -106,15 +111,21 @@ class RunPage(Page):
         column.setSpacing(look().density.gap)
         self.needs = scrolled(self.attention)
         column.addWidget(self.needs)
-        column.addWidget(self.checks, 1)
-        column.addWidget(self.events, 1)
+        column.addWidget(self.exclude)
+        column.addWidget(Squeezed(Pile((self.checks, 1), (self.events, 1)), across=False), 1)
         return right
+
+    @property
+    def parts(self) -> Sequence[QWidget]:
+        """As `Page.parts`: the form, and the run."""
+        return self.stack.widgets
 
     # -- what is heard
 
     def _heard(self, changes: frozenset[Change]) -> None:
         if "run" in changes:
             self.attention.forget()
+            self.model.excluding.forget()
             self._ended = None
         if changes & {"run", "plan", "status", "ending"}:
             self._changed()
@@ -134,6 +145,7 @@ class RunPage(Page):
             self._ended = end
             self.attention.show_end(None if end is None else EndCard(end, model.review, model.again, model.prepare))
         self.controls.refresh()
+        self.exclude.refresh()
         self._fit_needs()
         self._show_checks()
 
@@ -152,10 +164,11 @@ class RunPage(Page):
     # -- whether somebody looks
 
     def shown(self) -> None:
-        """The page has come to the front: the keys act on its steps, not on STOP."""
+        """The page has come to the front: the keys answer what it asks, else they act on its steps."""
         self._changed()
         if self.model.shows_run:
             self.course.steps.setFocus(Qt.FocusReason.OtherFocusReason)
+            self.attention.take_focus()
 
     def _set_seen(self) -> None:
         self.model.provisional.is_shown = self.isVisible() and self.model.shows_run

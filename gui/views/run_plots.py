@@ -6,10 +6,11 @@ import math
 import time
 
 import numpy as np
-from PyQt6.QtCore import Qt
+from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtWidgets import QGridLayout, QLabel, QMenu, QStackedWidget, QVBoxLayout, QWidget
 
 from data.checks import Curve
+from data.frames import Record
 from gui.plots.canvas import Span
 from gui.plots.curve_plot import CurvePlot
 from gui.plots.pyramid import Drawn
@@ -24,7 +25,7 @@ from gui.presenters.time_view import TimeView
 from gui.presenters.tone import Tone
 from gui.theme.look import look
 from gui.views.pacing import NowAndThen
-from gui.views.parts import Panel, tool
+from gui.views.parts import Panel, muted, tool
 
 EVERY_MS = 100
 SLOWER = 6.0
@@ -40,9 +41,7 @@ class ResultPlot(QStackedWidget):
     def __init__(self, title: str, context: Context) -> None:
         super().__init__()
         waits = Panel(title)
-        self.says = QLabel(
-            "It forms as soon as the analysis is long enough for a window, and is provisional until the end."
-        )
+        self.says = QLabel()
         self.says.setProperty("muted", "true")
         self.says.setWordWrap(True)
         self.says.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -52,8 +51,9 @@ class ResultPlot(QStackedWidget):
         self.addWidget(self.plot)
         self._shown: tuple[Curve | None, str] = (None, "")
 
-    def show_curve(self, curve: Curve | None, watermark: str) -> None:
-        """Show a curve; None before there is one."""
+    def show_curve(self, curve: Curve | None, watermark: str, why_not: str) -> None:
+        """Show a curve; None where there is none, and why."""
+        self.says.setText(why_not)
         if self._shown[0] is curve and self._shown[1] == watermark:
             return
         self._shown = curve, watermark
@@ -63,7 +63,12 @@ class ResultPlot(QStackedWidget):
 
 
 class RunPlots(QWidget):
-    """A grid of plots that is made anew when other curves belong there."""
+    """A grid of plots that is made anew when other curves belong there.
+
+    ``exclude_wanted`` comes with the stretch that a person has zoomed to and where the cursor is; None for either.
+    """
+
+    exclude_wanted = pyqtSignal(object, object)
 
     def __init__(self, presenter: LivePlots, live: Live, context: Context) -> None:
         super().__init__()
@@ -78,8 +83,12 @@ class RunPlots(QWidget):
         self._grid = QGridLayout()
         self._grid.setSpacing(look().density.gap)
         self._column.addLayout(self._grid, 1)
+        self.waits = muted("The plots come with the first samples.")
+        self.waits.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._column.addWidget(self.waits, 1)
         self._tools: TimeTools | None = None
         self._time: TimeView | None = None
+        self._cut: QWidget | None = None
         self.slots: list[TimePlot | ResultPlot] = []
         self._keys: dict[TimePlot, list[str]] = {}
         self._pace = NowAndThen(self, EVERY_MS, self.refresh)
@@ -100,6 +109,8 @@ class RunPlots(QWidget):
         if self._generation != self._presenter.generation:
             self._make()
         self._draw()
+        if self._cut is not None:
+            self._cut.setVisible(self._live.is_going)
         spent = time.monotonic() - now
         self._rest_until = now + spent * SLOWER
 
@@ -129,6 +140,7 @@ class RunPlots(QWidget):
         for slot in old:
             if slot not in self.slots:
                 self._drop(slot)
+        self.waits.setVisible(not self.slots)
         self._place()
 
     def _drop(self, slot: TimePlot | ResultPlot) -> None:
@@ -178,9 +190,11 @@ class RunPlots(QWidget):
             self._time.leave(self._tools.show_state)
             self._tools.setParent(None)
             self._tools.deleteLater()
-            self._tools = None
+            self._tools = self._cut = None
         if self.time_plots:
             self._tools, self._time = TimeTools(*self.time_plots), self.time_plots[0].time
+            self._cut = tool("cut", "Exclude a stretch from what is judged", self._exclude)
+            self._tools.add(self._cut)
             self._column.addWidget(self._tools)
 
     def _fill(self, plot: TimePlot, spec: PlotSpec) -> None:
@@ -214,7 +228,7 @@ class RunPlots(QWidget):
         spans = self._spans()
         for slot, spec in zip(self.slots, self._presenter.plots, strict=True):
             if isinstance(slot, ResultPlot):
-                slot.show_curve(self._presenter.trumpet, self._live.origin)
+                slot.show_curve(self._presenter.trumpet, self._live.origin, self._presenter.why_no_trumpet())
                 continue
             slot.watermark(self._live.origin)
             slot.spans(spans)
@@ -233,8 +247,8 @@ class RunPlots(QWidget):
             if (now if row.t1 is None else row.t1) - row.t0 > least
         ]
         shades = [
-            Span(float(record.fields["from_s"]), float(record.fields["to_s"]), str(record.fields.get("why", kind)))
-            for kind in ("gap", "disturbed", "outage")
+            Span(float(record.fields["from_s"]), float(record.fields["to_s"]), _why(record))
+            for kind in ("gap", "disturbed", "outage", "exclusion")
             for record in self._live.kept[kind]
             if record.fields.get("to_s") is not None and math.isfinite(float(record.fields["to_s"]))
         ]
@@ -292,6 +306,11 @@ class RunPlots(QWidget):
             action.setChecked(window_s == self._presenter.window_s)
             action.triggered.connect(lambda _, window_s=window_s: self._take_window(window_s))
 
+    def _exclude(self) -> None:
+        time = self._time
+        if time is not None:
+            self.exclude_wanted.emit(None if time.is_following else (time.t0, time.t1), time.cursor)
+
     def _choose(self, at: int, key: str, shown: bool) -> None:
         self._presenter.show_curve(at, key, shown)
         self._pace.ask()
@@ -307,6 +326,11 @@ class RunPlots(QWidget):
     def _replace(self, at: int, kind: str) -> None:
         self._presenter.replace(at, kind)
         self._pace.ask()
+
+
+def _why(record: Record) -> str:
+    """What a shade says: why something was disturbed, the reason of a person, else of what kind it is."""
+    return str(record.fields.get("why", record.fields.get("reason", record.kind)))
 
 
 def _is_same(slot: TimePlot | ResultPlot, spec: PlotSpec) -> bool:

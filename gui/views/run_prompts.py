@@ -7,7 +7,17 @@ from functools import partial
 
 from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QPixmap
-from PyQt6.QtWidgets import QComboBox, QFrame, QGridLayout, QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import (
+    QApplication,
+    QComboBox,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QVBoxLayout,
+    QWidget,
+)
 
 from bench.answers import DONE
 from gui.presenters.asking import Asking, Card
@@ -144,8 +154,18 @@ class PromptCard(Attention):
         self.refusal.say(card.refusal, Tone.FAIL)
         set_property(self.field, "wrong", "true" if card.refusal else "false")
         self.take_over.setVisible(card.can_take_over)
-        for one in (self.field, self.second, self.second_answer, *self.buttons):
+        inputs = (self.field, self.second, self.second_answer, *self.buttons)
+        if card.is_sent and any(one.hasFocus() for one in inputs):
+            self.setFocus()  # what is locked would hand the focus on to whatever is next
+        for one in inputs:
             one.setEnabled(not card.is_sent)
+        if self.hasFocus() and not card.is_sent:
+            self.take_focus()
+
+    def take_focus(self) -> None:
+        """Be ready for typing; a button has to be gone to, or a key too many would answer what nobody has read."""
+        if not self.field.isHidden():
+            self.field.setFocus()
 
     def _answer(self) -> None:
         if self.field.text().strip():
@@ -247,11 +267,18 @@ class EndCard(QFrame):
 
 
 class AttentionArea(QWidget):
-    """The stack of all that needs a person now; it takes no room while there is nothing."""
+    """The stack of all that needs a person now; it takes no room while there is nothing.
 
-    def __init__(self, asking: Asking, controls: Controls, person: str) -> None:
+    Parameters
+    ----------
+    rest : has the focus once a card that had it is gone, so that no key acts on what happens to be the next.  A
+        question that is answered by typing takes it from there.
+    """
+
+    def __init__(self, asking: Asking, controls: Controls, person: str, rest: QWidget) -> None:
         super().__init__()
         self._asking = asking
+        self._rest = rest
         self._controls = controls
         self._person = person
         self.column = QVBoxLayout(self)
@@ -265,7 +292,7 @@ class AttentionArea(QWidget):
         """Show these prompts and latched interlocks; what is typed stays."""
         rows = {row.name: row for row in latched}
         for name in [name for name in self.latched if name not in rows]:
-            _drop(self.latched.pop(name))
+            self._drop(self.latched.pop(name))
         for at, row in enumerate(latched):
             if row.name in self.latched:
                 self.latched[row.name].show_row(row)
@@ -274,18 +301,24 @@ class AttentionArea(QWidget):
                 self.column.insertWidget(at, self.latched[row.name])
         asked = {card.key: card for card in cards}
         for key in [key for key in self.prompts if key not in asked]:
-            _drop(self.prompts.pop(key))
+            self._drop(self.prompts.pop(key))
         for card in cards:
             if card.key in self.prompts:
                 self.prompts[card.key].show_card(card)
             else:
                 self.prompts[card.key] = PromptCard(card, self._person, self._asking)
                 self.column.addWidget(self.prompts[card.key])
+                self.take_focus()
+
+    def take_focus(self) -> None:
+        """Be ready for the answer that is asked for first, unless a person is at something else."""
+        if self._rest.hasFocus() and self.prompts:
+            next(iter(self.prompts.values())).take_focus()
 
     def show_end(self, made: EndCard | None) -> None:
         """Show how the run ended; None while it goes on."""
         if self.end is not None:
-            _drop(self.end)
+            self._drop(self.end)
         self.end = made
         if made is not None:
             self.column.insertWidget(0, made)
@@ -302,8 +335,10 @@ class AttentionArea(QWidget):
         """Whether nothing needs a person."""
         return not (self.prompts or self.latched or self.end)
 
-
-def _drop(widget: QWidget) -> None:
-    widget.hide()
-    widget.setParent(None)
-    widget.deleteLater()
+    def _drop(self, card: QWidget) -> None:
+        focused = QApplication.focusWidget()
+        if focused is not None and (card is focused or card.isAncestorOf(focused)):
+            self._rest.setFocus()
+        card.hide()
+        card.setParent(None)
+        card.deleteLater()

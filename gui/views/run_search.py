@@ -24,6 +24,8 @@ from gui.presenters.run_search import (
 from gui.presenters.tone import Tone
 from gui.views.folder_tree import FolderTree
 from gui.views.parts import Notice, Panel, ToneLabel, button, muted, tool
+from gui.views.review_list import CHOICE_LETTERS, FILE_LETTERS
+from gui.views.room import CalmCombo
 from gui.views.table import Column, Table
 
 
@@ -38,7 +40,7 @@ def verdict_tone(row: Line) -> Tone:
 
 
 COLUMNS = (
-    ("path", Column[Line]("File", name_of, stretch=True, tip=tip_of)),
+    ("path", Column[Line]("File", name_of, stretch=True, least=FILE_LETTERS, tip=tip_of)),
     ("made", Column[Line]("Began", began)),
     ("procedure", Column[Line]("Protocol", lambda row: row.procedure, tip=lambda row: row.title)),
     ("dut_serial", Column[Line]("Device under test", device, tip=tip_of)),
@@ -78,6 +80,9 @@ class RunSearchPanel(Panel):
         self.body.addWidget(self._made_offer())
         self.table: Table[Line] = Table("Runs of the catalogue", [column for _, column in COLUMNS])
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.table.setTextElideMode(
+            Qt.TextElideMode.ElideMiddle
+        )  # the number of a run is at the end of its file's name
         self.table.activated.connect(lambda _: self._open())
         self._set_up_table()
         self.body.addWidget(self.table, 1)
@@ -101,15 +106,14 @@ class RunSearchPanel(Panel):
         self.text.setClearButtonEnabled(True)
         self.text.textChanged.connect(lambda _: self._pause.start(PAUSE_MS))
         self.text.returnPressed.connect(self._to_the_table)
-        row.addWidget(self.text, 1)
+        row.addWidget(self.text, 3)
         self.choices: dict[str, QComboBox] = {}
         for what, word in CHOICES.items():
-            choice = QComboBox()
-            choice.setAccessibleName(f"Find runs of one {word.lower()}")
-            choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+            choice = CalmCombo(f"Find runs of one {word.lower()}")
+            choice.setMinimumContentsLength(CHOICE_LETTERS)
             choice.activated.connect(lambda _, what=what: self._chosen(what))
             self.choices[what] = choice
-            row.addWidget(choice)
+            row.addWidget(choice, 1)
         return row
 
     def _typed_row(self) -> QHBoxLayout:

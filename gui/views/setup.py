@@ -12,8 +12,9 @@ from gui.presenters.setup import SetUp
 from gui.presenters.setup_form import Part
 from gui.presenters.tone import Tone
 from gui.views.parts import Panel, Pill, ToneLabel, button, clear, muted, scrolled, set_property, tool
+from gui.views.room import CalmCombo
 from gui.views.setup_articles import ArticlesPanel
-from gui.views.setup_fields import CalmCombo, ParamRow, TwoColumns
+from gui.views.setup_fields import ParamRow, TwoColumns
 from gui.views.setup_findings import FindingsPanel, ForecastPanel, PlanPanel
 from gui.views.setup_queue import QueuePanel
 from gui.views.setup_simulation import SimulationPanel

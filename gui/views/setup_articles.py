@@ -7,7 +7,8 @@ from PyQt6.QtWidgets import QHBoxLayout, QWidget
 from gui.presenters.setup import SetUp
 from gui.presenters.setup_choices import KINDS
 from gui.views.parts import Panel, button
-from gui.views.setup_fields import CalmCombo, Captioned, Entry
+from gui.views.room import CalmCombo
+from gui.views.setup_fields import Captioned, Entry
 
 SHORT = {"dut": "device", "catheter": "catheter", "fluid": "fluid"}
 HELP = {

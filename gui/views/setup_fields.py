@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from PyQt6.QtCore import QSize, Qt, pyqtSignal
-from PyQt6.QtGui import QFocusEvent, QKeyEvent, QPainter, QPaintEvent, QResizeEvent, QWheelEvent
+from PyQt6.QtCore import Qt, pyqtSignal
+from PyQt6.QtGui import QFocusEvent, QKeyEvent, QResizeEvent
 from PyQt6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -13,11 +13,6 @@ from PyQt6.QtWidgets import (
     QLabel,
     QLineEdit,
     QPlainTextEdit,
-    QScrollArea,
-    QSizePolicy,
-    QStyle,
-    QStyleOptionComboBox,
-    QStylePainter,
     QVBoxLayout,
     QWidget,
 )
@@ -26,70 +21,9 @@ from gui.presenters.setup_fields import FormField
 from gui.presenters.tone import Tone
 from gui.theme.look import look
 from gui.views.parts import ToneLabel, muted, set_property
+from gui.views.room import CalmCombo, Elided
 
 SCHEDULE_LINES = 3
-
-
-class CalmCombo(QComboBox):
-    """A combo box that the mouse wheel does not change while the form is scrolled, and that may be narrow."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self.setAccessibleName(name)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(6)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-
-    def focusInEvent(self, event: QFocusEvent | None) -> None:  # noqa: N802  # Qt's name
-        """Come into sight where the letter of its label leads here; Qt sees to that for Tab alone."""
-        super().focusInEvent(event)
-        area: QWidget | None = self
-        while area is not None and not isinstance(area, QScrollArea):
-            area = area.parentWidget()
-        if event is not None and event.reason() is Qt.FocusReason.ShortcutFocusReason and area is not None:
-            area.ensureWidgetVisible(self)
-
-    def wheelEvent(self, event: QWheelEvent | None) -> None:  # noqa: N802  # Qt's name
-        """Leave the wheel to the form."""
-        if event is not None:
-            event.ignore()
-
-    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802  # Qt's name
-        """Draw what fits, with dots where it does not."""
-        painter, option = QStylePainter(self), QStyleOptionComboBox()
-        self.initStyleOption(option)
-        style = self.style()
-        assert style is not None
-        field = QStyle.SubControl.SC_ComboBoxEditField
-        room = style.subControlRect(QStyle.ComplexControl.CC_ComboBox, option, field, self).width() - 4
-        option.currentText = self.fontMetrics().elidedText(option.currentText, Qt.TextElideMode.ElideRight, room)
-        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
-        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
-
-
-class Elided(QLabel):
-    """A line that ends in dots where it does not fit; the whole is in its tool tip."""
-
-    def __init__(self, text: str = "") -> None:
-        super().__init__(text)
-        self.setProperty("muted", "true")
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-
-    def setText(self, text: str | None) -> None:  # noqa: N802  # Qt's name
-        """Show a line."""
-        super().setText(text)
-        self.setToolTip(text or "")
-
-    def minimumSizeHint(self) -> QSize:  # noqa: N802  # Qt's name
-        """Any width will do."""
-        return QSize(0, super().minimumSizeHint().height())
-
-    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802  # Qt's name
-        """Draw what fits."""
-        painter = QPainter(self)
-        fits = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, self.width())
-        painter.drawText(self.rect(), int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft), fits)
 
 
 class Entry(QLineEdit):
@@ -183,6 +117,7 @@ class ParamRow(Captioned):
         if isinstance(edit, QLineEdit):
             if edit.text() != field.text:
                 edit.setText(field.text)
+                edit.home(False)  # a text that is longer than its field is read from its beginning
         elif isinstance(edit, QPlainTextEdit):
             if edit.toPlainText() != field.text:
                 edit.setPlainText(field.text)

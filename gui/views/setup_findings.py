@@ -9,7 +9,7 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from gui.presenters.setup import RIG_CHECK, SetUp
-from gui.presenters.setup_check import DecisionRow, FindingRow, LengthRow, StepRow
+from gui.presenters.setup_check import WORD_OF_LEVEL, DecisionRow, FindingRow, LengthRow, StepRow
 from gui.presenters.tone import Tone
 from gui.theme.look import look
 from gui.views.parts import Panel, ToneLabel, button, clear, muted, tool
@@ -74,7 +74,7 @@ class FindingsPanel(Panel):
         column = QVBoxLayout(row)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
-        word = {"blocks": "Blocks", "warns": "Warning", "tells": "Note"}[one.level]
+        word = WORD_OF_LEVEL[one.level]
         text = f"{word}: {one.text}" if not said else f"Overridden: {one.text}"
         column.addWidget(ToneLabel(text, Tone.WARN if said else TONES[one.level]))
         if one.code == RIG_CHECK and not self._remedies:
@@ -144,7 +144,7 @@ class ForecastPanel(Panel):
         for text in found.says:
             self._says.addWidget(muted(text, wrap=True))
         if found.why_not:
-            self._says.addWidget(muted(f"Nothing can be said beforehand: {found.why_not}.", wrap=True))
+            self._says.addWidget(muted(f"{found.why_not[0].upper()}{found.why_not[1:]}.", wrap=True))
         _fill(self.table, found.rows)
         self.table.setVisible(bool(found.rows))
         _fill(self.decided, found.decided)
@@ -158,6 +158,7 @@ class PlanPanel(Panel):
         super().__init__("Plan")
         self._presenter = presenter
         self._prompts = muted("", wrap=True)
+        self._named: list[str] = []
         self.table: Table[StepRow] = Table(
             "Steps of the run",
             (
@@ -180,7 +181,11 @@ class PlanPanel(Panel):
         asks = f"A person is asked {found.prompts} times." if found.prompts > 1 else "A person is asked once."
         self._prompts.setText(asks if found.prompts else "")
         self._prompts.setVisible(found.prompts > 0)
+        names = [step.text for step in found.steps]
         _fill(self.table, found.steps)
+        if names != self._named:  # of another protocol: where somebody had scrolled in the one before says nothing
+            self._named = names
+            self.table.scrollToTop()
 
 
 def _fill(table: Table[Row], rows: Sequence[Row]) -> None:

@@ -12,7 +12,8 @@ from gui.presenters.setup_faults import FaultChoice, fault_choices
 from gui.presenters.setup_form import PACES
 from gui.presenters.tone import Tone
 from gui.views.parts import Panel, ToneLabel, button, clear, muted, tool
-from gui.views.setup_fields import CalmCombo, Captioned, Entry
+from gui.views.room import CalmCombo
+from gui.views.setup_fields import Captioned, Entry
 
 
 def pace_text(pace: float | None) -> str:

@@ -18,7 +18,7 @@ from bench.run_queue import Entry
 from gui.presenters.bench_rows import QueueLine, StationRow
 from gui.presenters.tone import Tone
 from gui.views.parts import Pill, SureButton, ToneLabel, clear, muted, set_property, tool
-from gui.views.setup_fields import Elided
+from gui.views.room import Elided
 
 STATE_WIDTH, NAME_WIDTH, RUN_WIDTH, BUTTONS_WIDTH = 104, 150, 240, 200
 
@@ -82,10 +82,12 @@ class StationCard(QFrame):
         self.setAccessibleName(f"Station {row.name}: {row.state}. {'; '.join(turn.text for turn in row.turns)}")
         self.state.say(row.state.upper(), row.tone)
         self._name.setText(row.name)
-        self._title.setText(row.title)
-        self._title.setVisible(bool(row.title))
         phase = ", ".join(part for part in (row.phase, row.next_action) if part)
-        self._run.setText(" – ".join(part for part in (row.run_text, phase) if part))
+        goes_on = " – ".join(part for part in (row.run_text, phase) if part)
+        self._run.setText(goes_on or row.title)  # the room of a run that is not there is the title's
+        set_property(self._run, "muted", "false" if goes_on else "true")
+        self._title.setText(row.title)
+        self._title.setVisible(bool(row.title and goes_on))
         self._about.setText(row.article)
         self._about.setVisible(bool(row.article))
         self.done.setVisible(row.share is not None)

@@ -94,7 +94,7 @@ class StationPage(Page):
     def _calibrations(self) -> QWidget:
         made = QWidget()
         column = QVBoxLayout(made)
-        column.setContentsMargins(0, 6, 0, 0)
+        column.setContentsMargins(8, 8, 8, 8)
         column.addWidget(
             muted("A run that would end after the due date of a channel that it uses does not start.", True)
         )

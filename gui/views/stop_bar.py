@@ -16,7 +16,7 @@ from PyQt6.QtGui import QCloseEvent
 from PyQt6.QtWidgets import QApplication, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from bench.run_queue import Entry
-from gui.presenters.shell import going_on
+from gui.presenters.shell import going_on, kept_look
 from gui.presenters.stopping import Stopping, StopState
 from gui.theme.look import look
 from gui.views.parts import Panel, ToneLabel
@@ -40,6 +40,10 @@ class StopBar(QWidget):
         self._folder, self._person = folder, person
         self._rows: dict[int, tuple[Stopping, ToneLabel]] = {}
         self._idle_looks = 0
+        # it comes while somebody types elsewhere: a space that was meant for the other window would stop a run
+        self.setAttribute(Qt.WidgetAttribute.WA_ShowWithoutActivating)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setFocus()
         self.setWindowTitle("STOP")
         column = QVBoxLayout(self)
         panel = Panel("The main window does not answer; the runs go on")
@@ -68,7 +72,9 @@ class StopBar(QWidget):
             self.close()
             return
         for stopping, label in self._rows.values():
-            label.say(*stopping.says)
+            text, tone = stopping.says
+            label.say(text, tone)
+            label.setVisible(bool(text))
         self._nothing.setVisible(not self._rows)
         over = all(stopping.state is StopState.STOPPED for stopping, _ in self._rows.values())
         if self._rows and over:
@@ -98,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--person", required=True)
     asked = parser.parse_args(arguments)
     app = QApplication(["pumpbench"])
-    look().apply("light", "desk")
+    look().apply(*kept_look(asked.state))
     bar = StopBar(asked.state, asked.person)
     bar.show()
     bar.raise_()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from PyQt6.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt, pyqtSignal
-from PyQt6.QtGui import QBrush, QColor, QFont
+from PyQt6.QtGui import QBrush, QColor, QFont, QResizeEvent
 from PyQt6.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from gui.presenters.tone import Tone
@@ -29,6 +29,7 @@ class Column(Generic[Row]):
     ----------
     tone : with an icon before the text; None for a plain text.
     stretch : takes the room that is left.
+    least : so many letters of what stretches are always in view; where there is no room for them the table scrolls.
     number : aligned to the right, with digits of one width.
     tip : shown where the mouse rests; the text without it.
     """
@@ -37,6 +38,7 @@ class Column(Generic[Row]):
     text: Callable[[Row], str]
     tone: Callable[[Row], Tone] | None = None
     stretch: bool = False
+    least: int = 0
     number: bool = False
     tip: Callable[[Row], str] | None = None
 
@@ -141,7 +143,7 @@ class Table(QTableView, Generic[Row]):
         key: Callable[[Row], object] | None = None,
     ) -> None:
         super().__init__()
-        self._key = key
+        self._key, self._least_rows = key, 0
         self.rows = RowsModel(columns, row_tone, self)
         self.setModel(self.rows)
         self.setAccessibleName(name)
@@ -161,11 +163,17 @@ class Table(QTableView, Generic[Row]):
         for number, column in enumerate(columns):
             mode = QHeaderView.ResizeMode.Stretch if column.stretch else QHeaderView.ResizeMode.ResizeToContents
             across.setSectionResizeMode(number, mode)
+        across.sectionResized.connect(lambda *_: self._share_width())
         selection = self.selectionModel()
         assert selection is not None
         selection.currentRowChanged.connect(lambda now, _: self.chosen.emit(now.row()))
         self._fit()
         look().changed.connect(self._fit)
+
+    def least(self, rows: int) -> None:
+        """Never get so low that fewer rows are in view; what is around it has to scroll instead."""
+        self._least_rows = rows
+        self._fit()
 
     def show_rows(self, rows: Sequence[Row]) -> None:
         """Show these rows."""
@@ -203,9 +211,31 @@ class Table(QTableView, Generic[Row]):
         for number in numbers:
             selection.select(self.rows.index(number, 0), selection.SelectionFlag.Select | selection.SelectionFlag.Rows)
 
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802  # Qt's name
+        """Share the new width."""
+        super().resizeEvent(event)
+        self._share_width()
+
+    def _share_width(self) -> None:
+        across, viewport = self.horizontalHeader(), self.viewport()
+        assert across is not None
+        assert viewport is not None
+        for number, column in enumerate(self.rows.columns):
+            if column.stretch and column.least:
+                others = across.length() - across.sectionSize(number)
+                least = self.fontMetrics().averageCharWidth() * column.least
+                mode = across.ResizeMode
+                wanted = mode.Stretch if viewport.width() - others >= least else mode.Fixed
+                if across.sectionResizeMode(number) != wanted:
+                    across.setSectionResizeMode(number, wanted)
+                if wanted is mode.Fixed and across.sectionSize(number) != least:
+                    across.resizeSection(number, least)
+
     def _fit(self) -> None:
         self._vertical.setDefaultSectionSize(look().density.row)
         self.setIconSize(look().icon_size)
+        if self._least_rows:
+            self.setMinimumHeight(look().density.row * (self._least_rows + 1) + 4)  # a header is as high as a row
         viewport = self.viewport()
         assert viewport is not None
         viewport.update()

@@ -13,7 +13,6 @@ from PyQt6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QMainWindow,
-    QStackedWidget,
     QStatusBar,
     QToolButton,
     QVBoxLayout,
@@ -25,10 +24,11 @@ from gui.presenters.tone import Tone
 from gui.theme.look import look
 from gui.views.header import Header
 from gui.views.parts import Notice, Page, tool
+from gui.views.room import Squeezed, Stack
 
 MOST_NOTICES = 3
 NEWS_MS = 15_000
-"""What needs nothing to be done goes by itself after this."""
+"""What needs nothing to be done goes by itself after this, once somebody has had the chance to read it."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,13 @@ class Window(QMainWindow):
         self.setWindowTitle("pumpbench")
         self.header = Header(shell.context.person)
         self.header.stop_pressed.connect(shell.stop)
-        self.stack = QStackedWidget()
+        self.stack = Stack()
+        self._place = Squeezed(self.stack, across=True)  # what has no room would push STOP out of sight
         self._notice_place = QWidget()
         self._notices = QVBoxLayout(self._notice_place)
         self._notices.setContentsMargins(8, 0, 8, 0)
         self._notices.setSpacing(4)
+        self.notices: list[Notice] = []
         self._status = {key: QLabel() for key in ("runner", "age", "disk", "queue", "version")}
         self._lay_out()
         self._stop_key = StopKey(shell.stop)
@@ -111,7 +113,7 @@ class Window(QMainWindow):
         right = QVBoxLayout()
         right.setContentsMargins(0, 6, 0, 0)
         right.addWidget(self._notice_place)
-        right.addWidget(self.stack, 1)
+        right.addWidget(self._place, 1)
         row.addLayout(right, 1)
         column.addLayout(row, 1)
         self.setCentralWidget(middle)
@@ -120,7 +122,9 @@ class Window(QMainWindow):
         for key, label in self._status.items():
             (bar.addPermanentWidget if key == "version" else bar.addWidget)(label)
         self.setStatusBar(bar)
-        for part in (self.header, self._rail_place, self._notice_place, bar, *(entry.page for entry in self._pages)):
+        bars = (self._place.verticalScrollBar(), self._place.horizontalScrollBar())
+        frame = (self.header, self._rail_place, self._notice_place, bar, *(one for one in bars if one is not None))
+        for part in (*frame, *(part for entry in self._pages for part in entry.page.parts)):
             look().keep(part)
 
     def _rail(self) -> QWidget:
@@ -193,19 +197,32 @@ class Window(QMainWindow):
         look().apply(self._shell.scheme, self._shell.density)
 
     def notify(self, text: str, tone: Tone) -> None:
-        """Show a sentence until it is dismissed; the oldest goes when there are too many."""
+        """Show a sentence until it is dismissed; when there are too many, old news goes, and only then the oldest."""
+        for same in [one for one in self.notices if one.label.text() == text]:
+            self._drop_notice(same)
+        while len(self.notices) >= MOST_NOTICES:
+            self._drop_notice(next((one for one in self.notices if _is_news(one)), self.notices[0]))
         notice = Notice(text, tone)
-        notice.row.addWidget(tool("remove", "Dismiss", notice.deleteLater))
-        while self._notices.count() >= MOST_NOTICES:
-            item = self._notices.takeAt(0)
-            if item is not None and (old := item.widget()) is not None:
-                old.deleteLater()
+        notice.row.addWidget(tool("remove", "Dismiss", lambda: self._drop_notice(notice)))
         self._notices.addWidget(notice)
-        if tone not in (Tone.WARN, Tone.FAIL):  # news, which nobody has to do anything about
+        self.notices.append(notice)
+        if _is_news(notice):
             soon = QTimer(notice)
-            soon.setSingleShot(True)
-            soon.timeout.connect(notice.deleteLater)
+            soon.timeout.connect(lambda: self._drop_news(notice))
             soon.start(NEWS_MS)
+
+    def _drop_news(self, notice: Notice) -> None:
+        """News goes by itself, but not while a person reads it or is at another window."""
+        if self.isActiveWindow() and not notice.underMouse():
+            self._drop_notice(notice)
+
+    def _drop_notice(self, notice: Notice) -> None:
+        if notice not in self.notices:
+            return
+        self.notices.remove(notice)
+        self._notices.removeWidget(notice)
+        notice.hide()
+        notice.deleteLater()
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802  # Qt's name
         """Let go of the runs, which go on."""
@@ -215,3 +232,8 @@ class Window(QMainWindow):
         self._shell.close()
         self.closing.emit()
         super().closeEvent(event)
+
+
+def _is_news(notice: Notice) -> bool:
+    """Whether nobody has to do anything about it."""
+    return notice.tone not in (Tone.WARN, Tone.FAIL)

@@ -173,11 +173,12 @@ def _with_granted(schedule: Schedule, granted_s: Sequence[float]) -> Schedule:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """One bolus or request by the balance."""
+    """One bolus or request by the balance, with why and as what it is left out of the verdict."""
 
     jump: Jump
     budget: Budget
-    left_out: str
+    left_out: str = ""
+    instead: Verdict = Verdict.NOT_MEASURED
 
 
 def pump_checks(
@@ -216,12 +217,12 @@ def _seen(
     record: GravimetricRecord, jump: Jump, expected_ul: float, excluded: Sequence[Exclusion], stroke_s: float
 ) -> _Seen:
     budget = jump_budget(record, [jump], stroke_s)
-    reason = ""
     if kept(jump.before.from_s, jump.after.to_s, excluded) != [(jump.before.from_s, jump.after.to_s)]:
-        reason = "part of it is excluded"
-    elif expected_ul < LEAST_OVER_U * budget.u:
+        return _Seen(jump, budget, "part of it is excluded")
+    if expected_ul < LEAST_OVER_U * budget.u:
         reason = f"expected {expected_ul:.4g} uL is under {LEAST_OVER_U:g} u of {budget.u:.2g} uL"
-    return _Seen(jump, budget, reason)
+        return _Seen(jump, budget, reason, Verdict.NOT_CAPABLE)
+    return _Seen(jump, budget)
 
 
 def _volumes(record: GravimetricRecord, boluses: Sequence[_Seen], expected_ul: float) -> Iterator[Check]:
@@ -229,8 +230,10 @@ def _volumes(record: GravimetricRecord, boluses: Sequence[_Seen], expected_ul: f
     limits = as_limits(record.dut["limits"]["bolus"])
     used = [one for one in boluses if not one.left_out]
     if not used:
-        note = boluses[0].left_out if boluses else "no bolus was recorded"
-        yield replace(_nothing(note), verdict=_verdict(note), depends_on=STANDS_ON)
+        note, verdict = "no bolus was recorded", Verdict.NOT_MEASURED
+        if boluses:
+            note, verdict = boluses[0].left_out, boluses[0].instead
+        yield replace(_nothing(note), verdict=verdict, depends_on=STANDS_ON)
         return
     stroke_s = record.stroke_ul / float(record.run.params["basal_ul_per_h"]) * HOUR_S
     errors = [100.0 * (one.jump.amount / expected_ul - 1.0) for one in used]
@@ -253,16 +256,11 @@ def _volumes(record: GravimetricRecord, boluses: Sequence[_Seen], expected_ul: f
         if one.left_out:
             check = reported(f"bolus-{number}", f"Bolus {number}", None, "%", one.left_out, STANDS_ON)
             # What is limited was to be judged: a pump may have spoilt the basal flow beside it.
-            yield check if limits is None else replace(check, verdict=_verdict(one.left_out), optional=False)
+            yield check if limits is None else replace(check, verdict=one.instead, optional=False)
             continue
         error = 100.0 * (one.jump.amount / expected_ul - 1.0)
         title = f"Bolus {number}, delivered against programmed"
         yield _error_check(f"bolus-{number}", title, error, one.budget, expected_ul, limits, "")
-
-
-def _verdict(left_out: str) -> Verdict:
-    """Of a bolus that is left out: it is too small for its uncertainty, or a part of it is missing."""
-    return Verdict.NOT_CAPABLE if " u of " in left_out else Verdict.NOT_MEASURED
 
 
 def _error_check(
@@ -304,12 +302,12 @@ def _answers(requests: Sequence[Request], seen: Sequence[_Seen], expected_ul: fl
         # One that was refused kept within the rule of any day; one that was granted may have been one too many.
         check = replace(check, verdict=Verdict.NOT_MEASURED)
     yield check
-    blind = next((one.left_out for one in seen if one.left_out), "")
+    blind = next((one for one in seen if one.left_out), None)
     if len(seen) < len(requests) or blind:
-        note = blind or "not every request was followed by enough delivery"
+        note = blind.left_out if blind else "not every request was followed by enough delivery"
         yield replace(
             reported("requests-delivered", "Requests delivered otherwise than answered", None, "1", note, STANDS_ON),
-            verdict=_verdict(note),
+            verdict=blind.instead if blind else Verdict.NOT_MEASURED,
             optional=False,
         )
         return

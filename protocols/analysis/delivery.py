@@ -96,29 +96,21 @@ def flow_ul_per_h(grid: Grid) -> FloatArray:
     return flow
 
 
-def startup_s(grid: Grid, set_rate_ul_per_h: float, stroke_s: float | None = None) -> float | None:
+def startup_s(grid: Grid, set_rate_ul_per_h: float) -> float | None:
     """Time, on the grid's own axis, at which delivery has started; None if it never does.
 
-    It is the END of the first interval with Q_i of at least 95 % of the set rate whose next stroke's mean is too.
+    It is the END of the first interval with Q_i of at least 95 % of the set rate of which the next one has as much.
 
     Parameters
     ----------
-    grid : cumulative volume from the start of delivery.
-    stroke_s : duration of a stroke at the set rate; the next interval alone by default.  The mean is over as many
-        whole intervals as the stroke needs.
+    grid : cumulative volume from the start of delivery, in intervals of whole strokes.
     """
     flow = np.diff(grid.values) * (HOUR_S / grid.interval_s)
-    ahead = 1 if stroke_s is None else max(1, int(np.ceil(stroke_s / grid.interval_s - 1e-6)))
-    n = flow.size - ahead
-    if n < 1:
-        return None
     least = STARTED * set_rate_ul_per_h
     # A pump at exactly 95 % has started, whatever the last bit of the arithmetic says.
     least -= 1e-9 * abs(least)
-    usable = np.cumsum(np.concatenate([[0], (~grid.used).astype(np.int64)]))
-    whole = usable[ahead + 1 :] - usable[:n] == 0
-    next_mean = (grid.values[1 + ahead :] - grid.values[1 : n + 1]) * (HOUR_S / (ahead * grid.interval_s))
-    started = np.flatnonzero((flow[:n] >= least) & (next_mean >= least) & whole)
+    there = (flow >= least) & grid.used
+    started = np.flatnonzero(there[:-1] & there[1:])
     return float(grid.t_s[started[0] + 1]) if started.size else None
 
 

@@ -12,7 +12,7 @@ from data.checks import Check, Exclusion, Verdict
 from data.run import Run
 from protocols.analysis.gravimetric_record import GravimetricRecord
 from protocols.analysis.mass_steps import Delivery, unexpected_deliveries
-from protocols.analysis.no_flow import no_flow
+from protocols.analysis.no_flow import NoFlow, no_flow
 from protocols.analysis.suitability import CERTAIN, NO_FLOW_SHARE
 from protocols.analysis.witness import passed_ul
 
@@ -36,7 +36,10 @@ def interruptions(
     lost_s = math.fsum(one.to_s - one.from_s for one in stopped)
     note = f"under 20 % of what was programmed, from {stopped[0].from_s:.0f} s" if stopped else ""
     check = _event_check("no-flow", "Time without flow", "s", lost_s, bool(stopped), note, depends_on)
-    if stopped and doubt >= 100.0 * (1.0 - NO_FLOW_SHARE):
+    if stopped and _after_strangers(record, from_s, (*excluded, *record.away), stopped):
+        note = f"{note}; before it the balance showed more than passed the flow sensor, which went again"
+        check = replace(check, verdict=Verdict.INVALID, note=note)
+    elif stopped and doubt >= 100.0 * (1.0 - NO_FLOW_SHARE):
         note = f"{note}; without the blank after it, a vessel that loses as much looks the same"
         check = replace(check, verdict=Verdict.NOT_MEASURED, note=note)
     yield check
@@ -54,16 +57,36 @@ def unexpected(
     depends_on: tuple[str, ...] = STUCK,
 ) -> Check:
     """Deliveries that nobody programmed, from a moment to the end of the analysis, but in the stretches ``without``."""
-    t_s, volumes = record.volumes(from_s, record.analysis[1])
-    density = record.collected.weighing.fluid_mg_per_ul
-    sudden = unexpected_deliveries(t_s, volumes, record.programmed_ul, record.stroke_ul, density, exclusions=without)
+    sudden = _sudden(record, from_s, without)
     surplus = math.fsum(one.excess_ul for one in sudden)
     note = f"{surplus:.3g} uL more than programmed from {sudden[0].from_s:.0f} s" if sudden else ""
     check = _event_check("unexpected-delivery", "Unexpected delivery", "uL", surplus, bool(sudden), note, depends_on)
     if sudden and all(_came_from_elsewhere(record, one) for one in sudden):
-        note = f"{note}; it did not pass the flow sensor: was the vessel touched? (a named person may exclude it)"
+        asked = "was the vessel touched? (while the run goes on, a named person may exclude it)"
+        note = f"{note}; it did not pass the flow sensor: {asked}"
         return replace(check, verdict=Verdict.INVALID, note=note)
     return check
+
+
+def _sudden(record: GravimetricRecord, from_s: float, without: Sequence[Exclusion]) -> Sequence[Delivery]:
+    """Stretches in which more came than was programmed, from a moment to the end of the analysis."""
+    t_s, volumes = record.volumes(from_s, record.analysis[1])
+    density = record.collected.weighing.fluid_mg_per_ul
+    return unexpected_deliveries(t_s, volumes, record.programmed_ul, record.stroke_ul, density, exclusions=without)
+
+
+def _after_strangers(
+    record: GravimetricRecord, from_s: float, without: Sequence[Exclusion], stopped: Sequence[NoFlow]
+) -> bool:
+    """Whether each stretch without flow begins with something that did not pass the flow sensor.
+
+    What somebody put on the pan, or a reading that was damaged on the wire, goes again; until the pump has made up for
+    it the balance shows no flow.
+    """
+    strange = [one for one in _sudden(record, from_s, without) if _came_from_elsewhere(record, one)]
+    return all(
+        any(one.from_s - AROUND_S <= stretch.from_s <= one.to_s + AROUND_S for one in strange) for stretch in stopped
+    )
 
 
 def _came_from_elsewhere(record: GravimetricRecord, sudden: Delivery) -> bool:

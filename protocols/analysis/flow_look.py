@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 from data.checks import Exclusion, Limits, Verdict
 from data.run import Run
 from protocols.analysis.flow_blanks import known_record
-from protocols.analysis.flow_verdict import evaluate, mean_error
+from protocols.analysis.flow_mean import mean_error
+from protocols.analysis.flow_verdict import evaluate
 from protocols.analysis.gravimetric_record import EDGE_S, GravimetricRecord
+from protocols.analysis.grid import RecordError, kept
 from protocols.analysis.looks import Look, factor
 from protocols.analysis.rig_fitness import doubt_percent
 from protocols.analysis.standing import exclusions
@@ -67,12 +70,17 @@ def _of_part(
     expected = record.expected_ul(from_s, to_s)
     if expected <= 0.0:
         return 0.0, 0.0
-    value, budget = mean_error(record, [one for one in excluded if one.to_s > from_s and one.from_s < to_s])
+    try:
+        value, budget = mean_error(record, [one for one in excluded if one.to_s > from_s and one.from_s < to_s])
+    except RecordError:
+        return 0.0, 0.0  # all of it is excluded
     outside = []
     if limits.high is not None:
         outside.append(value - limits.high)
     if limits.low is not None:
         outside.append(limits.low - value)
+    left = kept(from_s, to_s, excluded)
     edges_ul = max(record.expected_ul(at_s - EDGE_S, at_s + EDGE_S) for at_s in (from_s, to_s))
-    shifted = 100.0 * (record.stroke_ul + edges_ul) / expected
+    shifted_ul = len(left) * record.stroke_ul + edges_ul
+    shifted = 100.0 * shifted_ul / math.fsum(record.expected_ul(*one) for one in left)
     return max(outside), factor(budget.dof, looks, risk) * budget.u + doubt + shifted

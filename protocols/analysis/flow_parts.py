@@ -49,8 +49,12 @@ def _of_segment(record: GravimetricRecord, begin: float, end: float, excluded: S
     stretches = kept(begin, end, excluded) if end > begin else []
     if not stretches:
         return None
-    _, budget = short_volume(record, begin, end)
-    more = math.sqrt(len(stretches))
+    return anew(short_volume(record, begin, end)[1], len(stretches))
+
+
+def anew(budget: Budget, stretches: int) -> Budget:
+    """A budget of one stretch as that of several, each of which has readings of its own at its ends."""
+    more = math.sqrt(stretches)
     parts = (replace(one, u=one.u * more) if one.source in READINGS else one for one in budget.components)
     return replace(budget, components=tuple(parts))
 

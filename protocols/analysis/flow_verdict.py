@@ -10,25 +10,25 @@ import numpy as np
 
 from data.checks import Axis, Check, Curve, Evaluation, Exclusion, Limits, Verdict
 from data.run import Run
-from protocols.analysis import delivery, flow_parts, gravimetry
-from protocols.analysis.budget import Budget
-from protocols.analysis.decision import judge
+from protocols.analysis import delivery, flow_parts
+from protocols.analysis.decision import judge, reported
 from protocols.analysis.evaporation import HOUR_S
 from protocols.analysis.flow_blanks import known_record
-from protocols.analysis.flow_budget import mean_rate_u_percent, window_u_percent
+from protocols.analysis.flow_budget import window_u_percent
 from protocols.analysis.flow_changes import change_checks, stroke_curve
 from protocols.analysis.flow_events import interruptions, undriven
+from protocols.analysis.flow_mean import ALL, BALANCE, means, nothing
 from protocols.analysis.gravimetric_record import GravimetricRecord, GravimetricRecordError
-from protocols.analysis.grid import Grid, RecordError, gaps, kept, resample
+from protocols.analysis.grid import Grid, RecordError, gaps, resample
 from protocols.analysis.rig_fitness import doubt_percent, fitness
-from protocols.analysis.standing import as_limits, exclusions, on_suitability, source
+from protocols.analysis.standing import as_limits, exclusions, on_suitability
+from protocols.analysis.start import rule_of, start_check, started_s
 from protocols.analysis.suitability import not_measured
 from protocols.analysis.trumpet import TrumpetPoint, default_windows_s, extremes_of_a_perfect_pump, trumpet_of_grid
 
 USUAL_INTERVAL_S = 900.0
 """The trumpet's sample interval is the whole number of strokes nearest to this."""
 
-STROKES_FOR_A_MEAN = 20
 LONGEST_GAP_S = 600.0
 NEAR_SHARE = 0.1
 """A window of whole intervals stands for a declared one from which it differs by less than this share."""
@@ -39,7 +39,7 @@ def evaluate(run: Run) -> Evaluation:
     try:
         record = known_record(run)
     except GravimetricRecordError as error:
-        return Evaluation((_nothing(str(error)), *undriven(run)))
+        return Evaluation((nothing(str(error)), *undriven(run)))
     excluded = exclusions(record)
     fit = tuple(compared(record, check) for check in fitness(record, excluded))
     bad = {check.name for check in fit if check.verdict is Verdict.INVALID}
@@ -67,165 +67,20 @@ def compared(record: GravimetricRecord, check: Check) -> Check:
     return not_measured(check.name, check.title, check.unit, note, optional=True)
 
 
-def _nothing(note: str) -> Check:
-    return Check(
-        name="mean-flow-error",
-        title="Mean flow error",
-        value=None,
-        unit="%",
-        verdict=Verdict.NOT_MEASURED,
-        owner="dut",
-        note=note,
-    )
-
-
 # ----------------------------------------------------------------------------------------------- the pump
 
 
 def _delivery_checks(record: GravimetricRecord, excluded: Sequence[Exclusion], doubt: float) -> Iterator[Check]:
     from_s, to_s = record.analysis
     if "analysis" in record.phases and to_s > from_s:
-        yield from _means(record, excluded, doubt)
+        yield from means(record, excluded, doubt)
         yield from _trumpet_checks(record, excluded)
         yield from _segment_checks(record, excluded)
         yield from _changes(record, excluded)
     else:
-        yield _nothing("the run ended before the analysis began")
+        yield nothing("the run ended before the analysis began")
     yield _start_up(record, excluded)
-    yield from interruptions(record, excluded, doubt, _ALL)
-
-
-_BALANCE = (
-    "rig-check",
-    "data-complete",
-    "excluded",
-    "evaporation",
-    "blanks-agree",
-    "balance-alive",
-    "no-air",
-    "outlet-pressure",
-    "bath-temperature",
-)
-_ALL = (*_BALANCE, "sensor-balance-ratio", "ratio-steady")
-
-
-def _means(record: GravimetricRecord, excluded: Sequence[Exclusion], doubt: float) -> Iterator[Check]:
-    """The mean over the interval, which is judged; and the estimate of the pump's mean rate, over whole strokes."""
-    from_s, to_s = record.analysis
-    limits = _limits(record, "mean")
-    expected = record.expected_ul(from_s, to_s)
-    if expected <= 0.0:
-        yield _nothing("nothing was programmed in the analysis")
-        return
-    overall, in_percent = mean_error(record, excluded)
-    fields = judge(overall, in_percent.u, in_percent.dof, limits)
-    notes = []
-    if not record.complete:
-        notes.append(_why_short(record))
-    if doubt:
-        notes.append(f"without the blank after it, the balance is only known to {doubt:.2g} % of the flow")
-    proven = fields["verdict"] is Verdict.FAIL and _beyond(overall, fields["expanded_uncertainty"] + doubt, limits)
-    if notes and not proven:
-        # A limit that is clearly broken is broken; anything else would have needed the whole run.
-        fields["verdict"] = Verdict.NOT_MEASURED
-    yield Check(
-        name="mean-flow-error",
-        title="Mean flow error",
-        unit="%",
-        owner="dut",
-        depends_on=_ALL,
-        budget=in_percent.rows(),
-        note="; ".join(notes),
-        **fields,
-    )
-    yield from _mean_at_body_temperature(record, record.collected.delivered(from_s, to_s)[0], expected)
-    yield from _mean_rate(record, in_percent)
-
-
-def mean_error(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> tuple[float, Budget]:
-    """Error in percent of the volume delivered in the analysis, in which something was programmed, and its budget."""
-    from_s, to_s = record.analysis
-    volume, budget = record.collected.delivered(from_s, to_s)
-    in_percent = budget.scaled("mean flow error", "%", 100.0 / record.expected_ul(from_s, to_s))
-    return _overall(record, excluded, volume), in_percent
-
-
-def _why_short(record: GravimetricRecord) -> str:
-    """What ended the analysis before its planned end."""
-    from_s, to_s = record.analysis
-    length = f"{(to_s - from_s) / HOUR_S:.2f} h of analysis"
-    looks = [one.fields for one in record.run.records("look")]
-    if not looks or not looks[-1]["stop"]:
-        return f"the run ended after {length}"
-    planned = f"{float(record.run.params['analysis_s']) / HOUR_S:.4g} h were planned"
-    return f"a clear fail at look {looks[-1]['number']} ended it after {length}, by the rule of its plan; {planned}"
-
-
-def _beyond(value: float, by: float, limits: Limits | None) -> bool:
-    """Whether a value is outside its limits by more than ``by``."""
-    if limits is None:
-        return False
-    above = limits.high is not None and value > limits.high + by
-    return above or (limits.low is not None and value < limits.low - by)
-
-
-def _overall(record: GravimetricRecord, excluded: Sequence[Exclusion], volume: float) -> float:
-    """A = 100 (sum dV_used / sum expected_used - 1)."""
-    from_s, to_s = record.analysis
-    if not excluded:
-        return 100.0 * (volume / record.expected_ul(from_s, to_s) - 1.0)
-    t_s, volumes = record.volumes(from_s, to_s)
-    found = delivery.overall(t_s, volumes, from_s, to_s, record.programmed_ul, excluded).error_percent
-    assert found is not None  # something was programmed
-    return found
-
-
-def _mean_at_body_temperature(record: GravimetricRecord, volume: float, expected: float) -> Iterator[Check]:
-    """The same mean as a volume at 37 degC: water takes 0.5 % more room there."""
-    if record.run.fluid["density_basis"] != "water-table":
-        return
-    water = gravimetry.water_density_mg_per_ul
-    warm = volume * water(gravimetry.REFERENCE_TEMPERATURE_DEGC) / water(37.0)
-    fields = judge(100.0 * (warm / expected - 1.0), None, math.inf, None)
-    yield Check(
-        name="mean-flow-error-37",
-        title="Mean flow error, volume at 37 °C",
-        unit="%",
-        owner="dut",
-        optional=True,
-        depends_on=_ALL,
-        **fields,
-    )
-
-
-def _mean_rate(record: GravimetricRecord, mean: Budget) -> Iterator[Check]:
-    """Error of the pump's mean rate, over as many whole strokes as the analysis holds."""
-    from_s, to_s = record.analysis
-    stroke = record.stroke_ul
-    if stroke <= 0.0 or not _constant(record):
-        return
-    t_s, volumes = record.volumes(from_s, to_s)
-    strokes = math.floor(float(volumes[-1]) / stroke)
-    if strokes < 1:
-        return
-    end_s = float(np.interp(strokes * stroke, np.maximum.accumulate(volumes), t_s))
-    rate = strokes * stroke / (end_s - from_s) * HOUR_S
-    error = 100.0 * (rate / record.set_rate_ul_per_h - 1.0)
-    u = mean_rate_u_percent(mean.u, to_s - from_s, end_s - from_s, strokes * stroke, record.line_volume_ul)
-    note = ""
-    if strokes < STROKES_FOR_A_MEAN:
-        hours = STROKES_FOR_A_MEAN * stroke / record.set_rate_ul_per_h
-        note = f"{strokes} strokes; {STROKES_FOR_A_MEAN} would take {hours:.0f} h"
-    yield Check(
-        name="mean-rate-error",
-        title="Mean rate error, whole strokes",
-        unit="%",
-        owner="dut",
-        optional=True,
-        depends_on=_ALL,
-        note=note,
-        **judge(error, u, mean.dof, None),
-    )
+    yield from interruptions(record, excluded, doubt, ALL)
 
 
 def _trumpet(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> tuple[Grid, tuple[TrumpetPoint, ...]]:
@@ -266,14 +121,9 @@ def _interval_s(record: GravimetricRecord) -> float:
     return max(1, round(USUAL_INTERVAL_S / stroke_s)) * stroke_s
 
 
-def _constant(record: GravimetricRecord) -> bool:
-    from_s, to_s = (t - record.started_s for t in record.analysis)
-    return len(record.schedule.segments(from_s, to_s)) == 1
-
-
 def _trumpet_checks(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterator[Check]:
     """Both sides of each point; a window that is limited and could not be looked at was not measured."""
-    if not _constant(record) or record.set_rate_ul_per_h <= 0.0:
+    if not record.at_one_rate or record.set_rate_ul_per_h <= 0.0:
         return
     declared = {float(one["window_s"]): one for one in record.dut["limits"]["trumpet"]}
     try:
@@ -315,7 +165,7 @@ def _point_checks(
             unit="%",
             owner="dut",
             optional=limits is None,
-            depends_on=_BALANCE,
+            depends_on=BALANCE,
             note=f"balance noise alone shows ±{chance:.2g} %" if chance > abs(value) / 3.0 else "",
             **judge(value, u, math.inf, limits),
         )
@@ -338,7 +188,7 @@ def _unseen_window(record: GravimetricRecord, window_s: float, limits: Limits | 
             title=f"Trumpet {window_s / 60.0:.4g} min, {side}",
             unit="%",
             owner="dut",
-            depends_on=_BALANCE,
+            depends_on=BALANCE,
             note=note,
             **judge(None, None, math.inf, limits),
         )
@@ -346,7 +196,7 @@ def _unseen_window(record: GravimetricRecord, window_s: float, limits: Limits | 
 
 def _segment_checks(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterator[Check]:
     """Delivery in each segment and bolus of a schedule that varies."""
-    if _constant(record):
+    if record.at_one_rate:
         return
     yield from _part_checks(record, flow_parts.segments(record, excluded), "segment", "Segment")
     yield from _part_checks(record, flow_parts.boluses(record, excluded), "bolus", "Bolus")
@@ -368,7 +218,7 @@ def _part_checks(
             unit="%",
             owner="dut",
             optional=limits is None or part.error_percent is None,
-            depends_on=_ALL,
+            depends_on=ALL,
             note=part.left_out,
             budget=in_percent.rows() if in_percent is not None else (),
             **judge(part.error_percent, u, dof, limits),
@@ -378,42 +228,29 @@ def _part_checks(
 def _changes(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterator[Check]:
     """Shifts and drift within the analysis, at a constant rate."""
     from_s, to_s = record.analysis
-    if not _constant(record) or record.stroke_ul <= 0.0 or record.set_rate_ul_per_h <= 0.0:
+    if not record.at_one_rate or record.stroke_ul <= 0.0 or record.set_rate_ul_per_h <= 0.0:
         return
     t_s, volumes = record.volumes(from_s, to_s)
     reading = math.sqrt(2.0) * record.collected.weighing.repeatability_mg * record.collected.ul_per_mg
-    yield from change_checks(t_s, volumes, record.programmed_ul, record.stroke_ul, reading, excluded, _BALANCE)
+    yield from change_checks(t_s, volumes, record.programmed_ul, record.stroke_ul, reading, excluded, BALANCE)
 
 
 def _start_up(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Check:
-    """Time until the flow first reached 95 % of the set rate and stayed for a stroke."""
-    declared = record.dut["limits"]["start_up"]
-    limits = Limits(None, declared["at_most_s"], source(declared)) if declared else None
-    nothing = Check("start-up", "Start-up time", None, "s", Verdict.NOT_MEASURED, "dut", optional=limits is None)
+    """Time until the flow first came as programmed, and stayed; from when something is programmed."""
+    missing = reported("start-up", "Start-up time", None, "s")
+    missing = replace(missing, optional=not record.dut["limits"]["start_up"])
     if "stabilisation" not in record.phases or record.set_rate_ul_per_h <= 0.0:
-        return nothing
-    from_s, to_s = record.started_s, record.phases["stabilisation"][1]
-    interval = _interval_s(record)
-    try:
-        t_s, volumes = record.volumes(from_s, to_s)
-        grid = resample(t_s, volumes, interval, from_s, to_s, excluded)
-    except RecordError:
-        return nothing
-    first = record.schedule.segments(0.0, interval)[0].rate_ul_per_h
-    at_s = delivery.startup_s(grid, first or record.set_rate_ul_per_h)
-    started = None if at_s is None else at_s - from_s
-    fields = judge(started, interval / math.sqrt(12.0), math.inf, limits)
-    note, seen_s = "", grid.length_s - interval  # a start is one only if the interval after it has the flow too
-    if started is None:
-        note = f"never within {grid.length_s / HOUR_S:.3g} h"
-        if limits is not None and limits.high is not None and seen_s > limits.high + fields["expanded_uncertainty"]:
-            fields["verdict"] = Verdict.FAIL
-    before_s = to_s if at_s is None else at_s
-    if fields["verdict"] is not Verdict.PASS and kept(from_s, before_s, excluded) != [(from_s, before_s)]:
-        # It may have started in what is left out: the time is at most this.
-        fields["verdict"] = Verdict.NOT_MEASURED
-        note = "; ".join(filter(None, [note, "part of the time before is excluded"]))
-    return replace(nothing, depends_on=_BALANCE, note=note, **fields)
+        return missing
+    to_s = record.phases["stabilisation"][1]
+    length_s = to_s - record.started_s
+    rates = (one for one in record.schedule.segments(0.0, max(length_s, 1.0)) if one.rate_ul_per_h > 0.0)
+    first = next(rates, None)
+    if first is None or length_s <= first.t0:
+        return missing
+    basal = next((one.rate_ul_per_h for one in (first, *rates) if one.kind == "basal"), record.set_rate_ul_per_h)
+    rule, span = rule_of(record, basal), (record.started_s + first.t0, to_s)
+    at_s = started_s(*record.volumes(*span), record.programmed_ul, span, rule, excluded)
+    return start_check(record, at_s, span, rule, excluded, BALANCE)
 
 
 # ------------------------------------------------------------------------------------------------- curves
@@ -437,7 +274,7 @@ def _curves(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterato
         flows.append(Axis("sensor", "uL/h", record.flow.means(whole.t_s)))
     yield Curve("flow", "Flow", Axis("time", "h", (hours[1:] + hours[:-1]) / 2.0), tuple(flows))
     yield from _volume_curve(record, excluded)
-    if "analysis" in record.phases and _constant(record):
+    if "analysis" in record.phases and record.at_one_rate:
         try:
             _, points = _trumpet(record, excluded)
         except RecordError:

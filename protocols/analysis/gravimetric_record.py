@@ -125,6 +125,12 @@ class GravimetricRecord:
         from_s, to_s = self.analysis
         return self.expected_ul(from_s, to_s) / (to_s - from_s) * HOUR_S
 
+    @property
+    def at_one_rate(self) -> bool:
+        """Whether one rate is programmed for the whole analysis."""
+        from_s, to_s = (t - self.started_s for t in self.analysis)
+        return len(self.schedule.segments(from_s, to_s)) == 1
+
     def expected_ul(self, from_s: float, to_s: float) -> float:
         """Programmed volume in an interval of the run's clock."""
         return float(self.schedule.expected_volume_ul(from_s - self.started_s, to_s - self.started_s))

@@ -8,25 +8,26 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from data.checks import Axis, Check, Curve, Evaluation, Exclusion, Limits, Verdict
+from data.checks import Axis, Check, Curve, Evaluation, Exclusion, Verdict
 from data.run import Run
 from data.samples import FloatArray
 from protocols.analysis import delivery
 from protocols.analysis.budget import Budget, bounded
 from protocols.analysis.decision import judge, reported
 from protocols.analysis.gravimetric_record import GravimetricRecord, GravimetricRecordError, read_record
-from protocols.analysis.grid import RecordError, kept, resample
+from protocols.analysis.grid import kept
 from protocols.analysis.rate_course import course
 from protocols.analysis.rig.reference import known_rig
 from protocols.analysis.rig_fitness import fitness
 from protocols.analysis.short_volume import short_volume
-from protocols.analysis.standing import as_limits, exclusions, of_a_run_cut_off, on_suitability, source
+from protocols.analysis.standing import as_limits, exclusions, of_a_run_cut_off, on_suitability
+from protocols.analysis.start import rule_of, start_check, started_s
 from protocols.analysis.suitability import CERTAIN
 from protocols.analysis.witness import MINUTE_S
 
 HOUR_S = 3600.0
 INTERVAL_S = 60.0
-"""Interval of the start-up, and step of the window of one stroke that finds the settling."""
+"""Step of the window of one stroke that finds the settling."""
 
 LEAST_OVER_U = delivery.LEAST_OVER_U
 STANDS_ON = (
@@ -185,30 +186,14 @@ def _start(
     record: GravimetricRecord, first: Plateau, course_of: _Course, excluded: Sequence[Exclusion]
 ) -> Iterator[Check]:
     """Time until the flow was there and stayed for a stroke, and what the start delivered."""
-    declared = record.dut["limits"]["start_up"]
-    limits = Limits(None, declared["at_most_s"], source(declared)) if declared else None
-    unseen = excluded if course_of.by == "balance" else ()  # nobody touched the sensor
-    try:
-        grid = resample(course_of.t_s, course_of.volume_ul, INTERVAL_S, first.from_s, first.to_s, unseen)
-        started = delivery.startup_s(grid, first.rate_ul_per_h, first.stroke_s(record.stroke_ul) or None)
-    except RecordError:
-        started = None
-    at = None if started is None else started - first.from_s
-    note = f"by the {course_of.by}"
-    if at is None:
-        note = f"never within {(first.to_s - first.from_s) / HOUR_S:.3g} h, {note}"
-    fields = judge(at, INTERVAL_S / math.sqrt(12.0), math.inf, limits)
-    if at is None and limits is not None and limits.high is not None and first.to_s - first.from_s > limits.high:
-        fields["verdict"] = Verdict.FAIL
-    before_s = first.to_s if started is None else started
-    if fields["verdict"] is not Verdict.PASS and kept(first.from_s, before_s, unseen) != [(first.from_s, before_s)]:
-        # It may have started in what is left out: the time is at most this.
-        fields["verdict"] = Verdict.NOT_MEASURED
-        note += "; part of the time before is excluded"
-    yield Check(
-        name="start-up", title="Start-up time", unit="s", owner="dut", optional=limits is None,
-        depends_on=STANDS_ON, note=note, **fields,
-    )  # fmt: skip
+    by_balance = course_of.by == "balance"
+    rule = rule_of(record, first.rate_ul_per_h, by_balance=by_balance)
+    unseen = excluded if by_balance else ()  # nobody touched the sensor
+    span = first.from_s, first.to_s
+    at_s = started_s(
+        course_of.t_s, course_of.volume_ul, delivery.constant_rate(first.rate_ul_per_h), span, rule, unseen
+    )
+    yield start_check(record, at_s, span, rule, unseen, STANDS_ON, f"by the {course_of.by}")
     yield transition(record, first, "start-up-volume", "Start-up, delivered against programmed", excluded)
 
 

@@ -187,6 +187,7 @@ class Toys(Procedure):
     """Steps as a test gives them."""
 
     name, method = "toy", 1
+    leaves_out = True
 
     def __init__(self, steps: Iterable[Step], teardown: Iterable[Step] = (), interlocks: Sequence[Interlock] = ()):
         super().__init__()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench.articles import ArticleError, change_status, load_register, standings
 from bench.cli import main
+from bench.request import Request, prepare
 from data.catalogue.entry import read_entry
 from data.catalogue.store import Catalogue, url_of
 from data.tomlfile import FileError
@@ -53,6 +55,47 @@ def test_an_article_is_in_use_until_somebody_says_other_and_every_word_of_it_sta
     register = load_register(file)
     assert [(one.status, one.person) for one in register.changes] == [("quarantined", "Eve"), ("in-use", "Bob")]
     assert [one.status for one in standings(register, None, TODAY)] == ["in-use", "in-use"]
+
+
+PUMP = """lot = "2231"
+use_by = 2030-01-31
+firmware = "2.1"
+battery = "2900 mV"
+custody = "explant 12-0417"
+punctures = 12
+"""
+
+
+def kept_of(file: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What a run would keep of its pump."""
+    monkeypatch.setenv("PUMPBENCH_ARTICLES", str(file))
+    return prepare(Request("read-out", "sim", out=file.parent)).articles["dut"]
+
+
+def test_a_run_keeps_what_the_register_knows_of_its_pump(file, monkeypatch):
+    plain = kept_of(file, monkeypatch)
+    file.write_text(TEXT.replace('model = "SIM-20"\n', f'model = "SIM-20"\n{PUMP}'))
+    kept = kept_of(file, monkeypatch)
+    changed = {name: value for name, value in kept.items() if value != plain[name]}
+    assert changed == {
+        "lot": "2231", "use_by": "2030-01-31", "firmware": "2.1", "battery_v": 2.9, "custody": "explant 12-0417",
+        "punctures": 12,
+    }  # fmt: skip
+
+
+def test_a_register_that_does_not_know_a_pump_or_cannot_be_read_adds_nothing(file, monkeypatch):
+    plain = kept_of(file, monkeypatch)
+    pump = f'model = "SIM-20"\n{PUMP}'
+    other = TEXT.replace('model = "SIM-20"\n', pump.replace("SIM-20", "OTHER-40"))
+    for text in (TEXT.replace('"SIMULATED"', '"SN-2"'), other, "[[articles]"):
+        file.write_text(text)
+        assert kept_of(file, monkeypatch) == plain
+
+
+def test_only_a_pump_has_punctures(file):
+    file.write_text(TEXT.replace('model = "XPR205"\n', 'model = "XPR205"\npunctures = 3\n'))
+    with pytest.raises(FileError, match='"punctures" is of a pump alone, not of kind instrument; remove it'):
+        load_register(file)
 
 
 def test_a_quarantined_article_says_by_whom_and_why(file):

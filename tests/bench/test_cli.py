@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import pytest
 import bench.cli.run
 from bench.cli import COMMANDS, main
 from bench.session import Result
+from bench.station import SHIPPED
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -47,6 +49,14 @@ def sentence(complaint: str) -> str:
 
 # ------------------------------------------------------------------------------------------------ files with a slip
 
+
+def table(name: str) -> str:
+    """A table of the simulated station's file, as it is written."""
+    found = re.search(rf"^\[{re.escape(name)}\]\n(?:.+\n)*", (SHIPPED / "sim.toml").read_text("utf-8"), re.MULTILINE)
+    assert found
+    return found[0]
+
+
 STATION = {
     "a misspelt key": ('period = "1 s"', 'peroid = "1 s"', ['station.toml:', "peroid", 'did you mean "period"']),
     "an unknown driver": ("mettler-mtsics", "mettler-mtsic", ["instruments.balance.driver", "mettler-mtsics"]),
@@ -76,6 +86,13 @@ STATION = {
     "no certificate of the reference": (
         '[instruments.balance.calibration.mass]\ncertificate = "SIM-BAL-01"\ndue = 2030-12-31\nu_relative = "0.0005 %"',
         "", ["balance.mass", "has no calibration", "[instruments.balance.calibration.mass]"],
+    ),
+    "nothing to collect in": (
+        table("collection"), "", ["station.toml: it has no [collection]", "flow-accuracy collects the fluid; add it"],
+    ),
+    "a reference of unknown worth": (
+        table("instruments.balance.uncertainty"), "",
+        ["the reference and has no [instruments.balance.uncertainty]", "add it from its certificate"],
     ),
     "a vessel that is too small": ('vessel_capacity = "14 mL"', 'vessel_capacity = "1 mL"', ["vessel of 1 mL"]),
     "a balance that is too small": ('capacity = "220 g"', 'capacity = "36 g"', ["35 g", "36 g", "lighter vessel"]),

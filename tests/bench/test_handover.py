@@ -61,11 +61,13 @@ def test_what_happened_stands_with_its_time_and_person(run_of, tmp_path):
         "run_0001",
         (3600.0, "outage", {"state": "begin", "text": "no sample: balance"}),
         (3700.0, "note", {"person": "Bo", "text": "draft shield was open"}),
+        (3750.0, "exclusion", {"person": "Bo", "text": "1 h to 62 min: the shield", "reason": "the shield"}),
         (3800.0, "event", {"level": "info", "text": "nobody needs this"}),
     )
     text = note(tmp_path)
     assert "outage: no sample: balance" in text
     assert "note: draft shield was open (Bo)" in text
+    assert "exclusion: 1 h to 62 min: the shield (Bo)" in text
     assert "nobody needs this" not in text
 
 

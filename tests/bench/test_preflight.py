@@ -124,7 +124,7 @@ def registered(path: Path, certificates: dict[str, str] = CERTIFICATES, more: st
     rows = "[[articles.certificates]]\nnumber = {0!r}\nissued = 2025-01-02\ndue = {1}\n"
     known = [("dut", "SN-1", ""), ("catheter", "C-1", ""), ("fluid", "W-1", "use_by = 2099-01-02\n")]
     known += [("instrument", f"I-{name}", rows.format(name, due)) for name, due in certificates.items()]
-    tables = [f"[[articles]]\nkind = {kind!r}\nid = {name!r}\nmodel = 'M'\n{rest}" for kind, name, rest in known]
+    tables = [f"[[articles]]\nkind = {kind!r}\nid = {name!r}\nmodel = 'SIM-20'\n{rest}" for kind, name, rest in known]
     path.write_text("\n".join([*tables, more]))
     return path
 
@@ -184,6 +184,12 @@ def test_what_is_not_registered_or_expired_and_a_register_that_is_not_there_bloc
     file.write_text(file.read_text().replace("'SN-1'", "'SN-2'").replace("use_by = 2099", "use_by = 2020"))
     assert spoken(file) == ['dut "SN-1" is not registered', "fluid W-1: was to be used by 2020-01-02"]
     assert "there is no such file" in spoken(tmp_path / "gone.toml")[0]
+
+
+def test_a_pump_that_is_registered_as_another_model_blocks(spoken: Any, tmp_path: Path) -> None:
+    file = registered(tmp_path / "articles.toml")
+    file.write_text(file.read_text().replace("SIM-20", "OTHER-40", 1))
+    assert spoken(file) == ["dut SN-1: it is registered as OTHER-40, and the run is of SIM-20"]
 
 
 def test_a_simulated_station_is_checked_only_where_the_register_is_named(

@@ -16,15 +16,17 @@ from bench.trust import ledger, users
 from bench.trust.ledger import AUDIT, TrustError, rows_of
 from data.run import Run
 from data.tomlfile import FileError
+from protocols.procedure import load_procedure
 
 WORDS = "correct horse battery"
 
-TEXT = """
+METHOD = load_procedure("flow-accuracy").method
+TEXT = f"""
 name = "quick basal"
 version = "2"
 author = "j.doe"
 protocol = "flow-accuracy"
-method = 5
+method = {METHOD}
 duts = ["SIM-20"]
 
 [params]
@@ -162,7 +164,7 @@ def test_neither_its_author_nor_an_engineer_approves_a_recipe(who: str, why: str
 
 
 WRONG = {
-    "a method that is not installed": ("method = 5", "method = 2", RecipeError, "written for method 2"),
+    "a method that is not installed": (f"method = {METHOD}", "method = 2", RecipeError, "written for method 2"),
     "a parameter that there is not": ("analysis = ", "analyses = ", RecipeError, 'did you mean "analysis"'),
     "a parameter without unit": ('analysis = "1 h"', "analysis = 25", RecipeError, "analysis"),
     "a limit without source": ('source = "test plan"\n', "", FileError, "source"),

@@ -182,11 +182,15 @@ def test_a_real_bench_relies_on_a_rig_check_that_it_has_registered(said_to_be_re
     assert (found.holds, found.why) == (True, "")
 
 
-def test_a_run_keeps_the_rig_check_that_it_relies_on(rig, healthy):
+def test_a_run_keeps_the_rig_check_that_it_relies_on_and_no_override_that_it_does_not_need(rig, healthy):
     folder, relied = healthy
     settings = {"stabilisation": "0 h", "analysis": "1 h", "blank-length": "30 min"}
-    result = conduct(Request("flow-accuracy", rig, settings=settings, seed=1, out=folder))
+    needless = Override("rig-check", "Ada", "to be sure")
+    result = conduct(Request("flow-accuracy", rig, settings=settings, seed=1, overrides=[needless], out=folder))
+    assert result.findings[0].text.startswith('"rig-check" was overridden, but nothing of that kind blocks the run')
+    assert result.evaluation.verdict is Verdict.PASS
     with Run.open(result.run_file) as run:
+        assert run.records("override") == []
         (record,) = run.records("rig-check")
     assert record.fields["holds"]
     assert record.fields["check_digest"] == relied.verification.digest

@@ -18,6 +18,7 @@ from bench.rpc.messages import (
     Answer,
     Command,
     Ending,
+    Exclude,
     Note,
     Outcome,
     Pause,
@@ -41,6 +42,7 @@ ACTIONS: list[Action] = [
     Note("n"),
     Answer("height", "12.5 mm", "Ben"),
     ResetInterlock("pressure", "valve was shut"),
+    Exclude(7200.0, 7380.5, "a draft"),
 ]
 
 
@@ -69,6 +71,12 @@ class Engine:
 
     def note(self, person: str, text: str) -> None:
         self._hear("note", person, text)
+
+    def exclude(self, person: str, from_s: float, to_s: float, reason: str) -> str:
+        if to_s > 100.0:
+            return "that is later than now"
+        self._hear("exclude", person, reason)
+        return ""
 
 
 class AskingEngine(Engine):
@@ -194,6 +202,14 @@ def test_an_answer_reaches_the_engine_or_comes_back_with_its_objection() -> None
     assert led.ask(Answer("height", "12.5 mm", "Ben"), "2").outcome is Outcome.ACCEPTED
     assert led.engine.heard == [("answer", "height", "12.5 mm", "Ada", "Ben")]
     assert [fields["key"] for _, fields in led.recorder.said] == ["2"]
+
+
+def test_an_exclusion_is_kept_with_who_said_it_or_comes_back_with_the_engines_objection(led: Led) -> None:
+    assert led.ask(Exclude(1.0, 200.0, "a draft"), "1") == Reply(Outcome.REFUSED, "that is later than now")
+    assert led.ask(Exclude(1.0, 20.0, "a draft"), "2").outcome is Outcome.ACCEPTED
+    assert led.engine.heard == [("exclude", "Ada", "a draft")]
+    said = {"command": "exclude", "key": "2", "person": "Ada", "from_s": 1.0, "to_s": 20.0, "reason": "a draft"}
+    assert led.recorder.said == [("command", said)]
 
 
 def test_an_interlock_that_holds_the_bench_is_shown_and_can_be_reset() -> None:

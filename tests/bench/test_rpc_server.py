@@ -23,7 +23,7 @@ from bench.rpc.client import Client, ClientError
 from bench.rpc.desk import FOLLOWERS, Desk
 from bench.rpc.doors import DoorError, Doors, loopback_doors, private_folder, unix_doors
 from bench.rpc.generate import HERE, generated
-from bench.rpc.messages import Answer, Ending, Note, Outcome, Pause, ResetInterlock
+from bench.rpc.messages import Answer, Ending, Exclude, Note, Outcome, Pause, ResetInterlock
 from bench.rpc.server import serving
 from bench.rpc.tail import Piece
 from bench.rpc.wire import CLIENT_OPTIONS, stubs
@@ -390,6 +390,7 @@ def test_a_run_that_is_led_by_its_clients_records_what_they_did(tmp_path: Path) 
             for _ in range(2):
                 assert client.command("Ada", Note("a leaf fell"), lease, key="leaf").outcome is Outcome.ACCEPTED
             assert 'nobody asks "height" now' in client.command("Ada", Answer("height", "1 mm"), lease).sentence
+            assert '"flow-record" judges' in client.command("Ada", Exclude(1.0, 2.0, "r"), lease).sentence
             assert '"no-such"' in client.command("Ada", ResetInterlock("no-such", "r"), lease).sentence
         assert 0.0 < client.status().share_done < 1.0
         client.stop("Ben", "seen enough", key="halt")

@@ -251,6 +251,7 @@ def test_bad_input_is_told_at_once_and_nothing_is_queued(said: Callable[..., tup
         ("stop", "99"),
         ("pause", "99"),
         ("note", "99", "x"),
+        ("exclude", "99", "--from", "0 s", "--to", "1 s", "--reason", "x"),
         ("answer", "99", "k", "v"),
         ("start", "99"),
     ],

@@ -22,8 +22,9 @@ import bench.session
 from bench.cli import main
 from bench.closing import close_run, reevaluate
 from bench.request import Override, Request
-from bench.session import Result, UnsavedError, conduct, exit_code
+from bench.session import Result, conduct, exit_code
 from bench.trust.ledger import REGISTER, rows_of
+from bench.unsaved import UnsavedError
 from data.checks import Status, Verdict
 from data.fold import fold
 from data.journal import DiskFile, JournalWriter, read_journal
@@ -287,7 +288,7 @@ def test_a_disk_that_stays_full_ends_with_a_copy_elsewhere(
     fill(monkeypatch, takes=20_000, refusals=1e9)
     words = ["run", "flow-record", "--station", "sim", "--set", "recording=10 min", "--out", tmp_path / "o"]
     code, said, complaint = command(capsys, *words)
-    assert (code, said) == (2, "")
+    assert (code, said) == (3, "")
     assert "the run has ended and the bench is safe, but the disk took no more" in complaint
     assert len([line for line in complaint.splitlines() if not line.startswith("note: ")]) == 1
     (copy,) = tmp_path.glob("pumpbench-*/*.journal")
@@ -320,7 +321,7 @@ def test_a_run_file_that_cannot_be_made_keeps_its_journal(
     words = ["run", "flow-record", "--station", "sim", "--set", "recording=10 min", "--out", tmp_path]
     code, _, complaint = command(capsys, *words)
     (journal,) = tmp_path.glob("*.journal")
-    assert code == 2
+    assert code == 3
     assert f"pumpbench recover {journal}" in complaint
     monkeypatch.undo()
     code, said, _ = command(capsys, "recover", journal)

@@ -19,6 +19,7 @@ from gui.presenters.campaign_rows import (
     attempt_rows,
     columns_of,
     figure_rows,
+    is_whole,
     progress_said,
     pump_rows,
     short_name,
@@ -154,9 +155,12 @@ def test_a_run_that_nobody_asked_for_is_shown_and_does_not_count(campaigns):
 def test_figures_are_of_pumps_and_say_where_an_interval_leaves_the_limits(campaigns):
     for day, cell in enumerate(order(campaigns), 2):
         ran(campaigns, day, cell, value=float(day))
-    figures = figure_rows(campaigns.counted.report, campaigns.context.numbers)
+    report, numbers = campaigns.counted.report, campaigns.context.numbers
+    assert is_whole(campaigns.counted.progress)
+    figures = figure_rows(report, numbers, is_final=True)
     assert [(row.rate, row.pumps, row.runs) for row in figures] == [(rate, "2", "2") for rate in ASKED["rates"]]
     assert {tone for row in figures for tone in row.tones} == {Tone.FAIL}
+    assert {tone for row in figure_rows(report, numbers, is_final=False) for tone in row.tones} == {Tone.MUTED}
     assert campaigns.next_says == ("Every run is made", Tone.GOOD)
 
 

@@ -21,11 +21,12 @@ from gui.presenters.numbers import (
     PlainNumbers,
     digits_of,
     duration,
+    figures,
     rough_duration,
     significant,
     with_unit,
 )
-from gui.presenters.shell import Shell, going_on
+from gui.presenters.shell import Shell, going_on, kept_look
 from gui.presenters.tone import Tone
 from instruments.capabilities import Prompt
 
@@ -110,6 +111,15 @@ def test_the_state_of_a_run_is_one_word_and_what_waits_for_a_person_comes_first(
     assert tone_of(Status(1, "running"), None, True) == ("no answer", Tone.FAIL)
     assert tone_of(None, Ending("ended", "completed"), True) == ("completed", Tone.GOOD)
     assert tone_of(None, Ending("died"), True) == ("died", Tone.FAIL)
+    assert tone_of(None, Ending("ended", "aborted"), True) == ("aborted", Tone.WARN)
+    assert tone_of(None, Ending("ended", "stopped-by-interlock"), True) == ("stopped by interlock", Tone.FAIL)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.05, "0.050"), (0.1, "0.10"), (0.0994, "0.099"), (34.6, "35"), (135.0, "135")]
+)
+def test_an_uncertainty_has_two_figures_and_is_no_power_of_ten(value: float, text: str) -> None:
+    assert figures(value, 2) == text
 
 
 def test_a_window_without_a_run_says_so_and_has_nothing_to_stop(context: Context) -> None:
@@ -121,7 +131,7 @@ def test_a_window_without_a_run_says_so_and_has_nothing_to_stop(context: Context
     assert not shell.can_stop
     shell.stop()
     assert shell.stop_says() == ("", Tone.PLAIN)
-    assert shell.status_bar()["runner"] == "No run is watched"
+    assert (shell.status_bar()["runner"], shell.status_bar()["age"]) == ("No run is watched", "")
 
 
 def test_a_window_watches_the_one_run_that_goes_on_though_others_wait(context: Context) -> None:
@@ -150,6 +160,7 @@ def test_light_or_dark_and_the_density_are_kept_for_the_next_time(context: Conte
     shell.other_density()
     again = Shell(context, Live(context))
     assert (again.scheme, again.density, page.looks) == ("dark", "touch", 3)
+    assert kept_look(context.state_folder) == ("dark", "touch")  # as the bar takes it that comes when the window hangs
 
 
 def test_a_damaged_file_of_the_look_is_no_look(context: Context) -> None:

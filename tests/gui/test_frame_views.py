@@ -77,6 +77,23 @@ def test_a_row_that_is_added_makes_its_column_wide_enough(qtbot: Any) -> None:
         qtbot.waitUntil(lambda: table.columnWidth(0) >= table.sizeHintForColumn(0))
 
 
+@pytest.mark.parametrize("width", [200, 400, 900])
+def test_what_stretches_keeps_its_letters_and_the_table_scrolls_to_the_side(qtbot: Any, width: int) -> None:
+    columns = (
+        Column[str]("File", lambda row: row, stretch=True, least=20),
+        Column[str]("Protocol", lambda row: "operational-qualification"),
+    )
+    table = Table[str]("Runs", columns)
+    qtbot.addWidget(table)
+    table.resize(width, 200)
+    table.show()
+    table.show_rows(["flow-accuracy_sim_SN-002_0001.h5"])
+    least = 20 * table.fontMetrics().averageCharWidth()
+    qtbot.waitUntil(lambda: table.columnWidth(0) >= least and table.columnWidth(1) >= table.sizeHintForColumn(1))
+    table.resize(1200, 200)
+    qtbot.waitUntil(lambda: table.columnWidth(0) > 600)
+
+
 def test_a_cell_out_of_the_ordinary_has_fill_icon_and_word(qtbot: Any) -> None:
     table = Table("Rows", COLUMNS)
     qtbot.addWidget(table)

@@ -13,6 +13,7 @@ import pytest
 from bench.request import Request
 from bench.rpc.messages import Ending
 from bench.session import conduct
+from data.checks import Verdict
 from data.run import Run
 from gui.presenters import provisional
 from gui.presenters.background import Inline
@@ -140,6 +141,22 @@ def test_the_checks_of_the_run_file_have_their_verdict(background: Counting, che
     row = next(row for row in checks.rows() if row.name == "mean-flow-error")
     assert (row.verdict, row.tone) == ("pass", Tone.GOOD)
     assert checks.caption() == "of the sealed run file"
+
+
+def test_why_a_run_did_not_pass_is_told_and_the_rig_comes_first(checks: Provisional) -> None:
+    with Run.open(SEALED) as run:
+        evaluation = run.evaluation
+    assert evaluation is not None
+    checks.final = evaluation
+    assert checks.remark() == ""
+    found = list(evaluation.checks)
+    of_rig = next(at for at, one in enumerate(found) if one.suitability and not one.optional)
+    found[0] = replace(found[0], verdict=Verdict.INVALID, note="the rig was not fit")
+    checks.final = replace(evaluation, checks=tuple(found))
+    assert checks.remark() == f"{found[0].title}: the rig was not fit"
+    found[of_rig] = replace(found[of_rig], verdict=Verdict.FAIL, note="the line is kinked")
+    checks.final = replace(evaluation, checks=tuple(found))
+    assert checks.remark() == f"{found[of_rig].title}: the line is kinked"
 
 
 def test_why_nothing_can_be_judged_is_told(background: Counting, checks: Provisional) -> None:

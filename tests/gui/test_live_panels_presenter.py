@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,36 @@ def test_the_header_and_the_course_agree_on_what_is_left_of_a_paused_run(watched
     watched.says(elapsed_s=40_000.0, planned_s=5500.0, state="paused")
     assert Timeline(watched.live).course().left == "at most 00:16:40"
     assert Shell(context, watched.live).header().remaining == "≤ 01:16:40"
+
+
+@pytest.mark.parametrize(("status", "share"), [("completed", 1.0), ("aborted", 0.0345)])
+def test_a_run_that_was_stopped_shows_how_far_it_came(
+    watched: Any, timeline: Timeline, status: str, share: float
+) -> None:
+    watched.step(3, 0.0)
+    watched.block("balance", [200.0], 1.0)
+    watched.says(Ending("ended", status), elapsed_s=200.0)
+    assert timeline.course().share == pytest.approx(share, rel=0.1)
+
+
+def test_what_a_held_bench_does_is_seen_though_it_does_not_count(watched: Any) -> None:
+    disturbed = int(Quality.DISTURBED)
+    watched.block("daq", [1.0, 2.0], 171.0, 37.0, 38.0, quality=disturbed)
+    watched.block("balance", [1.0, 2.0], 5.0, quality=disturbed)
+    assert watched.live.traces["daq.outlet_pressure"].points.last == (2.0, 171.0)
+    assert math.isnan(watched.live.traces["balance.mass"].points.last[1])
+    assert (instrument(watched, "daq").state, instrument(watched, "daq").tone) == ("disturbed", Tone.MUTED)
+    watched.block("daq", [3.0], 171.0, 37.0, 38.0, quality=int(Quality.SATURATED))
+    assert math.isnan(watched.live.traces["daq.outlet_pressure"].points.last[1])
+    assert instrument(watched, "daq").tone is Tone.WARN
+
+
+def test_what_remains_of_a_run_that_is_being_closed_is_not_told(watched: Any, timeline: Timeline) -> None:
+    watched.step(3, 0.0)
+    assert timeline.left()
+    watched.says(state="closing")
+    assert timeline.left() == ""
+    assert (timeline.course().phase, timeline.course().run_left) == ("The record is being closed", "")
 
 
 def test_a_phase_that_is_looked_at_may_end_at_its_first_look_and_a_pause_puts_that_off(
@@ -243,6 +274,9 @@ def test_the_header_reads_the_emergency_stop_by_its_interlock(
     assert shell.header().emergency_stop == "Emergency stop: not read yet"
     watched.block("safety", [1.0], value)
     assert (shell.header().emergency_stop, shell.header().emergency_tone) == (f"Emergency stop: {said}", tone)
+    watched.says(Ending("ended", "stopped-by-interlock"))  # nobody reads it any more
+    assert shell.header().emergency_stop == f"Emergency stop: {said} at the end"
+    assert shell.header().state == "stopped by interlock"
 
 
 # -------------------------------------------------------------------------------------------------------- prompts

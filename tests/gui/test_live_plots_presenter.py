@@ -98,6 +98,12 @@ def test_another_run_begins_without_curves(watched: Any, plots: LivePlots) -> No
     assert (plots.plots, plots.flow, plots.delivered) == ([], None, None)
 
 
+def test_a_trumpet_that_will_not_come_is_not_promised(plots: LivePlots) -> None:
+    assert plots.why_no_trumpet().startswith("It forms")
+    plots.is_judged = True
+    assert plots.why_no_trumpet().startswith("The run ended before")
+
+
 def test_a_trumpet_is_shown_once_it_has_points() -> None:
     axis = Axis("window", "min", np.asarray([1.0]))
     empty = Curve("trumpet", "T", Axis("window", "min", np.empty(0)), ())

@@ -15,7 +15,7 @@ from data.catalogue.store import Catalogue, url_of
 from gui.presenters.background import Inline
 from gui.presenters.context import Context
 from gui.presenters.register import Register
-from gui.presenters.register_rows import certificate_rows
+from gui.presenters.register_rows import certificate_rows, facts_of
 from gui.presenters.tone import Tone
 from gui.views.register_page import RegisterPage
 
@@ -92,6 +92,17 @@ def test_articles_that_must_be_minded_come_first_and_are_counted(register):
     assert register.says == ("3 articles, 1 past their date, 1 due within 30 days", Tone.FAIL)
     register.narrow("dut")
     assert [(row.id, row.runs, row.last_run) for row in register.rows] == [("SN-1", "2", "2025-02-01")]
+
+
+def test_what_the_register_knows_of_a_pump_is_shown_and_what_it_does_not_is_left_out(register):
+    file = register.context.folder / "articles.toml"
+    more = 'lot = "2231"\nbattery = "2.9 V"\npunctures = 12\n'
+    file.write_text(ARTICLES.replace('id = "SN-1"\n', f'id = "SN-1"\n{more}'))
+    looked(register)
+    told = {row.id: dict(facts_of(row)) for row in register.rows}
+    pump = {"Model": "SIM-20", "Lot": "2231", "Battery": "2.9 V", "Punctures": "12", "Status": "in use"}
+    assert told["SN-1"] == pump | {"Runs": "2, the last on 2025-02-01"}
+    assert list(told["W-1"]) == ["Model", "Use by", "Status", "Runs"]
 
 
 def test_a_certificate_that_was_replaced_is_not_due_any_more(register):

@@ -19,7 +19,7 @@ from gui.presenters.file_reader import HereReader
 from gui.presenters.numbers import NARROW_NBSP, PlainNumbers
 from gui.presenters.review_checks import check_row, check_rows, facts, shares
 from gui.presenters.review_compare import compared, differences, en_number, overlaid, shifted
-from gui.presenters.review_facts import parameters, what_it_was
+from gui.presenters.review_facts import parameter, parameters, what_it_was
 from gui.presenters.review_open import OpenRun, State, grouped
 from gui.presenters.review_timeline import EXCLUDED, GAP, PHASE, PROMPT, QUALITY, gaps, narrowed
 from gui.presenters.tone import Tone
@@ -52,14 +52,15 @@ def catheter() -> OpenRun:
     return opened(RUNS / "catheter-1.h5")
 
 
-def test_a_sealed_run_is_intact_and_its_verdict_follows_from_its_data(flow: OpenRun) -> None:
-    flow.prove()
-    assert [flow.seal_says[0], flow.judge_says[0]] == ["verifying…", "recomputing…"]
-    assert flow.is_proving
-    work(flow)
-    assert (flow.seal_says[0], flow.seal_says[2]) == ("intact", Tone.GOOD)
-    assert (flow.judge_says[0], flow.judge_says[2]) == ("identical", Tone.GOOD)
-    assert not flow.is_proving
+def test_a_sealed_run_is_intact_and_its_verdict_follows_from_its_data() -> None:
+    run = opened(RUNS / "valve-test-1.h5")  # a protocol that has one method so far
+    run.prove()
+    assert [run.seal_says[0], run.judge_says[0]] == ["verifying…", "recomputing…"]
+    assert run.is_proving
+    work(run)
+    assert (run.seal_says[0], run.seal_says[2]) == ("intact", Tone.GOOD)
+    assert (run.judge_says[0], run.judge_says[2]) == ("identical", Tone.GOOD)
+    assert not run.is_proving
 
 
 def test_a_run_of_which_a_value_was_changed_is_altered_and_what_was_changed_is_named(tmp_path: Path) -> None:
@@ -92,6 +93,7 @@ def test_the_facts_of_a_run_tell_article_fluid_person_software_and_seed(flow: Op
     assert said["Software"].startswith("pumpbench 0.1.0, python 3.")
     assert (said["Seed"], said["Faults"]) == ("1", "none")
     assert dict(parameters(flow.review, NUMBERS))["Analysis"] == "3 h"
+    assert parameter("bath_high_degc", 38.0, NUMBERS) == ("Bath high", "38 °C")
 
 
 # -- checks

@@ -245,6 +245,12 @@ def test_a_request_is_looked_at_only_when_the_person_pauses(prepared: SetUp) -> 
     assert any(row.is_planned and row.analysis == "2\u202fh" for row in prepared.foreseen.rows)
 
 
+def test_nothing_is_told_of_overrides_that_nobody_has_given(prepared: SetUp) -> None:
+    pause(prepared)
+    assert prepared.examined is not None
+    assert [one.text for one in prepared.examined.findings if "override" in one.text] == []
+
+
 def test_an_older_request_is_not_looked_at_any_more(prepared: SetUp, monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at: list[Request] = []
     monkeypatch.setattr(setup, "examine", lambda request: looked_at.append(request) or Examined(()))

@@ -9,13 +9,14 @@ import pytest
 from gui.presenters.background import Inline
 from gui.presenters.context import Context
 from gui.presenters.setup import SetUp
+from protocols.flow_accuracy import FlowAccuracy
 
-TEXT = """
+TEXT = f"""
 name = "quick basal"
 version = "2"
 author = "j.doe"
 protocol = "flow-accuracy"
-method = 5
+method = {FlowAccuracy.method}
 duts = ["SIM-20"]
 
 [params]

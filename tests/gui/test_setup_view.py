@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from gui.presenters.setup_check import Examined, FindingRow, Foreseen, StepRow
 from gui.presenters.setup_queue import withdraw
 from gui.theme.look import look
 from gui.views.setup import SetUpPanel
+from protocols.flow_accuracy import FlowAccuracy
 
 Shown = Callable[..., SetUpPanel]
 
@@ -326,10 +328,27 @@ def test_the_plan_is_as_high_as_its_rows_in_the_touch_density_too(panel: SetUpPa
     assert panel.plan.table.height() > before
 
 
+def test_the_plan_of_another_protocol_is_read_from_its_beginning(panel: SetUpPanel) -> None:
+    bar = panel.plan.table.verticalScrollBar()
+    assert bar is not None
+    for name, before, after in (("Weigh", 0, 5), ("Weigh", 5, 5), ("Push", 0, 0)):
+        steps = tuple(StepRow(f"{name} {number}", (0.0, 0.0), (60.0, 60.0)) for number in range(40))
+        panel.presenter.examined = Examined((), steps)
+        panel.plan.show_all()
+        assert bar.value() == before, name
+        bar.setValue(after)
+
+
+def test_a_text_that_is_longer_than_its_field_is_read_from_its_beginning(panel: SetUpPanel) -> None:
+    row = next(row for row in panel.rows.values() if isinstance(row.edit, QLineEdit))
+    row.show_field(replace(panel.presenter.form.fields[row._name], text="3000 ug/day at 500 ug/mL; drug baclofen"))
+    assert row.edit.cursorPosition() == 0  # type: ignore[attr-defined]  # a line
+
+
 def test_a_parameter_that_a_recipe_fixes_is_shown_and_cannot_be_edited(panel: SetUpPanel, tmp_path: Path) -> None:
     fixed = 'schedule = "1 mL/day"\nanalysis = "1 h"\nblank = "stopped"\n'
-    head = 'name = "basal"\nversion = "2"\nauthor = "a"\nprotocol = "flow-accuracy"\nmethod = 5\nduts = ["SIM-20"]\n'
-    (tmp_path / "basal.toml").write_text(f"{head}[params]\n{fixed}")
+    head = 'name = "basal"\nversion = "2"\nauthor = "a"\nprotocol = "flow-accuracy"\nduts = ["SIM-20"]\n'
+    (tmp_path / "basal.toml").write_text(f"{head}method = {FlowAccuracy.method}\n[params]\n{fixed}")
     panel.presenter.find()
     settle(panel)
     at = panel.protocol.findText("basal, version 2 – unsigned")

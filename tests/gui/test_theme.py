@@ -39,6 +39,11 @@ def test_text_is_legible_on_every_background(scheme: Scheme) -> None:
     assert contrast(scheme.header_muted, scheme.header.under) >= TEXT
 
 
+def test_what_scrolls_can_be_seen(scheme: Scheme) -> None:
+    for under in (scheme.window, scheme.panel, scheme.sunken):
+        assert contrast(scheme.handle, under) >= LINE, under
+
+
 def test_every_tone_is_legible_on_its_fill(scheme: Scheme) -> None:
     for tone in Tone:
         fill = scheme.tone(tone)

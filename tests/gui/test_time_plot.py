@@ -21,6 +21,7 @@ from gui.plots.time_plot import TimePlot
 from gui.presenters.context import Context
 from gui.presenters.tone import Tone
 from gui.theme.look import look
+from gui.theme.tokens import LIGHT
 
 
 def points(t: FloatArray, y: FloatArray) -> Pyramid:
@@ -90,6 +91,18 @@ def drag(plot: TimePlot, button: Qt.MouseButton, begin: QPoint, end: QPoint) -> 
         QTest.qWait(20)  # pyqtgraph heeds only some moves a second
     QTest.mouseRelease(viewport, button, pos=end)
     plot.redraw()
+
+
+def test_the_name_of_a_stretch_is_read_on_a_dense_curve_too(plot: TimePlot) -> None:
+    noise = np.tile([0.0, 40.0], len(T) // 2)
+    plot.curve("balance", "Balance", 0, points(T, noise))
+    plot.spans((Span(0.0, 1000.0, "settling", Tone.PLAIN),))
+    plot.redraw()
+    plot.canvas.show_range((0.0, 1000.0), (10.0, 30.0))
+    area = plot.canvas.hands.sceneBoundingRect().toRect()
+    picture = image(plot.canvas)
+    name, beside = (picture.copy(area.left() + 6 + x, area.top() + 4, 30, 8) for x in (0, 100))
+    assert count(name, LIGHT.curves[0].colour) == 0 < count(beside, LIGHT.curves[0].colour)
 
 
 def test_a_curve_is_seen_in_the_pen_of_its_number(plot: TimePlot) -> None:

@@ -17,10 +17,10 @@ class Load:
 
 
 class Damage:
-    """Turns 5 g into 5.8 g in some of the replies to SI, counted from the first; loses those after ``last``."""
+    """Turns 5 g into 5.8 g in some replies to SI, counted from the first; loses ``lost`` and those after ``last``."""
 
-    def __init__(self, *places, last=10_000):
-        self.places, self.last, self.count = places, last, 0
+    def __init__(self, *places, last=10_000, lost=()):
+        self.places, self.last, self.lost, self.count = places, last, lost, 0
 
     def begin(self, device, data, now):
         self.weighs = data == b"SI\r\n"
@@ -28,7 +28,7 @@ class Damage:
 
     def tamper(self, device, data, at):
         self.count += self.weighs
-        if self.count > self.last:
+        if self.count > self.last or (self.weighs and self.count in self.lost):
             return []
         return [(at, data.replace(b"5.000", b"5.800") if self.weighs and self.count in self.places else data)]
 
@@ -64,6 +64,13 @@ def test_a_damaged_digit_is_asked_again_and_said(weighed):
     assert said == [(5000.0, 0, 0), (5000.0, 0, 1), (5000.0, 0, 2.02), (5000.0, 0, 3)]
     (note,) = balance.take_notes()
     assert "a reading of 5800 mg did not last and was damaged on the wire" in note.text
+
+
+def test_on_a_wire_that_failed_in_the_last_hour_the_same_flip_twice_in_a_row_is_not_believed(weighed):
+    damage = Damage(2400, 2401, lost=(5,))
+    said, balance = weighed(2500, Load(), damage)
+    assert {mg for mg, _, _ in said} == {5000.0}
+    assert sum("a reading of 5800 mg did not last" in note.text for note in balance.take_notes()) == 1
 
 
 def test_a_step_that_nothing_confirms_is_flagged_and_takes_no_longer_than_three_timeouts(weighed):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from data.run import Event, Run, RunError
 from data.samples import FloatArray, Quality
 from protocols.analysis.catheter.findings import DISCONNECTED
 from protocols.analysis.catheter.record import CatheterRecord
-from protocols.analysis.grid import RecordError
+from protocols.analysis.grid import RecordError, touched
 from protocols.analysis.locator.shown import AT_LIMIT, CERTAIN, Shown, clipped
 from protocols.analysis.rig.reference import known_rig
 
@@ -76,7 +76,7 @@ def of_record(run: Run, evaluation: Evaluation) -> Iterator[Shown]:
     checks = {check.name: check for check in evaluation.checks}
     yield from _pump_says(run)
     yield from _requests(run)
-    yield from _flows(run, checks)
+    yield from _flows(run, evaluation, checks)
     yield from _until_the_alarm(run, evaluation)
     yield from _lost(run)
     yield from _contacts(run)
@@ -170,11 +170,14 @@ class _Parts:
     balance: FloatArray
 
 
-def _flows(run: Run, checks: Mapping[str, Check]) -> Iterator[Shown]:
+def _flows(run: Run, evaluation: Evaluation, checks: Mapping[str, Check]) -> Iterator[Shown]:
     """Flow past the sensor and onto the balance against the programme: the mean, and the largest change."""
     parts = _parts(run)
     if parts is None:
         return
+    # Whoever excluded a stretch has said what happened there to the vessel.
+    told = touched(parts.edges_s, [one for one in evaluation.excluded if one.person])
+    parts = replace(parts, balance=np.where(told, np.nan, parts.balance))
     programmed, sensor = parts.programmed, parts.sensor
     seen = np.isfinite(sensor) & (programmed > 0.0) & (programmed < WITHIN_RANGE * _full_scale(run))
     if seen.any():

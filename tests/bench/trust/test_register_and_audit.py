@@ -7,14 +7,16 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from bench.closing import close_run
 from bench.trust import users
-from bench.trust.audit import check_trail
-from bench.trust.keys import bench_key
-from bench.trust.ledger import AUDIT, REGISTER, TrustError, rows_of, unclosed
+from bench.trust.audit import check_trail, decisions
+from bench.trust.keys import MEASURED, bench_key, own_key
+from bench.trust.ledger import AUDIT, REGISTER, TrustError, alone, rows_of, unclosed
 from bench.trust.register import begin
 from bench.trust.signing import checklist, sign
 from bench.trust.standing import standing, take_in
@@ -23,6 +25,7 @@ from data.audit import add_row
 from data.fold import fold
 from data.journal import JournalError, JournalWriter, unwritten
 from data.keys import SigningKey, digest_of
+from data.run import Event
 from data.seal import seal
 from data.signatures import sidecar
 
@@ -166,6 +169,20 @@ def test_a_file_that_changed_between_two_runs_and_an_override_are_noted(home: Pa
     rows = rows_of(home, AUDIT)[0][before:]
     assert [row["what"] for row in rows] == ["override rig-check", "station file lab"]
     assert rows[1]["old"]["digest"] != rows[1]["new"]["digest"]
+
+
+def test_what_a_person_took_out_of_a_run_is_noted(home: Path) -> None:
+    fields = {"from_s": 9990.0, "to_s": 10_110.5, "reason": "leant on the bench", "person": "Ada"}
+    run: Any = SimpleNamespace(
+        session={"run_id": "r-9"},
+        records=lambda kind: [Event(11_000.0, kind, fields)] if kind == "exclusion" else [],
+    )
+    with alone(home):
+        decisions(home, own_key(home, MEASURED), run)
+    row = rows_of(home, AUDIT)[0][-1]
+    said = ("exclusion 9990 s to 10110.5 s", "leant on the bench", "Ada", "r-9")
+    assert (row["what"], row["why"], row["who"], row["new"]) == said
+    assert check_trail(home).problems == []
 
 
 @pytest.mark.parametrize("name", [AUDIT, REGISTER])

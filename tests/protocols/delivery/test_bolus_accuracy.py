@@ -33,8 +33,9 @@ def healthy(conducted):
 def weighed():
     """Verdict and checks of a sealed run of which the balance saw so much more (mg), evenly over some time."""
 
-    def weigh(more_mg, from_s, over_s, limits=True):
+    def weigh(more_mg, from_s, over_s, limits=True, events=()):
         with Run.open(SEALED) as run:
+            run.__dict__["events"] = (*run.events, *events)
             mass = run.series("reference_mass")
             values = mass.values + more_mg * np.clip((mass.t - from_s) / over_s, 0.0, 1.0)
             run._series["reference_mass"] = replace(mass, values=values)
@@ -183,6 +184,23 @@ def test_a_bolus_beside_which_a_person_excluded_something_was_not_measured():
         run.__dict__["events"] = (*run.events, Event(2500.0, "exclusion", out))
         check = next(one for one in evaluate(run).checks if one.name == "bolus-1")
     assert (check.verdict, check.optional, check.note) == (Verdict.NOT_MEASURED, False, "part of it is excluded")
+
+
+@pytest.mark.parametrize(
+    ("more_mg", "excluded", "verdict", "says"),
+    [
+        (0.0, False, Verdict.PASS, ""),
+        (0.0, True, Verdict.NOT_MEASURED, "part of it is excluded"),
+        (25.0, False, Verdict.NOT_CAPABLE, "expected 25 uL is under 20 u of"),
+    ],
+)
+def test_requests_are_counted_only_where_what_each_delivered_was_weighed(weighed, more_mg, excluded, verdict, says):
+    at_s = 7800.0  # of its first request
+    beside = {"from_s": at_s + 900.0, "to_s": at_s + 920.0, "reason": "door", "person": "Ada"}
+    out = [Event(at_s + 960.0, "exclusion", beside)] if excluded else []
+    check = weighed(more_mg, at_s - 1200.0, 2400.0, events=out)[1]["requests-delivered"]
+    assert (check.verdict, check.optional) == (verdict, False)
+    assert says in check.note
 
 
 def test_a_dump_between_boluses_is_an_unexpected_delivery_and_a_bolus_is_none(weighed):

@@ -12,7 +12,7 @@ import pytest
 from bench.closing import reevaluate
 from data.checks import Verdict
 from data.run import Run
-from protocols.analysis.rate_step import Plateau, _mean_check, evaluate, settling_s
+from protocols.analysis.rate_step import Plateau, _Course, _mean_check, _start, evaluate, settling_s
 from protocols.procedure import ParamError
 from protocols.rate_step import RateStep, course
 
@@ -117,6 +117,17 @@ def test_too_few_strokes_are_told():
     assert "holds no 4 strokes of 5 uL" in next(
         RateStep(hold="50 min", transition="10 min").remarks({"stroke_ul": 5.0})
     )
+
+
+@pytest.mark.parametrize(("limit_s", "verdict"), [(2660.0, Verdict.FAIL), (2670.0, Verdict.NOT_MEASURED)])
+def test_a_start_that_never_came_fails_where_all_that_could_be_seen_is_beyond_the_limit_by_u(limit_s, verdict):
+    limit = {"at_most_s": limit_s, "source": "file", "revision": "1"}
+    collected = SimpleNamespace(weighing=SimpleNamespace(repeatability_mg=0.02), ul_per_mg=1.0)
+    record = SimpleNamespace(dut={"limits": {"start_up": limit}}, stroke_ul=5.0, collected=collected)
+    still = _Course(np.array([0.0, 3600.0]), np.zeros(2), "flow sensor")
+    check = next(_start(record, Plateau(0, 0.0, 3600.0, 100.0), still, ()))  # five strokes take 900 s; U is 34.6 s
+    said = "never within 1 h; it has to stay for 15 min; by the flow sensor"
+    assert (check.verdict, check.note) == (verdict, said)
 
 
 def test_a_mean_that_an_exclusion_takes_away_is_missing_from_the_verdict():

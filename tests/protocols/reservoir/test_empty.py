@@ -83,6 +83,26 @@ def test_a_pump_without_the_alarm_whose_level_nothing_limits_passes_by_nothing_t
     assert judged(limits=limits).verdict is Verdict.PASS  # an alarm has to come before the end, whatever is declared
 
 
+@pytest.mark.parametrize(("clock_error_ppm", "clock"), [(500.0, Verdict.PASS), (100.0, Verdict.NOT_CAPABLE)])
+def test_a_clock_that_keeps_the_time_passes_nobody(clock_error_ppm: float, clock: Verdict) -> None:
+    with Run.open(SEALED) as run:
+        limits = dict.fromkeys(run.dut["limits"])
+    found = judged(**WITHOUT_ALARM, limits=limits, clock_error_ppm=clock_error_ppm)
+    check = next(check for check in found.checks if check.name == "pump-clock")
+    assert (check.verdict, check.optional, found.verdict) == (clock, True, Verdict.NOT_MEASURED)
+
+
+@pytest.mark.parametrize(("off_s", "verdict", "counts"), [(9.0, Verdict.PASS, False), (60.0, Verdict.FAIL, True)])
+def test_a_clock_counts_against_a_pump_alone(off_s: float, verdict: Verdict, counts: bool) -> None:
+    run: Any = SimpleNamespace(dut={"clock_error_ppm": 500.0})
+    first, last = (
+        {"alarms": (), "asked_s": at, "answered_s": at, "clock_s": clock}
+        for at, clock in ((0.0, 0.0), (36_000.0, 36_000.0 + off_s))
+    )
+    clock = next(pump_reports(run, first, last, ()))
+    assert (clock.verdict, not clock.optional) == (verdict, counts)
+
+
 @pytest.mark.parametrize("status", [Status.ABORTED, Status.STOPPED_BY_INTERLOCK, Status.ERROR])
 def test_a_life_that_was_stopped_in_its_last_phase_passes_nothing(status: Status) -> None:
     with Run.open(SEALED) as run:
