@@ -24,7 +24,7 @@ from data.tomlfile import FileError, read_toml
 from data.units import DimensionName, canonical, dimensions_of
 from instruments.capabilities import Prompt
 from protocols.procedure import Procedure
-from protocols.steps import prompts_of
+from protocols.prompts import prompts_of
 
 DONE = "done"
 """What confirms that something was done."""

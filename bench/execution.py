@@ -28,12 +28,11 @@ from instruments.capabilities import (
 from instruments.clock import Event
 from instruments.instrument import Buffered, InstrumentError, Polled
 from protocols.procedure import Procedure
+from protocols.prompts import Ask, Confirm, VesselChange
 from protocols.steps import (
-    Ask,
     AwaitSyringe,
     ClearSyringe,
     Condition,
-    Confirm,
     HaltSyringe,
     Infuse,
     IsolatePressure,
@@ -56,7 +55,6 @@ from protocols.steps import (
     SwitchBath,
     Tare,
     VentPressure,
-    VesselChange,
     Withdraw,
 )
 

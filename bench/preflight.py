@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -106,11 +106,15 @@ def insist(findings: Sequence[Finding], overridden: Sequence[str]) -> None:
         raise PreflightError("; also, ".join(finding.text + _offer(finding.code) for finding in blocking), findings)
 
 
+def blocking_codes(findings: Iterable[Finding]) -> frozenset[str]:
+    """Codes of the findings that block a run."""
+    return frozenset(finding.code for finding in findings if finding.level == "blocks")
+
+
 def needless(findings: Sequence[Finding], overridden: Sequence[str]) -> Iterator[Finding]:
     """Tell of each override that nothing stands against the run which it could mean."""
-    standing = {finding.code for finding in findings if finding.level == "blocks"}
     for code in dict.fromkeys(overridden):
-        if code not in standing:
+        if code not in blocking_codes(findings):
             text = f'"{code}" was overridden, but nothing of that kind blocks the run; the override is not used'
             yield Finding("override", "tells", text)
 

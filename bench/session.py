@@ -106,8 +106,8 @@ class _Ready:
     @property
     def overrides(self) -> Sequence[Override]:
         """Those that the run needed: one of what does not stand is worth no less, and none of the record's."""
-        standing = {one.code for one in self.findings if one.level == "blocks"}
-        return [one for one in self.prepared.request.overrides if one.finding in standing]
+        needed = preflight.blocking_codes(self.findings)
+        return [one for one in self.prepared.request.overrides if one.finding in needed]
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from instruments.capabilities import PressureController, Valve
 from protocols.analysis.rig.points import read_points
 from protocols.procedure import Controls, Measures, ParamError, Procedure, param
-from protocols.steps import Ask, Confirm, MoveValve, Phase, SetPressure, Step, VentPressure
+from protocols.prompts import Ask, Confirm
+from protocols.steps import MoveValve, Phase, SetPressure, Step, VentPressure
 
 if TYPE_CHECKING:
     from data.checks import Evaluation

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from instruments.capabilities import PressureController, PumpLink, SyringePump, Tareable, Valve
 from protocols.analysis.catheter.plan import FLUSH_S, REST_S, radii_of
 from protocols.procedure import Controls, Measures, ParamError, Procedure, param
+from protocols.prompts import Confirm
 from protocols.steps import (
     AwaitSyringe,
     ClearSyringe,
-    Confirm,
     HaltSyringe,
     Infuse,
     MoveValve,

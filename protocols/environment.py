@@ -15,8 +15,8 @@ from data.schedule import Continuous, Schedule
 from data.units import DimensionName
 from instruments.capabilities import PressureController, PumpLink, Tareable, TemperatureBath
 from protocols.procedure import Controls, Measures, ParamError, Procedure, param
+from protocols.prompts import Ask
 from protocols.steps import (
-    Ask,
     Condition,
     Phase,
     Program,

@@ -11,19 +11,8 @@ from typing import TYPE_CHECKING
 from instruments.capabilities import SyringePump, Tareable, Valve
 from protocols.analysis.rig.points import read_points
 from protocols.procedure import Controls, Measures, ParamError, Procedure, param
-from protocols.steps import (
-    Ask,
-    AwaitSyringe,
-    ClearSyringe,
-    Confirm,
-    HaltSyringe,
-    Infuse,
-    MoveValve,
-    Phase,
-    Step,
-    Tare,
-    above,
-)
+from protocols.prompts import Ask, Confirm
+from protocols.steps import AwaitSyringe, ClearSyringe, HaltSyringe, Infuse, MoveValve, Phase, Step, Tare, above
 
 if TYPE_CHECKING:
     from data.checks import Evaluation

@@ -41,7 +41,7 @@ _DIMENSIONS: dict[str, DimensionName] = {
     "_s": "time",
 }
 
-NOT_PROTOCOLS = {"procedure", "steps", "interlock", "analysis"}
+NOT_PROTOCOLS = {"procedure", "prompts", "steps", "interlock", "analysis"}
 
 
 class ParamError(ValueError):

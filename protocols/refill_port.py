@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from data.schedule import Schedule
 from instruments.capabilities import PumpLink, SyringePump, Tareable, Valve
 from protocols.procedure import Controls, Measures, ParamError, Procedure, param
+from protocols.prompts import Ask, Confirm
 from protocols.steps import (
-    Ask,
     ClearSyringe,
-    Confirm,
     HaltSyringe,
     Infuse,
     MoveValve,

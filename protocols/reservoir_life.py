@@ -9,18 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from data.schedule import Continuous, Schedule
 from instruments.capabilities import PumpLink, Tareable
 from protocols.procedure import Controls, Measures, ParamError, Procedure, param
-from protocols.steps import (
-    Ask,
-    Phase,
-    Program,
-    ReadPump,
-    SetReservoir,
-    StartDelivery,
-    Step,
-    StopDelivery,
-    Tare,
-    VesselChange,
-)
+from protocols.prompts import Ask, VesselChange
+from protocols.steps import Phase, Program, ReadPump, SetReservoir, StartDelivery, Step, StopDelivery, Tare
 
 if TYPE_CHECKING:
     from data.checks import Evaluation

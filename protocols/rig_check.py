@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from instruments.capabilities import PressureController, PumpLink, SyringePump, Tareable, Valve
 from protocols.procedure import Controls, Measures, Procedure, param
+from protocols.prompts import Ask, Confirm
 from protocols.steps import (
-    Ask,
     ClearSyringe,
     Condition,
-    Confirm,
     HaltSyringe,
     Infuse,
     IsolatePressure,

@@ -19,7 +19,8 @@ from bench.run_queue import Entry, submit
 from gui.presenters.numbers import MINUS, NARROW_NBSP, NOTHING, duration, figures
 from gui.presenters.run_steps import words
 from gui.presenters.setup_fields import on_screen
-from protocols.steps import Ask, Confirm, Step
+from protocols.prompts import Ask, Confirm
+from protocols.steps import Step
 
 HOUR_S = 3600.0
 FEW_H = 100.0

@@ -16,26 +16,10 @@ from protocols.analysis.flow_budget import mean_rate_u_percent
 from protocols.analysis.flow_parts import anew
 from protocols.analysis.gravimetric_record import GravimetricRecord
 from protocols.analysis.grid import RecordError, kept
-from protocols.analysis.standing import as_limits
+from protocols.analysis.standing import ON_WITNESSED, as_limits
 
 STROKES_FOR_A_MEAN = 20
 _MEAN_RATE = ("mean-rate-error", "Mean rate error, whole strokes")
-
-BALANCE = (
-    "rig-check",
-    "data-complete",
-    "excluded",
-    "evaporation",
-    "blanks-agree",
-    "balance-alive",
-    "no-air",
-    "outlet-pressure",
-    "bath-temperature",
-)
-"""Checks of the rig on which a result of the balance depends."""
-
-ALL = (*BALANCE, "sensor-balance-ratio", "ratio-steady")
-"""Those on which the mean depends: a sensor that disagrees tells of fluid that went elsewhere."""
 
 
 def nothing(note: str) -> Check:
@@ -79,7 +63,7 @@ def means(record: GravimetricRecord, excluded: Sequence[Exclusion], doubt: float
         title="Mean flow error",
         unit="%",
         owner="dut",
-        depends_on=ALL,
+        depends_on=ON_WITNESSED,
         budget=in_percent.rows(),
         note="; ".join(notes),
         **fields,
@@ -151,7 +135,7 @@ def _mean_at_body_temperature(record: GravimetricRecord, overall: float) -> Iter
         unit="%",
         owner="dut",
         optional=True,
-        depends_on=ALL,
+        depends_on=ON_WITNESSED,
         **fields,
     )
 
@@ -163,7 +147,8 @@ def _mean_rate(record: GravimetricRecord, mean: Budget, excluded: Sequence[Exclu
     if stroke <= 0.0 or not record.at_one_rate:
         return
     if kept(from_s, to_s, excluded) != [(from_s, to_s)]:
-        yield reported(*_MEAN_RATE, None, "%", "part of the analysis is excluded, and with it of its strokes", ALL)
+        note = "part of the analysis is excluded, and with it of its strokes"
+        yield reported(*_MEAN_RATE, None, "%", note, ON_WITNESSED)
         return
     t_s, volumes = record.volumes(from_s, to_s)
     strokes = math.floor(float(volumes[-1]) / stroke)
@@ -182,7 +167,7 @@ def _mean_rate(record: GravimetricRecord, mean: Budget, excluded: Sequence[Exclu
         unit="%",
         owner="dut",
         optional=True,
-        depends_on=ALL,
+        depends_on=ON_WITNESSED,
         note=note,
         **judge(error, u, mean.dof, None),
     )

@@ -17,11 +17,11 @@ from protocols.analysis.flow_blanks import known_record
 from protocols.analysis.flow_budget import window_u_percent
 from protocols.analysis.flow_changes import change_checks, stroke_curve
 from protocols.analysis.flow_events import interruptions, undriven
-from protocols.analysis.flow_mean import ALL, BALANCE, means, nothing
+from protocols.analysis.flow_mean import means, nothing
 from protocols.analysis.gravimetric_record import GravimetricRecord, GravimetricRecordError
 from protocols.analysis.grid import Grid, RecordError, gaps, resample
 from protocols.analysis.rig_fitness import doubt_percent, fitness
-from protocols.analysis.standing import as_limits, exclusions, on_suitability
+from protocols.analysis.standing import ON_BALANCE, ON_WITNESSED, as_limits, exclusions, on_suitability
 from protocols.analysis.start import rule_of, start_check, started_s
 from protocols.analysis.suitability import not_measured
 from protocols.analysis.trumpet import TrumpetPoint, default_windows_s, extremes_of_a_perfect_pump, trumpet_of_grid
@@ -80,7 +80,7 @@ def _delivery_checks(record: GravimetricRecord, excluded: Sequence[Exclusion], d
     else:
         yield nothing("the run ended before the analysis began")
     yield _start_up(record, excluded)
-    yield from interruptions(record, excluded, doubt, ALL)
+    yield from interruptions(record, excluded, doubt, ON_WITNESSED)
 
 
 def _trumpet(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> tuple[Grid, tuple[TrumpetPoint, ...]]:
@@ -165,7 +165,7 @@ def _point_checks(
             unit="%",
             owner="dut",
             optional=limits is None,
-            depends_on=BALANCE,
+            depends_on=ON_BALANCE,
             note=f"balance noise alone shows ±{chance:.2g} %" if chance > abs(value) / 3.0 else "",
             **judge(value, u, math.inf, limits),
         )
@@ -188,7 +188,7 @@ def _unseen_window(record: GravimetricRecord, window_s: float, limits: Limits | 
             title=f"Trumpet {window_s / 60.0:.4g} min, {side}",
             unit="%",
             owner="dut",
-            depends_on=BALANCE,
+            depends_on=ON_BALANCE,
             note=note,
             **judge(None, None, math.inf, limits),
         )
@@ -218,7 +218,7 @@ def _part_checks(
             unit="%",
             owner="dut",
             optional=limits is None or part.error_percent is None,
-            depends_on=ALL,
+            depends_on=ON_WITNESSED,
             note=part.left_out,
             budget=in_percent.rows() if in_percent is not None else (),
             **judge(part.error_percent, u, dof, limits),
@@ -232,7 +232,7 @@ def _changes(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterat
         return
     t_s, volumes = record.volumes(from_s, to_s)
     reading = math.sqrt(2.0) * record.collected.weighing.repeatability_mg * record.collected.ul_per_mg
-    yield from change_checks(t_s, volumes, record.programmed_ul, record.stroke_ul, reading, excluded, BALANCE)
+    yield from change_checks(t_s, volumes, record.programmed_ul, record.stroke_ul, reading, excluded, ON_BALANCE)
 
 
 def _start_up(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Check:
@@ -250,7 +250,7 @@ def _start_up(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Check
     basal = next((one.rate_ul_per_h for one in (first, *rates) if one.kind == "basal"), record.set_rate_ul_per_h)
     rule, span = rule_of(record, basal), (record.started_s + first.t0, to_s)
     at_s = started_s(*record.volumes(*span), record.programmed_ul, span, rule, excluded)
-    return start_check(record, at_s, span, rule, excluded, BALANCE)
+    return start_check(record, at_s, span, rule, excluded, ON_BALANCE)
 
 
 # ------------------------------------------------------------------------------------------------- curves

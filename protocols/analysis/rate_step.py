@@ -20,7 +20,7 @@ from protocols.analysis.rate_course import course
 from protocols.analysis.rig.reference import known_rig
 from protocols.analysis.rig_fitness import fitness
 from protocols.analysis.short_volume import short_volume
-from protocols.analysis.standing import as_limits, exclusions, of_a_run_cut_off, on_suitability
+from protocols.analysis.standing import ON_WITNESSED, as_limits, exclusions, of_a_run_cut_off, on_suitability
 from protocols.analysis.start import rule_of, start_check, started_s
 from protocols.analysis.suitability import CERTAIN
 from protocols.analysis.witness import MINUTE_S
@@ -30,19 +30,6 @@ INTERVAL_S = 60.0
 """Step of the window of one stroke that finds the settling."""
 
 LEAST_OVER_U = delivery.LEAST_OVER_U
-STANDS_ON = (
-    "rig-check",
-    "data-complete",
-    "excluded",
-    "evaporation",
-    "blanks-agree",
-    "balance-alive",
-    "no-air",
-    "outlet-pressure",
-    "bath-temperature",
-    "sensor-balance-ratio",
-    "ratio-steady",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +180,7 @@ def _start(
     at_s = started_s(
         course_of.t_s, course_of.volume_ul, delivery.constant_rate(first.rate_ul_per_h), span, rule, unseen
     )
-    yield start_check(record, at_s, span, rule, unseen, STANDS_ON, f"by the {course_of.by}")
+    yield start_check(record, at_s, span, rule, unseen, ON_WITNESSED, f"by the {course_of.by}")
     yield transition(record, first, "start-up-volume", "Start-up, delivered against programmed", excluded)
 
 
@@ -217,7 +204,7 @@ def steps(
             asked = 100.0 * (one.rate_ul_per_h / plateaus[one.number - 1].rate_ul_per_h - 1.0)
             u = 100.0 / before[0] * math.hypot(mean[1].u, mean[0] / before[0] * before[1].u)
             note = f"programmed {asked:+.3g} %"
-            check = reported(f"{name}-change", f"{title}, change of the mean", achieved, "%", note, STANDS_ON)
+            check = reported(f"{name}-change", f"{title}, change of the mean", achieved, "%", note, ON_WITNESSED)
             yield replace(check, **judge(achieved, u, math.inf, None))
         if one.number:
             yield _settling(record, one, course_of, name, title)
@@ -242,7 +229,7 @@ def _mean_check(
 ) -> Check:
     limits = as_limits(record.dut["limits"]["segment"])
     if mean is None:
-        return replace(reported(name, title, None, "%", "part of it is excluded", STANDS_ON), optional=False)
+        return replace(reported(name, title, None, "%", "part of it is excluded", ON_WITNESSED), optional=False)
     flow, budget = mean
     percent = budget.scaled(title, "%", 100.0 / one.rate_ul_per_h)
     length_s, strokes = one.whole(record.stroke_ul, (one.to_s - one.from_s) / 2.0)
@@ -252,7 +239,7 @@ def _mean_check(
     fields = judge(100.0 * (flow / one.rate_ul_per_h - 1.0), percent.u, percent.dof, limits)
     # Not optional: it is the run's result, and without a limit there is no verdict.
     return Check(
-        name=name, title=title, unit="%", owner="dut", depends_on=STANDS_ON,
+        name=name, title=title, unit="%", owner="dut", depends_on=ON_WITNESSED,
         budget=percent.rows(), note=note, **fields,
     )  # fmt: skip
 
@@ -268,7 +255,7 @@ def _settling(record: GravimetricRecord, one: Plateau, course_of: _Course, name:
     note = f"within {100.0 * band:g} % of its new mean, by the {course_of.by}"
     if found is None:
         note = f"not settled within {(one.to_s - one.from_s) / HOUR_S:.3g} h, by the {course_of.by}"
-    check = reported(f"{name}-settling", f"{title}, settling time", found, "s", note, STANDS_ON)
+    check = reported(f"{name}-settling", f"{title}, settling time", found, "s", note, ON_WITNESSED)
     return replace(check, **judge(found, INTERVAL_S / math.sqrt(12.0), math.inf, None))
 
 
@@ -281,7 +268,7 @@ def transition(record: GravimetricRecord, one: Plateau, name: str, title: str, e
     end = one.from_s + length_s
     expected = one.rate_ul_per_h * length_s / HOUR_S
     if kept(one.from_s, end, excluded) != [(one.from_s, end)]:
-        check = reported(name, title, None, "%", "part of it is excluded", STANDS_ON)
+        check = reported(name, title, None, "%", "part of it is excluded", ON_WITNESSED)
         return replace(check, optional=limits is None)
     volume, budget = short_volume(record, one.from_s, end)
     if not strokes and record.stroke_ul:
@@ -293,7 +280,7 @@ def transition(record: GravimetricRecord, one: Plateau, name: str, title: str, e
         fields["verdict"] = Verdict.NOT_CAPABLE
         note = f"expected {expected:.4g} uL is under {LEAST_OVER_U:g} u of {budget.u:.2g} uL"
     return Check(
-        name=name, title=title, unit="%", owner="dut", optional=limits is None, depends_on=STANDS_ON,
+        name=name, title=title, unit="%", owner="dut", optional=limits is None, depends_on=ON_WITNESSED,
         budget=percent.rows(), note=note, **fields,
     )  # fmt: skip
 

@@ -9,6 +9,22 @@ from data.checks import Check, Exclusion, Limits, Verdict
 from protocols.analysis.gravimetric_record import GravimetricRecord
 from protocols.analysis.mass_steps import negative_steps
 
+ON_BALANCE = (
+    "rig-check",
+    "data-complete",
+    "excluded",
+    "evaporation",
+    "blanks-agree",
+    "balance-alive",
+    "no-air",
+    "outlet-pressure",
+    "bath-temperature",
+)
+"""Checks of the rig on which a result of the balance depends."""
+
+ON_WITNESSED = (*ON_BALANCE, "sensor-balance-ratio", "ratio-steady")
+"""Those on which a mean depends: a sensor that disagrees tells of fluid that went elsewhere."""
+
 
 def on_suitability(check: Check, bad: AbstractSet[str]) -> Check:
     """A number that stands on an unfit rig is kept, and says nothing of the pump."""

@@ -19,7 +19,8 @@ from data.run import Run
 from data.tomlfile import FileError
 from protocols.analysis.decision import reported
 from protocols.procedure import Measures, Procedure, param
-from protocols.steps import Ask, Confirm, Phase, Step
+from protocols.prompts import Ask, Confirm
+from protocols.steps import Phase, Step
 
 
 class Weighed(Procedure):

@@ -20,7 +20,8 @@ from data.samples import Quality
 from instruments.clock import VirtualClock
 from instruments.instrument import InstrumentDisconnected, InstrumentTimeout
 from protocols.interlock import Interlock
-from protocols.steps import Confirm, Phase, SetValve, StartDelivery, Tare, above
+from protocols.prompts import Confirm
+from protocols.steps import Phase, SetValve, StartDelivery, Tare, above
 
 EXAMPLES = 60 if settings.get_current_profile_name() != "explore" else 3000
 

@@ -31,12 +31,11 @@ from instruments.instrument import Connection, Identity, Instrument, Settings
 from protocols import steps
 from protocols.interlock import Interlock
 from protocols.procedure import Procedure
+from protocols.prompts import Ask, Confirm, VesselChange, prompts_of
 from protocols.steps import (
-    Ask,
     AwaitSyringe,
     ClearSyringe,
     Condition,
-    Confirm,
     HaltSyringe,
     Infuse,
     IsolatePressure,
@@ -59,9 +58,7 @@ from protocols.steps import (
     SwitchBath,
     Tare,
     VentPressure,
-    VesselChange,
     Withdraw,
-    prompts_of,
 )
 
 EXAMPLES: dict[Step, tuple[str, dict[str, Any]]] = {

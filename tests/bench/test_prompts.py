@@ -17,7 +17,8 @@ from instruments.simulation.operator import SimulatedOperator
 from instruments.simulation.parameters import PlantParameters
 from instruments.simulation.plant import Plant
 from protocols.interlock import Interlock
-from protocols.steps import Ask, Confirm, Phase, SetValve, Step
+from protocols.prompts import Ask, Confirm
+from protocols.steps import Phase, SetValve, Step
 
 SOON = Phase("soon", for_s=1.0)  # time for a test to put somebody there
 LEVEL = Confirm("level", "level-balance", "Level the balance.")

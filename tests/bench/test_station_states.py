@@ -38,8 +38,8 @@ from instruments.simulation.daqserver.misbehaviour import DaqTrouble
 from instruments.simulation.daqserver.misbehaviour import Misbehaviour as DaqMisbehaviour
 from instruments.simulation.misbehaviour import Misbehaviour, WireFault
 from protocols.procedure import Procedure
+from protocols.prompts import Confirm
 from protocols.steps import (
-    Confirm,
     Phase,
     Program,
     ReadPump,

@@ -11,7 +11,8 @@ import pytest
 from bench.cli.terminal import Terminal
 from data.checks import Status
 from instruments.clock import PacedClock, VirtualClock
-from protocols.steps import Ask, Confirm, Phase, Step
+from protocols.prompts import Ask, Confirm
+from protocols.steps import Phase, Step
 
 LEVEL = Confirm(
     "level", "level-balance", "Level the balance.", picture="level.svg", details=(("bubble", "centre"), ("tilt", 0.25))

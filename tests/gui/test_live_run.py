@@ -23,7 +23,8 @@ PROTOCOL = '''
 from data.checks import Evaluation
 from protocols.analysis.decision import reported
 from protocols.procedure import Measures, Procedure
-from protocols.steps import Ask, Phase
+from protocols.prompts import Ask
+from protocols.steps import Phase
 
 class Riddle(Procedure):
     """A record, and a question that no simulated operator can answer."""

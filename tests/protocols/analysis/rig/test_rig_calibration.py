@@ -15,7 +15,8 @@ from protocols.analysis.rig.calibration import correction, evaluate, hysteresis
 from protocols.analysis.rig.points import read_points
 from protocols.calibration import Calibration
 from protocols.procedure import ParamError
-from protocols.steps import Ask, Phase, SetPressure
+from protocols.prompts import Ask
+from protocols.steps import Phase, SetPressure
 
 SEALED = Path(__file__).parents[3] / "runs" / "calibration-1.h5"
 NO_NOISE = np.zeros(3)
