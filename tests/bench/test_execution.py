@@ -28,7 +28,7 @@ from instruments.capabilities import (
 )
 from instruments.clock import Clock, VirtualClock
 from instruments.instrument import Connection, Identity, Instrument, Settings
-from protocols import steps
+from protocols import prompts, steps
 from protocols.interlock import Interlock
 from protocols.procedure import Procedure
 from protocols.prompts import Ask, Confirm, VesselChange, prompts_of
@@ -197,7 +197,8 @@ def done(bench: Any, *plan: Step, at: Iterable[Any] = (), **more: Any) -> Any:
 
 
 def kinds() -> set[type[Step]]:
-    return {kind for kind in vars(steps).values() if isinstance(kind, type) and issubclass(kind, Step)} - {Step}
+    found = [*vars(steps).values(), *vars(prompts).values()]
+    return {kind for kind in found if isinstance(kind, type) and issubclass(kind, Step)} - {Step}
 
 
 def test_there_is_an_example_of_every_step() -> None:
