@@ -11,7 +11,7 @@ from bench.answers import DONE, read_answer, same_person
 from bench.rpc.messages import Answer, Reply
 from gui.presenters.context import Context
 from gui.presenters.live import Live
-from gui.presenters.numbers import Numbers, significant, unit_text, with_unit
+from gui.presenters.numbers import Numbers, is_bare, significant, unit_text, with_unit
 from gui.presenters.tone import Tone
 from instruments.capabilities import Prompt
 from protocols.procedure import load_procedure
@@ -105,7 +105,7 @@ class Asking:
             said = read_answer(prompt, text.strip())
             self._agree(prompt, said, second.strip(), second_text.strip())
         except ValueError as error:
-            self._say(key, str(error))
+            self._say(key, without_unit(text, prompt.unit) or str(error))
             return
         self._say(key, "", sent=True)
         action = Answer(key, text.strip(), second.strip() if prompt.second_person else "")
@@ -168,6 +168,15 @@ class Asking:
         """What a simulated bench has told a person to answer with, where one answers."""
         latest = reversed(self.live.kept["shown"])
         return next((str(record.fields["text"]) for record in latest if record.fields["key"] == key), "")
+
+
+def without_unit(text: str, unit: str) -> str:
+    """What is said of a number alone, where it is asked for in a unit; empty for anything else.
+
+    The parser names any unit of the dimension, by which somebody in a hurry would answer a tenth, or tenfold.
+    """
+    number, shown = text.strip(), unit_text(unit)
+    return f"“{number}” has no unit; write {number} {shown} if it is that" if shown and is_bare(text) else ""
 
 
 def drawing(procedure: str, name: str) -> Path | None:

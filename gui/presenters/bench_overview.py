@@ -84,7 +84,10 @@ class BenchOverview:
         """Look at everything, unless that is under way."""
         if not self._is_looking:
             self._is_looking = True
-            self.context.background.aside(self._scanner.scan, self._scanned, self._failed)
+            folder = self.context.folder
+            self.context.background.aside(
+                lambda: (self._scanner.scan(), rig_files(folder)), lambda found: self._scanned(*found), self._failed
+            )
 
     @property
     def is_first_start(self) -> bool:
@@ -174,23 +177,23 @@ class BenchOverview:
         if self._is_shown or self._polls % HIDDEN_POLLS == 0:
             self.look()
 
-    def _scanned(self, scan: Scan) -> None:
+    def _scanned(self, scan: Scan, rigs: tuple[tuple[str, int], ...]) -> None:
         self._is_looking = False
         self._scan, self.trouble = scan, ""
         self._arrange()
-        self._look_at_rigs(scan)
+        self._look_at_rigs(scan, rigs)
 
     def _failed(self, sentence: str) -> None:
         self._is_looking = False
         self.trouble = f"The state of the stations cannot be read: {sentence}"
         self._show()
 
-    def _look_at_rigs(self, scan: Scan) -> None:
+    def _look_at_rigs(self, scan: Scan, rigs: tuple[tuple[str, int], ...]) -> None:
         """Read the rig checks again when there are others, or a station file is another one."""
         asked = [one for one in scan.stations if one.station is not None and one.station.rig_check is not None]
         files = tuple(one.file for one in asked if one.file)
         told = tuple(one.station for one in asked)
-        seen = (rig_files(self.context.folder), told)
+        seen = (rigs, told)
         if seen == self._rigs_of:
             return
         self._rigs_of = seen

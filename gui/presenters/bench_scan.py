@@ -18,10 +18,11 @@ from bench.latch import Latch, LatchError, latches_of
 from bench.positions import joined, parted
 from bench.rpc.client import Client, ClientError
 from bench.rpc.messages import Status
-from bench.run_queue import Entry, RunState, look_through, station_holder
+from bench.run_queue import Entry, RunState, station_holder
 from bench.station import SHIPPED, Station, load_station, stations_in
 from data.frames import JournalError
 from data.journal_reader import JournalReader
+from gui.presenters.known_runs import KnownRuns
 from gui.presenters.station_files import name_in, own_files
 
 ANSWER_S = 0.7
@@ -119,6 +120,7 @@ class Scanner:
     def __init__(self, folder: Path, state_folder: Path) -> None:
         self._folder = folder
         self._state_folder = state_folder
+        self._runs = KnownRuns(state_folder)
         self._ended: dict[int, Ended] = {}
         self._steps: dict[int, tuple[Mapping[str, Any], ...]] = {}
         self._told: dict[int, tuple[float | None, Status | None]] = {}  # number -> unanswered since, the last it told
@@ -126,7 +128,7 @@ class Scanner:
 
     def scan(self) -> Scan:
         """Everything as it is now."""
-        there, damaged = look_through(self._state_folder)
+        there, damaged = self._runs.look_through()
         states = {entry.number: entry.state() for entry in there if entry.number not in self._ended}
         died = self._sort_out(there, states)
         going = [entry for entry in there if entry.number in states and entry.number not in died]

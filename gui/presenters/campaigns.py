@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -88,7 +88,7 @@ class Campaigns:
         self.course: Course | None = None
         self.sentence = ""
         self.is_writing = False
-        self._is_shown = False
+        self._is_shown = self._is_looking = False
         self._seen: object = None
         self._cancel: Cancel = nothing
         self._view: CampaignsView | None = None
@@ -154,9 +154,20 @@ class Campaigns:
             self._tell()
             return
         state_folder, path = self.context.state_folder, chosen.path
-        self.context.background.aside(lambda: (path, _stamp(path), stamp(state_folder)), self._looked, lambda _: None)
+        if self._is_looking:
+            return
+        self._is_looking = True
+        self.context.background.aside(
+            lambda: (path, _stamp(path), stamp(state_folder)), self._looked, lambda _: self._not_looked()
+        )
+
+    def _not_looked(self) -> None:
+        self._is_looking = False
 
     def _looked(self, seen: tuple[Path, object, object]) -> None:
+        self._is_looking = False
+        if self.chosen is not None and seen[0] != self.chosen.path:
+            self.look()  # another one was chosen meanwhile
         if self.chosen is None or seen[0] != self.chosen.path or seen == self._seen:
             return
         self._seen = seen
@@ -238,8 +249,11 @@ class Campaigns:
         """Whether another attempt at the chosen run can be granted."""
         return self.course is not None and bool(self.course.attempts) and self.course.state != "re-test"
 
-    def grant(self, reason: str, granted: str = "") -> None:
-        """Grant another attempt at the chosen run, with a reason; what was run stays in the count."""
+    def grant(self, reason: str, granted: str = "", then: Callable[[], None] = lambda: None) -> None:
+        """Grant another attempt at the chosen run, with a reason; what was run stays in the count.
+
+        ``then`` is called when it is written.
+        """
         if self.counted is None or self.course is None or not self.may_repeat or self.chosen is None:
             return
         if not reason.strip():
@@ -252,11 +266,15 @@ class Campaigns:
             grant(path, line.run_id, reason.strip(), person or self.context.person, datetime.now(UTC))
             return f"{course.cell.serial} at {course.cell.rate} may be repeated"
 
-        self.context.background.aside(write, self._granted)
+        def wrote(said: str) -> None:
+            then()
+            self.context.notify(said, Tone.GOOD)
+            self.look()
 
-    def _granted(self, said: str) -> None:
-        self.context.notify(said, Tone.GOOD)
-        self.look()
+        def failed(said: str) -> None:
+            self.context.notify(f"No re-test was granted: {said}", Tone.FAIL)
+
+        self.context.background.aside(write, wrote, failed)
 
     def _tell(self) -> None:
         if self._view is not None:

@@ -11,6 +11,16 @@ from gui.presenters.live import Live
 from gui.presenters.run_link import STATUS_S
 from gui.presenters.tone import Tone
 
+DEEDS: dict[type[Action], str] = {
+    Start: "begin the run",
+    Pause: "pause",
+    Resume: "resume",
+    Note: "keep the note",
+    Exclude: "exclude",
+    ResetInterlock: "reset",
+}
+"""What commands do, as a button says it."""
+
 
 @dataclass
 class Controls:
@@ -31,11 +41,12 @@ class Controls:
     changed: Callable[[], None] = lambda: None
     says: tuple[str, Tone] = ("", Tone.PLAIN)
     is_sent: bool = False
+    _about: type[Action] | None = None  # what ``says`` is about
     _refused: tuple[Action, Callable[[], None]] | None = None
 
     def forget(self) -> None:
         """Another run is watched: what was refused by the one before is not done to it."""
-        self.says, self.is_sent, self._refused = ("", Tone.PLAIN), False, None
+        self.says, self.is_sent, self._about, self._refused = ("", Tone.PLAIN), False, None, None
 
     @property
     def can_command(self) -> bool:
@@ -56,6 +67,22 @@ class Controls:
     def can_take_over(self) -> bool:
         """Whether the last command was refused since somebody else has the control."""
         return self._refused is not None and self.live.is_going
+
+    @property
+    def taking_over(self) -> str:
+        """What is done by taking the control over, as a button says it."""
+        deed = "" if self._refused is None else DEEDS.get(type(self._refused[0]), "")
+        return f"&Take over and {deed}" if deed else "&Take over the control"
+
+    def said_of(self, kind: type[Action]) -> tuple[str, Tone]:
+        """What became of the last command, where it was of this kind."""
+        return self.says if self._about is kind else ("", Tone.PLAIN)
+
+    def reconsider(self, kind: type[Action]) -> None:
+        """The person writes something else, or wants it no more: what was refused of this kind is not done later."""
+        if self._about is kind and not self.is_sent:
+            self._about = self._refused = None
+            self._say("", Tone.PLAIN)
 
     @property
     def who(self) -> tuple[str, Tone]:
@@ -95,6 +122,7 @@ class Controls:
     def reset(self, name: str, reason: str, then: Callable[[], None] = lambda: None) -> None:
         """Arm an interlock again that holds the bench."""
         if not reason.strip():
+            self._about, self._refused = ResetInterlock, None
             self._say("Write why it may be reset: what the cause was and what was done about it", Tone.WARN)
             return
         self._do(ResetInterlock(name, " ".join(reason.split())), then)
@@ -111,7 +139,7 @@ class Controls:
         link = self.live.link
         if link is None or not self.can_command:
             return
-        self.is_sent, self._refused = True, None
+        self.is_sent, self._about, self._refused = True, type(action), None
         self._say("", Tone.PLAIN)
 
         def done(reply: Reply) -> None:

@@ -68,7 +68,7 @@ class Programmed:
     def update(self, live: Live) -> bool:
         """Look at what has been done since; returns whether anything is different now."""
         done = sum(1 for _, end in live.steps_at.values() if end is not None)
-        of = (done, len(live.kept["valve"]))
+        of = (done, live.records.get("valve", 0))
         if of == self._of:
             return False
         self._of = of

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from data.frames import Record
 from data.told import Level, told
-from gui.presenters.numbers import duration, local_time
+from gui.presenters.numbers import duration, local_date, local_time
 from gui.presenters.tone import Tone
 
 
@@ -18,7 +18,8 @@ class EventRow:
     Attributes
     ----------
     t : s on the run's clock.
-    clock : the same as a person reads it: time of the day, or of the run where that jumps.
+    clock : the same as a person reads it: time of the day, with the date after the first one, or of the run where that
+        jumps.
     kind : of the record.
     """
 
@@ -47,5 +48,12 @@ def event_row(record: Record, start: datetime | None) -> EventRow | None:
     line = told(record.kind, record.fields)
     if line is None:
         return None
-    clock = duration(record.t) if start is None else local_time(start + timedelta(seconds=record.t))
+    clock = duration(record.t) if start is None else _clock(record.t, start)
     return EventRow(record.t, clock, record.kind, line.text, TONES[line.level])
+
+
+def _clock(t: float, start: datetime) -> str:
+    """A moment on the clock of the wall; a run of days passes each time of the day many times."""
+    at = start + timedelta(seconds=t)
+    is_first_day = at.astimezone().date() == start.astimezone().date()
+    return local_time(at) if is_first_day else f"{local_date(at)[5:10]} {local_time(at)}"

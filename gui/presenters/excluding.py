@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bench.rpc.messages import Exclude
 from data.quantities import QuantityError, format_quantity, parse
 from gui.presenters.controls import Controls
 from gui.presenters.live import Live
+from gui.presenters.numbers import is_bare
 from gui.presenters.tone import Tone
 
 TOUCH_S = 60.0
@@ -43,16 +45,25 @@ class Excluding:
         """Begin, with the moment that the cursor is at, else with the stretch that a person has zoomed to, if any."""
         if pointed_s is not None:
             shown = pointed_s - TOUCH_S, pointed_s + TOUCH_S
-        self.is_asked, self.from_text, self.to_text, self.reason = True, "", "", ""
+        if not self.is_open:
+            self.reason = ""
+        self.is_asked, self.from_text, self.to_text = True, "", ""
         if shown is not None:
             begin, end = max(shown[0], 0.0), min(shown[1], self.live.last_s)
             if begin < end:
                 self.from_text, self.to_text = _whole(begin), _whole(end)
+        self.controls.reconsider(Exclude)
         self.controls.changed()
+
+    def write(self, from_text: str, to_text: str, reason: str) -> None:
+        """The person has written something; what was refused before is not what stands there."""
+        self.from_text, self.to_text, self.reason = from_text, to_text, reason
+        self.controls.reconsider(Exclude)
 
     def leave(self) -> None:
         """Exclude nothing."""
         self.is_asked = False
+        self.controls.reconsider(Exclude)
         self.controls.changed()
 
     @property
@@ -68,7 +79,8 @@ class Excluding:
         try:
             from_s, to_s = self.stretch_s
         except QuantityError as error:
-            return str(error), Tone.WARN
+            bare = next((text for text in (self.from_text, self.to_text) if is_bare(text)), "")
+            return f"“{bare.strip()}” has no unit; write s, min or h after it" if bare else str(error), Tone.WARN
         if to_s <= from_s:
             return "It ends before it begins; turn the times round", Tone.WARN
         if to_s > self.live.last_s:
@@ -86,7 +98,17 @@ class Excluding:
     def keep(self) -> None:
         """Say it; what is written stays until it is kept."""
         if self.can_keep:
-            self.controls.exclude(*self.stretch_s, self.reason, self.leave)
+            kept = self._written
+            self.controls.exclude(*self.stretch_s, self.reason, lambda: self._kept(kept))
+
+    @property
+    def _written(self) -> tuple[str, str, str]:
+        return self.from_text, self.to_text, self.reason
+
+    def _kept(self, kept: tuple[str, str, str]) -> None:
+        """It is kept; what was written since stays, for that is another stretch."""
+        if kept == self._written:
+            self.leave()
 
 
 def _whole(seconds: float) -> str:

@@ -60,6 +60,9 @@ KEPT = frozenset(
 MOST_KEPT = 2000
 """Of each of these; the file has them all."""
 
+MOST_MOVES = 50_000
+"""Of the valves' moves: what was programmed to flow onto the balance follows from all of them."""
+
 UNUSABLE_BITS = int(UNUSABLE)
 MASS_UNIT = "mg"
 
@@ -187,7 +190,9 @@ class Live:
         self.traces: dict[str, Trace] = {}
         self.events: list[EventRow] = []
         self.records: dict[str, int] = {}
-        self.kept: dict[str, deque[Record]] = {kind: deque(maxlen=MOST_KEPT) for kind in KEPT}
+        self.kept: dict[str, deque[Record]] = {
+            kind: deque(maxlen=MOST_MOVES if kind == "valve" else MOST_KEPT) for kind in KEPT
+        }
         self.phases: list[PhaseRow] = []
         self.steps_at: dict[int, tuple[float, float | None]] = {}
         self.done_steps = -1
@@ -250,8 +255,18 @@ class Live:
         if self._changes:
             changes = frozenset(self._changes)
             self._changes.clear()
-            for call in self._listeners:
+            self._tell(changes)
+
+    def _tell(self, changes: frozenset[Change]) -> None:
+        """Let everybody hear it: a panel with a defect must not keep a prompt from being shown."""
+        wrong: list[Exception] = []
+        for call in self._listeners:
+            try:
                 call(changes)
+            except Exception as error:  # noqa: BLE001  # it is raised below
+                wrong.append(error)
+        if wrong:
+            raise wrong[0]
 
     # -- what comes
 

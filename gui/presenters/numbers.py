@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -23,6 +24,14 @@ UNITS = {
     "1": "",
 }
 """How our units are written on a screen, where that differs."""
+
+
+_BARE = re.compile(r"\s*[+-]?[0-9]+([.][0-9]*)?\s*")
+
+
+def is_bare(text: str) -> bool:
+    """Whether a text is a number without a unit."""
+    return _BARE.fullmatch(text) is not None
 
 
 def unit_text(unit: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Protocol
@@ -164,8 +164,11 @@ class Register:
             return []
         return change_rows(self.file.changes, self.chosen.id)
 
-    def set_status(self, word: str, reason: str) -> str:
-        """Say whether the chosen article may be used, with a reason; returns why not, empty where it is written."""
+    def set_status(self, word: str, reason: str, then: Callable[[], None] = lambda: None) -> str:
+        """Say whether the chosen article may be used, with a reason; returns why not, empty where that is tried.
+
+        ``then`` is called when it is written.
+        """
         file, chosen = self.file, self.chosen
         if file is None or chosen is None:
             return "Choose an article first."
@@ -177,7 +180,14 @@ class Register:
         def write() -> None:
             change_status(file.path, chosen.id, status, reason.strip(), person, datetime.now(UTC))
 
-        self.context.background.aside(write, lambda _: self.look())
+        def wrote(_: object) -> None:
+            then()
+            self.look()
+
+        def failed(said: str) -> None:
+            self.context.notify(f"The status of {chosen.id} was not written: {said}", Tone.FAIL)
+
+        self.context.background.aside(write, wrote, failed)
         return ""
 
     def find_runs(self) -> None:

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from bench.run_queue import entries
 from gui.presenters.background import Cancel
 from gui.presenters.context import Context
+from gui.presenters.known_runs import KnownRuns
 from gui.presenters.numbers import NARROW_NBSP, local_date
 from gui.presenters.review_read import CUT_OFF, DAMAGED, GOING_ON, SNAPSHOT, RunRow, read_rows, recovered, verdict_of
 from gui.presenters.tone import TONE_OF_VERDICT, Tone, tone_of_end
@@ -26,6 +26,9 @@ SINGLE_S = 10.0
 RECOVER_S = 3600.0
 WRITTEN_S = 30.0
 """A journal that was written so lately is being written."""
+
+SLOWER = 20.0
+"""While files are read, showing them takes at most about this part of the time."""
 
 SUFFIXES = (".h5", ".journal")
 ALL = "all"
@@ -78,8 +81,10 @@ class RunList:
         self._known: dict[Path, tuple[Stamp, RunRow]] = {}
         self._waiting: list[tuple[Path, Stamp]] = []
         self._looking = False
+        self._runs = KnownRuns(context.state_folder)
         self._reading: dict[int, Cancel] = {}  # batches that are being read
         self._batches = 0
+        self._rest_until = 0.0
         self._live: set[Path] = set()
         self._sentence = ""
         context.background.every(LOOK_S, self.look)
@@ -106,14 +111,15 @@ class RunList:
 
     def choices(self, what: str) -> list[str]:
         """What the list can be narrowed to: protocols, verdicts or statuses that are there."""
-        return [ALL, *sorted({_of(row, what) for row in self._rows()} - {""})]
+        asked = getattr(self, what)  # what is asked for can be seen though there is none of it any more
+        return [ALL, *sorted({asked, *(_of(row, what) for row in self._rows())} - {"", ALL})]
 
     @property
     def says(self) -> tuple[str, Tone]:
         """How many there are, and how far reading them is."""
         if self._sentence:
             return self._sentence, Tone.WARN
-        count, there = len(self.rows), len(self._known)
+        count, there = sum(map(self._is_wanted, self._rows())), len(self._known)
         text = f"{there} run{'s' if there != 1 else ''}" if count == there else f"{count} of {there} runs"
         if self._waiting or self._reading:
             left = len(self._waiting)
@@ -191,9 +197,9 @@ class RunList:
         if not self.is_shown or self._looking:
             return
         self._looking = True
-        folder, home = self.folder, self.context.state_folder
+        folder, runs = self.folder, self._runs
         self.context.background.aside(
-            lambda: (folder, _listed(folder), _live(home)), self._seen, lambda said: self._not_seen(folder, said)
+            lambda: (folder, _listed(folder), _live(runs)), self._seen, lambda said: self._not_seen(folder, said)
         )
 
     def _seen(self, found: tuple[Path, dict[Path, Stamp], set[Path]]) -> None:
@@ -267,8 +273,12 @@ class RunList:
         for row in rows:
             if row.path.parent == self.folder:
                 self._known[row.path] = (stamps[row.path], row)
-        self._show()
         self._read()
+        is_last = not (self._waiting or self._reading)
+        begun = time.monotonic()
+        if is_last or begun >= self._rest_until:  # a list of thousands takes a while to be shown
+            self._show()
+            self._rest_until = time.monotonic() + SLOWER * (time.monotonic() - begun)
 
     # -- small parts
 
@@ -292,6 +302,8 @@ class RunList:
             if asked not in (ALL, _of(row, what)):
                 return False
         words = self.text.casefold().split()
+        if not words:
+            return True
         said = [row.path.name, row.title, row.procedure, row.dut, row.station, row.status, row.verdict, row.origin]
         text = " ".join([*said, row.digest, row.run_id, row.sentence, date_of(row)]).casefold()
         return all(word in text for word in words)
@@ -377,11 +389,6 @@ def _listed(folder: Path) -> dict[Path, Stamp]:
     }
 
 
-def _live(home: Path) -> set[Path]:
+def _live(runs: KnownRuns) -> set[Path]:
     """Journals that a run of this computer still writes."""
-    found = set()
-    for entry in entries(home):
-        state = entry.state()
-        if state.ending is None and state.journal:
-            found.add(Path(state.journal))
-    return found
+    return {Path(state.journal) for _, state in runs.going() if state.journal}

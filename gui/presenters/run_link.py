@@ -12,11 +12,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, Full, Queue
+from uuid import uuid4
 
 from bench.rpc.client import Client, ClientError, checked
 from bench.rpc.messages import Action, Ending, Outcome, Reply, Status
 from bench.run_queue import Entry
-from data.frames import Content, FrameChain, JournalError
+from data.frames import Content, FrameChain
 from gui.presenters.background import Background
 
 POLL_S = 0.5
@@ -30,6 +31,10 @@ WAITING_PIECES = 8
 
 STOP_ANSWER_S = 3.0
 """A stop that is not answered for this long is said to have no answer; it is asked for again all the same."""
+
+
+TRIES = 6
+"""So often a run that has not taken a command yet is asked; each time it takes some seconds to say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,7 @@ class RunLink:
         self._pieces: Queue[list[Content] | Ending | Broken] = Queue(WAITING_PIECES)
         self._left: list[Content] = []
         self._closed = threading.Event()
+        self._followed: Client | None = None
         self._told_at = time.monotonic()
         threading.Thread(target=self._follow, name=f"follow run {entry.number}", daemon=True).start()
         threading.Thread(target=self._watch, name=f"state of run {entry.number}", daemon=True).start()
@@ -99,8 +105,14 @@ class RunLink:
                 hear(self._left.pop())
 
     def close(self) -> None:
-        """Follow it no more; the run goes on."""
+        """Follow it no more; the run goes on.
+
+        A runner has room for a few who follow, and one that is not begun yet says nothing by which the thread would
+        see that nobody listens any more.
+        """
         self._closed.set()
+        if self._followed is not None:
+            threading.Thread(target=self._followed.close, name=f"leave run {self.entry.number}", daemon=True).start()
 
     # -- commands
 
@@ -117,7 +129,14 @@ class RunLink:
 
         def ask() -> Reply:
             with Client.of(self.entry) as client, client.control(person, take_over=take_over) as lease:
-                reply = client.command(person, action, lease)
+                key = str(uuid4())
+                reply = client.command(person, action, lease, key)
+                for _ in range(TRIES):
+                    if reply.outcome is not Outcome.PENDING or self._closed.is_set():
+                        break
+                    reply = client.command(person, action, lease, key)  # with the same key it is done once
+            if reply.outcome is Outcome.PENDING:
+                raise ClientError("the run has not taken it yet, and may still do so; see its events, then try again")
             if reply.outcome is Outcome.REFUSED:
                 raise ClientError(reply.sentence)
             return reply
@@ -132,6 +151,9 @@ class RunLink:
             if client is None:
                 return
             with client:
+                self._followed = client
+                if self._closed.is_set():
+                    return
                 chain = FrameChain()
                 for said in client.pieces():
                     if isinstance(said, Ending):
@@ -140,14 +162,14 @@ class RunLink:
                     self._put([message.content for message in checked(chain, said)])
                     if self._closed.is_set():
                         return
-        except (ClientError, JournalError, OSError) as error:
+        except (ValueError, OSError) as error:  # `ClientError` and `JournalError` are ValueErrors
             self._put(Broken(str(error)))
             self._await_end()
 
     def _await_end(self) -> None:
         """How a run ends that cannot be followed any further is told on disk."""
         while not self._closed.is_set():
-            with suppress(OSError):  # it is being written
+            with suppress(OSError, ValueError):  # it is being written
                 if (ending := self.entry.state().ending) is not None:
                     self._put(ending)
                     return
@@ -155,8 +177,14 @@ class RunLink:
 
     def _client(self) -> Client | None:
         """A client once the run has a runner; None when it never had one, or nobody wants it any more."""
+        was_dead = False
         while not self._closed.is_set():
             state = self.entry.state()
+            dead = state.ending is not None and state.ending.state == "died"
+            if dead and not was_dead:  # one that somebody withdraws in this moment looks the same
+                was_dead = True
+                self._closed.wait(POLL_S)
+                continue
             if state.doors is not None:
                 return Client(state.doors, self.entry)
             if state.ending is not None:
@@ -184,7 +212,7 @@ class RunLink:
                 if client is not None:
                     self.status = client.status()
                     self._told_at = time.monotonic()
-            except (ClientError, OSError):
+            except (ValueError, OSError):
                 pass  # how long it has been silent says it
             self._closed.wait(POLL_S)
         if client is not None:

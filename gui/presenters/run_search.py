@@ -98,7 +98,7 @@ class RunSearch:
         self.is_indexing = False
         self._missed = 0
         self._sentence = ""
-        self._is_shown = self._is_asking = self._is_stale = False
+        self._is_shown = self._is_asking = self._is_stale = self._is_looking = False
         self._most = PAGE
         self._seen: object = None
         self._stop: Cancel = nothing
@@ -223,11 +223,12 @@ class RunSearch:
 
     def look(self) -> None:
         """Ask again if the catalogue has changed."""
-        if self._is_shown and not self._is_asking:
-            state_folder = self.context.state_folder
-            self.context.background.aside(lambda: stamp(state_folder), self._looked, lambda _: None)
+        if self._is_shown and not self._is_asking and not self._is_looking:
+            self._is_looking, state_folder = True, self.context.state_folder
+            self.context.background.aside(lambda: stamp(state_folder), self._looked, lambda _: self._looked(self._seen))
 
     def _looked(self, seen: object) -> None:
+        self._is_looking = False
         if seen != self._seen:
             self._ask()
 

@@ -11,6 +11,7 @@ from bench.request import Request
 from bench.run_queue import Entry
 from gui.presenters.background import Cancel, nothing
 from gui.presenters.context import Context, Wish
+from gui.presenters.known_runs import KnownRuns
 from gui.presenters.numbers import local_date, local_time, rough_duration
 from gui.presenters.setup_check import Examined, FindingRow, Foreseen, begin, examine, foresee
 from gui.presenters.setup_choices import Choices, StationChoice, files_stamp, find_choices, with_states
@@ -51,7 +52,8 @@ class SetUp:
     ----------
     form : what is chosen and typed.
     examined, foreseen : what is known of the request as it is; None while that is worked out.
-    overrides : reasons, by the code of a finding that the person takes upon themselves.
+    overrides : reasons, by the code of a finding that the person takes upon themselves; ``overrides_of`` is another one
+        when they would be about something else.
     queue : the runs that wait or go on.
     is_first : whether nobody has started a run here yet.
     """
@@ -72,8 +74,11 @@ class SetUp:
         self._is_shown = False
         self._quiet = 0
         self._until_look = 0
+        self._runs = KnownRuns(context.state_folder)
+        self._is_looking = False
         self._stamp: object = None  # of the station files when they were looked for
-        self._overrides_of: object = None  # what the overrides are about
+        self.overrides_of: object = None
+        self._started = 0
         self._asked: Request | None = None
         self._cancel: Cancel = nothing
         context.on_prepare(self._prepare)
@@ -222,10 +227,14 @@ class SetUp:
 
     def _begin(self) -> None:
         request = self.form.request(self._taken_over())
-        if request is not None:
-            self.is_starting = True
-            self._show("start")
-            self.context.background.apart(begin, (request,), self._begun, self._not_begun)
+        if request is None:
+            self._not_begun(self.form.wrong)
+            return
+        self.is_starting, waits = True, self._would_wait
+        self._show("start")
+        self.context.background.apart(
+            begin, (request,), lambda entry: self._begun(entry, request, waits), self._not_begun
+        )
 
     def try_it(self) -> None:
         """Fill in a short flow-accuracy run of the simulated station, which lasts about a minute, and start it."""
@@ -246,13 +255,15 @@ class SetUp:
         self._is_tried = True
         self._begin()
 
-    def _begun(self, entry: Entry) -> None:
+    def _begun(self, entry: Entry, request: Request, waits: bool) -> None:
         if self._is_tried:  # which makes no habit
             self.form.put_back()
             self.form.pace, self.form.seed = USUAL_PACE, self._memory.seed
         self.is_starting = self.is_first = self._is_tried = False
-        self.overrides, self.form.serial = {}, ""
-        waits, self._until_look = self._would_wait, 0
+        if self.form.serial == request.serial:  # else the next one was scanned meanwhile
+            self.overrides, self.form.serial = {}, ""
+            self._started += 1
+        self._until_look = 0
         self._show("form")
         self._changed()
         if waits:
@@ -283,24 +294,35 @@ class SetUp:
         self.context.background.aside(lambda: get_going(row.entry), lambda _: self._look())
 
     def _look(self) -> None:
-        folder = self.context.state_folder
-        stations = self.form.choices.stations if self.form.choices is not None else ()
-        files = self.context.folder
+        """Look at the queue and at who holds the stations, unless that is under way: a share may not answer."""
+        if self._is_looking:
+            return
+        self._is_looking = True
+        folder, files, runs, choices = self.context.state_folder, self.context.folder, self._runs, self.form.choices
+        stations = choices.stations if choices is not None else ()
         self.context.background.aside(
-            lambda: (queue_rows(folder), tuple(with_states(stations, folder)), files_stamp(files)),
-            lambda found: self._looked(*found),
+            lambda: (queue_rows(folder, runs), tuple(with_states(stations, folder, runs)), files_stamp(files)),
+            lambda found: self._looked(choices, *found),
+            self._not_looked,
         )
 
-    def _looked(self, rows: tuple[QueueRow, ...], stations: tuple[StationChoice, ...], stamp: object) -> None:
+    def _not_looked(self, sentence: str) -> None:
+        self._is_looking = False
+        self.context.notify(f"The queue cannot be read: {sentence}", Tone.WARN)
+
+    def _looked(
+        self, choices: Choices | None, rows: tuple[QueueRow, ...], stations: tuple[StationChoice, ...], stamp: object
+    ) -> None:
+        self._is_looking = False
         if self.form.choices is not None and stamp != self._stamp:
             self.find()  # a station file has come, has gone or is another one
         if rows != self.queue:
             self.queue = rows
             self._show("queue")
         form = self.form
-        if form.choices is None or form.station is None or form.choices.stations == stations:
-            return
-        if [one.name for one in form.choices.stations] == [one.name for one in stations]:  # none came in between
+        if form.choices is None or form.station is None or form.choices is not choices:
+            return  # others were found in between, from files that may be newer
+        if form.choices.stations != stations:
             form.choices = replace(form.choices, stations=stations)
             form.station = form.called(form.station.name)
             self._show("states")
@@ -311,9 +333,10 @@ class SetUp:
     def _changed(self) -> None:
         """What was known is no longer so; it is worked out anew when the person pauses."""
         form = self.form
-        about = (form.station and form.station.name, form.protocol, form.serial, tuple(form.articles.values()))
-        if about != self._overrides_of:  # a reason is given for one station and one article
-            self.overrides, self._overrides_of = {}, about
+        station, articles = form.station and form.station.name, tuple(form.articles.values())
+        about = (self._started, station, form.protocol, form.serial, articles)
+        if about != self.overrides_of:  # a reason is given for one run, of one station and one article
+            self.overrides, self.overrides_of = {}, about
         self._quiet = QUIET_TICKS
         self._cancel()
         self.examined = self.foreseen = None

@@ -5,8 +5,9 @@ The functions of this module are handed to `Background.apart`; what they take an
 
 from __future__ import annotations
 
+import os
 import re
-import tempfile
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -178,12 +179,15 @@ def _folder(out: Path) -> Iterator[Path]:
         yield out
         return
     there = next(place for place in out.absolute().parents if place.is_dir())
+    made = there / f".pumpbench-{os.getppid()}"  # of the window: what a check that was ended has left is used again
     try:
-        made = tempfile.TemporaryDirectory(dir=there, prefix=".pumpbench-")
+        made.mkdir(exist_ok=True)
     except OSError as error:
         raise ValueError(f"output folder {out}: {error.strerror}; choose a folder that can be written") from None
-    with made as folder:
-        yield Path(folder)
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def plain(text: str, station: str = "") -> str:

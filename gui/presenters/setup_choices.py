@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -12,10 +13,11 @@ from bench.latch import LatchError, latches_of
 from bench.positions import joined, parted
 from bench.recipe import Loaded, load_recipe
 from bench.request import SHIPPED
-from bench.run_queue import station_holder, waiting
+from bench.run_queue import station_holder
 from bench.station import Station, load_station, shipped_stations, stations_in
 from data.dut import load_catheter, load_dut, load_fluid
 from data.quantity_fields import Stated
+from gui.presenters.known_runs import KnownRuns
 from gui.presenters.near_files import near_files, text_of
 from gui.presenters.station_files import own_files
 from gui.presenters.tone import Tone
@@ -173,12 +175,16 @@ def files_stamp(folder: Path) -> tuple[tuple[str, int], ...]:
     return tuple(found)
 
 
-def with_states(stations: Iterable[StationChoice], state_folder: Path) -> list[StationChoice]:
-    """The stations as they are now."""
-    return [_with_state(one, state_folder) for one in stations]
+def with_states(
+    stations: Iterable[StationChoice], state_folder: Path, runs: KnownRuns | None = None
+) -> list[StationChoice]:
+    """The stations as they are now; ``runs`` is what is known of the queue already."""
+    going = (runs or KnownRuns(state_folder)).going()
+    queued = Counter(entry.station for entry, state in going if state.state == "waiting")
+    return [_with_state(one, state_folder, queued) for one in stations]
 
 
-def _with_state(one: StationChoice, state_folder: Path) -> StationChoice:
+def _with_state(one: StationChoice, state_folder: Path, queued: Mapping[str, int]) -> StationChoice:
     if one.station is None:
         return one
     latched: tuple[str, ...] = ()
@@ -189,7 +195,7 @@ def _with_state(one: StationChoice, state_folder: Path) -> StationChoice:
         latched = (str(error),)
     name = one.station.name
     holder = station_holder(state_folder, name)
-    return replace(one, holder=holder, queued=len(waiting(state_folder, name)), latched=latched)
+    return replace(one, holder=holder, queued=queued[name], latched=latched)
 
 
 def _stations(file: str) -> list[StationChoice]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench.rpc.messages import Ending
 from bench.run_queue import Entry, QueueError, RunState, entries, start_runner, station_holder
+from gui.presenters.known_runs import KnownRuns
 from gui.presenters.tone import Tone
 
 EXIT_WITHDRAWN = 2
@@ -41,14 +42,11 @@ class QueueRow:
         return self.place > 0
 
 
-def queue_rows(folder: Path) -> tuple[QueueRow, ...]:
-    """The runs of a state folder that have not ended, in order."""
+def queue_rows(folder: Path, runs: KnownRuns | None = None) -> tuple[QueueRow, ...]:
+    """The runs of a state folder that have not ended, in order; ``runs`` is what is known of them already."""
     rows: list[QueueRow] = []
     places: dict[str, int] = {}
-    for entry in entries(folder):
-        state = entry.state()
-        if state.ending is not None:
-            continue
+    for entry, state in (runs or KnownRuns(folder)).going():
         if state.state == "waiting":
             place = places[entry.station] = places.get(entry.station, 0) + 1
             lone = place == 1 and station_holder(folder, entry.station) is None

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from bench import __version__
-from bench.run_queue import Entry, entries
+from bench.run_queue import Entry
 from gui.presenters.context import Context
 from gui.presenters.header_text import HeaderText
+from gui.presenters.known_runs import KnownRuns
 from gui.presenters.limits import station_interlocks
 from gui.presenters.live import Live, tone_of
 from gui.presenters.numbers import duration
@@ -20,6 +21,9 @@ from gui.presenters.timeline import Timeline
 from gui.presenters.tone import Tone
 
 REASON = "pressed STOP in the window"
+LOOK_S = 1.0
+"""Between two looks at what a drive has left and which process conducts the run."""
+
 LOOK_FILE = "window.json"
 
 
@@ -53,6 +57,9 @@ class Shell:
         self._view: ShellView | None = None
         self._timeline = Timeline(live)
         self._stopping: Stopping | None = None
+        self._disk = ""
+        self._pid: tuple[Entry | None, int] = (None, 0)
+        self._is_looking = False
         self._file = context.state_folder / LOOK_FILE
         self.scheme, self.density = kept_look(context.state_folder)
         context.on_follow(self._followed)
@@ -68,7 +75,8 @@ class Shell:
         self.context.notify = view.notify
         view.show_look()
         view.show_header()
-        self.context.background.every(1.0, self._draw)
+        self._look()
+        self.context.background.every(LOOK_S, self._look)
         self.context.background.aside(lambda: going_on(self.context.state_folder), self._found)
 
     def close(self) -> None:
@@ -142,15 +150,34 @@ class Shell:
         elif live.link.silent_s > STATUS_S:
             said["runner"] = f"The runner has not answered for {live.link.silent_s:.0f} s"
         else:
-            pid = live.link.entry.state().pid if live.status is not None else 0
+            entry, pid = self._pid
+            pid = pid if live.status is not None and entry is live.link.entry else 0
             said["runner"] = f"Runner connected, process {pid}" if pid else "Waiting for the runner"
         said["age"] = ""
         if live.link is not None:
             said["age"] = "catching up…" if live.link.behind else f"{live.samples:,} samples"
-        said["disk"] = _room(self.context.folder)
+        said["disk"] = self._disk
         said["queue"] = ""
         said["version"] = f"pumpbench {__version__}"
         return said
+
+    def _look(self) -> None:
+        """See what the bar at the bottom tells of files, aside: a drive that does not answer holds up nothing here."""
+        self._draw()
+        if self._is_looking:
+            return
+        self._is_looking = True
+        folder, entry = self.context.folder, None if self.live.link is None else self.live.link.entry
+        self.context.background.aside(
+            lambda: (_room(folder), entry, 0 if entry is None else entry.state().pid), self._looked, self._not_looked
+        )
+
+    def _looked(self, found: tuple[str, Entry | None, int]) -> None:
+        self._is_looking = False
+        self._disk, self._pid = found[0], found[1:]
+
+    def _not_looked(self, sentence: str) -> None:
+        self._is_looking, self._disk = False, sentence
 
     # -- stop
 
@@ -212,10 +239,12 @@ def state_of(live: Live) -> tuple[str, Tone]:
     return tone_of(live.status, live.ending, live.link.silent_s > STATUS_S)
 
 
-def going_on(folder: Path) -> list[Entry]:
-    """Runs of this computer that have begun and have not ended; where none has begun, those that wait to."""
-    states = [(entry, entry.state()) for entry in entries(folder)]
-    going = [(entry, state.state) for entry, state in states if state.ending is None]
+def going_on(folder: Path, runs: KnownRuns | None = None) -> list[Entry]:
+    """Runs of this computer that have begun and have not ended; where none has begun, those that wait to.
+
+    ``runs`` is what is known of them already.
+    """
+    going = [(entry, state.state) for entry, state in (runs or KnownRuns(folder)).going()]
     return [entry for entry, word in going if word != "waiting"] or [entry for entry, _ in going]
 
 

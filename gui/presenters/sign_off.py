@@ -13,7 +13,7 @@ from bench.trust.signing import MAY, Answer, ReviewState, checklist, sign, state
 from bench.trust.standing import Standing, standing
 from bench.trust.users import User, signed_by, users
 from data.keys import is_signed
-from data.seal import Verification
+from data.seal import Verification, read_seal
 from gui.presenters.background import Cancel, nothing
 from gui.presenters.context import Context
 from gui.presenters.numbers import NOTHING
@@ -244,7 +244,10 @@ class SignOff:
         path, folder = self.run.path, self.context.state_folder
         answers = dict(self.answers) if meaning != "addendum" else {}
 
+        looked = self._looked
+
         def signed() -> str:
+            insist_same(path, looked)
             row = sign(path, who, passphrase, meaning, reason, answers, folder)
             return f"Signed: {row['meaning']} by {row['name']}, {utc(str(row['when']))}"
 
@@ -291,6 +294,14 @@ def looked_up(path: Path, folder: Path, found: Verification) -> Found:
         Person(one.id, one.name, one.role, one.account, one.locked) for one in persons.values() if not one.retired
     )
     return Found(here, state_of(here), items, signature_rows(here, persons), people)
+
+
+def insist_same(path: Path, looked: Verification | None) -> None:
+    """Raise ValueError where another run lies there by now than the one that was verified, and answered for."""
+    sealed = read_seal(path)
+    before = "" if looked is None else looked.sealed.get("content", "")
+    if ("" if sealed is None else sealed["content"]) != before:
+        raise ValueError(f"{path}: another run was put there since it was verified here; open it anew and look at it")
 
 
 def signature_rows(here: Standing, persons: dict[str, User]) -> tuple[SignatureRow, ...]:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from uuid import uuid4
 
-from bench.rpc.client import Client, ClientError
+from bench.rpc.client import Client
 from bench.rpc.messages import Outcome
 from bench.run_queue import Entry, QueueError
 from gui.presenters.run_link import POLL_S, STOP_ANSWER_S
@@ -83,12 +83,20 @@ class Stopping:
 
     def _ask(self) -> None:
         """Until the runner takes it; then until the run has ended."""
-        accepted = False
+        accepted = was_dead = False
         while True:
-            state = self._entry.state()
+            try:
+                state = self._entry.state()
+            except (OSError, ValueError):  # its file, or a share, is not to be read just now
+                self._done.wait(POLL_S)
+                continue
             ending = state.ending
+            dead = ending is not None and ending.state == "died"
+            if dead and not was_dead:  # one that somebody withdraws in this moment looks the same
+                was_dead = True
+                self._done.wait(POLL_S)
+                continue
             if ending is not None:
-                dead = ending.state == "died"
                 self._say(StopState.DEAD if dead else StopState.STOPPED, "" if dead else ending.status or ending.state)
                 self._done.set()
                 return
@@ -111,7 +119,7 @@ class Stopping:
             with Client.of(self._entry, answer_s=STOP_ANSWER_S) as client:
                 self.sent_s = self.sent_s or time.monotonic() - self._pressed
                 reply = client.stop(self._person, self._reason, self._key)
-        except (ClientError, OSError):
+        except (ValueError, OSError):  # a `ClientError` is one
             return False
         if reply.outcome is Outcome.ACCEPTED:
             self.taken_s = time.monotonic() - self._pressed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +19,12 @@ from gui.presenters.background import Cancel
 
 T = TypeVar("T")
 
-THREADS = 6
+THREADS = 12
+"""For what waits: several shares that do not answer leave some for the commands to a run."""
+
+MOST_APART = 6
+"""Processes at once; a file that hangs in one holds up no command."""
+
 UNWANTED = "was not wanted any more"
 
 
@@ -35,6 +42,7 @@ class QtBackground(QObject):
         super().__init__()
         self._notify = notify
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="background")
+        self._others = ThreadPoolExecutor(MOST_APART, thread_name_prefix="apart")
         self._called.connect(self._make)
         self._closed = False
         self._timers: list[QTimer] = []
@@ -72,7 +80,7 @@ class QtBackground(QObject):
             self._apart.discard(one)
             one.cancel()
 
-        self._pool.submit(self._do, lambda: one.do(work, arguments, deadline_s), heard(then), heard(say))
+        self._others.submit(self._do, lambda: one.do(work, arguments, deadline_s), heard(then), heard(say))
         return cancel
 
     def post(self, call: Callable[[], None]) -> None:
@@ -101,7 +109,8 @@ class QtBackground(QObject):
             timer.stop()
         for one in self._apart:
             one.cancel()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._others):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _do(self, work: Callable[[], T], then: Callable[[T], None], failed: Callable[[str], None]) -> None:
         try:
@@ -140,8 +149,10 @@ class Apart:
         if self.is_cancelled:
             raise ValueError(UNWANTED)
         context = get_context("spawn")  # gRPC does not survive a fork
+        scratch = tempfile.mkdtemp(prefix="pumpbench-")
         ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=_answer, args=(theirs, work, arguments))  # no daemon, which may start none
+        # no daemon, which may start none
+        process = context.Process(target=_answer, args=(theirs, work, arguments, scratch))
         process.start()
         self._process = process
         theirs.close()
@@ -156,14 +167,21 @@ class Apart:
         finally:
             self._process = None
             process.kill()
-            threading.Thread(target=process.join, daemon=True).start()
+            threading.Thread(target=_bury, args=(process, scratch), daemon=True).start()
             ours.close()
         if kind == "raised":
             raise ValueError(said)
         return said
 
 
-def _answer(pipe: Connection, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+def _bury(process: SpawnProcess, scratch: str) -> None:
+    """Once a process is gone, remove what it has left: one that was killed could not."""
+    process.join()
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _answer(pipe: Connection, work: Callable[..., Any], arguments: tuple[Any, ...], scratch: str) -> None:
+    tempfile.tempdir = scratch  # of this process alone: a runner that it starts lives longer
     try:
         said: tuple[str, Any] = ("done", work(*arguments))
     except (ValueError, OSError) as error:

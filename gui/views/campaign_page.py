@@ -324,8 +324,13 @@ class CampaignPage(Page):
             self.presenter.open(row.run)
 
     def _grant(self) -> None:
-        self.presenter.grant(self.reason.text())
-        self.reason.setText("")
+        told, reason = self._told, self.reason.text()
+
+        def granted() -> None:
+            if (told, reason) == (self._told, self.reason.text()):
+                self.reason.setText("")
+
+        self.presenter.grant(reason, then=granted)
 
     # -- Qt
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 from PyQt6.QtCore import QEvent, QSize, Qt, QTimer
@@ -23,6 +24,15 @@ from PyQt6.QtWidgets import (
 from gui.presenters.tone import Tone
 from gui.theme.look import look
 from gui.views.room import Elided
+
+MOST_LETTERS = 2000
+"""Of a sentence; somebody may have pasted a file."""
+
+LONGEST_WORD = 24
+"""Letters after which a line may be broken: a word without an end would make everything as wide as itself."""
+
+_WORD = re.compile(rf"(\S{{{LONGEST_WORD}}})(?=\S)")
+_BREAK = "\u200b"
 
 SURE_MS = 4000
 """For so long a button that was pressed once waits to be pressed again."""
@@ -79,25 +89,26 @@ class ToneLabel(QWidget):
         row.setSpacing(6)
         self._icon = QLabel()
         self._text = QLabel()
+        self._text.setTextFormat(Qt.TextFormat.PlainText)  # what persons and files say is no markup
         self._text.setWordWrap(True)
         self._text.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         row.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self._text, 1)
-        self._tone = tone
+        self._tone, self._said = tone, ""
         self.say(text, tone)
         look().changed.connect(self._draw)
 
     def say(self, text: str, tone: Tone) -> None:
         """Show a sentence in a tone."""
-        self._tone = tone
-        self._text.setText(text)
+        self._tone, self._said = tone, text
+        self._text.setText(broken(text))
         self.setAccessibleName(text)
         set_property(self._text, "tone", str(tone))
         self._draw()
 
     def text(self) -> str:
         """What it says."""
-        return self._text.text()
+        return self._said
 
     def _draw(self) -> None:
         self._icon.setPixmap(look().tone_icon(self._tone).pixmap(look().icon_size))
@@ -128,6 +139,7 @@ class Field(QWidget):
         column.setSpacing(0)
         self._caption = muted(caption)
         self._value = Elided(text, least) if least else QLabel(text)
+        self._value.setTextFormat(Qt.TextFormat.PlainText)
         self._value.setProperty("muted", "false")
         self._value.setProperty("strong", "true")
         column.addWidget(self._caption)
@@ -185,9 +197,15 @@ class SureButton(QPushButton):
         self.setAccessibleName(self._plain.replace("&", ""))
 
 
+def broken(text: str) -> str:
+    """A text whose long words may be broken, and that ends somewhere."""
+    return _WORD.sub(rf"\1{_BREAK}", text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}…")
+
+
 def muted(text: str, wrap: bool = False) -> QLabel:
     """A label in small print."""
     label = QLabel(text)
+    label.setTextFormat(Qt.TextFormat.PlainText)
     label.setProperty("muted", "true")
     label.setWordWrap(wrap)
     return label

@@ -206,8 +206,12 @@ class ArticlesView(QSplitter):
             self._presenter.choose(row)
 
     def _set(self) -> None:
-        refused = self._presenter.set_status(str(self.status.currentData()), self.reason.text())
+        told, reason = self._told, self.reason.text()
+
+        def written() -> None:
+            if (told, reason) == (self._told, self.reason.text()):
+                self.reason.setText("")
+
+        refused = self._presenter.set_status(str(self.status.currentData()), reason, written)
         self.refusal.say(refused, Tone.WARN)
         self.refusal.setVisible(bool(refused))
-        if not refused:
-            self.reason.setText("")

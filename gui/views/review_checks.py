@@ -140,6 +140,7 @@ def show_facts(grid: QGridLayout, said: Sequence[Fact]) -> None:
     first = grid.rowCount()
     for at, (what, text) in enumerate(said, first):
         value = QLabel(text)
+        value.setTextFormat(Qt.TextFormat.PlainText)
         value.setWordWrap(True)
         value.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         value.setAccessibleName(f"{what}: {text}")

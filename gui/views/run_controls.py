@@ -66,3 +66,5 @@ class ControlsPanel(Panel):
         self.says.setVisible(bool(text))
         self.says.say(text, tone if text else Tone.PLAIN)
         self.take_over.setVisible(presenter.can_take_over)
+        self.take_over.setText(presenter.taking_over)
+        self.take_over.setAccessibleName(presenter.taking_over.replace("&", ""))

@@ -8,6 +8,7 @@ from PyQt6.QtCore import Qt, QTimer
 from PyQt6.QtGui import QKeyEvent, QKeySequence
 from PyQt6.QtWidgets import QAbstractItemView, QApplication, QButtonGroup, QHBoxLayout, QLineEdit, QPushButton
 
+from bench.rpc.messages import Note
 from gui.presenters.controls import Controls
 from gui.presenters.events import EventRow
 from gui.presenters.live import Change, Live
@@ -87,6 +88,7 @@ class EventsPanel(Panel):
         self.entry.setPlaceholderText("Note for the record; Enter keeps it")
         self.entry.setAccessibleName("Note for the record")
         self.entry.returnPressed.connect(self._note)
+        self.entry.textEdited.connect(lambda _: controls.reconsider(Note))
         self.keep = button("&Keep", None, self._note)
         row = QHBoxLayout()
         row.addWidget(self.entry, 1)
@@ -130,7 +132,13 @@ class EventsPanel(Panel):
         self.refresh()
 
     def _note(self) -> None:
-        self._controls.note(self.entry.text(), self.entry.clear)
+        sent = self.entry.text()
+        self._controls.note(sent, lambda: self._kept(sent))
+
+    def _kept(self, sent: str) -> None:
+        """Make room for the next note, unless that is being written already."""
+        if self.entry.text() == sent:
+            self.entry.clear()
 
     def write(self) -> None:
         """Put the cursor where a note is written."""

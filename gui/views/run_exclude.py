@@ -8,6 +8,7 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QKeyEvent
 from PyQt6.QtWidgets import QHBoxLayout, QLineEdit, QWidget
 
+from bench.rpc.messages import Exclude
 from gui.presenters.excluding import Excluding
 from gui.presenters.tone import Tone
 from gui.views.parts import Panel, ToneLabel, button, muted
@@ -44,12 +45,14 @@ class ExcludePanel(Panel):
         presenter = self._presenter
         comes = presenter.is_open and self.isHidden()
         self.setVisible(presenter.is_open)
-        if comes:
-            for line, text in ((self.begin, presenter.from_text), (self.end, presenter.to_text), (self.reason, "")):
+        written = ((self.begin, presenter.from_text), (self.end, presenter.to_text), (self.reason, presenter.reason))
+        for line, text in written:
+            if line.text() != text:
                 line.setText(text)
+        if comes:
             first: QWidget = self.reason if presenter.from_text else self.begin
             first.setFocus(Qt.FocusReason.ShortcutFocusReason)
-        refused, tone = presenter.controls.says
+        refused, tone = presenter.controls.said_of(Exclude)
         self.says.say(*((refused, tone) if tone is Tone.WARN and refused else presenter.says))
         self.keep.setEnabled(presenter.can_keep)
 
@@ -63,8 +66,7 @@ class ExcludePanel(Panel):
 
     def _written(self) -> None:
         presenter = self._presenter
-        presenter.from_text, presenter.to_text = self.begin.text(), self.end.text()
-        presenter.reason = self.reason.text()
+        presenter.write(self.begin.text(), self.end.text(), self.reason.text())
         self.refresh()
 
 

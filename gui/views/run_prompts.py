@@ -20,6 +20,7 @@ from PyQt6.QtWidgets import (
 )
 
 from bench.answers import DONE
+from bench.rpc.messages import ResetInterlock
 from gui.presenters.asking import Asking, Card
 from gui.presenters.controls import Controls
 from gui.presenters.limits import InterlockRow
@@ -56,6 +57,7 @@ class PromptCard(Attention):
         self._asking = asking
         self._person = person
         self.text = QLabel(card.text)
+        self.text.setTextFormat(Qt.TextFormat.PlainText)
         self.text.setWordWrap(True)
         self.text.setProperty("strong", "true")
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -112,7 +114,8 @@ class PromptCard(Attention):
         if self.card.is_confirmation:
             return [button("&Done", "play", lambda: self._send(DONE), primary=True)]
         if self.card.choices:
-            return [button(choice, None, partial(self._send, choice)) for choice in self.card.choices]
+            words = ((choice, choice.replace("&", "&&")) for choice in self.card.choices)  # no letter is a key here
+            return [button(shown, None, partial(self._send, choice)) for choice, shown in words]
         return [button("&Answer", "play", self._answer, primary=True)]
 
     def _lay_out(self) -> None:
@@ -181,7 +184,8 @@ class PromptCard(Attention):
         self._asking.answer(self.card.key, text, self.second.text(), said, take_over=take_over)
 
     def _take_over(self) -> None:
-        self._send(self._last, take_over=True)
+        is_typed = not self.card.choices
+        self._send(self.field.text() if is_typed else self._last, take_over=True)
 
 
 class LatchedCard(Attention):
@@ -192,12 +196,14 @@ class LatchedCard(Attention):
         self.name = row.name
         self._controls = controls
         self.cause = QLabel()
+        self.cause.setTextFormat(Qt.TextFormat.PlainText)
         self.cause.setWordWrap(True)
         self.now = muted("", wrap=True)
         self.reason = QLineEdit()
         self.reason.setPlaceholderText("what the cause was, and what was done about it")
         self.reason.setAccessibleName(f"Why interlock {row.name} may be reset")
         self.reason.returnPressed.connect(self._reset)
+        self.reason.textEdited.connect(lambda _: controls.reconsider(ResetInterlock))
         self.person = muted(f"recorded as {controls.context.person}")
         self.reset = button("&Reset", "again", self._reset)
         self.says = ToneLabel()
@@ -249,6 +255,7 @@ class EndCard(QFrame):
         for words in (text.reason, text.next_step):
             if words:
                 line = QLabel(words)
+                line.setTextFormat(Qt.TextFormat.PlainText)
                 line.setWordWrap(True)
                 column.addWidget(line)
         place = text.run_file or text.journal

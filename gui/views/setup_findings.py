@@ -33,6 +33,8 @@ class FindingsPanel(Panel):
         self._presenter = presenter
         self.reasons: dict[str, Entry] = {}
         self._remedies: list[QWidget] = []
+        self._typed: dict[str, str] = {}
+        self._typed_of: object = None  # what they are about
         self._drawn: object = None
         self._is_drawing = False
 
@@ -48,6 +50,7 @@ class FindingsPanel(Panel):
         if to_draw == self._drawn or self._is_drawing:
             return
         self._drawn, self._is_drawing = to_draw, True
+        self._keep_typed()
         focused = next((code for code, entry in self.reasons.items() if entry.hasFocus()), "")
         clear(self.body)
         self.reasons, self._remedies = {}, []
@@ -55,6 +58,14 @@ class FindingsPanel(Panel):
         if focused in self.reasons:
             self.reasons[focused].setFocus()
         self._is_drawing = False
+
+    def _keep_typed(self) -> None:
+        """A reason that is half written stays, as long as it is about the same."""
+        if self._typed_of != self._presenter.overrides_of:
+            self._typed, self._typed_of = {}, self._presenter.overrides_of
+            return
+        for code, entry in self.reasons.items():
+            self._typed[code] = entry.text()
 
     def _draw(self) -> None:
         presenter = self._presenter
@@ -90,14 +101,19 @@ class FindingsPanel(Panel):
     def _reason(self, one: FindingRow, said: str) -> QHBoxLayout:
         """Where a reason is given, or taken back."""
         line = QHBoxLayout()
-        entry = Entry(f"Reason to start in spite of {one.code}", said)
+        typed = self._typed.pop(one.code, "")
+        entry = Entry(f"Reason to start in spite of {one.code}", said or typed)
         entry.setPlaceholderText("Reason to start in spite of it; it is recorded with your name")
         entry.left.connect(lambda: self._given(one.code, entry.text()))
         self.reasons[one.code] = entry
         line.addWidget(entry, 1)
         if said:
-            line.addWidget(tool("remove", "Do not override it", lambda: self._presenter.override(one.code, "")))
+            line.addWidget(tool("remove", "Do not override it", lambda: self._take_back(one.code)))
         return line
+
+    def _take_back(self, code: str) -> None:
+        self.reasons[code].clear()
+        self._presenter.override(code, "")
 
     def _given(self, code: str, reason: str) -> None:
         if not self._is_drawing and reason.strip() != self._presenter.overrides.get(code, ""):

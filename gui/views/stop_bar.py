@@ -16,6 +16,7 @@ from PyQt6.QtGui import QCloseEvent
 from PyQt6.QtWidgets import QApplication, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from bench.run_queue import Entry
+from gui.presenters.known_runs import KnownRuns
 from gui.presenters.shell import going_on, kept_look
 from gui.presenters.stopping import Stopping, StopState
 from gui.theme.look import look
@@ -38,6 +39,7 @@ class StopBar(QWidget):
     def __init__(self, folder: Path, person: str) -> None:
         super().__init__(None, Qt.WindowType.WindowStaysOnTopHint)
         self._folder, self._person = folder, person
+        self._known = KnownRuns(folder)
         self._rows: dict[int, tuple[Stopping, ToneLabel]] = {}
         self._idle_looks = 0
         # it comes while somebody types elsewhere: a space that was meant for the other window would stop a run
@@ -63,11 +65,15 @@ class StopBar(QWidget):
 
     def look(self) -> None:
         """Show the runs that go on, and what became of each stop."""
-        going = going_on(self._folder)
-        for entry in going:
-            if entry.number not in self._rows:
-                self._add(entry)
-        self._idle_looks = 0 if going else self._idle_looks + 1
+        try:
+            going = going_on(self._folder, self._known)
+        except (OSError, ValueError):  # a file is being written, or out of reach: the buttons stay
+            pass
+        else:
+            for entry in going:
+                if entry.number not in self._rows:
+                    self._add(entry)
+            self._idle_looks = 0 if going else self._idle_looks + 1
         if self._idle_looks * LOOK_S > LINGER_S:
             self.close()
             return

@@ -160,6 +160,7 @@ class Table(QTableView, Generic[Row]):
         self._vertical = vertical
         vertical.hide()
         across.setHighlightSections(False)
+        across.setResizeContentsPrecision(MEASURED)
         for number, column in enumerate(columns):
             mode = QHeaderView.ResizeMode.Stretch if column.stretch else QHeaderView.ResizeMode.ResizeToContents
             across.setSectionResizeMode(number, mode)

@@ -25,7 +25,6 @@ from bench.run_queue import Entry
 from data.frames import Record
 from data.samples import Block, Channel, Stream
 from data.schedule import Continuous, Schedule
-from data.seal import examine
 from gui.presenters.background import Inline
 from gui.presenters.context import Context
 from gui.presenters.live import Live
@@ -70,7 +69,6 @@ def signed_bench(sealed_bench: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     from bench.trust import users
 
     monkeypatch.setattr(users, "SCRYPT_N", 16)
-    monkeypatch.setattr("bench.trust.standing.verify", examine)
     return Path(shutil.copytree(sealed_bench, tmp_path / "bench"))
 
 

@@ -402,3 +402,13 @@ def test_what_needs_a_person_stands_first_and_is_counted(overview: BenchOverview
     assert [row.name for row in overview.stations] == ["sim", "lab-1"]
     assert overview.summary == ("1 station needs a person now", Tone.WARN)
     assert len(entries(lab.state_folder)) == 1
+
+
+def test_the_folder_of_the_runs_is_looked_through_aside(context: Context, monkeypatch):
+    done: list[str] = []
+    monkeypatch.setattr("gui.presenters.bench_overview.rig_files", lambda folder: done.append("looked") or ())
+    overview = BenchOverview(context)
+    monkeypatch.setattr(overview, "_scanned", lambda *_: done.append("brought back"))
+    overview.look()
+    context.background.run()  # type: ignore[attr-defined]  # Inline's
+    assert done == ["looked", "brought back"]

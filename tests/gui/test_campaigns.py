@@ -223,6 +223,22 @@ def test_a_reason_and_a_first_press_are_of_one_run_of_the_plan(campaigns: Campai
     assert (page.reason.text(), campaigns.course.state) == ("", "fail")
 
 
+def test_a_reason_of_a_retest_that_could_not_be_written_is_not_lost(
+    campaigns: Campaigns, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+):
+    page = CampaignPage(campaigns)
+    qtbot.addWidget(page)
+    first = order(campaigns)[0]
+    ran(campaigns, 2, first, "fail")
+    campaigns.choose_cell(first.number)
+    monkeypatch.setattr("gui.presenters.campaigns.grant", lambda *_: int("the share is not there"))
+    page.reason.setText("air in the line")
+    page.grant.click()
+    page.grant.click()
+    counted(campaigns)
+    assert page.reason.text() == "air in the line"
+
+
 def test_the_page_leads_from_a_cell_to_its_attempts_by_keys(campaigns: Campaigns, qtbot: Any):
     cell = order(campaigns)[0]
     page = CampaignPage(campaigns)

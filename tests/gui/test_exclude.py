@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PyQt6.QtCore import Qt
 
-from bench.rpc.messages import Ending, Exclude
+from bench.rpc.messages import Ending, Exclude, Outcome, Reply
 from gui.presenters.context import Context
 from gui.presenters.controls import Controls
 from gui.presenters.excluding import Excluding
@@ -61,6 +61,7 @@ def test_what_a_person_points_at_or_has_zoomed_to_is_proposed(
     [
         ("", "", "", "Write from when to when", Tone.MUTED),
         ("1 hr", "70 min", "", "", Tone.WARN),
+        ("1 h", "70", "r", "“70” has no unit; write s, min or h after it", Tone.WARN),
         ("70 min", "1 h", "r", "It ends before it begins", Tone.WARN),
         ("1 h", "2 h", "r", "It is not over yet", Tone.WARN),
         ("1 h", "70 min", " ", "Write the reason", Tone.MUTED),
@@ -104,6 +105,73 @@ def test_what_the_runner_refuses_stays_written_with_its_sentence(page: RunPage, 
     qtbot.keyClick(page.exclude.reason, Qt.Key.Key_Escape)
     page.refresh()
     assert page.exclude.isHidden()
+
+
+def test_what_nobody_wants_to_exclude_any_more_is_not_excluded_by_taking_the_control_over(
+    page: RunPage, going: Any, qtbot: Any
+) -> None:
+    going.link.refusal = "Ben controls this run; ask them, or take it over"
+    page.model.excluding.ask((3000.0, 3600.0), None)
+    page.refresh()
+    qtbot.keyClicks(page.exclude.reason, "r")
+    page.exclude.keep.click()
+    page.exclude.cancel.click()
+    page.refresh()
+    assert page.controls.take_over.isHidden()
+    page.model.controls.take_over()
+    assert going.link.done == []
+
+
+def test_what_is_corrected_after_a_refusal_is_what_is_told_and_excluded(page: RunPage, going: Any, qtbot: Any) -> None:
+    going.link.refusal = "Ben controls this run; ask them, or take it over"
+    page.model.excluding.ask((3000.0, 3600.0), None)
+    page.refresh()
+    qtbot.keyClicks(page.exclude.reason, "r")
+    page.exclude.keep.click()
+    page.exclude.end.clear()
+    qtbot.keyClicks(page.exclude.end, "40 min")
+    page.refresh()
+    assert "ends before it begins" in page.exclude.says.text()
+    page.exclude.end.clear()
+    qtbot.keyClicks(page.exclude.end, "55 min")
+    page.model.controls.take_over()
+    assert going.link.done == []
+    page.exclude.keep.click()
+    page.model.controls.take_over()
+    assert going.link.done == [("Ada", Exclude(3000.0, 3300.0, "r"), True)]
+
+
+def test_who_points_at_another_stretch_gets_it_and_keeps_the_reason(page: RunPage, qtbot: Any) -> None:
+    page.model.excluding.ask((3000.0, 3600.0), None)
+    page.refresh()
+    qtbot.keyClicks(page.exclude.reason, "leant on the bench")
+    page.model.excluding.ask((600.0, 1200.0), None)
+    page.refresh()
+    panel = page.exclude
+    assert (panel.begin.text(), panel.end.text(), panel.reason.text()) == ("10 min", "20 min", "leant on the bench")
+    assert page.model.excluding.can_keep
+
+
+def test_what_another_command_was_refused_for_is_not_said_of_a_stretch(page: RunPage, going: Any) -> None:
+    page.model.controls.reset("outlet-pressure", "")
+    page.model.excluding.ask((3000.0, 3600.0), None)
+    page.refresh()
+    assert page.exclude.says.text() == "Write the reason: what was done to the bench"
+
+
+def test_another_stretch_that_is_written_meanwhile_is_not_lost_when_the_first_is_kept(
+    page: RunPage, going: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: list[Any] = []
+    monkeypatch.setattr(going.link, "do", lambda person, action, then, failed, **how: answers.append(then))
+    page.model.excluding.ask((3000.0, 3600.0), None)
+    page.refresh()
+    qtbot.keyClicks(page.exclude.reason, "r")
+    page.exclude.keep.click()
+    page.model.excluding.ask((600.0, 1200.0), None)
+    answers[0](Reply(Outcome.ACCEPTED))
+    page.refresh()
+    assert (page.exclude.isVisible(), page.exclude.begin.text()) == (True, "10 min")
 
 
 def test_a_run_that_has_ended_excludes_nothing(page: RunPage, going: Any, qtbot: Any) -> None:

@@ -98,6 +98,13 @@ def test_records_of_a_run_become_lines_and_a_stop_by_an_interlock_is_red() -> No
     assert note is not None
     assert (note.text, note.is_note) == ("Ada: refilled the trap", True)
     assert event_row(Record("step", 0.0, {}), None) is None
+
+
+def test_the_same_time_of_another_day_has_its_date() -> None:
+    start = datetime(2026, 11, 30, 12, tzinfo=UTC)
+    rows = [event_row(Record("note", days * 86400.0, {"person": "Ada", "text": "n"}), start) for days in (0, 1, 29)]
+    first, second, last = (row.clock for row in rows if row is not None)
+    assert (second, last) == (f"12-01 {first}", f"12-29 {first}")
     other = event_row(Record("phase", 0.0, {}), None)  # of another version
     assert other is not None
     assert other.text == "phase"
@@ -148,7 +155,10 @@ def test_a_window_watches_the_one_run_that_goes_on_though_others_wait(context: C
 def test_a_drive_that_is_gone_is_said_and_looked_for_once(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "exists", lambda _: False)  # nor is its root there
     monkeypatch.setattr("shutil.disk_usage", lambda _: os.stat("not there"))
-    said = Shell(context, Live(context)).status_bar()["disk"]
+    shell = Shell(context, Live(context))
+    shell.attach(Page())
+    context.background.tick()  # type: ignore[attr-defined]  # Inline's
+    said = shell.status_bar()["disk"]
     assert said == f"{context.folder} cannot be reached: No such file or directory"
 
 

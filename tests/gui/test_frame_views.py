@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from PyQt6.QtCore import QLocale, Qt
 from PyQt6.QtTest import QTest
+from PyQt6.QtWidgets import QApplication
 
 from gui.app import heed_interrupts
 from gui.presenters.header_text import HeaderText
@@ -22,7 +23,7 @@ from gui.views.background import Apart, QtBackground
 from gui.views.header import Header
 from gui.views.parts import Notice, Panel, Pill, ToneLabel, button
 from gui.views.screen_numbers import ScreenNumbers
-from gui.views.table import Column, Table
+from gui.views.table import MEASURED, Column, Table
 from instruments.clock import WallClock
 
 COLUMNS = (
@@ -77,6 +78,19 @@ def test_a_row_that_is_added_makes_its_column_wide_enough(qtbot: Any) -> None:
         qtbot.waitUntil(lambda: table.columnWidth(0) >= table.sizeHintForColumn(0))
 
 
+def test_a_list_of_thousands_is_measured_by_its_beginning(qtbot: Any) -> None:
+    asked: list[int] = []
+    table = Table("Runs", [Column[int]("Number", lambda row: asked.append(row) or str(row), stretch=False)])
+    qtbot.addWidget(table)
+    table.show()
+    table.show_rows(range(5000))
+    QApplication.processEvents()
+    asked.clear()
+    table.show_rows([-row for row in range(5000)])
+    QApplication.processEvents()
+    assert len(asked) < 2 * MEASURED
+
+
 @pytest.mark.parametrize("width", [200, 400, 900])
 def test_what_stretches_keeps_its_letters_and_the_table_scrolls_to_the_side(qtbot: Any, width: int) -> None:
     columns = (
@@ -115,6 +129,16 @@ def test_parts_tell_a_reader_what_they_show(qtbot: Any) -> None:
     assert [part.accessibleName() for part in parts] == ["a leak", "held", "Start"]
     QTest.mouseClick(start, Qt.MouseButton.LeftButton)
     assert pressed == [True]
+
+
+def test_a_sentence_with_what_somebody_has_pasted_in_it_makes_nothing_wider(qtbot: Any) -> None:
+    pasted = ToneLabel("x" * 10_000, Tone.FAIL)
+    path = Notice(f"/home/{'a' * 200}/runs cannot be written")
+    for part in (pasted, path):
+        qtbot.addWidget(part)
+        assert part.minimumSizeHint().width() < 300
+    assert pasted.text() == pasted.accessibleName() == "x" * 10_000
+    assert pasted.heightForWidth(600) < 2000
 
 
 def test_numbers_follow_the_language_of_the_screen() -> None:

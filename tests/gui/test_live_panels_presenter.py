@@ -290,6 +290,15 @@ def test_an_answer_that_cannot_be_is_refused_here_and_not_sent(watched: Any, ask
     assert asking.cards()[0].refusal
 
 
+def test_a_number_alone_is_not_taken_for_another_unit_than_the_one_that_is_asked_for(
+    watched: Any, asking: Asking
+) -> None:
+    watched.says(prompts=(HEIGHT,))
+    asking.answer("height", "12.5")
+    assert asking.cards()[0].refusal == "“12.5” has no unit; write 12.5 mm if it is that"
+    assert watched.link.done == []
+
+
 def test_an_answer_goes_out_as_it_was_typed_and_its_prompt_goes(watched: Any, asking: Asking) -> None:
     watched.says(prompts=(HEIGHT,))
     assert asking.cards()[0].hint == "0 to 100\u202fmm"
@@ -456,6 +465,15 @@ def test_a_runner_that_died_leaves_a_remedy(watched: Any) -> None:
     assert end is not None
     assert "recover" in end.next_step
     assert (end.run_file, end.journal) == (None, "runs/a.journal")
+
+
+def test_a_panel_with_a_defect_keeps_no_other_from_hearing_what_has_changed(watched: Any) -> None:
+    heard: list[frozenset[str]] = []
+    watched.live.listen(lambda _: int("a defect"))
+    watched.live.listen(heard.append)
+    with pytest.raises(ValueError, match="a defect"):
+        watched.says(prompts=(HEIGHT,))
+    assert heard == [frozenset({"status"})]
 
 
 def test_values_that_come_in_pieces_are_counted_once(watched: Any) -> None:

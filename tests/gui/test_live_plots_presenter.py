@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.checks import Axis, Curve
+from data.frames import Record
 from data.samples import Channel, Quality, Stream
 from gui.plots.pyramid import Pyramid
 from gui.presenters.derived import SlopeFlow, Source, slopes, ul_per_mg
@@ -212,3 +214,20 @@ def test_a_source_hands_on_each_sample_once() -> None:
     assert len(source.new()[0]) == 0
     flow.update()
     assert len(flow.points) == 0
+
+
+def test_every_move_of_the_diverter_counts_however_many_there_were(plots: LivePlots, watched: Any) -> None:
+    assert watched.live.plan is not None
+    watched.live.plan = replace(watched.live.plan, roles={**watched.live.plan.roles, "diverter": "daq.diverter"})
+    deliver(watched, plots, 60.0)
+    moves = 2600  # in pairs: ten seconds away, ten seconds onto the balance
+    for move in range(moves):
+        away = move % 2 == 0
+        watched.link.said.append(Record("valve", 100.0 + 10.0 * move, {"valve": "daq.diverter", "asked": away}))
+        if move % 100 == 99:
+            watched.says()
+            plots.update()
+    end = 100.0 + 10.0 * moves
+    onto_s = 100.0 - BEGINS_S + 10.0 * moves / 2
+    _, volume = plots.line(CurveSpec("expected", "", "uL"), end)
+    assert volume[-1] == pytest.approx(RATE_UL_PER_H * onto_s / 3600.0)

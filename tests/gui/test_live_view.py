@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PyQt6.QtCore import Qt
-from PyQt6.QtWidgets import QApplication, QComboBox, QLineEdit, QTableView, QWidget
+from PyQt6.QtWidgets import QApplication, QComboBox, QLabel, QLineEdit, QTableView, QWidget
 
-from bench.rpc.messages import Answer, Ending, Note, Pause, ResetInterlock
+from bench.rpc.messages import Answer, Ending, Note, Outcome, Pause, Reply, ResetInterlock
 from gui.plots.time_plot import TimePlot
 from gui.presenters.context import Context
 from gui.views.pacing import NowAndThen
@@ -92,6 +92,32 @@ def test_a_prompt_is_answered_by_typing_and_enter(page: RunPage, watched: Any, q
     assert page.attention.prompts == {}
 
 
+def test_who_takes_the_control_over_answers_with_what_stands_there_then(
+    page: RunPage, watched: Any, qtbot: Any
+) -> None:
+    watched.link.refusal = "Ben controls this run; ask them, or take it over"
+    watched.says(prompts=(HEIGHT,))
+    page.refresh()
+    card = page.attention.prompts["height"]
+    qtbot.keyClicks(card.field, "25 mm")
+    qtbot.keyClick(card.field, Qt.Key.Key_Return)
+    page.refresh()
+    card.field.setText("52 mm")
+    card.take_over.click()
+    assert watched.link.done == [("Ada", Answer("height", "52 mm"), True)]
+
+
+def test_what_persons_and_files_say_is_shown_as_it_is_and_not_as_markup(page: RunPage, watched: Any) -> None:
+    asks = Prompt("label", "", "Is <b>p</b> < 5 kPa?", "text", choices=("P & Q", "no"))
+    watched.says(prompts=(asks,))
+    page.refresh()
+    card = page.attention.prompts["label"]
+    assert card.buttons[0].text() == "P && Q"  # type: ignore[attr-defined]  # a push button
+    shown = [one for one in card.findChildren(QLabel) if one.text()]
+    assert {one.textFormat() for one in shown} == {Qt.TextFormat.PlainText}
+    assert "Is <b>p</b> < 5 kPa?" in [one.text() for one in shown]
+
+
 def test_a_choice_is_a_button(page: RunPage, watched: Any) -> None:
     watched.says(prompts=(LABEL,))
     page.refresh()
@@ -150,6 +176,43 @@ def test_a_note_that_was_refused_is_not_lost(page: RunPage, watched: Any, qtbot:
     assert page.controls.take_over.isVisible()
     page.controls.take_over.click()
     assert watched.link.done == [("Ada", Note("the lamp flickers"), True)]
+
+
+def test_who_takes_the_control_over_keeps_the_note_that_stands_there_then(
+    page: RunPage, watched: Any, qtbot: Any
+) -> None:
+    watched.link.refusal = "Ben controls this run; ask them, or take it over"
+    draw(page)
+    qtbot.keyClicks(page.events.entry, "the lamp")
+    qtbot.keyClick(page.events.entry, Qt.Key.Key_Return)
+    qtbot.keyClicks(page.events.entry, " flickers")
+    draw(page)
+    assert not page.controls.take_over.isVisible()  # what was refused is not what stands there
+    qtbot.keyClick(page.events.entry, Qt.Key.Key_Return)
+    draw(page)
+    page.controls.take_over.click()
+    assert watched.link.done == [("Ada", Note("the lamp flickers"), True)]
+
+
+def test_what_is_done_by_taking_the_control_over_is_told(page: RunPage, watched: Any) -> None:
+    watched.link.refusal = "Ben controls this run; ask them, or take it over"
+    draw(page)
+    page.controls.pause.click()
+    draw(page)
+    assert page.controls.take_over.text() == "&Take over and pause"
+
+
+def test_what_is_typed_while_a_note_is_on_its_way_is_not_lost(
+    page: RunPage, watched: Any, qtbot: Any, monkeypatch: Any
+) -> None:
+    answers: list[Any] = []
+    monkeypatch.setattr(watched.link, "do", lambda person, action, then, failed, **how: answers.append(then))
+    draw(page)
+    qtbot.keyClicks(page.events.entry, "the lamp flickers")
+    qtbot.keyClick(page.events.entry, Qt.Key.Key_Return)
+    page.events.entry.setText("now it is dark")
+    answers[0](Reply(Outcome.ACCEPTED))
+    assert page.events.entry.text() == "now it is dark"
 
 
 def test_pause_becomes_resume(page: RunPage, watched: Any) -> None:

@@ -195,6 +195,31 @@ def test_a_status_takes_two_presses_at_the_same_article(register: Register, qtbo
     assert register.file.changes == ()
 
 
+def test_a_reason_that_could_not_be_written_is_not_lost_and_it_says_what_was_not_done(
+    register: Register, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+):
+    said: list[str] = []
+    monkeypatch.setattr(register.context, "notify", lambda text, tone: said.append(text))
+    page = RegisterPage(register)
+    qtbot.addWidget(page)
+    chosen(register, "SN-1")
+    page.articles.status.setCurrentIndex(page.articles.status.findData("quarantined"))
+
+    def press() -> None:
+        page.articles.reason.setText("was dropped")
+        page.articles.set.click()
+        page.articles.set.click()
+        inline(register).run()
+
+    with monkeypatch.context() as patched:
+        patched.setattr("gui.presenters.register.change_status", lambda *_: int("the share is not there"))
+        press()
+    assert page.articles.reason.text() == "was dropped"
+    assert "The status of SN-1 was not written" in said[0]
+    press()
+    assert page.articles.reason.text() == ""
+
+
 def test_the_page_leads_from_an_instrument_to_its_runs(register: Register, qtbot: Any):
     page = RegisterPage(register)
     qtbot.addWidget(page)

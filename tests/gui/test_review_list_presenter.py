@@ -8,7 +8,7 @@ import pytest
 from data.journal import JournalWriter
 from gui.presenters.background import Inline
 from gui.presenters.context import Context
-from gui.presenters.review_list import ALL, RunList, date_of, verdict_text, verdict_tone
+from gui.presenters.review_list import ALL, BATCH, RunList, date_of, verdict_text, verdict_tone
 from gui.presenters.review_read import CUT_OFF, DAMAGED, GOING_ON, RUN, RunRow, read_rows
 from gui.presenters.tone import Tone
 
@@ -181,3 +181,42 @@ def test_the_folder_where_runs_are_written_is_followed_until_another_one_is_chos
     runs.context.folder = tmp_path
     background(runs).tick()
     assert {row.path.parent for row in runs.rows} == {RUNS}
+
+
+def test_what_the_list_is_narrowed_to_can_be_seen_though_there_is_none_of_it_any_more(
+    runs: RunList, folder: Path
+) -> None:
+    runs.narrow(protocol="valve-test")
+    (folder / "valve-test-1.h5").unlink()
+    background(runs).tick()
+    assert (runs.rows, runs.says[0]) == ([], "0 of 3 runs, 1 cannot be read")
+    assert "valve-test" in runs.choices("protocol")
+
+
+class Slow:
+    """A view that takes a second to show the list."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.shown: list[int] = []
+
+    def show_runs(self) -> None:
+        self.now += 1.0
+        self.shown.append(len(self.runs.rows))
+
+    runs: RunList
+
+
+def test_a_long_list_is_not_shown_anew_at_each_file_that_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(10 * BATCH):
+        (tmp_path / f"{number}.h5").touch()
+    view = Slow()
+    monkeypatch.setattr("gui.presenters.review_list.time.monotonic", lambda: view.now)
+    monkeypatch.setattr("gui.presenters.review_list.read_rows", lambda paths: [RunRow(path, 1, RUN) for path in paths])
+    view.runs = RunList(Context(Inline(), folder=tmp_path, state_folder=tmp_path / "home"))
+    view.runs.attach(view)
+    view.runs.show()
+    background(view.runs).run()
+    assert view.shown == [0, 0, BATCH, 10 * BATCH]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -393,6 +394,32 @@ def test_what_was_refused_at_the_start_is_said_and_the_form_is_there_again(
     assert prepared.why_not == ""
 
 
+def test_what_is_scanned_while_a_run_begins_is_of_the_next_one(
+    prepared: SetUp, queued: list[Request], context: Context
+) -> None:
+    prepared.form.type_serial("A-1")
+    prepared.form.type("analysis", "2 h")
+    pause(prepared)
+    prepared.start()
+    prepared.form.type_serial("A-2")
+    inline(prepared).run()
+    assert (queued[0].serial, prepared.form.serial) == ("A-1", "A-2")
+
+
+def test_what_was_looked_at_before_a_station_file_was_changed_is_not_shown_after(
+    prepared: SetUp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    background = inline(prepared)
+    prepared._look()  # its answer comes late
+    late = background._waiting.pop(0)
+    prepared.find()
+    background.run()
+    choices = prepared.form.choices
+    monkeypatch.setattr(setup, "with_states", lambda stations, *_: [replace(one, wrong="old") for one in stations])
+    late()
+    assert prepared.form.choices is choices
+
+
 def test_the_first_start_offers_a_run_that_takes_a_minute(prepared: SetUp, queued: list[Request]) -> None:
     assert prepared.is_first
     prepared.form.type("schedule", "nonsense")
@@ -405,6 +432,23 @@ def test_the_first_start_offers_a_run_that_takes_a_minute(prepared: SetUp, queue
     assert 55.0 < takes_s / asked.pace < 65.0
     assert not prepared.is_first
     assert len(entries(prepared.context.state_folder)) == 1
+
+
+def test_a_run_that_cannot_be_tried_says_why_and_the_next_start_is_no_try(
+    prepared: SetUp, queued: list[Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(prepared.context, "notify", lambda text, tone: said.append(text))
+    prepared.form.type_person("")
+    prepared.try_it()
+    inline(prepared).run()
+    assert (queued, said) == ([], ["The run was not started. Say who runs this."])
+    prepared.form.type_person("Ada")
+    prepared.form.type("analysis", "2 h")
+    pause(prepared)
+    prepared.start()
+    inline(prepared).run()
+    assert prepared.form.fields["analysis"].text == "2 h"
 
 
 def test_what_was_tried_is_not_what_the_next_run_begins_with(prepared: SetUp, queued: list[Request]) -> None:

@@ -187,6 +187,8 @@ def test_what_blocks_keeps_the_start_until_somebody_gives_a_reason(
     panel.start.click()
     settle(panel)
     assert [(one.finding, one.reason) for one in started[0].overrides] == [("calibration", "agreed with QA")]
+    settle(panel)
+    assert panel.findings.reasons["calibration"].text() == ""  # for the next run it has to be given anew
 
 
 def test_a_reason_that_is_being_given_is_not_lost_when_the_forecast_comes(
@@ -199,6 +201,21 @@ def test_a_reason_that_is_being_given_is_not_lost_when_the_forecast_comes(
     panel.show_part("findings", "")
     assert panel.findings.reasons["calibration"].text() == "agreed w"
     assert panel.findings.reasons["calibration"].hasFocus()
+
+
+def test_a_reason_that_is_being_given_is_not_lost_when_all_is_looked_at_again(
+    panel: SetUpPanel, found: list[FindingRow]
+) -> None:
+    found.append(OVERDUE)
+    panel.presenter.form.type("analysis", "2 h")
+    settle(panel)
+    type_over(panel.findings.reasons["calibration"], "agreed w")
+    panel.presenter._changed()  # a station file was saved in an editor
+    settle(panel)
+    assert panel.findings.reasons["calibration"].text() == "agreed w"
+    panel.presenter.form.type_serial("another")  # which it is not about
+    settle(panel)
+    assert panel.findings.reasons["calibration"].text() == ""
 
 
 def test_what_nobody_may_override_has_no_place_for_a_reason(panel: SetUpPanel, found: list[FindingRow]) -> None:

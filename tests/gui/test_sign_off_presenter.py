@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,17 @@ def test_a_file_that_was_altered_is_unproven_and_says_what_is_wrong(off: SignOff
     work(off)
     assert off.state_says == ("unproven", Tone.FAIL)
     assert off.problems
+
+
+def test_a_run_that_was_put_in_its_place_since_is_not_signed(off: SignOff, tmp_path: Path) -> None:
+    found = off.run.verification
+    assert found is not None
+    other = replace(found, sealed={**found.sealed, "content": "f" * 64})  # as if that one had been verified here
+    off._looked = other
+    said = signed(answered(off), "quinn", QA, "approved")
+    assert "another run was put there since it was verified here" in said
+    assert off.found is not None
+    assert len(off.found.signatures) == 1
 
 
 def test_a_person_is_offered_the_meanings_of_the_role(off: SignOff) -> None:

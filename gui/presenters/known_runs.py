@@ -1,0 +1,80 @@
+"""The runs of a state folder, looked at again and again: what cannot change any more is read once.
+
+A lab that has queued five thousand runs has ten thousand files there; a look every second or two must not read them
+all.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+from bench.run_queue import Entry, RunState, look_through
+
+SETTLED_S = 3.0
+"""A folder that was changed within this may be changed again without another time stamp."""
+
+
+class KnownRuns:
+    """The runs of one state folder; may be used from several threads.
+
+    Parameters
+    ----------
+    folder : the state folder of the queue.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._entries: list[Entry] = []
+        self._damaged: dict[int, str] = {}
+        self._seen: object = None
+        self._over: dict[int, RunState] = {}
+
+    def look_through(self) -> tuple[list[Entry], dict[int, str]]:
+        """As `bench.run_queue.look_through`."""
+        with self._lock:
+            seen = self._stamp()
+            if seen is None or seen != self._seen:
+                before = {entry.number: entry for entry in self._entries}
+                self._entries, self._damaged = look_through(self._folder)
+                same = {entry.number for entry in self._entries if before.get(entry.number) == entry}
+                self._over = {number: state for number, state in self._over.items() if number in same}
+                self._seen = self._stamp()  # with the folders that had nothing to read in them
+            return list(self._entries), dict(self._damaged)
+
+    def state(self, entry: Entry) -> RunState:
+        """As `Entry.state`; what has died may yet be closed, every other end is for good."""
+        known = self._over.get(entry.number)
+        if known is not None:
+            return known
+        state = entry.state()
+        if state.ending is not None and state.ending.state != "died":
+            self._over[entry.number] = state
+        return state
+
+    def going(self) -> list[tuple[Entry, RunState]]:
+        """The runs that have not ended, in order, with their states."""
+        states = [(entry, self.state(entry)) for entry in self.look_through()[0]]
+        return [(entry, state) for entry, state in states if state.ending is None]
+
+    def _stamp(self) -> object:
+        """Another one when a run may have come or gone, or one that could not be read may be read now."""
+        runs = self._folder / "runs"
+        try:
+            changed = runs.stat().st_mtime_ns
+            if time.time() - changed / 1e9 < SETTLED_S:
+                return None
+            known = {entry.number for entry in self._entries}
+            unread = [path for path in runs.glob("[0-9]*") if not path.name.isdecimal() or int(path.name) not in known]
+            return changed, tuple((path.name, *map(_changed, (path, path / "request.json"))) for path in unread)
+        except OSError:
+            return None
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0

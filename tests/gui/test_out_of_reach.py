@@ -1,0 +1,274 @@
+"""What does not answer, or answers late, keeps neither the window nor a command from going on."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.request import Request
+from bench.rpc.client import Client
+from bench.rpc.messages import Ending, Note, Outcome, Reply
+from bench.run_queue import Entry, RunState, enqueue
+from gui.presenters.context import Context
+from gui.presenters.live import Live
+from gui.presenters.run_link import RunLink
+from gui.presenters.setup import SetUp
+from gui.presenters.setup_check import _folder
+from gui.presenters.shell import Shell
+from gui.presenters.stopping import Stopping, StopState
+from gui.views import background as views_background
+from gui.views.background import Apart, QtBackground
+from gui.views.stop_bar import StopBar
+from instruments.clock import WallClock
+
+WALL = WallClock()
+
+
+def until(condition: Any, within_s: float = 60.0) -> None:
+    by = WALL.now() + within_s
+    while not condition():
+        assert WALL.now() < by, "it did not happen"
+        WALL.sleep(0.02)
+
+
+def never() -> None:
+    """Works for ever."""
+    WALL.wait(WALL.event())
+
+
+@pytest.fixture
+def waiting(tmp_path: Path) -> Entry:
+    """A run that waits."""
+    return enqueue(tmp_path / "home", Request("flow-record", "sim"), "sim")
+
+
+@contextmanager
+def unreadable(times: int, monkeypatch: pytest.MonkeyPatch, error: Exception) -> Iterator[list[int]]:
+    """The state of a run cannot be read, so many times."""
+    plain, failed = Entry.state, list[int]()
+
+    def state(entry: Entry) -> RunState:
+        if len(failed) < times:
+            failed.append(1)
+            raise error
+        return plain(entry)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Entry, "state", state)
+        yield failed
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "in use"), ValueError("half a file")])
+def test_a_stop_is_asked_for_again_though_the_state_of_the_run_could_not_be_read(
+    waiting: Entry, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    with unreadable(2, monkeypatch, error):
+        stop = Stopping(waiting, "Ada", "test", lambda: None)
+        stop.press()
+        until(lambda: stop.state is StopState.STOPPED)
+
+
+def test_a_run_that_is_just_being_withdrawn_has_not_died(
+    waiting: Entry, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gui.presenters.run_link.POLL_S", 0.2)
+    assert waiting.claim()  # by somebody else, who is about to say so
+    plain = Entry.state
+
+    def state(entry: Entry) -> RunState:
+        found = plain(entry)
+        if threading.current_thread().name.startswith("follow"):
+            entry.tell(RunState("withdrawn", ending=Ending("withdrawn")))
+        return found
+
+    monkeypatch.setattr(Entry, "state", state)
+    link = RunLink(waiting, context.background)
+    until(lambda: link.take(0.01, lambda said: None) or link.ending is not None)
+    assert link.ending is not None
+    assert link.ending.state == "withdrawn"
+    link.close()
+
+
+def test_a_command_is_done_while_files_hang_in_other_processes(qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views_background, "THREADS", 1)
+    monkeypatch.setattr(views_background, "MOST_APART", 1, raising=False)
+    heard: list[Any] = []
+    background = QtBackground(heard.append)
+    background.apart(never, (), heard.append)
+    background.aside(lambda: "done", heard.append)
+    qtbot.waitUntil(lambda: heard == ["done"], timeout=20_000)
+    background.close()
+
+
+class Late:
+    """A runner that takes a command only when it is asked again with the same key."""
+
+    asked: list[tuple[str, str]]
+
+    def __init__(self, replies: list[Reply]) -> None:
+        self.asked, self.replies = [], replies
+
+    def __enter__(self) -> Late:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is open."""
+
+    @contextmanager
+    def control(self, person: str, *, take_over: bool = False) -> Iterator[str]:
+        """Give a lease."""
+        yield "lease"
+
+    def command(self, person: str, action: Any, lease: str = "", key: str = "") -> Reply:
+        """Answer with what is next."""
+        self.asked.append((lease, key))
+        return self.replies.pop(0)
+
+
+@pytest.mark.parametrize(
+    ("last", "told"), [(Reply(Outcome.ACCEPTED, "kept"), "kept"), (Reply(Outcome.REFUSED, "too late"), "too late")]
+)
+def test_what_the_run_has_not_taken_yet_is_not_said_to_be_done(
+    waiting: Entry, context: Context, monkeypatch: pytest.MonkeyPatch, last: Reply, told: str
+) -> None:
+    late = Late([Reply(Outcome.PENDING, "the run has not taken it yet"), Reply(Outcome.PENDING), last])
+    monkeypatch.setattr(Client, "of", lambda *_, **__: late)
+    link = RunLink(waiting, context.background)
+    heard: list[str] = []
+    link.do("Ada", Note("n"), lambda reply: heard.append(reply.sentence), heard.append)
+    context.background.run()  # type: ignore[attr-defined]  # Inline's
+    assert heard == [told]
+    assert len(late.asked) == 3
+    assert len({key for _, key in late.asked} - {""}) == 1
+    link.close()
+
+
+class Mute:
+    """A runner that has nothing to tell yet."""
+
+    def __init__(self) -> None:
+        self.heard, self.left = WALL.event(), WALL.event()
+
+    def __enter__(self) -> Mute:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def pieces(self) -> Iterator[Any]:
+        """Wait for what comes."""
+        self.heard.set()
+        WALL.wait(self.left)
+        raise ValueError("Cannot invoke RPC on closed channel!")
+        yield
+
+    def close(self) -> None:
+        """Let go."""
+        self.left.set()
+
+
+def test_who_follows_no_more_leaves_a_runner_that_has_nothing_to_tell(
+    waiting: Entry, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mute = Mute()
+    monkeypatch.setattr(RunLink, "_client", lambda link: mute)
+    link = RunLink(waiting, context.background)
+    name = f"follow run {waiting.number}"
+    until(mute.heard.is_set)
+    link.close()
+    until(lambda: name not in [thread.name for thread in threading.enumerate()], 20.0)
+    assert not link.behind
+
+
+def test_a_drive_that_does_not_answer_is_waited_for_elsewhere(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+    monkeypatch.setattr("gui.presenters.shell._room", lambda folder: looked.append(1) or "10 GB free")
+    shell = Shell(context, Live(context))
+
+    class View:
+        """Asks for what every drawing of the header asks for."""
+
+        def show_header(self) -> None:
+            shell.status_bar()
+
+        def show_look(self) -> None: ...
+        def go(self, key: str) -> None: ...
+        def notify(self, text: str, tone: Any) -> None: ...
+
+    shell.attach(View())
+    for _ in range(100):  # as at each tick of a run
+        shell._draw()
+    assert looked == []
+    context.background.tick()  # type: ignore[attr-defined]  # Inline's
+    assert (looked, shell.status_bar()["disk"]) == ([1], "10 GB free")
+
+
+def test_the_little_stop_window_stays_though_the_state_folder_cannot_be_read(
+    waiting: Entry, monkeypatch: pytest.MonkeyPatch, qtbot: Any
+) -> None:
+    bar = StopBar(waiting.home, "Ada")
+    qtbot.addWidget(bar)
+    assert bar.runs == [waiting.number]
+    with unreadable(1000, monkeypatch, PermissionError(13, "in use")):
+        bar.look()
+    assert bar.runs == [waiting.number]
+
+
+def test_a_look_at_the_queue_that_is_under_way_is_not_begun_again(context: Context) -> None:
+    set_up = SetUp(context)
+    set_up.shown(True)
+    begun = context.background._waiting  # type: ignore[attr-defined]  # Inline's
+    for _ in range(100):
+        set_up._tick()
+    assert len(begun) == 1
+    begun[0]()
+    begun.clear()
+    for _ in range(100):
+        set_up._tick()
+    assert len(begun) == 1
+
+
+def hangs_over_a_snapshot() -> None:
+    """Has a folder for what it works on, and never comes back."""
+    with tempfile.TemporaryDirectory(prefix="so-far-") as folder:
+        (Path(folder) / "so-far.h5").write_bytes(b"x")
+        never()
+
+
+def hangs_in_a_check(out: Path) -> None:
+    """Looks whether a folder can be written that is not there yet, and never comes back."""
+    with _folder(out):
+        never()
+
+
+def test_work_that_is_ended_leaves_nothing_in_the_folder_for_what_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    with pytest.raises(ValueError, match="gave no answer"):
+        Apart().do(hangs_over_a_snapshot, (), 4.0)
+    until(lambda: not list(tmp_path.iterdir()))
+
+
+def test_checks_that_are_not_wanted_any_more_leave_one_folder_at_most_and_the_next_removes_it(tmp_path: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(ValueError, match="gave no answer"):
+            Apart().do(hangs_in_a_check, (tmp_path / "runs",), 4.0)
+    assert len(list(tmp_path.iterdir())) == 1
+    Apart().do(checks, (tmp_path / "runs",), 60.0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def checks(out: Path) -> None:
+    """Looks whether a folder can be written that is not there yet."""
+    with _folder(out):
+        pass
