@@ -8,14 +8,17 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 import bench.closing
-from data.seal import Verification, examine
+import bench.rig_reference
+import bench.trust.signing
+import bench.trust.standing
+from data.seal import Verifier, examine
 
 # The suite tries the same examples every time, so that its answer depends on the change alone; new ones are looked for
 # with `--hypothesis-profile=explore`.  No deadline: a shared computer may stall for longer than any.
@@ -56,16 +59,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
+VERIFYING = (bench.closing, bench.rig_reference, bench.trust.signing, bench.trust.standing)
+
+
 @pytest.fixture(scope="session", autouse=True)
-def verify_of_a_run() -> Iterator[Callable[[Path], Verification]]:
-    """With what a run is verified when it is closed.
+def as_shipped() -> Iterator[Mapping[str, Verifier]]:
+    """With what each module verifies a run file, by the module's name.
 
     It starts a process, as long as a short run takes: here the same work is done in the test's own process.
     """
-    as_shipped = bench.closing.verify
-    bench.closing.verify = examine
-    yield as_shipped
-    bench.closing.verify = as_shipped
+    shipped = {module.__name__: module.verify for module in VERIFYING}
+    for module in VERIFYING:
+        module.verify = examine
+    yield shipped
+    for module in VERIFYING:
+        module.verify = shipped[module.__name__]
 
 
 @pytest.fixture(scope="session")
@@ -80,6 +88,5 @@ def sealed_bench(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sealed")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(users, "SCRYPT_N", 16)
-        patch.setattr("bench.trust.standing.verify", examine)
         measured_run(folder)
     return folder

@@ -144,7 +144,11 @@ def test_a_question_that_nobody_can_answer_ends_the_run_and_not_the_patience(ask
 BY_HAND = {
     'driver = "pump-link"\nresource = "ASRL3::INSTR"': 'driver = "operator-link"\nmaker = "Nobody"\nmodel = "P-20"',
     '[simulation.visa."ASRL3::INSTR"]\ndevice = "pump-link"\n': "",
+    'period = "1 s"': 'period = "5 s"',
+    'interval = "0.1 s"': 'interval = "1 s"',
+    'rate = "10 Hz"': 'rate = "1 Hz"',
 }
+"""Changes of the simulated station: a pump without a wire, and instruments that are read less often."""
 
 
 @pytest.fixture(scope="module")

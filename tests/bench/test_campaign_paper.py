@@ -23,7 +23,6 @@ from data.catalogue.store import Catalogue, url_of
 from data.report.blocks import Report, Table
 from data.report.typeset import pdf_of
 from data.report.web import page
-from data.seal import examine
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 FLOW = Path(__file__).parents[1] / "runs" / "flow-accuracy-3.h5"
@@ -34,11 +33,6 @@ ASKED = {
     "checks": ("mean-flow-error",), "approved_by": "Eve", "approved_on": date(2026, 1, 1),
 }  # fmt: skip
 DUTS = [CampaignDut(model="sim-peristaltic", serial=serial) for serial in ("A", "B", "C")]
-
-
-@pytest.fixture(autouse=True)
-def _here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.trust.standing.verify", examine)
 
 
 def plan(folder: Path, **other: Any) -> Path:

@@ -19,6 +19,9 @@ from protocols.catheter import Catheter
 from protocols.procedure import ParamError
 
 LESS_OFTEN = (
+    ('driver = "ni-digital"\nperiod = "1 s"', 'driver = "ni-digital"\nperiod = "20 s"'),
+    ('max_outage = "5 s"', 'max_outage = "50 s"'),
+    ('driver = "julabo"', 'driver = "julabo"\nperiod = "60 s"'),
     ('rate = "10 Hz"', 'rate = "1 Hz"'),
     ('interval = "0.1 s"', 'interval = "3 s"'),
     ('period = "2 s"', 'period = "10 s"'),

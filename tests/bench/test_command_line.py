@@ -108,10 +108,12 @@ def test_a_table_can_be_written_to_a_pipe_that_knows_few_signs(monkeypatch, enco
 
 
 @pytest.fixture(scope="module")
-def still(tmp_path_factory):
-    """A run of a pump that is programmed to stand still."""
+def still(tmp_path_factory, sim_station):
+    """A run of a pump that is programmed to stand still, on the simulated station read less often."""
     settings = {"schedule": "stopped", "stabilisation": "0 h", "analysis": "1 h", "blank_length": "30 min"}
-    return conduct(Request("flow-accuracy", "sim", settings, out=tmp_path_factory.mktemp("runs")))
+    folder = tmp_path_factory.mktemp("runs")
+    station = sim_station(folder, {'period = "1 s"': 'period = "5 s"', '"0.1 s"': '"1 s"', '"10 Hz"': '"1 Hz"'})
+    return conduct(Request("flow-accuracy", str(station), settings, out=folder))
 
 
 def test_a_pump_that_is_programmed_to_stand_still_has_no_error_and_breaks_nothing(still):

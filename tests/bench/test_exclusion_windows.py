@@ -1,5 +1,6 @@
 """What a person takes out of a run: a little of the analysis is a remark, a little of a bolus spoils it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ BOLUS = (DELIVERY_S + 3600.0, DELIVERY_S + 4200.0)
 
 
 @pytest.fixture(scope="module")
-def with_a_bolus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def with_a_bolus(tmp_path_factory: pytest.TempPathFactory, sim_station: Callable[..., Path]) -> Path:
+    """A run with a bolus, on the simulated station read less often."""
     patch = pytest.MonkeyPatch()
     patch.setattr(bench.trust.register, "seal_run", lambda path, home: "not sealed")
     patch.setattr(bench.closing, "verify", lambda path: Verification(True, "intact", (), ""))
@@ -29,7 +31,9 @@ def with_a_bolus(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "blank": "stopped",
         "blank_length": "30 min",
     }
-    result = conduct(Request("flow-accuracy", "sim", settings=settings, out=tmp_path_factory.mktemp("bolus")))
+    folder = tmp_path_factory.mktemp("bolus")
+    station = sim_station(folder, {'period = "1 s"': 'period = "5 s"', '"0.1 s"': '"1 s"', '"10 Hz"': '"1 Hz"'})
+    result = conduct(Request("flow-accuracy", str(station), settings=settings, out=folder))
     patch.undo()
     assert result.run_file is not None
     return result.run_file

@@ -216,9 +216,13 @@ def test_every_fault_of_the_table_in_the_docs_has_a_row_here() -> None:
 # ---------------------------------------------------------------------------------------- the station as it is shipped
 
 
+def test_a_healthy_pump_passes_on_the_shipped_station(short_run: Result) -> None:
+    assert short_run.evaluation.verdict is Verdict.PASS
+
+
 @pytest.mark.parametrize(
     ("faults", "verdict"),
-    [((), Verdict.PASS), (("leak:0.3@0h",), Verdict.INVALID), ((f"motor-stall:1@{MID_RUN}",), Verdict.FAIL)],
+    [(("leak:0.3@0h",), Verdict.INVALID), ((f"motor-stall:1@{MID_RUN}",), Verdict.FAIL)],
 )
 def test_the_shipped_station_gives_the_same_verdicts(faults: tuple[str, ...], verdict: Verdict, tmp_path: Path) -> None:
     assert _run("sim", tmp_path, *faults, seed=6).evaluation.verdict is verdict

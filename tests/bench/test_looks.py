@@ -80,11 +80,14 @@ def test_a_pause_moves_the_looks_and_shortens_nothing(toys, looks):
 
 
 @pytest.fixture(scope="module")
-def stopped(tmp_path_factory: pytest.TempPathFactory, short_request: Callable[..., Request]) -> Result:
+def stopped(
+    tmp_path_factory: pytest.TempPathFactory, short_request: Callable[..., Request], sim_station: Callable[..., Path]
+) -> Result:
     """A run of a pump that delivers twice what it should; its one look is after 67.5 min of 90."""
+    folder = tmp_path_factory.mktemp("stopped")
+    station = sim_station(folder, {'period = "1 s"': 'period = "5 s"', '"10 Hz"': '"1 Hz"'})
     settings = {"stabilisation": "0 h", "analysis": "1.5 h", "blank-length": "30 min", "stop-on-clear-fail": "yes"}
-    asked = short_request(out=tmp_path_factory.mktemp("stopped"), settings=settings, faults=["over-delivery:2"])
-    return conduct(asked)
+    return conduct(short_request(station, out=folder, settings=settings, faults=["over-delivery:2"]))
 
 
 def test_a_pump_that_clearly_fails_is_judged_by_what_was_analysed(stopped):

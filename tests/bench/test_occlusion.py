@@ -20,6 +20,10 @@ from protocols.occlusion import Occlusion
 from protocols.procedure import ParamError
 
 LESS_OFTEN = (
+    ('driver = "ni-digital"\nperiod = "1 s"', 'driver = "ni-digital"\nperiod = "20 s"'),
+    ('max_outage = "5 s"', 'max_outage = "50 s"'),
+    ('period = "3 s"\nsafe_timeout = "10 s"', 'period = "9 s"\nsafe_timeout = "28 s"'),
+    ('driver = "julabo"', 'driver = "julabo"\nperiod = "60 s"'),
     ('rate = "10 Hz"', 'rate = "1 Hz"'),
     ('interval = "0.1 s"', 'interval = "2 s"'),
     ('period = "1 s"', 'period = "2 s"'),

@@ -28,7 +28,7 @@ from bench.qualify.ledger import Ledger, look, under_way
 from bench.qualify.matrix import matrix_of
 from bench.qualify.outcome import compare
 from bench.qualify.page import page
-from bench.qualify.plan import Row, build_plan
+from bench.qualify.plan import Plan, Row, build_plan
 from bench.qualify.record_page import bench_page, requirements_page
 from bench.qualify.requirements import read_requirements, trace
 from bench.qualify.words import summary
@@ -74,8 +74,13 @@ def test_at_the_bound_as_many_successes_come_once_in_twenty(trials: int, data: s
 # --------------------------------------------------------------------------------------------------------- the plan
 
 
-def test_every_fault_of_the_plant_is_claimed_tried_or_said_to_be_unseen() -> None:
-    plan = build_plan(SHIPPED, quick=True)
+@pytest.fixture(scope="module")
+def quick_plan() -> Plan:
+    return build_plan(SHIPPED, quick=True)
+
+
+def test_every_fault_of_the_plant_is_claimed_tried_or_said_to_be_unseen(quick_plan: Plan) -> None:
+    plan = quick_plan
     assert set(FAULTS) == {row.fault for row in plan.rows if row.fault} | set(plan.unseen)
     assert {row.protocol for row in plan.rows} == {row.protocol for row in plan.rows if row.expected == "sound"}
     assert not [each for each in plan.left_out if "no fault" not in each.why]
@@ -426,8 +431,8 @@ def test_bad_input_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
 # ------------------------------------------------------------------------------------------------------ requirements
 
 
-def test_every_requirement_names_evidence_that_there_is() -> None:
-    rows = {f"{row.protocol}/{row.fault or 'sound'}" for row in build_plan(SHIPPED, quick=True).rows} | {"pumps"}
+def test_every_requirement_names_evidence_that_there_is(quick_plan: Plan) -> None:
+    rows = {f"{row.protocol}/{row.fault or 'sound'}" for row in quick_plan.rows} | {"pumps"}
     for name, requirement in read_requirements().items():
         assert set(requirement.rows) <= rows, name
         assert {check.partition("/")[0] for check in requirement.bench} <= set(PARTS), name

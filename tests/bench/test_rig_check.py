@@ -25,7 +25,7 @@ from bench.station import load_station, station_path
 from bench.trust.register import enrol, seal_run
 from data.checks import Origin, Verdict
 from data.run import Run
-from data.seal import seal, verify
+from data.seal import examine, seal
 from instruments.clock import WallClock
 from protocols.analysis.rig.chart import control_chart
 
@@ -108,8 +108,10 @@ NAMED = {
 @pytest.mark.parametrize(
     ("faults", "checks"),
     [
-        (("air-bubble:50@0h",), ("compliance",)),
-        (("dry-evaporation-trap:3@0h", "sensor-drift:2@0h"), ("evaporation", "flow-gain")),
+        (
+            ("air-bubble:50@0h", "dry-evaporation-trap:3@0h", "sensor-drift:2@0h"),
+            ("compliance", "evaporation", "flow-gain"),
+        ),
         (("auto-zero:1@0h", "wrong-height:200@0h", "bath-off:1@0h"), ("balance-settings", "transducer-height", "bath")),
     ],
 )
@@ -170,7 +172,7 @@ def test_a_real_bench_relies_on_no_rig_check_that_its_register_does_not_know(sai
     path, station = said_to_be_real
     seal(path)
     found = rig_reference(path.parent, station, Origin.MEASURED, 1, WallClock().start)
-    assert (found.holds, verify(path).intact) == (False, True)
+    assert (found.holds, examine(path).intact) == (False, True)
     assert "is unregistered: sealed without a key" in found.why
 
 

@@ -7,7 +7,7 @@ import gc
 import json
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,7 @@ from data.fold import fold
 from data.journal import DiskFile, JournalWriter, read_journal
 from data.run import Run
 from data.samples import Block
-from data.seal import Verification
+from data.seal import Verifier, verify
 from instruments.clock import WallClock
 
 RECORD = {"recording": "10 min"}
@@ -76,9 +76,10 @@ def test_a_run_ends_sealed_evaluated_and_agreeing_with_itself(short_run: Result)
 
 
 def test_a_closed_run_is_verified_in_a_process_of_its_own(
-    verify_of_a_run: Callable[[Path], Verification], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    as_shipped: Mapping[str, Verifier], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(bench.closing, "verify", verify_of_a_run)
+    assert set(as_shipped.values()) == {verify}
+    monkeypatch.setattr(bench.closing, "verify", verify)
     started: list[list[str]] = []
     start = subprocess.run
     monkeypatch.setattr("data.seal.subprocess.run", lambda words, **how: started.append(words) or start(words, **how))
@@ -129,7 +130,9 @@ def test_an_instrument_that_is_missing_leaves_a_run_file_and_exit_code_3(
 def test_an_override_is_recorded_with_its_person_and_makes_a_pass_conditional(
     sim_station: Callable[..., Path], short_request: Callable[..., Request], tmp_path: Path
 ) -> None:
-    station = sim_station(tmp_path, {"due = 2030-12-31\nu_relative": "due = 2020-12-31\nu_relative"})
+    less_often = {'period = "1 s"': 'period = "5 s"', 'interval = "0.1 s"': 'interval = "1 s"', '"10 Hz"': '"1 Hz"'}
+    overdue = {"due = 2030-12-31\nu_relative": "due = 2020-12-31\nu_relative"}
+    station = sim_station(tmp_path, {**overdue, **less_often})
     overrides = [Override("calibration", "Ada", "the new certificate is on its way")]
     result = conduct(short_request(station, out=tmp_path, overrides=overrides, person="Ada"))
     assert result.evaluation.verdict is Verdict.CONDITIONAL_PASS

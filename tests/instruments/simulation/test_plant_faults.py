@@ -155,8 +155,8 @@ def test_a_free_flowing_pump_empties_its_reservoir(make_plant):
     first = delivered(plant, "pump_volume_ul", ONSET, ONSET + 60.0) * 60.0
 
     assert first == pytest.approx(5000.0, rel=0.12)
-    assert plant.truth["reservoir_volume_ul"].at(ONSET + 12 * 3600.0) < 100.0
-    assert plant.truth["vessel_volume_ul"].at(ONSET + 12 * 3600.0) == pytest.approx(18000.0, rel=1e-2)
+    assert plant.truth["reservoir_volume_ul"].at(ONSET + 6 * 3600.0) < 100.0
+    assert plant.truth["vessel_volume_ul"].at(ONSET + 6 * 3600.0) == pytest.approx(18000.0, rel=1e-2)
 
 
 def test_a_dry_trap_shows_at_the_twin_only_when_it_is_shared(make_plant):
@@ -185,13 +185,13 @@ def test_an_unheated_bath_has_no_limit_cycle_any_more(make_plant):
 
 
 def test_drifts_grow_from_their_onset(make_plant):
-    balance = make_plant(faults=(("balance-drift", 5.0, ONSET),)).signals["reference_load_mg"]
-    sensor = make_plant(faults=(("sensor-drift", 0.5, ONSET),)).signals["flow_nl_per_min"]
+    balance = make_plant(faults=(("balance-drift", 20.0, ONSET),)).signals["reference_load_mg"]
+    sensor = make_plant(faults=(("sensor-drift", 2.0, ONSET),)).signals["flow_nl_per_min"]
     sound = make_plant()
-    day = ONSET + 86400.0
+    later = ONSET + 86400.0 / 4.0
 
-    assert balance.at(day) - sound.signals["reference_load_mg"].at(day) == pytest.approx(120.0, abs=0.01)
-    drifted, true = (s.samples(day, 0.1, 0, 6000).mean() for s in (sensor, sound.signals["flow_nl_per_min"]))
+    assert balance.at(later) - sound.signals["reference_load_mg"].at(later) == pytest.approx(120.0, abs=0.01)
+    drifted, true = (s.samples(later, 0.1, 0, 6000).mean() for s in (sensor, sound.signals["flow_nl_per_min"]))
     gain = 1.0 + sound.draws["flow_sensor.gain_error"] - 0.0013
     zero = sound.draws["flow_sensor.zero_error_nl_per_min"]
     assert (drifted - zero) / (true - zero) == pytest.approx(1.0 + 0.5 / gain, rel=0.01)
