@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ import bench.cli.run
 from bench.cli import COMMANDS, main
 from bench.session import Result
 from bench.station import SHIPPED
+from bench.trust import standing
+from data.seal import Verifier
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -283,7 +285,14 @@ def test_a_file_that_is_no_run_is_not_evaluated(pumpbench: Run, damaged: Callabl
 
 
 @pytest.mark.parametrize("name", ["missing.h5", "folder.h5", "foreign.h5", "cut.h5", "text.h5"])
-def test_verify_says_that_a_file_is_unreadable(pumpbench: Run, damaged: Callable[[str], Path], name: str) -> None:
+def test_verify_says_that_a_file_is_unreadable(
+    pumpbench: Run,
+    damaged: Callable[[str], Path],
+    as_shipped: Mapping[str, Verifier],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    monkeypatch.setattr(standing, "verify", as_shipped[standing.__name__])
     path = damaged(name)
     code, out, _ = pumpbench("verify", path, "--json")
     found = json.loads(out)
