@@ -22,6 +22,7 @@ class Wish:
     ----------
     settings : parameters as people type them, by name.
     dut, serial : what is tested, as `bench.request.Request` names it, and its serial number.
+    catheter, fluid : with what, named likewise.
     recipe : path of the file of one, instead of the bare protocol.
     """
 
@@ -30,6 +31,8 @@ class Wish:
     settings: Mapping[str, str] = field(default_factory=dict)
     dut: str = ""
     serial: str = ""
+    catheter: str = ""
+    fluid: str = ""
     recipe: str = ""
 
 

@@ -81,9 +81,22 @@ class RunPageModel:
         except ValueError as error:
             self.context.notify(str(error), Tone.WARN)
             return
-        station = str(cwd / asked.station) if parted(asked.station)[0].endswith(".toml") else asked.station
-        recipe = "" if asked.recipe is None else str(cwd / asked.recipe)
-        self.context.wish(Wish(station, asked.procedure, asked.settings, asked.dut or "", recipe=recipe))
+
+        def found(name: str | None) -> str:
+            """A name is the bench's; a path was told in the folder in which the run began."""
+            return str(cwd / name) if name and parted(name)[0].endswith(".toml") else name or ""
+
+        self.context.wish(
+            Wish(
+                station=found(asked.station),
+                protocol=asked.procedure,
+                settings=asked.settings,
+                dut=found(asked.dut),
+                catheter=found(asked.catheter),
+                fluid=found(asked.fluid),
+                recipe="" if asked.recipe is None else str(cwd / asked.recipe),
+            )
+        )
 
     def _followed(self, entry: Entry) -> None:
         self.is_preparing = False

@@ -156,11 +156,11 @@ class SetUpForm:
 
     def fill_in(self, wish: Wish) -> None:
         """Put in what another page knows of the run: only that, each other parameter as it is usual."""
-        if self.protocol is None or not (wish.settings or wish.dut or wish.serial):
+        named = {kind: name for kind in KINDS if (name := getattr(wish, kind))}
+        if self.protocol is None or not (wish.settings or named or wish.serial):
             return
         self.serial = wish.serial
-        if wish.dut:
-            self.articles["dut"] = wish.dut
+        self.articles |= named
         names = {self.protocol.params[self.protocol.param_name(name)].short_name: name for name in wish.settings}
         for field in self.fields.values():
             if not field.is_fixed:

@@ -410,16 +410,19 @@ def test_a_run_that_cannot_be_followed_has_not_ended(watched: Any) -> None:
     assert "has ended" in end_text(watched.live).title
 
 
-def test_a_run_is_prepared_again_with_its_own_settings_and_recipe(
+def test_a_run_is_prepared_again_with_its_own_settings_articles_and_recipe(
     watched: Any, context: Context, tmp_path: Path
 ) -> None:
     model, wished = RunPageModel(context, watched.live), list[Wish]()
     context.on_prepare(wished.append)
-    said = asdict(Request("flow-accuracy", "lab.toml", {"analysis": "2 h"}, dut="d", recipe="r.toml", out=tmp_path))
+    articles = {"dut": "d", "catheter": "trimmed.toml", "fluid": "water"}
+    asked = Request("flow-accuracy", "lab.toml", {"analysis": "2 h"}, **articles, recipe="r.toml", out=tmp_path)
+    said = asdict(asked)
     watched.link.entry = replace(watched.link.entry, request_fields=said)
     model.again()
     place = watched.link.entry.cwd
-    assert wished == [Wish(f"{place}/lab.toml", "flow-accuracy", {"analysis": "2 h"}, "d", recipe=f"{place}/r.toml")]
+    same = {**articles, "catheter": f"{place}/trimmed.toml", "recipe": f"{place}/r.toml"}
+    assert wished == [Wish(f"{place}/lab.toml", "flow-accuracy", {"analysis": "2 h"}, **same)]
 
 
 def test_a_note_is_kept_in_one_line_and_an_empty_one_is_none(watched: Any, controls: Controls) -> None:
