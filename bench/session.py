@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -114,18 +114,20 @@ class _Ready:
 def _ready(request: Request, verified_by: Verifier | None = None) -> Iterator[_Ready]:
     """Check a request and make its station; raises a ValueError with one clear sentence."""
     prepared = prepare(request)
-    clock = _clock(prepared, request.pace)
-    with open_station(
-        prepared.station,
-        prepared.path,
-        clock,
-        seed=request.seed,
-        faults=tuple(parse_fault(text) for text in request.faults),
-        dut=prepared.articles["dut"],
-        fluid=prepared.articles["fluid"],
-        replay=request.replay,
-        task_book=_task_book(prepared.station),
-    ) as opened:
+    with (
+        closing(_clock(prepared, request.pace)) as clock,
+        open_station(
+            prepared.station,
+            prepared.path,
+            clock,
+            seed=request.seed,
+            faults=tuple(parse_fault(text) for text in request.faults),
+            dut=prepared.articles["dut"],
+            fluid=prepared.articles["fluid"],
+            replay=request.replay,
+            task_book=_task_book(prepared.station),
+        ) as opened,
+    ):
         findings = preflight.findings(prepared.procedure, opened, prepared.roles, prepared.articles, request.out, clock)
         if prepared.recipe is not None and prepared.recipe.state != "approved":
             text = f'recipe "{prepared.recipe.recipe.title}" counts as not approved: {prepared.recipe.why}'

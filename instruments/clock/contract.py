@@ -102,6 +102,10 @@ class Clock(ABC):
         """Run ``target`` as the main worker and return its result; other workers run beside it."""
 
     @abstractmethod
+    def close(self) -> None:
+        """Let go of workers that still wait, when nobody runs this clock any more."""
+
+    @abstractmethod
     def post(self, action: Callable[[], object]) -> None:
         """Have ``action`` called soon on the clock's own thread; safe from any thread or signal handler."""
 

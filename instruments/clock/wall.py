@@ -94,6 +94,9 @@ class WallClock(Clock):
     def run(self, target: Callable[[], T], name: str = "main") -> T:
         return target()
 
+    def close(self) -> None:
+        pass  # its workers are threads, which end by themselves
+
     def post(self, action: Callable[[], object]) -> None:
         action()
 

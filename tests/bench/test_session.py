@@ -7,6 +7,7 @@ import gc
 import json
 import signal
 import subprocess
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -23,6 +24,7 @@ from bench.cli import main
 from bench.closing import close_run, reevaluate
 from bench.request import Override, Request
 from bench.session import Result, conduct, exit_code
+from bench.station import OpenStation
 from bench.trust.ledger import REGISTER, rows_of
 from bench.unsaved import UnsavedError
 from data.checks import Status, Verdict
@@ -360,3 +362,16 @@ def test_snapshots_of_a_running_run_open_in_other_peoples_readers(tmp_path: Path
     for engine in ("netcdf4", "h5netcdf"):
         with xarray.open_datatree(result.run_file, engine=engine) as tree:
             assert tree["entry/daq"].sizes["time"] in (6000, 6001)
+
+
+def test_a_simulated_run_leaves_nothing_of_its_rig_behind(tmp_path: Path) -> None:
+    """Its watchdog and its heartbeat relay are still armed at the end, which kept all of it for ever."""
+    seen: list[weakref.ref[object]] = []
+
+    def look(opened: OpenStation) -> None:
+        assert opened.rig is not None
+        seen.append(weakref.ref(opened.rig.plant))
+
+    conduct(Request("read-out", "sim-full", settings={"length": "2 min"}, out=tmp_path), afterwards=look)
+    gc.collect()
+    assert [one() for one in seen] == [None]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -148,6 +150,29 @@ def test_the_horizon_is_the_earliest_thing_foreseen(clock: VirtualClock) -> None
 
 
 # -------------------------------------------------------------------------------------- what would stop time
+
+
+def test_a_closed_clock_holds_nothing_that_a_worker_had_seen(clock: VirtualClock) -> None:
+    never, seen = clock.event(), {1.0}
+    gone = weakref.ref(seen)
+    ended = list[str]()
+
+    def waits(what: object) -> None:
+        try:
+            clock.wait(never)
+        finally:
+            ended.append("waits")
+
+    clock.worker("waits", partial(waits, seen))
+    clock.worker("waits too", partial(waits, seen))
+    clock.run(lambda: clock.sleep(1.0))
+    del seen
+    gc.collect()
+    assert gone() is not None  # the collector does not look into a worker that waits
+    clock.close()
+    gc.collect()
+    assert (gone(), ended) == (None, ["waits"] * 2)
+    clock.sleep(1.0)  # nobody is left who could be overtaken
 
 
 def test_workers_who_all_wait_for_events_are_told_so_by_name(clock: VirtualClock) -> None:

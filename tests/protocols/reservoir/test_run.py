@@ -68,4 +68,4 @@ def test_the_balance_rests_while_a_vessel_fills_and_the_pump_is_judged_as_before
     assert [(fields["state"], fields["phase"]) for fields in rests][:3] == [
         ("begin", "life-1"), ("end", ""), ("begin", "life-2")
     ]  # fmt: skip
-    assert {(fields["instrument"], fields["every"]) for fields in rests} == {("balance", 10)}
+    assert {(fields["instrument"], fields["every"]) for fields in rests} == {("balance", 2)}
