@@ -113,8 +113,9 @@ def blocking_codes(findings: Iterable[Finding]) -> frozenset[str]:
 
 def needless(findings: Sequence[Finding], overridden: Sequence[str]) -> Iterator[Finding]:
     """Tell of each override that nothing stands against the run which it could mean."""
+    needed = blocking_codes(findings)
     for code in dict.fromkeys(overridden):
-        if code not in blocking_codes(findings):
+        if code not in needed:
             text = f'"{code}" was overridden, but nothing of that kind blocks the run; the override is not used'
             yield Finding("override", "tells", text)
 

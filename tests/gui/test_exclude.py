@@ -93,12 +93,17 @@ def test_a_stretch_is_zoomed_to_and_excluded_with_a_reason_and_enter(page: RunPa
     assert panel.isHidden()
 
 
-def test_what_the_runner_refuses_stays_written_with_its_sentence(page: RunPage, going: Any, qtbot: Any) -> None:
-    going.link.refusal = 'protocol "occlusion" judges everything that was recorded; say in a note what happened instead'
+def ask_to_exclude(page: RunPage, qtbot: Any) -> None:
+    """Write a reason for a stretch, and send it."""
     page.model.excluding.ask((3000.0, 3600.0), None)
     page.refresh()
     qtbot.keyClicks(page.exclude.reason, "r")
     page.exclude.keep.click()
+
+
+def test_what_the_runner_refuses_stays_written_with_its_sentence(page: RunPage, going: Any, qtbot: Any) -> None:
+    going.link.refusal = 'protocol "occlusion" judges everything that was recorded; say in a note what happened instead'
+    ask_to_exclude(page, qtbot)
     page.refresh()
     assert page.exclude.says.text() == going.link.refusal
     assert (page.exclude.isVisible(), page.exclude.reason.text()) == (True, "r")
@@ -111,10 +116,7 @@ def test_what_nobody_wants_to_exclude_any_more_is_not_excluded_by_taking_the_con
     page: RunPage, going: Any, qtbot: Any
 ) -> None:
     going.link.refusal = "Ben controls this run; ask them, or take it over"
-    page.model.excluding.ask((3000.0, 3600.0), None)
-    page.refresh()
-    qtbot.keyClicks(page.exclude.reason, "r")
-    page.exclude.keep.click()
+    ask_to_exclude(page, qtbot)
     page.exclude.cancel.click()
     page.refresh()
     assert page.controls.take_over.isHidden()
@@ -124,10 +126,7 @@ def test_what_nobody_wants_to_exclude_any_more_is_not_excluded_by_taking_the_con
 
 def test_what_is_corrected_after_a_refusal_is_what_is_told_and_excluded(page: RunPage, going: Any, qtbot: Any) -> None:
     going.link.refusal = "Ben controls this run; ask them, or take it over"
-    page.model.excluding.ask((3000.0, 3600.0), None)
-    page.refresh()
-    qtbot.keyClicks(page.exclude.reason, "r")
-    page.exclude.keep.click()
+    ask_to_exclude(page, qtbot)
     page.exclude.end.clear()
     qtbot.keyClicks(page.exclude.end, "40 min")
     page.refresh()
@@ -164,10 +163,7 @@ def test_another_stretch_that_is_written_meanwhile_is_not_lost_when_the_first_is
 ) -> None:
     answers: list[Any] = []
     monkeypatch.setattr(going.link, "do", lambda person, action, then, failed, **how: answers.append(then))
-    page.model.excluding.ask((3000.0, 3600.0), None)
-    page.refresh()
-    qtbot.keyClicks(page.exclude.reason, "r")
-    page.exclude.keep.click()
+    ask_to_exclude(page, qtbot)
     page.model.excluding.ask((600.0, 1200.0), None)
     answers[0](Reply(Outcome.ACCEPTED))
     page.refresh()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -75,9 +74,6 @@ def inline(prepared: SetUp) -> Inline:
 def pause(prepared: SetUp) -> None:
     for _ in range(setup.QUIET_TICKS):
         inline(prepared).tick()
-
-
-# -- fields
 
 
 # -- choosing
@@ -499,10 +495,3 @@ def test_a_memory_that_cannot_be_read_is_forgotten(context: Context, text: str) 
     inline(made).run()
     assert made.form.protocol is not None
     assert made.form.protocol.name == "flow-accuracy"
-
-
-def test_the_memory_is_read_as_it_was_written(tmp_path: Path) -> None:
-    kept = Memory("sim", "occlusion", 60.0, "3", {"occlusion": {"limit": "70 kPa"}}, {"sim": {"dut": "a.toml"}})
-    kept.write(tmp_path)
-    assert Memory.read(tmp_path) == kept
-    assert "serial" not in json.loads((tmp_path / "set-up.json").read_text("utf-8"))

@@ -191,25 +191,16 @@ def test_what_blocks_keeps_the_start_until_somebody_gives_a_reason(
     assert panel.findings.reasons["calibration"].text() == ""  # for the next run it has to be given anew
 
 
-def test_a_reason_that_is_being_given_is_not_lost_when_the_forecast_comes(
+def test_a_reason_that_is_being_given_is_not_lost_when_the_forecast_comes_or_all_is_looked_at_again(
     panel: SetUpPanel, found: list[FindingRow]
 ) -> None:
     found.append(OVERDUE)
     panel.presenter.form.type("analysis", "2 h")
     settle(panel)
     type_over(panel.findings.reasons["calibration"], "agreed w")
-    panel.show_part("findings", "")
+    panel.show_part("findings", "")  # the forecast has come
     assert panel.findings.reasons["calibration"].text() == "agreed w"
     assert panel.findings.reasons["calibration"].hasFocus()
-
-
-def test_a_reason_that_is_being_given_is_not_lost_when_all_is_looked_at_again(
-    panel: SetUpPanel, found: list[FindingRow]
-) -> None:
-    found.append(OVERDUE)
-    panel.presenter.form.type("analysis", "2 h")
-    settle(panel)
-    type_over(panel.findings.reasons["calibration"], "agreed w")
     panel.presenter._changed()  # a station file was saved in an editor
     settle(panel)
     assert panel.findings.reasons["calibration"].text() == "agreed w"
