@@ -78,28 +78,40 @@ def _sudden(record: GravimetricRecord, from_s: float, without: Sequence[Exclusio
 def _after_strangers(
     record: GravimetricRecord, from_s: float, without: Sequence[Exclusion], stopped: Sequence[NoFlow]
 ) -> bool:
-    """Whether each stretch without flow begins with something that did not pass the flow sensor.
+    """Whether each stretch without flow begins with something that did not pass the flow sensor, which saw flow go on.
 
     What somebody put on the pan, or a reading that was damaged on the wire, goes again; until the pump has made up for
     it the balance shows no flow.
     """
     strange = [one for one in _sudden(record, from_s, without) if _came_from_elsewhere(record, one)]
     return all(
-        any(one.from_s - AROUND_S <= stretch.from_s <= one.to_s + AROUND_S for one in strange) for stretch in stopped
+        any(one.from_s - AROUND_S <= stretch.from_s <= one.to_s + AROUND_S for one in strange)
+        and not _stood_still(record, stretch)
+        for stretch in stopped
     )
+
+
+def _stood_still(record: GravimetricRecord, stretch: NoFlow) -> bool:
+    """Whether the flow sensor saw clearly less than half of what was programmed in a stretch, too."""
+    passed, unsure = _passed(record, stretch.from_s, stretch.to_s)
+    return passed is not None and passed + unsure < stretch.expected_ul / 2.0
+
+
+def _passed(record: GravimetricRecord, from_s: float, to_s: float) -> tuple[float | None, float]:
+    """Volume that passed the flow sensor, None where it did not watch all of it; and what its zero leaves open."""
+    if record.flow is None:
+        return None, 0.0
+    u_zero = float(record.calibration("flow").get("u", 0.0))
+    return passed_ul(record.flow, from_s, to_s, u_zero), CERTAIN * u_zero * (to_s - from_s + AROUND_S) / 3600.0
 
 
 def _came_from_elsewhere(record: GravimetricRecord, sudden: Delivery) -> bool:
     """Whether a flow sensor that saw the whole of a sudden delivery saw less than half of its excess pass."""
-    if record.flow is None:
-        return False
-    u_zero = float(record.calibration("flow").get("u", 0.0))
     from_s, to_s = sudden.from_s - AROUND_S, sudden.to_s + AROUND_S
-    passed = passed_ul(record.flow, from_s, to_s, u_zero)
+    passed, unsure = _passed(record, from_s, to_s)
     if passed is None:
         return False
     programmed = float(np.diff(record.programmed_ul(np.array([from_s, to_s])))[0])
-    unsure = CERTAIN * u_zero * (to_s - from_s + AROUND_S) / 3600.0
     return passed - programmed + unsure < sudden.excess_ul / 2.0
 
 

@@ -37,9 +37,9 @@ def checks_of():
     return judge
 
 
-def one_reading(share):
-    """An excursion of the one reading nearest to the middle."""
-    return DAMAGE_MG * (np.arange(share.size) == np.argmin(np.abs(share - 0.5)))
+def one_reading(share, at=0.5):
+    """An excursion of the one reading nearest to a part of the analysis."""
+    return DAMAGE_MG * (np.arange(share.size) == np.argmin(np.abs(share - at)))
 
 
 def stalls(from_share):
@@ -77,4 +77,12 @@ def test_a_pump_that_stalls_after_a_delivery_that_passed_the_sensor_is_failed(ch
 
     evaluation, checks = checks_of(lambda share: dump_ul * (share > 0.75) + vessel(share), dumps)
     assert [checks[name].verdict for name in ("no-flow", "unexpected-delivery")] == [Verdict.FAIL] * 2
+    assert evaluation.verdict is Verdict.FAIL
+
+
+def test_a_pump_that_stalls_as_a_reading_goes_again_is_failed_by_balance_and_sensor(checks_of):
+    vessel, sensor = stalls(0.76)  # soon after, so that both are one stretch without flow
+    evaluation, checks = checks_of(lambda share: one_reading(share, 0.75) + vessel(share), sensor)
+    assert checks["unexpected-delivery"].verdict is Verdict.INVALID
+    assert checks["no-flow"].verdict is Verdict.FAIL
     assert evaluation.verdict is Verdict.FAIL
