@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from instruments.capabilities import Prompt
 from protocols.steps import Step
@@ -16,17 +16,14 @@ Details = tuple[tuple[str, float | str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Ask(Step):
-    """Ask the person at the bench for a number, a choice or words; the answer is ``run.answers[key]``.
+class _Prompted(Step):
+    """What `Ask` and `Confirm` have in common.
 
     Attributes
     ----------
     key : name of the answer, once in a procedure.
     action : what has to be done for it, one of the words of docs/howto/new-protocol.md; "" for a mere question.
     text : the whole sentence that the person reads.
-    unit : of a number (docs/reference/quantities.md); "" for words.
-    low, high : limits of a number, in ``unit``; an answer outside is refused.
-    choices : the only words that are an answer; empty for free text.
     second_person : another named person must give the same answer independently.
     allow_s : what the plan allows for the answer; nothing happens when it takes longer.
     """
@@ -34,29 +31,45 @@ class Ask(Step):
     key: str
     action: str
     text: str
-    unit: str = ""
-    low: float | None = None
-    high: float | None = None
-    choices: tuple[str, ...] = ()
-    second_person: bool = False
-    details: Details = ()
-    allow_s: float = ANSWER_S
+    second_person: bool = field(default=False, kw_only=True)
+    details: Details = field(default=(), kw_only=True)
+    allow_s: float = field(default=ANSWER_S, kw_only=True)
 
     def __post_init__(self) -> None:
         if not self.key or not self.text:
             raise ValueError(f'prompt "{self.key}" needs a key and a text')
-        if self.unit and self.choices:
-            raise ValueError(f'prompt "{self.key}" asks for a number and for a choice; leave out one of them')
-        if not self.unit and (self.low is not None or self.high is not None):
-            raise ValueError(f'prompt "{self.key}" has limits, but no unit; a number without one has the unit "1"')
 
     def __str__(self) -> str:
-        return f"Ask {self.key}"
+        return f"{type(self).__name__} {self.key}"
 
     @property
     def most_s(self) -> float:
         """What the plan allows for the answer."""
         return self.allow_s
+
+
+@dataclass(frozen=True, slots=True)
+class Ask(_Prompted):
+    """Ask the person at the bench for a number, a choice or words; the answer is ``run.answers[key]``.
+
+    Attributes
+    ----------
+    unit : of a number (docs/reference/quantities.md); "" for words.
+    low, high : limits of a number, in ``unit``; an answer outside is refused.
+    choices : the only words that are an answer; empty for free text.
+    """
+
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _Prompted.__post_init__(self)  # `super()` does not find a class with slots
+        if self.unit and self.choices:
+            raise ValueError(f'prompt "{self.key}" asks for a number and for a choice; leave out one of them')
+        if not self.unit and (self.low is not None or self.high is not None):
+            raise ValueError(f'prompt "{self.key}" has limits, but no unit; a number without one has the unit "1"')
 
     @property
     def prompt(self) -> Prompt:
@@ -76,31 +89,13 @@ class Ask(Step):
 
 
 @dataclass(frozen=True, slots=True)
-class Confirm(Step):
+class Confirm(_Prompted):
     """Have the person at the bench do something and say that it is done.
 
-    ``picture`` is the file name of a drawing that belongs to the procedure; the other fields are those of `Ask`.
+    ``picture`` is the file name of a drawing that belongs to the procedure.
     """
 
-    key: str
-    action: str
-    text: str
     picture: str = ""
-    second_person: bool = False
-    details: Details = ()
-    allow_s: float = ANSWER_S
-
-    def __post_init__(self) -> None:
-        if not self.key or not self.text:
-            raise ValueError(f'prompt "{self.key}" needs a key and a text')
-
-    def __str__(self) -> str:
-        return f"Confirm {self.key}"
-
-    @property
-    def most_s(self) -> float:
-        """What the plan allows for the answer."""
-        return self.allow_s
 
     @property
     def prompt(self) -> Prompt:
