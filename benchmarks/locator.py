@@ -27,7 +27,7 @@ from bench.qualify.located import GROUPS, Count, count, group, wanted
 from bench.qualify.plan import Row, build_plan
 from bench.qualify.pool import run_all
 
-STATIONS = ("sim-long", "sim-full", "sim-refill", "sim-catheter")
+STATIONS = ("sim-long", "sim-life", "sim-full", "sim-refill", "sim-catheter")
 ASKED = 0.90
 MOST_SEEDS = 60
 """A row's key holds how many seeds it was given, which a folder does not say."""

@@ -177,7 +177,7 @@ def build_plan(
 
     Parameters
     ----------
-    stations : names or files; a protocol takes the first one that has its roles.
+    stations : names or files; a protocol takes the first one that has its roles, first of those that give it settings.
     seeds, pumps : how many; what is usual for the quick or the full matrix without them.
     protocols, faults : these alone; all that claim something, and all that is claimed, without them.
 
@@ -272,10 +272,10 @@ def _simulated(loaded: Sequence[tuple[str, Station]]) -> None:
 def _station_for(
     kind: type[Procedure], forms: Forms, loaded: Sequence[tuple[str, Station]]
 ) -> str | tuple[str, Station]:
-    """The first station that the protocol can run on, or why there is none."""
+    """The first station that can run it, of those with settings for it before the others; or why there is none."""
     why = []
     with tempfile.TemporaryDirectory() as folder:
-        for given, station in loaded:
+        for given, station in sorted(loaded, key=lambda one: kind.name not in one[1].procedures):
             request = Request(kind.name, given, kind.qualification, forms.dut, out=Path(folder), overrides=[LATER])
             try:
                 check(request)

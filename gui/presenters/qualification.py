@@ -24,7 +24,7 @@ LOOK_S = 2.0
 COUNT_S = 6.0
 """Between two counts of the trials; each takes a process of its own for a second."""
 
-STATIONS = ("sim-long", "sim-full", "sim-refill", "sim-catheter")
+STATIONS = ("sim-long", "sim-life", "sim-full", "sim-refill", "sim-catheter")
 """Shipped stations on which every protocol can be run; the first is read no more often than long runs need."""
 
 

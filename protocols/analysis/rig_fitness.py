@@ -25,8 +25,13 @@ OPEN_VESSEL_MG_PER_H = 13.7
 """What water 20 mm wide loses from a vessel without any trap, at 22 degC and 50 % relative humidity."""
 
 
-def fitness(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterator[Check]:
-    """Every suitability check for which the run holds something."""
+def fitness(record: GravimetricRecord, excluded: Sequence[Exclusion], *, least_readings: int = 2) -> Iterator[Check]:
+    """Every suitability check for which the run holds something.
+
+    Parameters
+    ----------
+    least_readings : of one value before a balance that nobody else can vouch for counts as frozen.
+    """
     collected = record.collected
     from_s, to_s = record.analysis
     share = 100.0 * exclusion_share(excluded, from_s, to_s) if to_s > from_s else 0.0
@@ -35,7 +40,7 @@ def fitness(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Iterato
         suitability.data_complete(collected.t_s, from_s, to_s),
         suitability.excluded_share(share, LARGEST_EXCLUDED_PERCENT, first_inside(excluded, record.bolus_windows)),
         *_blanks(record),
-        _alive(record, seen),
+        _alive(record, seen, least_readings),
     ]
     if seen is not None and to_s > from_s:
         own.append(witness.no_air(seen.minutes, record.started_s, to_s, seen.u_zero_ul_per_h))
@@ -99,7 +104,7 @@ def _witness(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> witnes
     )
 
 
-def _alive(record: GravimetricRecord, seen: witness.Witness | None) -> Check:
+def _alive(record: GravimetricRecord, seen: witness.Witness | None, least_readings: int) -> Check:
     """Whether the balance followed, over the whole delivery into the vessel."""
     rate = record.set_rate_ul_per_h if record.analysis[1] > record.analysis[0] else 0.0
 
@@ -123,6 +128,7 @@ def _alive(record: GravimetricRecord, seen: witness.Witness | None) -> Check:
         weighing.readability_mg,
         weighing.repeatability_mg,
         moves,
+        least_readings=least_readings,
     )
 
 

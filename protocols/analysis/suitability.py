@@ -141,6 +141,8 @@ def balance_alive(
     readability_mg: float,
     repeatability_mg: float,
     moves: Callable[[float, float], bool | None],
+    *,
+    least_readings: int = 2,
 ) -> Check:
     """Longest time for which the balance repeated one reading while flow was due.
 
@@ -148,6 +150,7 @@ def balance_alive(
     ----------
     parts : times (n,) and indications (n,) of each stretch in which flow went into the vessel.
     moves : (from_s, to_s) -> whether a second channel saw flow; None where none can tell.
+    least_readings : of one value that the noise alone has to make, before it tells anything.
 
     Notes
     -----
@@ -156,7 +159,7 @@ def balance_alive(
     Then nothing is judged, rather than blaming the pump.
     """
     name, title = "balance-alive", "Balance follows"
-    longest, at_s = max((_longest_repeat(t_s, mass_mg) for t_s, mass_mg in parts), default=(0.0, 0.0))
+    longest, at_s, count = max((_longest_repeat(t_s, mass_mg) for t_s, mass_mg in parts), default=(0.0, 0.0, 0))
     per_digit_s = readability_mg / max(expected_mg_per_h, 1e-9) * 3600.0
     limit_s = max(STANDSTILL_S, DIGITS * per_digit_s)
     limits = Limits(None, limit_s, "20 digits of expected flow")
@@ -164,7 +167,7 @@ def balance_alive(
         return judged(name, title, "s", longest, 0.0, limits)
     note = f"one reading repeated for {longest:.0f} s from {at_s:.0f} s"
     moving = moves(at_s, at_s + longest)
-    noisy = repeatability_mg >= readability_mg / 2.0
+    noisy = repeatability_mg >= readability_mg / 2.0 and count >= least_readings
     if moving is False or (moving is None and not noisy):
         why = "the flow sensor saw none either" if moving is False else "no second channel tells why"
         return _check(
@@ -173,15 +176,15 @@ def balance_alive(
     return judged(name, title, "s", longest, 0.0, limits, note)
 
 
-def _longest_repeat(t_s: FloatArray, values: FloatArray) -> tuple[float, float]:
-    """Duration and beginning of the longest run of equal values."""
+def _longest_repeat(t_s: FloatArray, values: FloatArray) -> tuple[float, float, int]:
+    """Duration, beginning and readings of the longest run of equal values."""
     if t_s.size < 2:
-        return 0.0, 0.0
+        return 0.0, 0.0, 0
     starts = np.concatenate([[0], np.flatnonzero(np.diff(values) != 0.0) + 1])
     ends = np.concatenate([starts[1:] - 1, [t_s.size - 1]])
     lengths = t_s[ends] - t_s[starts]
     longest = int(np.argmax(lengths))
-    return float(lengths[longest]), float(t_s[starts[longest]])
+    return float(lengths[longest]), float(t_s[starts[longest]]), int(ends[longest] - starts[longest]) + 1
 
 
 def balance_quiet(parts: Sequence[tuple[FloatArray, FloatArray]], flow_mg_per_s: float, reading_mg: float) -> Check:

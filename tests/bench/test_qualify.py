@@ -39,7 +39,7 @@ from protocols.operational_qualification import PARTS
 
 ROOT = Path(__file__).parents[2]
 
-SHIPPED = ("sim-long", "sim-full", "sim-refill", "sim-catheter")
+SHIPPED = ("sim-long", "sim-life", "sim-full", "sim-refill", "sim-catheter")
 
 # --------------------------------------------------------------------------------------------------------- the plan
 

@@ -73,6 +73,18 @@ def test_the_station_for_long_runs_is_the_small_one_read_less_often() -> None:
     assert rests == 10.0
 
 
+def test_the_station_for_weeks_is_the_one_for_days_read_less_often() -> None:
+    less_often = {
+        "instruments.balance.period", "instruments.balance.resting_period", "instruments.daq.rate",
+        "instruments.flow_sensor.interval", "instruments.pump.period", "interlocks.outlet-pressure.max_outage",
+        "procedures.flow-accuracy.blank", "procedures.reservoir-life.vessel", "name", "title",
+    }  # fmt: skip
+    days, weeks = (
+        dict(leaves(tomllib.loads(station_path(name).read_text("utf-8")))) for name in ("sim-long", "sim-life")
+    )
+    assert {key for key in days.keys() | weeks.keys() if days.get(key) != weeks.get(key)} == less_often
+
+
 def leaves(table: Mapping[str, object], above: str = "") -> Iterator[tuple[str, object]]:
     for key, value in table.items():
         if isinstance(value, dict):

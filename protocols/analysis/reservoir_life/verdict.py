@@ -39,6 +39,9 @@ LOW_SHARE = (0.10, 0.20)
 QUICK_S = 1.0
 """Flow readings at least so often tell air from a motor's steps."""
 
+EQUAL_READINGS = 16
+"""An empty pump leaves a balance that is read each minute at one value for two or three readings, never for so many."""
+
 PROVOKED = ("low-reservoir", "empty-reservoir")
 
 STANDS_ON = ("rig-check", "data-complete", "excluded", "balance-alive", "bath-temperature", "sensor-balance-ratio")
@@ -103,7 +106,8 @@ def evaluate(run: Run) -> Evaluation:
         return Evaluation((_nothing(str(error)),))
     excluded = exclusions(record.gravimetric)
     unable = _unable(run)
-    fit = tuple(check for check in fitness(record.gravimetric, excluded) if check.name not in unable)
+    held = fitness(record.gravimetric, excluded, least_readings=EQUAL_READINGS)
+    fit = tuple(check for check in held if check.name not in unable)
     bad = {check.name for check in fit if check.verdict is Verdict.INVALID}
     judged = [on_suitability(check, bad) for check in found]
     if run.status is not Status.COMPLETED or not record.gravimetric.complete or not run.phases[-1].complete:

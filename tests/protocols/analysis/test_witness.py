@@ -186,6 +186,16 @@ def test_a_balance_without_noise_may_stand_still() -> None:
     assert _alive(None, repeatability_mg=0.001).verdict is Verdict.PASS
 
 
+@pytest.mark.parametrize(("every_s", "verdict"), [(120.0, Verdict.PASS), (10.0, Verdict.INVALID)])
+def test_a_few_equal_readings_are_the_noise_of_a_balance_that_is_seldom_read(every_s: float, verdict: Verdict) -> None:
+    t_s = np.arange(0.0, 1800.0, every_s)
+    mass = np.where(t_s < 1200.0, t_s, 1200.0)
+    alive = suitability.balance_alive([(t_s, mass)], RATE, 0.01, 0.02, lambda from_s, to_s: None, least_readings=16)
+    assert (alive.verdict, alive.value) == (verdict, t_s[-1] - 1200.0)
+    moves = suitability.balance_alive([(t_s, mass)], RATE, 0.01, 0.02, lambda from_s, to_s: True, least_readings=16)
+    assert moves.verdict is Verdict.INVALID
+
+
 def test_a_bath_that_failed_near_the_end_shows_although_the_mean_is_right() -> None:
     t_s = np.arange(0.0, 86_400.0, 10.0)
     bath = np.where(t_s < 85_200.0, 37.0, 35.5)
