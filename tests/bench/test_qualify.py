@@ -72,6 +72,13 @@ def test_a_protocol_that_no_station_can_run_is_left_out_with_the_reason() -> Non
     assert not {row.protocol for row in plan.rows} & set(why)
 
 
+def test_a_protocol_runs_on_the_station_that_has_settings_for_it_and_else_on_the_first_that_can() -> None:
+    for order in (["sim-long", "sim-life"], ["sim-life", "sim-long"]):
+        plan = build_plan(order, quick=True, protocols=["reservoir-life", "flow-accuracy", "priming"])
+        on = {row.protocol: row.station for row in plan.rows}
+        assert on == {"reservoir-life": "sim-life", "flow-accuracy": "sim-long", "priming": order[0]}
+
+
 def test_equal_plans_have_equal_digests_and_others_have_others(tmp_path: Path) -> None:
     one, same, more = (build_plan(["sim"], quick=True, seeds=n, protocols=["priming"]) for n in (1, 1, 2))
     assert one.digest == same.digest != more.digest
