@@ -172,7 +172,7 @@ def _split(text: str, wanted: Dimension) -> tuple[str, str]:
     if not unit and "1" in wanted.units:
         unit = "1"
     if not unit:
-        raise _error(text, "it has no unit", wanted, f"{number} {wanted.example.partition(' ')[2]}")
+        raise _error(text, "it has no unit", wanted, _with_a_unit(number, wanted))
     return number, canonical(unit)
 
 
@@ -213,8 +213,13 @@ def _unit_error(text: str, number: str, unit: str, wanted: Dimension) -> Quantit
         write = f"{number} {meant}" if meant in wanted.units else None
         return _error(text, f"{unit} is the unit of {others}", wanted, write)
     meant = _meant(unit, wanted)
-    write = f"{number} {meant}" if meant else f"{number} with one of {', '.join(wanted.units)}"
+    write = f"{number} {meant}" if meant else _with_a_unit(number, wanted)
     return _error(text, f"{unit} is not one of its units", wanted, write)
+
+
+def _with_a_unit(number: str, wanted: Dimension) -> str:
+    """How to write a number whose unit only its writer knows."""
+    return f"{number} with one of {', '.join(wanted.units)}" if wanted.units[1:] else f"{number} {wanted.units[0]}"
 
 
 def _meant(unit: str, wanted: Dimension) -> str | None:

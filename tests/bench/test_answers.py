@@ -44,7 +44,7 @@ def test_an_answer_is_read_in_the_prompts_unit(prompt: Prompt, given: Any, value
     [
         (LEVEL, "not yet", "write done when it is"),
         (LEVEL, "", "write done when it is"),
-        (VOLUME, "12.5", "it has no unit; write 12.5 uL"),
+        (VOLUME, "12.5", "it has no unit; write 12.5 with one of mL, uL, nL, L"),
         (VOLUME, "12,5 mL", "write 12.5 mL"),
         (VOLUME, "3 kPa", "a pressure"),
         (VOLUME, "41 mL", "41 mL is above 40 mL; only 0 to 40 mL can be true"),

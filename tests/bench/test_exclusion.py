@@ -310,7 +310,7 @@ def test_only_who_has_the_control_excludes(detached_home: Path, capsys: pytest.C
         ((), "run 1: it is later than now"),
         (("--from", "2 h 3 min"), '--from: "2 h 3 min" is not a time'),
         (("--to", "2:03:00"), '--to: "2:03:00" is not a time'),
-        (("--to", "7380"), '--to: "7380" is not a time: it has no unit; write 7380 h'),
+        (("--to", "7380"), '--to: "7380" is not a time: it has no unit; write 7380 with one of s, ms, us, min, h, day'),
     ],
 )
 def test_what_is_refused_is_one_sentence_and_leaves_no_record(

@@ -167,7 +167,7 @@ def test_a_wrong_pump_file_is_told_file_line_key_and_remedy(changed, old, new, s
         (WATER, 'viscosity_temperature = "22 degC"', "", '"viscosity" and "viscosity_temperature" go together'),
         (SALINE, '"measured"', '"water-table"', "a drug solution has not the density of water"),
         (SALINE, '"1.004 g/mL"', '"1004 g/mL"', "no aqueous fluid"),
-        (SALINE, '"1.004 g/mL"', '"1.004"', "it has no unit; write 1.004 g/mL"),
+        (SALINE, '"1.004 g/mL"', '"1.004"', "it has no unit; write 1.004 with one of g/mL"),
         (CATHETER, '"10 cm"', '"110 cm"', '"length_trimmed" is what was cut off'),
         (CATHETER, '"0.53 mm"', '"5.3 mm"', 'below "outer_diameter"'),
         (CATHETER, "bore", "boar", 'did you mean "bore"?'),

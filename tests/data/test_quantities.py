@@ -117,7 +117,7 @@ def test_a_quantity_is_read_in_our_unit(text, dimension, value):
         ("1 mL", "flow", "mL is the unit of a volume"),
         ("1 mL/day", "volume", "mL/day is the unit of a flow rate"),
         ("1 mg/mL", "density", "unit of a concentration"),
-        ("5", "volume", "it has no unit; write 5 uL"),
+        ("5", "volume", "it has no unit; write 5 with one of mL, uL, nL, L"),
         ("5 bananas", "volume", "write 5 with one of mL, uL, nL, L"),
         ("12 h 30 min", "time", "h 30 min is not one of its units"),
         ("", "volume", "a volume is missing"),

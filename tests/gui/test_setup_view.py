@@ -108,7 +108,7 @@ def test_an_error_stands_under_its_field_when_the_person_pauses_and_goes_with_it
     type_over(edit(panel, "analysis"), "25")
     assert not panel.rows["analysis"].error
     settle(panel)
-    assert panel.rows["analysis"].error == '"25" is not a time: it has no unit; write 25 h'
+    assert panel.rows["analysis"].error == '"25" is not a time: it has no unit; write 25 with one of s, ms, us, min, h, day'
     assert not panel.start.isEnabled()
     assert panel.start.toolTip() == "Correct Analysis."
     QTest.keyClicks(edit(panel, "analysis"), " h")
