@@ -17,7 +17,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -34,6 +34,12 @@ if TYPE_CHECKING:
     from bench.preflight import Finding
     from bench.request import Request
     from bench.station import Station
+
+EXIT_WITHDRAWN = 2
+"""Exit code of a run that had not begun."""
+
+JUST_S = 10.0
+"""Within this after a run was taken whoever took it may not have told yet that it begins, or that it is withdrawn."""
 
 REPLACE_FOR_S = 2.0
 """On Windows a file that somebody reads cannot be replaced; readers are quick."""
@@ -58,6 +64,9 @@ class RunState:
     run_file: str = ""
     began: str = ""
     ending: Ending | None = None
+
+
+_TAKEN = RunState("starting")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +111,14 @@ class Entry:
             return False
         return True
 
+    def withdraw(self, person: str, reason: str) -> bool:
+        """Take the run out of the queue; False when it has begun, or somebody else has withdrawn it."""
+        if not self.claim():
+            return False
+        ending = Ending("withdrawn", reason=reason, person=person, exit_code=EXIT_WITHDRAWN)
+        self.tell(RunState("withdrawn", ending=ending))
+        return True
+
     def tell(self, state: RunState) -> None:
         """Write what became of it."""
         _write(self.folder / "state.json", asdict(state))
@@ -112,7 +129,18 @@ class Entry:
         if said.state == "waiting" or said.ending is not None or station_holder(self.home, self.station) == self.number:
             return said
         said = self._said()  # it may have ended in between
-        return said if said.ending is not None else replace(said, state="died", ending=self._death(said))
+        if said.ending is not None or (said == _TAKEN and self._just_taken()):
+            return said
+        return replace(said, state="died", ending=self._death(said))
+
+    def _just_taken(self) -> bool:
+        """Whether it was taken a moment ago, and nothing has been told of it."""
+        if (self.folder / "state.json").exists():
+            return False
+        with suppress(FileNotFoundError):
+            age_s = WallClock().start.timestamp() - (self.folder / "claimed").stat().st_mtime
+            return abs(age_s) < JUST_S
+        return False
 
     def _said(self) -> RunState:
         try:
@@ -124,9 +152,9 @@ class Entry:
                 ending=None if ending is None else Ending(**_known(Ending, ending)),
             )
         except FileNotFoundError:
-            return RunState("starting" if (self.folder / "claimed").exists() else "waiting")
+            return _TAKEN if (self.folder / "claimed").exists() else RunState("waiting")
         except (ValueError, KeyError, TypeError, AttributeError):
-            return RunState("starting")  # somebody told something: it was begun, and is not to begin again
+            return _TAKEN  # somebody told something: it was begun, and is not to begin again
 
     def _death(self, said: RunState) -> Ending:
         journal = f'"{said.journal}"' if " " in str(said.journal) else said.journal
@@ -184,10 +212,10 @@ def unreadable(folder: Path) -> dict[int, str]:
     return look_through(folder)[1]
 
 
-def look_through(folder: Path) -> tuple[list[Entry], dict[int, str]]:
-    """`entries` and `unreadable` at once."""
+def look_through(folder: Path, wanted: Callable[[Path], bool] = lambda run: True) -> tuple[list[Entry], dict[int, str]]:
+    """`entries` and `unreadable` at once, of the runs whose folder is wanted: of thousands, few need be read."""
     found, damaged = list[Entry](), dict[int, str]()
-    for path in (folder / "runs").glob("[0-9]*"):
+    for path in filter(wanted, (folder / "runs").glob("[0-9]*")):
         file = path / "request.json"
         try:
             said = json.loads(file.read_text("utf-8"))
@@ -204,7 +232,8 @@ def look_through(folder: Path) -> tuple[list[Entry], dict[int, str]]:
 
 def waiting(folder: Path, station: str) -> list[Entry]:
     """The runs that wait for a station, in order."""
-    return [entry for entry in entries(folder) if entry.station == station and entry.state().state == "waiting"]
+    there = look_through(folder, lambda run: not (run / "claimed").exists())[0]
+    return [entry for entry in there if entry.station == station and entry.state().state == "waiting"]
 
 
 def find(folder: Path, name: str | None) -> Entry:

@@ -28,7 +28,7 @@ STATUS_S = 1.0
 LAST = 20
 """Runs that a list shows, the latest, unless all are asked for."""
 
-EXIT_BAD_INPUT, EXIT_RUN_ERROR, EXIT_DETACHED = 2, 3, 130
+EXIT_RUN_ERROR, EXIT_DETACHED = 3, 130
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -228,14 +228,11 @@ def start(run: str | None, person: str, take_over: bool) -> int:
 def stop(run: str | None, person: str, reason: str) -> int:
     """Stop a run in order; one that waits is withdrawn."""
     from bench.rpc.client import Client
-    from bench.rpc.messages import Ending
-    from bench.run_queue import RunState, find
+    from bench.run_queue import find
 
     entry = find(home(), run)
     who, why = person or getpass.getuser(), reason or "no reason was given"
-    if entry.state().state == "waiting" and entry.claim():
-        ending = Ending("withdrawn", reason=why, person=who, exit_code=EXIT_BAD_INPUT)
-        entry.tell(RunState("withdrawn", ending=ending))
+    if entry.state().state == "waiting" and entry.withdraw(who, why):
         click.echo(f"run {entry.number} is withdrawn; it had not begun")
         return 0
     _insist_alive(entry)

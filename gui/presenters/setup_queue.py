@@ -5,13 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.rpc.messages import Ending
-from bench.run_queue import Entry, QueueError, RunState, entries, start_runner, station_holder
+from bench.run_queue import Entry, QueueError, entries, start_runner, station_holder
 from gui.presenters.known_runs import KnownRuns
 from gui.presenters.tone import Tone
-
-EXIT_WITHDRAWN = 2
-"""Exit code of a run that had not begun."""
 
 _STATES = {
     "starting": ("is starting", Tone.BUSY),
@@ -65,11 +61,8 @@ def is_first_start(folder: Path) -> bool:
 
 def withdraw(entry: Entry, person: str, reason: str) -> None:
     """Take a run out of the queue; raises QueueError when it has begun."""
-    if not entry.claim():
+    if not entry.withdraw(person, reason):
         raise QueueError(f"run {entry.number} has begun; watch it, and stop it there")
-    entry.tell(
-        RunState("withdrawn", ending=Ending("withdrawn", reason=reason, person=person, exit_code=EXIT_WITHDRAWN))
-    )
 
 
 def get_going(entry: Entry) -> None:

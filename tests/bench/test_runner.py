@@ -31,6 +31,7 @@ from bench.run_queue import (
     entries,
     find,
     station_holder,
+    unreadable,
     waiting,
 )
 from bench.runner import Runner
@@ -150,6 +151,25 @@ def test_a_run_whose_state_a_power_cut_tore_has_died_and_does_not_begin_again(ho
     (entry.folder / "state.json").write_bytes(left)
     assert entry.state().state == "died"
     assert waiting(home, "sim") == []
+
+
+def test_a_run_that_was_taken_a_moment_ago_is_not_called_dead_before_it_is_told_what_becomes_of_it(home: Path) -> None:
+    entry = enqueue(home, RECORD, "sim")
+    assert entry.claim()
+    assert (entry.state().state, entry.state().ending) == ("starting", None)
+    assert not entry.withdraw("Ada", "wrong pump")
+    long_ago = (entry.folder / "claimed").stat().st_mtime - 60.0
+    os.utime(entry.folder / "claimed", (long_ago, long_ago))
+    assert entry.state().state == "died"
+
+
+def test_a_look_for_runs_that_wait_reads_nothing_of_those_that_were_taken(home: Path) -> None:
+    taken, other = enqueue(home, RECORD, "sim"), enqueue(home, RECORD, "sim")
+    assert taken.withdraw("Ada", "wrong pump")
+    (taken.folder / "request.json").unlink()
+    (taken.folder / "request.json").mkdir()  # cannot be read
+    assert waiting(home, "sim") == [other]
+    assert list(unreadable(home)) == [1]
 
 
 def test_what_is_queued_is_on_the_disk_before_it_has_its_name(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
