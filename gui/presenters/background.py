@@ -38,10 +38,12 @@ class Background(Protocol):
         failed: Callable[[str], None] | None = None,
         *,
         deadline_s: float = 120.0,
+        late: str = "",
     ) -> Cancel:
         """Do what works long, or may never come back (HDF5 can hang on a damaged file), in a process of its own.
 
-        ``work`` is a function of a module, its arguments and result can be pickled; past the deadline it is killed.
+        ``work`` is a function of a module, its arguments and result can be pickled; past the deadline it is killed, and
+        ``failed`` gets ``late``, or that the file may be damaged where that is empty.
 
         Returns
         -------
@@ -77,6 +79,7 @@ class Inline:
         failed: Callable[[str], None] | None = None,
         *,
         deadline_s: float = 120.0,
+        late: str = "",
     ) -> Cancel:
         """As `Background.apart`, in this process and without a deadline."""
 

@@ -19,7 +19,7 @@ from data.fold import fold
 from data.run import Run
 from gui.presenters.context import Context
 from gui.presenters.live import Change, Live
-from gui.presenters.numbers import Numbers, duration, figures, unit_text
+from gui.presenters.numbers import Numbers, duration, figures, rough_duration, unit_text
 from gui.presenters.review_checks import limits_text, result_text, verdict_word
 from gui.presenters.tone import Tone
 
@@ -35,6 +35,13 @@ SHARE = 0.1
 
 LONGEST_S = 300.0
 """A snapshot that takes longer is given up."""
+
+GIVEN_UP = (
+    f"To judge the record so far took longer than {rough_duration(LONGEST_S)} and was given up: it is long, or the "
+    f"computer has much else to do. It is tried again in {rough_duration(LONGEST_S / SHARE)}. The run and its record "
+    "are whole; the verdict comes at the end. To look into the record before, make a snapshot of it: "
+    "pumpbench snapshot JOURNAL"
+)
 
 LOOK_S = 1.0
 """Between two looks whether a snapshot is due."""
@@ -178,8 +185,9 @@ class Provisional:
                 self._next = now + max(LEAST_S, (now - begun) / SHARE)
                 self.changed()
 
+        late = GIVEN_UP.replace("JOURNAL", str(journal))
         arguments = (str(journal), self.live.last_s, bool(self.live.kept["forecast"]))
-        self.context.background.apart(judge_so_far, arguments, then, failed, deadline_s=LONGEST_S)
+        self.context.background.apart(judge_so_far, arguments, then, failed, deadline_s=LONGEST_S, late=late)
 
     def journal(self) -> Path | None:
         """The journal of the run that is watched, if it is on this computer."""
@@ -221,23 +229,27 @@ class Provisional:
             return "of the sealed run file"
         if self.so_far is not None:
             return f"provisional, of the record up to {duration(self.so_far.until_s)}"
+        if self.trouble:
+            return "none could be worked out"
         if not self.live.is_going:
-            return self.trouble
-        return self.trouble or ("being worked out…" if self.is_busy else "the first come after a minute of the run")
+            return ""
+        return "being worked out…" if self.is_busy else "the first come after a minute of the run"
 
     def remark(self) -> str:
-        """What is known of the outcome beyond the rows, and why the rig has no value for a check that counts later.
+        """What is known of the outcome beyond the rows, why the rig has no value for a check that counts later, and why
+        there is nothing, or nothing newer.
 
         At the end, why the run did not pass: a panel that is touched by fingers has no tool tips.
         """
         if self.final is not None:
             return "\n".join(_why_not(self.final.checks))
         if self.so_far is None:
-            return ""
+            return self.trouble
         if not self.rows():
-            return "Nothing can be said yet: no check has a value."
+            return self.trouble or "Nothing can be said yet: no check has a value."
         silent = [one for one in self.so_far.checks if one.suitability and one.note and _says_nothing(one)]
-        return "\n".join(filter(None, [self.so_far.outlook, *(f"{one.title}: {one.note}" for one in silent)]))
+        notes = (f"{one.title}: {one.note}" for one in silent)
+        return "\n".join(filter(None, [self.so_far.outlook, *notes, self.trouble]))
 
     def rows(self) -> list[CheckRow]:
         """The checks that count first, then what is only reported, then those of the rig."""

@@ -62,6 +62,7 @@ class QtBackground(QObject):
         failed: Callable[[str], None] | None = None,
         *,
         deadline_s: float = 120.0,
+        late: str = "",
     ) -> Cancel:
         """As `Background.apart`."""
         one = Apart()
@@ -80,7 +81,7 @@ class QtBackground(QObject):
             self._apart.discard(one)
             one.cancel()
 
-        self._others.submit(self._do, lambda: one.do(work, arguments, deadline_s), heard(then), heard(say))
+        self._others.submit(self._do, lambda: one.do(work, arguments, deadline_s, late), heard(then), heard(say))
         return cancel
 
     def post(self, call: Callable[[], None]) -> None:
@@ -144,7 +145,7 @@ class Apart:
             with suppress(OSError):  # it has just ended
                 process.kill()
 
-    def do(self, work: Callable[..., Any], arguments: tuple[Any, ...], deadline_s: float) -> Any:
+    def do(self, work: Callable[..., Any], arguments: tuple[Any, ...], deadline_s: float, late: str = "") -> Any:
         """Result of a function in a new process; raises ValueError with what it raised, or when it took too long."""
         if self.is_cancelled:
             raise ValueError(UNWANTED)
@@ -160,7 +161,8 @@ class Apart:
             if self.is_cancelled:
                 raise ValueError(UNWANTED)
             if not ours.poll(deadline_s):
-                raise ValueError(f"gave no answer within {deadline_s:g} s and was ended; the file may be damaged")
+                said = f"gave no answer within {deadline_s:g} s and was ended; the file may be damaged"
+                raise ValueError(late or said)
             kind, said = ours.recv()
         except EOFError:
             raise ValueError("ended without an answer; the file may be damaged") from None

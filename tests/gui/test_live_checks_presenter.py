@@ -35,11 +35,14 @@ class Counting(Inline):
         self.asked: list[tuple[Any, ...]] = []
         self.then: Callable[[Any], None] = lambda found: None
         self.failed: Callable[[str], None] | None = None
+        self.late = ""
 
-    def apart(self, work: Any, arguments: Any, then: Any, failed: Any = None, *, deadline_s: float = 120.0) -> None:
+    def apart(
+        self, work: Any, arguments: Any, then: Any, failed: Any = None, *, deadline_s: float = 120.0, late: str = ""
+    ) -> None:
         """Keep it."""
         self.asked.append((work, *arguments))
-        self.then, self.failed = then, failed
+        self.then, self.failed, self.late = then, failed, late
 
 
 @pytest.fixture
@@ -114,6 +117,24 @@ def test_what_was_given_up_after_long_is_not_tried_again_at_once(
     assert len(background.asked) == 2
 
 
+def test_who_waits_in_vain_for_the_checks_of_a_long_run_reads_why_and_what_to_do(
+    background: Counting, checks: Provisional, watched: Any, tmp_path: Path
+) -> None:
+    checks.look()
+    assert background.failed is not None
+    background.failed(background.late)
+    said = checks.remark()
+    assert "took longer than 5 min and was given up" in said
+    assert "tried again in 50 min" in said
+    assert f"pumpbench snapshot {tmp_path / 'runs' / 'a.journal'}" in said
+    assert checks.caption() == "none could be worked out"
+    clock[0] += 3001.0
+    watched.block("balance", [200.0], 1.0)
+    checks.look()
+    background.then(so_far())
+    assert "given up" not in checks.remark()
+
+
 def test_checks_so_far_are_greyed_and_have_no_verdict(background: Counting, checks: Provisional) -> None:
     checks.look()
     background.then(so_far())
@@ -163,7 +184,7 @@ def test_why_nothing_can_be_judged_is_told(background: Counting, checks: Provisi
     checks.look()
     assert background.failed is not None
     background.failed("the disk is full")
-    assert checks.caption() == "the disk is full"
+    assert (checks.caption(), checks.remark()) == ("none could be worked out", "the disk is full")
 
 
 def test_what_comes_of_a_run_that_is_watched_no_more_is_not_shown(

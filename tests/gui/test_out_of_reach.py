@@ -259,6 +259,11 @@ def test_work_that_is_ended_leaves_nothing_in_the_folder_for_what_passes(
     until(lambda: not list(tmp_path.iterdir()))
 
 
+def test_what_took_too_long_is_told_in_the_words_of_who_asked() -> None:
+    with pytest.raises(ValueError, match="the record is long"):
+        Apart().do(never, (), 2.0, "the record is long")
+
+
 def test_checks_that_are_not_wanted_any_more_leave_one_folder_at_most_and_the_next_removes_it(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(ValueError, match="gave no answer"):

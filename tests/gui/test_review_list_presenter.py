@@ -123,7 +123,7 @@ def test_a_file_that_ends_the_process_that_reads_it_is_damaged_and_the_others_ar
     folder: Path, tmp_path: Path
 ) -> None:
     class Crashing(Inline):
-        def apart(self, work, arguments, then, failed=None, *, deadline_s=120.0):  # type: ignore[no-untyped-def]
+        def apart(self, work, arguments, then, failed=None, *, deadline_s=120.0, late=""):  # type: ignore[no-untyped-def]
             def worked(paths):  # type: ignore[no-untyped-def]
                 if any(path.name == "cut.h5" for path in paths):
                     raise ValueError("ended without an answer; the file may be damaged")
