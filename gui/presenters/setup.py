@@ -13,7 +13,7 @@ from gui.presenters.background import Cancel, nothing
 from gui.presenters.context import Context, Wish
 from gui.presenters.known_runs import KnownRuns
 from gui.presenters.numbers import local_date, local_time, rough_duration
-from gui.presenters.setup_check import Examined, FindingRow, Foreseen, begin, examine, foresee
+from gui.presenters.setup_check import NOT_CHECKED, UNSURE, Examined, FindingRow, Foreseen, begin, examine, foresee
 from gui.presenters.setup_choices import Choices, StationChoice, files_stamp, find_choices, with_states
 from gui.presenters.setup_fields import one_line
 from gui.presenters.setup_form import USUAL, USUAL_PACE, Part, SetUpForm
@@ -54,6 +54,7 @@ class SetUp:
     examined, foreseen : what is known of the request as it is; None while that is worked out.
     overrides : reasons, by the code of a finding that the person takes upon themselves; ``overrides_of`` is another one
         when they would be about something else.
+    lapsed : codes of reasons that do not count any more, since something else was found than what they were about.
     queue : the runs that wait or go on.
     is_first : whether nobody has started a run here yet.
     """
@@ -63,6 +64,8 @@ class SetUp:
         self._memory = Memory.read(context.state_folder)
         self.form = SetUpForm(self._memory, context.person, context.folder, self._show, self._changed)
         self.overrides: dict[str, str] = {}
+        self._overridden: dict[str, frozenset[str]] = {}  # what was found when the reason was given, by its code
+        self.lapsed: frozenset[str] = frozenset()
         self.examined: Examined | None = None
         self.foreseen: Foreseen | None = None
         self.queue: tuple[QueueRow, ...] = ()
@@ -179,9 +182,21 @@ class SetUp:
         """Take a finding upon oneself with a reason; without one, no more."""
         self.overrides.pop(code, None)
         if reason.strip():
-            self.overrides[code] = reason.strip()
+            self.overrides[code], self._overridden[code] = reason.strip(), self.texts(code)
+            self.lapsed -= {code}
         self._show("findings")
         self._show("start")
+
+    def texts(self, code: str) -> frozenset[str]:
+        """What was found under a code that a person may take upon themselves."""
+        found = () if self.examined is None else self.examined.findings
+        return frozenset(one.text for one in found if one.code == code and one.overridable)
+
+    def _let_lapse(self) -> None:
+        """A reason is given for what somebody has read: it is none for anything else, though that has the same code."""
+        gone = {code for code in self.overrides if not self.texts(code) <= self._overridden[code]}
+        self.overrides = {code: reason for code, reason in self.overrides.items() if code not in gone}
+        self.lapsed |= gone
 
     def prepare_rig_check(self) -> None:
         """Prepare the rig check without which this run may not start."""
@@ -233,7 +248,7 @@ class SetUp:
         self.is_starting, waits = True, self._would_wait
         self._show("start")
         self.context.background.apart(
-            begin, (request,), lambda entry: self._begun(entry, request, waits), self._not_begun
+            begin, (request,), lambda entry: self._begun(entry, request, waits), self._not_begun, late=UNSURE
         )
 
     def try_it(self) -> None:
@@ -273,7 +288,8 @@ class SetUp:
 
     def _not_begun(self, sentence: str) -> None:
         self.is_starting = self._is_tried = False
-        self.context.notify(f"The run was not started. {sentence}", Tone.FAIL)
+        said = sentence if sentence == UNSURE else f"The run was not started. {sentence}"
+        self.context.notify(said, Tone.FAIL)
         self._changed()
 
     # -- the queue
@@ -336,7 +352,7 @@ class SetUp:
         station, articles = form.station and form.station.name, tuple(form.articles.values())
         about = (self._started, station, form.protocol, form.serial, articles)
         if about != self.overrides_of:  # a reason is given for one run, of one station and one article
-            self.overrides, self.overrides_of = {}, about
+            self.overrides, self.lapsed, self.overrides_of = {}, frozenset(), about
         self._quiet = QUIET_TICKS
         self._cancel()
         self.examined = self.foreseen = None
@@ -364,7 +380,8 @@ class SetUp:
             return
         self._asked = request
         self._cancel()
-        self._cancel = self.context.background.apart(examine, (request,), self._answered, self._not_answered)
+        look_at = self.context.background.apart
+        self._cancel = look_at(examine, (request,), self._answered, self._not_answered, late=NOT_CHECKED)
 
     def _answered(self, examined: Examined) -> None:
         asked = self._asked
@@ -373,6 +390,7 @@ class SetUp:
                 self._ask()
             return
         self.examined = examined
+        self._let_lapse()
         self._show("findings")
         self._show("start")
         impossible = any(one.level == "blocks" and not one.overridable for one in examined.findings)
@@ -382,6 +400,7 @@ class SetUp:
                 (asked,),
                 lambda found: self._foreseen(asked, found),
                 lambda why: self._foreseen(asked, Foreseen(why_not=why)),
+                late="To forecast it took longer than 2 min and was given up",
             )
 
     def _not_answered(self, sentence: str) -> None:

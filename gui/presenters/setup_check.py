@@ -40,6 +40,16 @@ _OPTION = re.compile(rf"--({'|'.join(_OPTIONS)})\b(?= \S*:|:)")
 _REST = re.compile(r" \(see: pumpbench [^)]*\)|, such as --\w+ \S+")
 
 
+NOT_CHECKED = (
+    "To check the run took longer than 2 min and was given up: the computer has much else to do, or a folder does not "
+    "answer; wait a little, then change a field to have it checked again"
+)
+UNSURE = (
+    "Whether the run was started is not known, since no word of it came within 2 min: look whether it is in the queue "
+    "before you start it again"
+)
+
+
 UNUSED = "override"
 """Of an override that nothing needs: here all are given, and nobody has."""
 

@@ -19,6 +19,9 @@ from gui.views.table import Column, Table
 ELSEWHERE = ("forecast", "duration")
 """Findings that only tell what the panels below, and the bar of the start, show better."""
 
+REASON = "Reason to start in spite of it; it is recorded with your name"
+ANEW = "Your reason was about something else; give one for this, too"
+
 MOST_ROWS = 14
 TONES = {"blocks": Tone.FAIL, "warns": Tone.WARN, "tells": Tone.PLAIN}
 
@@ -33,7 +36,8 @@ class FindingsPanel(Panel):
         self._presenter = presenter
         self.reasons: dict[str, Entry] = {}
         self._remedies: list[QWidget] = []
-        self._typed: dict[str, str] = {}
+        self._typed: dict[tuple[str, frozenset[str]], str] = {}
+        self._about: dict[str, frozenset[str]] = {}  # what was found when a reason was asked for, by its code
         self._typed_of: object = None  # what they are about
         self._drawn: object = None
         self._is_drawing = False
@@ -65,7 +69,7 @@ class FindingsPanel(Panel):
             self._typed, self._typed_of = {}, self._presenter.overrides_of
             return
         for code, entry in self.reasons.items():
-            self._typed[code] = entry.text()
+            self._typed[code, self._about[code]] = entry.text()
 
     def _draw(self) -> None:
         presenter = self._presenter
@@ -101,9 +105,10 @@ class FindingsPanel(Panel):
     def _reason(self, one: FindingRow, said: str) -> QHBoxLayout:
         """Where a reason is given, or taken back."""
         line = QHBoxLayout()
-        typed = self._typed.pop(one.code, "")
+        about = self._about[one.code] = self._presenter.texts(one.code)
+        typed = self._typed.pop((one.code, about), "")
         entry = Entry(f"Reason to start in spite of {one.code}", said or typed)
-        entry.setPlaceholderText("Reason to start in spite of it; it is recorded with your name")
+        entry.setPlaceholderText(ANEW if one.code in self._presenter.lapsed else REASON)
         entry.left.connect(lambda: self._given(one.code, entry.text()))
         self.reasons[one.code] = entry
         line.addWidget(entry, 1)

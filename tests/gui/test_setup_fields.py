@@ -22,7 +22,10 @@ def test_a_field_says_what_it_understood_and_what_may_be_typed() -> None:
 
 
 def test_a_number_without_a_unit_is_refused_in_one_sentence_with_what_to_write() -> None:
-    assert understood(ANALYSIS, "25") == ("", '"25" is not a time: it has no unit; write 25 with one of s, ms, us, min, h, day')
+    assert understood(ANALYSIS, "25") == (
+        "",
+        '"25" is not a time: it has no unit; write 25 with one of s, ms, us, min, h, day',
+    )
     assert understood(ANALYSIS, "2 min")[1].endswith("choose a value from 1 h to 60 day")
 
 

@@ -206,22 +206,6 @@ def test_a_station_file_that_is_changed_meanwhile_is_taken_over_and_what_was_typ
     assert prepared.why_not == "The station file cannot be read: its file is gone; choose another station"
 
 
-def test_an_override_is_of_one_station_and_what_blocked_is_looked_at_again_on_demand(prepared: SetUp) -> None:
-    prepared.form.choose_station("sim-full")
-    pause(prepared)
-    prepared.override(setup.RIG_CHECK, "agreed with QA")
-    assert prepared.why_not == ""
-    prepared.find()
-    inline(prepared).run()
-    assert prepared.why_not == "Checking…"
-    pause(prepared)
-    assert prepared.why_not == ""
-    prepared.form.choose_station("sim")
-    prepared.form.choose_station("sim-full")
-    pause(prepared)
-    assert [one.code for one in prepared.blocking] == [setup.RIG_CHECK]
-
-
 # -- what stands against it
 
 
@@ -239,12 +223,6 @@ def test_a_request_is_looked_at_only_when_the_person_pauses(prepared: SetUp) -> 
     assert prepared.why_not == ""
     assert prepared.foreseen is not None
     assert any(row.is_planned and row.analysis == "2\u202fh" for row in prepared.foreseen.rows)
-
-
-def test_nothing_is_told_of_overrides_that_nobody_has_given(prepared: SetUp) -> None:
-    pause(prepared)
-    assert prepared.examined is not None
-    assert [one.text for one in prepared.examined.findings if "override" in one.text] == []
 
 
 def test_an_older_request_is_not_looked_at_any_more(prepared: SetUp, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,22 +248,6 @@ def test_a_rate_that_the_pump_cannot_do_blocks_and_nobody_can_override_it(prepar
     prepared.override(finding.code, "I want it")
     assert prepared.blocking
     assert prepared.foreseen is None
-
-
-def test_a_finding_may_be_overridden_with_a_reason_by_the_person_named(prepared: SetUp, queued: list[Request]) -> None:
-    prepared.form.fill({**FlowAccuracy.qualification, "schedule": "23 mL/day", "analysis": "1 h"})
-    pause(prepared)
-    overridable = {one.code for one in prepared.blocking if one.overridable}
-    assert "unusual-rate" in overridable
-    for code in overridable:
-        prepared.override(code, "agreed with QA")
-    assert prepared.why_not == ""
-    prepared.start()
-    inline(prepared).run()
-    assert {(one.finding, one.person, one.reason) for one in queued[0].overrides} == {
-        (code, "Ada", "agreed with QA") for code in overridable
-    }
-    assert prepared.overrides == {}
 
 
 def test_a_rig_check_that_is_missing_can_be_prepared_at_once(prepared: SetUp) -> None:
@@ -387,6 +349,20 @@ def test_what_was_refused_at_the_start_is_said_and_the_form_is_there_again(
     assert said == ["The run was not started. the disk is full; make room"]
     pause(prepared)
     assert prepared.why_not == ""
+
+
+def test_a_run_of_which_no_word_came_is_not_said_to_be_none(prepared: SetUp, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    prepared.context.notify = lambda text, tone: said.append(text)
+
+    def never_heard_of(request: Request) -> Entry:
+        raise ValueError(setup.UNSURE)
+
+    monkeypatch.setattr(setup, "begin", never_heard_of)
+    pause(prepared)
+    prepared.start()
+    inline(prepared).run()
+    assert said[0].startswith("Whether the run was started is not known")
 
 
 def test_what_is_scanned_while_a_run_begins_is_of_the_next_one(

@@ -33,6 +33,7 @@ from gui.presenters.setup_check import Examined, FindingRow, Foreseen, StepRow
 from gui.presenters.setup_queue import withdraw
 from gui.theme.look import look
 from gui.views.setup import SetUpPanel
+from gui.views.setup_findings import ANEW
 from protocols.flow_accuracy import FlowAccuracy
 
 Shown = Callable[..., SetUpPanel]
@@ -108,7 +109,10 @@ def test_an_error_stands_under_its_field_when_the_person_pauses_and_goes_with_it
     type_over(edit(panel, "analysis"), "25")
     assert not panel.rows["analysis"].error
     settle(panel)
-    assert panel.rows["analysis"].error == '"25" is not a time: it has no unit; write 25 with one of s, ms, us, min, h, day'
+    assert (
+        panel.rows["analysis"].error
+        == '"25" is not a time: it has no unit; write 25 with one of s, ms, us, min, h, day'
+    )
     assert not panel.start.isEnabled()
     assert panel.start.toolTip() == "Correct Analysis."
     QTest.keyClicks(edit(panel, "analysis"), " h")
@@ -207,6 +211,26 @@ def test_a_reason_that_is_being_given_is_not_lost_when_the_forecast_comes_or_all
     panel.presenter.form.type_serial("another")  # which it is not about
     settle(panel)
     assert panel.findings.reasons["calibration"].text() == ""
+
+
+def test_a_reason_for_one_certificate_is_not_put_in_for_another(panel: SetUpPanel, found: list[FindingRow]) -> None:
+    found.append(OVERDUE)
+    panel.presenter.form.type("analysis", "2 h")
+    settle(panel)
+    type_over(panel.findings.reasons["calibration"], "agreed with QA")
+    QTest.keyClick(panel.findings.reasons["calibration"], Qt.Key.Key_Return)
+    found[:] = [replace(OVERDUE, text="the certificate of the flow sensor was due; renew it")]
+    panel.presenter.form.type("analysis", "3 h")
+    settle(panel)
+    reason = panel.findings.reasons["calibration"]
+    assert (reason.text(), reason.placeholderText()) == ("", ANEW)
+    assert not panel.start.isEnabled()
+    type_over(reason, "not yet ag")
+    found[:] = [OVERDUE]
+    panel.presenter.form.type("analysis", "2 h")
+    settle(panel)
+    assert panel.findings.reasons["calibration"].text() == "agreed with QA"  # what was said of this one
+    assert not panel.start.isEnabled()
 
 
 def test_what_nobody_may_override_has_no_place_for_a_reason(panel: SetUpPanel, found: list[FindingRow]) -> None:
