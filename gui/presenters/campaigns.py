@@ -33,11 +33,17 @@ _SIGN = re.compile(r"^\s*rates\s*=\s*\[", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class CampaignFile:
-    """A campaign's file: its title, or why it cannot be read."""
+    """A campaign's file: its title, or why it cannot be read.
+
+    Attributes
+    ----------
+    stamp : tells whether it was changed since.
+    """
 
     path: Path
     title: str
     wrong: str = ""
+    stamp: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +94,7 @@ class Campaigns:
         self.course: Course | None = None
         self.sentence = ""
         self.is_writing = False
-        self._is_shown = self._is_looking = False
+        self._is_shown = self._is_looking = self._is_finding = False
         self._seen: object = None
         self._cancel: Cancel = nothing
         self._view: CampaignsView | None = None
@@ -109,11 +115,19 @@ class Campaigns:
             self.find()
 
     def find(self) -> None:
-        """Look for the files of campaigns."""
+        """Look for the files of campaigns, unless that is under way: a share may not answer."""
+        if self._is_finding:
+            return
+        self._is_finding = True
         folder = self.context.folder
-        self.context.background.aside(lambda: campaign_files(folder), self._found)
+        self.context.background.aside(lambda: campaign_files(folder), self._found, self._not_found)
+
+    def _not_found(self, said: str) -> None:
+        self._is_finding = False
+        self.context.notify(f"The campaigns cannot be looked for: {said}", Tone.WARN)
 
     def _found(self, files: tuple[CampaignFile, ...]) -> None:
+        self._is_finding = False
         if files != self.files:
             before = None if self.chosen is None else self.chosen.path
             self.files = files
@@ -145,17 +159,11 @@ class Campaigns:
             self._view.show_cell()
 
     def look(self) -> None:
-        """Count again what has changed."""
+        """Count again what has changed; a file that was changed is read again first."""
         chosen = self.chosen
-        if not self._is_shown or chosen is None:
-            return
-        if chosen.wrong:
-            self.sentence = chosen.wrong
-            self._tell()
+        if not self._is_shown or chosen is None or self._is_looking:
             return
         state_folder, path = self.context.state_folder, chosen.path
-        if self._is_looking:
-            return
         self._is_looking = True
         self.context.background.aside(
             lambda: (path, _stamp(path), stamp(state_folder)), self._looked, lambda _: self._not_looked()
@@ -170,8 +178,14 @@ class Campaigns:
             self.look()  # another one was chosen meanwhile
         if self.chosen is None or seen[0] != self.chosen.path or seen == self._seen:
             return
+        if seen[1] != self.chosen.stamp:
+            self.find()
+            return
         self._seen = seen
         self._cancel()
+        if self.chosen.wrong:
+            self._fail(self.chosen.wrong)
+            return
         arguments = (self.chosen.path, self.context.state_folder, self.context.folder, datetime.now(UTC).date())
         self._cancel = self.context.background.apart(counted, arguments, self._take, self._fail)
 
@@ -303,10 +317,11 @@ def campaign_files(folder: Path) -> tuple[CampaignFile, ...]:
 
 
 def _described(path: Path) -> CampaignFile:
+    seen = _stamp(path)  # before it is read: what is written meanwhile is another one
     try:
-        return CampaignFile(path, load_campaign(path).title)
+        return CampaignFile(path, load_campaign(path).title, stamp=seen)
     except (ValueError, OSError) as error:
-        return CampaignFile(path, path.stem, str(error))
+        return CampaignFile(path, path.stem, str(error), seen)
 
 
 def counted(path: Path, state_folder: Path, folder: Path, today: date) -> Counted:
@@ -344,5 +359,9 @@ def _against(files: Sequence[Path], serial: str, today: date) -> list[str]:
 
 
 def _stamp(path: Path) -> object:
-    there = path.stat()
+    """Of a file as it is; None where it has gone."""
+    try:
+        there = path.stat()
+    except OSError:
+        return None
     return there.st_mtime_ns, there.st_size

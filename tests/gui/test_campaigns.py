@@ -181,6 +181,20 @@ def test_a_plan_that_cannot_be_read_says_why(campaigns, plan):
     assert "flow-acuracy" in campaigns.sentence
 
 
+def test_a_plan_that_somebody_corrects_or_spoils_is_read_again_while_it_is_shown(campaigns, plan):
+    good = plan.read_text()
+    plan.write_text(good.replace('"flow-accuracy"', '"flow-acuracy"'))
+    counted(campaigns)
+    assert "flow-acuracy" in campaigns.sentence
+    campaigns.shown(True)  # somebody comes back, and sees that it is wrong
+    counted(campaigns)
+    assert campaigns.counted is None
+    plan.write_text(good.replace('"lot 2231"', '"lot 2232, corrected"'))
+    counted(campaigns)
+    assert (campaigns.sentence, campaigns.chosen.title) == ("", "lot 2232, corrected")
+    assert campaigns.counted is not None
+
+
 def test_what_was_counted_of_one_campaign_is_not_shown_for_another_and_goes_with_its_file(campaigns, plan):
     other = plan.with_name("other.toml")
     write_campaign(other, ASKED, [CampaignDut(model="sim-peristaltic", serial="C")])
