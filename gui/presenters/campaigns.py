@@ -253,10 +253,8 @@ class Campaigns:
 
     def open(self, run: Line) -> None:
         """Review an attempt."""
-        if Path(run.path).exists():
-            self.context.open(Path(run.path))
-        else:
-            self.context.notify(f"{run.path} is not there (it was on computer {run.computer})", Tone.WARN)
+        otherwise = f"{run.path} is not there (it was on computer {run.computer})"
+        self.context.open_if_there(Path(run.path), otherwise)
 
     @property
     def may_repeat(self) -> bool:

@@ -92,6 +92,17 @@ class Context:
         for call in self._openers:
             call(run_file)
 
+    def open_if_there(self, run_file: Path, otherwise: str) -> None:
+        """Review a run file if it can be reached, else say a sentence; looked for aside: a share may not answer."""
+
+        def looked(is_there: bool) -> None:
+            if is_there:
+                self.open(run_file)
+            else:
+                self.notify(otherwise, Tone.WARN)
+
+        self.background.aside(run_file.exists, looked, lambda _: looked(False))
+
     def find(self, **wanted: str) -> None:
         """Find runs in the review page, through the catalogue."""
         for call in self._finders:

@@ -157,7 +157,7 @@ class Qualification:
         self._stopping = False
         self._begun: int | None = None  # a process that was started here; it locks its folder a second later
         self._process: subprocess.Popen[bytes] | None = None  # the same, until it has ended
-        self._counting = False
+        self._counting = self._is_looking = False
         self._trouble = ""
         self._bytes = 0  # of the trials
         self._counted_for = (-1, True)
@@ -185,6 +185,7 @@ class Qualification:
         self.asked = wanted
         self._counted_for = (-1, True)
         self._forget()
+        self._show()
         self.look()
 
     def start(self) -> None:
@@ -223,15 +224,29 @@ class Qualification:
             self._view.show_cell([row for row in rows if (row["fault"], row["protocol"]) == (fault, protocol)])
 
     def look(self) -> None:
-        """See whether it runs, and count what is there when that has changed."""
+        """See whether it runs, and count what is there when that has changed; files are looked at aside."""
         if self._process is not None and (code := self._process.poll()) is not None:
             self._process = None
             self._ended(code)
             return
-        self.running = under_way(self.asked.folder) or self._begun
+        if self._is_looking:
+            return
+        self._is_looking = True
+        folder = self.asked.folder
+        self.context.background.aside(
+            lambda: (folder, under_way(folder), _size(folder)), self._looked, lambda _: self._looked((folder, None, 0))
+        )
+
+    def _looked(self, seen: tuple[Path, int | None, int]) -> None:
+        self._is_looking = False
+        folder, running, size = seen
+        if folder != self.asked.folder:
+            self.look()  # another one was chosen meanwhile
+            return
+        self.running = running or self._begun
         self._stopping = self._stopping and self.running is not None
         self._looks += 1
-        self._bytes = size = self._size()
+        self._bytes = size
         if not size:
             self._forget()
         due = self._looks % max(round(COUNT_S / LOOK_S), 1) == 0 or self.so_far is None
@@ -316,12 +331,6 @@ class Qualification:
         if self.so_far is not None:
             self.so_far, self.table = None, MatrixTable()
 
-    def _size(self) -> int:
-        try:
-            return (self.asked.folder / "trials.jsonl").stat().st_size
-        except OSError:
-            return 0
-
     def _counted(self, found: SoFar, asked: Asked) -> None:
         self._counting = False
         if asked != self.asked or (found.asked != asked and not self._follows):
@@ -345,14 +354,33 @@ class Qualification:
         self._stopping = False
         if code not in (0, 1, 130, -signal.SIGINT):
             log = self.asked.folder / "qualify.log"
-            lines = log.read_text("utf-8", "replace").strip().splitlines() if log.is_file() else []
-            self.context.notify(f"The qualification ended with an error: {lines[-1] if lines else log}", Tone.FAIL)
+            said = "The qualification ended with an error"
+            self.context.background.aside(
+                lambda: _last_line(log), lambda line: self.context.notify(f"{said}: {line or log}", Tone.FAIL)
+            )
         self._counted_for = (-1, True)
         self.look()
 
     def _show(self) -> None:
         if self._view is not None:
             self._view.show_matrix()
+
+
+def _size(folder: Path) -> int:
+    """Of the trials, in bytes."""
+    try:
+        return (folder / "trials.jsonl").stat().st_size
+    except OSError:
+        return 0
+
+
+def _last_line(log: Path) -> str:
+    """Of a log; empty where there is none."""
+    try:
+        lines = log.read_text("utf-8", "replace").strip().splitlines()
+    except OSError:
+        return ""
+    return lines[-1] if lines else ""
 
 
 def _started(asked: Asked) -> subprocess.Popen[bytes]:

@@ -221,10 +221,11 @@ class Register:
     def open_number(self, row: NumberRow) -> None:
         """Review the run of a number."""
         path = Path(row.path)
-        if path.suffix == ".h5" and path.exists():
-            self.context.open(path)
+        otherwise = f"Run {row.number} of {row.station}: {row.path} is not there as a run file."
+        if path.suffix == ".h5":
+            self.context.open_if_there(path, otherwise)
         else:
-            self.context.notify(f"Run {row.number} of {row.station}: {row.path} is not there as a run file.", Tone.WARN)
+            self.context.notify(otherwise, Tone.WARN)
 
     # -- impact
 
@@ -274,10 +275,8 @@ class Register:
 
     def open_run(self, run: Line) -> None:
         """Review a run that was touched."""
-        if Path(run.path).exists():
-            self.context.open(Path(run.path))
-        else:
-            self.context.notify(f"{run.path} is not there (it was on computer {run.computer})", Tone.WARN)
+        otherwise = f"{run.path} is not there (it was on computer {run.computer})"
+        self.context.open_if_there(Path(run.path), otherwise)
 
     # -- small parts
 

@@ -140,14 +140,18 @@ class RunList:
 
     def open_folder(self, text: str) -> None:
         """Look at another folder; one that is none is said."""
-        folder = Path(text.strip()).expanduser().absolute()
-        if folder.suffix in SUFFIXES and folder.is_file():
-            self.open_folder(str(folder.parent))
-            if folder.suffix == ".h5":
-                self.context.open(folder)
-            return
-        self._chosen = folder
-        self.look()
+        path = Path(text.strip()).expanduser().absolute()
+
+        def looked(is_file: bool) -> None:
+            self._chosen = path.parent if is_file else path
+            self.look()
+            if is_file and path.suffix == ".h5":
+                self.context.open(path)
+
+        if path.suffix in SUFFIXES:
+            self.context.background.aside(path.is_file, looked, lambda _: looked(False))
+        else:
+            looked(False)
 
     def narrow(self, *, text: str | None = None, **to: str) -> None:
         """Show only some: those that hold a text, and those of a ``protocol``, ``verdict`` or ``status``."""

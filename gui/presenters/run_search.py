@@ -153,10 +153,11 @@ class RunSearch:
 
     def open(self, line: Line) -> None:
         """Review a run, where its file can be read from here."""
-        if line.kind in (RUN, SNAPSHOT) and Path(line.path).exists():
-            self.context.open(Path(line.path))
+        otherwise = f"{name_of(line)} cannot be opened: {why_not(line)}"
+        if line.kind in (RUN, SNAPSHOT):
+            self.context.open_if_there(Path(line.path), otherwise)
         else:
-            self.context.notify(f"{name_of(line)} cannot be opened: {why_not(line)}", Tone.WARN)
+            self.context.notify(otherwise, Tone.WARN)
 
     def index(self, folder: str = "") -> None:
         """Take the run files of a folder, and of those below it, into the catalogue; of all that it knows without one.

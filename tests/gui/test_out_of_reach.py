@@ -17,6 +17,8 @@ from bench.rpc.messages import Ending, Note, Outcome, Reply
 from bench.run_queue import Entry, RunState, enqueue
 from gui.presenters.context import Context
 from gui.presenters.live import Live
+from gui.presenters.qualification import Qualification
+from gui.presenters.review_list import RunList
 from gui.presenters.run_link import RunLink
 from gui.presenters.setup import SetUp
 from gui.presenters.setup_check import _folder
@@ -209,6 +211,28 @@ def test_a_drive_that_does_not_answer_is_waited_for_elsewhere(
     assert looked == []
     context.background.tick()  # type: ignore[attr-defined]  # Inline's
     assert (looked, shell.status_bar()["disk"]) == ([1], "10 GB free")
+
+
+@pytest.mark.parametrize("name", ["exists", "is_file", "stat", "open"])
+def test_files_of_the_pages_are_looked_for_elsewhere_than_where_the_window_is_drawn(
+    name: str, context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, is_drawing = getattr(Path, name), True
+
+    def look(path: Path, *words: Any, **options: Any) -> Any:
+        assert not is_drawing, f"{path} was looked for where the window is drawn"
+        return plain(path, *words, **options)
+
+    opened: list[Path] = []
+    context.on_open(opened.append)
+    listed, qualified = RunList(context), Qualification(context)
+    monkeypatch.setattr(Path, name, look)
+    context.open_if_there(tmp_path, "it is not there")
+    listed.open_folder(str(tmp_path / "run.h5"))
+    qualified.look()
+    is_drawing = False
+    context.background.run()  # type: ignore[attr-defined]  # an Inline
+    assert opened == [tmp_path]
 
 
 def test_the_little_stop_window_stays_though_the_state_folder_cannot_be_read(

@@ -72,8 +72,16 @@ def counted(presenter: Qualification, *rows: dict[str, Any], done: int = 9) -> N
     presenter._counted(SoFar(done, 9, 60.0, document(*rows), presenter.asked), presenter.asked)
 
 
-def test_a_folder_without_trials_says_so(presenter: Qualification) -> None:
+def looked(presenter: Qualification) -> None:
+    """Have it look at its folder, and not count yet."""
+    background = inline(presenter)
     presenter.look()
+    while presenter._is_looking:
+        background._waiting.pop(0)()
+
+
+def test_a_folder_without_trials_says_so(presenter: Qualification) -> None:
+    looked(presenter)
     assert presenter.says == ("Nothing was run in this folder yet", Tone.MUTED)
     assert presenter.facts == []
 
@@ -161,7 +169,7 @@ def test_a_count_that_comes_after_a_start_does_not_change_what_was_started(
     monkeypatch.setattr(qualification, "_started", lambda asked: Process(None))
     with Ledger(presenter.asked.folder, "plan", "code") as ledger:
         ledger.append({"row": "one", "seed": 1})
-    presenter.look()
+    looked(presenter)
     page.start.click()
     inline(presenter).run()
     assert (presenter.asked, page.form.currentIndex()) == (quick, 0)
@@ -186,10 +194,10 @@ def test_the_end_of_a_process_is_seen_at_the_next_look_and_no_thread_waits_for_i
     monkeypatch.setattr(qualification, "_started", lambda asked: process)
     presenter.start()
     assert inline(presenter)._waiting == []
-    presenter.look()
+    looked(presenter)
     assert presenter.running == 4711
     process.code = 0
-    presenter.look()
+    looked(presenter)
     assert presenter.running is None
 
 
@@ -217,7 +225,7 @@ def test_trials_that_are_not_counted_yet_or_cannot_be_are_not_said_to_be_none(
     monkeypatch.setattr(qualification, "count", broken)
     with Ledger(presenter.asked.folder, "plan", "code") as ledger:
         ledger.append({"row": "one", "seed": 1})
-    presenter.look()
+    looked(presenter)
     assert presenter.says == ("Counting the trials…", Tone.BUSY)
     inline(presenter).run()
     assert presenter.says == ("The trials cannot be counted: the line is cut off", Tone.FAIL)
@@ -226,7 +234,7 @@ def test_trials_that_are_not_counted_yet_or_cannot_be_are_not_said_to_be_none(
     inline(presenter).run()
     assert presenter.says[1] is Tone.GOOD
     (presenter.asked.folder / "trials.jsonl").unlink()
-    presenter.look()
+    looked(presenter)
     assert (presenter.says[0], presenter.table.cells) == ("Nothing was run in this folder yet", ())
 
 
@@ -264,12 +272,12 @@ def test_a_run_in_another_process_is_seen_and_can_be_stopped(
     sent: list[int] = []
     monkeypatch.setattr(qualification.os, "kill", lambda pid, _: sent.append(pid))
     with Ledger(presenter.asked.folder, "plan", "code"):
-        presenter.look()
+        looked(presenter)
         assert presenter.running == os.getpid()
         presenter.stop()
         assert presenter.says[0].startswith("Stopping")
     assert sent == [os.getpid()]
-    presenter.look()
+    looked(presenter)
     assert presenter.running is None
 
 
@@ -279,6 +287,7 @@ def test_a_process_that_ends_in_an_error_is_told_with_its_last_line(presenter: Q
     presenter.asked.folder.mkdir(parents=True)
     (presenter.asked.folder / "qualify.log").write_text("note\npumpbench: no such station", "utf-8")
     presenter._ended(2)
+    inline(presenter).run()
     assert said == ["The qualification ended with an error: pumpbench: no such station"]
 
 
@@ -306,8 +315,9 @@ def test_without_a_station_nothing_can_be_run_and_while_it_runs_nothing_can_be_c
     assert not page.start.isEnabled()
     page.stations["sim-long"].setChecked(True)
     assert page.start.isEnabled()
+    inline(presenter).run()
     with Ledger(presenter.asked.folder, "plan", "code"):
-        presenter.look()
+        looked(presenter)
         assert not page.start.isEnabled()
         assert page.stop.isEnabled()
         assert not page.folder.isEnabled()

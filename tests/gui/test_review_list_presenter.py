@@ -115,6 +115,7 @@ def test_a_run_file_that_is_dropped_is_opened_and_its_folder_listed(runs: RunLis
     opened: list[Path] = []
     runs.context.on_open(opened.append)
     runs.open_folder(str(folder / NAMES[2]))
+    background(runs).run()
     assert opened == [folder / NAMES[2]]
     assert runs.folder == folder
 

@@ -124,6 +124,7 @@ def test_a_folder_is_added_and_the_catalogue_is_there_from_then_on(search, tmp_p
     opened: list[Path] = []
     search.context.on_open(opened.append)
     search.open(search.lines[0])
+    inline(search).run()
     assert opened == [tmp_path / "run.h5"]
 
 
@@ -134,6 +135,7 @@ def test_a_run_of_another_computer_is_not_opened_and_it_says_where_it_is(search)
     search.show()
     shown(search)
     search.open(search.lines[0])
+    inline(search).run()
     assert "0001.h5 cannot be opened: /runs/0001.h5 is on computer here" in said[0]
 
 
@@ -165,6 +167,7 @@ def test_words_that_are_typed_find_a_run_and_enter_opens_it(search, qtbot):
     QTest.keyClick(panel.text, Qt.Key.Key_Return)
     assert panel.open.isEnabled()
     panel.open.click()
+    inline(search).run()
     assert opened == [search.context.state_folder.parent / "run.h5"]
 
 
