@@ -69,3 +69,15 @@ def test_the_balance_rests_while_a_vessel_fills_and_the_pump_is_judged_as_before
         ("begin", "life-1"), ("end", ""), ("begin", "life-2")
     ]  # fmt: skip
     assert {(fields["instrument"], fields["every"]) for fields in rests} == {("balance", 2)}
+
+
+def test_an_empty_pump_whose_balance_is_seldom_read_fails_although_the_balance_repeats_itself(tmp_path):
+    settings = {"rate": "19 mL/day", "fill": "9 mL"}
+    fault = "over-delivery:1.25"
+    result = conduct(
+        Request("reservoir-life", "sim-life", settings, dut="sim-declared", faults=[fault], seed=5, out=tmp_path)
+    )
+    checks = by_name(result)
+    assert checks["balance-alive"].value > checks["balance-alive"].limit_high  # three equal readings after the end
+    assert checks["balance-alive"].verdict is Verdict.PASS
+    assert (checks["alarm-error"].verdict, result.evaluation.verdict) == (Verdict.FAIL, Verdict.FAIL)
