@@ -21,6 +21,10 @@ from data.keys import SigningKey, canonical, digest_of, is_signed
 
 Row = dict[str, Any]
 
+LOGS_KEPT = 4
+KEPT_BYTES = 64_000_000
+"""Of a log that is larger no rows are kept; a row of the register takes some 550 bytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Head:
@@ -29,6 +33,19 @@ class Head:
     rows: int = 0
     last: str = ""
     key: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """A log without a flaw, as it was when it was read: what is added behind the same bytes is all that is new."""
+
+    data: bytes
+    rows: tuple[Row, ...]
+    last: str
+
+
+_KEPT: dict[Path, _Whole] = {}
+_NOTHING = _Whole(b"", (), "")
 
 
 def read_head(path: Path) -> Head | None:
@@ -96,16 +113,21 @@ def _add(file: FileIO, line: bytes) -> None:
 
 
 def read_log(path: Path) -> tuple[list[Row], list[str]]:
-    """Rows of a log and what is wrong with its chain; their signatures are for `forged`."""
+    """Rows of a log, which are not to be changed, and what is wrong with its chain; their signatures are for `forged`.
+
+    Rows that were read before are not read anew where every byte of them is still the same.
+    """
     head = read_head(path)  # first: rows that somebody adds meanwhile are behind it
     try:
-        lines = [line.rstrip(b"\n") for line in _rows_in(path.read_bytes())]
+        data = path.read_bytes()
     except FileNotFoundError:
-        lines = []
-    rows: list[Row] = []
-    problems: list[str] = []
-    previous = ""
-    for number, line in enumerate(lines, 1):
+        data = b""
+    known = _KEPT.get(path, _NOTHING)
+    if not data.startswith(known.data):
+        known = _NOTHING
+    lines = _rows_in(data[len(known.data) :])
+    rows, previous, problems = list(known.rows), known.last, list[str]()
+    for number, line in enumerate((line.rstrip(b"\n") for line in lines), len(rows) + 1):
         try:
             row = json.loads(line)
             whole = isinstance(row, dict) and canonical(row) == line
@@ -116,11 +138,23 @@ def read_log(path: Path) -> tuple[list[Row], list[str]]:
         elif (row.get("number"), row.get("previous")) != (number, previous):
             problems.append(f"{path.name}: what was before row {number} was changed, moved or removed")
         rows.append(row if isinstance(row, dict) else {})
-        previous = digest_of(rows[-1])
+        previous = _digest(line) if whole else digest_of(rows[-1])
+    if not problems:
+        _keep(path, _Whole(known.data + b"".join(lines), tuple(rows), previous))
     if not problems and not _fits(head, rows, previous):
-        known = "it has no head" if head is None else f"there were {head.rows}"
-        problems.append(f"{path.name}: rows at its end were removed or added: it has {len(rows)}, {known}")
+        there = "it has no head" if head is None else f"there were {head.rows}"
+        problems.append(f"{path.name}: rows at its end were removed or added: it has {len(rows)}, {there}")
     return rows, problems
+
+
+def _keep(path: Path, read: _Whole) -> None:
+    """Keep what was read of a log; of many the one that was kept first goes."""
+    if len(read.data) > KEPT_BYTES:
+        _KEPT.pop(path, None)
+        return
+    _KEPT[path] = read
+    while len(_KEPT) > LOGS_KEPT:
+        _KEPT.pop(next(iter(_KEPT)), None)
 
 
 def forged(path: Path, rows: Sequence[Row], known: Mapping[str, object]) -> list[str]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from data import audit
 from data.audit import add_row, read_head, read_log
 from data.keys import SigningKey
 
@@ -137,3 +141,51 @@ def test_a_log_that_grows_while_it_is_read_is_whole(log: Path, monkeypatch: pyte
 
     monkeypatch.setattr(Path, "read_bytes", read)
     assert read_log(log)[1] == []
+
+
+CHANGES: list[Callable[[bytes], bytes]] = [
+    lambda data: data.replace(b"row 1", b"row 7"),
+    lambda data: data[: len(data) // 2],
+    lambda data: data[: data.rfind(b"\n", 0, -1) + 1],
+    lambda data: data[data.find(b"\n") + 1 :],
+    lambda data: data + data,
+    lambda data: data + b"{}\n",
+    lambda data: data + b'{"torn":',
+    lambda data: data[:-1] + b" \n",
+    lambda data: b"",
+]
+
+
+@settings(max_examples=60)
+@given(st.lists(st.sampled_from([None, *range(len(CHANGES))]), min_size=1, max_size=6))
+def test_what_is_kept_of_a_log_never_hides_what_became_of_it(steps: Sequence[int | None]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "register.jsonl"
+        grown(path, 3)
+        for step in steps:
+            if step is None:
+                grown(path, 1)
+            else:
+                path.write_bytes(CHANGES[step](path.read_bytes()))
+            found = read_log(path)
+            audit._KEPT.clear()
+            assert read_log(path) == found
+
+
+def test_what_is_kept_is_bounded_and_of_whole_logs_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = audit._KEPT
+    kept.clear()
+    paths = [tmp_path / f"{number}.jsonl" for number in range(audit.LOGS_KEPT + 2)]
+    for path in paths:
+        grown(path, 2)
+        read_log(path)
+    assert list(kept) == paths[2:]
+    read_log(paths[-1])[0].clear()
+    assert len(read_log(paths[-1])[0]) == 2
+    paths[0].write_bytes(paths[0].read_bytes().replace(b"row 0", b"row 9"))
+    assert read_log(paths[0])[1]
+    assert paths[0] not in kept
+    monkeypatch.setattr(audit, "KEPT_BYTES", 10)
+    grown(paths[-1], 1)
+    assert len(read_log(paths[-1])[0]) == 3
+    assert paths[-1] not in kept
