@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from PyQt6.QtCore import QEvent, QSize, Qt, QTimer
+from PyQt6.QtGui import QColor, QPainter, QPaintEvent
 from PyQt6.QtWidgets import (
     QAbstractButton,
     QApplication,
@@ -64,13 +65,22 @@ class Panel(QFrame):
         outer.addLayout(self.body, 1)
 
 
-class Page(QWidget):
+class Ground(QWidget):
+    """What panels lie on.
+
+    It draws itself: what is dressed part by part has no style sheet of its own that would tell it of another look.
+    """
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802  # Qt's name
+        """Draw it in the colour of the window."""
+        QPainter(self).fillRect(self.rect(), QColor(look().scheme.window))
+
+
+class Page(Ground):
     """One page of the window."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        self.setObjectName("page")
-        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setAccessibleName(name)
 
     @property

@@ -23,7 +23,7 @@ from gui.presenters.shell import Shell
 from gui.presenters.tone import Tone
 from gui.theme.look import look
 from gui.views.header import Header
-from gui.views.parts import Notice, Page, tool
+from gui.views.parts import Ground, Notice, Page, tool
 from gui.views.room import Squeezed, Stack
 
 MOST_NOTICES = 3
@@ -100,8 +100,7 @@ class Window(QMainWindow):
             self.go(self._pages[0].key)
 
     def _lay_out(self) -> None:
-        middle = QWidget()
-        middle.setObjectName("page")
+        middle = Ground()
         column = QVBoxLayout(middle)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from PyQt6.QtGui import QFont, QTextLayout
+from PyQt6.QtGui import QColor, QFont, QTextLayout
 from PyQt6.QtWidgets import QApplication, QLabel, QLineEdit, QStackedWidget
 
 from gui.presenters.tone import Tone
 from gui.theme.look import look
 from gui.theme.sheet import style_sheet
 from gui.theme.tokens import DENSITIES, SCHEMES, Scheme, contrast
+from gui.views.parts import Page
 
 TEXT = 4.5
 """WCAG 2.2 AA for text of this size; 3 for lines."""
@@ -82,6 +83,31 @@ def test_a_part_that_nobody_sees_takes_the_new_look_when_it_is_shown(qtbot: Any)
     stack.setCurrentIndex(1)
     assert pages[1].styleSheet() == dark
     assert dark not in QApplication.instance().styleSheet()  # type: ignore[union-attr]  # there is one
+
+
+class TwoPart(Page):
+    """A page of a part that takes a new look by itself; around it the ground is seen."""
+
+    def __init__(self) -> None:
+        super().__init__("Two")
+        self.part = QLabel("one", self)
+
+    @property
+    def parts(self) -> tuple[QLabel]:
+        return (self.part,)
+
+
+def test_the_ground_between_the_parts_of_a_page_has_the_look_of_now(qtbot: Any) -> None:
+    look().apply("light", "desk")
+    page = TwoPart()
+    qtbot.addWidget(page)
+    page.resize(300, 200)
+    look().keep(page.part)
+    page.show()
+    for name in ("dark", "light"):
+        look().apply(name, "desk")  # type: ignore[arg-type]  # a name of a scheme
+        seen = page.grab().toImage().pixelColor(290, 190)
+        assert seen == QColor(SCHEMES[name].window)  # type: ignore[index]
 
 
 def glyphs(text: str, font: QFont) -> list[int]:
