@@ -263,3 +263,18 @@ def test_the_protocol_of_the_how_to_is_one(tmp_path, monkeypatch):
     (check,) = result.evaluation.checks
     assert check.limit_high == parse("2 uL/h", "flow")
     assert check.value == pytest.approx(0.0, abs=2.0)
+
+
+def test_the_numbers_of_a_run_can_be_computed_by_hand_as_the_how_to_shows(tmp_path, monkeypatch, capsys):
+    text = (DOCS / "howto" / "review-a-run.md").read_text("utf-8")
+    code = re.search(r"<!-- file: by_hand.py -->\n```python\n(.*?)```", text, flags=re.DOTALL)
+    assert code is not None
+    monkeypatch.chdir(tmp_path)
+    Path("runs").mkdir()
+    shutil.copy(ROOT / "tests" / "runs" / "flow-accuracy-4.h5", "runs/flow-accuracy_sim_SIMULATED_0001.h5")
+    exec(compile(code[1], "by_hand.py", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["error", "u", "linearity"]
+    for line in lines:
+        by_hand, in_the_file = re.findall(r"([-\d.]+) %", line)
+        assert by_hand == in_the_file
