@@ -232,9 +232,8 @@ class Canvas(pyqtgraph.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no 
         if self.watermark:
             self._draw_watermark(painter, area)
         painter.setFont(_font())
-        for span in self.spans:
-            self._draw_span_label(painter, span, area, x0, x1)
-        self._draw_limits(painter, area, y0, y1)
+        names = [self._draw_span_label(painter, span, area, x0, x1) for span in self.spans]
+        self._draw_limits(painter, area, y0, y1, [one for one in names if one is not None])
         if self.cursor is not None and x0 <= self.cursor <= x1:
             x = self._x(self.cursor, area, x0, x1)
             painter.setPen(_line(look().scheme.text))
@@ -260,17 +259,20 @@ class Canvas(pyqtgraph.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no 
         else:
             painter.fillRect(stretch, QColor(fill.under))
 
-    def _draw_span_label(self, painter: QPainter, span: Span, area: QRectF, x0: float, x1: float) -> None:
+    def _draw_span_label(self, painter: QPainter, span: Span, area: QRectF, x0: float, x1: float) -> QRectF | None:
+        """Write the name of a stretch; returns where, None where there is no room for it."""
         left, right = self._x(max(span.t0, x0), area, x0, x1) + 4.0, self._x(min(span.t1, x1), area, x0, x1) - 2.0
         if not span.label or right - left <= SHORTEST_LABEL or span.t1 < x0 or span.t0 > x1:
-            return
+            return None
         metrics = QFontMetricsF(painter.font())
         text = metrics.elidedText(span.label, Qt.TextElideMode.ElideRight, right - left)
         row = 0 if span.tone is Tone.PLAIN else 1
         top = area.top() + 2.0 + row * metrics.height()
         fill = look().scheme.tone(span.tone)
         colour = look().scheme.muted if fill.under == "transparent" else fill.text
-        _draw_word(painter, QRectF(left, top, metrics.horizontalAdvance(text), metrics.height()), text, QColor(colour))
+        room = QRectF(left, top, metrics.horizontalAdvance(text), metrics.height())
+        _draw_word(painter, room, text, QColor(colour))
+        return room
 
     def _draw_watermark(self, painter: QPainter, area: QRectF) -> None:
         """Outlined, so that it is read on the ground and on a dense curve alike."""
@@ -292,10 +294,10 @@ class Canvas(pyqtgraph.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no 
         painter.drawPath(self._mark[1])
         painter.restore()
 
-    def _draw_limits(self, painter: QPainter, area: QRectF, y0: float, y1: float) -> None:
+    def _draw_limits(self, painter: QPainter, area: QRectF, y0: float, y1: float, taken: list[QRectF]) -> None:
+        """Draw lines and their names, each below what is written there already."""
         metrics = QFontMetricsF(painter.font())
         pen = qt_pen(look().scheme.limit)
-        taken: list[QRectF] = []
         for label, value in self.limits:
             y = self._y(value, area, y0, y1)
             is_seen = area.top() <= y <= area.bottom()
@@ -309,9 +311,8 @@ class Canvas(pyqtgraph.GraphicsView):  # type: ignore[misc]  # pyqtgraph has no 
                 room.moveTop(y + 1 if is_seen else area.top() + 1)
             if room.bottom() > area.bottom():
                 room.moveBottom(area.bottom() - 1)
-            for other in taken:
-                if room.intersects(other):
-                    room.moveTop(other.bottom() + 2)
+            while (other := next((one for one in taken if room.intersects(one)), None)) is not None:
+                room.moveTop(other.bottom() + 2)
             taken.append(room)
             _draw_word(painter, room, text, pen.color())
 

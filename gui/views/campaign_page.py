@@ -193,7 +193,7 @@ class CampaignPage(Page):
         self.open = button("&Open", "file", self._open)
         self.reason = QLineEdit()
         self.reason.setAccessibleName("Why the run may be repeated")
-        self.reason.setPlaceholderText("why it may be repeated")
+        self.reason.setPlaceholderText("reason")
         self.grant = SureButton("&Grant a re-test", "Press again: it is written into the plan", self._grant)
         row.addWidget(self.open)
         row.addWidget(self.reason, 1)

@@ -54,8 +54,9 @@ class QualifyPage(Page):
         presenter.look()
 
     def shown(self) -> None:
-        """The page comes to the front."""
+        """The page comes to the front: the keys choose what is tried, or a cell of the matrix while that is fixed."""
         self._presenter.shown()
+        (self.form if self.form.isEnabled() else self.picture).setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _choices(self) -> Panel:
         panel = Panel("What is tried")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QShowEvent
 from PyQt6.QtWidgets import QTabWidget, QVBoxLayout
 
@@ -57,8 +58,11 @@ class RegisterPage(Page):
 
     def shown(self) -> None:
         """The page has come to the front."""
+        bar = self.tabs.tabBar()
         if self.tabs.currentWidget() is self.articles:
             self.articles.table.setFocus()
+        elif bar is not None:
+            bar.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802  # Qt's name
         """Everything is read again when somebody comes to look."""

@@ -139,7 +139,7 @@ class RecordView(QSplitter):
         for widget, share in ((left, 1), (middle, 4), (right, 2)):
             self.addWidget(widget)
             self.setStretchFactor(self.count() - 1, share)
-        self.setSizes([200, 650, 430])
+        self.setSizes([230, 640, 410])
 
     # -- what the presenter says
 

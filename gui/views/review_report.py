@@ -54,6 +54,7 @@ class ReportPanel(Panel):
             row.addWidget(tool(icon, says, act))
         self.body.addLayout(row)
         self.body.addWidget(self.pages, 1)
+        self.body.addStretch(0)  # the row stays on top while there are no pages yet
         navigator = self.pages.pageNavigator()
         assert navigator is not None
         self._navigator = navigator

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QHideEvent, QResizeEvent, QShowEvent
-from PyQt6.QtWidgets import QHBoxLayout, QSplitter, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QApplication, QHBoxLayout, QSplitter, QVBoxLayout, QWidget
 
 from gui.presenters.context import Context
 from gui.presenters.live import Change, Live
@@ -164,11 +164,13 @@ class RunPage(Page):
     # -- whether somebody looks
 
     def shown(self) -> None:
-        """The page has come to the front: the keys answer what it asks, else they act on its steps."""
+        """The page has come to the front: the keys answer what it asks, act on its steps, or fill in the form."""
         self._changed()
         if self.model.shows_run:
             self.course.steps.setFocus(Qt.FocusReason.OtherFocusReason)
             self.attention.take_focus()
+        elif not self.set_up.isAncestorOf(QApplication.focusWidget()):
+            self.set_up.station.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _set_seen(self) -> None:
         self.model.provisional.is_shown = self.isVisible() and self.model.shows_run

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import date
 from functools import partial
 
+from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QKeySequence, QShortcut
-from PyQt6.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QTabWidget, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QApplication, QComboBox, QHBoxLayout, QPushButton, QTabWidget, QVBoxLayout, QWidget
 
 from gui.presenters.context import Context
 from gui.presenters.station_editor import CertificateRow, Part, StationEditor
@@ -53,6 +54,8 @@ class StationPage(Page):
         self.editor.find()
         self.certificates.show_rows(self.editor.certificates(date.today()))  # the window may be open for days
         self._look_at_tab()
+        if not self.isAncestorOf(QApplication.focusWidget()):
+            self.files.setFocus(Qt.FocusReason.OtherFocusReason)
 
     # -- parts
 

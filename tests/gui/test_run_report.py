@@ -96,3 +96,12 @@ def test_the_pages_are_shown_where_somebody_looks(run: OpenRun, qtbot: Any):
     assert panel.document.pageCount() > 1
     assert panel.page.text() == f"page 1 of {panel.document.pageCount()}"
     assert panel.write.isEnabled()
+
+
+def test_what_can_be_done_stays_on_top_while_the_report_is_made(run, qtbot):
+    panel = ReportPanel(run.context)
+    qtbot.addWidget(panel)
+    panel.resize(900, 600)
+    panel.show()
+    panel.show_run(run)
+    qtbot.waitUntil(lambda: 0 < panel.write.y() < 60)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
 import pytest
-from PyQt6.QtCore import QEvent, QPoint, QPointF, Qt
+from PyQt6.QtCore import QEvent, QPoint, QPointF, QRectF, Qt
 from PyQt6.QtGui import QColor, QImage, QMouseEvent, QWheelEvent
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication, QGridLayout, QWidget
 
 from data.samples import FloatArray
+from gui.plots import canvas
 from gui.plots.canvas import Span
 from gui.plots.picture import free_path
 from gui.plots.pyramid import Drawn, Pyramid
@@ -196,6 +197,18 @@ def test_noise_in_the_last_digit_does_not_fill_the_plot(qtbot: Any, context: Con
     low, high = plot.canvas.hands.viewRange()[1]
     assert high - low >= 1.0
     assert low < 0.49 < 0.51 < high
+
+
+def test_the_name_of_a_limit_out_of_view_is_not_written_over_that_of_a_phase(
+    plot: TimePlot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places: dict[str, QRectF] = {}
+    monkeypatch.setattr(canvas, "_draw_word", lambda painter, room, text, colour: places.update({text: room}))
+    plot.limits([("outlet-pressure, high", 9e3), ("outlet-pressure, burst", 9e4)])
+    plot.spans([Span(0.0, 1e6, "stabilisation", Tone.PLAIN), Span(0.0, 1e6, "excluded", Tone.WARN)])
+    image(plot.canvas)
+    assert len(places) == 4
+    assert not [(one, two) for one, two in combinations(places, 2) if places[one].intersects(places[two])]
 
 
 def test_a_limit_nearby_is_brought_into_view_and_one_far_off_leaves_the_curve_its_room(plot: TimePlot) -> None:
