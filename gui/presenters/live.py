@@ -32,6 +32,12 @@ TICK_S = 0.05
 TAKE_S = 0.012
 """Of each tick, for what came; the rest is for drawing."""
 
+TAKE_BEHIND_S = 0.03
+"""The same while the record of before is being read: then a person waits for that."""
+
+AT_MOST_BEHIND, BEHIND_S = 0.95, 120.0
+"""What is shown is of now if it goes to so much of the run's time, less so many seconds of it."""
+
 KEPT_SAMPLES = 1 << 18
 """Samples of a channel that are kept, 7 h of ten a second; what is older is thinned and keeps its extremes."""
 
@@ -236,6 +242,13 @@ class Live:
         return self.link is not None and self.link.ending is None
 
     @property
+    def is_behind(self) -> bool:
+        """Whether the record is still being read: what is shown is of long before what goes on."""
+        if not self.is_going or self.link is None or self.status is None or not self.link.behind:
+            return False
+        return self.last_s < AT_MOST_BEHIND * self.status.elapsed_s - BEHIND_S
+
+    @property
     def origin(self) -> str:
         """Where the data come from, where that is not an instrument; empty else."""
         return "" if self.plan is None or self.plan.origin is Origin.MEASURED else str(self.plan.origin)
@@ -248,7 +261,7 @@ class Live:
     def tick(self) -> None:
         """Take what came, for a while, and say what has changed."""
         if self.link is not None:
-            self.link.take(TAKE_S, self._hear)
+            self.link.take(TAKE_BEHIND_S if self.is_behind else TAKE_S, self._hear)
             if self.link.status is not self._status:
                 self._status = self.link.status
                 self._changes.add("status")

@@ -53,7 +53,7 @@ class SoFar:
 
     Attributes
     ----------
-    until_s : of the run's clock.
+    until_s : of the run's clock: how far the record that was judged went, which a window may still be reading.
     outlook : what is known of the first check, and what will be at the end; empty where nothing can be said.
     cpu_s : what it cost.
     """
@@ -65,12 +65,11 @@ class SoFar:
     cpu_s: float
 
 
-def judge_so_far(journal: str, until_s: float, with_outlook: bool) -> SoFar:
+def judge_so_far(journal: str, with_outlook: bool) -> SoFar:
     """Judge the record of a run that goes on.
 
     Parameters
     ----------
-    until_s : how far the record is, as far as the window knows.
     with_outlook : whether something was forecast, so that it can be said how that comes along.
 
     Raises
@@ -83,7 +82,7 @@ def judge_so_far(journal: str, until_s: float, with_outlook: bool) -> SoFar:
         snapshot = fold(Path(journal), Path(folder) / "so-far.h5", incomplete=True)
         evaluation = evaluate(snapshot)
         with Run.open(snapshot) as run:
-            outlook = _outlook(run) if with_outlook else ""
+            until_s, outlook = run.end_s, _outlook(run) if with_outlook else ""
     return SoFar(evaluation.checks, evaluation.curves, until_s, outlook, time.process_time() - begun)
 
 
@@ -186,7 +185,7 @@ class Provisional:
                 self.changed()
 
         late = GIVEN_UP.replace("JOURNAL", str(journal))
-        arguments = (str(journal), self.live.last_s, bool(self.live.kept["forecast"]))
+        arguments = (str(journal), bool(self.live.kept["forecast"]))
         self.context.background.apart(judge_so_far, arguments, then, failed, deadline_s=LONGEST_S, late=late)
 
     def journal(self) -> Path | None:

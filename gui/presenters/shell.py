@@ -130,7 +130,7 @@ class Shell:
         units = {one.name: one.unit for one in self.live.traces.values()}
         found = [one for one in station_interlocks(plan.station, units) if one.name == name]
         trace = self.live.traces.get(found[0].channel) if found else None
-        if trace is None or trace.t != trace.t:
+        if trace is None or trace.t != trace.t or self.live.is_behind:
             return "Emergency stop: not read yet", Tone.PLAIN
         pressed = found[0].state(trace.value, trace.quality)
         if not self.live.is_going:  # nobody reads it any more: what it was is not what it is

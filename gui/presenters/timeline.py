@@ -80,8 +80,10 @@ class Timeline:
 
     @property
     def now_s(self) -> float:
-        """Where the run's clock is, as far as is known here."""
+        """Where the run's clock is, as far as is known here; while the record is still being read, where that is."""
         live = self._live
+        if live.is_behind:
+            return live.last_s
         elapsed = live.status.elapsed_s if live.status is not None and live.is_going else 0.0
         return max(live.last_s, elapsed)
 
@@ -104,6 +106,9 @@ class Timeline:
             return Course(share=self._reached(), phase="The run has ended")
         if self._is_closing:
             return Course(share=self._reached(), phase="The record is being closed")
+        if live.is_behind and live.status is not None:
+            read = f"what is shown goes up to {duration(live.last_s)}"
+            return Course(live.status.share_done, "Catching up with the record", waits_for=read, stands=self.stands())
         at = self.current()
         least, most = self._to_come()
         if at < 0:
@@ -118,7 +123,7 @@ class Timeline:
 
     def left(self) -> str:
         """Longest time that the run may still take, where it is not paused or held; empty while nobody knows."""
-        if self._live.plan is None or not self._live.is_going or self._is_closing:
+        if self._live.plan is None or not self._live.is_going or self._is_closing or self._live.is_behind:
             return ""
         sure, left = self._of_present() if self.current() >= 0 else (0.0, 0.0)
         least, most = self._to_come()

@@ -82,7 +82,7 @@ def test_one_snapshot_at_a_time_is_taken_and_none_of_what_is_judged_already(
 ) -> None:
     checks.look()
     checks.look()
-    assert background.asked == [(judge_so_far, str(tmp_path / "runs" / "a.journal"), 100.0, False)]
+    assert background.asked == [(judge_so_far, str(tmp_path / "runs" / "a.journal"), False)]
     background.then(so_far())
     clock[0] += 1e6
     checks.look()
@@ -201,7 +201,8 @@ def test_a_snapshot_of_a_journal_is_judged_and_thrown_away(tmp_path: Path) -> No
     with Run.open(done.run_file) as run:
         assert run.evaluation is not None
         final = {check.name: check.value for check in run.evaluation.checks}
-    found = judge_so_far(str(done.journal), 600.0, True)
+        end_s = run.end_s
+    found = judge_so_far(str(done.journal), True)
     assert {check.name: check.value for check in found.checks} == final
-    assert (found.outlook, found.until_s) == ("", 600.0)
+    assert (found.outlook, found.until_s) == ("", end_s)
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".h5", ".journal"]

@@ -156,6 +156,22 @@ def test_a_phase_with_a_condition_says_what_it_waits_for(watched: Any, timeline:
     assert timeline.course().left == "at most 00:20:00"
 
 
+def test_while_the_record_is_still_being_read_what_is_shown_is_not_said_to_be_of_now(
+    watched: Any, timeline: Timeline, context: Context
+) -> None:
+    watched.step(3, 0.0)
+    watched.block("balance", [300.0], 1.0)
+    watched.link.behind = True
+    watched.says(elapsed_s=3000.0, share_done=0.6)
+    course = timeline.course()
+    assert (course.phase, course.share, course.left, course.run_left) == ("Catching up with the record", 0.6, "", "")
+    assert course.waits_for == "what is shown goes up to 00:05:00"
+    assert timeline.rows()[3].took == "5 min"
+    assert Shell(context, watched.live).header().remaining == ""
+    watched.block("balance", [2990.0], 1.0)
+    assert timeline.course().phase == "Stabilisation"
+
+
 def test_a_run_that_stands_still_says_why(watched: Any, timeline: Timeline) -> None:
     watched.step(3, 0.0)
     watched.says(state="paused")
