@@ -9,6 +9,8 @@ from bench.run_queue import Entry, QueueError, entries, start_runner, station_ho
 from gui.presenters.known_runs import KnownRuns
 from gui.presenters.tone import Tone
 
+LEFT_ALONE = "Nobody holds its station. After a run that was stopped or ended early a person has to begin the next."
+
 _STATES = {
     "starting": ("is starting", Tone.BUSY),
     "held": ("waits for its start", Tone.BUSY),
@@ -46,7 +48,7 @@ def queue_rows(folder: Path, runs: KnownRuns | None = None) -> tuple[QueueRow, .
         if state.state == "waiting":
             place = places[entry.station] = places.get(entry.station, 0) + 1
             lone = place == 1 and station_holder(folder, entry.station) is None
-            said = "waits for nobody" if lone else f"waits, no. {place} in line"
+            said = "waits for a person" if lone else f"waits, no. {place} in line"
             rows.append(QueueRow(entry, said, Tone.WARN if lone else Tone.MUTED, place, lone))
         else:
             said, tone = _STATES.get(state.state, (state.state, Tone.PLAIN))

@@ -101,7 +101,8 @@ class Timeline:
         """How far the run is."""
         live = self._live
         if live.plan is None:
-            return Course(phase="The run has not begun" if live.is_going else "")
+            waits = "its place in the queue stands in New run, where it is begun or withdrawn"
+            return Course(phase="The run has not begun", waits_for=waits) if live.is_going else Course()
         if not live.is_going:
             return Course(share=self._reached(), phase="The run has ended")
         if self._is_closing:

@@ -139,7 +139,7 @@ class SetUpPanel(QWidget):
                 "simulation": (self.simulation.show_all,),
                 "findings": (self.findings.show_all, self.forecast.show_all, self.plan.show_all),
                 "start": (self._show_start,),
-                "queue": (self.queue.show_all,),
+                "queue": (self.queue.show_all, self._show_start),
             }
             for show in shows[part]:
                 show()
@@ -194,12 +194,13 @@ class SetUpPanel(QWidget):
 
     def _show_start(self) -> None:
         presenter = self.presenter
-        why, takes = presenter.why_not, presenter.takes()
+        why, takes, first = presenter.why_not, presenter.takes(), presenter.begins_first
         self._offer.setVisible(presenter.is_first and not presenter.is_starting)
         self._takes.setText(takes)
         self._takes.setVisible(bool(takes))
-        self._why_not.say(why, Tone.BUSY if why.endswith("…") else Tone.WARN if presenter.blocking else Tone.MUTED)
-        self._why.setVisible(bool(why))
+        warns = bool(presenter.blocking) or not why
+        self._why_not.say(why or first, Tone.BUSY if why.endswith("…") else Tone.WARN if warns else Tone.MUTED)
+        self._why.setVisible(bool(why or first))
         self._show_why.setVisible(bool(presenter.blocking))
         self.start.setText(presenter.start_word)
         self.start.setAccessibleName(presenter.start_word.replace("&", ""))

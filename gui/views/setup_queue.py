@@ -7,9 +7,9 @@ from collections.abc import Callable
 from PyQt6.QtWidgets import QHBoxLayout, QWidget
 
 from gui.presenters.setup import SetUp
-from gui.presenters.setup_queue import QueueRow
+from gui.presenters.setup_queue import LEFT_ALONE, QueueRow
 from gui.theme.look import look
-from gui.views.parts import Panel, button
+from gui.views.parts import Panel, button, muted
 from gui.views.table import Column, Table
 
 MOST_ROWS = 8
@@ -42,6 +42,8 @@ class QueuePanel(Panel):
             row.addWidget(made)
         row.addStretch(1)
         self.body.addLayout(row)
+        self.left_alone = muted(LEFT_ALONE, wrap=True)
+        self.body.addWidget(self.left_alone)
         self.hide()
 
     @property
@@ -65,7 +67,8 @@ class QueuePanel(Panel):
         row = self.table.current()
         self.watch.setEnabled(row is not None)
         self.withdraw.setEnabled(row is not None and row.waits)
-        self.get_going.setVisible(row is not None and row.is_left_alone)
+        for part in (self.get_going, self.left_alone):
+            part.setVisible(row is not None and row.is_left_alone)
 
     def _with_row(self, call: Callable[[QueueRow], None]) -> None:
         row = self.table.current()

@@ -325,6 +325,17 @@ def test_a_run_on_a_station_that_is_held_waits_and_can_be_withdrawn(
     lock.release()
 
 
+def test_who_queues_a_run_behind_one_that_waits_for_a_person_is_told_that_it_begins(prepared: SetUp) -> None:
+    first = enqueue(prepared.context.state_folder, Request("flow-record", "sim"), "sim")
+    for _ in range(2 * setup.LOOK_TICKS):
+        inline(prepared).tick()
+    assert prepared.queue[0].state == "waits for a person"
+    assert prepared.start_word == "&Queue the run"
+    assert prepared.begins_first.startswith(f"Run {first.number} waits for a person and begins at once")
+    prepared.form.choose_station("sim-full")
+    assert prepared.begins_first == ""
+
+
 def test_a_run_that_has_begun_is_not_withdrawn(context: Context) -> None:
     entry = enqueue(context.state_folder, Request("flow-record", "sim"), "sim")
     assert queue_rows(context.state_folder)[0].is_left_alone
