@@ -75,9 +75,9 @@ def note_run(run_file: Path) -> None:
 
     What fails is written down, not raised; `missed` reads it.
     """
-    if not (os.environ.get(VARIABLE) or (home() / "catalogue.db").is_file()):
-        return
     try:
+        if not (os.environ.get(VARIABLE) or (home() / "catalogue.db").is_file()):
+            return
         from data.catalogue.entry import read_entry
 
         with opened(make=bool(os.environ.get(VARIABLE))) as catalogue:

@@ -32,6 +32,7 @@ from instruments.clock import Clock, VirtualClock, WallClock
 from instruments.daq_book import TaskBook
 from instruments.instrument import Buffered, Connection, DriverError, Instrument, Polled, load_driver
 from protocols.interlock import Interlock
+from protocols.procedure import role_names
 
 if TYPE_CHECKING:
     from instruments.simulation.faults import FaultSpec
@@ -204,6 +205,7 @@ def load_station(name: str) -> Station:
     if station.simulated and station.served is not None:
         raise FileError(f"{path}: [served] says that another program simulates; then visa and daq are its addresses")
     for role, target in station.roles.items():
+        _known_role(path, role)
         _known_instrument(path, f"roles.{role}", target, station)
     for key, steps in _ordered(station):
         for step in steps:
@@ -227,6 +229,13 @@ def _read(path: Path, position: str) -> Station:
 def _ordered(station: Station) -> tuple[tuple[str, list[SafeStep]], ...]:
     """The lists of ordered steps, by the key under which they stand in the file."""
     return (("ready", station.ready), ("safe_state", station.safe_state), ("hold", station.hold))
+
+
+def _known_role(path: Path, role: str) -> None:
+    if role not in role_names():
+        near = get_close_matches(role, role_names(), 1)
+        hint = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(sorted(role_names()))}"
+        raise FileError(f'{path}: key "roles.{role}": no protocol has this role; {hint}')
 
 
 def _known_instrument(path: Path, key: str, target: str, station: Station) -> None:

@@ -142,7 +142,7 @@ class DutModel(Stated):
     residual_ul: VolumeUl = Field(alias="residual", examples=["1 mL"])
     low_reservoir: LowReservoir = Field(examples=["calculated"])
     low_reservoir_ul: VolumeUl | None = Field(None, alias="low_reservoir_volume", examples=["2 mL"])
-    internal_path_ul: VolumeUl | None = Field(None, alias="internal_path", examples=["0.2 mL"])
+    internal_path_ul: VolumeUl | None = Field(None, alias="internal_path", ge=0.0, examples=["0.2 mL"])
     alarms: tuple[Alarm, ...] = Field(examples=[["low-reservoir", "stall"]])
     occlusion_alarm_kpa: PressureKpa | None = Field(None, alias="occlusion_alarm", gt=0.0)
     patient_day: Literal["calendar", "rolling", "none"] = Field(examples=["calendar"])
@@ -182,6 +182,8 @@ class DutModel(Stated):
             raise ValueError(
                 '"low_reservoir_volume" goes with a low-reservoir alarm; give both, or low_reservoir = "none"'
             )
+        if self.low_reservoir_ul is not None and not 0.0 < self.low_reservoir_ul < self.reservoir_ul:
+            raise ValueError('"low_reservoir_volume" must lie above 0 and below "reservoir"; change one of them')
         if (self.low_reservoir == "none") == ("low-reservoir" in self.alarms):
             raise ValueError(
                 '"low_reservoir" and the alarm "low-reservoir" in "alarms" contradict each other; change one'

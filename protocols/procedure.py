@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from pkgutil import iter_modules
@@ -308,6 +310,16 @@ def procedure_names() -> list[str]:
 def _our_procedures() -> set[str]:
     package = import_module("protocols")
     return {item.name.replace("_", "-") for item in iter_modules(package.__path__) if item.name not in NOT_PROTOCOLS}
+
+
+@cache
+def role_names() -> frozenset[str]:
+    """The roles of every protocol that is installed; those of one that cannot be loaded are not among them."""
+    found = set[str]()
+    for name in procedure_names():
+        with suppress(ImportError, AttributeError):  # somebody else's, and broken: it says so when it is asked for
+            found.update(role.role for role in load_procedure(name).roles)
+    return frozenset(found)
 
 
 def load_procedure(name: str) -> type[Procedure]:

@@ -63,6 +63,15 @@ def test_a_run_is_noted_at_its_end_only_where_there_is_a_catalogue(home):
         assert [line.path for line in catalogue.runs()] == [str(FLOW)]
 
 
+def test_a_state_folder_that_cannot_be_looked_into_takes_no_result_from_a_run(home, monkeypatch):
+    def refused(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", refused)
+    here.note_run(FLOW)
+    assert "Permission denied" in here.missed()[str(FLOW)]
+
+
 def test_a_catalogue_that_cannot_be_used_harms_no_run_and_is_caught_up(home, monkeypatch):
     (home / "catalogue.db").write_text("no database, " * 100)
     here.note_run(FLOW)

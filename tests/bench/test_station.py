@@ -62,6 +62,19 @@ def test_a_shipped_station_goes_by_its_name_and_a_file_by_its_path() -> None:
         station_path("zzz")
 
 
+@pytest.mark.parametrize(
+    ("role", "remedy"), [("flwo", 'did you mean "flow"?'), ("zzz", "there are ambient_pressure, back_pressure")]
+)
+def test_a_role_that_no_protocol_has_is_refused_with_the_nearest(tmp_path: Path, role: str, remedy: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        station_path("sim").read_text("utf-8").replace('flow = "flow_sensor.flow"', f'{role} = "flow_sensor.flow"')
+    )
+    with pytest.raises(FileError, match=rf'mine.toml: key "roles.{role}": no protocol has this role; ') as refusal:
+        load_station(str(path))
+    assert remedy in str(refusal.value)
+
+
 def test_the_station_for_long_runs_is_the_small_one_read_less_often() -> None:
     less_often = {
         "instruments.balance.period", "instruments.balance.resting_period", "instruments.daq.rate",
