@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 LOCK_AT = 1 << 62
@@ -31,6 +33,17 @@ def lock(fd: int, *, without: bool = True) -> bool:
     except OSError:
         return without
     return True
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Let an error of the system name what it is about, which that of a write or a lock does not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def take_name(part: Path, name: Path) -> None:

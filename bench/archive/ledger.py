@@ -14,6 +14,7 @@ from typing import IO, Any, Self
 from bench.archive.look import NOT_REPEATED
 from bench.file_lock import lock_file
 from bench.json_lines import JsonLines
+from data.disk import named
 
 
 class LedgerError(ValueError):
@@ -35,7 +36,7 @@ class Ledger:
     """
 
     def __init__(self, path: Path, folder: Path, code: str) -> None:
-        self._folder, self._code = folder.resolve(), code
+        self._path, self._folder, self._code = path, folder.resolve(), code
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file: IO[bytes] = path.open("ab+")
@@ -59,7 +60,8 @@ class Ledger:
 
     def append(self, path: Path, said: Mapping[str, Any]) -> None:
         """Add what was said of a file; it is on the disk when this returns."""
-        self._lines.append({"file": self._name(path), "code": self._code, **_state(path), **said})
+        with named(self._path):
+            self._lines.append({"file": self._name(path), "code": self._code, **_state(path), **said})
         self.done[path] = dict(said)
 
     def _name(self, path: Path) -> str:

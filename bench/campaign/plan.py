@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from difflib import get_close_matches
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -16,6 +17,7 @@ from pydantic import AwareDatetime, Field, StrictInt, model_validator
 
 from bench.toml_rows import append_row, toml_value
 from data import quantities
+from data.disk import named
 from data.quantity_fields import Stated
 from data.tomlfile import FileError, read_toml
 from protocols.procedure import ParamError, Procedure, load_procedure
@@ -70,9 +72,15 @@ class Campaign(Stated):
         serials = [dut.serial for dut in self.duts]
         if len(set(serials)) < len(serials):
             raise ValueError('"duts" names a serial number twice; use "replicates" to run it more often')
+        if len(set(self.checks)) < len(self.checks):
+            raise ValueError('"checks" names a check twice; name each once')
+        for text, rate in zip(self.rates, rates, strict=True):
+            if not rate > 0.0:
+                raise ValueError(f'"rates": {text} delivers nothing; give rates above 0')
         try:
-            for rate in self.rates:
-                settled(self, rate)
+            _leaves_the_rate_open(self)
+            for text in self.rates:
+                settled(self, text)
         except (ParamError, ImportError) as error:
             raise ValueError(str(error)) from None
         return self
@@ -130,6 +138,34 @@ def rate_setting(kind: type[Procedure]) -> str:
     raise ParamError(f"protocol {kind.name} has no rate that a campaign could set; choose another protocol")
 
 
+def unknown_here(campaign: Campaign, check_names: Iterable[str]) -> Iterator[str]:
+    """What a campaign names that this computer does not know, one sentence each; another one may know it.
+
+    Parameters
+    ----------
+    check_names : names of the checks that runs have had here; without any nothing is said of checks.
+    """
+    from bench.request import SHIPPED
+    from bench.station import station_path
+
+    shipped = sorted(file.stem for file in (SHIPPED / "duts").glob("*.toml"))
+    for model in dict.fromkeys(dut.model for dut in campaign.duts):
+        if model not in shipped and not (model.endswith(".toml") and Path(model).is_file()):
+            yield f'no model file "{model}" is known here{_meant(model, shipped)}'
+    for station in dict.fromkeys((campaign.station, *(dut.station for dut in campaign.duts))):
+        try:
+            path = station_path(station) if station else None
+        except FileError as error:
+            yield str(error)
+        else:
+            if path is not None and not path.is_file():
+                yield f'no station file "{path}" is known here'
+    known = list(check_names)
+    for check in campaign.checks:
+        if known and check not in known:
+            yield f'no run that is known here has a check "{check}"{_meant(check, known)}'
+
+
 def settled(campaign: Campaign, rate: str) -> dict[str, Any]:
     """The parameters that a run of the campaign must have, in our units: those that the file states."""
     kind = load_procedure(campaign.protocol)
@@ -179,7 +215,7 @@ def write_campaign(path: Path, said: Mapping[str, Any], duts: Sequence[CampaignD
             f"{path}: exists already; a campaign is decided once, give the new one another name"
         ) from None
     try:
-        with file:
+        with named(path), file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -198,6 +234,20 @@ def grant(path: Path, run: str, reason: str, person: str, at: datetime) -> None:
         The disk did not take it; the file is as it was.
     """
     append_row(path, "retests", {"run": run, "reason": reason, "person": person, "at": at})
+
+
+def _leaves_the_rate_open(campaign: Campaign) -> None:
+    """See that the settings do not state what the rates do; raises ValueError, or ParamError for a strange name."""
+    kind = load_procedure(campaign.protocol)
+    rate = rate_setting(kind)
+    for name in campaign.settings:
+        if kind.param_name(name) == kind.param_name(rate):
+            raise ValueError(f'"settings" states "{name}", which "rates" gives each run; leave it out of the settings')
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    near = get_close_matches(name, known, 1)
+    return f'; did you mean "{near[0]}"?' if near else ""
 
 
 def _key(name: str) -> str:

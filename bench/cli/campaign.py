@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,7 +60,7 @@ def new(
     approved_by: str,
 ) -> int:
     """Write the plan FILE of a campaign; only runs that begin from now on count."""
-    from bench.campaign.plan import CampaignDut, cells, write_campaign
+    from bench.campaign.plan import CampaignDut, cells, unknown_here, write_campaign
     from instruments.clock import WallClock
 
     places = [dut.partition("@") for dut in duts]
@@ -88,6 +89,8 @@ def new(
         for (model, _, serial), (_, _, where) in zip(pairs, places, strict=True)
     ]
     made = write_campaign(file, said, pumps)
+    for sentence in unknown_here(made, _check_names()):
+        click.echo(f"note: {sentence} (it may be known where the campaign is run)", err=True)
     click.echo(f"{file}: {len(cells(made))} runs; the first one: pumpbench campaign next {file}")
     return 0
 
@@ -225,6 +228,15 @@ def counted(file: Path, place: str) -> tuple[Progress, Report]:
     with opened(place, make=True) as there:
         progress = progress_of(plan, there)
         return progress, report_of(progress, there)
+
+
+def _check_names() -> list[str]:
+    """Names of the checks that runs of this computer's catalogue have; none where there is no catalogue."""
+    from bench.catalogue import opened
+
+    with suppress(ValueError, OSError), opened() as there:
+        return there.check_names()
+    return []
 
 
 def _against(articles: Path, serial: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -53,6 +54,17 @@ def evaluated(folder: Path, ledger: Path, capsys: pytest.CaptureFixture[str], *w
     with pytest.raises(SystemExit) as ended:
         main(["archive", "evaluate", str(folder), "--out", str(ledger), "--json", *words])
     return int(ended.value.code or 0), json.loads(capsys.readouterr().out)
+
+
+def test_a_full_disk_is_named_with_the_ledger_that_it_did_not_take(folder, tmp_path, capsys, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(SystemExit) as ended:
+        main(["archive", "evaluate", str(folder), "--out", str(tmp_path / "ledger.jsonl"), "--jobs", "1"])
+    assert ended.value.code == 2
+    assert f"{tmp_path / 'ledger.jsonl'}: No space left on device; make room" in capsys.readouterr().err
 
 
 def test_a_bad_file_stops_nothing_and_is_told(folder, tmp_path, capsys):

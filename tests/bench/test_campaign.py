@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,6 +21,7 @@ from bench.campaign.plan import (
     grant,
     load_campaign,
     settled,
+    unknown_here,
     write_campaign,
 )  # fmt: skip
 from bench.campaign.progress import Progress, find_attempt, progress_of
@@ -114,11 +116,38 @@ def test_a_campaign_is_decided_once(file):
         ({"rates": ("24 mL/day", "1 mL/h")}, "names a rate twice"),
         ({"settings": {"analysys": "1 h"}}, 'did you mean "analysis"'),
         ({"rates": ("fast",)}, "fast"),
+        ({"rates": ("0 mL/day",)}, "0 mL/day delivers nothing; give rates above 0"),
+        ({"settings": {"schedule": "2 mL/day"}}, '"settings" states "schedule", which "rates" gives each run; leave'),
+        ({"checks": ("mean-flow-error", "mean-flow-error")}, "names a check twice; name each once"),
     ],
 )
 def test_what_is_no_campaign_is_said_and_leaves_no_file(tmp_path, wrong, said):
     with pytest.raises(FileError, match=said):
         write_campaign(tmp_path / "x.toml", ASKED | wrong, DUTS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_known_here_is_said_and_may_be_known_where_it_is_run(file):
+    plan = load_campaign(file)
+    assert list(unknown_here(plan, ["mean-flow-error"])) == []
+    strange = CampaignDut(model="sim-peristalic", serial="A", station="bench.toml#3")
+    plan = plan.model_copy(update={"station": "simm", "duts": (strange,), "checks": ("meanflow",)})
+    assert list(unknown_here(plan, ["mean-flow-error", "start-up"])) == [
+        'no model file "sim-peristalic" is known here; did you mean "sim-peristaltic"?',
+        'there is no station "simm"; did you mean "sim"?',
+        'no station file "bench.toml" is known here',
+        'no run that is known here has a check "meanflow"; did you mean "mean-flow-error"?',
+    ]
+    assert len(list(unknown_here(plan, []))) == 3
+
+
+def test_a_full_disk_is_named_with_the_plan_that_it_did_not_take(tmp_path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*x\.toml'"):
+        write_campaign(tmp_path / "x.toml", ASKED, DUTS)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -226,6 +255,7 @@ def test_the_command_plans_tells_what_is_next_grants_and_reports(tmp_path, monke
 
     words = ("--protocol", "flow-accuracy", "--dut", "sim-peristaltic:A", "--check", "mean-flow-error")
     assert said("new", "c.toml", *words, "--rate", "1 mL/day", "--approved-by", "Eve")[0] == 0
+    assert said("new", "d.toml", *words, "--rate", "1 mL/day", "--station", "nope")[0] == 0
     assert json.loads(said("next", "c.toml", "--json")[1])["serial"] == "A"
     Path("articles.toml").write_text('[[articles]]\nkind = "dut"\nid = "A"\nmodel = "P"\nuse_by = 2020-01-01\n')
     code, out = said("next", "c.toml", "--articles", "articles.toml")
