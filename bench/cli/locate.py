@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench.cli.review import readable, tell_altered
+
 if TYPE_CHECKING:
     from protocols.analysis.locator import Cause, Location, Shown
 
@@ -26,22 +28,23 @@ EXIT_ODD = 1
 def locate(run_file: Path, as_json: bool) -> int:
     """Say whether what is odd in RUN_FILE comes from pump, catheter, rig or record, and what to do next.
 
-    Exit code 0 when nothing is odd, 1 when something is.  It changes no verdict.
+    Exit code 0 when nothing is odd, 1 when something is or the file is altered.  It changes no verdict.
     """
     from bench.closing import evaluate
     from data.run import Run
     from protocols.analysis.locator import NOTHING
     from protocols.analysis.locator import locate as ranked
 
-    with Run.open(run_file) as run:
+    with readable(run_file), Run.open(run_file) as run:
         stored = run.evaluation
         found = ranked(run, evaluate(run_file) if stored is None else stored)
+    altered = tell_altered(run_file)
     if as_json:
         click.echo(json.dumps(document(found), indent=1, allow_nan=False))
     else:
         for line in told(found):
             click.echo(line)
-    return 0 if found.first.name == NOTHING else EXIT_ODD
+    return 0 if found.first.name == NOTHING and not altered else EXIT_ODD
 
 
 def document(found: Location) -> dict[str, Any]:

@@ -33,6 +33,17 @@ def readable(run_file: Path) -> Iterator[None]:
         raise click.UsageError(f"{run_file}: is {found.state}: {_without(said, run_file)}") from error
 
 
+def tell_altered(run_file: Path) -> bool:
+    """Whether a file is not what was sealed, which is said."""
+    from data.seal import verify as verify_file
+
+    found = verify_file(run_file)
+    if found.state != "altered":
+        return False
+    click.echo(f"note: {run_file} is altered, its numbers prove nothing: {'; '.join(found.problems)}", err=True)
+    return True
+
+
 VERDICT_EXIT = {"pass": 0, "conditional-pass": 0, "fail": 1, "conditional-fail": 1}
 
 
@@ -42,14 +53,10 @@ VERDICT_EXIT = {"pass": 0, "conditional-pass": 0, "fail": 1, "conditional-fail":
 def evaluate(run_file: Path, as_json: bool) -> int:
     """Judge RUN_FILE again with the installed code and compare with what it says."""
     from bench.closing import reevaluate
-    from data.seal import verify as verify_file
 
     with readable(run_file):
         again = reevaluate(run_file)
-    found = verify_file(run_file)
-    altered = found.state == "altered"
-    if altered:
-        click.echo(f"note: {run_file} is altered, its numbers prove nothing: {'; '.join(found.problems)}", err=True)
+    altered = tell_altered(run_file)
     if as_json:
         said = {
             "verdict": str(again.evaluation.verdict),

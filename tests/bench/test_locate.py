@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import h5py
 import pytest
 
 from bench.cli import main
@@ -28,6 +29,16 @@ def test_of_a_sound_run_it_says_that_nothing_is_odd(capsys: pytest.CaptureFixtur
     assert code == 0
     assert said.startswith("nothing is odd\n")
     assert said.rstrip().endswith("next: none: nothing is odd")
+
+
+def test_an_altered_file_is_told_and_is_no_sound_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    altered = tmp_path / "altered.h5"
+    altered.write_bytes((RUNS / "rig-check-1.h5").read_bytes())
+    with h5py.File(altered, "r+") as file:
+        file["/entry/title"][()] = b"another"
+    code, said = located(capsys, str(altered))
+    assert code == 1
+    assert "is altered, its numbers prove nothing: /entry/title: was changed" in said
 
 
 def test_a_file_that_is_no_run_is_one_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
