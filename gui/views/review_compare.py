@@ -21,6 +21,8 @@ from gui.views.table import Column, Table
 
 CURVE_HEIGHT = 240
 LETTERS = "ABCDEF"
+CHECK_LETTERS = 24
+"""Of a check's name that are always in view; with many runs the table scrolls to the side."""
 
 
 class ComparisonPanel(QWidget):
@@ -88,7 +90,7 @@ class ComparisonPanel(QWidget):
         self._show_facts(letters, reviews)
 
     def _show_checks(self, letters: Sequence[str], reviews: Sequence[Review]) -> None:
-        columns = [Column[CompareRow]("Check", lambda row: row.title, stretch=True)]
+        columns = [Column[CompareRow]("Check", lambda row: row.title, stretch=True, least=CHECK_LETTERS)]
         for at, letter in enumerate(letters):
             columns.append(Column(f"{letter}: value ± U", _cell_text(at), number=True))
             columns.append(Column(f"{letter}: verdict", _cell_verdict(at), _cell_tone(at)))

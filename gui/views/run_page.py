@@ -136,6 +136,7 @@ class RunPage(Page):
     def refresh(self) -> None:
         """Show what is to be shown now."""
         model = self.model
+        before = self.stack.currentIndex()
         self.stack.setCurrentIndex(1 if model.shows_run else 0)
         self.back.setVisible(self._live.link is not None)
         self._set_seen()
@@ -148,6 +149,8 @@ class RunPage(Page):
         self.exclude.refresh()
         self._fit_needs()
         self._show_checks()
+        if self.stack.currentIndex() != before and self.isVisible():
+            self._take_keys()  # Qt gives them to whatever comes next, since what had them is out of sight
 
     def _fit_needs(self) -> None:
         self.needs.setVisible(not self.attention.is_empty)
@@ -166,6 +169,9 @@ class RunPage(Page):
     def shown(self) -> None:
         """The page has come to the front: the keys answer what it asks, act on its steps, or fill in the form."""
         self._changed()
+        self._take_keys()
+
+    def _take_keys(self) -> None:
         if self.model.shows_run:
             self.course.steps.setFocus(Qt.FocusReason.OtherFocusReason)
             self.attention.take_focus()

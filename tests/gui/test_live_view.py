@@ -49,6 +49,18 @@ def test_a_run_that_is_watched_is_shown_and_a_new_one_can_be_prepared_meanwhile(
     assert page.stack.currentIndex() == 1
 
 
+def test_the_keys_act_on_what_comes_to_the_front(page: RunPage, qtbot: Any) -> None:
+    page.activateWindow()
+    qtbot.waitUntil(page.isActiveWindow)
+    page.controls.other.setFocus()
+    page.controls.other.click()
+    page.refresh()
+    qtbot.waitUntil(page.set_up.station.hasFocus)
+    page.back.click()
+    page.refresh()
+    qtbot.waitUntil(page.course.steps.hasFocus)
+
+
 def test_a_double_click_on_an_instrument_plots_its_channel(page: RunPage, watched: Any, qtbot: Any) -> None:
     watched.block("daq", [1.0, 2.0], 1.0, 37.0, 38.0)
     page.model.instruments.turn("daq")

@@ -21,6 +21,7 @@ from gui.presenters.review_timeline import PHASE
 from gui.presenters.tone import Tone
 from gui.theme.look import look
 from gui.views.parts import ToneLabel
+from gui.views.review_compare import CHECK_LETTERS
 from gui.views.review_page import ReviewPage
 
 RUNS = Path(__file__).parents[1] / "runs"
@@ -154,6 +155,15 @@ def test_runs_are_compared_side_by_side_with_their_differences(page: ReviewPage)
     assert panel.facts.rows.rowCount() > 10
 
 
+def test_names_of_checks_are_read_though_many_runs_are_compared(page: ReviewPage, qtbot: Any) -> None:
+    page.resize(900, 640)
+    page.list.table.selectAll()
+    page.pages.compare(page.list.chosen())
+    work(page)
+    table = page.comparison.checks
+    qtbot.waitUntil(lambda: table.columnWidth(0) >= CHECK_LETTERS * table.fontMetrics().averageCharWidth())
+
+
 def test_a_run_that_is_not_what_was_sealed_says_so_where_it_is_compared(page: ReviewPage) -> None:
     folder = page.pages.list.folder
     with h5py.File(folder / NAMES[1], "r+") as file:
@@ -179,6 +189,7 @@ def test_a_run_file_that_is_dropped_on_the_page_is_opened(page: ReviewPage) -> N
     data.setUrls([QUrl.fromLocalFile(str(page.pages.list.folder / NAMES[1]))])
     copy, buttons, keys = Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
     page.dropEvent(QDropEvent(QPointF(5.0, 5.0), copy, data, buttons, keys))
+    work(page)
     assert page.pages.run is not None
     assert page.pages.run.path.name == NAMES[1]
 
