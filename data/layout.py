@@ -22,6 +22,10 @@ from data.hdf5 import (
 )
 
 USER_BLOCK = 1024
+MAGIC = b"pumpbench seal 1\n"
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+RECOVER = "make it again from its journal with recover"
+
 DEFINITION = "pumpbench_run"
 FORMAT = 1
 
@@ -190,3 +194,18 @@ def _read_curve(group: h5py.Group) -> Curve:
     attributes = group.attrs
     y = tuple(axis(name) for name in attributes["columns"])
     return Curve(str(attributes["name"]), str(attributes["title"]), axis(attributes["axes"][0]), y)
+
+
+def why_unread(path: Path, error: Exception) -> str:
+    """What is wrong with a file that cannot be read as HDF5, and what to do."""
+    said = (str(error).splitlines() or [type(error).__name__])[0]
+    try:
+        with path.open("rb") as file:
+            start = file.read(USER_BLOCK + len(HDF5_SIGNATURE))
+    except OSError:
+        return "cannot be read; give the path of a run file (.h5) that you may read"
+    if not start.startswith(MAGIC) and HDF5_SIGNATURE not in (start[: len(HDF5_SIGNATURE)], start[USER_BLOCK:]):
+        return "is not HDF5; give the path of a run file (.h5)"
+    if any(word in said.lower() for word in ("truncated", "eof", "signature not found")):
+        return f"is cut off; {RECOVER}"
+    return f"is cut off or damaged ({said}); {RECOVER}"

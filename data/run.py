@@ -31,6 +31,7 @@ from data.layout import (
     definition_of,
     read_code,
     read_evaluation,
+    why_unread,
 )
 from data.samples import UNUSABLE, Channel, FloatArray, QualityArray, Rest, due_before
 from data.schedule import Schedule
@@ -135,7 +136,7 @@ class Run:
         except FileNotFoundError:
             raise RunError(f"{path}: there is no such file; give the path of a run file (.h5)") from None
         except OSError as error:
-            raise RunError(f"{path}: {_why(path, error)}") from None
+            raise RunError(f"{path}: {why_unread(path, error)}") from None
         try:
             definition = definition_of(file)
             if definition is None:
@@ -472,15 +473,3 @@ def _channel(dataset: h5py.Dataset) -> Channel:
         "" if described == name else described,
         None if (most := attributes.get("max_step")) is None else float(most),
     )
-
-
-def _why(path: Path, error: OSError) -> str:
-    """What is wrong with a file that HDF5 does not open."""
-    said = str(error).lower()
-    if "truncated" in said or "eof" in said:
-        return "is cut off; make it again from its journal with recover"
-    if "signature not found" in said:
-        return "is not HDF5; give the path of a run file (.h5)"
-    if "permission denied" in said or path.is_dir():
-        return "cannot be read; give the path of a run file (.h5) that you may read"
-    return "is damaged; make it again from its journal with recover"

@@ -20,14 +20,21 @@ import h5py
 from data.digest import combined, object_digests
 from data.hdf5 import RecordError, hdf5_file, read_scalar, read_table, write_table, writing
 from data.keys import SigningKey, canonical, digest_of, is_signed
-from data.layout import OUTSIDE, SEAL, SESSION, USER_BLOCK, add_group, definition_of
+from data.layout import (
+    MAGIC,
+    OUTSIDE,
+    RECOVER,
+    SEAL,
+    SESSION,
+    USER_BLOCK,
+    add_group,
+    definition_of,
+    why_unread,
+)
 from data.signatures import Row, bytes_digest, check_rows, make_room, rows_in, sidecar_rows
 
-MAGIC = b"pumpbench seal 1\n"
 SAID = ("run_id", "content", "session", "objects", "bytes", "size")
 """What every seal says; one with a key also has ``room``, ``key`` and ``signature``."""
-
-HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 State = Literal["intact", "rewritten", "altered", "unreadable"]
 
@@ -36,8 +43,6 @@ SLOWEST_BYTES_PER_S = 5e6
 """A file that takes longer than this to read is damaged."""
 
 NO_RUN = "is no run of pumpbench; give a run file (.h5)"
-RECOVER = "make it again from its journal with recover"
-
 NAMED = 20
 """At most so many changed objects are named."""
 
@@ -173,7 +178,7 @@ def examine(path: Path) -> Verification:
             problems = [problem] if sealed is None else _differences(file, digests, sealed)
             rows, wrong = rows_in(file)
     except Exception as error:  # noqa: BLE001  # damaged bytes raise whatever they like; all of it means unreadable
-        return _unreadable(f"{path}: {_damage(path, error)}")
+        return _unreadable(f"{path}: {why_unread(path, error)}")
     digest = combined(digests)
     if sealed is None:
         return Verification(False, "altered", tuple(problems), digest)
@@ -272,17 +277,6 @@ def _user_block(path: Path) -> bytes:
 
 def _unreadable(problem: str) -> Verification:
     return Verification(False, "unreadable", (problem,))
-
-
-def _damage(path: Path, error: Exception) -> str:
-    """Why a file could not be read as HDF5."""
-    said = str(error).splitlines()
-    with path.open("rb") as file:
-        start = file.read(USER_BLOCK + len(HDF5_SIGNATURE))
-    ours = start.startswith(MAGIC) or HDF5_SIGNATURE in (start[: len(HDF5_SIGNATURE)], start[USER_BLOCK:])
-    if not ours:
-        return "is not HDF5; give the path of a run file (.h5)"
-    return f"is cut off or damaged ({said[0] if said else type(error).__name__}); {RECOVER}"
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from data.checks import Axis, Check, Curve, Evaluation, Exclusion, Verdict
 from data.fold import fold
 from data.hdf5 import RecordError
 from data.journal import JournalWriter
-from data.layout import write_evaluation
+from data.layout import MAGIC, write_evaluation
 from data.run import Run, RunError, Series
 from data.samples import Block, Channel, Quality, Stream
 
@@ -193,6 +193,8 @@ def damaged(path: Path, how: str) -> None:
     data = path.read_bytes()
     if how == "truncated":
         path.write_bytes(data[: len(data) // 2])
+    elif how == "cut within its seal":
+        path.write_bytes((MAGIC + bytes(2000))[:700])
     elif how == "text":
         path.write_text("time,mass\n")
     elif how == "foreign":
@@ -213,6 +215,7 @@ def damaged(path: Path, how: str) -> None:
     ("how", "says"),
     [
         ("truncated", "is cut off; make it again from its journal with recover"),
+        ("cut within its seal", "is cut off; make it again from its journal with recover"),
         ("text", "is not HDF5; give the path of a run file"),
         ("foreign", "is HDF5 but no run of pumpbench"),
         ("newer", "has format 2, this program reads format 1"),

@@ -19,8 +19,8 @@ from data.digest import combined, object_digests
 from data.fold import fold
 from data.hdf5 import RecordError
 from data.keys import canonical
-from data.layout import USER_BLOCK, write_evaluation
-from data.seal import MAGIC, Verification, examine, read_seal, seal, verify
+from data.layout import MAGIC, USER_BLOCK, write_evaluation
+from data.seal import Verification, examine, read_seal, seal, verify
 
 WriteRun = Callable[..., Path]
 
@@ -284,8 +284,8 @@ def test_a_damaged_seal_says_so(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (lambda path: path.write_bytes(path.read_bytes()[:5000]), "is cut off or damaged"),
-        (lambda path: path.write_bytes(path.read_bytes()[:100]), "is cut off or damaged"),
+        (lambda path: path.write_bytes(path.read_bytes()[:5000]), "is cut off; make it again"),
+        (lambda path: path.write_bytes(path.read_bytes()[:100]), "is cut off; make it again"),
         (lambda path: path.write_bytes(b""), "is not HDF5"),
         (lambda path: path.write_text("time,mass\n"), "is not HDF5"),
         (lambda path: path.unlink(), "cannot be read"),

@@ -20,7 +20,8 @@ from benchmarks.tamper import ENGINEER, KINDS, QA, alter, measured_run
 from data.audit import add_row
 from data.fold import fold
 from data.keys import SigningKey, canonical, digest_of
-from data.seal import MAGIC, examine, read_seal, room_of, seal
+from data.layout import MAGIC
+from data.seal import examine, read_seal, room_of, seal
 from data.signatures import check_rows, sidecar, write_rows
 
 
