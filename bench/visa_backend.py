@@ -7,6 +7,7 @@ so whoever opens the same station again finds it as it was left.
 from __future__ import annotations
 
 import atexit
+import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -90,7 +91,7 @@ def _parse(text: str) -> _Asked:
         except ValueError:
             raise ValueError(f'"{text}@pumpbench": {key} "{value}" is not a number; write ?{key}=10') from None
     _, position = parted(name)
-    return _Asked(joined(station_path(name or DEFAULT).resolve(), position), **given)
+    return _Asked(joined(os.path.realpath(station_path(name or DEFAULT)), position), **given)
 
 
 def _set_up(asked: _Asked) -> OpenStation:

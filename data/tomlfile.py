@@ -43,6 +43,8 @@ def read_table(path: Path) -> dict[str, Any]:
         return tomllib.loads(_text(path))
     except tomllib.TOMLDecodeError as error:
         raise FileError(_syntax(path, str(error))) from None
+    except RecursionError:
+        raise FileError(f"{path}: this is not TOML: brackets stand in brackets without end; close them") from None
 
 
 def explain(

@@ -162,6 +162,6 @@ def _is_recipe(path: Path) -> bool:
 
     try:
         table = tomllib.loads(path.read_text("utf-8-sig"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return {"protocol", "method"} <= set(table)

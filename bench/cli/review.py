@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -129,7 +130,7 @@ def signature_line(row: Mapping[str, Any]) -> str:
 
 def _without(problem: str, path: Path) -> str:
     """The problem without the path, which stands above it."""
-    for shown in (str(path), str(path.resolve())):
+    for shown in (str(path), os.path.realpath(path)):
         problem = problem.removeprefix(f"{shown}: ")
     return problem
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 
 import h5py
 import pytest
@@ -54,6 +55,16 @@ def test_a_slip_of_the_keyboard_gets_one_sentence_with_the_remedy(capsys, args, 
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert err.startswith("pumpbench: ")
     assert sentence in err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a link there needs rights that a test has not")
+@pytest.mark.parametrize("command", ["verify", "evaluate", "locate", "report", "stations"])
+def test_a_link_to_itself_is_said_in_one_sentence(capsys, tmp_path, command):
+    loop = tmp_path / ("loop.toml" if command == "stations" else "loop.h5")
+    loop.symlink_to(loop)
+    code, out, err = said(capsys, command, str(loop))
+    assert (code, "Traceback" in err) == (2, False)
+    assert "cannot be read" in out + err
 
 
 def test_without_a_command_the_help_is_shown(capsys):

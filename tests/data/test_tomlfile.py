@@ -35,6 +35,12 @@ def said(tmp_path):
     return read
 
 
+def test_brackets_without_end_are_said(said):
+    assert said("steps = " + "[" * 3000 + "]" * 3000) == (
+        ": this is not TOML: brackets stand in brackets without end; close them"
+    )
+
+
 def test_a_key_in_a_table_with_a_free_name_is_found(said):
     message = said('[parts.one]\nperiod = "1 s"\n[parts.two]\nperoid = "2 s"\n')
     assert message == ':4: key "parts.two.peroid" is not known here; did you mean "period"?'
