@@ -126,6 +126,12 @@ def _help_line(error: click.ClickException) -> str:
     return f"  See: {context.command_path} --help" if context is not None and of_click else ""
 
 
+def _in_one_line(error: click.ClickException) -> str:
+    """A message; click puts the choices of an option that is missing below each other."""
+    said = error.format_message()
+    return " ".join(said.split()) if isinstance(error, click.MissingParameter) else said
+
+
 def _of_the_system(error: OSError) -> str:
     """What the system would not do, without its number; what we say ourselves stands as it is."""
     if error.errno is None or error.strerror is None:
@@ -154,7 +160,7 @@ def main(args: list[str] | None = None) -> Any:
         click.echo(error.format_message(), err=True)
         sys.exit(EXIT_BAD_INPUT)
     except click.ClickException as error:
-        click.echo(f"pumpbench: {error.format_message()}{_help_line(error)}", err=True)
+        click.echo(f"pumpbench: {_in_one_line(error)}{_help_line(error)}", err=True)
         sys.exit(EXIT_BAD_INPUT)
     except OSError as error:
         click.echo(f"pumpbench: {_of_the_system(error)}", err=True)

@@ -11,6 +11,7 @@ import click
 from bench.cli.analyse_bolus import bolus
 from bench.cli.analyse_occlusion import occlusion
 from bench.cli.log_options import BadInput, air_density, fluid_density, mass_log, quantities, quantity
+from bench.cli.paths import FilePath
 
 if TYPE_CHECKING:
     from data.units import DimensionName
@@ -27,7 +28,7 @@ analyse.add_command(occlusion)
 
 
 @analyse.command()
-@click.argument("log", type=click.Path(path_type=Path))
+@click.argument("log", type=FilePath())
 @click.option("--time", "time_column", required=True, metavar="COL", help="Column of time.")
 @click.option("--time-unit", required=True, metavar="UNIT", help="Its unit: s, min, h, ...; iso for dates and times.")
 @click.option("--mass", "mass_column", required=True, metavar="COL", help="Column of the mass collected.")

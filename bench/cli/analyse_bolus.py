@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.cli.log_options import BadInput, air_density, fluid_density, mass_log, quantities, quantity
+from bench.cli.paths import FilePath
 
 if TYPE_CHECKING:
     from protocols.analysis.bolus_log import BolusLog
 
 
 @click.command()
-@click.argument("log", type=click.Path(path_type=Path))
+@click.argument("log", type=FilePath())
 @click.option("--time", "time_column", required=True, metavar="COL", help="Column of time.")
 @click.option("--time-unit", required=True, metavar="UNIT", help="Its unit: s, min, h, ...; iso for dates and times.")
 @click.option("--mass", "mass_column", required=True, metavar="COL", help="Column of the mass collected.")

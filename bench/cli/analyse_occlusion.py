@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.cli.log_options import BadInput, quantity
+from bench.cli.paths import FilePath
 
 if TYPE_CHECKING:
     from protocols.analysis.occlusion.log import OcclusionLog, OcclusionLogSettings
 
 
 @click.command()
-@click.argument("log", type=click.Path(path_type=Path))
+@click.argument("log", type=FilePath())
 @click.option("--time", "time_column", required=True, metavar="COL", help="Column of time.")
 @click.option("--time-unit", required=True, metavar="UNIT", help="Its unit: s, min, h, ...; iso for dates and times.")
 @click.option("--pressure", "pressure_column", required=True, metavar="COL", help="Column of the pressure.")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.cli.log_options import BadInput, quantity
+from bench.cli.paths import FilePath
 
 if TYPE_CHECKING:
     from bench.archive.ledger import Ledger
@@ -41,13 +42,13 @@ def archive() -> None:
 
 
 @archive.command("evaluate")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=FilePath())
 @click.option("--scheduler", metavar="ADDRESS", help="A Dask cluster that is there, such as tcp://host:8786.")
 @click.option("--jobs", type=click.IntRange(1), help="Files at a time; as many as there are cores without it.")
 @click.option("--deadline", default="60 s", show_default=True, help="How long a file may take, besides for its size.")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     default=Path("archive.jsonl"),
     show_default=True,
     help="Ledger of what was said of each file.  The same command goes on where it was stopped.",

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.cli.catalogue import table
+from bench.cli.paths import FilePath
 
 if TYPE_CHECKING:
     from bench.articles import Standing
 
-_FILE = click.argument("file", type=click.Path(path_type=Path))
+_FILE = click.argument("file", type=FilePath())
 
 
 @click.group()

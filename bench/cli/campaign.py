@@ -14,6 +14,7 @@ import click
 
 from bench.cli.catalogue import table
 from bench.cli.made_file import free, written
+from bench.cli.paths import FilePath
 from bench.state_folder import home
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 _WHERE = click.option("--catalogue", "place", default="", metavar="URL", help="A file, or postgresql://USER@HOST/NAME.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-_FILE = click.argument("file", type=click.Path(path_type=Path))
+_FILE = click.argument("file", type=FilePath())
 
 
 @click.group()
@@ -122,7 +123,7 @@ def status(file: Path, place: str, as_json: bool) -> int:
 @campaign.command("next")
 @_FILE
 @click.option("--station", default="", help='Of the pumps that stand there, such as "bench.toml#3".')
-@click.option("--articles", type=click.Path(path_type=Path), help="The lab's articles: a pump may be quarantined.")
+@click.option("--articles", type=FilePath(), help="The lab's articles: a pump may be quarantined.")
 @_WHERE
 @_JSON
 def following(file: Path, station: str, articles: Path | None, place: str, as_json: bool) -> int:
@@ -181,7 +182,7 @@ def retest(file: Path, run: str, reason: str, person: str, place: str) -> int:
 @_FILE
 @_WHERE
 @_JSON
-@click.option("--out", type=click.Path(path_type=Path), help="Make a report to sign: a file that ends in .pdf.")
+@click.option("--out", type=FilePath(), help="Make a report to sign: a file that ends in .pdf.")
 @click.option(
     "--html", "as_html", is_flag=True, help="With --out: one page of HTML, without scripts, in place of a PDF."
 )

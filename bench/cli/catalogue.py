@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from bench.cli.paths import FilePath
 from data.checks import REVIEWS, Origin, Verdict, four_digits
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def catalogue() -> None:
 
 
 @catalogue.command()
-@click.argument("places", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("places", nargs=-1, required=True, type=FilePath())
 @_WHERE
 @_JSON
 def add(places: Sequence[Path], place: str, as_json: bool) -> int:
@@ -79,7 +80,7 @@ def add(places: Sequence[Path], place: str, as_json: bool) -> int:
 
 
 @catalogue.command()
-@click.argument("places", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("places", nargs=-1, type=FilePath())
 @click.option("--anew", is_flag=True, help="Empty the whole catalogue first and read every file again.")
 @_WHERE
 @_JSON

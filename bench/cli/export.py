@@ -7,11 +7,13 @@ from typing import Literal
 
 import click
 
+from bench.cli.paths import FilePath
+
 
 @click.command()
-@click.argument("run_file", type=click.Path(path_type=Path))
-@click.option("--csv", "csv", type=click.Path(path_type=Path), help="New folder of CSV files, units in the headings.")
-@click.option("--parquet", type=click.Path(path_type=Path), help="New folder of Parquet files, units in the metadata.")
+@click.argument("run_file", type=FilePath())
+@click.option("--csv", "csv", type=FilePath(), help="New folder of CSV files, units in the headings.")
+@click.option("--parquet", type=FilePath(), help="New folder of Parquet files, units in the metadata.")
 def export(run_file: Path, csv: Path | None, parquet: Path | None) -> int:
     """Write the samples, records, checks and curves of RUN_FILE for other programs."""
     from data.export import export as export_run

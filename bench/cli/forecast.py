@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.cli.paths import FilePath
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -45,7 +47,7 @@ HOUR_S = 3600.0
 @click.option(
     "--run",
     "journal",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="JOURNAL",
     help="A run that goes on: what is known by now, and what will be.",
 )

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import click
 
+from bench.cli.paths import FilePath
+
 
 @click.command()
-@click.argument("run_file", required=False, type=click.Path(path_type=Path))
+@click.argument("run_file", required=False, type=FilePath())
 @click.option(
     "--folder",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FilePath(file_okay=False),
     default=Path("runs"),
     show_default=True,
     help="Where run files are written and looked for.",

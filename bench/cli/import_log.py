@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.cli.log_options import BadInput, quantity
+from bench.cli.paths import FilePath
 from bench.cli.run import pair
 from bench.cli.show import check_rows, check_table, value_row
 
@@ -33,7 +34,7 @@ EXIT = {"pass": 0, "conditional-pass": 0, "fail": 1, "conditional-fail": 1}
 
 
 @click.command("import-log")
-@click.argument("log", type=click.Path(path_type=Path))
+@click.argument("log", type=FilePath())
 @click.option("--time", "time_column", required=True, metavar="COL", help="Column of time.")
 @click.option("--time-unit", required=True, metavar="UNIT", help="Its unit: s, min, h, ...; iso for dates and times.")
 @click.option("--mass", metavar="COL", help="Column of the mass that the balance showed.")
@@ -63,7 +64,7 @@ EXIT = {"pass": 0, "conditional-pass": 0, "fail": 1, "conditional-fail": 1}
 )
 @click.option("--began", metavar="MOMENT", help="Moment of the first row, as 2026-03-01T14:00:00+01:00.")
 @click.option("--person", default="", help="Who imports it; the OS account without it.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Run file to make.")
+@click.option("--out", type=FilePath(), required=True, help="Run file to make.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def import_log(
     log: Path, time_column: str, time_unit: str, out: Path, as_json: bool, **options: str | Sequence[str] | None

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench.cli.paths import FilePath
+
 if TYPE_CHECKING:
     from data.quantity_fields import Stated
 
@@ -68,7 +70,7 @@ def protocols(name: str | None, as_json: bool) -> int:
 
 
 @click.command()
-@click.argument("check", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("check", nargs=-1, type=FilePath())
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def duts(check: tuple[Path, ...], as_json: bool) -> int:
     """List the shipped device files, or CHECK files and say what is wrong with them."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench.cli.paths import FilePath
 from bench.cli.review import readable, tell_altered
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ EXIT_ODD = 1
 
 
 @click.command()
-@click.argument("run_file", type=click.Path(path_type=Path))
+@click.argument("run_file", type=FilePath())
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, with every cause and quantity.")
 def locate(run_file: Path, as_json: bool) -> int:
     """Say whether what is odd in RUN_FILE comes from pump, catheter, rig or record, and what to do next.

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench.cli.paths import FilePath
+
 if TYPE_CHECKING:
     from bench.qualify.matrix import Matrix
     from bench.qualify.plan import Plan
@@ -37,7 +39,7 @@ REQUIREMENTS = "requirements.html"
 @click.option("--jobs", type=click.IntRange(1), help="Runs at a time; one more than there are cores without it.")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     default=Path("qualification"),
     show_default=True,
     help="Folder of the trials, matrix.h5 and matrix.html.  The same command goes on where it was stopped.",

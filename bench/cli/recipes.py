@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.cli.paths import FilePath
 from bench.cli.run import pair
 from bench.cli.trust import passphrase
 from bench.state_folder import home
@@ -43,7 +44,7 @@ def recipes() -> None:
 @click.option("--author", required=True, help="Who writes it; somebody else approves it.")
 @click.option("--dut", "duts", multiple=True, required=True, metavar="MODEL", help="A pump model that it is for.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A parameter other than its default.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="File to make (.toml).")
+@click.option("--out", type=FilePath(), required=True, help="File to make (.toml).")
 def new(
     protocol: str, name: str, version: str, author: str, duts: Sequence[str], settings: Sequence[str], out: Path
 ) -> int:
@@ -70,7 +71,7 @@ def new(
 
 
 @recipes.command("list")
-@click.argument("folder", type=click.Path(path_type=Path), default=Path())
+@click.argument("folder", type=FilePath(), default=Path())
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 def list_recipes(folder: Path, as_json: bool) -> int:
     """List the recipes (.toml) in FOLDER, the current one without it; other files are passed over."""
@@ -98,7 +99,7 @@ def list_recipes(folder: Path, as_json: bool) -> int:
 
 
 @recipes.command("check")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=FilePath())
 def check(files: Sequence[Path]) -> int:
     """Check recipe FILES: whether they can be used, and how far their approval counts."""
     from bench.recipe import load_recipe
@@ -109,8 +110,8 @@ def check(files: Sequence[Path]) -> int:
 
 
 @recipes.command("diff")
-@click.argument("one", type=click.Path(path_type=Path))
-@click.argument("other", type=click.Path(path_type=Path))
+@click.argument("one", type=FilePath())
+@click.argument("other", type=FilePath())
 def diff(one: Path, other: Path) -> int:
     """Show what two recipes say differently; exit code 1 when anything is."""
     from bench.recipe import differences, load_recipe
@@ -122,12 +123,10 @@ def diff(one: Path, other: Path) -> int:
 
 
 @recipes.command("approve")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FilePath())
 @click.option("--as", "who", required=True, metavar="USER", help="Who approves it: a QA person, not its author.")
 @click.option("--reason", required=True, help="Why; it stands beside the signature.")
-@click.option(
-    "--passphrase-file", type=click.Path(path_type=Path), help="Holds the passphrase; it is asked for without."
-)
+@click.option("--passphrase-file", type=FilePath(), help="Holds the passphrase; it is asked for without.")
 def approve(file: Path, who: str, reason: str, passphrase_file: Path | None) -> int:
     """Sign recipe FILE as approved; from then on it is refused when it is changed."""
     from bench.recipe import approve as approve_recipe

@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from bench.cli.made_file import free, written
+from bench.cli.paths import FilePath
 
 
 @click.command()
-@click.argument("run_file", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="File to make; beside the run file without it.")
+@click.argument("run_file", type=FilePath())
+@click.option("--out", type=FilePath(), help="File to make; beside the run file without it.")
 @click.option("--html", "as_html", is_flag=True, help="Make one page of HTML, without scripts, in place of a PDF.")
 @click.option("--replace", "over", is_flag=True, help="Write over a report that is there.")
 def report(run_file: Path, out: Path | None, as_html: bool, over: bool) -> int:

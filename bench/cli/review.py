@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench.cli.paths import FilePath
 from bench.cli.show import check_rows, check_table, value_row
 from bench.state_folder import home
 
@@ -49,7 +50,7 @@ VERDICT_EXIT = {"pass": 0, "conditional-pass": 0, "fail": 1, "conditional-fail":
 
 
 @click.command()
-@click.argument("run_file", type=click.Path(path_type=Path))
+@click.argument("run_file", type=FilePath())
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def evaluate(run_file: Path, as_json: bool) -> int:
     """Judge RUN_FILE again with the installed code and compare with what it says."""
@@ -76,7 +77,7 @@ def evaluate(run_file: Path, as_json: bool) -> int:
 
 
 @click.command()
-@click.argument("run_file", type=click.Path(path_type=Path))
+@click.argument("run_file", type=FilePath())
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def verify(run_file: Path, as_json: bool) -> int:
     """Tell whether RUN_FILE is intact, by which key it was sealed, whether it is registered, and who signed it."""
@@ -136,8 +137,8 @@ def _without(problem: str, path: Path) -> str:
 
 
 @click.command()
-@click.argument("journal", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Run file to make; beside the journal without it.")
+@click.argument("journal", type=FilePath())
+@click.option("--out", type=FilePath(), help="Run file to make; beside the journal without it.")
 def recover(journal: Path, out: Path | None) -> int:
     """Make the run file of a run that was cut off, from its JOURNAL; the journal is only read."""
     from bench.closing import close_run
@@ -150,8 +151,8 @@ def recover(journal: Path, out: Path | None) -> int:
 
 
 @click.command()
-@click.argument("journal", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="File to make; beside the journal without it.")
+@click.argument("journal", type=FilePath())
+@click.option("--out", type=FilePath(), help="File to make; beside the journal without it.")
 def snapshot(journal: Path, out: Path | None) -> int:
     """Make a readable file, marked incomplete, of what a run that is still going on has recorded so far."""
     from data.fold import fold

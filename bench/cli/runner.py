@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from bench.cli.paths import FilePath
 from bench.state_folder import home
 
 if TYPE_CHECKING:
@@ -79,9 +80,11 @@ def _sentence(entry: Entry, state: RunState) -> str:
 
 
 def _held_by(entry: Entry) -> str:
-    from bench.run_queue import station_holder
+    from bench.run_queue import left_alone, station_holder
 
     holder = station_holder(entry.home, entry.station)
+    if (first := left_alone(entry)) is not None:
+        return f"behind run {first.number}, which a person has to begin: pumpbench runner start {first.number}"
     if holder is None:
         return f"which nobody holds; to get it going: pumpbench runner start {entry.number}"
     return f"which run {holder} holds" if holder else "which a run in the foreground holds"
@@ -89,7 +92,7 @@ def _held_by(entry: Entry) -> str:
 
 def _taken(entry: Entry) -> RunState:
     """The run's state as soon as it has begun, is held, is over, or waits for another one."""
-    from bench.run_queue import station_holder
+    from bench.run_queue import left_alone, station_holder
     from instruments.clock import WallClock
 
     wall = WallClock()
@@ -97,7 +100,7 @@ def _taken(entry: Entry) -> RunState:
         state = entry.state()
         if state.state not in ("waiting", "starting"):
             return state
-        others = station_holder(entry.home, entry.station) not in (None, entry.number)
+        others = station_holder(entry.home, entry.station) not in (None, entry.number) or left_alone(entry) is not None
         if state.state == "waiting" and others and wall.now() > LOOK_S * 3:
             return state
         if wall.now() > BEGINS_WITHIN_S:
@@ -358,9 +361,7 @@ def _told(entry: Entry, reply: Reply, done: str) -> int:
 
 @runner.command()
 @click.argument("run", required=False)
-@click.option(
-    "--socket", type=click.Path(path_type=Path), help="Socket of a runner elsewhere, such as ssh forwards it."
-)
+@click.option("--socket", type=FilePath(), help="Socket of a runner elsewhere, such as ssh forwards it.")
 def attach(run: str | None, socket: Path | None) -> int:
     """Watch a run: phases, last values, events.  Ctrl-C detaches and the run goes on; else its exit code is given."""
     from bench.cli.board import Board

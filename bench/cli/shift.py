@@ -10,9 +10,11 @@ from typing import Any
 
 import click
 
+from bench.cli.paths import FilePath
+
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path), default=Path("runs"))
+@click.argument("folder", type=FilePath(), default=Path("runs"))
 @click.option("--since", default="12 h", show_default=True, help="Runs that ended within this time are told too.")
 @click.option("--person", default="", help="Who hands over; the OS account without it.")
 def handover(folder: Path, since: str, person: str) -> int:
@@ -33,7 +35,7 @@ def handover(folder: Path, since: str, person: str) -> int:
 
 @click.command()
 @click.argument("station")
-@click.option("--folder", type=click.Path(path_type=Path), default=Path("runs"), show_default=True)
+@click.option("--folder", type=FilePath(), default=Path("runs"), show_default=True)
 @click.option("--check", help="Only this result of the rig check, such as flow-gain.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def chart(station: str, folder: Path, check: str | None, as_json: bool) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.cli.paths import FilePath
 from bench.cli.review import readable, signature_line
 from bench.cli.trust import as_json_option, passphrase
 from bench.state_folder import home
@@ -22,7 +23,7 @@ MARKS = {"ok": "✓", "look": "!", "unknown": "–"}
 
 
 @click.command()
-@click.argument("run_file", type=click.Path(path_type=Path))
+@click.argument("run_file", type=FilePath())
 @as_json_option
 def review(run_file: Path, as_json: bool) -> int:
     """Show the checklist of RUN_FILE with what the file says of each question, and who signed it."""
@@ -52,14 +53,12 @@ def review(run_file: Path, as_json: bool) -> int:
 
 
 @click.command()
-@click.argument("run_file", type=click.Path(path_type=Path))
+@click.argument("run_file", type=FilePath())
 @click.option("--as", "who", metavar="USER", help="Who signs.")
 @click.option("--meaning", type=click.Choice(["reviewed", "approved", "rejected", "addendum"]), help="What it says.")
 @click.option("--reason", default="", help="Why; it stands beside the signature.")
 @click.option("--answer", "answers", multiple=True, metavar="ITEM=yes|no[: NOTE]", help="An answer to the checklist.")
-@click.option(
-    "--passphrase-file", type=click.Path(path_type=Path), help="Holds the passphrase; it is asked for without."
-)
+@click.option("--passphrase-file", type=FilePath(), help="Holds the passphrase; it is asked for without.")
 @click.option("--restore", "restoring", is_flag=True, help="Put registered signatures back that the file has lost.")
 def sign(
     run_file: Path,

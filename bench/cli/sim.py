@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from bench.cli.paths import FilePath
+
 TRUTH_EVERY_S = 1.0
 
 
@@ -40,7 +42,7 @@ def sim() -> None:
     metavar="NAME:SEVERITY@TIME+DURATION/INSTRUMENT",
     help="A fault, as pumpbench run takes it; its time counts from the start of the rig.",
 )
-@click.option("--write-station", type=click.Path(path_type=Path), help="Write the station file for runs on this rig.")
+@click.option("--write-station", type=FilePath(), help="Write the station file for runs on this rig.")
 @click.option(
     "--wire",
     type=click.Choice(["tcp", "pty"]),

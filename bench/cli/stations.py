@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.cli.listing import print_rows
+from bench.cli.paths import FilePath
 from bench.state_folder import home
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def listed(check: tuple[str, ...], watchdog: str | None, person: str, reason: st
 @click.argument("ports", nargs=-1, metavar="[PORT]...")
 @click.option("--tcp", "addresses", multiple=True, metavar="HOST:PORT", help="A socket, or a terminal server's port.")
 @click.option("--daq", metavar="local|HOST:PORT", help="List the NI devices of this computer, or of a device server.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write a station file, to be filled in.")
+@click.option("--out", type=FilePath(), help="Write a station file, to be filled in.")
 @click.option("--visa", default="@py", show_default=True, help="VISA library; empty for that of a vendor.")
 @click.option("--per-port", default="20 s", show_default=True, help="How long a port may take.")
 @click.option("--at-most", default="2 min", show_default=True, help="How long all of them may take.")

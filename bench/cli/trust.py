@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench.cli.paths import FilePath
 from bench.state_folder import home
 
 if TYPE_CHECKING:
@@ -19,10 +20,8 @@ if TYPE_CHECKING:
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 reason_option = click.option("--reason", required=True, help="Why; it stands in the audit trail.")
 by_option = click.option("--by", "by", metavar="USER", help="The person with the role QA who does it.")
-by_file_option = click.option("--by-passphrase-file", type=click.Path(path_type=Path), help="Holds that person's.")
-new_file_option = click.option(
-    "--passphrase-file", type=click.Path(path_type=Path), help="Holds the user's passphrase."
-)
+by_file_option = click.option("--by-passphrase-file", type=FilePath(), help="Holds that person's.")
+new_file_option = click.option("--passphrase-file", type=FilePath(), help="Holds the user's passphrase.")
 
 
 def passphrase(file: Path | None, whose: str, *, new: bool = False) -> str:
@@ -209,7 +208,7 @@ def users_unlock(user: str, reason: str, by: str | None, by_passphrase_file: Pat
 
 @users.command("passphrase")
 @click.argument("user")
-@click.option("--old-passphrase-file", type=click.Path(path_type=Path), help="Holds the passphrase until now.")
+@click.option("--old-passphrase-file", type=FilePath(), help="Holds the passphrase until now.")
 @new_file_option
 @click.option("--reason", default="", help="Why a QA person gives the user a new key (with --by).")
 @by_option
@@ -347,7 +346,7 @@ def register_list(station: str, as_json: bool) -> int:
 
 
 @register.command("add")
-@click.argument("run_file", type=click.Path(path_type=Path))
+@click.argument("run_file", type=FilePath())
 @reason_option
 def register_add(run_file: Path, reason: str) -> int:
     """Take in RUN_FILE, which a key that counts here has sealed and the register has lost."""

@@ -48,6 +48,10 @@ def check(**fields):
         (["catalogue", "list", "--verdict", "failed"], '"failed" is none; there are '),
         (["catalogue", "list", "--review", "signed"], '"signed" is none; there are unreviewed'),
         (["recipes", "list", "nowhere"], "nowhere: there is no such folder"),
+        (["report", ""], "Invalid value for 'RUN_FILE': it is empty; give a path"),
+        (["recover", ""], "Invalid value for 'JOURNAL': it is empty; give a path"),
+        (["catalogue", "add", "a.h5", ""], "it is empty; give a path"),
+        (["users", "role", "x"], "Choose from: operator, engineer, QA  See: pumpbench users role --help"),
     ],
 )
 def test_a_slip_of_the_keyboard_gets_one_sentence_with_the_remedy(capsys, args, sentence):

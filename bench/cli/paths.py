@@ -1,0 +1,23 @@
+"""Paths as people give them to a command."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+
+class FilePath(click.Path):
+    """A path that is not empty: that of a variable that nobody has set would be the folder where one is."""
+
+    def __init__(self, *, file_okay: bool = True) -> None:
+        super().__init__(file_okay=file_okay, path_type=Path)
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        """See that something is given; raises BadParameter with the name of the argument."""
+        if not os.fspath(value):
+            self.fail("it is empty; give a path", param, ctx)
+        return super().convert(value, param, ctx)
