@@ -83,7 +83,7 @@ def read_log(source: Path | Iterable[str], interval_s: float = 1.0) -> tuple[Flo
     Raises
     ------
     LogError
-        When a line is neither, with its number; OSError when a file cannot be read.
+        When a line is neither, with its number, or a file is no text; OSError when it cannot be read.
     """
     name = source.name if isinstance(source, Path) else "log"
     times: list[float] = []
@@ -108,7 +108,10 @@ def read_log(source: Path | Iterable[str], interval_s: float = 1.0) -> tuple[Flo
 
 def _lines(source: Path | Iterable[str]) -> Iterator[tuple[int, str]]:
     """Numbered lines that hold something."""
-    lines = source.read_text(encoding="utf-8").splitlines() if isinstance(source, Path) else source
+    try:
+        lines = source.read_text(encoding="utf-8").splitlines() if isinstance(source, Path) else source
+    except UnicodeDecodeError:
+        raise LogError(f"{source}: it is no text in UTF-8; give the log as text, one value a line") from None
     for number, line in enumerate(lines, 1):
         text = line.strip()
         if text and not text.startswith("#"):

@@ -48,6 +48,13 @@ def test_a_log_may_have_times_and_come_from_a_file(tmp_path):
     assert (list(times), list(values)) == ([0.0, 0.9, 2.1], [5.0, 6.0, 7.0])
 
 
+def test_a_file_that_is_no_text_is_named(tmp_path):
+    path = tmp_path / "run.h5"
+    path.write_bytes(b"\x89HDF\r\n\x1a\n")
+    with pytest.raises(LogError, match=r"run\.h5: it is no text in UTF-8; give the log as text"):
+        read_log(path)
+
+
 @pytest.mark.parametrize("lines", [["1.0", "x"], ["1.0", "1.0, 2.0"], ["1,2,3"]])
 def test_a_line_that_is_no_value_is_named(lines):
     with pytest.raises(LogError, match=f"line {len(lines)}:"):
