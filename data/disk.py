@@ -46,6 +46,24 @@ def named(path: Path) -> Iterator[None]:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
+def told(error: OSError, about: Path | None = None) -> str:
+    """What the system would not do, without its number, and what to do; what we say ourselves stands as it is.
+
+    Parameters
+    ----------
+    about : what to name where the error itself names nothing.
+    """
+    if error.errno is None or error.strerror is None:
+        return str(error)
+    where = error.filename or about
+    remedy = {
+        errno.ENOSPC: "make room and try again",
+        errno.EACCES: "see to its rights, or choose another place",
+        errno.EROFS: "choose another place",
+    }
+    return f"{f'{where}: ' if where else ''}{error.strerror}; {remedy.get(error.errno, 'see to it and try again')}"
+
+
 def take_name(part: Path, name: Path) -> None:
     """Give a file the name that it is meant to have, for good, and never that of another file.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import sys
 from importlib import import_module
@@ -13,6 +12,7 @@ import click
 from bench import __version__
 from bench.cli.neighbours import stranger
 from bench.unsaved import UnsavedError
+from data.disk import told
 
 # command -> (module, attribute, help); the modules are imported when a command is called.
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -132,19 +132,6 @@ def _in_one_line(error: click.ClickException) -> str:
     return " ".join(said.split()) if isinstance(error, click.MissingParameter) else said
 
 
-def _of_the_system(error: OSError) -> str:
-    """What the system would not do, without its number; what we say ourselves stands as it is."""
-    if error.errno is None or error.strerror is None:
-        return str(error)
-    where = f"{error.filename}: " if error.filename else ""
-    remedy = {
-        errno.ENOSPC: "make room and try again",
-        errno.EACCES: "see to its rights, or choose another place",
-        errno.EROFS: "choose another place",
-    }
-    return f"{where}{error.strerror}; {remedy.get(error.errno, 'see to it and try again')}"
-
-
 def main(args: list[str] | None = None) -> Any:
     """Entry point.  Bad input is one plain sentence on stderr and exit code 2, never a traceback."""
     _speak_plainly()
@@ -163,7 +150,7 @@ def main(args: list[str] | None = None) -> Any:
         click.echo(f"pumpbench: {_in_one_line(error)}{_help_line(error)}", err=True)
         sys.exit(EXIT_BAD_INPUT)
     except OSError as error:
-        click.echo(f"pumpbench: {_of_the_system(error)}", err=True)
+        click.echo(f"pumpbench: {told(error)}", err=True)
         sys.exit(EXIT_BAD_INPUT)
     except ValueError as error:
         click.echo(f"pumpbench: {error}", err=True)

@@ -17,6 +17,7 @@ from bench.trust.keys import MEASURED, UNMEASURED, bench_key, own_key
 from bench.trust.ledger import REGISTER, alone, rows_of
 from data.audit import Row, add_row
 from data.checks import Origin
+from data.disk import told
 from data.keys import digest_of
 from data.run import Run
 from data.seal import read_seal, seal
@@ -48,7 +49,7 @@ def seal_run(path: Path, home: Path) -> str:
         key = bench_key(home, kind)
     except (ValueError, OSError) as error:
         seal(path)
-        return f"the run is sealed without a key: {error}"
+        return f"the run is sealed without a key: {_why(error, home)}"
     seal(path, key)
     return ""
 
@@ -75,7 +76,7 @@ def begin(home: Path, header: Mapping[str, Any], journal: Path) -> str:
             }
             add_row(home / "trust" / REGISTER, fields, ledger.now().isoformat(), own_key(home, MEASURED))
     except (ValueError, OSError) as error:
-        return f"the run has no number before its end: {error}"
+        return f"the run has no number before its end: {_why(error, home)}"
     return ""
 
 
@@ -107,7 +108,7 @@ def enrol(path: Path, home: Path) -> str:
             decisions(home, key, run)
             changed_files(home, key, run)
     except (ValueError, OSError) as error:
-        return f"the run is not registered: {error}"
+        return f"the run is not registered: {_why(error, home)}"
     return ""
 
 
@@ -124,6 +125,11 @@ def numbered(home: Path) -> tuple[list[Row], list[str]]:
     """Every row of the register, in order: runs that began, were sealed or signed; and what is wrong with it."""
     rows, problems = rows_of(home, REGISTER)
     return rows, [*problems, *_gaps(rows)]
+
+
+def _why(error: Exception, home: Path) -> str:
+    """What the state folder would not take."""
+    return told(error, home / "trust") if isinstance(error, OSError) else str(error)
 
 
 def _number(rows: Sequence[Row], station: str, run_id: str) -> int:

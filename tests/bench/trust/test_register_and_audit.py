@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import shutil
@@ -122,6 +123,19 @@ def test_a_run_is_closed_where_no_state_can_be_kept(
     closed = close_run(folder / "run.journal", folder / "again.h5")
     assert closed.untrusted.startswith("the run is sealed without a key")
     assert closed.verification.intact
+
+
+def test_a_full_state_folder_is_named_with_what_to_do(
+    folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("bench.trust.register.add_row", full)
+    header = {"station": {"name": "lab"}, "run_id": "r-9", "origin": "measured", "procedure": "read-out", "dut": {}}
+    assert begin(home, header, folder / "run.journal") == (
+        f"the run has no number before its end: {home / 'trust'}: No space left on device; make room and try again"
+    )
 
 
 def test_a_state_folder_restored_from_before_a_run_says_so(run: Path, home: Path, folder: Path, tmp_path: Path) -> None:
