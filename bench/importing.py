@@ -206,6 +206,8 @@ def _fits(name: str, columns: Mapping[str, Column]) -> None:
 def _phases(log: Log, asked: Asked, name: str) -> dict[str, tuple[float, float]]:
     """The stretches, from the log's first row, in the order of their begin."""
     known, begin = PHASES[name], float(log.t_s[0])
+    if asked.delivery_s is not None:
+        _inside(log, "--delivery", asked.delivery_s, asked.delivery_s)
     for phase, span in asked.phases.items():
         if phase not in known:
             raise RequestError(f'--phase "{phase}": {name} has {", ".join(known)}; name one of them')
@@ -226,7 +228,6 @@ def _delivery_s(log: Log, asked: Asked, phases: Mapping[str, tuple[float, float]
     """Begin of the delivery, from the log's first row."""
     if asked.delivery_s is None:
         return phases["blank-before"][1] if _stops(procedure, phases) else 0.0
-    _inside(log, "--delivery", asked.delivery_s, asked.delivery_s)
     delivery_s = asked.delivery_s - float(log.t_s[0])
     if "analysis" in phases and delivery_s > phases["analysis"][0] + EDGE_S:
         raise RequestError("--delivery: the pump began to deliver after the analysis began; correct one of the times")

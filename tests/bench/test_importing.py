@@ -197,6 +197,7 @@ SLIPS = {
     "a phase that there is not": ("", "", ("--phase", "rise=0 h..1 h"), ['"rise"', "stabilisation"]),
     "a protocol that needs more": ("", "", ("--protocol", "occlusion"), ["flow-accuracy or flow-record"]),
     "a twin vessel": ("", "", ("--set", "blank=twin"), ["second balance"]),
+    "delivery after the end of the log": ("", "", ("--delivery", "10 day"), ["--delivery: ", "is not within the log"]),
     "delivery in a stopped blank": ("", "", (*BLANKS, "--delivery", "200 s"), ["--delivery", "blank-before"]),
     "a moment without offset": ("", "", ("--began", "2026-03-01T14:00:00"), ["--began", "offset"]),
     "a unit of another kind": ("", "", ("--mass-unit", "kPa"), ["--mass-unit"]),
