@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import math
 import os
 import platform
 import re
@@ -37,7 +38,7 @@ from bench.unsaved import UnsavedError
 from data.checks import Evaluation, Origin, Status
 from data.journal import JournalError, JournalFull, JournalWriter
 from data.seal import Verification, Verifier
-from instruments.clock import Clock, PacedClock, VirtualClock, WallClock
+from instruments.clock import SLOWEST_PACE, Clock, PacedClock, VirtualClock, WallClock
 from protocols.analysis.forecast import Forecast
 
 SCHEMA = 1
@@ -363,7 +364,11 @@ def _clock(prepared: Prepared, pace: float | None) -> Clock:
         if pace not in (None, 1.0):
             raise RequestError(f'--pace: the instruments of station "{prepared.station.name}" have their own time')
         return WallClock(prepared.station.served.pace if prepared.station.served else 1.0)
-    return VirtualClock() if pace is None else PacedClock(pace)
+    if pace is None:
+        return VirtualClock()
+    if not SLOWEST_PACE <= pace < math.inf:
+        raise RequestError(f"--pace {pace:g}: a stop takes its time at this pace too; give {SLOWEST_PACE:g} or more")
+    return PacedClock(pace)
 
 
 def _seed(prepared: Prepared) -> int | None:

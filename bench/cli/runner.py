@@ -370,6 +370,8 @@ def attach(run: str | None, socket: Path | None) -> int:
     from bench.rpc.messages import Ending
     from bench.run_queue import find
 
+    if socket is not None and not socket.is_socket():
+        raise click.UsageError(f"--socket {socket}: there is no socket; give the one of a runner that goes on")
     entry = None if socket is not None else find(home(), run)
     try:
         if entry is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -74,14 +75,14 @@ def serve(
     from bench import served_rig
     from bench.station import parse_fault, serve_rig
     from bench.station_tables import Served
-    from instruments.clock import WallClock
+    from instruments.clock import SLOWEST_PACE, WallClock
 
     if (station is None) == (not instruments and not daq):
         raise click.UsageError("what is to be served? give --station, or --instrument NAME=DRIVER and --daq")
     if station is None and (write_station or dut or fluid):
         raise click.UsageError("--write-station, --dut and --fluid go with --station")
-    if not pace > 0.0:
-        raise click.UsageError(f"--pace {pace:g} is not above 0")
+    if not SLOWEST_PACE <= pace < math.inf:
+        raise click.UsageError(f"--pace {pace:g} is no pace; give {SLOWEST_PACE:g} or more")
     if station is not None:
         rig = served_rig.of_station(station, dut, fluid)
     else:

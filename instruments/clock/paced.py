@@ -15,6 +15,10 @@ from instruments.clock.virtual import VIRTUAL_START, VirtualClock
 T = TypeVar("T")
 
 
+SLOWEST_PACE = 0.1
+"""The safe state of a stop takes some seconds of the run's own time, and a person waits for it."""
+
+
 class PacedClock(VirtualClock):
     """Virtual time at a multiple of real time, for watching: same order of events, slower."""
 
