@@ -166,6 +166,8 @@ class Entry:
 def submit(request: Request, *, hold: bool = False) -> tuple[Entry, Sequence[Finding]]:
     """Check a request, queue it and start a runner; returns the run and what the preflight found.
 
+    Where others were left to a person, as after a stop, it waits behind them: what they move nobody has asked for now.
+
     Raises
     ------
     ValueError
@@ -177,7 +179,8 @@ def submit(request: Request, *, hold: bool = False) -> tuple[Entry, Sequence[Fin
     # A client can always come, but no person answers in time that jumps.
     request = replace(request, attended=not station.simulated or request.pace is not None)
     entry = enqueue(home(), request, station.name, hold=hold)
-    start_runner(home(), station.name)
+    if left_alone(entry) is None:
+        start_runner(home(), station.name)
     return entry, findings
 
 
@@ -234,6 +237,13 @@ def waiting(folder: Path, station: str) -> list[Entry]:
     """The runs that wait for a station, in order."""
     there = look_through(folder, lambda run: not (run / "claimed").exists())[0]
     return [entry for entry in there if entry.station == station and entry.state().state == "waiting"]
+
+
+def left_alone(entry: Entry) -> Entry | None:
+    """The first run that waits before this one although nobody holds the station: a person has to begin it."""
+    if station_holder(entry.home, entry.station) is not None:
+        return None
+    return next((one for one in waiting(entry.home, entry.station) if one.number < entry.number), None)
 
 
 def find(folder: Path, name: str | None) -> Entry:

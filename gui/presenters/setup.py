@@ -175,20 +175,18 @@ class SetUp:
         return "&Queue the run" if self._would_wait else "&Start the run"
 
     @property
-    def begins_first(self) -> str:
-        """What happens at once when another run is queued behind one that waits for a person; empty where none does."""
+    def waits_behind(self) -> str:
+        """What a run that is queued now waits for, where another one waits for a person; empty where none does."""
         station = None if self.form.station is None else self.form.station.station
         left = [row.entry.number for row in self.queue if row.is_left_alone and station is not None
                 and row.entry.station == station.name]  # fmt: skip
         if not left:
             return ""
-        return (
-            f"Run {left[0]} waits for a person and begins at once when you queue another; withdraw it if it must not."
-        )
+        return f"Run {left[0]} waits for a person, and this one would wait behind it; begin or withdraw it first."
 
     @property
     def _would_wait(self) -> bool:
-        return self.form.station is not None and self.form.station.is_busy
+        return self.form.station is not None and (self.form.station.is_busy or bool(self.waits_behind))
 
     def override(self, code: str, reason: str) -> None:
         """Take a finding upon oneself with a reason; without one, no more."""

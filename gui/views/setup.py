@@ -194,7 +194,7 @@ class SetUpPanel(QWidget):
 
     def _show_start(self) -> None:
         presenter = self.presenter
-        why, takes, first = presenter.why_not, presenter.takes(), presenter.begins_first
+        why, takes, first = presenter.why_not, presenter.takes(), presenter.waits_behind
         self._offer.setVisible(presenter.is_first and not presenter.is_starting)
         self._takes.setText(takes)
         self._takes.setVisible(bool(takes))

@@ -99,6 +99,7 @@ def test_a_person_can_answer_a_detached_run_unless_its_time_jumps(monkeypatch: p
         entry, findings = run_queue.submit(replace(RECORD, pace=pace))
         assert entry.request().attended == attended
         assert [finding.code for finding in findings] == ["duration"]
+        assert entry.withdraw("Ada", "the next one is tried")
     assert started == ["sim", "sim"]
 
 
@@ -347,6 +348,12 @@ def test_after_a_stop_the_queue_waits_for_a_person_and_then_goes_in_order_each_r
     assert "status    aborted by Ben: enough\nverdict   not-measured\n" in out
     until(lambda: station_holder(home, "sim") is None)
     assert second.state().state == "waiting", "whoever stopped the first one may have a hand in the bench"
+    code, out, _ = said(*WORDS)
+    assert (code, out.partition("\n")[0]) == (
+        0, 'run 4 waits for station "sim", behind run 2, which a person has to begin: pumpbench runner start 2'
+    )  # fmt: skip
+    assert second.state().state == "waiting", "to queue another run is no word on this one"
+    said("runner", "stop", "4", "--person", "Ada")
     assert said("runner", "start", "2", "--person", "Ada")[0] == 0
     for number in ("2", "3"):
         code, out, _ = said("runner", "attach", number)

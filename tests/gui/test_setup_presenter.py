@@ -331,9 +331,9 @@ def test_who_queues_a_run_behind_one_that_waits_for_a_person_is_told_that_it_beg
         inline(prepared).tick()
     assert prepared.queue[0].state == "waits for a person"
     assert prepared.start_word == "&Queue the run"
-    assert prepared.begins_first.startswith(f"Run {first.number} waits for a person and begins at once")
+    assert prepared.waits_behind.startswith(f"Run {first.number} waits for a person, and this one would wait")
     prepared.form.choose_station("sim-full")
-    assert prepared.begins_first == ""
+    assert prepared.waits_behind == ""
 
 
 def test_a_run_that_has_begun_is_not_withdrawn(context: Context) -> None:
