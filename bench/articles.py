@@ -14,10 +14,11 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import AwareDatetime, Field, StrictInt, model_validator
+from pydantic import AwareDatetime, Field, StrictInt, field_validator, model_validator
 
 from bench.state_folder import home
 from bench.toml_rows import append_row
+from data.plain_text import insist_visible
 from data.quantity_fields import Stated, VoltageV
 from data.tomlfile import FileError, read_toml
 
@@ -69,6 +70,12 @@ class Article(Stated):
     decontamination: str = ""
     custody: str = ""
     punctures: StrictInt = Field(0, ge=0)
+
+    @field_validator("id")
+    @classmethod
+    def _visible(cls, given: str) -> str:
+        insist_visible("serial number or lot", given)
+        return given
 
     @model_validator(mode="after")
     def _certified(self) -> Self:

@@ -37,6 +37,7 @@ from bench.unattended.messages import Facts
 from bench.unsaved import UnsavedError
 from data.checks import Evaluation, Origin, Status
 from data.journal import JournalError, JournalFull, JournalWriter
+from data.plain_text import insist_visible
 from data.seal import Verification, Verifier
 from instruments.clock import SLOWEST_PACE, Clock, PacedClock, VirtualClock, WallClock
 from protocols.analysis.forecast import Forecast
@@ -47,8 +48,8 @@ SOFTWARE = ("pumpbench", "numpy", "scipy", "h5py", "pyvisa", "pyvisa-py", "nidaq
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 """What stops a run in order, where the platform has it."""
 
-NO_NAME = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
-"""What a file's name cannot hold on some platform: folders, drives, Windows' alternate streams."""
+NO_NAME = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]')
+"""What a file's name cannot hold on some platform (folders, drives, Windows' alternate streams), or would hide."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ class _Ready:
 @contextmanager
 def _ready(request: Request, verified_by: Verifier | None = None) -> Iterator[_Ready]:
     """Check a request and make its station; raises a ValueError with one clear sentence."""
+    insist_visible("--serial", request.serial)
     prepared = prepare(request)
     with (
         closing(_clock(prepared, request.pace)) as clock,

@@ -13,11 +13,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import AwareDatetime, Field, StrictInt, model_validator
+from pydantic import AwareDatetime, Field, StrictInt, field_validator, model_validator
 
 from bench.toml_rows import append_row, toml_value
 from data import quantities
 from data.disk import named
+from data.plain_text import insist_visible
 from data.quantity_fields import Stated
 from data.tomlfile import FileError, read_toml
 from protocols.procedure import ParamError, Procedure, load_procedure
@@ -35,6 +36,12 @@ class CampaignDut(Stated):
     model: str = Field(examples=["sim-peristaltic"], min_length=1)
     serial: str = Field(examples=["SN-001"], min_length=1)
     station: str = Field("", examples=["bench.toml#3"])
+
+    @field_validator("serial")
+    @classmethod
+    def _visible(cls, serial: str) -> str:
+        insist_visible("serial number", serial)
+        return serial
 
 
 class Retest(Stated):

@@ -16,6 +16,7 @@ from bench.cli.catalogue import table
 from bench.cli.made_file import free, written
 from bench.cli.paths import FilePath
 from bench.state_folder import home
+from data.plain_text import insist_visible
 
 if TYPE_CHECKING:
     from bench.campaign.progress import Course, Progress
@@ -68,6 +69,8 @@ def new(
     pairs = [dut.rpartition(":") for dut, _, _ in places]
     if wrong := [dut for dut, (model, _, serial) in zip(duts, pairs, strict=True) if not (model and serial)]:
         raise click.UsageError(f'--dut: "{wrong[0]}" is not MODEL:SERIAL, such as sim-peristaltic:SN-001')
+    for _, _, serial in pairs:
+        insist_visible("--dut: the serial number", serial)
     if unset := [one for one in settings if "=" not in one]:
         raise click.UsageError(f'--set: "{unset[0]}" is not NAME=VALUE, such as analysis="25 h"')
     now = WallClock().start
@@ -285,7 +288,7 @@ def _report_told(progress: Progress, summed: Report) -> None:
             )
         row.setdefault("confidence/share", "two pumps make an interval")
         rows.append(row)
-    table(rows)
+    table(rows, of_lines="confidence/share")
     for what, rate in (("runs", summed.runs), ("pumps", summed.pumps)):
         if rate.judged:
             click.echo(

@@ -14,6 +14,7 @@ import click
 
 from bench.cli.paths import FilePath
 from data.checks import REVIEWS, Origin, Verdict, four_digits
+from data.plain_text import escaped
 
 if TYPE_CHECKING:
     from bench.catalogue import Indexed
@@ -141,7 +142,7 @@ def show(run: str, place: str, as_json: bool) -> int:
         return 0
     for name, value in asdict(line).items():
         if name not in ("id", "size", "changed_ns") and value not in ("", None):
-            click.echo(f"{name:18} {value}")
+            click.echo(f"{name:18} {escaped(str(value))}")
     if checks:
         click.echo()
         table(
@@ -371,8 +372,13 @@ def _limits(low: float | None, high: float | None) -> str:
     return f"≥ {low:.4g}" if high is None else f"{low:.4g} to {high:.4g}"
 
 
-def table(rows: Sequence[Mapping[str, str]]) -> None:
-    """Print rows under their headings; nothing without rows."""
+def table(rows: Sequence[Mapping[str, str]], of_lines: str = "") -> None:
+    """Print rows under their headings; nothing without rows.  Signs that nobody sees are escaped.
+
+    Parameters
+    ----------
+    of_lines : the column whose cells may have several lines.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -383,5 +389,5 @@ def table(rows: Sequence[Mapping[str, str]]) -> None:
     for heading in rows[0]:
         table.add_column(heading)
     for row in rows:
-        table.add_row(*map(Text, row.values()))
+        table.add_row(*(Text(cell if name == of_lines else escaped(cell)) for name, cell in row.items()))
     Console(width=None if sys.stdout.isatty() else 140).print(table)

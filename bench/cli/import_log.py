@@ -14,6 +14,7 @@ from bench.cli.log_options import BadInput, quantity
 from bench.cli.paths import FilePath
 from bench.cli.run import pair
 from bench.cli.show import check_rows, check_table, value_row
+from data.plain_text import insist_visible
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,9 +25,13 @@ if TYPE_CHECKING:
 
 
 def _some(context: click.Context, option: click.Parameter, said: str) -> str:
-    """See that something was said; raises BadParameter."""
+    """See that something was said that everybody reads alike; raises ClickException."""
     if not said.strip():
         raise click.BadParameter("it is empty; write what stands on the label", context, option)
+    try:
+        insist_visible(f"--{option.name}", said)
+    except ValueError as error:
+        raise BadInput(str(error)) from None
     return said
 
 
@@ -76,6 +81,8 @@ def import_log(
     from bench.importing import import_log as make
     from bench.importing import source_of
 
+    if out.suffix.lower() != ".h5":
+        raise BadInput(f"--out {out}: a run file ends in .h5; name it {out.name}.h5")
     try:
         source = source_of(log)
         given = {name: value for name, value in options.items() if isinstance(value, str)}

@@ -48,6 +48,12 @@ def problems(file: Path, today: date = TODAY) -> list[str]:
     return [problem for one in standings(load_register(file), None, today) for problem in one.problems]
 
 
+def test_a_serial_number_with_a_sign_that_nobody_sees_is_refused(file):
+    file.write_text('[[articles]]\nkind = "dut"\nid = "A\\u202E1"\nmodel = "P"\n')
+    with pytest.raises(FileError, match=r'"A\\u202e1": what stands behind'):
+        load_register(file)
+
+
 def test_an_article_is_in_use_until_somebody_says_other_and_every_word_of_it_stays(file):
     change_status(file, "SIMULATED", "quarantined", "was dropped", "Eve", NOW)
     change_status(file, "SIMULATED", "in-use", "was inspected", "Bob", NOW)

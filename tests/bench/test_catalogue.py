@@ -12,7 +12,7 @@ import pytest
 
 from bench import catalogue as here
 from bench.cli import main
-from bench.cli.catalogue import _judged, _with_u
+from bench.cli.catalogue import _judged, _with_u, table
 from bench.trends import agreements, gauge_of, impact, trend
 from data.catalogue.entry import CheckEntry, Entry, InstrumentEntry
 from data.catalogue.store import Catalogue, CatalogueError, Wanted, url_of
@@ -195,3 +195,8 @@ def test_a_value_is_shown_to_the_second_digit_of_its_uncertainty_and_without_a_l
     assert [_judged(told), _judged(replace(told, limit_high=1.0)), _judged(replace(told, value=None))] == [
         "no limit", "not-measured", "not-measured",
     ]  # fmt: skip
+
+
+def test_a_sign_that_nobody_sees_is_escaped_in_a_table(capsys):
+    table([{"pump": "A\n\u202e1", "verdict": "pass"}])
+    assert capsys.readouterr().out.splitlines()[1].split() == [r"A\n\u202e1", "pass"]

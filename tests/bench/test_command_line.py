@@ -35,6 +35,13 @@ def check(**fields):
     return Check(**(USUAL | fields))
 
 
+IMPORT = [
+    *("import-log", "log.csv", "--time", "t", "--time-unit", "s", "--mass", "m", "--mass-unit", "g"),
+    *("--station", "sim", "--dut", "x", "--fluid", "water"),
+]
+PLAN = ["campaign", "new", "c.toml", "--protocol", "flow-accuracy", "--rate", "1 mL/day", "--check", "mean-flow-error"]
+
+
 @pytest.mark.parametrize(
     ("args", "sentence"),
     [
@@ -43,6 +50,13 @@ def check(**fields):
         (["run", "flow-accuracy", "--station", "sim", "--pace", "fast"], "See: pumpbench run --help"),
         (["run", "flow-accuracy", "--station", "sim", "--pace", "1e-300"], "takes its time at this pace too; give 0.1"),
         (["run", "flow-accuracy", "--station", "sim", "--pace", "inf"], "--pace inf: "),
+        (
+            ["run", "flow-accuracy", "--station", "sim", "--serial", "SN\n7"],
+            r'--serial "SN\n7": what stands behind \ is',
+        ),
+        ([*IMPORT, "--serial", "\u202e7", "--out", "x.h5"], r'--serial "\u202e7": what stands behind \ is'),
+        ([*IMPORT, "--serial", "7", "--out", "x"], "--out x: a run file ends in .h5; name it x.h5"),
+        ([*PLAN, "--dut", "sim-peristaltic:7\x07"], r'--dut: the serial number "7\x07": what stands behind \ is'),
         (["runner", "attach", "--socket", "nowhere.sock"], "--socket nowhere.sock: there is no socket; give the one"),
         (["run", "flow-accuracy", "--station", "sim", "--longest-block", "0 s"], "--longest-block 0 s is not longer"),
         (["replay", "log.txt", "--interval", "5"], '--interval: "5" is not a time'),
@@ -51,6 +65,9 @@ def check(**fields):
         (["catalogue", "list", "--verdict", "failed"], '"failed" is none; there are '),
         (["catalogue", "list", "--review", "signed"], '"signed" is none; there are unreviewed'),
         (["recipes", "list", "nowhere"], "nowhere: there is no such folder"),
+        (["run", "read-out", "--station", "sim", "--dut", ""], "Invalid value for '--dut': it is empty; give a name, or"),
+        (["run", "read-out", "--station", "sim", "--serial", " "], "Invalid value for '--serial': it is empty; give"),
+        (["forecast", "--fluid", ""], "Invalid value for '--fluid': it is empty; give a name, or leave the option out"),
         (["report", ""], "Invalid value for 'RUN_FILE': it is empty; give a path"),
         (["recover", ""], "Invalid value for 'JOURNAL': it is empty; give a path"),
         (["catalogue", "add", "a.h5", ""], "it is empty; give a path"),
