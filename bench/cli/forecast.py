@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.paths import FilePath
+from bench.cli.paths import FilePath, Name
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,9 +26,11 @@ HOUR_S = 3600.0
 
 @click.command()
 @click.argument("procedure", required=False)
-@click.option("--station", help="Station file, or the name of a shipped one (see: pumpbench stations).")
-@click.option("--dut", help="File of the device under test, or the name of a shipped one (see: pumpbench duts).")
-@click.option("--fluid", help="File of the fluid, or the name of a shipped one.")
+@click.option("--station", type=Name(), help="Station file, or the name of a shipped one (see: pumpbench stations).")
+@click.option(
+    "--dut", type=Name(), help="File of the device under test, or the name of a shipped one (see: pumpbench duts)."
+)
+@click.option("--fluid", type=Name(), help="File of the fluid, or the name of a shipped one.")
 @click.option(
     "--set",
     "settings",

@@ -1,4 +1,4 @@
-"""Paths as people give them to a command."""
+"""Paths and names as people give them to a command: never empty, as a variable is that nobody has set."""
 
 from __future__ import annotations
 
@@ -21,3 +21,15 @@ class FilePath(click.Path):
         if not os.fspath(value):
             self.fail("it is empty; give a path", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class Name(click.ParamType[str]):
+    """The name of a thing, or its file; an empty one would be taken for none, and another thing used in its place."""
+
+    name = "text"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """See that something is given; raises BadParameter with the name of the option."""
+        if not value.strip():
+            self.fail("it is empty; give a name, or leave the option out", param, ctx)
+        return value

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench.cli.paths import FilePath, Name
 from bench.cli.show import check_rows, result_table, value_row
 from bench.cli.terminal import Terminal, somebody_is_there
 
@@ -23,9 +24,7 @@ DEMO_SEED = 7
 
 
 @click.command()
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of the run file."
-)
+@click.option("--out", type=FilePath(), default=Path("runs"), show_default=True, help="Folder of the run file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def demo(out: Path, as_json: bool) -> int:
     """Run a complete flow-accuracy test of a simulated pump.
@@ -41,13 +40,23 @@ def demo(out: Path, as_json: bool) -> int:
 @click.command()
 @click.argument("procedure", required=False)
 @click.option(
-    "--recipe", metavar="FILE", help="A recipe, which fixes protocol, parameters and limits (see: pumpbench recipes)."
+    "--recipe",
+    type=Name(),
+    metavar="FILE",
+    help="A recipe, which fixes protocol, parameters and limits (see: pumpbench recipes).",
 )
-@click.option("--station", required=True, help="Station file, or the name of a shipped one (see: pumpbench stations).")
-@click.option("--dut", help="File of the device under test, or the name of a shipped one (see: pumpbench duts).")
-@click.option("--serial", default="", help="Serial number of the device under test.")
-@click.option("--catheter", help="File of the catheter, or the name of a shipped one.")
-@click.option("--fluid", help="File of the fluid, or the name of a shipped one.")
+@click.option(
+    "--station",
+    type=Name(),
+    required=True,
+    help="Station file, or the name of a shipped one (see: pumpbench stations).",
+)
+@click.option(
+    "--dut", type=Name(), help="File of the device under test, or the name of a shipped one (see: pumpbench duts)."
+)
+@click.option("--serial", type=Name(), help="Serial number of the device under test.")
+@click.option("--catheter", type=Name(), help="File of the catheter, or the name of a shipped one.")
+@click.option("--fluid", type=Name(), help="File of the fluid, or the name of a shipped one.")
 @click.option(
     "--set",
     "settings",
@@ -64,15 +73,15 @@ def demo(out: Path, as_json: bool) -> int:
     "out (see: pumpbench faults).  May be given more than once.",
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of a simulated station.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of the run file."
-)
+@click.option("--out", type=FilePath(), default=Path("runs"), show_default=True, help="Folder of the run file.")
 @click.option("--pace", type=float, help="Simulated seconds a real second; as fast as possible without it.")
 @click.option("--person", default="", help="Who runs this; the OS account without it.")
 @click.option("--override", "overrides", multiple=True, metavar="FINDING", help="Start although a finding blocks.")
 @click.option("--reason", default="", help="Why the finding is overridden.")
 @click.option("--longest-block", metavar="TIME", help='Longest piece of a hardware-timed stream ("30 s").')
-@click.option("--answers", metavar="FILE", help="Answers to the prompts of the run, so that nobody need be asked.")
+@click.option(
+    "--answers", type=Name(), metavar="FILE", help="Answers to the prompts of the run, so that nobody need be asked."
+)
 @click.option(
     "--ask-me",
     is_flag=True,
@@ -86,7 +95,7 @@ def run(
     recipe: str | None,
     station: str,
     dut: str | None,
-    serial: str,
+    serial: str | None,
     catheter: str | None,
     fluid: str | None,
     settings: Sequence[str],
@@ -119,7 +128,7 @@ def run(
         station,
         settings=dict(pair(text) for text in settings),
         dut=dut,
-        serial=serial,
+        serial=serial or "",
         catheter=catheter,
         fluid=fluid,
         faults=faults,
@@ -144,12 +153,10 @@ def run(
 
 
 @click.command()
-@click.argument("log", type=click.Path(path_type=Path))
+@click.argument("log", type=FilePath())
 @click.option("--interval", default="1 s", show_default=True, help="Spacing of the values of a log without times.")
 @click.option("--unit", default="nL/min", show_default=True, help="Unit of the values.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of the run file."
-)
+@click.option("--out", type=FilePath(), default=Path("runs"), show_default=True, help="Folder of the run file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def replay(log: Path, interval: str, unit: str, out: Path, as_json: bool) -> int:
     """Play LOG, a recorded flow, through the wire of a simulated flow sensor into a run file.

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from bench.cli.paths import FilePath
+from bench.cli.paths import FilePath, Name
 
 TRUTH_EVERY_S = 1.0
 
@@ -23,7 +23,7 @@ def sim() -> None:
 
 
 @sim.command()
-@click.option("--station", metavar="STATION", help="Serve the instruments of this simulated station.")
+@click.option("--station", type=Name(), metavar="STATION", help="Serve the instruments of this simulated station.")
 @click.option(
     "--instrument",
     "instruments",
@@ -32,8 +32,8 @@ def sim() -> None:
     help="Serve one instrument without a station, such as scale=mettler-mtsics.  May be given more than once.",
 )
 @click.option("--daq", is_flag=True, help="With --instrument or alone: serve NI devices too, as a gRPC device server.")
-@click.option("--dut", help="The pump under test of the station: a file, or the name of a shipped one.")
-@click.option("--fluid", help="The fluid: a file, or the name of a shipped one.")
+@click.option("--dut", type=Name(), help="The pump under test of the station: a file, or the name of a shipped one.")
+@click.option("--fluid", type=Name(), help="The fluid: a file, or the name of a shipped one.")
 @click.option("--pace", type=float, default=1.0, show_default=True, help="Seconds of the rig in a real second.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of the rig.")
 @click.option(
