@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from data.catalogue.store import Line, Wanted
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+FEW = 12
+"""So many names are listed beside one that is not known."""
 
 SHOWN = 50
 """So many runs are listed on a terminal; JSON has all."""
@@ -108,10 +112,14 @@ def listed(limit: int | None, place: str, as_json: bool, **wanted: str) -> int:
     from bench.catalogue import opened
 
     limit = limit if limit is not None else (0 if as_json else SHOWN)
+    asked = _wanted(wanted)
     with opened(place) as there:
-        lines = there.runs(_wanted(wanted), limit=limit)
-        count = there.count(_wanted(wanted))
+        lines = there.runs(asked, limit=limit)
+        count = there.count(asked)
+        strange = [] if count else list(_strange(wanted, there.choices()))
     _say_missed()
+    for sentence in strange:
+        click.echo(f"note: {sentence}", err=True)
     if as_json:
         click.echo(json.dumps({"count": count, "runs": [asdict(line) for line in lines]}, indent=1))
         return 0
@@ -227,9 +235,27 @@ def impact(instrument: str, since: str, place: str, as_json: bool) -> int:
 
 
 def _wanted(said: Mapping[str, str]) -> Wanted:
-    from data.catalogue.store import Wanted
+    from data.catalogue.store import Wanted, span_of
 
+    since, until = said["since"], said["until"]
+    if since and until and span_of(since)[0] >= span_of(until)[1]:
+        raise click.UsageError(f"--since {since} is after --until {until}; write the earlier one with --since")
     return Wanted(**said)
+
+
+def _strange(wanted: Mapping[str, str], there: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Filters that no run here can meet, as they name what none has."""
+    for name in ("protocol", "station", "dut", "lot"):
+        if wanted[name] and wanted[name] not in there[name]:
+            yield f"--{name}: {nowhere(wanted[name], there[name])}"
+
+
+def nowhere(name: str, known: Sequence[str]) -> str:
+    """That no run here has this name, with the nearest one or all of a few."""
+    near = get_close_matches(name, known, 1)
+    few = f"there are {', '.join(known)}" if 0 < len(known) <= FEW else ""
+    remedy = f'did you mean "{near[0]}"?' if near else few
+    return "; ".join(filter(None, (f'no run here has "{name}"', remedy)))
 
 
 def _say_missed() -> None:

@@ -10,7 +10,11 @@ from typing import Any
 
 import click
 
+from bench.cli.log_options import BadInput, quantity
 from bench.cli.paths import FilePath
+
+MOST_SINCE_S = 3.2e9
+"""A hundred years; the calendar does not reach back for ever."""
 
 
 @click.command()
@@ -22,13 +26,14 @@ def handover(folder: Path, since: str, person: str) -> int:
     from datetime import timedelta
 
     from bench.unattended.handover import handover_text, run_notes
-    from data import quantities
     from instruments.clock import WallClock
 
+    now, since_s = WallClock().start, quantity("--since", since, "time")
+    if not 0.0 < since_s < MOST_SINCE_S:
+        raise BadInput(f"--since {since}: it is how long ago the last shift ended; give a time above 0, such as 12 h")
     if not folder.is_dir():
         raise click.UsageError(f"{folder}: there is no such folder; give the folder of the runs")
-    now = WallClock().start
-    notes = run_notes(folder, now - timedelta(seconds=quantities.parse(since, "time")))
+    notes = run_notes(folder, now - timedelta(seconds=since_s))
     click.echo(handover_text(notes, folder, now, person or getpass.getuser()))
     return 0
 

@@ -258,7 +258,11 @@ def audit_show(what: str, as_json: bool) -> int:
     """Show who changed what, from what to what, why and when."""
     from bench.trust.ledger import AUDIT, rows_of
 
-    rows = [row for row in rows_of(home(), AUDIT)[0] if str(row.get("what", "")).startswith(what)]
+    there = rows_of(home(), AUDIT)[0]
+    rows = [row for row in there if str(row.get("what", "")).startswith(what)]
+    if there and not rows:
+        known = sorted({str(row.get("what", "")).partition(" ")[0] for row in there})
+        click.echo(f'note: no subject here begins with "{what}"; there are {", ".join(known)}', err=True)
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return 0
@@ -327,11 +331,14 @@ def register() -> None:
 @as_json_option
 def register_list(station: str, as_json: bool) -> int:
     """List the runs by station and number, those that were never closed too, and whether each file is still there."""
+    from bench.cli.catalogue import nowhere
     from bench.trust.ledger import REGISTER, rows_of, unclosed
 
     there = rows_of(home(), REGISTER)[0]
     never = unclosed(there)
     rows = [row for row in there if row.get("kind") == "run" or row in never]
+    if rows and station and station not in (known := sorted({str(row["station"]) for row in rows})):
+        click.echo(f"note: --station: {nowhere(station, known)}", err=True)
     rows = [row for row in rows if station in ("", row["station"])]
     if as_json:
         click.echo(json.dumps(rows, indent=1))

@@ -189,6 +189,21 @@ def test_the_command_lists_shows_follows_and_tells_as_json(home, capsys):
     assert "1 run relied on B021002593: 1 pass" in said("impact", "--instrument", "B021002593")[1]
 
 
+def test_a_filter_that_no_run_can_meet_is_told_with_the_nearest(home, capsys):
+    def noted(*words: str) -> str:
+        with pytest.raises(SystemExit) as ended:
+            main(["catalogue", *words])
+        assert ended.value.code == 0
+        return capsys.readouterr().err
+
+    noted("add", str(FLOW))
+    assert noted("list", "--protocol", "flow-acuracy") == (
+        'note: --protocol: no run here has "flow-acuracy"; did you mean "flow-accuracy"?\n'
+    )
+    assert noted("list", "--dut", "42") == 'note: --dut: no run here has "42"; there are SIM-20, SIMULATED\n'
+    assert noted("list", "--protocol", "flow-accuracy", "--until", "1999") == ""
+
+
 def test_a_value_is_shown_to_the_second_digit_of_its_uncertainty_and_without_a_limit_has_no_verdict() -> None:
     assert [_with_u(864.2, 499.0, "s"), _with_u(0.6308, 0.04785, "%")] == ["860 ± 500 s", "0.631 ± 0.048 %"]
     told = CheckEntry("start-up", "Start-up", 864.2, 499.0, 2.0, None, None, "s", "not-measured", "dut", True)

@@ -244,6 +244,13 @@ def test_a_row_of_the_trail_that_was_changed_is_shown_as_such(home: Path, said: 
     assert "a row that was changed" in capsys.readouterr().out
 
 
+def test_a_subject_or_station_that_nothing_has_is_told(home: Path, run: Path, said: Said, capsys: Capsys) -> None:
+    assert said("audit", "show", "--what", "usr") == 0
+    assert capsys.readouterr().err.startswith('note: no subject here begins with "usr"; there are ')
+    assert said("register", "list", "--station", "lib") == 0
+    assert capsys.readouterr().err == 'note: --station: no run here has "lib"; did you mean "lab"?\n'
+
+
 @pytest.mark.parametrize("command", ["evaluate", "review"])
 def test_a_file_that_is_damaged_inside_is_told_in_one_sentence(
     run: Path, said: Said, capsys: Capsys, command: str
