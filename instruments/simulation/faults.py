@@ -385,7 +385,7 @@ def kind_of(name: str) -> FaultKind:
     """The kind of fault of this name; raises `FaultError` naming the nearest one."""
     kind = FAULTS.get(name)
     if kind is None:
-        close = difflib.get_close_matches(name, FAULTS, n=1)
+        close = difflib.get_close_matches(name.casefold(), FAULTS, n=1)
         hint = f'did you mean "{close[0]}"?' if close else f"there are {', '.join(FAULTS)}"
         raise FaultError(f'there is no fault "{name}"; {hint}')
     return kind

@@ -274,6 +274,7 @@ def test_two_faults_at_once_both_act(make_plant):
     ("arguments", "says"),
     [
         (("over-delivry",), 'did you mean "over-delivery"'),
+        (("LEAK",), 'there is no fault "LEAK"; did you mean "leak"?'),
         (("xyz",), "there are over-delivery"),
         (("leak", 1.5), "severity 1.5 is outside 0.001 to 1"),
         (("leak", float("nan")), "severity nan"),
