@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -269,7 +271,8 @@ def hangs_over_a_snapshot() -> None:
 
 def hangs_in_a_check(out: Path) -> None:
     """Looks whether a folder can be written that is not there yet, and never comes back."""
-    with _folder(out):
+    with _folder(out) as folder:
+        (folder / str(os.getpid())).touch()
         never()
 
 
@@ -289,9 +292,14 @@ def test_what_took_too_long_is_told_in_the_words_of_who_asked() -> None:
 
 
 def test_checks_that_are_not_wanted_any_more_leave_one_folder_at_most_and_the_next_removes_it(tmp_path: Path) -> None:
-    for _ in range(2):
-        with pytest.raises(ValueError, match="gave no answer"):
-            Apart().do(hangs_in_a_check, (tmp_path / "runs",), 4.0)
+    for hanging in (1, 2):
+        one = Apart()
+        with ThreadPoolExecutor(1) as other:
+            done = other.submit(one.do, hangs_in_a_check, (tmp_path / "runs",), 100.0)
+            until(lambda most=hanging: len(list(tmp_path.glob("*/*"))) == most)
+            one.cancel()
+            with pytest.raises(ValueError, match="ended without an answer"):
+                done.result()
     assert len(list(tmp_path.iterdir())) == 1
     Apart().do(checks, (tmp_path / "runs",), 60.0)
     assert list(tmp_path.iterdir()) == []
