@@ -19,6 +19,7 @@ from bench.state_folder import home
 from data.plain_text import insist_visible
 
 if TYPE_CHECKING:
+    from bench.campaign.plan import Campaign
     from bench.campaign.progress import Course, Progress
     from bench.campaign.report import Report
 
@@ -62,7 +63,7 @@ def new(
     approved_by: str,
 ) -> int:
     """Write the plan FILE of a campaign; only runs that begin from now on count."""
-    from bench.campaign.plan import CampaignDut, cells, unknown_here, write_campaign
+    from bench.campaign.plan import CampaignDut, cells, write_campaign
     from instruments.clock import WallClock
 
     places = [dut.partition("@") for dut in duts]
@@ -93,8 +94,7 @@ def new(
         for (model, _, serial), (_, _, where) in zip(pairs, places, strict=True)
     ]
     made = write_campaign(file, said, pumps)
-    for sentence in unknown_here(made, _check_names()):
-        click.echo(f"note: {sentence} (it may be known where the campaign is run)", err=True)
+    _note_unknown(made, _check_names())
     click.echo(f"{file}: {len(cells(made))} runs; the first one: pumpbench campaign next {file}")
     return 0
 
@@ -138,6 +138,7 @@ def following(file: Path, station: str, articles: Path | None, place: str, as_js
     from bench.campaign.report import cell_json
 
     progress, _ = counted(file, place)
+    _note_unknown(progress.campaign)
     from bench.campaign.progress import following_of
 
     courses = progress.at(station) if station else progress.courses
@@ -232,6 +233,14 @@ def counted(file: Path, place: str) -> tuple[Progress, Report]:
     with opened(place, make=True) as there:
         progress = progress_of(plan, there)
         return progress, report_of(progress, there)
+
+
+def _note_unknown(plan: Campaign, check_names: Sequence[str] = ()) -> None:
+    """Tell what a plan names that is not known here."""
+    from bench.campaign.plan import unknown_here
+
+    for sentence in unknown_here(plan, check_names):
+        click.echo(f"note: {sentence} (it may be known where the campaign is run)", err=True)
 
 
 def _check_names() -> list[str]:

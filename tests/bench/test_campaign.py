@@ -255,7 +255,11 @@ def test_the_command_plans_tells_what_is_next_grants_and_reports(tmp_path, monke
 
     words = ("--protocol", "flow-accuracy", "--dut", "sim-peristaltic:A", "--check", "mean-flow-error")
     assert said("new", "c.toml", *words, "--rate", "1 mL/day", "--approved-by", "Eve")[0] == 0
-    assert said("new", "d.toml", *words, "--rate", "1 mL/day", "--station", "nope")[0] == 0
+    with pytest.raises(SystemExit, match="0"):
+        main(["campaign", "new", "d.toml", *words, "--rate", "1 mL/day", "--station", "simm"])
+    with pytest.raises(SystemExit, match="0"):
+        main(["campaign", "next", "d.toml"])
+    assert capsys.readouterr().err.count('note: there is no station "simm"; did you mean "sim"? (it may be known') == 2
     assert json.loads(said("next", "c.toml", "--json")[1])["serial"] == "A"
     Path("articles.toml").write_text('[[articles]]\nkind = "dut"\nid = "A"\nmodel = "P"\nuse_by = 2020-01-01\n')
     code, out = said("next", "c.toml", "--articles", "articles.toml")
