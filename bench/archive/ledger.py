@@ -56,7 +56,8 @@ class Ledger:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        with named(self._path):  # what a full disk did not take is tried once more
+            self._file.close()
 
     def append(self, path: Path, said: Mapping[str, Any]) -> None:
         """Add what was said of a file; it is on the disk when this returns."""

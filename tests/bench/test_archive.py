@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import pytest
@@ -65,6 +66,18 @@ def test_a_full_disk_is_named_with_the_ledger_that_it_did_not_take(folder, tmp_p
         main(["archive", "evaluate", str(folder), "--out", str(tmp_path / "ledger.jsonl"), "--jobs", "1"])
     assert ended.value.code == 2
     assert f"{tmp_path / 'ledger.jsonl'}: No space left on device; make room" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_named_when_the_ledger_is_closed_too(folder, tmp_path, monkeypatch):
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "ledger.jsonl"
+    with Ledger(path, folder, "code") as ledger:
+        pass
+    monkeypatch.setattr(ledger, "_file", SimpleNamespace(close=full))
+    with pytest.raises(OSError, match=r"No space left on device: '.*jsonl'"):
+        ledger.__exit__(None, None, None)
 
 
 def test_a_bad_file_stops_nothing_and_is_told(folder, tmp_path, capsys):
