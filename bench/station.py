@@ -104,7 +104,7 @@ def station_path(name: str) -> Path:
 
 
 _FAULT = re.compile(
-    r"(?P<name>[a-z-]+)(:(?P<severity>[^:@/]+))?"
+    r"(?P<name>[A-Za-z-]+)(:(?P<severity>[^:@/]+))?"
     r"(@(?P<at>[^@/]+?)((?<![eE])\+(?P<lasts>[^@/+]+))?)?(/(?P<instrument>[^@/]+))?"
 )
 

@@ -73,6 +73,7 @@ PLAN = ["campaign", "new", "c.toml", "--protocol", "flow-accuracy", "--rate", "1
             "Invalid value for '--dut': it is empty; give a name, or",
         ),
         (["run", "read-out", "--station", "sim", "--serial", " "], "Invalid value for '--serial': it is empty; give"),
+        (["run", "read-out", "--station", "sim", "--fault", "LEAK"], 'there is no fault "LEAK"; did you mean "leak"?'),
         (["forecast", "--fluid", ""], "Invalid value for '--fluid': it is empty; give a name, or leave the option out"),
         (["report", ""], "Invalid value for 'RUN_FILE': it is empty; give a path"),
         (["recover", ""], "Invalid value for 'JOURNAL': it is empty; give a path"),
