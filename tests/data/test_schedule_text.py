@@ -59,7 +59,7 @@ def test_a_dose_is_described_with_drug_concentration_and_volume():
         ("1,5 mL/day", "write 1.5 mL/day"),
         ("-1 mL/day", "must be 0 uL/h or more"),
         ("300 ug/day", "300 ug/day at 2000 ug/mL"),
-        ("300 ug/day at 2000", "write 2000 ug/mL"),
+        ("300 ug/day at 2000", "write 2000 with one of ug/mL"),
         ("300 ug/day at 0 ug/mL", "above 0 ug/mL"),
         ("flex 08:00 1 mL/day", "begins at 00:00"),
         ("flex 00:00 1 mL/day, 8:00 2 mL/day", "such as 08:00"),
