@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bench.protection import ComplianceUlPerKpa
 from data.quantity_fields import LengthMm, Percent, Stated, TemperatureC, TimeS, VolumeUl, reads
+from instruments.clock import SLOWEST_PACE
 
 TemperatureDifferenceK = Annotated[float, reads("temperature-difference")]
 PercentPerK = Annotated[float, reads("temperature-coefficient")]
@@ -113,6 +114,6 @@ class Served(Stated):
     ``pace`` is how fast its clock goes, ``seed`` and ``faults`` are those of its rig; they go into a run's record.
     """
 
-    pace: float = Field(1.0, gt=0.0)
+    pace: float = Field(1.0, ge=SLOWEST_PACE, allow_inf_nan=False)
     seed: int = 1
     faults: list[str] = Field([])
