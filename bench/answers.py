@@ -13,12 +13,12 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 from pydantic import Field
 
 from data import quantities
+from data.nearest import did_you_mean
 from data.quantity_fields import Stated
 from data.tomlfile import FileError, read_toml
 from data.units import DimensionName, canonical, dimensions_of
@@ -179,9 +179,7 @@ def _insist_known(file: AnswerFile, prompts: Mapping[str, Prompt], asking: Colle
     for key in file.answers:
         if key in prompts or any(key.startswith(f"{name}-") for name in asking):
             continue
-        near = get_close_matches(key, prompts, 1)
-        known = ", ".join(prompts) or "nothing"
-        hint = f'did you mean "{near[0]}"?' if near else f"it asks {known}"
+        hint = did_you_mean(key, prompts, f"it asks {', '.join(prompts) or 'nothing'}")
         raise FileError(f'{file.path}: key "answers.{key}": the run does not ask this; {hint}')
 
 

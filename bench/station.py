@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from bench.rig_limits import RigLimits
 from bench.station_tables import Calibration, ClosedLine, Collection, InstrumentTable, Served
 from bench.unattended.tables import NotifyTable, PromptsTable, StackLightTable
 from data import quantities
+from data.nearest import did_you_mean
 from data.quantity_fields import Stated
 from data.samples import Channel, FloatArray
 from data.tomlfile import FileError, explain, read_table
@@ -96,10 +96,7 @@ def station_path(name: str) -> Path:
     shipped = sorted(item.stem for item in SHIPPED.glob("*.toml"))
     if name in shipped:
         return SHIPPED / f"{name}.toml"
-    near = get_close_matches(name, shipped, 1)
-    hint = (
-        f'did you mean "{near[0]}"?' if near else f"shipped are {', '.join(shipped)}, or give a file that ends in .toml"
-    )
+    hint = did_you_mean(name, shipped, f"shipped are {', '.join(shipped)}, or give a file that ends in .toml")
     raise FileError(f'there is no station "{name}"; {hint}')
 
 
@@ -233,17 +230,15 @@ def _ordered(station: Station) -> tuple[tuple[str, list[SafeStep]], ...]:
 
 def _known_role(path: Path, role: str) -> None:
     if role not in role_names():
-        near = get_close_matches(role, role_names(), 1)
-        hint = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(sorted(role_names()))}"
+        hint = did_you_mean(role, role_names(), f"there are {', '.join(sorted(role_names()))}")
         raise FileError(f'{path}: key "roles.{role}": no protocol has this role; {hint}')
 
 
 def _known_instrument(path: Path, key: str, target: str, station: Station) -> None:
     instrument = target.split(".")[0]
     if instrument not in station.instruments:
-        near = get_close_matches(instrument, station.instruments, 1)
-        hint = f'; did you mean "{near[0]}"?' if near else f"; it has {', '.join(station.instruments)}"
-        raise FileError(f'{path}: key "{key}": there is no instrument "{instrument}"{hint}')
+        hint = did_you_mean(instrument, station.instruments, f"it has {', '.join(station.instruments)}")
+        raise FileError(f'{path}: key "{key}": there is no instrument "{instrument}"; {hint}')
 
 
 @dataclass

@@ -7,12 +7,12 @@ The result is in our unit of the dimension (s, uL, uL/h, mg, kPa, degC, N, ug, u
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
 
+from data.nearest import nearest
 from data.units import DIMENSIONS, Dimension, DimensionName, canonical, dimensions_of, scale_and_offset
 
 __all__ = [
@@ -231,8 +231,7 @@ def _meant(unit: str, wanted: Dimension) -> str | None:
     for candidate in wanted.units:
         if candidate.casefold() == tidy.replace(" ", "").casefold():
             return candidate
-    close = difflib.get_close_matches(tidy, wanted.units, n=1, cutoff=0.75)
-    return close[0] if close else None
+    return nearest(tidy, wanted.units, 0.75)
 
 
 def _error(text: str, why: str, wanted: Dimension, write: str | None = None) -> QuantityError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import tomllib
@@ -12,6 +11,8 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+
+from data.nearest import LIKENESS, did_you_mean, nearest
 
 Model = TypeVar("Model", bound=BaseModel)
 Key = tuple[str | int, ...]
@@ -114,8 +115,7 @@ def _sentence(problem: Any, shown: Key, key: Key, model: type[BaseModel] | None,
         return f"{named}: {context['error']}"
     if kind == "literal_error":
         known = re.findall(r"'([^']*)'", context["expected"])
-        near = difflib.get_close_matches(str(given), known, n=1)
-        remedy = f'did you mean "{near[0]}"?' if near else f"write one of {', '.join(known)}"
+        remedy = did_you_mean(str(given), known, f"write one of {', '.join(known)}")
         return f'{named}: "{given}" is not known here; {remedy}'
     wanted = {
         "string_type": 'text in quotes, such as "abc"',
@@ -153,11 +153,11 @@ def _meant(problems: Sequence[Any], model: type[BaseModel] | None) -> Iterator[t
             continue
         *table, name = problem["loc"]
         lost = [str(key[-1]) for key in missing if key[:-1] == tuple(table)]
-        for candidates, cutoff in ((lost, 0.5), (list(_fields(table, model)), 0.6)):
-            near = difflib.get_close_matches(str(name), candidates, n=1, cutoff=cutoff)
+        for candidates, likeness in ((lost, 0.5), (_fields(table, model), LIKENESS)):
+            near = nearest(str(name), candidates, likeness)
             if near:
-                missing.discard((*table, near[0]))
-                yield (*table, name), (*table, near[0])
+                missing.discard((*table, near))
+                yield (*table, name), (*table, near)
                 break
 
 

@@ -8,7 +8,6 @@ in the entry-point group ``pumpbench.drivers``.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from data.nearest import did_you_mean
 from data.samples import Block, Channel, Reading, Stream
 from instruments.clock import Clock
 
@@ -300,9 +300,8 @@ def load_driver(name: str) -> type[Instrument]:
     else:
         found = next(iter(entry_points(group=DRIVER_GROUP, name=name)), None)
         if found is None:
-            near = difflib.get_close_matches(name, driver_names(), n=1)
-            hint = f'; did you mean "{near[0]}"?' if near else ""
-            raise DriverError(f'there is no driver "{name}"{hint} (known: {", ".join(driver_names())})')
+            hint = did_you_mean(name, driver_names(), "name one of those there are")
+            raise DriverError(f'there is no driver "{name}"; {hint} (known: {", ".join(driver_names())})')
         try:
             driver = found.load()
         except (ImportError, AttributeError) as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -13,6 +12,7 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
 
 from data import quantities
+from data.nearest import did_you_mean
 from data.schedule import Schedule
 from data.units import DimensionName
 from protocols.interlock import Interlock
@@ -209,9 +209,8 @@ class Procedure:
             if wanted in (full, item.short_name):
                 return full
         names = [item.short_name for item in cls.params.values()]
-        near = get_close_matches(wanted, names, 1)
-        hint = f'; did you mean "{near[0]}"?' if near else f"; it has {', '.join(names)}"
-        raise ParamError(f'{cls.name} has no parameter "{name}"{hint}')
+        hint = did_you_mean(wanted, names, f"it has {', '.join(names)}")
+        raise ParamError(f'{cls.name} has no parameter "{name}"; {hint}')
 
     def values(self) -> dict[str, Any]:
         """Parameters in our units; a schedule as its JSON."""
@@ -337,6 +336,5 @@ def load_procedure(name: str) -> type[Procedure]:
         if point.name == name:
             load: Callable[[], type[Procedure]] = point.load
             return load()
-    near = get_close_matches(name, procedure_names(), 1)
-    hint = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(procedure_names())}"
+    hint = did_you_mean(name, procedure_names(), f"there are {', '.join(procedure_names())}")
     raise ParamError(f'there is no protocol "{name}"; {hint}')

@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from difflib import get_close_matches
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -18,6 +17,7 @@ from pydantic import AwareDatetime, Field, StrictInt, field_validator, model_val
 from bench.toml_rows import append_row, toml_value
 from data import quantities
 from data.disk import named
+from data.nearest import did_you_mean
 from data.plain_text import insist_visible
 from data.quantity_fields import Stated
 from data.tomlfile import FileError, read_toml
@@ -158,7 +158,8 @@ def unknown_here(campaign: Campaign, check_names: Iterable[str]) -> Iterator[str
     shipped = sorted(file.stem for file in (SHIPPED / "duts").glob("*.toml"))
     for model in dict.fromkeys(dut.model for dut in campaign.duts):
         if model not in shipped and not (model.endswith(".toml") and Path(model).is_file()):
-            yield f'no model file "{model}" is known here{_meant(model, shipped)}'
+            others = f"there are {', '.join(shipped)}, or give a file that ends in .toml"
+            yield f'no model file "{model}" is known here; {did_you_mean(model, shipped, others)}'
     for station in dict.fromkeys((campaign.station, *(dut.station for dut in campaign.duts))):
         try:
             path = station_path(station) if station else None
@@ -170,7 +171,8 @@ def unknown_here(campaign: Campaign, check_names: Iterable[str]) -> Iterator[str
     known = list(check_names)
     for check in campaign.checks:
         if known and check not in known:
-            yield f'no run that is known here has a check "{check}"{_meant(check, known)}'
+            others = f"there are {', '.join(known)}"
+            yield f'no run that is known here has a check "{check}"; {did_you_mean(check, known, others)}'
 
 
 def settled(campaign: Campaign, rate: str) -> dict[str, Any]:
@@ -250,11 +252,6 @@ def _leaves_the_rate_open(campaign: Campaign) -> None:
     for name in campaign.settings:
         if kind.param_name(name) == kind.param_name(rate):
             raise ValueError(f'"settings" states "{name}", which "rates" gives each run; leave it out of the settings')
-
-
-def _meant(name: str, known: Sequence[str]) -> str:
-    near = get_close_matches(name, known, 1)
-    return f'; did you mean "{near[0]}"?' if near else ""
 
 
 def _key(name: str) -> str:

@@ -13,6 +13,7 @@ from bench import __version__
 from bench.cli.neighbours import stranger
 from bench.unsaved import UnsavedError
 from data.disk import told
+from data.nearest import did_you_mean
 
 # command -> (module, attribute, help); the modules are imported when a command is called.
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -84,11 +85,8 @@ class _Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Name the nearest command when there is none of this name."""
-        from difflib import get_close_matches
-
         if args and args[0] not in COMMANDS:
-            near = get_close_matches(args[0], COMMANDS, 1)
-            hint = f'did you mean "{near[0]}"?' if near else "see pumpbench --help"
+            hint = did_you_mean(args[0], COMMANDS, "see pumpbench --help")
             raise click.UsageError(f'there is no command "{args[0]}"; {hint}')
         return super().resolve_command(ctx, args)
 

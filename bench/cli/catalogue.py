@@ -7,7 +7,6 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +14,7 @@ import click
 
 from bench.cli.paths import FilePath
 from data.checks import REVIEWS, Origin, Verdict, four_digits
+from data.nearest import did_you_mean
 from data.plain_text import escaped
 
 if TYPE_CHECKING:
@@ -252,9 +252,8 @@ def _strange(wanted: Mapping[str, str], there: Mapping[str, Sequence[str]]) -> I
 
 def nowhere(name: str, known: Sequence[str]) -> str:
     """That no run here has this name, with the nearest one or all of a few."""
-    near = get_close_matches(name, known, 1)
     few = f"there are {', '.join(known)}" if 0 < len(known) <= FEW else ""
-    remedy = f'did you mean "{near[0]}"?' if near else few
+    remedy = did_you_mean(name, known, few)
     return "; ".join(filter(None, (f'no run here has "{name}"', remedy)))
 
 

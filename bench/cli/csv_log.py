@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import difflib
 import math
 import re
 import warnings
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data.nearest import nearest
 from data.samples import FloatArray
 
 SEPARATORS = (",", ";", "\t")
@@ -168,8 +168,8 @@ def _column(path: Path, names: list[str], wanted: str, option: str) -> int:
     if count > 1:
         raise LogError(f'{path}: {count} columns are named "{wanted}"; rename them apart (columns: {listed})')
     by_case = {name.casefold(): name for name in names if name}
-    near = difflib.get_close_matches(wanted.strip().casefold(), by_case, 1, cutoff=0.5)
-    hint = f'; did you mean {option} "{by_case[near[0]]}"?' if near else ""
+    near = nearest(wanted.strip().casefold(), by_case, 0.5)
+    hint = f'; did you mean {option} "{by_case[near]}"?' if near else ""
     raise LogError(f'{path}: there is no column "{wanted}"{hint} (columns: {listed})')
 
 

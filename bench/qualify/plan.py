@@ -8,7 +8,6 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +22,7 @@ from bench.request import Override, Request, RequestError
 from bench.session import check
 from bench.station import Station, load_station, parse_fault, station_path
 from data import quantities
+from data.nearest import did_you_mean
 from data.quantity_fields import Stated
 from data.tomlfile import FileError, read_toml
 from protocols.procedure import Procedure, load_procedure, procedure_names
@@ -254,8 +254,7 @@ def _all_rows(
 def _known(option: str, given: Sequence[str], there: Sequence[str]) -> list[str]:
     for name in given:
         if name not in there:
-            near = get_close_matches(name, there, 1)
-            hint = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(there)}"
+            hint = did_you_mean(name, there, f"there are {', '.join(there)}")
             raise RequestError(f'{option} "{name}" is not known; {hint}')
     return list(dict.fromkeys(given))
 
