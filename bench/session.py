@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import math
 import os
 import platform
 import re
@@ -39,7 +38,7 @@ from data.checks import Evaluation, Origin, Status
 from data.journal import JournalError, JournalFull, JournalWriter
 from data.plain_text import insist_visible
 from data.seal import Verification, Verifier
-from instruments.clock import SLOWEST_PACE, Clock, PacedClock, VirtualClock, WallClock
+from instruments.clock import Clock, PacedClock, VirtualClock, WallClock
 from protocols.analysis.forecast import Forecast
 
 SCHEMA = 1
@@ -368,9 +367,10 @@ def _clock(prepared: Prepared, pace: float | None) -> Clock:
         return WallClock(prepared.station.served.pace if prepared.station.served else 1.0)
     if pace is None:
         return VirtualClock()
-    if not SLOWEST_PACE <= pace < math.inf:
-        raise RequestError(f"--pace {pace:g}: a stop takes its time at this pace too; give {SLOWEST_PACE:g} or more")
-    return PacedClock(pace)
+    try:
+        return PacedClock(pace)
+    except ValueError as error:
+        raise RequestError(f"--{error}") from None
 
 
 def _seed(prepared: Prepared) -> int | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from bench.protection import ComplianceUlPerKpa
 from data.quantity_fields import LengthMm, Percent, Stated, TemperatureC, TimeS, VolumeUl, reads
-from instruments.clock import SLOWEST_PACE
+from instruments.clock import possible_pace
 
 TemperatureDifferenceK = Annotated[float, reads("temperature-difference")]
 PercentPerK = Annotated[float, reads("temperature-coefficient")]
@@ -114,6 +114,6 @@ class Served(Stated):
     ``pace`` is how fast its clock goes, ``seed`` and ``faults`` are those of its rig; they go into a run's record.
     """
 
-    pace: float = Field(1.0, ge=SLOWEST_PACE, allow_inf_nan=False)
+    pace: Annotated[float, AfterValidator(possible_pace)] = 1.0
     seed: int = 1
     faults: list[str] = Field([])

@@ -7,7 +7,6 @@ so whoever opens the same station again finds it as it was left.
 from __future__ import annotations
 
 import atexit
-import math
 import os
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from pyvisa.util import DebugInfo, LibraryPath
 from bench.positions import joined, parted
 from bench.request import Request, articles_of
 from bench.station import OpenStation, load_station, open_station, shipped_stations, station_path
-from instruments.clock import SLOWEST_PACE, WallClock
+from instruments.clock import WallClock, possible_pace
 
 DEFAULT = "sim"
 """The station of ``ResourceManager("@pumpbench")``."""
@@ -91,8 +90,10 @@ def _parse(text: str) -> _Asked:
             given[key] = type(given[key])(value)
         except ValueError:
             raise ValueError(f'"{text}@pumpbench": {key} "{value}" is not a number; write ?{key}=10') from None
-    if not SLOWEST_PACE <= given["pace"] < math.inf:
-        raise ValueError(f'"{text}@pumpbench": pace {given["pace"]:g} is none; give {SLOWEST_PACE:g} or more')
+    try:
+        possible_pace(given["pace"])
+    except ValueError as error:
+        raise ValueError(f'"{text}@pumpbench": {error}') from None
     _, position = parted(name)
     return _Asked(joined(os.path.realpath(station_path(name or DEFAULT)), position), **given)
 

@@ -121,8 +121,6 @@ def run(
 
     if overrides and not (person and reason):
         raise click.UsageError("--override needs a named --person and a --reason")
-    if pace is not None and not pace > 0:
-        raise click.UsageError(f"--pace {pace:g} is not a positive number")
     request = Request(
         procedure,
         station,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -75,20 +74,21 @@ def serve(
     from bench import served_rig
     from bench.station import parse_fault, serve_rig
     from bench.station_tables import Served
-    from instruments.clock import SLOWEST_PACE, WallClock
+    from instruments.clock import WallClock
 
     if (station is None) == (not instruments and not daq):
         raise click.UsageError("what is to be served? give --station, or --instrument NAME=DRIVER and --daq")
     if station is None and (write_station or dut or fluid):
         raise click.UsageError("--write-station, --dut and --fluid go with --station")
-    if not SLOWEST_PACE <= pace < math.inf:
-        raise click.UsageError(f"--pace {pace:g} is no pace; give {SLOWEST_PACE:g} or more")
+    try:
+        clock = WallClock(pace)
+    except ValueError as error:
+        raise click.UsageError(f"--{error}") from None
     if station is not None:
         rig = served_rig.of_station(station, dut, fluid)
     else:
         rig = served_rig.of_instruments(_named(instruments), daq=daq)
     parsed = tuple(parse_fault(text) for text in faults)
-    clock = WallClock(pace)
     with (
         _until_told() as ended,
         serve_rig(

@@ -17,12 +17,12 @@ from instruments.clock.contract import (
     StandstillError,
     Worker,
 )
-from instruments.clock.paced import SLOWEST_PACE, PacedClock
+from instruments.clock.pace import possible_pace
+from instruments.clock.paced import PacedClock
 from instruments.clock.virtual import VIRTUAL_START, VirtualClock
 from instruments.clock.wall import WallClock
 
 __all__ = [
-    "SLOWEST_PACE",
     "VIRTUAL_START",
     "WALL_HORIZON_S",
     "Clock",
@@ -34,4 +34,5 @@ __all__ = [
     "VirtualClock",
     "WallClock",
     "Worker",
+    "possible_pace",
 ]

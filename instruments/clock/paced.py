@@ -10,13 +10,10 @@ from datetime import datetime
 from typing import TypeVar
 
 from instruments.clock.contract import WALL_HORIZON_S
+from instruments.clock.pace import possible_pace
 from instruments.clock.virtual import VIRTUAL_START, VirtualClock
 
 T = TypeVar("T")
-
-
-SLOWEST_PACE = 0.1
-"""The safe state of a stop takes some seconds of the run's own time, and a person waits for it."""
 
 
 class PacedClock(VirtualClock):
@@ -24,9 +21,7 @@ class PacedClock(VirtualClock):
 
     def __init__(self, pace: float, start: datetime = VIRTUAL_START) -> None:
         super().__init__(start)
-        if not pace > 0:
-            raise ValueError(f"pace {pace} is not a positive number")
-        self.pace = pace
+        self.pace = possible_pace(pace)
         self.record_every_s = min(VirtualClock.record_every_s, 0.25 * pace)
         self.block_s = min(VirtualClock.block_s, WALL_HORIZON_S * pace)
         self._wall_zero = time.monotonic()  # when virtual time zero was, or would have been

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from instruments.clock.contract import WALL_HORIZON_S, Clock, Event, Worker
+from instruments.clock.pace import possible_pace
 
 T = TypeVar("T")
 
@@ -55,13 +56,11 @@ class WallClock(Clock):
     Raises
     ------
     ValueError
-        When the pace is not a positive number.
+        When the pace is none that a bench may go at.
     """
 
     def __init__(self, pace: float = 1.0) -> None:
-        if not 0.0 < pace < float("inf"):
-            raise ValueError(f"pace {pace:g} is not a positive number")
-        self.pace = pace
+        self.pace = possible_pace(pace)
         self._zero, self._utc_offset = _boottime_and_utc_offset()
         self.start = datetime.fromtimestamp(self._zero + self._utc_offset, UTC)
         self._sources: list[Callable[[], float]] = []

@@ -48,7 +48,7 @@ PLAN = ["campaign", "new", "c.toml", "--protocol", "flow-accuracy", "--rate", "1
         (["demoo"], 'did you mean "demo"'),
         (["run"], "See: pumpbench run --help"),
         (["run", "flow-accuracy", "--station", "sim", "--pace", "fast"], "See: pumpbench run --help"),
-        (["run", "flow-accuracy", "--station", "sim", "--pace", "1e-300"], "takes its time at this pace too; give 0.1"),
+        (["run", "flow-accuracy", "--station", "sim", "--pace", "1e-300"], "at this pace, too; give 0.1"),
         (["run", "flow-accuracy", "--station", "sim", "--pace", "inf"], "--pace inf: "),
         (
             ["run", "flow-accuracy", "--station", "sim", "--serial", "SN\n7"],

@@ -116,7 +116,7 @@ def test_the_command_says_where_everything_is_and_ends_when_it_is_told(tmp_path)
         (["--instrument", "a=mark10", "--instrument", "a=julabo"], 'two instruments "a"'),
         (["--daq", "--dut", "sim-peristaltic"], "go with --station"),
         (["--station", "template"], "there is nothing to serve"),
-        (["--station", "sim", "--pace", "0"], "is no pace; give 0.1 or more"),
+        (["--station", "sim", "--pace", "0"], "--pace 0: a stop takes its time at this pace, too; give 0.1 or more"),
         (["--station", "sim", "--fault", "drop@0s/scale"], "scale"),
     ],
 )

@@ -75,8 +75,8 @@ def test_a_copy_of_a_station_file_is_a_station_of_its_own(manager, tmp_path):
         ("nowhere.toml", r"nowhere.toml: there is no such file; check the path"),
         ("template", 'template.toml: it has real instruments; take a station with visa = "simulated"'),
         ("sim?pase=2", 'there is no option "pase"; there are pace and seed'),
-        ("sim?pace=1e-9", "pace 1e-09 is none; give 0.1 or more"),
-        ("sim?pace=nan", "pace nan is none; give 0.1 or more"),
+        ("sim?pace=1e-9", "pace 1e-09: a stop takes its time at this pace, too; give 0.1 or more"),
+        ("sim?pace=nan", "pace nan: a stop takes its time at this pace, too; give 0.1 or more"),
         ("sim?pace=fast", 'pace "fast" is not a number; write \\?pace=10'),
     ],
 )

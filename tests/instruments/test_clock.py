@@ -439,7 +439,8 @@ def test_a_paced_clock_takes_its_time_from_the_start_of_the_run() -> None:
     assert wall.now() - begin >= 0.1
 
 
-@pytest.mark.parametrize("pace", [0.0, -1.0, float("nan")])
-def test_a_pace_that_is_no_speed_is_refused(pace: float) -> None:
-    with pytest.raises(ValueError, match="pace"):
-        PacedClock(pace)
+@pytest.mark.parametrize("pace", [0.0, -1.0, 0.099, float("nan"), float("inf")])
+@pytest.mark.parametrize("clock", [PacedClock, WallClock])
+def test_a_pace_at_which_no_stop_would_end_is_refused(clock: type[PacedClock | WallClock], pace: float) -> None:
+    with pytest.raises(ValueError, match=rf"^pace {pace:g}: a stop takes its time .* give 0\.1 or more$"):
+        clock(pace)
