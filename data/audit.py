@@ -139,7 +139,7 @@ def read_log(path: Path) -> tuple[list[Row], list[str]]:
             problems.append(f"{path.name}: what was before row {number} was changed, moved or removed")
         rows.append(row if isinstance(row, dict) else {})
         previous = _digest(line) if whole else digest_of(rows[-1])
-    if not problems:
+    if lines and not problems:
         _keep(path, _Whole(known.data + b"".join(lines), tuple(rows), previous))
     if not problems and not _fits(head, rows, previous):
         there = "it has no head" if head is None else f"there were {head.rows}"
@@ -148,13 +148,13 @@ def read_log(path: Path) -> tuple[list[Row], list[str]]:
 
 
 def _keep(path: Path, read: _Whole) -> None:
-    """Keep what was read of a log; of many the one that was kept first goes."""
+    """Keep what was read of a log; of many those that were kept first go.  Threads may do so at the same time."""
     if len(read.data) > KEPT_BYTES:
         _KEPT.pop(path, None)
         return
     _KEPT[path] = read
-    while len(_KEPT) > LOGS_KEPT:
-        _KEPT.pop(next(iter(_KEPT)), None)
+    for gone in list(_KEPT)[:-LOGS_KEPT]:  # a copy, made in one step of the interpreter
+        _KEPT.pop(gone, None)
 
 
 def forged(path: Path, rows: Sequence[Row], known: Mapping[str, object]) -> list[str]:
