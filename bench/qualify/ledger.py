@@ -15,12 +15,16 @@ from typing import Any, Self
 from bench.file_lock import lock_file, lock_soon
 from bench.json_lines import JsonLines, Line, read_lines
 from bench.request import RequestError
+from data.checks import Status
 
 NAME = "trials.jsonl"
 LOCK = "under-way.lock"
 
 DIED = "died"
 """Status of a trial whose process died under it: it counts as a miss, and is run again by whoever goes on."""
+
+RUN_AGAIN = (DIED, Status.ABORTED)
+"""Nothing in a matrix aborts a run but a signal to its process, so what was aborted says nothing of its row."""
 
 
 class Ledger:
@@ -103,6 +107,6 @@ def _counted(lines: Iterable[Line], stamp: Mapping[str, str]) -> tuple[dict[tupl
     for said in lines:
         if {key: said.pop(key, None) for key in stamp} != stamp:
             foreign += 1
-        elif said.get("status") != DIED:
+        elif said.get("status") not in RUN_AGAIN:
             done[said["row"], said["seed"]] = said
     return done, foreign

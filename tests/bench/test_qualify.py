@@ -293,6 +293,15 @@ def test_a_trial_whose_process_died_is_a_miss_and_is_run_again(tmp_path: Path, m
         assert again.done == {}
 
 
+def test_a_trial_that_a_signal_stopped_says_nothing_and_is_run_again(tmp_path: Path) -> None:
+    with Ledger(tmp_path, "plan", "code") as ledger:
+        ledger.append(TRIAL | {"seed": 2, "status": "aborted", "as_claimed": False})
+        ledger.append(TRIAL | {"seed": 3, "status": "stopped-by-interlock"})
+    with Ledger(tmp_path, "plan", "code") as again:
+        assert [seed for _, seed in again.done] == [3]
+        assert again.foreign == 0
+
+
 def test_trials_of_another_plan_or_of_other_code_do_not_count(tmp_path: Path) -> None:
     for plan, code in (("plan", "other"), ("other", "code")):
         with Ledger(tmp_path, plan, code) as ledger:
