@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.cli.log_options import BadInput, quantity
-from bench.cli.paths import FilePath
+from bench.cli.paths import FilePath, Name
 from bench.cli.run import pair
 from bench.cli.show import check_rows, check_table, value_row
 from data.plain_text import insist_visible
@@ -49,11 +49,13 @@ EXIT = {"pass": 0, "conditional-pass": 0, "fail": 1, "conditional-fail": 1}
 @click.option("--volume", metavar="COL", help="Column of the delivered volume.")
 @click.option("--volume-unit", metavar="UNIT", help="Its unit: uL, mL, ...")
 @click.option("--protocol", default="", help="flow-accuracy (with --mass) or flow-record; by the columns without it.")
-@click.option("--station", required=True, help="Station file that describes the instruments which made the log.")
-@click.option("--dut", required=True, help="File of the device under test, or the name of a shipped one.")
+@click.option(
+    "--station", type=Name(), required=True, help="Station file that describes the instruments which made the log."
+)
+@click.option("--dut", type=Name(), required=True, help="File of the device under test, or the name of a shipped one.")
 @click.option("--serial", required=True, callback=_some, help="Serial number of the device under test.")
-@click.option("--fluid", required=True, help="File of the fluid, or the name of a shipped one.")
-@click.option("--catheter", help="File of the catheter, where there was one.")
+@click.option("--fluid", type=Name(), required=True, help="File of the fluid, or the name of a shipped one.")
+@click.option("--catheter", type=Name(), help="File of the catheter, where there was one.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help='A parameter: schedule="1 mL/day".')
 @click.option(
     "--delivery",

@@ -31,5 +31,6 @@ class Name(click.ParamType[str]):
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """See that something is given; raises BadParameter with the name of the option."""
         if not value.strip():
-            self.fail("it is empty; give a name, or leave the option out", param, ctx)
+            or_none = "" if param is not None and param.required else ", or leave the option out"
+            self.fail(f"it is empty; give a name{or_none}", param, ctx)
         return value

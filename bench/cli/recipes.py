@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.paths import FilePath
+from bench.cli.paths import FilePath, Name
 from bench.cli.run import pair
 from bench.cli.trust import passphrase
 from bench.state_folder import home
@@ -39,10 +39,12 @@ def recipes() -> None:
 
 @recipes.command("new")
 @click.argument("protocol")
-@click.option("--name", required=True, help="Name of the recipe.")
+@click.option("--name", type=Name(), required=True, help="Name of the recipe.")
 @click.option("--version", default="1", show_default=True, help="Its version.")
-@click.option("--author", required=True, help="Who writes it; somebody else approves it.")
-@click.option("--dut", "duts", multiple=True, required=True, metavar="MODEL", help="A pump model that it is for.")
+@click.option("--author", type=Name(), required=True, help="Who writes it; somebody else approves it.")
+@click.option(
+    "--dut", "duts", type=Name(), multiple=True, required=True, metavar="MODEL", help="A pump model that it is for."
+)
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A parameter other than its default.")
 @click.option("--out", type=FilePath(), required=True, help="File to make (.toml).")
 def new(

@@ -75,6 +75,8 @@ PLAN = ["campaign", "new", "c.toml", "--protocol", "flow-accuracy", "--rate", "1
         (["run", "read-out", "--station", "sim", "--serial", " "], "Invalid value for '--serial': it is empty; give"),
         (["run", "read-out", "--station", "sim", "--fault", "LEAK"], 'there is no fault "LEAK"; did you mean "leak"?'),
         (["forecast", "--fluid", ""], "Invalid value for '--fluid': it is empty; give a name, or leave the option out"),
+        (["import-log", "log.csv", "--time", "t", "--station", ""], "'--station': it is empty; give a name  See: "),
+        (["recipes", "new", "read-out", "--dut", ""], "Invalid value for '--dut': it is empty; give a name  See: "),
         (["report", ""], "Invalid value for 'RUN_FILE': it is empty; give a path"),
         (["recover", ""], "Invalid value for 'JOURNAL': it is empty; give a path"),
         (["catalogue", "add", "a.h5", ""], "it is empty; give a path"),
