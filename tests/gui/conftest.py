@@ -20,11 +20,13 @@ from PyQt6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from bench.protection import InterlockTable
+from bench.request import Request
 from bench.rpc.messages import Action, Ending, Outcome, Reply, Status
-from bench.run_queue import Entry
+from bench.run_queue import Entry, enqueue
 from data.frames import Record
 from data.samples import Block, Channel, Stream
 from data.schedule import Continuous, Schedule
+from gui.presenters import setup
 from gui.presenters.background import Inline
 from gui.presenters.context import Context
 from gui.presenters.live import Live
@@ -61,6 +63,37 @@ OF_QT = {"QTipLabel", "QComboBoxPrivateContainer"}
 def context(tmp_path: Path) -> Context:
     """What pages share, with folders of the test's own; `Inline.run` does what waits."""
     return Context(Inline(), person="Ada", folder=tmp_path / "runs", state_folder=tmp_path / "state")
+
+
+@pytest.fixture
+def inline(context: Context) -> Inline:
+    """What the pages of the context have others do: `run` does it, and `tick` lets a moment pass."""
+    assert isinstance(context.background, Inline)
+    return context.background
+
+
+@pytest.fixture
+def pause(inline: Inline) -> Callable[[], None]:
+    """Nothing is typed for so long that a set-up looks at what was."""
+
+    def quiet() -> None:
+        for _ in range(setup.QUIET_TICKS):
+            inline.tick()
+
+    return quiet
+
+
+@pytest.fixture
+def queued(context: Context, monkeypatch: pytest.MonkeyPatch) -> list[Request]:
+    """Requests that a set-up started: they are queued as they are, and nobody conducts them."""
+    asked: list[Request] = []
+
+    def begin(request: Request) -> Entry:
+        asked.append(request)
+        return enqueue(context.state_folder, request, request.station)
+
+    monkeypatch.setattr(setup, "begin", begin)
+    return asked
 
 
 @pytest.fixture

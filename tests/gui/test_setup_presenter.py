@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,50 +43,26 @@ def context(context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.fixture
-def prepared(context: Context) -> SetUp:
+def prepared(context: Context, inline: Inline) -> SetUp:
     """The set-up, with all that can be chosen."""
     made = SetUp(context)
     made.attach(Told())
     made.shown(True)
-    inline(made).run()
+    inline.run()
     return made
-
-
-@pytest.fixture
-def queued(context: Context, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Request]]:
-    """Requests that were started: they are queued as they are, and nobody conducts them."""
-    asked: list[Request] = []
-
-    def begin(request: Request) -> Entry:
-        asked.append(request)
-        return enqueue(context.state_folder, request, request.station)
-
-    monkeypatch.setattr(setup, "begin", begin)
-    return asked
-
-
-def inline(prepared: SetUp) -> Inline:
-    background = prepared.context.background
-    assert isinstance(background, Inline)
-    return background
-
-
-def pause(prepared: SetUp) -> None:
-    for _ in range(setup.QUIET_TICKS):
-        inline(prepared).tick()
 
 
 # -- choosing
 
 
-def test_everything_shipped_and_every_file_near_at_hand_can_be_chosen(context: Context) -> None:
+def test_everything_shipped_and_every_file_near_at_hand_can_be_chosen(context: Context, inline: Inline) -> None:
     text = (Path(setup.__file__).parents[2] / "bench" / "stations" / "sim.toml").read_text("utf-8")
     Path("stations").mkdir()
     Path("stations/lab.toml").write_text(text.replace('name = "sim"', 'name = "lab"'), "utf-8")
     Path("broken.toml").write_text("[instruments.balance]\ndriver = 3\n", "utf-8")
     made = SetUp(context)
     made.attach(Told())
-    inline(made).run()
+    inline.run()
     assert made.form.choices is not None
     stations = {Path(one.name).stem: one for one in made.form.choices.stations}
     assert {"lab", "sim", "sim-full", "broken"} <= set(stations)
@@ -137,11 +113,13 @@ def test_only_a_real_station_insists_on_a_serial_number(prepared: SetUp) -> None
     assert (asked.serial, asked.pace, asked.seed) == ("004417", None, 1)
 
 
-def test_another_page_has_a_run_prepared_before_and_after_the_choices_are_known(context: Context) -> None:
+def test_another_page_has_a_run_prepared_before_and_after_the_choices_are_known(
+    context: Context, inline: Inline
+) -> None:
     made = SetUp(context)
     context.prepare("sim-full", "rig-check")
     made.attach(Told())
-    inline(made).run()
+    inline.run()
     assert made.form.station is not None
     assert made.form.protocol is not None
     assert (made.form.station.name, made.form.protocol.name) == ("sim-full", "rig-check")
@@ -168,79 +146,87 @@ def lab_station(folder: Path, name: str = "lab") -> Path:
     return path
 
 
-def test_a_station_file_that_was_just_made_is_prepared_on_and_not_another_one(prepared: SetUp, tmp_path: Path) -> None:
+def test_a_station_file_that_was_just_made_is_prepared_on_and_not_another_one(
+    prepared: SetUp, tmp_path: Path, inline: Inline
+) -> None:
     path = lab_station(tmp_path)
     prepared.context.prepare(str(path), "read-out")
-    inline(prepared).run()
+    inline.run()
     assert prepared.form.station is not None
     assert prepared.form.protocol is not None
     assert (prepared.form.station.name, prepared.form.protocol.name) == (str(path), "read-out")
 
 
-def test_what_is_asked_for_and_not_at_hand_is_said(prepared: SetUp) -> None:
+def test_what_is_asked_for_and_not_at_hand_is_said(prepared: SetUp, inline: Inline) -> None:
     said: list[str] = []
     prepared.context.notify = lambda text, tone: said.append(text)
     prepared.context.wish(Wish("elsewhere", "flow-record", recipe="/gone.toml"))
-    inline(prepared).run()
+    inline.run()
     assert said == [
         "Not at hand: station elsewhere, recipe /gone.toml. Look at what is chosen instead before you start."
     ]
 
 
 def test_a_station_file_that_is_changed_meanwhile_is_taken_over_and_what_was_typed_stays(
-    prepared: SetUp, tmp_path: Path
+    prepared: SetUp, tmp_path: Path, inline: Inline
 ) -> None:
     path, form = lab_station(tmp_path), prepared.form
     prepared.find()
-    inline(prepared).run()
+    inline.run()
     form.choose_station(str(path))
     form.type("analysis", "3 h")
     text = path.read_text("utf-8")
     path.write_text(text.replace('blank = "diverter"', 'blank = "4 h"'), "utf-8")
     for _ in range(2 * setup.LOOK_TICKS):
-        inline(prepared).tick()
+        inline.tick()
     assert (form.fields["blank"].text, form.fields["analysis"].text) == ("4 h", "3 h")
     path.unlink()
     for _ in range(2 * setup.LOOK_TICKS):
-        inline(prepared).tick()
+        inline.tick()
     assert prepared.why_not == "The station file cannot be read: its file is gone; choose another station"
 
 
 # -- what stands against it
 
 
-def test_a_request_is_looked_at_only_when_the_person_pauses(prepared: SetUp) -> None:
+def test_a_request_is_looked_at_only_when_the_person_pauses(
+    prepared: SetUp, inline: Inline, pause: Callable[[], None]
+) -> None:
     prepared.form.type("analysis", "2")
     assert prepared.form.fields["analysis"].error
     assert not prepared.form.fields["analysis"].shown_error
-    inline(prepared).tick()
+    inline.tick()
     assert prepared.examined is None
-    pause(prepared)
+    pause()
     assert prepared.form.fields["analysis"].shown_error
     assert prepared.why_not == "Correct Analysis."
     prepared.form.type("analysis", "2 h")
-    pause(prepared)
+    pause()
     assert prepared.why_not == ""
     assert prepared.foreseen is not None
     assert any(row.is_planned and row.analysis == "2\u202fh" for row in prepared.foreseen.rows)
 
 
-def test_an_older_request_is_not_looked_at_any_more(prepared: SetUp, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_request_is_not_looked_at_any_more(
+    prepared: SetUp, monkeypatch: pytest.MonkeyPatch, inline: Inline, pause: Callable[[], None]
+) -> None:
     looked_at: list[Request] = []
     monkeypatch.setattr(setup, "examine", lambda request: looked_at.append(request) or Examined(()))
-    for tick in list(inline(prepared).repeated) * setup.QUIET_TICKS:
+    for tick in list(inline.repeated) * setup.QUIET_TICKS:
         tick()
     prepared.form.type("analysis", "3 h")
-    inline(prepared).run()
+    inline.run()
     assert not looked_at
-    pause(prepared)
+    pause()
     assert [request.settings for request in looked_at] == [{"analysis": "3 h"}]
     assert prepared.examined is not None
 
 
-def test_a_rate_that_the_pump_cannot_do_blocks_and_nobody_can_override_it(prepared: SetUp) -> None:
+def test_a_rate_that_the_pump_cannot_do_blocks_and_nobody_can_override_it(
+    prepared: SetUp, pause: Callable[[], None]
+) -> None:
     prepared.form.type("schedule", "30 mL/day")
-    pause(prepared)
+    pause()
     finding = prepared.blocking[0]
     assert prepared.why_not == finding.text
     assert not finding.overridable
@@ -250,12 +236,12 @@ def test_a_rate_that_the_pump_cannot_do_blocks_and_nobody_can_override_it(prepar
     assert prepared.foreseen is None
 
 
-def test_a_rig_check_that_is_missing_can_be_prepared_at_once(prepared: SetUp) -> None:
+def test_a_rig_check_that_is_missing_can_be_prepared_at_once(prepared: SetUp, pause: Callable[[], None]) -> None:
     prepared.form.choose_station("sim-full")
-    pause(prepared)
+    pause()
     assert [one.code for one in prepared.blocking] == [setup.RIG_CHECK]
     prepared.prepare_rig_check()
-    pause(prepared)
+    pause()
     assert prepared.why_not == ""
 
 
@@ -272,11 +258,11 @@ def test_the_plan_adds_up_to_the_length_of_the_run(context: Context, tmp_path: P
     assert found.prompts == 0
 
 
-def test_the_end_is_told_on_the_clock_at_the_pace_of_the_simulation(prepared: SetUp) -> None:
-    pause(prepared)
+def test_the_end_is_told_on_the_clock_at_the_pace_of_the_simulation(prepared: SetUp, pause: Callable[[], None]) -> None:
+    pause()
     assert prepared.takes().startswith("Takes 2 d 5 h of simulated time: 5 min 18 s at this pace; ends at ")
     prepared.form.choose_pace(None)
-    pause(prepared)
+    pause()
     assert prepared.takes() == "Takes 2 d 5 h of simulated time, as fast as possible"
 
 
@@ -284,7 +270,7 @@ def test_the_end_is_told_on_the_clock_at_the_pace_of_the_simulation(prepared: Se
 
 
 def test_a_start_asks_for_what_was_changed_alone_and_the_run_is_watched(
-    prepared: SetUp, queued: list[Request], context: Context
+    prepared: SetUp, queued: list[Request], context: Context, inline: Inline, pause: Callable[[], None]
 ) -> None:
     watched: list[Entry] = []
     context.on_follow(watched.append)
@@ -292,43 +278,45 @@ def test_a_start_asks_for_what_was_changed_alone_and_the_run_is_watched(
     prepared.form.add_fault("leak", "0.3", "2 h", "", "")
     prepared.start()
     assert prepared.why_not == "Checking…"
-    pause(prepared)
+    pause()
     prepared.start()
     assert prepared.why_not == "Starting…"
     prepared.start()
-    inline(prepared).run()
+    inline.run()
     assert len(queued) == 1
     assert (queued[0].settings, queued[0].faults) == ({"analysis": "2 h"}, ("leak:0.3@2 h",))
     assert [entry.number for entry in watched] == [1]
 
 
 def test_a_run_on_a_station_that_is_held_waits_and_can_be_withdrawn(
-    prepared: SetUp, queued: list[Request], context: Context
+    prepared: SetUp, queued: list[Request], context: Context, inline: Inline, pause: Callable[[], None]
 ) -> None:
     lock = StationLock.take(context.state_folder, "sim")
     assert lock is not None
     lock.tell({"number": 7})
     for _ in range(setup.LOOK_TICKS + 1):
-        inline(prepared).tick()
+        inline.tick()
     assert prepared.form.station is not None
     assert prepared.form.station.state[0] == "held by run 7"
     assert prepared.start_word == "&Queue the run"
     assert "ends" not in prepared.takes()
     prepared.start()
-    pause(prepared)
+    pause()
     row = prepared.queue[0]
     assert (row.state, row.place) == ("waits, no. 1 in line", 1)
     prepared.withdraw(row)
-    inline(prepared).run()
+    inline.run()
     assert prepared.queue == ()
     assert row.entry.state().state == "withdrawn"
     lock.release()
 
 
-def test_who_queues_a_run_behind_one_that_waits_for_a_person_is_told_that_it_begins(prepared: SetUp) -> None:
+def test_who_queues_a_run_behind_one_that_waits_for_a_person_is_told_that_it_begins(
+    prepared: SetUp, inline: Inline
+) -> None:
     first = enqueue(prepared.context.state_folder, Request("flow-record", "sim"), "sim")
     for _ in range(2 * setup.LOOK_TICKS):
-        inline(prepared).tick()
+        inline.tick()
     assert prepared.queue[0].state == "waits for a person"
     assert prepared.start_word == "&Queue the run"
     assert prepared.waits_behind.startswith(f"Run {first.number} waits for a person, and this one would wait")
@@ -345,7 +333,7 @@ def test_a_run_that_has_begun_is_not_withdrawn(context: Context) -> None:
 
 
 def test_what_was_refused_at_the_start_is_said_and_the_form_is_there_again(
-    prepared: SetUp, monkeypatch: pytest.MonkeyPatch
+    prepared: SetUp, monkeypatch: pytest.MonkeyPatch, inline: Inline, pause: Callable[[], None]
 ) -> None:
     said: list[str] = []
     prepared.context.notify = lambda text, tone: said.append(text)
@@ -354,15 +342,17 @@ def test_what_was_refused_at_the_start_is_said_and_the_form_is_there_again(
         raise ValueError("the disk is full; make room")
 
     monkeypatch.setattr(setup, "begin", refuse)
-    pause(prepared)
+    pause()
     prepared.start()
-    inline(prepared).run()
+    inline.run()
     assert said == ["The run was not started. the disk is full; make room"]
-    pause(prepared)
+    pause()
     assert prepared.why_not == ""
 
 
-def test_a_run_of_which_no_word_came_is_not_said_to_be_none(prepared: SetUp, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_of_which_no_word_came_is_not_said_to_be_none(
+    prepared: SetUp, monkeypatch: pytest.MonkeyPatch, inline: Inline, pause: Callable[[], None]
+) -> None:
     said: list[str] = []
     prepared.context.notify = lambda text, tone: said.append(text)
 
@@ -370,28 +360,28 @@ def test_a_run_of_which_no_word_came_is_not_said_to_be_none(prepared: SetUp, mon
         raise ValueError(setup.UNSURE)
 
     monkeypatch.setattr(setup, "begin", never_heard_of)
-    pause(prepared)
+    pause()
     prepared.start()
-    inline(prepared).run()
+    inline.run()
     assert said[0].startswith("Whether the run was started is not known")
 
 
 def test_what_is_scanned_while_a_run_begins_is_of_the_next_one(
-    prepared: SetUp, queued: list[Request], context: Context
+    prepared: SetUp, queued: list[Request], context: Context, inline: Inline, pause: Callable[[], None]
 ) -> None:
     prepared.form.type_serial("A-1")
     prepared.form.type("analysis", "2 h")
-    pause(prepared)
+    pause()
     prepared.start()
     prepared.form.type_serial("A-2")
-    inline(prepared).run()
+    inline.run()
     assert (queued[0].serial, prepared.form.serial) == ("A-1", "A-2")
 
 
 def test_what_was_looked_at_before_a_station_file_was_changed_is_not_shown_after(
-    prepared: SetUp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    prepared: SetUp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inline: Inline
 ) -> None:
-    background = inline(prepared)
+    background = inline
     prepared._look()  # its answer comes late
     late = background._waiting.pop(0)
     prepared.find()
@@ -402,11 +392,13 @@ def test_what_was_looked_at_before_a_station_file_was_changed_is_not_shown_after
     assert prepared.form.choices is choices
 
 
-def test_the_first_start_offers_a_run_that_takes_a_minute(prepared: SetUp, queued: list[Request]) -> None:
+def test_the_first_start_offers_a_run_that_takes_a_minute(
+    prepared: SetUp, queued: list[Request], inline: Inline
+) -> None:
     assert prepared.is_first
     prepared.form.type("schedule", "nonsense")
     prepared.try_it()
-    inline(prepared).run()
+    inline.run()
     asked = queued[0]
     takes_s = examine(asked).takes_s[1]
     assert (asked.procedure, asked.station, asked.seed) == ("flow-accuracy", "sim", 7)
@@ -417,25 +409,27 @@ def test_the_first_start_offers_a_run_that_takes_a_minute(prepared: SetUp, queue
 
 
 def test_a_run_that_cannot_be_tried_says_why_and_the_next_start_is_no_try(
-    prepared: SetUp, queued: list[Request], monkeypatch: pytest.MonkeyPatch
+    prepared: SetUp, queued: list[Request], monkeypatch: pytest.MonkeyPatch, inline: Inline, pause: Callable[[], None]
 ) -> None:
     said: list[str] = []
     monkeypatch.setattr(prepared.context, "notify", lambda text, tone: said.append(text))
     prepared.form.type_person("")
     prepared.try_it()
-    inline(prepared).run()
+    inline.run()
     assert (queued, said) == ([], ["The run was not started. Say who runs this."])
     prepared.form.type_person("Ada")
     prepared.form.type("analysis", "2 h")
-    pause(prepared)
+    pause()
     prepared.start()
-    inline(prepared).run()
+    inline.run()
     assert prepared.form.fields["analysis"].text == "2 h"
 
 
-def test_what_was_tried_is_not_what_the_next_run_begins_with(prepared: SetUp, queued: list[Request]) -> None:
+def test_what_was_tried_is_not_what_the_next_run_begins_with(
+    prepared: SetUp, queued: list[Request], inline: Inline
+) -> None:
     prepared.try_it()
-    inline(prepared).run()
+    inline.run()
     form = prepared.form
     assert not [field.name for field in form.fields.values() if field.is_changed]
     assert (form.pace, form.seed) == (USUAL_PACE, "1")
@@ -454,19 +448,19 @@ def test_a_catheter_that_is_not_the_stations_is_never_taken_without_a_word(prepa
 
 
 def test_what_was_chosen_last_is_there_again_but_no_serial_fault_or_override(
-    prepared: SetUp, queued: list[Request], context: Context
+    prepared: SetUp, queued: list[Request], context: Context, inline: Inline, pause: Callable[[], None]
 ) -> None:
     prepared.form.choose_protocol("flow-record")
     prepared.form.type("recording", "30 min")
     prepared.form.type_serial("004417")
     prepared.form.add_fault("leak", "", "", "", "")
     prepared.form.choose_pace(None)
-    pause(prepared)
+    pause()
     prepared.start()
-    inline(prepared).run()
+    inline.run()
     again = SetUp(context)
     again.attach(Told())
-    inline(again).run()
+    inline.run()
     assert again.form.protocol is not None
     assert (again.form.protocol.name, again.form.fields["recording"].text) == ("flow-record", "30 min")
     assert (again.form.serial, again.form.faults, again.form.pace) == ("", [], None)
@@ -474,11 +468,11 @@ def test_what_was_chosen_last_is_there_again_but_no_serial_fault_or_override(
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"settings": 3, "pace": "fast"}', '{"protocol": "gone"}'])
-def test_a_memory_that_cannot_be_read_is_forgotten(context: Context, text: str) -> None:
+def test_a_memory_that_cannot_be_read_is_forgotten(context: Context, text: str, inline: Inline) -> None:
     context.state_folder.mkdir()
     (context.state_folder / "set-up.json").write_text(text, "utf-8")
     made = SetUp(context)
     made.attach(Told())
-    inline(made).run()
+    inline.run()
     assert made.form.protocol is not None
     assert made.form.protocol.name == "flow-accuracy"

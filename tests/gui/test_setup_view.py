@@ -24,7 +24,7 @@ from PyQt6.QtWidgets import (
 
 from bench.request import Request
 from bench.rpc.messages import Ending
-from bench.run_queue import Entry, RunState, StationLock, enqueue
+from bench.run_queue import RunState, StationLock, enqueue
 from gui.presenters import setup
 from gui.presenters.background import Inline
 from gui.presenters.context import Context
@@ -50,23 +50,10 @@ def found() -> list[FindingRow]:
 
 
 @pytest.fixture
-def started(context: Context, monkeypatch: pytest.MonkeyPatch) -> list[Request]:
-    """Requests that were started; nobody conducts them."""
-    asked: list[Request] = []
-
-    def begin(request: Request) -> Entry:
-        asked.append(request)
-        return enqueue(context.state_folder, request, request.station)
-
-    monkeypatch.setattr(setup, "begin", begin)
-    return asked
-
-
-@pytest.fixture
 def panel(
     context: Context,
     found: list[FindingRow],
-    started: list[Request],
+    queued: list[Request],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     qtbot: Any,
@@ -177,7 +164,7 @@ def test_the_wheel_that_scrolls_the_form_changes_nothing_in_it(panel: SetUpPanel
 
 
 def test_what_blocks_keeps_the_start_until_somebody_gives_a_reason(
-    panel: SetUpPanel, found: list[FindingRow], started: list[Request]
+    panel: SetUpPanel, found: list[FindingRow], queued: list[Request]
 ) -> None:
     found += [POOR, OVERDUE]
     panel.presenter.form.type("analysis", "2 h")
@@ -190,7 +177,7 @@ def test_what_blocks_keeps_the_start_until_somebody_gives_a_reason(
     assert panel.start.isEnabled()
     panel.start.click()
     settle(panel)
-    assert [(one.finding, one.reason) for one in started[0].overrides] == [("calibration", "agreed with QA")]
+    assert [(one.finding, one.reason) for one in queued[0].overrides] == [("calibration", "agreed with QA")]
     settle(panel)
     assert panel.findings.reasons["calibration"].text() == ""  # for the next run it has to be given anew
 
@@ -241,13 +228,13 @@ def test_what_nobody_may_override_has_no_place_for_a_reason(panel: SetUpPanel, f
     assert not panel.start.isEnabled()
 
 
-def test_the_first_start_offers_a_run_in_one_press(panel: SetUpPanel, started: list[Request]) -> None:
+def test_the_first_start_offers_a_run_in_one_press(panel: SetUpPanel, queued: list[Request]) -> None:
     assert panel.try_it.isVisible()
     panel.try_it.click()
     assert not panel.try_it.isVisible()
     assert edit(panel, "analysis").text() == "2 h"
     settle(panel)
-    assert started[0].settings["analysis"] == "2 h"
+    assert queued[0].settings["analysis"] == "2 h"
     assert not panel.try_it.isVisible()
 
 
