@@ -12,6 +12,7 @@ from typing import Any, Literal
 from bench.computer import computer
 from bench.findings import Finding
 from bench.preflight_plan import Plan, beyond_interlocks, boluses, duration, fillings
+from bench.request import Override
 from bench.resting import spacing
 from bench.safeguards import LATCHED, Bench, safeguards
 from bench.station import OpenStation, sampled
@@ -96,14 +97,19 @@ class _Asked:
         return sum(step.most_s for step in steps[begin:end])
 
 
-def insist(findings: Sequence[Finding], overridden: Sequence[str]) -> None:
+def insist(findings: Sequence[Finding], overrides: Sequence[Override]) -> None:
     """Refuse the run while a finding blocks it that nobody took upon themselves; raises PreflightError."""
-    for code in overridden:
-        if code not in OVERRIDABLE:
-            raise PreflightError(f'--override "{code}": only {", ".join(OVERRIDABLE)} can be overridden')
-    blocking = [finding for finding in findings if finding.level == "blocks" and finding.code not in overridden]
+    for override in overrides:
+        if override.finding not in OVERRIDABLE:
+            raise PreflightError(f'--override "{override.finding}": only {", ".join(OVERRIDABLE)} can be overridden')
+    blocking = [
+        finding
+        for finding in findings
+        if finding.level == "blocks" and not any(override.covers(finding) for override in overrides)
+    ]
     if blocking:
-        raise PreflightError("; also, ".join(finding.text + _offer(finding.code) for finding in blocking), findings)
+        text = "; also, ".join(one.text + _unread(one, overrides) + _offer(one.code) for one in blocking)
+        raise PreflightError(text, findings)
 
 
 def blocking_codes(findings: Iterable[Finding]) -> frozenset[str]:
@@ -111,13 +117,19 @@ def blocking_codes(findings: Iterable[Finding]) -> frozenset[str]:
     return frozenset(finding.code for finding in findings if finding.level == "blocks")
 
 
-def needless(findings: Sequence[Finding], overridden: Sequence[str]) -> Iterator[Finding]:
+def needless(findings: Sequence[Finding], overrides: Iterable[Override]) -> Iterator[Finding]:
     """Tell of each override that nothing stands against the run which it could mean."""
     needed = blocking_codes(findings)
-    for code in dict.fromkeys(overridden):
+    for code in dict.fromkeys(override.finding for override in overrides):
         if code not in needed:
             text = f'"{code}" was overridden, but nothing of that kind blocks the run; the override is not used'
             yield Finding("override", "tells", text)
+
+
+def _unread(found: Finding, overrides: Iterable[Override]) -> str:
+    """Who gave a reason for something else that was found under the same code."""
+    given = next((one for one in overrides if one.finding == found.code), None)
+    return "" if given is None else f' (the reason of {given.person}, "{given.reason}", was given for something else)'
 
 
 def _offer(code: str) -> str:
@@ -233,7 +245,7 @@ def _overdue(calibration: Calibration, channel: str, asked: _Asked) -> str:
     said = f"calibration {calibration.certificate} of {channel}"
     if calibration.due < asked.start.date():
         return f"{said} was due {calibration.due}"
-    return f"{said} is due {calibration.due}, before the run ends on {asked.end}"
+    return f"{said} is due {calibration.due}, before the run ends"
 
 
 def _interlocks(asked: _Asked) -> Iterator[Finding]:
@@ -256,7 +268,7 @@ def _disk(asked: _Asked) -> Iterator[Finding]:
     folder = next(place for place in (asked.out.absolute(), *asked.out.absolute().parents) if place.exists())
     free = shutil.disk_usage(folder).free
     if free < needed:
-        text = f"{free / 1e9:.2f} GB are free, but the run needs about {needed / 1e9:.2f} GB"
+        text = f"the run needs about {needed / 1e9:.2f} GB, and less is free there"
         yield Finding("disk", "blocks", f"--out {asked.out}: {text}; make room, choose another folder")
 
 

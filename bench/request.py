@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.articles import known_of_pump
+from bench.findings import Finding
 from bench.recipe import Loaded, insist, insist_on_pump, load_recipe
 from bench.station import Station, load_station, station_path
 from data.checks import Origin
@@ -25,11 +26,23 @@ class RequestError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """A person lets a run start although a preflight finding blocks it."""
+    """A person lets a run start although a preflight finding blocks it.
+
+    Attributes
+    ----------
+    finding : code of the finding.
+    read : what had been found under that code, to the letter, when the person gave the reason, which is none for
+        anything else; empty where the run begins at once, and the person reads what they took upon themselves.
+    """
 
     finding: str
     person: str
     reason: str
+    read: tuple[str, ...] = ()
+
+    def covers(self, found: Finding) -> bool:
+        """Whether the person took this finding upon themselves."""
+        return self.finding == found.code and (not self.read or found.text in self.read)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -125,10 +125,9 @@ def _why_not(found: _Found, station: Station, origin: Origin, now: datetime, ver
     name = found.path.name
     if found.verdict not in ACCEPTED:
         return f"the latest rig check, {name}, ended {found.verdict}; mend the rig and run rig-check again"
-    age_s = (now - found.ended).total_seconds()
-    if age_s > station.rig_check.valid_s:
-        hours = station.rig_check.valid_s / 3600.0
-        return f"the latest rig check, {name}, is {age_s / 3600.0:.1f} h old and holds for {hours:g} h; run it again"
+    until = found.ended + timedelta(seconds=station.rig_check.valid_s)
+    if now > until:
+        return f"the latest rig check, {name}, held until {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC; run it again"
     stated = station.model_dump(mode="json", by_alias=False)
     changed = next((key for key in ("instruments", "collection", "roles") if stated[key] != found.station[key]), None)
     if changed:

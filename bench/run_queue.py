@@ -17,7 +17,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -32,7 +32,7 @@ from instruments.clock import WallClock
 
 if TYPE_CHECKING:
     from bench.preflight import Finding
-    from bench.request import Request
+    from bench.request import Override, Request
     from bench.station import Station
 
 EXIT_WITHDRAWN = 2
@@ -98,7 +98,7 @@ class Entry:
 
         said = dict(self.request_fields)
         try:
-            said["overrides"] = [Override(**override) for override in said["overrides"]]
+            said["overrides"] = [Override(**one | {"read": tuple(one.get("read", ()))}) for one in said["overrides"]]
             return Request(**{**said, "out": Path(said["out"])})
         except (KeyError, TypeError) as error:
             raise QueueError(f"run {self.number} was queued by another version ({error}); queue it again") from None
@@ -177,11 +177,18 @@ def submit(request: Request, *, hold: bool = False) -> tuple[Entry, Sequence[Fin
 
     station, findings = check(replace(request, attended=True))
     # A client can always come, but no person answers in time that jumps.
-    request = replace(request, attended=not station.simulated or request.pace is not None)
+    attended = not station.simulated or request.pace is not None
+    request = replace(request, attended=attended, overrides=[_as_read(one, findings) for one in request.overrides])
     entry = enqueue(home(), request, station.name, hold=hold)
     if left_alone(entry) is None:
         start_runner(home(), station.name)
     return entry, findings
+
+
+def _as_read(override: Override, findings: Iterable[Finding]) -> Override:
+    """An override of what stands against a run now: until its turn comes something else may."""
+    now = tuple(one.text for one in findings if one.level == "blocks" and one.code == override.finding)
+    return override if override.read else replace(override, read=now)
 
 
 def enqueue(folder: Path, request: Request, station: str, *, hold: bool = False) -> Entry:
@@ -190,7 +197,7 @@ def enqueue(folder: Path, request: Request, station: str, *, hold: bool = False)
         raise QueueError("a replay cannot wait in the queue; run it in the foreground")
     said = {item.name: getattr(request, item.name) for item in fields(request) if item.name != "replay"}
     said |= {"out": str(request.out), "settings": dict(request.settings), "faults": list(request.faults)}
-    said["overrides"] = [asdict(override) for override in request.overrides]
+    said["overrides"] = [asdict(one) | {"read": list(one.read)} for one in request.overrides]
     runs = private_folder(_private_home(folder) / "runs")
     number = max((int(path.name) for path in runs.iterdir() if path.name.isdecimal()), default=0)
     while True:

@@ -142,9 +142,8 @@ def _ready(request: Request, verified_by: Verifier | None = None) -> Iterator[_R
         forecast = None if blocked else subject.forecast()
         if forecast is not None:
             findings = [*findings[:-1], finding(subject, forecast), *findings[-1:]]
-        overridden = [override.finding for override in request.overrides]
-        preflight.insist(findings, overridden)
-        findings = [*preflight.needless(findings, overridden), *findings]
+        preflight.insist(findings, request.overrides)
+        findings = [*preflight.needless(findings, request.overrides), *findings]
         attended = request.attended or opened.rig is not None  # behind which stands a simulated operator
         answers = answers_of(request.answers, prepared.procedure, opened.instruments, attended=attended)
         yield _Ready(prepared, clock, opened, findings, rig, answers, forecast)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from bench.request import Request
+from bench.request import Override, Request
 from bench.run_queue import Entry
 from gui.presenters.background import Cancel, nothing
 from gui.presenters.context import Context, Wish
@@ -153,7 +153,7 @@ class SetUp:
     def blocking(self) -> tuple[FindingRow, ...]:
         """Findings that block and that nobody took upon themselves."""
         found = () if self.examined is None else self.examined.findings
-        return tuple(one for one in found if one.level == "blocks" and one.code not in self._taken_over())
+        return tuple(one for one in found if one.level == "blocks" and one.code not in self.overrides)
 
     @property
     def why_not(self) -> str:
@@ -198,9 +198,9 @@ class SetUp:
         self._show("start")
 
     def texts(self, code: str) -> frozenset[str]:
-        """What was found under a code that a person may take upon themselves."""
+        """What was found under a code that a person may take upon themselves, as the bench says it."""
         found = () if self.examined is None else self.examined.findings
-        return frozenset(one.text for one in found if one.code == code and one.overridable)
+        return frozenset(one.found for one in found if one.code == code and one.overridable)
 
     def _let_lapse(self) -> None:
         """A reason is given for what somebody has read: it is none for anything else, though that has the same code."""
@@ -212,11 +212,15 @@ class SetUp:
         """Prepare the rig check without which this run may not start."""
         self.form.choose_protocol(RIG_CHECK)
 
-    def _taken_over(self) -> dict[str, str]:
+    def _taken_over(self) -> list[Override]:
         """Overrides of what is there to be overridden; others would be recorded for nothing."""
         found = () if self.examined is None else self.examined.findings
         codes = {one.code for one in found if one.overridable}
-        return {code: reason for code, reason in self.overrides.items() if code in codes}
+        return [
+            Override(code, self.form.person, reason, tuple(sorted(self._overridden[code])))
+            for code, reason in self.overrides.items()
+            if code in codes
+        ]
 
     def takes(self) -> str:
         """How long the run takes, and when it ends on the clock of the wall; empty while that is not known."""

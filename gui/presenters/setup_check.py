@@ -63,12 +63,14 @@ class FindingRow:
     Attributes
     ----------
     overridable : whether a named person may take it upon themselves.
+    found : the same as the bench says it, which an override is for.
     """
 
     code: str
     level: Literal["blocks", "warns", "tells"]
     text: str
     overridable: bool = False
+    found: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +180,9 @@ def _findings(request: Request, prepared: Prepared) -> Iterator[FindingRow]:
         for one in found:
             if one.code == UNUSED:
                 continue
-            text = plain(one.text.replace(str(out), str(request.out)), prepared.path.stem)
-            yield FindingRow(one.code, one.level, text, one.level == "blocks" and one.code in OVERRIDABLE)
+            text = one.text.replace(str(out), str(request.out))
+            overridable = one.level == "blocks" and one.code in OVERRIDABLE
+            yield FindingRow(one.code, one.level, plain(text, prepared.path.stem), overridable, text)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -348,13 +348,8 @@ class SetUpForm:
     def _is_seed(self) -> bool:
         return self.seed.isascii() and self.seed.isdecimal() and len(self.seed) < 10
 
-    def request(self, overrides: dict[str, str] | None = None) -> Request | None:
-        """What is asked for now; None while something is missing without which nothing can be said.
-
-        Parameters
-        ----------
-        overrides : reasons by the code of a finding.
-        """
+    def request(self, overrides: Sequence[Override] = ()) -> Request | None:
+        """What is asked for now; None while something is missing without which nothing can be said."""
         if self.station is None or self.protocol is None or self.wrong:
             return None
         changed = {
@@ -378,7 +373,7 @@ class SetUpForm:
             person=self.person,
             person_answers=simulated and self.person_answers and self.pace is not None,
             recipe=None if self.recipe is None else self.recipe.name,
-            overrides=[Override(code, self.person, reason) for code, reason in (overrides or {}).items()],
+            overrides=overrides,
         )
 
     def _named(self, kind: str) -> str:

@@ -96,7 +96,7 @@ def test_a_full_disk_blocks_before_anything_moves(look: Look, monkeypatch: pytes
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=1e6))
     found = look(out=tmp_path / "not" / "yet")["disk"]
     assert found.level == "blocks"
-    assert "0.00 GB are free" in found.text
+    assert "GB, and less is free there; make room" in found.text
 
 
 def test_the_folder_of_a_station_is_no_part_of_what_is_recorded(tmp_path: Path) -> None:
@@ -106,12 +106,31 @@ def test_the_folder_of_a_station_is_no_part_of_what_is_recorded(tmp_path: Path) 
 
 def test_only_what_may_be_overridden_can_be() -> None:
     overdue = Finding("calibration", "blocks", "it is overdue")
-    preflight.insist([overdue], ["calibration"])
+    preflight.insist([overdue], [taken("calibration")])
     with pytest.raises(PreflightError, match="--override calibration"):
-        preflight.insist([overdue], ["disk"])
+        preflight.insist([overdue], [taken("disk")])
     with pytest.raises(PreflightError, match="can be overridden"):
-        preflight.insist([Finding("rate", "blocks", "too fast")], ["rate"])
+        preflight.insist([Finding("rate", "blocks", "too fast")], [taken("rate")])
     preflight.insist([Finding("slew", "warns", "slow")], [])
+
+
+def test_an_override_is_of_what_was_read_and_of_nothing_else_under_the_same_code() -> None:
+    balance, sensor = (
+        Finding("calibration", "blocks", f"that of the {name} is overdue") for name in ("balance", "sensor")
+    )
+    preflight.insist([balance], [taken("calibration", balance.text)])
+    preflight.insist([balance, sensor], [taken("calibration", balance.text, sensor.text)])
+    preflight.insist([balance, sensor], [taken("calibration", balance.text), taken("calibration", sensor.text)])
+    preflight.insist([], [taken("calibration", balance.text)])
+    with pytest.raises(PreflightError) as refused:
+        preflight.insist([balance, sensor], [taken("calibration", balance.text)])
+    assert str(refused.value).startswith(
+        'that of the sensor is overdue (the reason of Ada, "agreed", was given for something else), or start with'
+    )
+
+
+def taken(code: str, *read: str) -> Override:
+    return Override(code, "Ada", "agreed", read)
 
 
 # -- the lab's register of articles

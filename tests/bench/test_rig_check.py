@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 import shutil
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import h5py
@@ -148,7 +148,11 @@ def test_a_rig_check_is_worth_nothing_when_it_is_old_or_the_station_was_changed(
     folder, _ = healthy
     station, now = load_station(rig), WallClock().start
     old = rig_reference(folder, station, Origin.SIMULATED, 1, now + timedelta(hours=25))
-    assert "holds for 24 h" in old.why
+    until = datetime.fromisoformat(re.search(r"held until (\S+ \S+) UTC; run it again$", old.why)[1]).replace(
+        tzinfo=UTC
+    )
+    assert abs(until - now - timedelta(hours=24)) < timedelta(hours=2)
+    assert rig_reference(folder, station, Origin.SIMULATED, 1, now + timedelta(hours=31)).why == old.why
     moved = station.model_copy(update={"roles": {**station.roles, "flow": "flow_sensor.other"}})
     assert "[roles] was changed" in rig_reference(folder, moved, Origin.SIMULATED, 1, now).why
 

@@ -19,6 +19,7 @@ import pytest
 from bench import run_queue, state_folder
 from bench.cli import main
 from bench.cli.runner import _let_go
+from bench.preflight import PreflightError
 from bench.request import Override, Request
 from bench.rpc.doors import Doors
 from bench.rpc.messages import Ending
@@ -35,6 +36,7 @@ from bench.run_queue import (
     waiting,
 )
 from bench.runner import Runner
+from bench.session import check
 from bench.station import Station
 from data.run import Run
 from instruments.clock import WallClock
@@ -75,7 +77,7 @@ def until(condition: Callable[[], Any], within_s: float = 60.0) -> None:
 
 
 def test_a_request_comes_out_of_the_queue_as_it_went_in(home: Path) -> None:
-    override = Override("calibration", "Ada", "the certificate is on its way")
+    override = Override("calibration", "Ada", "the certificate is on its way", ("it was due", "so was another"))
     request = Request(
         "flow-accuracy", "a.toml", {"analysis": "1 h"}, "d", "s", "c", "f", ["x@1h"], 4, Path("o"), 2.0, "Ada",
         [override], 30.0,
@@ -90,6 +92,25 @@ def test_a_request_comes_out_of_the_queue_as_it_went_in(home: Path) -> None:
 def test_every_field_of_a_request_can_wait_in_the_queue(home: Path) -> None:
     """Whoever adds one that cannot be written down sees it here."""
     assert enqueue(home, RECORD, "sim").request() == replace(RECORD, faults=[], overrides=[])
+
+
+def test_an_override_that_waits_is_of_what_stood_against_the_run_when_it_was_queued(
+    monkeypatch: pytest.MonkeyPatch, sim_station: Callable[..., Path], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(run_queue, "start_runner", lambda home, station: None)
+    overdue = {"due = 2030-12-31\nu_relative": "due = 2020-12-31\nu_relative"}
+    station = sim_station(tmp_path, overdue)
+    taken = Override("calibration", "Ada", "the certificate is on its way")
+    entry, findings = run_queue.submit(Request("flow-accuracy", str(station), overrides=[taken], out=tmp_path))
+    (override,) = entry.request().overrides
+    assert override.read == tuple(one.text for one in findings if one.code == "calibration" and one.level == "blocks")
+    assert len(override.read) == 1
+    check(entry.request())
+    text = Path(station).read_text("utf-8")
+    Path(station).write_text(text.replace("due = 2020-12-31", "due = 2019-12-31"), "utf-8")
+    said = r'was due 2019-12-31; renew it \(the reason of Ada, "the certificate is on its way", was given for something'
+    with pytest.raises(PreflightError, match=said):
+        check(entry.request())
 
 
 def test_a_person_can_answer_a_detached_run_unless_its_time_jumps(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.request import Request
+from bench.session import check
 from gui.presenters import setup
 from gui.presenters.background import Inline
 from gui.presenters.context import Context
@@ -68,11 +69,14 @@ def test_a_finding_may_be_overridden_with_a_reason_by_the_person_named(
     assert {(one.finding, one.person, one.reason) for one in queued[0].overrides} == {
         (code, "Ada", "agreed with QA") for code in overridable
     }
+    assert all(one.read for one in queued[0].overrides)
+    check(queued[0])  # finds the same, to the letter
     assert prepared.overrides == {}
 
 
 def overdue(*names: str) -> Examined:
-    return Examined(tuple(FindingRow("calibration", "blocks", f"{name} was due", overridable=True) for name in names))
+    rows = (FindingRow("calibration", "blocks", f"{name} was due", True, f"{name} was due") for name in names)
+    return Examined(tuple(rows))
 
 
 def test_a_reason_is_none_for_something_else_that_is_found_under_the_same_code(

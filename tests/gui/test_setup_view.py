@@ -22,7 +22,7 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
-from bench.request import Request
+from bench.request import Override, Request
 from bench.rpc.messages import Ending
 from bench.run_queue import RunState, StationLock, enqueue
 from gui.presenters import setup
@@ -38,7 +38,8 @@ from protocols.flow_accuracy import FlowAccuracy
 
 Shown = Callable[..., SetUpPanel]
 
-OVERDUE = FindingRow("calibration", "blocks", "the certificate of the balance was due; renew it", overridable=True)
+DUE = "the certificate of the balance was due; renew it"
+OVERDUE = FindingRow("calibration", "blocks", DUE, overridable=True, found=f"/lab/sim.toml: {DUE}")
 HARD = FindingRow("rate", "blocks", "the pump cannot be programmed to this rate; change it")
 POOR = FindingRow("method", "warns", "short blanks tell the evaporation poorly")
 
@@ -177,7 +178,7 @@ def test_what_blocks_keeps_the_start_until_somebody_gives_a_reason(
     assert panel.start.isEnabled()
     panel.start.click()
     settle(panel)
-    assert [(one.finding, one.reason) for one in queued[0].overrides] == [("calibration", "agreed with QA")]
+    assert queued[0].overrides == [Override("calibration", "Ada", "agreed with QA", (OVERDUE.found,))]
     settle(panel)
     assert panel.findings.reasons["calibration"].text() == ""  # for the next run it has to be given anew
 
@@ -206,7 +207,8 @@ def test_a_reason_for_one_certificate_is_not_put_in_for_another(panel: SetUpPane
     settle(panel)
     type_over(panel.findings.reasons["calibration"], "agreed with QA")
     QTest.keyClick(panel.findings.reasons["calibration"], Qt.Key.Key_Return)
-    found[:] = [replace(OVERDUE, text="the certificate of the flow sensor was due; renew it")]
+    other = "the certificate of the flow sensor was due; renew it"
+    found[:] = [replace(OVERDUE, text=other, found=other)]
     panel.presenter.form.type("analysis", "3 h")
     settle(panel)
     reason = panel.findings.reasons["calibration"]
