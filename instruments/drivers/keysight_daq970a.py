@@ -6,26 +6,30 @@ LAN (socket 5025), USB, GPIB or RS-232 (34970A, 57600 8N1); SCPI.  Source: progr
 ``mode = "polled"`` sweeps through the channels when it is asked; what jumped is asked again.  ``mode = "buffered"``
 lets the unit's own timer begin each sweep and reads its memory, where each reading has the time since the start: its
 index follows from that, so what is lost on the way is a hole and nothing else.  A reading that was taken out of the
-memory cannot be asked again; one that is more than ``max_step`` from both its neighbours is `Quality.IMPLAUSIBLE`.
+memory cannot be asked again: one that leaps by more than ``max_step`` and is gone with the next is
+`Quality.IMPLAUSIBLE`.  What goes on from there is true, however fast.  A leap in the latest sweep waits for the next.
 
 Not verified against a real unit: words of units (VDC, ADC), the digits in which ``CONF?`` answers, which are compared
-with what it said when it was set.
+with what it said when it was set; what the time of a reading is counted to (the guide's example has 17 ms for the
+first), so a scan's first sweep tells how far its times are off the timer.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from data.samples import UNUSABLE, Block, FloatArray, Quality, QualityArray, Reading
+from data.samples import Block, FloatArray, Reading
 from instruments.clock import Clock
 from instruments.instrument import Buffered, Connection, InstrumentReplyError, Polled, Settings
 from instruments.keysight import ERROR, message
 from instruments.keysight_scan import FORMATS, Daq970ASettings, ScanUnit
+from instruments.leaps import Leaps, Sweeps
 from instruments.sample_index import CRYSTAL, SampleIndex
 
 MOST_AT_ONCE = 100
@@ -33,6 +37,9 @@ MOST_AT_ONCE = 100
 
 RESTARTS_AFTER = 3
 """Replies in a row that cannot be read, or silent intervals, after which the memory is begun anew."""
+
+PATIENCE_SWEEPS = 3
+"""A sweep that waits for the next one to be judged by waits no longer than this."""
 
 _COUNT = re.compile(r"([+-]\d+)\r?\n")
 _DIGIT_S = 0.001  # of a time stamp
@@ -83,14 +90,6 @@ class _PolledUnit(KeysightDaq970A, Polled):
         return Reading(self.sent_s, tuple(values), tuple(quality))
 
 
-class _Sweeps(NamedTuple):
-    """Consecutive sweeps: index of the first, values and qualities (sweeps, channels)."""
-
-    first: int
-    values: FloatArray
-    quality: QualityArray
-
-
 class _BufferedUnit(KeysightDaq970A, Buffered):
     """Sweeps by its own timer and keeps what it has read until that is fetched."""
 
@@ -107,9 +106,10 @@ class _BufferedUnit(KeysightDaq970A, Buffered):
         self._one = re.compile(self._sweep)
         self._index = SampleIndex(self.interval_s)
         self._base = 0  # index of the first sweep of the scan that runs
-        self._last = np.full(len(self.channels), np.nan)  # the latest sweep
+        self._offset_s: float | None = None  # of the times of a scan, from its timer
+        self._leaps = Leaps(self.channels)
         self._latest_quality = [0] * len(self.channels)
-        self._held: deque[_Sweeps] = deque()
+        self._held: deque[Sweeps] = deque()
         self._started = self._runs = False
         self._failures = 0
 
@@ -136,14 +136,14 @@ class _BufferedUnit(KeysightDaq970A, Buffered):
     def start(self) -> None:
         """Begin to scan; sample 0 is the sweep that begins with it."""
         self._held.clear()
-        self._index, self._last = SampleIndex(self.interval_s), np.full(len(self.channels), np.nan)
+        self._index, self._leaps = SampleIndex(self.interval_s), Leaps(self.channels)
         self._started = True
         with self._one_call():
             self._begin()
 
     def _begin(self) -> None:
         """Begin a scan with an empty memory; the index goes on by the time that has passed."""
-        self._runs = False
+        self._runs, self._offset_s = False, None
         self._order("ABOR")
         begun_s = self._command(message("INIT", "SYST:ERR?"), self._initiated)
         self._index.begin(begun_s - self.interval_s)  # the first sweep is there at once
@@ -195,6 +195,8 @@ class _BufferedUnit(KeysightDaq970A, Buffered):
             self._begin_again()
         elif not sweeps:
             self._index.emptied(asked_s)
+        if asked_s - self._index.zero_s > (self._leaps.next + PATIENCE_SWEEPS) * self.interval_s:
+            self._held += self._leaps.let_go()
 
     def _begin_again(self) -> None:
         self._begin()
@@ -213,10 +215,10 @@ class _BufferedUnit(KeysightDaq970A, Buffered):
         if hole:
             self.note("warning", f'data acquisition unit "{self.name}": {hole} sweeps are missing')
         self._latest_quality = [int(bits) for bits in quality[-1]]
-        self._held.append(_Sweeps(first, values, self._watched(values, quality)))
+        self._held += self._leaps.judged(Sweeps(first, values, quality))
         self._index.next = first + sweeps
 
-    def _sweeps(self, reply: bytes, sweeps: int, left: int, asked_s: float) -> _Sweeps:
+    def _sweeps(self, reply: bytes, sweeps: int, left: int, asked_s: float) -> Sweeps:
         """The sweeps in a reply; raises InstrumentReplyError where they are not consecutive, or cannot be of now."""
         text = self._parsed(self._reply, reply)[0]
         found = [match.groups() for match in self._one.finditer(text)]
@@ -236,43 +238,35 @@ class _BufferedUnit(KeysightDaq970A, Buffered):
             missing = self._index.missing(asked_s, sweeps + left, doubtful=True)
             if abs(missing - hole) > slack:
                 raise InstrumentReplyError(self.name, f"misses {hole} sweeps where {missing} can be missing")
-        return _Sweeps(first, values, quality)
+        return Sweeps(first, values, quality)
 
     def _number(self, since: Sequence[str]) -> int:
         """Number of a sweep in its scan, by the times of its readings."""
         begun_s, *others = map(float, since)
-        number = round(begun_s / self.interval_s)
-        off_s = abs(begun_s - number * self.interval_s)
         steps = [later - earlier for earlier, later in zip((begun_s, *others), others, strict=False)]
-        if off_s > 2.0 * _DIGIT_S + 0.01 * self.interval_s or not all(-_DIGIT_S < s <= self.interval_s for s in steps):
+        offset_s = self._offset_s
+        if offset_s is None:
+            offset_s = begun_s - math.floor((begun_s + _DIGIT_S) / self.interval_s) * self.interval_s
+        number = round((begun_s - offset_s) / self.interval_s)
+        off_s = abs(begun_s - offset_s - number * self.interval_s)
+        fits = offset_s + sum(steps) < self.interval_s and all(step > -_DIGIT_S for step in steps)
+        if off_s > 2.0 * _DIGIT_S + 0.01 * self.interval_s or not fits:
             raise InstrumentReplyError(self.name, f"a sweep at {begun_s} s is none of its timer")
+        self._offset_s = offset_s
         return number
 
     # -- what is held
 
-    def _watched(self, values: FloatArray, quality: QualityArray) -> QualityArray:
-        """Flag what is more than a step from the readings before and after it."""
-        for column, channel in enumerate(self.channels):
-            series = np.concatenate(([self._last[column]], values[:, column], [np.nan]))
-            assert channel.max_step is not None
-            near = np.abs(np.diff(series)) <= channel.max_step
-            usable = (quality[:, column] & int(UNUSABLE)) == 0
-            quality[usable & ~(near[:-1] | near[1:]), column] |= int(Quality.IMPLAUSIBLE)
-            good = np.flatnonzero(usable)
-            if len(good):
-                self._last[column] = values[good[-1], column]
-        return quality
-
     def _block(self, most: int) -> Block:
         """Take consecutive sweeps from what is held."""
         first = self._held[0].first if self._held else self._index.next
-        taken: list[_Sweeps] = []
+        taken: list[Sweeps] = []
         end = first
         while self._held and self._held[0].first == end and end - first < most:
             piece, room = self._held.popleft(), most - (end - first)
             if len(piece.values) > room:
-                self._held.appendleft(_Sweeps(piece.first + room, piece.values[room:], piece.quality[room:]))
-                piece = _Sweeps(piece.first, piece.values[:room], piece.quality[:room])
+                self._held.appendleft(Sweeps(piece.first + room, piece.values[room:], piece.quality[room:]))
+                piece = Sweeps(piece.first, piece.values[:room], piece.quality[:room])
             taken.append(piece)
             end += len(piece.values)
         shape = (0, len(self.channels))

@@ -343,6 +343,72 @@ def test_one_reading_that_is_out_of_line_is_flagged_and_a_step_is_not(scanning):
     assert later.values[-1, 1] == 80.0
 
 
+@pytest.mark.parametrize("every", [1, 4, 100], ids="{} sweeps a read".format)
+def test_a_ramp_is_good_however_fast_it_is(scanning, every):
+    """30 kPa a sweep, where 10 kPa is the largest step of the channel: an interlock has to see it."""
+    unit = scanning(unit_of(lambda t: min(max(0.0, 1.5 * (t - 20.0)), 9.0)), mode="buffered")
+    unit.start()
+    found = []
+    while unit.clock.now() < 40.0:
+        unit.clock.sleep(float(every))
+        found.append(unit.read(100))
+    values, quality = (np.concatenate(each)[:, 1] for each in zip(*((b.values, b.quality) for b in found), strict=True))
+    assert not quality.any()
+    assert values.max() == pytest.approx(180.0)
+    assert np.count_nonzero((values > 5.0) & (values < 175.0)) >= 5
+
+
+def test_one_sweep_a_read_is_judged_as_many_are_and_a_leap_comes_one_sweep_later(scanning):
+    device = unit_of(lambda t: 4.0 if 20.0 <= t < 21.0 or t >= 30.0 else 1.0)
+    unit = scanning(device, mode="buffered")
+    unit.clock.sleep_until(9.6)
+    unit.start()
+    given, came_at = [], {}
+    while unit.clock.now() < 40.0:
+        unit.clock.sleep(1.0)
+        block = unit.read(100)
+        given.append(block)
+        came_at |= {block.first + k: unit.clock.now() for k in range(len(block.t))}
+    values, quality = (np.concatenate(each)[:, 1] for each in zip(*((b.values, b.quality) for b in given), strict=True))
+    assert list(came_at) == list(range(len(values)))
+    flagged = quality & int(Quality.IMPLAUSIBLE) != 0
+    assert values[flagged] == pytest.approx([80.0])
+    assert not flagged[0]
+    step = int(np.flatnonzero((values > 50.0) & ~flagged)[0])
+    lag = {index: at - (9.6 + index) for index, at in came_at.items()}
+    assert lag[step] <= lag[step - 1] + 1.1
+    assert lag[step + 1] == pytest.approx(lag[step - 1], abs=0.1)
+
+
+def test_a_leap_after_which_nothing_comes_is_given_as_it_is(scanning):
+    device = unit_of(lambda t: 4.0 if t >= 15.2 else 1.0)
+    unit = scanning(device, mode="buffered")
+    unit.clock.sleep_until(9.6)
+    unit.start()
+    unit.clock.sleep_until(15.9)
+    assert unit.read(100).values[:, 1] == pytest.approx(20.0)
+    device._scan.sweeps = device._scan.done  # it is done, as one whose scan was stopped
+    unit.clock.sleep_until(16.2)
+    assert len(unit.read(100).t) == 0
+    unit.clock.sleep_until(22.0)
+    block = unit.read(100)
+    assert (block.first, list(block.quality[:, 1])) == (6, [0])
+    assert block.values[:, 1] == pytest.approx([80.0])
+
+
+@pytest.mark.parametrize("offset_s", [0.0, 0.017, 0.3])
+def test_the_times_of_a_scan_may_be_off_its_timer_by_a_fixed_time(scanning, offset_s, monkeypatch):
+    device = unit_of(lambda t: 1e-3 * t)
+    sweep = device._sweep
+    monkeypatch.setattr(device, "_sweep", lambda scan, since_s: sweep(scan, since_s + offset_s))
+    unit = scanning(device, mode="buffered")
+    unit.start()
+    unit.clock.sleep(10.5)
+    block = unit.read(100)
+    assert (block.first, len(block.t)) == (0, 11)
+    assert unit.take_notes() == []
+
+
 def test_a_unit_that_does_not_scan_gives_nothing(scanning):
     unit = scanning(unit_of(), mode="buffered")
     with pytest.raises(InstrumentReplyError, match="start it first"):

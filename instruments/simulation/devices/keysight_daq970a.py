@@ -332,8 +332,8 @@ class KeysightDaq970A(ScpiInstrument):
             channel = self._channel(number_)
             value = self._convert(number_, channel, scan.start_s + since_s * self.stretch)
             unit = channel.unit if channel.scaled and channel.unit else SHORT_NAME[channel.setup.function]
-            self._memory.append(Stored(value, unit, since_s, number_))
             since_s += channel.setup.takes_s + _RELAY_S
+            self._memory.append(Stored(value, unit, since_s, number_))  # the time at which it was ready
 
     def _convert(self, number_: int, channel: Channel, t: float) -> float:
         value = self._converter.convert(self.signals.get(number_), channel.setup, t)

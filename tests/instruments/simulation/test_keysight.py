@@ -136,7 +136,7 @@ def test_a_restart_brings_the_defaults_back(meter):
         ("ROUT:SCAN (@);SCAN?", "#13(@)"),
         ("CONF:VOLT:DC 10,(@101,102);:READ?", "+1.25000000E+00,+1.00000000E+00"),
         ("MEAS:CURR:DC? 0.1,(@121)", "+1.20000000E-02"),
-        ("CONF:VOLT 10,(@101);:FORM:READ:UNIT ON;CHAN ON;TIME ON;:READ?", "+1.25000000E+00 VDC,000000000.000,101"),
+        ("CONF:VOLT 10,(@101);:FORM:READ:UNIT ON;CHAN ON;TIME ON;:READ?", "+1.25000000E+00 VDC,000000000.044,101"),
         ("CONF:VOLT 10,(@101);:CONF:CURR 0.1,(@121);:FORM:READ:UNIT ON;:READ?", "+1.20000000E-02 ADC"),
         ("CONF:VOLT 1,(@101);:READ?", "+9.90000000E+37"),
         ("CONF:VOLT 10,(@101);:CONF? (@101)", '"VOLT +1.000000E+01,+3.000000E-06"'),
@@ -174,9 +174,9 @@ def test_a_timed_scan_fills_the_memory_and_is_taken_out_of_it(unit):
     unit.write(b"DATA:POIN?\n", 104.1)
     assert unit.read_ready(104.2) == b"+6\n"
     unit.write(b"DATA:REM? 2\n", 104.2)
-    assert unit.read_ready(104.3) == b"+1.25000000E+00,000000000.000,101,+1.00000000E+00,000000000.044,102\n"
+    assert unit.read_ready(104.3) == b"+1.25000000E+00,000000000.044,101,+1.00000000E+00,000000000.088,102\n"
     unit.write(b"R? 1\n", 104.3)
-    assert unit.read_ready(104.4) == b"#233+1.25000000E+00,000000002.000,101\n"
+    assert unit.read_ready(104.4) == b"#233+1.25000000E+00,000000002.044,101\n"
     unit.write(b"ABOR;:DATA:POIN?\n", 104.5)
     assert unit.read_ready(104.6) == b"+3\n"
     unit.write(b"DATA:POIN?\n", 150.0)
@@ -194,7 +194,7 @@ def test_a_memory_that_ran_over_keeps_the_latest(unit):
     unit._memory = type(unit._memory)(maxlen=100)
     ask(unit, "CONF:VOLT 10,(@101);:TRIG:SOUR TIM;TIM 1;COUN INF;:FORM:READ:TIME ON;:INIT", 0.0)
     assert ask(unit, "DATA:POIN?", 1000.5) == "+100\n"
-    assert ask(unit, "DATA:REM? 1", 1000.6) == "+1.25000000E+00,000000901.000\n"
+    assert ask(unit, "DATA:REM? 1", 1000.6) == "+1.25000000E+00,000000901.044\n"
 
 
 def test_a_frozen_unit_repeats_itself_and_a_saturated_one_is_overloaded(unit):
