@@ -30,6 +30,7 @@ from nidaqmx.constants import (
 from data import quantities
 from data.samples import Channel, FloatArray, Quality, QualityArray
 from instruments.daq_settings import (
+    MARGIN,
     BridgeInput,
     CurrentInput,
     Input,
@@ -42,8 +43,6 @@ from instruments.daq_settings import (
 from instruments.transducers import LOOP_FAULT_A, LOOP_SPAN_A, has_live_zero
 
 PASCAL_PER_KPA = 1000.0
-MARGIN = 0.1
-"""A bridge without a stated range may go this share of its span beyond its outermost points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ class Column:
     Attributes
     ----------
     gain, offset : channel value = gain * raw + offset.
-    curve : (raw, value) arrays where a sensor has more than two points; then gain and offset are not used.
+    curve : points of a sensor that has more than two; then gain and offset are not used.
     ends : raw values at and beyond which the reading is at the end of its range.
     faults : raw values beyond which the sensor reports a fault of its own, or cannot be connected.
     """
@@ -63,7 +62,7 @@ class Column:
     ends: Point
     gain: float = 1.0
     offset: float = 0.0
-    curve: tuple[FloatArray, FloatArray] | None = None
+    curve: Points | None = None
     faults: Point = (-np.inf, np.inf)
     thermocouple: bool = False
 
@@ -92,8 +91,8 @@ class Columns:
     def values(self, raw: FloatArray) -> FloatArray:
         """Raw values, shape (channels, samples), in the channels' units, shape (samples, channels)."""
         scaled = raw * self._gain + self._offset
-        for index, (inputs, outputs) in self._curves:
-            scaled[index] = np.interp(raw[index], inputs, outputs)
+        for index, points in self._curves:
+            scaled[index] = points.measured(raw[index])
         return np.ascontiguousarray(scaled.T)
 
     def quality(self, raw: FloatArray) -> QualityArray:
@@ -127,8 +126,9 @@ def _bridge(each: BridgeInput) -> Column:
     pressure = each.points.unit == "kPa"
     factor = PASCAL_PER_KPA if pressure else 1.0
     low, high = each.range or _widened(each.points)
-    electrical = [pair[0] for pair in each.points.pairs]
-    physical = [pair[1] * factor for pair in each.points.pairs]
+    # NI-DAQmx refuses limits outside a table, and holds its outermost values beyond it.
+    pairs = each.points.pairs if each.points.is_line else each.points.reaching(low, high)
+    electrical, physical = [pair[0] for pair in pairs], [pair[1] * factor for pair in pairs]
     common: dict[str, Any] = {
         "name_to_assign_to_channel": each.name,
         "min_val": low * factor,
@@ -145,7 +145,7 @@ def _bridge(each: BridgeInput) -> Column:
 
     def add(task: nidaqmx.Task) -> object:
         channels = task.ai_channels
-        if len(electrical) == 2:
+        if each.points.is_line:
             line = getattr(channels, f"add_ai_{sensor}_bridge_two_point_lin_chan")
             return line(
                 each.physical,
@@ -171,9 +171,8 @@ def _scaled(points: Points | None) -> dict[str, Any]:
     """Scaling of a plain voltage or current by the points of its sensor."""
     if points is None:
         return {}
-    if len(points.pairs) > 2:
-        inputs, outputs = np.array(points.pairs).T
-        return {"curve": (inputs, outputs)}
+    if not points.is_line:
+        return {"curve": points}
     (x1, y1), (x2, y2) = points.pairs
     gain = (y2 - y1) / (x2 - x1)
     return {"gain": gain, "offset": y1 - gain * x1}
@@ -196,7 +195,12 @@ def _voltage(each: VoltageInput) -> Column:
         )
 
     unit = each.points.unit if each.points else "V"
-    return Column(_channel(each, unit), add, each.range, **_scaled(each.points))
+    return Column(_channel(each, unit), add, _believed(each), **_scaled(each.points))
+
+
+def _believed(each: VoltageInput | CurrentInput) -> Point:
+    """The part of an input's range in which its reading is not at an end."""
+    return each.points.within(each.range) if each.points else each.range
 
 
 def _current(each: CurrentInput) -> Column:
@@ -216,7 +220,7 @@ def _current(each: CurrentInput) -> Column:
 
     unit = each.points.unit if each.points else "A"
     if not has_live_zero(each.points):
-        return Column(_channel(each, unit), add, each.range, **_scaled(each.points))
+        return Column(_channel(each, unit), add, _believed(each), **_scaled(each.points))
     return Column(_channel(each, unit), add, LOOP_SPAN_A, faults=LOOP_FAULT_A, **_scaled(each.points))
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from data import quantities
 from data.quantity_fields import LengthMm, TimeS, VoltageV, reads
-from data.samples import PressureReference
+from data.samples import FloatArray, PressureReference
 from data.units import DimensionName, canonical, dimensions_of
 from instruments.instrument import Settings
 
@@ -17,6 +19,9 @@ CurrentA = Annotated[float, reads("current")]
 ResistanceOhm = Annotated[float, reads("resistance")]
 
 Point = tuple[float, float]
+
+MARGIN = 0.1
+"""A sensor may go this share of its points' span beyond the outermost of them."""
 
 _MEASURED: tuple[DimensionName, ...] = (
     "pressure",
@@ -48,13 +53,50 @@ def _measured(text: str) -> tuple[float, str]:
 class Points(BaseModel):
     """Two or more (electrical, measured) points of a sensor, and the unit of what it measures.
 
-    Written as a list of pairs: ``points = [["0 mV/V", "0 kPa"], ["2 mV/V", "100 kPa"]]``.
+    Written as a list of pairs: ``points = [["0 mV/V", "0 kPa"], ["2 mV/V", "100 kPa"]]``.  The lines between
+    neighbours are followed, and the outermost lines go on beyond the points.
     """
 
     model_config = ConfigDict(frozen=True)
 
     pairs: tuple[Point, ...]
     unit: str
+
+    @property
+    def is_line(self) -> bool:
+        """Whether two points say it all."""
+        return len(self.pairs) == 2
+
+    def measured(self, electrical: FloatArray) -> FloatArray:
+        """What is measured at electrical values; the same shape."""
+        if self.is_line:
+            return _line(self.pairs, electrical)
+        inputs, outputs = np.array(self.pairs).T
+        beyond = [electrical < inputs[0], electrical > inputs[-1]]
+        lines = [_line(self.pairs[:2], electrical), _line(self.pairs[-2:], electrical)]
+        return np.asarray(np.select(beyond, lines, np.interp(electrical, inputs, outputs)))
+
+    def within(self, span: Point) -> Point:
+        """The part of an electrical range in which the points can be believed: a table ends a margin beyond them."""
+        if self.is_line:
+            return span
+        first, last = self.pairs[0][0], self.pairs[-1][0]
+        margin = MARGIN * (last - first)
+        return max(span[0], first - margin), min(span[1], last + margin)
+
+    def reaching(self, low: float, high: float) -> tuple[Point, ...]:
+        """The points and two on the outermost lines, a whole span of the points outside these measured values."""
+        swapped = sorted((measured, electrical) for electrical, measured in self.pairs)
+        least, most = swapped[0][0], swapped[-1][0]
+        below, above = min(low, least) - (most - least), max(high, most) + (most - least)
+        added = ((below, swapped[:2]), (above, swapped[-2:]))
+        return tuple(sorted([*self.pairs, *((float(_line(end, np.array(value))), value) for value, end in added)]))
+
+
+def _line(through: Sequence[Point], x: FloatArray) -> FloatArray:
+    """The line through two points."""
+    (x1, y1), (x2, y2) = through
+    return np.asarray(y1 + (x - x1) * (y2 - y1) / (x2 - x1))
 
 
 def reads_points(dimension: DimensionName, example: str) -> BeforeValidator:

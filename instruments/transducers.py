@@ -85,7 +85,8 @@ class Transducer(BaseModel, ABC):
     @property
     def limits(self) -> tuple[Point, Point]:
         """Electrical values between which it measures, and beyond which it reports a fault of its own."""
-        return self.range, (-math.inf, math.inf)
+        span = self.points.within(self.range) if self.points else self.range
+        return span, (-math.inf, math.inf)
 
     @property
     def unit(self) -> str:
@@ -117,16 +118,7 @@ class Transducer(BaseModel, ABC):
         quality = 0 if span[0] < electrical < span[1] else int(Quality.SATURATED)
         if not sound[0] <= electrical <= sound[1]:
             quality |= int(Quality.DEVICE_ERROR)
-        return self._scaled(electrical), quality
-
-    def _scaled(self, electrical: float) -> float:
-        if self.points is None:
-            return electrical
-        if len(self.points.pairs) > 2:
-            inputs, outputs = zip(*self.points.pairs, strict=True)
-            return float(np.interp(electrical, inputs, outputs))
-        (x1, y1), (x2, y2) = self.points.pairs
-        return y1 + (electrical - x1) * (y2 - y1) / (x2 - x1)
+        return float(self.points.measured(np.array(electrical))) if self.points else electrical, quality
 
 
 class VoltageTransducer(Transducer):

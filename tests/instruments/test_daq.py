@@ -219,6 +219,55 @@ def test_a_table_of_points_bends_a_bridge(lab: Lab) -> None:
     daq.close()
 
 
+@pytest.mark.parametrize(
+    ("bridge", "kpa", "flags"),
+    [
+        (2.1e-3, 104.0, Quality.GOOD),
+        (2.5e-3, 120.0, Quality.SATURATED),  # beyond the range of -10 to 110 kPa: an interlock at 115 kPa sees it
+        (-0.1e-3, -6.0, Quality.GOOD),
+    ],
+)
+def test_the_table_of_a_bridge_reaches_further_than_its_range(
+    lab: Lab, bridge: float, kpa: float, flags: Quality
+) -> None:
+    lab.levels[OUTLET].value = bridge
+    bent = {"points": [["0 mV/V", "0 kPa"], ["1 mV/V", "60 kPa"], ["2 mV/V", "100 kPa"]]}
+    daq = lab.instrument({"channels": [CHANNELS[0] | bent]})
+    daq.start()
+    block = daq.read(1)
+    assert block.values[0, 0] == pytest.approx(kpa, abs=1e-3)
+    assert block.quality[0, 0] == flags
+    daq.close()
+
+
+def test_a_bridge_whose_table_falls_may_have_a_range_beyond_it(lab: Lab) -> None:
+    falling = {"points": [["-2 mV/V", "100 kPa"], ["-1 mV/V", "60 kPa"], ["0 mV/V", "0 kPa"]]}
+    lab.levels[OUTLET].value = -2.4e-3
+    daq = lab.instrument({"channels": [CHANNELS[0] | falling | {"range": ["-20 kPa", "130 kPa"]}]})
+    daq.start()
+    assert daq.read(1).values[0, 0] == pytest.approx(116.0, abs=1e-3)
+    daq.close()
+
+
+@pytest.mark.parametrize(
+    ("volts", "kpa", "flags"),
+    [
+        (-0.01, 79.94, Quality.GOOD),  # noise around the first point is not rectified
+        (5.2, 111.2, Quality.GOOD),
+        (6.0, 116.0, Quality.SATURATED),  # and seen by an interlock at 112 kPa
+        (-1.0, 74.0, Quality.SATURATED),
+    ],
+)
+def test_the_outermost_lines_of_a_voltage_go_on_beyond_its_points(
+    lab: Lab, volts: float, kpa: float, flags: Quality
+) -> None:
+    lab.levels[BAROMETER].value = volts
+    lab.daq.start()
+    block = lab.daq.read(1)
+    assert block.values[0, 2] == pytest.approx(kpa, abs=0.01)
+    assert block.quality[0, 2] == flags
+
+
 def test_a_stated_cold_junction_is_believed(lab: Lab) -> None:
     daq = lab.instrument({"channels": [CHANNELS[4] | {"cold_junction": "27 degC"}]})
     daq.start()

@@ -39,6 +39,9 @@ TEXTS: dict[int, str] = {
     DAQmxErrors.CHAN_NOT_IN_TASK: "The channel is not in the task.",
     DAQmxErrors.CHAN_ALREADY_IN_TASK: "A channel of this name is in the task already.",
     DAQmxErrors.MIN_NOT_LESS_THAN_MAX: "The minimum is not less than the maximum.",
+    DAQmxErrors.MIN_MAX_OUTSIDE_TABLE_RANGE: (
+        "The minimum and the maximum are not within the smallest and the largest physical value of the table."
+    ),
     DAQmxErrors.RESOURCE_ALREADY_RESERVED: "No timing engine of the chassis is free for this task.",
     DAQmxErrors.WATCHDOG_TIMER_NOT_SUPPORTED: "The device has no watchdog timer.",
     DAQmxErrors.WATCHDOG_TIMEOUT_OUT_OF_RANGE_AND_NOT_SPECIAL_VAL: "The watchdog's timeout is out of range.",

@@ -146,6 +146,7 @@ class AnalogInput:
             raise DaqFault(DAQmxErrors.MIN_NOT_LESS_THAN_MAX, f"Channel Name: {self.channel.name}")
         if self.scale is not None:
             limits = [self.scale.backward(limit) for limit in limits]
+        self._check_table(limits)
         ends = sorted(self.conversion.electrical(limit) * self.divisor for limit in limits)
         for low, high in ranges:
             slack = 1e-9 * (high - low)
@@ -163,6 +164,17 @@ class AnalogInput:
         attributes["AI_RAW_SAMP_SIZE"] = 16 if product.bits <= 16 else 32
         attributes["AI_DEV_SCALING_COEFF"] = [0.0, (high - low) / 2.0**product.bits]
         return low * product.over, high * product.over, (high - low) / 2.0**product.bits
+
+    def _check_table(self, limits: list[float]) -> None:
+        """AI.Max and AI.Min must be within a table's physical values (NI-DAQmx Properties, AI.Bridge.ScaleType)."""
+        low, high = self.conversion.table
+        slack = 1e-9 * (high - low)
+        if min(limits) < low - slack or max(limits) > high + slack:
+            raise DaqFault(
+                DAQmxErrors.MIN_MAX_OUTSIDE_TABLE_RANGE,
+                f"Property: AI.Max, AI.Min\nRequested: {min(limits):g} to {max(limits):g}\n"
+                f"Supported: {low:g} to {high:g}\nChannel Name: {self.channel.name}",
+            )
 
     def _check_excitation(self) -> None:
         attributes, product = self.channel.attributes, self.channel.device.product

@@ -68,11 +68,13 @@ class Conversion:
     quantity : what the input converts: "V", "A", "V/V" or "ohm".
     forward : (electrical values, cold junction in degC) to values in the channel's unit.
     electrical : electrical value that belongs to a value in the channel's unit; chooses the input range.
+    table : smallest and largest value of the table of a bridge, in the channel's unit.
     """
 
     quantity: str
     forward: Forward
     electrical: Callable[[float], float]
+    table: tuple[float, float] = (-np.inf, np.inf)
 
 
 def conversion(attributes: Attributes) -> Conversion:
@@ -121,10 +123,13 @@ def _bridge_sensor(units: str) -> Callable[[Attributes], Conversion]:
         out = _TO_SI[attributes["AI_BRIDGE_PHYSICAL_UNITS"]] / _TO_SI.get(attributes[units], 1.0)
         correct = _bridge_correction(attributes)
         to_physical, to_electrical = _bridge_scale(attributes)
+        tabled = attributes["AI_BRIDGE_SCALE_TYPE"] == ScaleType.TABLE.value
+        ends = attributes["AI_BRIDGE_TABLE_PHYSICAL_VALS"] if tabled else [-np.inf, np.inf]
         return Conversion(
             "V/V",
             lambda ratio, _: to_physical(correct(ratio) * per_volt) * out,
             lambda value: to_electrical(value / out) / per_volt,
+            (min(ends) * out, max(ends) * out),
         )
 
     return make

@@ -28,6 +28,7 @@ from nidaqmx.constants import (
     ThermocoupleType,
     VoltageUnits,
 )
+from nidaqmx.error_codes import DAQmxErrors
 from nidaqmx.errors import DaqError
 from nidaqmx.scale import Scale
 
@@ -140,17 +141,33 @@ def test_a_transducer_of_four_arms_on_a_quarter_bridge_input_rails(bench: Bench)
     )
 
 
+TABLE = {
+    "min_val": 0.0,
+    "max_val": 100.0,
+    "units": PressureUnits.PASCALS,
+    "electrical_vals": [0.0, 1.0, 2.0],
+    "electrical_units": BridgeElectricalUnits.MILLIVOLTS_PER_VOLT,
+    "physical_vals": [0.0, 40.0, 100.0],
+    "physical_units": BridgePhysicalUnits.PASCALS,
+}
+
+
 def test_a_table_bridge_interpolates_between_its_points(bench: Bench) -> None:
-    settings = {
-        "min_val": 0.0,
-        "max_val": 100.0,
-        "units": PressureUnits.PASCALS,
-        "electrical_vals": [0.0, 1.0, 2.0],
-        "electrical_units": BridgeElectricalUnits.MILLIVOLTS_PER_VOLT,
-        "physical_vals": [0.0, 40.0, 100.0],
-        "physical_units": BridgePhysicalUnits.PASCALS,
-    }
-    assert bench.read(f"{BRIDGE}/ai1", 1.5e-3, "pressure_bridge_table", **settings) == pytest.approx(70.0, abs=1e-3)
+    assert bench.read(f"{BRIDGE}/ai1", 1.5e-3, "pressure_bridge_table", **TABLE) == pytest.approx(70.0, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"min_val": -1.0},
+        {"max_val": 101.0},
+        {"units": PressureUnits.BAR, "min_val": 0.0, "max_val": 1.01e-3},
+    ],
+)
+def test_the_limits_of_a_table_bridge_must_be_within_its_table(bench: Bench, limits: dict[str, object]) -> None:
+    with pytest.raises(DaqError) as refused:
+        bench.read(f"{BRIDGE}/ai1", 1.5e-3, "pressure_bridge_table", **(TABLE | limits))
+    assert refused.value.error_type is DAQmxErrors.MIN_MAX_OUTSIDE_TABLE_RANGE
 
 
 def test_a_polynomial_bridge_follows_its_polynomial(bench: Bench) -> None:
