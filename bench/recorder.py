@@ -16,7 +16,9 @@ SYNC_WALL_S = 0.5
 
 Entry = Callable[[JournalWriter], object]
 Listener = Callable[[str, float, Mapping[str, Any]], None]
-"""Hears (kind, time, fields) of each record after it was written; what it raises is told and ends nothing."""
+"""Hears (kind, time, fields) of each record after it was written, and returns at once: it holds up the writer.
+
+What it raises is told and ends nothing."""
 
 
 class Recorder:
@@ -61,7 +63,7 @@ class Recorder:
             self._urgent.set()
 
     def listen(self, listener: Listener) -> None:
-        """Have every record from now on heard by the writer's worker, after it was written."""
+        """Have every record from now on heard by the writer's worker, after it was written; a listener never waits."""
         self._listeners.append(listener)
 
     @property

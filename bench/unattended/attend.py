@@ -13,11 +13,11 @@ from bench.unattended.stack_light import StackLight
 def attend(
     opened: OpenStation, recorder: Recorder, facts: Facts, undelivered: Callable[[str], None]
 ) -> Callable[[], None]:
-    """Let the station's messenger and stack light listen; returns what waits for the last messages.
+    """Let the station's messenger and stack light listen; returns what waits for the last messages and lamps.
 
     Parameters
     ----------
-    undelivered : called with a sentence when a message reached nobody; on any thread.
+    undelivered : called with a sentence when a message reached nobody, or the lamps do not show the end; on any thread.
     """
     station, clock = opened.station, opened.clock
 
@@ -31,8 +31,13 @@ def attend(
     ends: list[Callable[[], None]] = []
     if station.stack_light is not None:
         light = StackLight(station.stack_light, opened, tell)
+
+        def darken() -> None:
+            if dark := light.finish():
+                undelivered(dark)
+
         recorder.listen(light.hear)
-        ends.append(light.finish)
+        ends.append(darken)
     if station.notify:
         messenger = Messenger(station.notify, facts, clock, failed)
         recorder.listen(messenger.hear)

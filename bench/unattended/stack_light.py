@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from bench.ordered import reason
 from bench.station import OpenStation
 from bench.unattended.tables import StackLightTable
 from instruments.capabilities import Valve
@@ -13,9 +15,27 @@ from instruments.instrument import InstrumentError
 Colour = Literal["red", "amber", "green"]
 COLOURS: tuple[Colour, ...] = ("red", "amber", "green")
 
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 60.0
+"""After a failure the lamps are tried again first after this, then after twice the time, at most this."""
+
+LAST_S = 10.0
+"""Longest wait for the lamps when the run has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is to be shown, and how often it was to be written although nothing had changed."""
+
+    lit: frozenset[str] = frozenset()
+    anew: int = 0
+
 
 class StackLight:
     """Shows the state of a run; a lamp that cannot be switched is told once and stops nothing.
+
+    The lamps have a worker of their own, which knows the latest state alone: whoever writes the record never waits for
+    an instrument.
 
     Parameters
     ----------
@@ -25,15 +45,21 @@ class StackLight:
     def __init__(self, table: StackLightTable, opened: OpenStation, tell: Callable[[str, str], None]) -> None:
         self._lines = {colour: line for colour in COLOURS if (line := getattr(table, colour)) is not None}
         self._opened = opened
+        self._clock = opened.clock
         self._tell = tell
-        self._shown: dict[Colour, bool] = {}
-        self._troubled = False
         self._waits: set[str] = set()
         self._alarm = False
+        self._wanted = _Wanted()
+        self._troubled = False
+        self._why = ""  # the lamps do not show what they should
+        self._changed = self._clock.event()
+        self._over = self._clock.event()
+        self._done = self._clock.event()
+        self._clock.worker("~stack light", self._work)
 
     def hear(self, kind: str, t: float, fields: Mapping[str, Any]) -> None:
-        """Take a record of the run and switch the lamps accordingly."""
-        state = fields.get("state")
+        """Take a record of the run; returns at once."""
+        state, anew = fields.get("state"), False
         if kind == "prompt":
             self._waits.add(str(fields.get("key")))
         elif kind == "answer":
@@ -42,35 +68,85 @@ class StackLight:
             (self._waits.add if state == "begin" else self._waits.discard)(kind)
         elif kind == "outage":
             (self._waits.add if state != "end" else self._waits.discard)(f"outage {fields.get('instrument')}")
+            anew = True  # what takes an instrument may reset its outputs
         elif kind == "interlock" and fields.get("action") in ("stop", "hold"):
             self._alarm = True
         elif kind == "reset":
             self._alarm = False
+        elif kind == "safe-state":
+            anew = True  # which may have switched the lamps, too
         elif kind == "status":
-            self._show({"red"} if self._alarm or fields.get("status") != "completed" else set())
+            self._show({"red"} if self._alarm or fields.get("status") != "completed" else set(), anew=True)
             return
         elif kind != "step":
             return
-        self._show({"red"} if self._alarm else {"amber"} if self._waits else {"green"})
+        self._show({"red"} if self._alarm else {"amber"} if self._waits else {"green"}, anew=anew)
 
-    def finish(self) -> None:
-        """Let go of the lines again; the lamps stay as they are."""
+    def finish(self) -> str:
+        """Have the last state shown, and let go of the lines; the lamps stay as they are.
+
+        Returns
+        -------
+        "", or why the lamps do not show how the run ended.
+        """
+        self._over.set()
+        self._changed.set()
+        done = self._clock.wait(self._done, self._clock.now() + LAST_S)
+        return self._why if done else _said(f"no answer within {LAST_S:g} s")
+
+    def _show(self, lit: set[str], *, anew: bool) -> None:
+        wanted = replace(self._wanted, lit=frozenset(lit), anew=self._wanted.anew + anew)
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._changed.set()
+
+    def _work(self) -> None:
+        """Body of the worker."""
+        shown, pause_s = _Wanted(), 0.0
+        try:
+            while True:
+                self._changed.clear()
+                over, wanted = self._over.is_set(), self._wanted  # in this order: nothing is wanted after the end
+                if wanted != shown:
+                    self._why = self._light(wanted.lit)
+                    if self._why:
+                        pause_s = min(max(FIRST_PAUSE_S, 2.0 * pause_s), LONGEST_PAUSE_S)
+                    else:
+                        shown, pause_s = wanted, 0.0
+                if over:
+                    self._let_go()
+                    return
+                if pause_s:
+                    self._clock.wait(self._over, self._clock.now() + pause_s)
+                else:
+                    self._clock.wait(self._changed)
+        finally:
+            self._done.set()
+
+    def _light(self, lit: frozenset[str]) -> str:
+        """Switch every lamp; returns "", or why that was not done, which is told once."""
+        try:
+            for colour, line in self._lines.items():
+                self._switch(line, colour in lit)
+        except Exception as error:  # noqa: BLE001  # whatever breaks, a lamp ends nothing
+            why = _said(reason(error))
+            if not self._troubled:
+                self._tell("warning", why)
+            self._troubled = True
+            return why
+        return ""
+
+    def _switch(self, line: str, on: bool) -> None:
+        name, _, valve = line.partition(".")
+        instrument = self._opened.instruments[name]
+        if not isinstance(instrument, Valve):
+            raise InstrumentError(name, f'drives no line "{valve}"')
+        instrument.set_valve(valve, on)
+
+    def _let_go(self) -> None:
         for name in {line.partition(".")[0] for line in self._lines.values()}:
             self._opened.instruments[name].close()
 
-    def _show(self, lit: set[str]) -> None:
-        for colour, line in self._lines.items():
-            on = colour in lit
-            if self._shown.get(colour) is on:
-                continue
-            name, _, valve = line.partition(".")
-            instrument = self._opened.instruments[name]
-            try:
-                if not isinstance(instrument, Valve):
-                    raise InstrumentError(name, f'drives no line "{valve}"')
-                instrument.set_valve(valve, on)
-                self._shown[colour] = on
-            except (InstrumentError, KeyError) as error:
-                if not self._troubled:
-                    self._tell("warning", f"the stack light does not show the run's state: {error}")
-                self._troubled = True
+
+def _said(why: str) -> str:
+    return f"the stack light does not show the run's state: {why}"

@@ -2,21 +2,25 @@
 
 import http.server
 import json
+import math
 import socketserver
 import threading
 
 import pytest
 
+from bench.recorder import Recorder
 from bench.station import OpenStation, Station
-from bench.unattended import messages
+from bench.unattended import messages, stack_light
 from bench.unattended.awake import awake
 from bench.unattended.messages import Facts, Messenger, occasion_of
 from bench.unattended.stack_light import StackLight
 from bench.unattended.tables import NotifyTable, PromptsTable, StackLightTable
+from data.journal import JournalWriter
 from data.tomlfile import explain
 from instruments.clock import VirtualClock, WallClock
 from instruments.instrument import InstrumentTimeout
 
+HEADER = {"run_id": "r", "procedure": "p", "method": 1, "origin": "simulated", "start_utc": "2026-01-01T00:00:00Z"}
 FACTS = Facts("lab3", "flow-accuracy", "r-1", "runs/r-1.h5")
 TRIP = {"action": "stop", "text": 'interlock "outlet-pressure": it was 151 kPa'}
 
@@ -246,30 +250,57 @@ def test_a_table_that_leads_nowhere_is_refused(table, words, tmp_path):
 class Lamps:
     """An instrument with lamps."""
 
-    def __init__(self):
-        self.lit, self.broken = {}, False
+    def __init__(self, clock):
+        self.clock, self.lit, self.tries, self.closed = clock, {}, 0, False
+        self.broken_until_s = -math.inf
+        self.before = lambda: None
 
     def set_valve(self, name, on):
-        if self.broken:
+        self.tries += 1
+        self.before()
+        if self.clock.now() < self.broken_until_s:
             raise InstrumentTimeout("daq", "no answer")
         self.lit[name] = on
 
     def valves(self):
         return dict(self.lit)
 
+    def close(self):
+        self.closed = True
+
     @property
     def on(self):
         return {name for name, lit in self.lit.items() if lit}
 
 
+class Rig:
+    """A stack light on a clock, its lamps and what it told."""
+
+    def __init__(self, clock):
+        self.clock, self.lamps, self.told, self.undelivered = clock, Lamps(clock), [], None
+        self._opened = OpenStation(Station(name="s", instruments={}, roles={}), None, clock, {"daq": self.lamps})
+
+    def shows(self, *records):
+        """Have it hear records, a second apart, and finish; something else may be done in between."""
+
+        def main():
+            table = StackLightTable(red="daq.red", amber="daq.amber", green="daq.green")
+            light = StackLight(table, self._opened, lambda level, text: self.told.append(text))
+            for record in records:
+                if callable(record):
+                    record()
+                    continue
+                light.hear(record[0], self.clock.now(), record[1])
+                self.clock.sleep(1.0)
+            self.undelivered = light.finish()
+
+        self.clock.run(main)
+        return self.lamps.on
+
+
 @pytest.fixture
-def light():
-    """A stack light, its lamps and what it told."""
-    lamps, told = Lamps(), []
-    station = Station(name="s", instruments={}, roles={})
-    opened = OpenStation(station, None, VirtualClock(), {"daq": lamps})
-    table = StackLightTable(red="daq.red", amber="daq.amber", green="daq.green")
-    return StackLight(table, opened, lambda level, text: told.append(text)), lamps, told
+def rig():
+    return Rig(VirtualClock())
 
 
 @pytest.mark.parametrize(
@@ -287,22 +318,59 @@ def light():
         ([("step", {}), ("status", {"status": "error"})], {"red"}),
     ],
 )
-def test_the_light_shows_the_state_of_the_run(light, records, lit):
-    shows, lamps, _ = light
-    for kind, fields in records:
-        shows.hear(kind, 0.0, fields)
-    assert lamps.on == lit
+def test_the_light_shows_the_state_of_the_run(rig, records, lit):
+    assert rig.shows(*records) == lit
+    assert rig.undelivered == ""
+    assert rig.lamps.closed
 
 
-def test_lamps_that_cannot_be_switched_are_told_once(light):
-    shows, lamps, told = light
-    lamps.broken = True
-    for _ in range(3):
-        shows.hear("step", 0.0, {})
-    assert len(told) == 1
-    lamps.broken = False
-    shows.hear("step", 0.0, {})
-    assert lamps.on == {"green"}
+def test_lamps_that_cannot_be_switched_are_told_once_and_tried_again(rig):
+    rig.lamps.broken_until_s = 5.0
+    assert rig.shows(*[("step", {})] * 10) == {"green"}
+    assert rig.told == ['the stack light does not show the run\'s state: instrument "daq": no answer']
+    assert rig.undelivered == ""
+
+
+def test_lamps_that_stay_broken_are_tried_less_and_less_often_and_told_at_the_end(rig):
+    rig.lamps.broken_until_s = math.inf
+    rig.shows(*[("step", {}), ("outage", {"state": "begin"})] * 1800)
+    assert rig.lamps.tries < 70
+    assert len(rig.told) == 1
+    assert "does not show the run's state" in rig.undelivered
+
+
+@pytest.mark.parametrize("last", [("status", {"status": "stopped-by-interlock"}), ("safe-state", {"cause": "wet"})])
+def test_lamps_that_went_dark_as_the_bench_went_safe_are_lit_again(rig, last):
+    assert rig.shows(("interlock", TRIP), rig.lamps.lit.clear, last) == {"red"}
+
+
+def test_lamps_that_an_outage_has_reset_are_lit_again(rig):
+    away, back = ({"instrument": "daq", "state": state} for state in ("begin", "end"))
+    assert rig.shows(("interlock", TRIP), ("outage", away), rig.lamps.lit.clear, ("outage", back)) == {"red"}
+
+
+def test_lamps_that_hang_hold_up_neither_the_record_nor_the_end_of_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(stack_light, "LAST_S", 0.2)
+    rig = Rig(clock := WallClock())
+    answers, asked = clock.event(), clock.event()
+
+    def hang():
+        asked.set()
+        clock.wait(answers)
+
+    rig.lamps.before = hang
+    with JournalWriter(tmp_path / "a.journal", HEADER) as writer:
+        recorder = Recorder(writer, clock, rig.told.append)
+        table = StackLightTable(red="daq.red")
+        light = StackLight(table, rig._opened, lambda level, text: rig.told.append(text))
+        recorder.listen(light.hear)
+        recorder.record("outage", clock.now(), {"instrument": "daq", "state": "begin"}, urgent=True)
+        assert clock.wait(asked, clock.now() + 10.0)
+        recorder.record("interlock", clock.now(), TRIP, urgent=True)
+        recorder.close()
+        assert writer.synced_seq == 2  # the header, and both
+        assert light.finish() == "the stack light does not show the run's state: no answer within 0.2 s"
+        answers.set()
 
 
 def test_staying_awake_is_asked_for_and_let_go(tmp_path, monkeypatch):
