@@ -22,6 +22,7 @@ from bench.protection import InterlockTable, Protection, SafeStep
 from bench.resting import samples_in, spacing
 from bench.rig_limits import RigLimits
 from bench.station_tables import Calibration, ClosedLine, Collection, InstrumentTable, Served
+from bench.unattended.lamps import set_apart
 from bench.unattended.tables import NotifyTable, PromptsTable, StackLightTable
 from data import quantities
 from data.nearest import did_you_mean
@@ -323,6 +324,8 @@ def open_station(
             # In virtual time a network is only a cost; on the wall clock it is part of what is measured.
             connection.daq = InProcess(rig.daq_target, rig.daq.channel)
         instruments = {name: _instrument(path, name, station, clock, connection) for name in station.instruments}
+        if station.stack_light is not None:
+            set_apart(path, station.stack_light, instruments, _ordered(station))
         opened = OpenStation(station, path, clock, instruments, rig)
         opened.interlocks = [_interlock(opened, name, table) for name, table in station.interlocks.items()]
         _check_targets(opened)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -25,6 +26,20 @@ class Valve(Protocol):
 
     def valves(self) -> dict[str, bool]:
         """State of every valve as read back."""
+
+
+@runtime_checkable
+class Lamps(Protocol):
+    """Digital outputs of which some light a lamp: no valves, no part of what is made safe, and in nobody's way."""
+
+    def set_apart(self, names: Collection[str]) -> None:
+        """Take these outputs for lamps, before the instrument is opened; raises KeyError for an unknown name."""
+
+    def light(self, lit: Mapping[str, bool]) -> None:
+        """Switch lamps."""
+
+    def leave_lamps(self) -> None:
+        """Let go of the lamps, which stay as they are; closing the instrument does not."""
 
 
 @dataclass(frozen=True, slots=True)

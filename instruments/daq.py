@@ -7,6 +7,7 @@ short block).  What is lost leaves a hole in the sample indices, sized by time; 
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import ClassVar
 
 from data.samples import Block
@@ -16,7 +17,7 @@ from instruments.daq_devices import asking, check_serial, device_names, identity
 from instruments.daq_inputs import Columns
 from instruments.daq_lines import Lines
 from instruments.daq_session import DaqSession, WatchdogFired
-from instruments.daq_settings import NiDaqmxSettings
+from instruments.daq_settings import NiDaqmxSettings, ValveLine
 from instruments.daq_watchdog import Heartbeat, Timer, Watchdog
 from instruments.instrument import (
     Buffered,
@@ -42,14 +43,14 @@ class NiDaqmx(Buffered):
         self.interval_s = 1.0 / self.settings.rate_hz
         self.read_period_s = self.settings.buffer_s / 2.0
         self._acquisition = Acquisition(name, self.settings, columns, clock, self._new_session, self.note)
-        self._lines = Lines(name, self.settings.valves, clock, self._new_session)
+        self._valves, self._lines, self._lamps = self._parted(())
         self._watchdog = self._new_watchdog()
         self._valves_in_doubt = False  # whatever took the acquisition may have reset the outputs too
 
     @property
     def valve_names(self) -> tuple[str, ...]:
         """Names of the valves."""
-        return tuple(self.settings.valves)
+        return tuple(self._valves)
 
     # -- instrument
 
@@ -79,7 +80,7 @@ class NiDaqmx(Buffered):
 
     def make_safe(self) -> str:
         """Bring every valve to its safe state; raises InstrumentError when that cannot be confirmed."""
-        valves = self.settings.valves
+        valves = self._valves
         if not valves:
             return "drives nothing"
         wanted = {name: valve.safe == "energised" for name, valve in valves.items()}
@@ -97,7 +98,7 @@ class NiDaqmx(Buffered):
         return said + ", ".join(f"{name} {_word(on)}" for name, on in found.items()) + ", read back"
 
     def close(self) -> None:
-        """Close all tasks; the valves stay as they are, and a watchdog that is still armed is left to fire."""
+        """Close all tasks but that of the lamps; the valves stay as they are, and an armed watchdog is left to fire."""
         if self._watchdog is not None:
             self._watchdog.close()
         self._acquisition.stop()
@@ -132,7 +133,7 @@ class NiDaqmx(Buffered):
 
     def set_valve(self, name: str, on: bool) -> None:
         """Energise or release one valve; raises KeyError for an unknown name."""
-        if name not in self.settings.valves:
+        if name not in self._valves:
             raise KeyError(f'instrument "{self.name}" has no valve "{name}"; it has {", ".join(self.valve_names)}')
         if self._watchdog is not None:
             self._watchdog.check()
@@ -141,6 +142,27 @@ class NiDaqmx(Buffered):
     def valves(self) -> dict[str, bool]:
         """State of every valve as the device reads it back."""
         return self._lines.states()
+
+    # -- lamps
+
+    def set_apart(self, names: Collection[str]) -> None:
+        """Take some of the lines for lamps, which then are no valves; before it is opened.
+
+        They have a task of their own, on another connection: lamps that hang hold up no valve.
+        """
+        for name in names:
+            if name not in self.settings.valves:
+                there = ", ".join(self.settings.valves)
+                raise KeyError(f'instrument "{self.name}" has no line "{name}" for a lamp; it has {there}')
+        self._valves, self._lines, self._lamps = self._parted(names)
+
+    def light(self, lit: Mapping[str, bool]) -> None:
+        """Switch lamps, all in one write."""
+        self._lamps.drive(lit)
+
+    def leave_lamps(self) -> None:
+        """Close the task of the lamps, which stay as they are."""
+        self._lamps.close()
 
     # -- a silent host
 
@@ -152,8 +174,8 @@ class NiDaqmx(Buffered):
     def arm_watchdog(self) -> None:
         """Begin to count.  The timer of a chassis can only be armed before acquisition starts (InstrumentRefusal)."""
         watchdog = self._guard()
-        self._lines.close()  # a chassis starts its timer only without them; they are made again at the next use
-        watchdog.arm()
+        with self._lines.away(), self._lamps.away():  # a chassis starts its timer only without them
+            watchdog.arm()
 
     def feed_watchdog(self) -> None:
         """Begin to count anew: one call; raises WatchdogFired (an InstrumentRefusal) when it is too late."""
@@ -176,7 +198,7 @@ class NiDaqmx(Buffered):
 
     def _put_valves_back(self) -> None:
         """Bring valves that a reset has released back to where the bench had them, and say so."""
-        if not self.settings.valves:
+        if not self._valves:
             self._valves_in_doubt = False
             return
         try:
@@ -198,6 +220,14 @@ class NiDaqmx(Buffered):
         return self._watchdog
 
     # -- small parts
+
+    def _parted(self, lamps: Collection[str]) -> tuple[dict[str, ValveLine], Lines, Lines]:
+        """The valves, and the tasks of the valves and of the lamps."""
+        valves, others = dict[str, ValveLine](), dict[str, ValveLine]()
+        for name, line in self.settings.valves.items():
+            (others if name in lamps else valves)[name] = line
+        lines, lit = (Lines(self.name, each, self.clock, self._new_session) for each in (valves, others))
+        return valves, lines, lit
 
     def _new_session(self) -> DaqSession:
         """A new connection; a fresh one after a failure, since gRPC would wait before it tried an old one again."""

@@ -1,8 +1,9 @@
-"""The digital task of an NI-DAQmx instrument: lines that move valves, written at once and read back."""
+"""A digital task of an NI-DAQmx instrument: lines that move valves, or light lamps, written at once and read back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar
 
 import nidaqmx
@@ -80,6 +81,13 @@ class Lines:
             return {}
         with self._lock:
             return dict(zip(self._valves, self._guarded(self._read).tolist(), strict=True))
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Be without the task, which is made again at its next use; whoever needs it meanwhile waits."""
+        with self._lock:
+            self.close()
+            yield
 
     def close(self) -> None:
         """Close the task; the lines stay as they are."""

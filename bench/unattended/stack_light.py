@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from bench.ordered import reason
 from bench.station import OpenStation
 from bench.unattended.tables import StackLightTable
-from instruments.capabilities import Valve
-from instruments.instrument import InstrumentError
-
-Colour = Literal["red", "amber", "green"]
-COLOURS: tuple[Colour, ...] = ("red", "amber", "green")
+from instruments.capabilities import Lamps, Valve
+from instruments.instrument import Instrument, InstrumentError
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
@@ -43,7 +40,7 @@ class StackLight:
     """
 
     def __init__(self, table: StackLightTable, opened: OpenStation, tell: Callable[[str, str], None]) -> None:
-        self._lines = {colour: line for colour in COLOURS if (line := getattr(table, colour)) is not None}
+        self._lamps = table.lamps
         self._opened = opened
         self._clock = opened.clock
         self._tell = tell
@@ -125,9 +122,13 @@ class StackLight:
 
     def _light(self, lit: frozenset[str]) -> str:
         """Switch every lamp; returns "", or why that was not done, which is told once."""
+        states: dict[str, dict[str, bool]] = {}
+        for colour, target in self._lamps.items():
+            name, _, line = target.partition(".")
+            states.setdefault(name, {})[line] = colour in lit
         try:
-            for colour, line in self._lines.items():
-                self._switch(line, colour in lit)
+            for name, lamps in states.items():
+                _switch(self._opened.instruments[name], lamps)
         except Exception as error:  # noqa: BLE001  # whatever breaks, a lamp ends nothing
             why = _said(reason(error))
             if not self._troubled:
@@ -136,16 +137,20 @@ class StackLight:
             return why
         return ""
 
-    def _switch(self, line: str, on: bool) -> None:
-        name, _, valve = line.partition(".")
-        instrument = self._opened.instruments[name]
-        if not isinstance(instrument, Valve):
-            raise InstrumentError(name, f'drives no line "{valve}"')
-        instrument.set_valve(valve, on)
-
     def _let_go(self) -> None:
-        for name in {line.partition(".")[0] for line in self._lines.values()}:
-            self._opened.instruments[name].close()
+        for name in {target.partition(".")[0] for target in self._lamps.values()}:
+            instrument = self._opened.instruments[name]
+            instrument.leave_lamps() if isinstance(instrument, Lamps) else instrument.close()
+
+
+def _switch(instrument: Instrument, lamps: Mapping[str, bool]) -> None:
+    if isinstance(instrument, Lamps):
+        instrument.light(lamps)
+        return
+    if not isinstance(instrument, Valve):
+        raise InstrumentError(instrument.name, f"drives no {', '.join(lamps)}")
+    for line, on in lamps.items():
+        instrument.set_valve(line, on)
 
 
 def _said(why: str) -> str:

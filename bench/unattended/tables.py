@@ -11,6 +11,7 @@ from data.quantity_fields import Stated, TimeS
 
 Occasion = Literal["interlock", "outage", "prompt", "end"]
 OCCASIONS: tuple[Occasion, ...] = ("interlock", "outage", "prompt", "end")
+Colour = Literal["red", "amber", "green"]
 
 _SERVER = re.compile(r"[^\s:]+:\d+")
 
@@ -54,8 +55,14 @@ class NotifyTable(Stated):
 
 
 class StackLightTable(Stated):
-    """The valves (digital outputs) that a stack light hangs on, as "instrument.valve"; a colour may be missing."""
+    """The digital outputs that a stack light hangs on, as "instrument.valve"; a colour may be missing."""
 
     red: str | None = None
     amber: str | None = None
     green: str | None = None
+
+    @property
+    def lamps(self) -> dict[Colour, str]:
+        """The output of each colour."""
+        stated: tuple[tuple[Colour, str | None], ...] = ("red", self.red), ("amber", self.amber), ("green", self.green)
+        return {colour: output for colour, output in stated if output is not None}

@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from bench.recorder import Recorder
+from bench.session import check, conduct
 from bench.station import OpenStation, Station
 from bench.unattended import messages, stack_light
 from bench.unattended.awake import awake
@@ -16,7 +17,8 @@ from bench.unattended.messages import Facts, Messenger, occasion_of
 from bench.unattended.stack_light import StackLight
 from bench.unattended.tables import NotifyTable, PromptsTable, StackLightTable
 from data.journal import JournalWriter
-from data.tomlfile import explain
+from data.run import Run
+from data.tomlfile import FileError, explain
 from instruments.clock import VirtualClock, WallClock
 from instruments.instrument import InstrumentTimeout
 
@@ -371,6 +373,52 @@ def test_lamps_that_hang_hold_up_neither_the_record_nor_the_end_of_the_run(tmp_p
         assert writer.synced_seq == 2  # the header, and both
         assert light.finish() == "the stack light does not show the run's state: no answer within 0.2 s"
         answers.set()
+
+
+LAMPS = {
+    "[instruments.daq.valves]": """[stack_light]
+red = "daq.red"
+green = "daq.green"
+
+[instruments.daq.valves]
+red = "cDAQ1Mod6/port0/line4"
+green = "cDAQ1Mod6/port0/line5\"""",
+}
+HOT = {'channel = "daq.bath_temperature"\nhigh = "42 degC"': 'channel = "daq.bath_temperature"\nhigh = "20 degC"'}
+
+
+def test_the_red_lamp_is_lit_when_an_interlock_has_stopped_the_run_and_the_bench_is_confirmed_safe(
+    tmp_path, sim_station, short_request
+):
+    lit = {}
+
+    def look(opened):
+        lit.update((line, opened.rig.daq.output(f"cDAQ1Mod6/port0/line{line}")) for line in (4, 5))
+
+    station = sim_station(tmp_path, LAMPS | HOT)
+    result = conduct(short_request(station, out=tmp_path / "runs"), afterwards=look)
+    assert str(result.end.status) == "stopped-by-interlock"
+    assert lit == {4: 1.0, 5: 0.0}
+    with Run.open(result.run_file) as run:
+        said = {event.fields["what"]: event.fields["confirmed"] for event in run.records("confirm")}
+    assert said["daq: valves outlet released, vent released, diverter released, read back"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({'red = "daq.red"': 'red = "daq.rad"'}, 'key "stack_light.red": there is no output "daq.rad"; did you mean'),
+        ({'red = "daq.red"': 'red = "box.red"'}, 'key "stack_light.red": there is no output "box.red"'),
+        ({'valve = "daq.vent"': 'valve = "daq.red"'}, 'key "safe_state": "daq.red" is a lamp of the stack light'),
+    ],
+)
+def test_a_lamp_that_is_none_and_one_that_the_safe_state_drives_are_refused(
+    changes, words, tmp_path, sim_station, short_request
+):
+    station = sim_station(tmp_path, LAMPS | changes)
+    with pytest.raises(FileError) as refused:
+        check(short_request(station, out=tmp_path / "runs"))
+    assert words in str(refused.value)
 
 
 def test_staying_awake_is_asked_for_and_let_go(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from data.samples import Block
-from instruments.capabilities import Valve
+from instruments.capabilities import Lamps, Valve
 from instruments.clock import Clock, VirtualClock
 from instruments.daq import NiDaqmx
 from instruments.daq_settings import NiDaqmxSettings
@@ -104,6 +104,38 @@ def test_make_safe_brings_every_valve_to_its_stated_state(lab: Lab) -> None:
     assert lab.daq.make_safe() == "valves outlet released, vent energised, read back"
     assert lab.daq.valves() == {"outlet": False, "vent": True}
     assert lab.server.output("cDAQ1Mod6/port0/line1") == 1.0
+
+
+def test_a_lamp_is_no_valve_and_going_safe_leaves_it_as_it_is(lab: Lab) -> None:
+    lab.daq.close()
+    lab.daq.set_apart(["outlet"])
+    lab.daq.open()
+    assert isinstance(lab.daq, Lamps)
+    lab.daq.light({"outlet": True})
+    assert lab.daq.valve_names == ("vent",)
+    assert lab.daq.make_safe() == "valves vent energised, read back"
+    assert lab.server.output("cDAQ1Mod6/port0/line0") == 1.0
+    with pytest.raises(KeyError, match="it has vent"):
+        lab.daq.set_valve("outlet", False)
+    lab.daq.leave_lamps()
+    assert lab.server.output("cDAQ1Mod6/port0/line0") == 1.0
+
+
+def test_a_valve_waits_for_no_lamp(lab: Lab) -> None:
+    lab.daq.set_apart(["outlet"])
+
+    def hang() -> None:
+        with lab.daq._lamps.away():
+            lab.clock.sleep(100.0)
+
+    def main() -> float:
+        lab.clock.worker("lamps", hang)
+        lab.clock.sleep(1.0)
+        lab.daq.make_safe()
+        lab.daq.close()
+        return lab.clock.now()
+
+    assert lab.clock.run(main) == 1.0
 
 
 def test_make_safe_without_the_device_is_not_confirmed(lab: Lab) -> None:
