@@ -139,6 +139,19 @@ def test_a_flow_beyond_the_range_of_its_sensor_is_saturated(imported, tmp_path):
     assert np.flatnonzero(flow.quality == Quality.SATURATED).tolist() == [5]
 
 
+def test_the_mean_flow_of_a_volume_is_its_gain_over_its_time_however_its_rows_are_spaced(imported, tmp_path):
+    t_s = np.concatenate([np.arange(300.0), 300.0 + 600.0 * np.arange(73)])
+    volume_ul = np.where(t_s < 300.0, 0.2 * t_s, 60.0 + (t_s - 300.0) / 360.0)  # 60 uL in 5 min, then 10 uL/h for 12 h
+    log = tmp_path / "volume.csv"
+    log.write_text("\n".join(["t,v", *(f"{t!r},{v!r}" for t, v in zip(t_s.tolist(), volume_ul.tolist(), strict=True))]))
+    words = ("--time", "t", "--time-unit", "s", "--volume", "v", "--volume-unit", "uL")
+    imported(log, *words, "--began", "2026-03-01T14:00:00+01:00")
+    with Run.open(tmp_path / "run.h5") as run:
+        mean = next(check for check in run.evaluation.checks if check.name == "mean-flow")
+        assert not run.evaluation.excluded
+    assert mean.value == pytest.approx(180.0 / (43_500.0 / 3600.0), rel=1e-9)
+
+
 def test_a_mass_beyond_the_balance_s_capacity_is_saturated_and_judges_no_pump(imported, weighed, tmp_path):
     log = tmp_path / "odd.csv"
     rows = weighed.read_text().splitlines()
