@@ -43,7 +43,7 @@ def environment_forecast(
         one = held(f"pressure-{number}")
         u = float(declared.calibration("controller_pressure").get("u") or 0.0)
         since_s = settle_s + one.from_s - plan.phases[one.name][0]
-        creep = creep_ul_per_h(declared.station, since_s, one, abs(pressure - before))
+        creep = creep_ul_per_h(declared.station, since_s, one, pressure - before)
         points.append(Point(pressure, math.sqrt(2.0) * u, one, creep))
     kind = KINDS[0]
     series = SeriesOf(kind.unit, held("pressure-first"), held("pressure-last"), tuple(points), record.sensor)

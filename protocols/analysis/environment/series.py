@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from protocols.analysis.budget import Budget, Component, bounded
+from protocols.analysis.budget import Budget, Component, bounded, welch_satterthwaite
 from protocols.analysis.environment.hold import Hold
 from protocols.analysis.grid import RecordError
 
@@ -31,13 +32,32 @@ class Sensor:
 class Point:
     """One condition: ``x`` over the reference condition, its standard uncertainty, and its hold.
 
-    ``unrest_ul_per_h`` is how far the flow at the sensor can be from that of the pump, at most, since the line creeps.
+    ``unrest_ul_per_h`` is what the line still takes up of the pump's flow, at most, since it creeps; below 0 where it
+    gives back.
     """
 
     x: float
     u_x: float
     hold: Hold
     unrest_ul_per_h: float = 0.0
+
+
+Among = Literal["alone", "alike", "unknown"]
+"""How one influence moves several conditions: each by itself, all together, or nobody knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one influence of one standard deviation makes of a change in percent, with its sign."""
+
+    source: str
+    percent: float
+    dof: float = math.inf
+    among: Among = "alike"
+
+    def component(self) -> Component:
+        """Its standard uncertainty, whatever its sign."""
+        return Component(self.source, abs(self.percent), self.dof)
 
 
 @dataclass(frozen=True)
@@ -86,24 +106,29 @@ class SeriesOf:
 
     def budget(self, point: Point, name: str) -> Budget:
         """Uncertainty of `change_percent`."""
+        return Budget(name, "%", tuple(part.component() for part in self._parts(point)))
+
+    def _parts(self, point: Point) -> tuple[_Part, ...]:
+        """What moves the change of a condition; the same sources in the same order for each condition."""
         reference, share = self._reference(point.hold)
         ratio = self._net(point.hold) / reference
-        scale, by = 100.0 / reference, abs(ratio)  # a pump that stands may show a flow below zero
-        first, last = by * (1.0 - share) * self.first.u_ul_per_h, by * share * self.last.u_ul_per_h
+        scale = 100.0 / reference
+        by_first, by_last = -scale * ratio * (1.0 - share), -scale * ratio * share
         drift = abs(self._net(self.last) - self._net(self.first)) * LINE_SHARE
-        return Budget(
-            name,
-            "%",
-            (
-                Component("scatter between strokes", scale * point.hold.u_ul_per_h, point.hold.dof),
-                Component("scatter, first reference", scale * first, self.first.dof),
-                Component("scatter, last reference", scale * last, self.last.dof),
-                Component("drift between the references", scale * by * drift),
-                # The zero itself is in both flows; what it does in between is not.
-                Component("zero of the flow sensor", scale * abs(1.0 - ratio) * self.sensor.u_zero_ul_per_h),
-                Component("wander of the zero", scale * math.sqrt(1.5) * self.sensor.wander_ul_per_h),
-                bounded("creep of the line", scale * point.unrest_ul_per_h),
-            ),
+        wander = self.sensor.wander_ul_per_h
+        creep = bounded("creep of the line", scale * point.unrest_ul_per_h)
+        return (
+            _Part("scatter between strokes", scale * point.hold.u_ul_per_h, point.hold.dof, "alone"),
+            _Part("scatter, first reference", by_first * self.first.u_ul_per_h, self.first.dof),
+            _Part("scatter, last reference", by_last * self.last.u_ul_per_h, self.last.dof),
+            # A drift that bends moves all conditions to one side, one that steps does not.
+            _Part("drift between the references", scale * ratio * drift, among="unknown"),
+            # The zero itself is in both flows; what it does in between is not.
+            _Part("zero of the flow sensor", -scale * (1.0 - ratio) * self.sensor.u_zero_ul_per_h),
+            _Part("wander of the zero", scale * wander, among="alone"),
+            _Part("wander of the zero, first reference", by_first * wander),
+            _Part("wander of the zero, last reference", by_last * wander),
+            _Part(creep.source, -math.copysign(creep.u, point.unrest_ul_per_h)),
         )
 
     def coefficient(self, points: Sequence[Point]) -> tuple[float, Budget]:
@@ -116,21 +141,16 @@ class SeriesOf:
 
         Notes
         -----
-        Least squares through the origin, k = sum(x y) / sum(x^2).  A change of the reference changes every y at once:
-        its parts are added as such, those of the conditions as independent.
+        Least squares through the origin, k = sum(x y) / sum(x^2).  What moves the references, and the sensor's zero,
+        moves every y at once: their parts are added with their signs, those of the conditions as independent.
         """
         squares = math.fsum(point.x**2 for point in points)
         if squares == 0.0:
             raise RecordError("no condition differs from the reference condition")
         slope = math.fsum(point.x * self.change_percent(point) for point in points) / squares
-        budgets = [(point.x / squares, self.budget(point, "")) for point in points]
-        merged = []
-        for index, first in enumerate(budgets[0][1].components):
-            parts = [weight * budget.components[index].u for weight, budget in budgets]
-            alone = first.source == "scatter between strokes"
-            u = math.sqrt(math.fsum(part**2 for part in parts)) if alone else abs(math.fsum(parts))
-            dof = math.fsum(budget.components[index].dof for _, budget in budgets) if alone else first.dof
-            merged.append(Component(first.source, u, dof))
+        weights = [point.x / squares for point in points]
+        sources = zip(*(self._parts(point) for point in points), strict=True)
+        merged = [_merged(weights, parts) for parts in sources]
         u_x = math.sqrt(math.fsum((slope * point.x * point.u_x / squares) ** 2 for point in points))
         return slope, Budget("", f"%/{self.unit}", (*merged, Component("the condition itself", u_x)))
 
@@ -141,3 +161,15 @@ class SeriesOf:
         """Reference flow at the moment of a hold, and how far that lies from the first reference to the last."""
         share = (one.middle_s - self.first.middle_s) / (self.last.middle_s - self.first.middle_s)
         return (1.0 - share) * self._net(self.first) + share * self._net(self.last), share
+
+
+def _merged(weights: Sequence[float], parts: Sequence[_Part]) -> Component:
+    """One influence on a weighted sum of conditions."""
+    moved = [replace(part, percent=weight * part.percent) for weight, part in zip(weights, parts, strict=True)]
+    each = [part.component() for part in moved]
+    alone = math.sqrt(math.fsum(one.u**2 for one in each))
+    together = abs(math.fsum(part.percent for part in moved))
+    first = parts[0]
+    if first.among == "alone":
+        return Component(first.source, alone, welch_satterthwaite(each))
+    return Component(first.source, together if first.among == "alike" else max(alone, together), first.dof)

@@ -170,7 +170,7 @@ def _series(record: Record, kind: Kind, asked: Sequence[float]) -> SeriesOf:
         if one is not None:
             x, u_x = _over_reference(record, kind, name, asked[number - 1])
             before = asked[number - 2] if number > 1 else 0.0
-            change = abs(asked[number - 1] - before) if kind.name == "pressure" else 0.0
+            change = asked[number - 1] - before if kind.name == "pressure" else 0.0
             since_s = one.from_s - record.phases[f"{one.name}-settle"][0]
             points.append(Point(x, u_x, one, creep_ul_per_h(record.run.station, since_s, one, change)))
     return SeriesOf(kind.unit, first, last, tuple(points), record.sensor)
@@ -190,7 +190,7 @@ def _over_reference(record: Record, kind: Kind, name: str, asked: float) -> tupl
 
 
 def creep_ul_per_h(station: Mapping[str, Any], since_s: float, one: Hold, change_kpa: float) -> float:
-    """What the tubing still takes up of the flow in a hold after a change of pressure.
+    """What the tubing still takes up of the flow in a hold after a change of pressure, at most; below 0: gives back.
 
     Parameters
     ----------

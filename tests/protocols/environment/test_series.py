@@ -143,3 +143,57 @@ def test_u_holds_for_draws_of_its_own_model():
 
     assert inside >= 925
     assert 0.9 < np.sqrt(np.mean(np.square(errors)) / np.mean(np.square(us))) < 1.1
+
+
+def drawn_coefficients(changes, rate_ul_per_h, draws=500, *, u=0.02, u_zero=0.4, wander=0.07, creep=0.0):
+    """Errors of the coefficient and its u, without the drift that is not drawn, for draws of its own model.
+
+    ``changes`` are (x, R, unrest) of each condition; the reference stands before and after them.
+    """
+    rng = np.random.default_rng(7)
+    xs, ratios, unrest = (np.array(column) for column in zip(*changes, strict=True))
+    shares = (np.arange(xs.size) + 1.0) / (xs.size + 1.0)
+    true = 100.0 * float(np.sum(xs * (ratios - 1.0)) / np.sum(xs**2))
+    errors, us = [], []
+    for _ in range(draws):
+        flows = rate_ul_per_h * np.concatenate([[1.0], ratios, [1.0]])
+        flows[1:-1] -= creep * rng.uniform(-1.0, 1.0) * unrest
+        flows += rng.normal(0.0, u_zero) + rng.normal(0.0, math.hypot(wander, u), flows.size)
+        one, *middle, last = (held(flow, at, u) for flow, at in zip(flows, (0.0, *shares, 1.0), strict=True))
+        points = [Point(x, 0.0, at, creep * by) for x, at, by in zip(xs, middle, unrest, strict=True)]
+        slope, budget = between(one, last, *points, u_zero=u_zero, wander=wander).coefficient(points)
+        errors.append(slope - true)
+        us.append(math.sqrt(budget.u**2 - sum(c.u**2 for c in budget.components if c.source.startswith("drift"))))
+    return np.array(errors), np.array(us)
+
+
+@pytest.mark.parametrize("rate", [1000.0 / 24.0, 100.0 / 24.0])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [(-5.0, 0.987, 0.0), (5.0, 1.013, 0.0)],  # 32 and 42 degC: what is common to both cancels, the wander does not
+        [(-5.0, 0.5, 0.0), (5.0, 1.5, 0.0)],  # a gas-driven pump: the zero adds up, and does not cancel
+        [(-13.3, 1.013, 0.0), (13.3, 0.987, 0.0), (40.0, 0.96, 0.0)],
+        [(-8.0, 0.99, 0.0), (-16.0, 0.98, 0.0)],
+    ],
+)
+def test_u_of_a_coefficient_holds_for_draws_of_its_own_model(changes, rate):
+    errors, us = drawn_coefficients(changes, rate)
+
+    assert 0.9 < math.sqrt(np.mean(errors**2) / np.mean(us**2)) < 1.1
+    assert np.mean(np.abs(errors) <= 2.0 * us) > 0.925
+
+
+def test_a_line_that_creeps_after_each_change_of_pressure_moves_a_coefficient_by_what_adds_up():
+    # It gives back after the fall and takes up after the rises: on either side of the reference that is the same slope.
+    changes = [(-13.3, 1.013, -0.5), (13.3, 0.987, 1.0), (40.0, 0.96, 1.0)]
+    errors, us = drawn_coefficients(changes, 41.7, u=0.002, u_zero=0.0, wander=0.0, creep=1.0)
+
+    assert 0.9 < math.sqrt(np.mean(errors**2) / np.mean(us**2)) < 1.1
+
+
+def test_a_drift_that_may_bend_or_step_does_not_cancel_between_two_conditions():
+    points = [Point(x, 0.0, held(40.0, at)) for x, at in ((-5.0, 1.0 / 3.0), (5.0, 2.0 / 3.0))]
+    (drift,) = (c.u for c in between(held(39.8), held(40.2, 1.0), *points).coefficient(points)[1].components if c.u)
+
+    assert drift == pytest.approx(0.4 / 40.0 * 100.0 / math.sqrt(12.0) / math.sqrt(50.0), rel=0.01)
