@@ -48,7 +48,7 @@ SPARE_S = 15.0
 class Catheter(Procedure):
     """Catheter: patency, priming volume, leak, bends, connection and tip."""
 
-    name, method = "catheter", 2
+    name, method = "catheter", 3
     smallest_syringe_ul = 10_000.0
     roles = (
         Measures("outlet_pressure", "kPa"),

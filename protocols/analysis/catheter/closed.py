@@ -1,10 +1,11 @@
-"""The closed line under proof pressure: compliance from the ramp, leak from the second half of the decay.
+"""The closed line under proof pressure: compliance from the ramp, leak from the second half of what it held.
 
 Units: kPa, uL, s; leaks in uL/h.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -13,8 +14,8 @@ import numpy as np
 from data.samples import FloatArray
 from protocols.analysis.budget import Component, bounded
 from protocols.analysis.catheter.record import HOUR_S, CatheterRecord
-from protocols.analysis.grid import RecordError
-from protocols.analysis.occlusion.line import CREEP_S, followed, metered_step
+from protocols.analysis.grid import BoolArray, RecordError
+from protocols.analysis.occlusion.line import CREEP_S, ClosedLine, followed, metered_step
 from protocols.analysis.occlusion.regression import least_squares
 from protocols.analysis.occlusion.rise import integrated
 
@@ -22,7 +23,10 @@ REACHED = 0.95
 """A ramp that ended below this share of its aim met a line that is not closed, or that leaks what is pushed."""
 
 HELD = 0.5
-"""A line that keeps less than this share of its pressure to the judged half has lost it."""
+"""A line that keeps less than this share of its pressure to the judged half has lost it: the time until then counts."""
+
+LEAST_SAMPLES = 15
+"""In each half of that time; with fewer the leak is known from below alone."""
 
 LEAST_DECAY_S = 300.0
 
@@ -82,7 +86,8 @@ def decay(record: CatheterRecord, what: str, told: float, u_told: float) -> Deca
     Notes
     -----
     V = C p + C_creep x + G (integral of p): C from the beginning of the ramp, the creep from all of the record, and the
-    leak G from the second half of the decay alone, with what creep still takes there taken off.
+    leak G from the second half of the decay alone, with what creep still takes there taken off.  Of a line that loses
+    half of its pressure before, the time from the ramp until then is taken: G is that of ln p at the top.
     """
     closed, ramp, hold = (record.span(f"{what}-{part}") for part in ("closed", "ramp", "creep"))
     base = record.mean_kpa("outlet_pressure", closed)[0]
@@ -93,31 +98,70 @@ def decay(record: CatheterRecord, what: str, told: float, u_told: float) -> Deca
     if rising.size == 0 or float(rising.max()) < REACHED * float(record.params["proof_kpa"]):
         top = max(float(rising.max()) - base if rising.size else 0.0, 1e-3)
         return Decay(False, 0.0, 0.0, rate * HOUR_S, top, (), gained)
-    end_s = record.span(f"{what}-decay")[1]
-    judged_s = (record.span(f"{what}-decay")[0] + end_s) / 2.0
-    if end_s - judged_s < LEAST_DECAY_S / 2.0:
+    from_s, end_s = record.span(f"{what}-decay")
+    if end_s - from_s < LEAST_DECAY_S:
         raise RecordError("the decay was recorded too briefly")
-    parts = (record.pressure(begun_s, hold[0]), record.pressure(hold[0], end_s))  # a long decay must not thin the ramp
+    whole = (begun_s, hold[0], end_s)
+    seen = _seen(record, base, whole, (from_s, end_s))
+    line = metered_step(seen.since_s, seen.rise_kpa, hold[0] - begun_s, rate, u_told, record.u_gain)
+    top, left = float(seen.rise_kpa.max()), float(np.mean(seen.rise_kpa[seen.half]))
+    lost = left < HELD * top
+    if lost:
+        until_s = float(seen.t_s[(seen.t_s > hold[0]) & (seen.rise_kpa < HELD * top)][0])
+        seen = _seen(record, base, (*whole[:2], until_s, end_s), (hold[0], until_s))
+    if lost and min(int(seen.before.sum()), int(seen.half.sum())) < LEAST_SAMPLES:  # gone at once: no law of a decay
+        fell = line.ul_per_kpa * (top - left) / (end_s - hold[0]) * HOUR_S
+        u_fell = Component("compliance", fell * line.u_ul_per_kpa / line.ul_per_kpa)
+        return Decay(False, line.ul_per_kpa, line.u_ul_per_kpa, fell, top, (u_fell,), gained)
+    leak, mean, components, share = _leak(record, seen, line, hold[0] - begun_s)
+    return Decay(True, line.ul_per_kpa, line.u_ul_per_kpa, leak, mean, components, gained, share)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A ramp and its decay: times, those since the ramp's begin, and the rise (n,); the judged time and its halves."""
+
+    t_s: FloatArray
+    since_s: FloatArray
+    rise_kpa: FloatArray
+    judged: tuple[float, float]
+    before: BoolArray
+    half: BoolArray
+
+
+def _seen(record: CatheterRecord, base_kpa: float, edges_s: tuple[float, ...], judged: tuple[float, float]) -> _Seen:
+    """The record, part by part between the edges: a long decay must not thin the ramp, nor what comes soon after it."""
+    parts = [record.pressure(*pair) for pair in itertools.pairwise(edges_s)]
     t_s, pressure = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
-    line = metered_step(t_s - begun_s, pressure - base, hold[0] - begun_s, rate, u_told, record.u_gain)
-    rise, since = pressure - base, t_s - begun_s
-    top, left = float(rise.max()), float(np.mean(rise[t_s >= judged_s]))
-    if left < HELD * top:  # gone at once: no law of a slow decay holds
-        lost = line.ul_per_kpa * (top - left) / (end_s - hold[0]) * HOUR_S
-        return Decay(False, line.ul_per_kpa, line.u_ul_per_kpa, lost, top, (), gained)
-    losses = integrated(since, rise)
+    from_s, to_s = judged
+    middle_s = (from_s + to_s) / 2.0
+    before, half = (t_s >= from_s) & (t_s < middle_s), (t_s >= middle_s) & (t_s <= to_s)
+    return _Seen(t_s, t_s - edges_s[0], pressure - base_kpa, judged, before, half)
+
+
+def _leak(
+    record: CatheterRecord, seen: _Seen, line: ClosedLine, held_s: float
+) -> tuple[float, float, tuple[Component, ...], float]:
+    """Leak by the second half of the judged time, the mean pressure there, its components, and the share of creep.
+
+    Parameters
+    ----------
+    held_s : from when on the syringe stood, after the ramp's begin.
+    """
+    t_s, rise, half = seen.t_s, seen.rise_kpa, seen.half
+    losses = integrated(seen.since_s, rise)
     # What swelled in the closed line has raised the pressure, and what shrank looks like creep or a leak.
     still = rise - record.swelled_ul(t_s) / line.ul_per_kpa
-    share, crept, u_slope = _creep(since, rise, still, losses, hold[0] - begun_s)
+    share, crept, u_slope = _creep(seen.since_s, rise, still, losses, held_s)
     held = still + share * crept
-    half, before = t_s >= judged_s, (t_s >= record.span(f"{what}-decay")[0]) & (t_s < judged_s)
-    fit, first = (least_squares([np.ones(int(rows.sum())), losses[rows]], held[rows]) for rows in (half, before))
+    halves = (half, seen.before)
+    fit, first = (least_squares([np.ones(int(rows.sum())), losses[rows]], held[rows]) for rows in halves)
     if fit is None or first is None:
         raise RecordError("the decay was recorded too briefly")
     mean = math.fsum(rise[half].tolist()) / int(half.sum())
     per_slope = -line.ul_per_kpa * mean * HOUR_S
     hours = float(t_s[half][-1] - t_s[half][0]) / HOUR_S
-    swelled, u_swelled = record.warming_ul(judged_s, end_s)
+    swelled, u_swelled = record.warming_ul((seen.judged[0] + seen.judged[1]) / 2.0, seen.judged[1])
     fell = per_slope * fit.coefficients[1]
     # Drawn back, the transducer follows a fall but may hide a rise within its play: no leak is negative, though.
     tenth = max(int(half.sum()) // 10, 1)
@@ -132,7 +176,7 @@ def decay(record: CatheterRecord, what: str, told: float, u_told: float) -> Deca
         Component("creep", max(abs(per_slope) * u_slope, abs(creeping) / 2.0 / math.sqrt(3.0))),
         bounded("play of the transducer", hidden / 2.0),
     )
-    return Decay(True, line.ul_per_kpa, line.u_ul_per_kpa, leak, mean, components, gained, share)
+    return leak, mean, components, share
 
 
 def _creep(

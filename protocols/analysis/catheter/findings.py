@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any
 
@@ -107,6 +107,11 @@ def missing(name: str, title: str, unit: str, note: str, owner: Owner = "cathete
     return Check(name, title, None, unit, Verdict.NOT_MEASURED, owner, note=note)
 
 
+def from_below(check: Check) -> Check:
+    """A value that the quantity is at least: clearly beyond its limit it fails, and below it nobody knows."""
+    return check if check.verdict is Verdict.FAIL else replace(check, verdict=Verdict.NOT_MEASURED)
+
+
 # ------------------------------------------------------------------------------------------------------- forced flow
 
 
@@ -122,11 +127,11 @@ def patency(case: Case) -> Check:
     if value is None:
         if not blocked or not case.flows:
             return missing(name, title, "kPa", "the forced flows were not recorded")
-        least = blocked[0].kpa / blocked[0].rate_ul_per_s * flow / HOUR_S
-        at = f"{blocked[0].rate_ul_per_s * 3.6:g} mL/h"
-        note = f"blocked: at {at} the pressure rose to {blocked[0].kpa:.3g} kPa; at least"
+        most = max(blocked, key=lambda one: one.kpa / one.rate_ul_per_s)
+        least = most.kpa / most.rate_ul_per_s * flow / HOUR_S
+        note = f"blocked: at {most.rate_ul_per_s * 3.6:g} mL/h the pressure rose to {most.kpa:.3g} kPa; at least"
         gain = (Component("gain of the transducer", least * case.record.u_gain),)
-        return found(name, title, "kPa", least, gain, limits, depends_on=FLOWING, note=note)
+        return from_below(found(name, title, "kPa", least, gain, limits, depends_on=FLOWING, note=note))
     resistance = value[0]
     case.values["resistance_kpa_s_per_ul"], case.values["u_resistance_kpa_s_per_ul"] = value
     case.values["poiseuille_kpa_s_per_ul"] = case.record.poiseuille_kpa_s_per_ul
@@ -335,7 +340,12 @@ def leak(case: Case, proof: Decay | None, why: str) -> Check:
     case.values["leak_ul_per_h"], case.values["u_leak_ul_per_h"] = value, Budget(name, "uL/h", tuple(parts)).u
     case.values["rig_leak_ul_per_h"] = without
     note = "" if proof.reached else f"no more than {proof.kpa:.3g} kPa, and not held: at least"
-    return found(name, title, "uL/h", value, tuple(parts), limits, depends_on=CLOSED, note=note)
+    if not rig.reached:
+        note = f"{note}; " * bool(note) + "the bridged line does not hold either: nobody knows whose"
+    check = found(name, title, "uL/h", value, tuple(parts), limits, depends_on=CLOSED, note=note)
+    if not rig.reached:
+        return replace(check, verdict=Verdict.NOT_MEASURED)
+    return check if proof.reached else from_below(check)
 
 
 def compliance(case: Case, proof: Decay | None) -> Iterator[Check]:

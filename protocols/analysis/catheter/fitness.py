@@ -133,9 +133,13 @@ def _tight(record: CatheterRecord, bridged: Decay) -> Iterator[Check]:
             f"the rig check {known.run_id} found it tight" if known is not None and known.holds else "see rig-check"
         )
         note = f"fittings or valves leak without the catheter; {checked}"
-    title = f"Leak of the rig at {bridged.kpa:.0f} kPa"
-    u = bridged.u_ul_per_h
-    yield suitability.judged("rig-tight", title, "uL/h", bridged.leak_ul_per_h, u, Limits(None, most, source), note)
+    name, title = "rig-tight", f"Leak of the rig at {bridged.kpa:.0f} kPa"
+    if bridged.reached or bridged.leak_ul_per_h > most:
+        limits = Limits(None, most, source)
+        yield suitability.judged(name, title, "uL/h", bridged.leak_ul_per_h, bridged.u_ul_per_h, limits, note)
+    else:
+        text = f"the bridged line does not hold its pressure: it leaks at least {bridged.leak_ul_per_h:.3g} uL/h"
+        yield suitability.not_measured(name, title, "uL/h", text)
     stated = record.run.station.get("closed_line") or {}
     bare = stated.get("bare_compliance_ul_per_kpa")
     if bare is None or not bridged.reached:
