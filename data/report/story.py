@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 from data.checks import Evaluation, Origin, Status
@@ -223,4 +223,4 @@ def _events(run: Run) -> list[Block]:
 
 
 def _moment(run: Run, event: Event) -> str:
-    return f"{run.start + timedelta(seconds=round(event.t)):%m-%d %H:%M:%S}"
+    return f"{run.start.astimezone(UTC) + timedelta(seconds=round(event.t)):%m-%d %H:%M:%S}"
