@@ -149,6 +149,11 @@ def test_85_nl_a_day_are_10_8_mm_of_the_capillary():
     assert check.expanded_uncertainty < 0.006
 
 
+@pytest.mark.parametrize(("moved_mm", "nl"), [(0.0, 5.5), (10.8, 6.5)])
+def test_two_readings_of_the_capillary_tell_a_leak_to_what_the_guide_says(moved_mm, nl):
+    assert leak("coupon", 3.0, 3.0 + moved_mm, days=1.0).expanded_uncertainty == pytest.approx(nl / 1000.0, abs=5e-5)
+
+
 def test_parameters_that_contradict_each_other_are_refused():
     with pytest.raises(ParamError, match='"last"'):
         RefillPort(fill="2 mL", last="3 mL")
