@@ -158,7 +158,7 @@ def _deviations(run: Run) -> Item:
         look += [
             f"{one.title}: {one.verdict}" for one in run.evaluation.checks if one.verdict in bad and not one.optional
         ]
-    told = [_told(event) for event in run.events if _deviates(event)]
+    told = [_told(event) for event in sorted(filter(_deviates, run.events), key=story.gravity)]
     more = len(told) - story.MOST_DEVIATIONS
     look += told[: story.MOST_DEVIATIONS] + ([f"and {more} more, which the report lists"] if more > 0 else [])
     lost = run.session.get("journal", {})
@@ -169,7 +169,7 @@ def _deviations(run: Run) -> Item:
 
 
 def _deviates(event: Event) -> bool:
-    """Whether it is on the first page of the report, and no other question asks about it."""
+    """Whether the report calls it a deviation, and no other question asks about it."""
     if event.kind == "event":
         return event.fields.get("level") in ("warning", "error")
     return event.kind in story.DEVIATING and event.kind not in ASKED_BEFORE

@@ -102,7 +102,7 @@ def attachment(run: Run, report: Report, signed: Sequence[Mapping[str, Any]]) ->
         "excluded": [asdict(item) for item in evaluation.excluded] if evaluation else [],
         "values": dict(evaluation.values) if evaluation else {},
         "curves": _curves(evaluation),
-        "deviations": [{"t": t, "text": text} for t, text in deviations(run)],
+        "deviations": [{"t": one.t, "text": one.text} for one in deviations(run)],
         "parameters": run.params,
         "schedule": schedule,
         "dut": run.dut,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, timedelta
+from enum import IntEnum
 from typing import Any
 
 from data.checks import Evaluation, Origin, Status
@@ -16,10 +18,27 @@ SILENT = ("step", "phase", "forecast", "identity", "prompt", "answer", "rig-chec
 """Kinds that are told elsewhere in the report, or by the plan."""
 
 DEVIATING = ("interlock", "interlock-back", "outage", "gap", "hold", "pause", "reset", "traceback", "note")
-"""Kinds that always are on the first page."""
+"""Kinds that always deviate."""
 
 MOST_DEVIATIONS = 14
 MOST_EVENTS = 400
+
+
+class Gravity(IntEnum):
+    """How much a deviation should be minded; the gravest come first."""
+
+    GRAVE = 0
+    SERIOUS = 1
+    SLIGHT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """Something that was not as it should be; ``t`` is None where it is of the run as a whole."""
+
+    t: float | None
+    text: str
+    gravity: Gravity
 
 
 def first_page(run: Run, evaluation: Evaluation | None) -> list[Section]:
@@ -39,30 +58,57 @@ def story(run: Run) -> list[Section]:
     ]
 
 
-def deviations(run: Run) -> Iterator[tuple[float | None, str]]:
-    """Whatever was not as it should be, with its time in s where it has one."""
+def deviations(run: Run) -> list[Deviation]:
+    """Whatever was not as it should be, the gravest first, then by time."""
+    found = [*_of_the_run(run), *_of_its_course(run)]
+    return sorted(found, key=lambda one: (one.gravity, one.t is not None, one.t or 0.0))
+
+
+def _of_the_run(run: Run) -> Iterator[Deviation]:
+    """Deviations that have no moment."""
     if run.origin is not Origin.MEASURED:
         faults = f", with the faults {', '.join(run.faults)}" if run.faults else ", no fault was asked for"
-        yield None, f"the data are {run.origin}{faults if run.origin is Origin.SIMULATED else ''}"
+        text = f"the data are {run.origin}{faults if run.origin is Origin.SIMULATED else ''}"
+        yield Deviation(None, text, Gravity.GRAVE)
     if run.status is not Status.COMPLETED:
-        yield None, f"the run did not end as planned ({run.status}): {run.status_reason}"
+        yield Deviation(None, f"the run did not end as planned ({run.status}): {run.status_reason}", Gravity.GRAVE)
     for finding in run.findings:
         if finding["level"] != "tells":
-            yield None, f"before the start: {finding['text']}"
+            yield Deviation(None, f"before the start: {finding['text']}", Gravity.SERIOUS)
     for name, due in overdue(run):
-        yield None, f"calibration of {name} was due {due}, before the end of the run"
+        text = f"calibration of {name} was due {due}, before the end of the run"
+        yield Deviation(None, text, Gravity.SERIOUS)
     journal = run.session.get("journal") or {}
     if journal.get("lost_frames") or journal.get("lost_bytes"):
-        yield None, f"{journal.get('lost_bytes')} bytes of the journal were lost: {journal.get('lost_because')}"
+        text = f"{journal.get('lost_bytes')} bytes of the journal were lost: {journal.get('lost_because')}"
+        yield Deviation(None, text, Gravity.GRAVE)
     if run.session.get("recovered"):
-        yield None, "the run was cut off and recovered from its journal"
+        yield Deviation(None, "the run was cut off and recovered from its journal", Gravity.SERIOUS)
+
+
+def _of_its_course(run: Run) -> Iterator[Deviation]:
+    """Phases that were cut off, and events that deviate and that no finding has told."""
     for phase in run.phases:
         if not phase.complete:
-            yield phase.t1, f"phase {phase.name} was cut off"
+            yield Deviation(phase.t1, f"phase {phase.name} was cut off", Gravity.SERIOUS)
     found = " ".join(str(finding["text"]) for finding in run.findings)
     for event in run.events:
         if _deviates(event) and not (event.text and event.text in found):
-            yield event.t, said(event)
+            yield Deviation(event.t, said(event), gravity(event))
+
+
+def gravity(event: Event) -> Gravity:
+    """How much an event that deviates should be minded."""
+    match event.kind:
+        case "confirm" | "teardown" | "traceback":
+            return Gravity.GRAVE
+        case "event":
+            return Gravity.GRAVE if event.fields.get("level") == "error" else Gravity.SERIOUS
+        case "interlock":
+            return Gravity.SERIOUS if event.fields.get("action") in ("log", "flag-gap") else Gravity.GRAVE
+        case "gap" | "note" | "pause" | "reset" | "interlock-back":
+            return Gravity.SLIGHT
+    return Gravity.SERIOUS
 
 
 def said(event: Event) -> str:
@@ -168,10 +214,12 @@ def _overrides(run: Run) -> Block:
 
 
 def _deviations(run: Run) -> Block:
-    found = list(deviations(run))
-    rows: list[list[str | Cell]] = [["–" if t is None else elapsed(t), text] for t, text in found[:MOST_DEVIATIONS]]
-    if len(found) > MOST_DEVIATIONS:
-        rows.append(["", Cell(f"and {len(found) - MOST_DEVIATIONS} more, see Events", "warn")])
+    found = deviations(run)
+    # What has a moment is in the course of the run and its events too; what has none is told here alone.
+    shown = [*found[:MOST_DEVIATIONS], *(one for one in found[MOST_DEVIATIONS:] if one.t is None)]
+    rows: list[list[str | Cell]] = [["–" if one.t is None else elapsed(one.t), one.text] for one in shown]
+    if len(found) > len(shown):
+        rows.append(["", Cell(f"and {len(found) - len(shown)} more, see Course of the run and Events", "warn")])
     return Table(("Time", "What"), rows, (0, 1)) if rows else Text("None.")
 
 
@@ -209,17 +257,30 @@ def _answer(fields: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _events(run: Run) -> list[Block]:
-    shown = [event for event in run.events if event.kind not in SILENT]
-    if not shown:
+    found = [event for event in run.events if event.kind not in SILENT or _deviates(event)]
+    if not found:
         return [Text("None.")]
+    shown = _most_of(found)
     rows: list[list[str | Cell]] = [
         [elapsed(event.t), _moment(run, event), Cell(said(event), "warn" if _deviates(event) else "")]
-        for event in shown[:MOST_EVENTS]
+        for event in shown
     ]
     blocks: list[Block] = [Table(("Time", "UTC", "What"), rows, (0, 0, 1))]
-    if len(shown) > MOST_EVENTS:
-        blocks.append(Text(f"and {len(shown) - MOST_EVENTS} more, which are in the attached run.json.", "warn"))
+    if more := len(found) - len(shown):
+        blocks.append(Text(f"and {more} more, none of which deviates; they are in the attached run.json.", "warn"))
     return blocks
+
+
+def _most_of(events: list[Event]) -> list[Event]:
+    """All events that deviate, and the first others, as far as there is room for them."""
+    room = MOST_EVENTS - sum(map(_deviates, events))
+    shown = []
+    for event in events:
+        deviates = _deviates(event)
+        if deviates or room > 0:
+            shown.append(event)
+            room -= not deviates
+    return shown
 
 
 def _moment(run: Run, event: Event) -> str:

@@ -66,6 +66,11 @@ def test_no_deviation_of_the_report_escapes_the_checklist(asked: Callable[..., d
     assert "look" in (items["deviations"].found, items["interlocks"].found)
 
 
+def test_a_late_error_is_told_before_many_gaps(asked: Callable[..., dict[str, Item]]) -> None:
+    error = ("event", {"level": "error", "text": "the pump is on fire"})
+    assert asked(*[("gap", GAP)] * 30, error)["deviations"].text.startswith("the pump is on fire; gap: ")
+
+
 def test_many_deviations_are_counted(asked: Callable[..., dict[str, Item]]) -> None:
     text = asked(*[("gap", GAP)] * (MOST_DEVIATIONS + 5))["deviations"].text
     assert text.count("missed 3 samples") == MOST_DEVIATIONS
