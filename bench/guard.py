@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from data.samples import UNUSABLE, FloatArray, QualityArray
+from instruments.clock import WALL_HORIZON_S
 from protocols.interlock import Interlock
 
 _UNUSABLE = int(UNUSABLE)
@@ -22,6 +24,9 @@ NOISE_SAMPLES = 300.0
 
 LEAST_SAMPLES = 2.0
 """A channel is not asked at so long a spacing that fewer samples would come in its longest outage."""
+
+LATE_S = WALL_HORIZON_S
+"""Two good samples may be this much further apart than the longest outage: no better are their times known."""
 
 State = Literal["back", "outside", "lost"]
 
@@ -77,15 +82,18 @@ class Guard:
         self._learn_noise(values)
         self.last = float(values[-1])
         good = np.flatnonzero((quality & _UNUSABLE) == 0)
+        late = self._late(t, good)
         if good.size:
             self.last_good_s = float(t[good[-1]])
         if self.suspended:
             return
         begin = int(np.searchsorted(t, self.armed_s))
         changes = self.interlock.changes(values[begin:], quality[begin:], self.outside)
-        found = {int(good[0])} if self.lost and good.size else set()
+        found = {*late, int(good[0])} if self.lost and good.size else late
         outside = {begin + index: is_outside for index, is_outside in changes}
         for at in sorted({*outside, *found}):
+            if at in late:
+                self._lose(float(t[at]))
             self.outside = outside.get(at, self.outside)
             self.lost = self.lost and at not in found
             self._settle(float(t[at]), float(values[at]), int(quality[at]))
@@ -95,10 +103,13 @@ class Guard:
         """The same for one sample, without the cost of arrays."""
         self.last = value
         good = not quality & _UNUSABLE
+        late = good and t > self._due_s + LATE_S
         if good:
             self.last_good_s = t
         if self.suspended:
             return
+        if late:
+            self._lose(t)
         if good:
             self.lost = False
         if t >= self.armed_s:
@@ -113,8 +124,7 @@ class Guard:
     def missed(self, now: float) -> None:
         """Act when there has been no good sample for longer than the interlock allows."""
         if now >= self.outage_due_s - 1e-6 and not self.suspended:
-            self.lost = True
-            self._settle(now)
+            self._lose(now)
 
     def arm(self, from_s: float) -> None:
         """Act on samples from a clock time on."""
@@ -144,8 +154,13 @@ class Guard:
     @property
     def outage_due_s(self) -> float:
         """When the channel counts as lost unless a good sample comes; infinite for one that may be lost, or is."""
+        return math.inf if self.lost else self._due_s
+
+    @property
+    def _due_s(self) -> float:
+        """The same, whether it is lost or not."""
         outage = self.interlock.max_outage_s
-        return math.inf if outage is None or self.lost else max(self.last_good_s, self.armed_s) + outage
+        return math.inf if outage is None else max(self.last_good_s, self.armed_s) + outage
 
     def headroom_s(self, now: float) -> float:
         """How long the channel needs at least to reach a limit at which something happens."""
@@ -161,6 +176,17 @@ class Guard:
         """Whether nothing is lost when no sample comes for a while, where they come at a longer spacing."""
         outage_s = self.interlock.max_outage_s
         return (outage_s is None or outage_s >= LEAST_SAMPLES * spacing_s) and self.headroom_s(now) >= until_s
+
+    def _late(self, t: FloatArray, good: npt.NDArray[np.intp]) -> set[int]:
+        """Good samples that come so long after the one before that the channel was lost meanwhile."""
+        if not good.size or t[good[-1]] <= self._due_s + LATE_S:
+            return set()
+        since = np.maximum(np.concatenate(([self.last_good_s], t[good[:-1]])), self.armed_s)
+        return set(good[t[good] - since > (self.interlock.max_outage_s or 0.0) + LATE_S].tolist())
+
+    def _lose(self, t: float) -> None:
+        self.lost = True
+        self._settle(t)
 
     def _settle(self, t: float, value: float = math.nan, bits: int = 0) -> None:
         """Tell how the channel stands, when it stands otherwise than was told."""

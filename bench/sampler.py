@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
+from bench.batch import BATCH, Batch
+from bench.gap import Gap, grown
 from bench.guard import Guard, Mark, Tally
 from bench.recorder import Recorder
 from bench.resting import Resting
@@ -18,11 +21,9 @@ from instruments.instrument import (
     Instrument,
     InstrumentError,
     InstrumentOverflow,
+    InstrumentTimeout,
     Polled,
 )
-
-BATCH = 60
-"""Polled readings in one block of the record."""
 
 ANCHOR_S = 600.0
 """How often host time and sample count of a hardware-timed stream are compared; also a bound of its blocks, so that
@@ -42,6 +43,9 @@ CRYSTAL = 2e-4
 
 LOST_S = 1.0
 """How often an instrument that is lost is read, however long blocks may be: it knows itself when to try again."""
+
+SILENT_S, SILENT_SAMPLES = 5.0, 5
+"""An instrument that answers and has given no sample for so long, and for so many of its intervals, is lost."""
 
 GAPS_S = 60.0
 """Samples that an instrument misses without being lost are told together, at most so often."""
@@ -81,11 +85,14 @@ class Sampler:
     def __post_init__(self) -> None:
         self._wake: Event = self.clock.event()  # to end, or to read before it is due
         self._caught_up: Event = self.clock.event()
-        self._gap: _Gap | None = None
-        self._lost_gap: _Gap | None = None  # what the present outage has cost, once it is known
+        self._gap: Gap | None = None
+        self._lost_gap: Gap | None = None  # what the present outage has cost, once it is known
         self._seen_s = self.clock.now()  # when the latest sample that was kept was taken
         self._next = 0  # index of the next sample, kept or not
         self._rest_in: tuple[str, float] | None = None  # phase in which to rest from a moment on; "" not to
+        self._drained_s = self._heard_s = self._seen_s  # when all was read; when a sample came, or it did not answer
+        self._newest_s = -math.inf  # when the latest sample was taken, kept or not
+        self._noted: set[str] = set()  # what the instrument noted since a sample came, whatever the numbers in it
         self._behind: tuple[float, float, float] | None = None  # when compared, by how much behind, delay of the first
 
     def end(self) -> None:
@@ -139,7 +146,7 @@ class Sampler:
 
     def look(self) -> None:
         """Read what there is now: a guard was armed, or may need the next read earlier than it is due."""
-        if isinstance(self.instrument, Buffered) and self._read_at > -math.inf:
+        if self._read_at > -math.inf if isinstance(self.instrument, Buffered) else self.resting.active:
             self._wake.set()
 
     def watch(self, guard: Guard) -> Callable[[], None]:
@@ -180,7 +187,7 @@ class Sampler:
 
     def _poll(self, instrument: Polled) -> None:
         start, period = self.clock.now(), instrument.period_s
-        batch = _Batch(instrument, len(instrument.channels))
+        batch = Batch(instrument, len(instrument.channels))
         oldest_s = 4 * self.clock.record_every_s
         index = 0
         while True:
@@ -230,7 +237,7 @@ class Sampler:
         until_s = start + due * period - now
         return due if all(guard.spares(now, until_s, rest_s) for guard in self.guards) else self._next
 
-    def _keep(self, batch: _Batch) -> None:
+    def _keep(self, batch: Batch) -> None:
         block = batch.take()
         self.recorder.block(self._marked(block, block.t))
 
@@ -239,8 +246,9 @@ class Sampler:
     def _gather(self, instrument: Buffered) -> None:
         """Read when a block is due, whole numbers of samples after the start: sums of times would drift."""
         interval = instrument.interval_s
-        start = drained_s = self._read_at = self.clock.now()
-        self._try(instrument.start)
+        start = self._drained_s = self._read_at = self.clock.now()
+        if self._try(instrument.start):
+            self._started()
         anchor_every = max(1, round(ANCHOR_S / interval))
         read, anchor_at = 0, anchor_every
         while True:
@@ -249,9 +257,9 @@ class Sampler:
                 self._wake.clear()
             self._change_rest(self._read_at)
             ending, now = self._ending, self.clock.now()
-            most = min(MOST, max(1, math.ceil((now - drained_s) / interval)) + SLACK)
+            most = min(MOST, max(1, math.ceil((now - self._drained_s) / interval)) + SLACK)
             if self._try(lambda most=most: self._take(instrument, most)):  # type: ignore[misc]  # bound on purpose
-                drained_s = now
+                self._found()
             self._change_rest(now)
             self._read_at = now
             self._caught_up.set()
@@ -277,7 +285,7 @@ class Sampler:
         # In real time nothing can be read more often than the horizon; on a virtual clock one sample is a block.
         shortest = self.longest_block_s if self.longest_block_s <= WALL_HORIZON_S else interval
         span = min(self.longest_block_s, instrument.read_period_s)
-        if self._lost_since is not None:
+        if self._lost_since is not None or self._silent(interval):
             span = min(span, LOST_S)
         if self.guards:
             span = min(span, *(guard.headroom_s(at) for guard in self.guards))
@@ -290,23 +298,64 @@ class Sampler:
             due = max(read + 1, math.ceil((lost_s - start) / interval - 1e-6))
         return due
 
+    def _started(self) -> None:
+        """What starting took is no outage: the first sample can come from now on."""
+        self._newest_s = self._heard_s = now = self.clock.now()
+        for guard in self.guards:
+            guard.last_good_s = max(guard.last_good_s, now)
+
     def _take(self, instrument: Buffered, most: int) -> None:
-        """Read everything that is there."""
+        """Read everything that is there; raises InstrumentTimeout where it answers, but no sample has come for long."""
+        begun_s = self.clock.now()
         while True:
-            block = instrument.read(most)
+            try:
+                block = instrument.read(most)
+            except InstrumentError:
+                self._heard_s = self.clock.now()  # it has to answer again first
+                raise
+            now = self.clock.now()  # before anything is done about it, which may take its time
+            newest_s = self._taken_s(block, instrument.interval_s, now) if len(block.t) else now
             if len(block.t):
-                # The block's times are nominal; by the clock its last sample is from just now.
-                t = block.t + (self.clock.now() - block.t[-1])
-                self._judge(t, block.values, block.quality)
-                behind_s = self._fallen_behind(float(block.t[-1]))
-                self._next = block.first + len(block.t)
-                for rows, stride in self.resting.kept(block.first, len(block.t)):
-                    kept = block if stride == 1 else _rows(block, rows, stride)
-                    last = kept.first + (len(kept.t) - 1) * stride
-                    self._count_on(kept.first, last, float(kept.t[0]) + behind_s, float(kept.t[-1]) + behind_s)
-                    self.recorder.block(self._marked(kept, t[rows]))
-            if len(block.t) < most:
-                return
+                self._took(block, newest_s)
+            if len(block.t) < most and newest_s == now:  # else there may be more behind a hole
+                break
+        self._drained_s = begun_s
+        for guard in self.guards:
+            guard.missed(now)
+        silent_s = now - self._heard_s
+        if silent_s > max(SILENT_S, SILENT_SAMPLES * instrument.interval_s):
+            raise InstrumentTimeout(instrument.name, f"answers, but has given no sample for {silent_s:.1f} s")
+
+    def _took(self, block: Block, newest_s: float) -> None:
+        """Judge and record samples of which the last was taken at a clock time."""
+        self._newest_s = self._heard_s = newest_s
+        self._noted.clear()
+        t = block.t + (newest_s - block.t[-1])  # the block's own times are nominal
+        self._judge(t, block.values, block.quality)
+        behind_s = self._fallen_behind(float(block.t[-1]))
+        self._next = block.first + len(block.t)
+        for rows, stride in self.resting.kept(block.first, len(block.t)):
+            kept = block if stride == 1 else _rows(block, rows, stride)
+            last = kept.first + (len(kept.t) - 1) * stride
+            self._count_on(kept.first, last, float(kept.t[0]) + behind_s, float(kept.t[-1]) + behind_s)
+            self.recorder.block(self._marked(kept, t[rows]))
+
+    def _taken_s(self, block: Block, interval: float, now: float) -> float:
+        """Clock time of a block's last sample: just now, but where there are far too few since everything was read.
+
+        Then the stream has fallen silent since, or what is here comes before a hole: it follows the latest sample.
+        """
+        came_s = (block.first + len(block.t) - self._next) * interval
+        read_s = max(self._drained_s, self._newest_s)
+        if read_s + came_s >= now - _slack_s(interval) or block.first < self._next or math.isinf(self._newest_s):
+            return now
+        if self._silent(interval) and block.first == self._next:
+            return now  # the sample clock stood still, nobody knows for how long
+        return min(self._newest_s + came_s, now)
+
+    def _silent(self, interval: float) -> bool:
+        """Whether the latest sample was old already when everything was read."""
+        return self._newest_s < self._drained_s - _slack_s(interval)
 
     def _fallen_behind(self, newest_s: float) -> float:
         """By how much nominal times have fallen behind the clock since the first: crystals drift by seconds in days.
@@ -353,9 +402,9 @@ class Sampler:
             self._tell_gap()
         if missed > 0:
             if self._lost_since is None:
-                self._gap = _grown(self._gap, self._seen_s, begin_s, missed)
+                self._gap = grown(self._gap, self._seen_s, begin_s, missed)
             else:
-                self._lost_gap = _grown(self._lost_gap, self._seen_s, begin_s, missed)
+                self._lost_gap = grown(self._lost_gap, self._seen_s, begin_s, missed)
         self.resting.expected, self._seen_s = last + 1, end_s
 
     def _tell_gap(self) -> None:
@@ -382,7 +431,6 @@ class Sampler:
         except InstrumentError as error:
             self._lost(error)
             return False
-        self._found()
         return True
 
     def _lost(self, error: InstrumentError) -> None:
@@ -424,62 +472,20 @@ class Sampler:
         self.recorder.record("outage", self.clock.now(), fields)
 
     def _notes(self, instrument: Instrument) -> None:
+        """Tell what it went through; a stream that has no samples says at each read that some are missing."""
         for note in instrument.take_notes():
-            self.tell(note.level, note.text)
+            said = re.sub(r"\d+", "", note.text)
+            if isinstance(instrument, Polled) or said not in self._noted:
+                self._noted.add(said)
+                self.tell(note.level, note.text)
 
 
-@dataclass
-class _Gap:
-    """Samples that are missing, in one or more places between two moments."""
-
-    from_s: float
-    to_s: float = math.nan
-    samples: int = 0
-    places: int = 0
-
-
-def _grown(gap: _Gap | None, from_s: float, to_s: float, samples: int) -> _Gap:
-    """A gap, if there is one already, and another place where samples are missing."""
-    begun = gap or _Gap(from_s)
-    return _Gap(begun.from_s, to_s, begun.samples + samples, begun.places + 1)
+def _slack_s(interval: float) -> float:
+    """By how much the latest sample may be older than the moment at which it is read."""
+    return max(1.5 * interval, WALL_HORIZON_S)
 
 
 def _rows(block: Block, rows: slice, stride: int) -> Block:
     """Some samples of a block, evenly spaced."""
     first = block.first + rows.start
     return Block(block.stream, first, block.t[rows], block.values[rows], block.quality[rows], stride)
-
-
-class _Batch:
-    """Polled readings on their way to becoming a block."""
-
-    def __init__(self, instrument: Instrument, channels: int) -> None:
-        self._stream = instrument.stream.name
-        self._t = np.empty(BATCH)
-        self._values = np.empty((BATCH, channels))
-        self._quality = np.empty((BATCH, channels), dtype=np.uint16)
-        self._first = 0
-        self._stride = 1
-        self.count = 0
-
-    def add(self, index: int, t: float, values: Sequence[float], quality: Sequence[int], stride: int) -> None:
-        if self.count == 0:
-            self._first, self._stride = index, stride
-        row = self.count
-        self._t[row] = t
-        self._values[row] = values
-        self._quality[row] = quality
-        self.count = row + 1
-
-    @property
-    def next_index(self) -> int:
-        return self._first + self.count * self._stride
-
-    @property
-    def first_t(self) -> float:
-        return float(self._t[0])
-
-    def take(self) -> Block:
-        n, self.count = self.count, 0
-        arrays = self._t[:n].copy(), self._values[:n].copy(), self._quality[:n].copy()
-        return Block(self._stream, self._first, *arrays, self._stride)

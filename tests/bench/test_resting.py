@@ -145,8 +145,8 @@ def test_a_lost_reply_is_asked_for_again_and_only_a_window_without_any_is_a_gap(
 
 
 def test_a_hole_in_a_resting_stream_is_told_and_found_in_the_file(resting: Callable[..., Any], tmp_path: Path) -> None:
-    bench = resting()
-    bench.gauge.hole = (2005, 200)
+    bench = resting({**RESTS, "gauge": "2 s"})
+    bench.gauge.hole = (2005, 45)
     bench.run(*STEPS)
     (gap,) = bench.of("gap")
     assert gap["samples"] == 1
