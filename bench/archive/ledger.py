@@ -66,8 +66,8 @@ class Ledger:
         self.done[path] = dict(said)
 
     def _name(self, path: Path) -> str:
-        """Path of a file as the ledger keeps it: from the archive's folder, which may be moved."""
-        return path.resolve().relative_to(self._folder).as_posix()
+        """How the ledger names a file, a link too: from the archive's folder, which may be moved."""
+        return path.relative_to(self._folder).as_posix()
 
     def _read(self) -> None:
         """Take over the lines that stand."""

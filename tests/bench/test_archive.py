@@ -102,6 +102,19 @@ def test_what_was_done_is_not_done_again_unless_the_file_changed(folder, tmp_pat
     assert {path.name for path in asked} == {first.name, Path(json.loads(lines[4])["file"]).name}
 
 
+def test_a_link_that_leads_out_of_the_archive_is_judged_under_its_own_name_and_once(
+    folder, tmp_path, capsys, monkeypatch
+):
+    (folder / "link.h5").symlink_to(RUNS / "valve-test-1.h5")
+    (folder / "again.h5").symlink_to(folder / "flow-record-1.h5")
+    asked: list[Path] = []
+    monkeypatch.setattr(pool, "look_here", lambda files, jobs, patience_s: all_the_same(files, asked))
+    for _ in range(2):
+        assert evaluated(folder, tmp_path / "ledger.jsonl", capsys)[1]["outcomes"] == {"same": 7}
+    assert len(asked) == 7
+    assert {"link.h5", "again.h5"} <= {path.name for path in asked}
+
+
 def all_the_same(files: list[Path], asked: list[Path]) -> Iterator[tuple[Path, dict[str, object]]]:
     for path in files:
         asked.append(path)
