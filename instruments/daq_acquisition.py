@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from decimal import ROUND_FLOOR, Context
 from typing import Literal, NoReturn
 
 import nidaqmx
@@ -351,7 +352,7 @@ class Acquisition:
         if abs(actual / rate - 1.0) > RATE_TOLERANCE:
             raise InstrumentRefusal(
                 self._name,
-                f"these devices sample at {actual:.6g} Hz, not at {rate:g} Hz; set this rate or use other modules",
+                f"these devices sample at {_typed(actual)} Hz, not at {rate:g} Hz; set this rate or use other modules",
             )
         self._reader = AnalogMultiChannelReader(task.in_stream)
         self._reader.verify_array_shape = False  # else each read asks for the number of channels first
@@ -374,3 +375,8 @@ class Acquisition:
         if self._session is not None:
             self._left += self._session.close()
         self._task = self._session = self._reader = None
+
+
+def _typed(rate_hz: float) -> str:
+    """A rate that is accepted as it is written: to nine digits, and never above, where the next rate would be taken."""
+    return f"{Context(9, ROUND_FLOOR).create_decimal_from_float(rate_hz).normalize():f}"

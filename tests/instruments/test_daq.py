@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -329,9 +330,23 @@ def test_probe_names_what_is_not_there(lab: Lab) -> None:
 
 def test_modules_that_cannot_sample_so_slowly_are_refused(lab: Lab) -> None:
     daq = lab.instrument({"rate": "10 Hz", "channels": [CHANNELS[0] | {"physical": "cDAQ1Mod7/ai0"}]})
-    with pytest.raises(InstrumentRefusal, match=r"1612\.9 Hz, not at 10 Hz"):
+    with pytest.raises(InstrumentRefusal, match=r"1612\.90322 Hz, not at 10 Hz"):
         daq.open()
     assert len(lab.server.system.tasks) == 2  # those of the lab's own instrument
+
+
+@pytest.mark.parametrize(
+    "asked", ["10 Hz", "1612.9 Hz", "1650 Hz", "1.7 kHz", "7 kHz", "12 kHz", "24.99 kHz", "26 kHz"]
+)
+def test_the_rate_that_a_refusal_names_is_accepted_as_it_is_written(lab: Lab, asked: str) -> None:
+    table = {"channels": [CHANNELS[0] | {"physical": "cDAQ1Mod7/ai0"}]}
+    with pytest.raises(InstrumentRefusal) as refused:
+        lab.instrument({**table, "rate": asked}).open()
+    named = re.search(r"sample at (\S+ Hz), not at", str(refused.value))
+    assert named is not None
+    daq = lab.instrument({**table, "rate": named[1]})
+    daq.open()
+    daq.close()
 
 
 def test_a_range_that_a_module_does_not_have_is_refused_in_the_words_of_the_driver(lab: Lab) -> None:
