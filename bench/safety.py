@@ -53,6 +53,7 @@ class Safety:
         self._lock = opened.clock.lock()  # never held over a command
         self._settled = opened.clock.event()  # no ordered steps are being done
         self._settled.set()
+        self._safe_now = opened.clock.event()  # nothing may be driven any more
         self._under_way: list[_Command] = []
         self._later: list[Event] = []  # ordered steps that have not answered in time
         self._steps: Sequence[SafeStep] = ()  # how the bench was made safe, or held, last
@@ -118,17 +119,29 @@ class Safety:
     def make_ready(self) -> None:
         """Bring the bench into its working order, the opposite of the safe state, before a run's first step.
 
+        Each step is a command of its own, as those of the plan are: none is done while the bench is held.
+
         Raises
         ------
         InstrumentError
             A step could not be confirmed; nothing else has moved.
+        SafeStateLatchedError
+            The bench has gone safe; no further step was done, and a wait has ended.
         """
-        steps = steps_for("", self._opened.station.ready)
-        with self.drive():
-            for outcome in do(self._opened, steps, self._strayed):
+        clock = self._opened.clock
+        for step in steps_for("", self._opened.station.ready):
+            self._rest()
+            if step.wait_s is not None:
+                begun = clock.now()
+                clock.wait(self._safe_now, begun + step.wait_s)
+                self.insist()
+                self._tell(Outcome(step, step.said, True, clock.now() - begun))
+                continue
+            with self.drive():
+                (outcome,) = do(self._opened, [step], self._strayed)
                 self._tell(outcome)
-                if not outcome.confirmed:
-                    raise InstrumentError(outcome.step.instrument_name, f"the bench is not ready: {outcome.what}")
+            if not outcome.confirmed:
+                raise InstrumentError(step.instrument_name, f"the bench is not ready: {outcome.what}")
 
     # -- going safe
 
@@ -155,6 +168,7 @@ class Safety:
             self._steps, others = steps, list(self._under_way)
         try:
             latched()
+            self._safe_now.set()
             self._record("safe-state", {"cause": cause, "phase": phase})
             self._overtake(others)
             return self._take(steps)
@@ -166,6 +180,7 @@ class Safety:
         steps = steps_for(phase, self._opened.station.safe_state)
         with self._lock:
             self._over = True
+            self._safe_now.set()
             self._steps, others = steps, list(self._under_way)
         self._overtake(others)
         self._take(steps)

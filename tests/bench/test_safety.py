@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -315,6 +316,72 @@ def test_nothing_is_driven_after_the_safe_state_at_the_end_of_a_run(safety: Any,
 
     box.clock.run(main)
     assert (box.valves()["vent"], box.valves()["outlet"]) == (True, False)
+
+
+# ------------------------------------------------------------------------------------------------- making ready
+
+
+READY = [{"valve": "box.vent", "on": True}, {"wait": "2 s"}, {"valve": "box.diverter", "on": True}, {"wait": "3 s"}]
+
+
+def test_no_step_of_making_ready_is_done_once_the_bench_is_safe_and_no_wait_goes_on(safety: Any) -> None:
+    bench, said, box = safety
+    clock: VirtualClock = box.clock
+    bench._opened.station.ready.extend(map(SafeStep.model_validate, READY))
+
+    def main() -> None:
+        ready = clock.worker("ready", bench.make_ready)
+        clock.sleep(1.0)
+        bench.trip("the emergency stop was pressed")
+        ready.join()
+        assert isinstance(ready.error, SafeStateLatchedError)
+
+    clock.run(main)
+    assert clock.now() == 1.0
+    assert [(name, on) for _, name, on in box.moves] == [("vent", True), ("vent", True), ("outlet", False)]
+    assert not [fields for _, fields in said if "again" in str(fields)]
+
+
+def test_a_valve_that_is_being_made_ready_when_the_bench_goes_safe_is_moved_back_and_no_other_moves(
+    safety: Any,
+) -> None:
+    bench, _, box = safety
+    clock: VirtualClock = box.clock
+    usual = box.set_valve
+    box.set_valve = lambda name, on: [clock.sleep(0.5 if clock.now() == 0.0 else 0.0), usual(name, on)]
+    steps = ({"valve": "box.outlet", "on": True}, {"valve": "box.diverter", "on": True})
+    bench._opened.station.ready.extend(map(SafeStep.model_validate, steps))
+
+    def main() -> None:
+        ready = clock.worker("ready", bench.make_ready)
+        clock.sleep(0.2)
+        bench.trip("too high")
+        ready.join()
+
+    clock.run(main)
+    assert (0.5, "outlet", True) in box.moves
+    assert box.valves() == {"vent": True, "outlet": False, "diverter": False}
+
+
+def test_making_ready_waits_while_the_bench_is_held(toy_bench: Any) -> None:
+    toys = toy_bench(stated={"ready": READY, "hold": [{"valve": "box.outlet", "on": True}]})
+    toys.gauge.pressure = lambda t: 60.0 if 1.05 < t < 3.0 else 10.0
+    at = [(7.0, lambda engine: engine.reset_interlock("pressure", "Ada", "a kink, removed"))]
+    end = toys.run(Phase("one", for_s=5.0), interlocks=[replace(HIGH, action="hold")], at=at, teardown=[])
+    assert end.status is Status.COMPLETED
+    assert [(round(t, 1), name, on) for t, name, on in toys.box.moves[:4]] == [
+        (0.0, "vent", True),
+        (1.1, "outlet", True),
+        (7.0, "outlet", False),
+        (7.0, "diverter", True),
+    ]
+    assert [one["what"] for one in toys.of("confirm")].count("waited 2 s") == 1
+
+
+def test_a_person_who_stops_the_run_while_it_is_made_ready_stops_that(toy_bench: Any) -> None:
+    toys = toy_bench(stated={"ready": READY})
+    toys.run(at=[(1.0, lambda engine: engine.stop("Ada", "enough"))])
+    assert ("diverter", True) not in [(name, on) for _, name, on in toys.box.moves]
 
 
 # ------------------------------------------------------------------------------------------------- station file
