@@ -188,7 +188,7 @@ class Sampler:
     def _poll(self, instrument: Polled) -> None:
         start, period = self.clock.now(), instrument.period_s
         batch = Batch(instrument, len(instrument.channels))
-        oldest_s = 4 * self.clock.record_every_s
+        oldest_s = self.clock.record_every_s
         index = 0
         while True:
             if self._waited(start + index * period):
@@ -217,13 +217,14 @@ class Sampler:
                     guard.judge_one(reading.t, reading.values[guard.column], reading.quality[guard.column])
                 if self.tallies:
                     self._count(np.array([reading.values]), np.array([reading.quality], dtype=np.uint16))
-                if batch.count == BATCH or (batch.count and reading.t - batch.first_t >= oldest_s):
+                if batch.count == BATCH:
                     self._keep(batch)
             self._notes(instrument)
             # A slow answer makes the next question late, never two questions at once: missed ones are holes.
             self._next = max(index + 1, math.ceil((self.clock.now() - start) / period - 1e-6))
             index = self._next_asked(start, period)
-            if batch.count and batch.next_index < index:
+            # What would be too old by the next reading does not wait for it, and a hole ends a block.
+            if batch.count and (batch.next_index < index or start + index * period - batch.first_t > oldest_s):
                 self._keep(batch)
         if batch.count:
             self._keep(batch)
