@@ -15,6 +15,7 @@ from bench import exclusion
 from bench.execution import Executor
 from bench.interlocks import Interlocks
 from bench.latch import Latches
+from bench.latch_keeper import Entry
 from bench.prompts import Prompts
 from bench.recorder import Recorder
 from bench.resting import Resting
@@ -94,6 +95,7 @@ class Engine:
         self._watch = Watch(opened, roles, self.steps, self._samplers)
         self._phase = ""
         self._stopped_in = ""  # the phase in which a person stopped the run
+        self.unkept: Sequence[Entry] = ()  # latches and resets that the disk has not taken, when the run has ended
         self.rested_s = 0.0  # for how long the steps have been paused or held
         self.done = "all steps done"  # what is said of a run that reaches its end
         longest_hold_s = math.inf if opened.rig is None else SIMULATED_HOLD_S
@@ -297,6 +299,7 @@ class Engine:
         finally:
             hanging = self._make_safe()
             self._despite(partial(self._let_all_go, hanging))
+            self.unkept = self._interlocks.unkept()
             self._leaving.set()
             if self._utc_watch is not None:
                 self._utc_watch.join()

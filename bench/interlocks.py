@@ -7,21 +7,19 @@ resets it, a stop until a named person does so before the next run.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from bench.guard import Change, Guard
 from bench.latch import Latches
+from bench.latch_keeper import Entry, LatchKeeper
 from bench.safety import Safety
 from bench.sampler import Sampler
 from bench.watch import Flagged, Watch
 from data.samples import Quality
 from instruments.clock import Clock, Event
 from protocols.interlock import Action, Interlock
-
-KEEP_S = 5.0
-"""Longest wait for the disk that keeps the latches, when the run ends."""
 
 
 class Record(Protocol):
@@ -113,11 +111,10 @@ class Interlocks:
         self._course = course
         self._record = record
         self._tell = tell
-        self._latches = latches
+        self._keeper = None if latches is None else LatchKeeper(latches, clock, tell)
         self._lock = clock.lock()  # over who holds, never over a command
         self._held: _Hold | None = None
         self._longest_hold_s = longest_hold_s
-        self._keeping: list[Event] = []
         self.standing: dict[str, Standing] = {}
 
     def watch(self, interlock: Interlock) -> None:
@@ -292,10 +289,11 @@ class Interlocks:
         with self._lock:
             standing.action = None
             last = not self._somebody_holds()
+            if self._safety.cause is None:  # a stop that came meanwhile stays latched
+                self._keep(standing, person, reason)
         text = f'interlock "{name}" was reset: {reason}'
         fields = {"name": name, "person": person, "reason": reason, "held": not last, "text": text}
         self._record("reset", fields, urgent=True)
-        self._keep(standing, person, reason)
         if last:
             self._clock.worker("~release", lambda: self._release(name, person, reason))
         return ""
@@ -336,8 +334,6 @@ class Interlocks:
         """The run ends: whatever lasts, lasts no longer."""
         self._safety.let_end()
         now = self._clock.now()
-        for done in self._keeping:
-            self._clock.wait(done, now + KEEP_S)
         for standing in self.standing.values():
             if standing.flagged is not None:
                 self._unflag(standing.flagged, now, f'interlock "{standing.interlock.name}"')
@@ -346,6 +342,13 @@ class Interlocks:
             held, self._held = self._held, None
         if held is not None:
             self._end_hold(held, {"text": "the run ended"})
+
+    def unkept(self) -> Sequence[Entry]:
+        """Nothing more is latched or reset: what is not kept beyond the run, since the disk does not take it."""
+        left = () if self._keeper is None else self._keeper.end()
+        for name in dict.fromkeys(entry.interlock for entry in left):
+            self._tell("error", f'interlock "{name}": its latch is not kept; the next run here would not ask for it')
+        return left
 
     def _tell_begin(self, held: _Hold) -> None:
         with self._lock:
@@ -369,25 +372,11 @@ class Interlocks:
         self._record("disturbed", fields)
 
     def _keep(self, standing: Standing, person: str = "", reason: str = "") -> None:
-        """Write down beyond the run that it is latched, or was reset; a worker does, since a disk may be slow."""
-        if self._latches is None:
+        """Have it kept beyond the run that it is latched, or was reset, in the order in which that happens."""
+        if self._keeper is None:
             return
-        done = self._clock.event()
-        self._keeping.append(done)
-        name, utc, latches = standing.interlock.name, self._clock.utc(self._clock.now()), self._latches
-
-        def write() -> None:
-            try:
-                if person:
-                    latches.reset(name, person, reason, utc)
-                else:
-                    latches.latch(name, standing.cause, utc)
-            except (OSError, ValueError) as error:
-                self._tell("error", f'interlock "{name}": its latch could not be written: {error}')
-            finally:
-                done.set()
-
-        self._clock.worker(f"~latch {name}", write)
+        with self._lock:
+            self._keeper.keep(standing.interlock.name, standing.cause, person, reason)
 
 
 def _band(interlock: Interlock) -> str:

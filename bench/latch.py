@@ -11,13 +11,16 @@ from __future__ import annotations
 import json
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from bench.state_folder import home
 from bench.station import Station
+from data.disk import sync_folder
 
 
 class LatchError(ValueError):
@@ -39,10 +42,13 @@ class Latches:
     Parameters
     ----------
     file : need not exist.
+    run_id : of the run that latches, so that it can be told whether the stop of a run was kept.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, run_id: str = "") -> None:
         self.file = file
+        self._run = {"run": run_id} if run_id else {}
+        self._unsynced = [file.parent]  # folders that may have forgotten a new name in a power cut
 
     def standing(self) -> list[Latch]:
         """What is latched now, the oldest first; a line that a power cut tore counts as a latch.
@@ -73,14 +79,19 @@ class Latches:
 
     def latch(self, interlock: str, cause: str, utc: datetime) -> None:
         """Latch an interlock; raises OSError."""
-        self._append({"event": "latch", "interlock": interlock, "cause": cause, "utc": _moment(utc)})
+        self._append({"event": "latch", "interlock": interlock, "cause": cause, "utc": _moment(utc), **self._run})
 
-    def reset(self, interlock: str, person: str, reason: str, utc: datetime) -> None:
-        """Reset one interlock by a named person with a reason; raises OSError, or LatchError without the two."""
+    def reset(self, interlock: str, person: str, reason: str, utc: datetime, run_id: str = "") -> None:
+        """Reset one interlock by a named person with a reason; raises OSError, or LatchError without the two.
+
+        Parameters
+        ----------
+        run_id : of a run that an interlock stopped, and that did not latch.
+        """
         if not (person.strip() and reason.strip()):
             raise LatchError(f'interlock "{interlock}" is reset by a named person with a reason; give both')
         said = {"event": "reset", "interlock": interlock, "person": person.strip(), "reason": reason.strip()}
-        self._append({**said, "utc": _moment(utc)})
+        self._append({**said, "utc": _moment(utc), **({"run": run_id} if run_id else {})})
 
     def reset_all(self, person: str, reason: str, utc: datetime) -> list[Latch]:
         """Reset whatever is latched; returns what that was."""
@@ -95,23 +106,40 @@ class Latches:
         self._append({**fields, "utc": _moment(utc)})
 
     def history(self) -> list[dict[str, Any]]:
-        """Every latch, reset and note, as it was written."""
+        """Every latch, reset and note, as it was written; raises OSError."""
         if not self.file.exists():
             return []
         return [said for line in _lines(self.file.read_text("utf-8", errors="replace")) if (said := _said(line))]
 
+    def knows(self, run_id: str) -> bool:
+        """Whether a run has latched, or its stop was reset without; raises OSError."""
+        return any(said.get("run") == run_id for said in self.history())
+
     def _append(self, said: dict[str, str]) -> None:
+        """Add a line, whole or not at all; it is on the disk when this returns.  Raises OSError."""
+        self._unsynced += [each.parent for each in (self.file.parent, *self.file.parents) if not each.exists()]
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        line = json.dumps(said, ensure_ascii=False) + "\n"
-        torn = self.file.exists() and not self.file.read_bytes().endswith(b"\n")
-        with self.file.open("a", encoding="utf-8", newline="\n") as file:
-            file.write("\n" * torn + line)
-            file.flush()
-            os.fsync(file.fileno())
+        with self.file.open("a+b", buffering=0) as file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(0, end - 1))
+            torn = file.read(1) not in (b"", b"\n")
+            try:
+                _add(file, b"\n" * torn + json.dumps(said, ensure_ascii=False).encode() + b"\n")
+            except OSError:
+                with suppress(OSError):  # half a line would count as a latch
+                    file.truncate(end)
+                raise
+        while self._unsynced:
+            sync_folder(self._unsynced[-1])
+            self._unsynced.pop()
 
 
-def latches_of(station: Station) -> Latches | None:
+def latches_of(station: Station, run_id: str = "") -> Latches | None:
     """The latches of a station; None for a simulated one where nobody asked to keep them.
+
+    Parameters
+    ----------
+    run_id : of the run that has the station.
 
     Raises
     ------
@@ -122,9 +150,16 @@ def latches_of(station: Station) -> Latches | None:
         return None
     name = re.sub(r"[^A-Za-z0-9_-]", "_", station.name)
     try:
-        return Latches(home() / "stations" / f"{name}.latches")
+        return Latches(home() / "stations" / f"{name}.latches", run_id)
     except RuntimeError:
         raise LatchError("this account has no home folder to keep latches in; set PUMPBENCH_HOME") from None
+
+
+def _add(file: FileIO, line: bytes) -> None:
+    done = 0
+    while done < len(line):
+        done += file.write(line[done:])
+    os.fsync(file.fileno())
 
 
 def _moment(utc: datetime) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from bench.session import conduct
 from data.checks import Status
 from data.run import Run
 from data.samples import Quality
-from instruments.clock import WallClock
+from instruments.clock import Clock, WallClock
 from protocols.interlock import Interlock
 from protocols.steps import Phase, SetValve, Tare, above, below
 
@@ -414,4 +415,54 @@ def test_a_latch_that_cannot_be_written_is_told(toy_bench: Any, tmp_path: Path) 
     toys = toy_bench(latches=Latches(tmp_path / "file" / "toys.latches"))
     toys.gauge.pressure = peak(20.05, 30.05)
     assert toys.run(interlocks=[STOP]).status is Status.STOPPED_BY_INTERLOCK
-    assert any("its latch could not be written" in event["text"] for event in toys.of("event"))
+    said = [event["text"] for event in toys.of("event")]
+    assert len([text for text in said if "its latch could not be written" in text]) == 1
+    assert 'interlock "pressure": its latch is not kept; the next run here would not ask for it' in said
+    assert toys.of("status")
+
+
+class Busy(Latches):
+    """Latches whose disk takes nothing between two moments, and each line only after a while."""
+
+    def __init__(self, file: Path, clock: Clock, from_s: float, to_s: float, takes_s: float = 0.0) -> None:
+        super().__init__(file)
+        self.clock, self.from_s, self.to_s, self.takes_s = clock, from_s, to_s, takes_s
+
+    def _append(self, said: dict[str, str]) -> None:
+        if self.from_s <= self.clock.now() < self.to_s:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        takes_s, self.takes_s = self.takes_s, 0.0
+        self.clock.sleep(takes_s)
+        super()._append(said)
+
+
+def test_a_latch_that_the_disk_does_not_take_is_kept_as_soon_as_there_is_room(toy_bench: Any, tmp_path: Path) -> None:
+    toys = toy_bench(stated={"hold": HELD})
+    toys.latches = latches = Busy(tmp_path / "toys.latches", toys.clock, 20.0, 200.0)
+    toys.gauge.pressure = peak(20.05, 30.05)
+    kept: list[int] = []
+    at = [(t, lambda _: kept.append(len(latches.standing()))) for t in (199.0, 300.0)]
+    toys.run(
+        Phase("one", for_s=60.0), at=[*at, (400.0, lambda engine: engine.stop("Ada", "enough"))], interlocks=[HOLD]
+    )
+    assert kept == [0, 1]
+    assert [event["text"] for event in toys.of("event") if "latch" in event["text"]] == [
+        'interlock "pressure": its latch could not be written: [Errno 28] No space left on device; it is tried again '
+        "until the run ends",
+        "the latches are written",
+    ]
+
+
+def test_a_reset_that_a_slow_disk_takes_late_undoes_no_newer_latch(toy_bench: Any, tmp_path: Path) -> None:
+    toys = toy_bench(stated={"hold": HELD})
+    toys.latches = latches = Busy(tmp_path / "toys.latches", toys.clock, -2.0, -1.0)
+    toys.gauge.pressure = lambda t: 60.0 if 20.05 <= t < 30.05 or 50.05 <= t < 60.05 else 10.0
+
+    def reset_slowly(engine: Any) -> str:
+        latches.takes_s = 20.0
+        return reset()(engine)
+
+    at = [(45.0, reset_slowly), (90.0, lambda engine: engine.stop("Ada", "enough"))]
+    toys.run(Phase("one", for_s=60.0), at=at, interlocks=[HOLD])
+    assert [said["event"] for said in latches.history()] == ["latch", "reset", "latch"]
+    assert [latch.interlock for latch in latches.standing()] == ["pressure"]

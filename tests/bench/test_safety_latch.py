@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,6 +70,32 @@ def test_a_latch_that_a_power_cut_tore_is_still_one(latches: Latches, lost: int)
     assert len(latches.standing()) == 2
     latches.reset_all("Ada", "looked at both", NOW)
     assert latches.standing() == []
+
+
+def test_a_line_that_the_disk_takes_half_is_no_latch_and_may_be_written_again(
+    latches: Latches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latches.latch("leak", "wet", NOW)
+
+    def no_room(fd: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr("os.fsync", no_room)
+        with pytest.raises(OSError, match="No space left"):
+            latches.latch("pressure", "too high", NOW)
+    assert [latch.interlock for latch in latches.standing()] == ["leak"]
+    latches.latch("pressure", "too high", NOW)
+    assert [latch.interlock for latch in latches.standing()] == ["leak", "pressure"]
+
+
+def test_the_name_of_a_new_file_of_latches_is_on_the_disk_too(
+    latches: Latches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = list[Path]()
+    monkeypatch.setattr("bench.latch.sync_folder", synced.append)
+    latches.latch("leak", "wet", NOW)
+    assert set(synced) == {latches.file.parent, latches.file.parent.parent}
 
 
 def test_a_file_that_cannot_be_read_is_told_with_its_name(latches: Latches) -> None:
