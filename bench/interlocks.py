@@ -174,13 +174,17 @@ class Interlocks:
             )
 
     def _action(self, standing: Standing) -> Action:
-        """What is to be done: a hold that nobody could end is a stop, and what is latched acts no second time."""
-        action = standing.interlock.action
-        if action == "hold" and self._course.ending:
-            action = "stop"
-        if standing.action == action or standing.action == "stop":
-            return "log"
-        return action
+        """What is to be done: a hold that nobody could end is a stop, and what is latched acts no second time.
+
+        A reset looks at the channel under the same lock: it sees the crossing, or the crossing finds nothing latched.
+        """
+        with self._lock:
+            action = standing.interlock.action
+            if action == "hold" and self._course.ending:
+                action = "stop"
+            if standing.action == action or standing.action == "stop":
+                return "log"
+            return action
 
     def _act(self, standing: Standing, action: Action, cause: str) -> tuple[Action, float]:
         """Do it; returns what was done, and the clock time at which the first step of that was done."""
@@ -267,6 +271,26 @@ class Interlocks:
         person, reason = person.strip(), reason.strip()
         if not person or not reason:
             return f'interlock "{name}" is reset by a named person with a reason; give both'
+        with self._lock:
+            if refusal := self._refusal(standing):
+                return refusal
+            standing.action = None
+            if why := _astray(standing):  # since just now, and whoever saw that may have found it latched
+                standing.action = "hold"
+                return _not_back(name, why)
+            last = not self._somebody_holds()
+            if self._safety.cause is None:  # a stop that came meanwhile stays latched
+                self._keep(standing, person, reason)
+        text = f'interlock "{name}" was reset: {reason}'
+        fields = {"name": name, "person": person, "reason": reason, "held": not last, "text": text}
+        self._record("reset", fields, urgent=True)
+        if last:
+            self._clock.worker("~release", lambda: self._release(name, person, reason))
+        return ""
+
+    def _refusal(self, standing: Standing) -> str:
+        """Why an interlock cannot be reset now, and what to do; "" where it can."""
+        name = standing.interlock.name
         if not standing.latched:
             return f'interlock "{name}" is not latched; there is nothing to reset'
         if standing.action == "stop" or self._safety.cause is not None:
@@ -279,24 +303,8 @@ class Interlocks:
                 f'interlock "{name}" cannot be reset any more: the run is ending, and goes safe as the bench stands; '
                 "start another run when its cause is gone"
             )
-        guard = standing.guard
-        assert guard is not None
-        if guard.state != "back":
-            why = (
-                "gives no good sample" if guard.state == "lost" else f"is not back, that is {_band(standing.interlock)}"
-            )
-            return f'interlock "{name}" cannot be reset: {standing.interlock.channel} {why}; remove the cause first'
-        with self._lock:
-            standing.action = None
-            last = not self._somebody_holds()
-            if self._safety.cause is None:  # a stop that came meanwhile stays latched
-                self._keep(standing, person, reason)
-        text = f'interlock "{name}" was reset: {reason}'
-        fields = {"name": name, "person": person, "reason": reason, "held": not last, "text": text}
-        self._record("reset", fields, urgent=True)
-        if last:
-            self._clock.worker("~release", lambda: self._release(name, person, reason))
-        return ""
+        why = _astray(standing)
+        return _not_back(name, why) if why else ""
 
     def _release(self, name: str, person: str, reason: str) -> None:
         """Body of a worker of its own, since it commands valves."""
@@ -319,13 +327,25 @@ class Interlocks:
             self._course.failed(f"the hold cannot be ended: {wrong}")
             return
         with self._lock:
-            if self._somebody_holds() or not self._safety.end_release(release):
+            astray = [each for each in self.standing.values() if each.interlock.action == "hold" and _astray(each)]
+            if self._somebody_holds() or (not astray and not self._safety.end_release(release)):
                 return
-            held, self._held = self._held, None
-            self._watch.restore()
+            if not astray:
+                held, self._held = self._held, None
+                self._watch.restore()
+        if astray:
+            self._hold_again(astray)
+            return
         if held is not None:
             self._end_hold(held, {"interlock": name, "person": person, "reason": reason})
         self._course.nudge()
+
+    def _hold_again(self, astray: Sequence[Standing]) -> None:
+        """Hold the bench for channels that left their bands as a hold was to end; whoever saw that may come later."""
+        for standing in astray:
+            cause = f'interlock "{standing.interlock.name}": {_astray(standing)}'
+            self._tell("warning", f"{cause}; the bench is held again")
+            self._act(standing, "hold", cause)
 
     def _somebody_holds(self) -> bool:
         return any(standing.action == "hold" for standing in self.standing.values())
@@ -377,6 +397,19 @@ class Interlocks:
             return
         with self._lock:
             self._keeper.keep(standing.interlock.name, standing.cause, person, reason)
+
+
+def _astray(standing: Standing) -> str:
+    """How a channel stands that is not back; "" for one that is."""
+    state = "back" if standing.guard is None else standing.guard.state
+    if state == "back":
+        return ""
+    why = "gives no good sample" if state == "lost" else f"is not back, that is {_band(standing.interlock)}"
+    return f"{standing.interlock.channel} {why}"
+
+
+def _not_back(name: str, why: str) -> str:
+    return f'interlock "{name}" cannot be reset: {why}; remove the cause first'
 
 
 def _band(interlock: Interlock) -> str:

@@ -13,6 +13,7 @@ from hypothesis import Phase as Part
 from hypothesis import strategies as st
 
 import data.journal
+from bench.guard import Guard
 from bench.latch import Latches
 from bench.safety import UNDER_WAY_S, Safety
 from data.checks import Status
@@ -200,6 +201,50 @@ def test_a_hold_that_joins_when_the_valves_are_just_back_stands(bench: Any, monk
     assert toys.of("phase")[-1]["t"] == pytest.approx(60.0 + 60.0 - 20.1)
     assert before_the_end(toys) == RUNNING
     assert len(toys.of("hold")) == 2
+
+
+def test_a_crossing_at_the_moment_of_a_reset_is_not_forgotten(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the wall clock a sampler may judge a sample when the reset has looked at the channel already."""
+    toys, said, left, usual = bench(), list[str](), [True], Guard.state.fget
+    toys.gauge.pressure = pressure((20.05, 30.05, 60.0), (45.05, 70.0, 60.0))
+
+    def state(self: Guard) -> Any:
+        stood = usual(self)
+        if self.interlock is HOLD and toys.clock.now() == 45.0 and left:
+            left.pop()
+            self.outside = True
+            self._settle(45.0, 60.0)
+        return stood
+
+    monkeypatch.setattr(Guard, "state", property(state))
+    toys.run(ONE, interlocks=[HOLD], teardown=[], at=[(45.0, reset(said=said)), (80.0, reset(said=said))])
+    assert ("is not back" in said[0], said[1]) == (True, "")
+    assert not [move for move in toys.box.moves if 45.0 <= move[0] < 80.0]
+    assert toys.of("phase")[-1]["t"] == pytest.approx(60.0 + 80.0 - 20.1)
+
+
+def test_a_crossing_that_is_not_told_yet_when_the_valves_are_back_holds_the_bench_again(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    toys, engines, usual = bench(latches=Latches(tmp_path / "toys.latches")), [], Safety.put_back
+    toys.gauge.pressure = pressure((20.05, 30.05, 60.0), (45.05, 70.0, 60.0))
+
+    def put_back(self: Safety, release: int) -> str:
+        said = usual(self, release)
+        if engines:
+            guard = engines.pop()._interlocks.standing["pressure"].guard
+            guard.outside, guard._told = True, "outside"  # by a sampler that has not come to tell it
+        return said
+
+    monkeypatch.setattr(Safety, "put_back", put_back)
+    at = [(1.0, engines.append), (45.0, reset()), (80.0, reset())]
+    end = toys.run(ONE, interlocks=[HOLD], teardown=[], at=at)
+    assert end.status is Status.COMPLETED
+    outlet = [(round(t), on) for t, name, on in toys.box.moves if name == "outlet" and 0.0 < t < 90.0]
+    assert outlet == [(20, False), (45, True), (45, False), (80, True)]
+    assert toys.of("phase")[-1]["t"] == pytest.approx(60.0 + 80.0 - 20.1)
+    assert any("the bench is held again" in event["text"] for event in toys.of("event"))
+    assert [said["event"] for said in toys.latches.history()] == ["latch", "reset"] * 2
 
 
 # ------------------------------------------------------------------------------------------ valves that do not obey
