@@ -6,12 +6,9 @@ import getpass
 import os
 import platform
 import re
-import signal
 import sys
-import tempfile
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -24,18 +21,19 @@ from bench.answers import AnswerFile, answers_of
 from bench.closing import close_run
 from bench.engine import End, Engine, plan
 from bench.forecast import finding, rows, subject_of
+from bench.last_tries import MEMORY, LastTries, keep_on, on_signals
 from bench.latch import latches_of
 from bench.recorder import Recorder
 from bench.request import Override, Prepared, Request, RequestError, prepare
 from bench.rig_reference import RigReference, rig_reference
 from bench.state_folder import home
 from bench.station import OpenStation, Station, open_station, parse_fault
-from bench.unattended.attend import attend
+from bench.unattended.attend import Audience, attend
 from bench.unattended.awake import awake
 from bench.unattended.messages import Facts
 from bench.unsaved import UnsavedError
 from data.checks import Evaluation, Origin, Status
-from data.journal import JournalError, JournalFull, JournalWriter
+from data.journal import JournalFull, JournalWriter
 from data.plain_text import insist_visible
 from data.seal import Verification, Verifier
 from instruments.clock import Clock, PacedClock, VirtualClock, WallClock
@@ -43,9 +41,6 @@ from protocols.analysis.forecast import Forecast
 
 SCHEMA = 1
 SOFTWARE = ("pumpbench", "numpy", "scipy", "h5py", "pyvisa", "pyvisa-py", "nidaqmx", "grpcio")
-
-SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
-"""What stops a run in order, where the platform has it."""
 
 NO_NAME = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]')
 """What a file's name cannot hold on some platform (folders, drives, Windows' alternate streams), or would hide."""
@@ -193,7 +188,8 @@ def conduct(
     Raises
     ------
     UnsavedError
-        The run has ended and the bench is safe, but the disk did not take all of its record.
+        The run has ended and the bench is safe, but the disk did not take all of its record, or that an interlock is
+        latched.  On a real bench it takes until somebody gives up that there is room.
     ValueError
         Bad input, or a preflight finding that blocks and was not overridden; nothing has moved.
     """
@@ -211,13 +207,15 @@ def conduct(
         simulated_s = ready.clock.now()
         if afterwards is not None:
             afterwards(ready.opened)
-    if recorded.unsaved is not None:
-        raise UnsavedError(_rescue(writer, run_file))
+    if lost := _unclosed(recorded.left, writer, run_file):
+        raise UnsavedError(lost)
     try:
         closed = close_run(journal, run_file, verified_by)
-    except (KeyboardInterrupt, ValueError) as error:
+    except (KeyboardInterrupt, ValueError, OSError) as error:
         why = "stopped while the run file was made" if isinstance(error, KeyboardInterrupt) else str(error)
         raise UnsavedError(f"{why}; nothing is lost, then: pumpbench recover {journal}") from None
+    if recorded.left.unkept:
+        raise UnsavedError(_unkept(recorded.left, run_file))
     return Result(
         run_file,
         journal,
@@ -246,11 +244,11 @@ def _awake(prepared: Prepared) -> AbstractContextManager[object]:
 
 @dataclass(frozen=True, slots=True)
 class _Recorded:
-    """How a run ended, what the disk did meanwhile, and whether it refused the end of the record."""
+    """How a run ended, what the disk did meanwhile, and what of it is not where it should be."""
 
     end: End
     trouble: Sequence[str]
-    unsaved: JournalFull | None
+    left: LastTries
 
 
 def _record(
@@ -270,10 +268,10 @@ def _record(
 
     recorder = Recorder(writer, clock, on_trouble)
     facts = Facts(prepared.station.name, prepared.procedure.name, run_id, str(writer.path.with_suffix(".h5")))
-    told = attend(ready.opened, recorder, facts, trouble.append)
+    audience = attend(ready.opened, recorder, facts, trouble.append)
     person = _person(prepared.request)
     longest_block_s = prepared.request.longest_block_s or clock.block_s
-    latches = latches_of(prepared.station)
+    latches = latches_of(prepared.station, run_id)
     engine = Engine(
         ready.opened,
         prepared.procedure,
@@ -299,9 +297,8 @@ def _record(
     done = clock.event()
     if progress is not None:
         clock.worker("~progress", lambda: _report(engine, clock, done, progress))
-    unsaved = None
     try:
-        with _stopped_by_signals(clock, engine, person):
+        with on_signals(lambda name: clock.post(lambda: engine.stop(person, f"stopped by {name}"))):
             if lead is not None:
                 lead.begins(Underway(engine, clock, recorder, run_id, writer.path, writer.path.with_suffix(".h5")))
             end = engine.run()
@@ -309,54 +306,63 @@ def _record(
         done.set()
         if lead is not None:
             lead.ends()
-        try:
+        with suppress(JournalFull):  # which is tried again
             recorder.close()
-        except JournalFull as error:
-            unsaved = error
-        told()
-    return _Recorded(end, trouble, unsaved)
+        left = LastTries(writer, latches, engine.unkept)
+        _finish(left, clock, audience)
+    return _Recorded(end, trouble, left)
 
 
-def _rescue(writer: JournalWriter, run_file: Path) -> str:
-    """Save the record elsewhere, since the disk of the run's folder took no more; returns a sentence that says so."""
-    copy = Path(tempfile.mkdtemp(prefix="pumpbench-")) / writer.path.name
-    why = f"{writer.path}: the run has ended and the bench is safe, but the disk took no more"
-    try:
-        writer.copy_to(copy)
-    except JournalError as error:
-        return (
-            f"{why}, and no other place did ({error}): the last {writer.unsynced_bytes} bytes of the record are lost; "
-            f"make room, then: pumpbench recover {writer.path}"
+def _finish(left: LastTries, clock: Clock, audience: Audience) -> None:
+    """Try what the disk did not take, on the wall clock for as long as it takes, and let the audience go."""
+
+    def waits() -> None:
+        text = (
+            f"the run has ended and the bench is safe, but {left.why}; this is tried until there is room, or until "
+            "Ctrl-C or SIGTERM gives it up"
         )
-    return f"{why}; its whole record is in {copy}; make room, then: pumpbench recover {copy} --out {run_file}"
+        print(f"pumpbench: {text}", file=sys.stderr, flush=True)
+        audience.hear("unsaved", clock.now(), {"state": "begin", "text": text})
+
+    if isinstance(clock, WallClock):
+        keep_on(left, clock, waits)
+        audience.hear("unsaved", clock.now(), {"state": "end", "text": left.why})
+    else:
+        left()
+    audience.finish()
+
+
+def _unclosed(left: LastTries, writer: JournalWriter, run_file: Path) -> str:
+    """What became of a record that its disk did not take to its end; "" where that is closed."""
+    if not left.unclosed:
+        return ""
+    why = f"{writer.path}: the run has ended and the bench is safe, but the disk took no more"
+    if left.copy is None:
+        why = (
+            f"{why}, and no other place did ({left.unclosed}): the last {writer.unsynced_bytes} bytes of the record "
+            f"are lost; make room, then: pumpbench recover {writer.path}"
+        )
+    else:
+        soon = " before this computer is switched off" if left.copy.is_relative_to(MEMORY) else ""
+        why = (
+            f"{why}; its whole record is in {left.copy}; make room{soon}, then: "
+            f"pumpbench recover {left.copy} --out {run_file}"
+        )
+    return f"{why}; {_not_latched(left)}" if left.unkept else why
+
+
+def _unkept(left: LastTries, run_file: Path) -> str:
+    return f"{run_file}: the run has ended, and this is its record, but {_not_latched(left)}"
+
+
+def _not_latched(left: LastTries) -> str:
+    return f"{left.unkept}, so the next run would not ask for it: find its cause before you start one"
 
 
 def _report(engine: Engine, clock: Clock, done: Any, progress: Callable[[float, str], None]) -> None:
     total = max(1.0, sum(step.most_s for step in engine.steps))
     while not clock.wait(done, clock.now() + max(1.0, total / 400)):
         progress(min(1.0, clock.now() / total), engine.phase)
-
-
-@contextmanager
-def _stopped_by_signals(clock: Clock, engine: Engine, person: str) -> Iterator[None]:
-    """Ctrl-C and a termination stop the run in order, with teardown and safe state."""
-    numbers = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
-    before: dict[int, Any] = {}
-
-    def stop(number: int, _: object) -> None:
-        reason = f"stopped by {signal.Signals(number).name}"
-        # From a thread of its own: the signal may have come in the middle of a wait whose lock `set` would need.
-        threading.Thread(target=lambda: clock.post(lambda: engine.stop(person, reason)), daemon=True).start()
-
-    if threading.current_thread() is threading.main_thread():  # else signals are somebody else's business
-        for number in numbers:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
-                before[number] = signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _clock(prepared: Prepared, pace: float | None) -> Clock:

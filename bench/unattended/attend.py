@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from bench.recorder import Recorder
+from bench.recorder import Listener, Recorder
 from bench.station import OpenStation
 from bench.unattended.messages import Facts, Messenger
 from bench.unattended.stack_light import StackLight
 
 
-def attend(
-    opened: OpenStation, recorder: Recorder, facts: Facts, undelivered: Callable[[str], None]
-) -> Callable[[], None]:
-    """Let the station's messenger and stack light listen; returns what waits for the last messages and lamps.
+@dataclass(frozen=True)
+class Audience:
+    """The people and lamps that hear of a run."""
+
+    listeners: Sequence[Listener]
+    ends: Sequence[Callable[[], None]]
+
+    def hear(self, kind: str, t: float, fields: Mapping[str, Any]) -> None:
+        """Hear what comes after the record was closed; returns at once."""
+        for listener in self.listeners:
+            listener(kind, t, fields)
+
+    def finish(self) -> None:
+        """Wait for the last messages and lamps."""
+        for end in self.ends:
+            end()
+
+
+def attend(opened: OpenStation, recorder: Recorder, facts: Facts, undelivered: Callable[[str], None]) -> Audience:
+    """Let the station's messenger and stack light listen.
 
     Parameters
     ----------
@@ -28,7 +46,7 @@ def attend(
         undelivered(text)
         clock.post(lambda: tell("warning", text))
 
-    ends: list[Callable[[], None]] = []
+    listeners, ends = list[Listener](), list[Callable[[], None]]()
     if station.stack_light is not None:
         light = StackLight(station.stack_light, opened, tell)
 
@@ -36,15 +54,12 @@ def attend(
             if dark := light.finish():
                 undelivered(dark)
 
-        recorder.listen(light.hear)
+        listeners.append(light.hear)
         ends.append(darken)
     if station.notify:
         messenger = Messenger(station.notify, facts, clock, failed)
-        recorder.listen(messenger.hear)
+        listeners.append(messenger.hear)
         ends.append(messenger.finish)
-
-    def finish() -> None:
-        for end in ends:
-            end()
-
-    return finish
+    for listener in listeners:
+        recorder.listen(listener)
+    return Audience(listeners, ends)

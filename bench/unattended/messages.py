@@ -75,6 +75,8 @@ def occasion_of(kind: str, fields: Mapping[str, Any]) -> tuple[Occasion, str] | 
         return "prompt", f"waits for an answer: {fields.get('text')}"
     if kind == "status":
         return "end", f"the run ended {fields.get('status')}: {fields.get('reason')}"
+    if kind == "unsaved" and fields.get("state") == "begin":
+        return "end", str(fields.get("text"))
     return None
 
 

@@ -73,7 +73,11 @@ class StackLight:
         elif kind == "safe-state":
             anew = True  # which may have switched the lamps, too
         elif kind == "status":
-            self._show({"red"} if self._alarm or fields.get("status") != "completed" else set(), anew=True)
+            self._alarm = self._alarm or fields.get("status") != "completed"
+            self._show({"red"} if self._alarm else set(), anew=True)
+            return
+        elif kind == "unsaved":  # after the end: the record waits for room
+            self._show({"red"} if self._alarm else {"amber"} if state == "begin" else set(), anew=False)
             return
         elif kind != "step":
             return

@@ -289,7 +289,7 @@ def test_a_disk_that_is_full_for_a_while_costs_nothing(monkeypatch: pytest.Monke
 def test_a_disk_that_stays_full_ends_with_a_copy_elsewhere(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("PUMPBENCH_HOME", str(tmp_path))
     fill(monkeypatch, takes=20_000, refusals=1e9)
     words = ["run", "flow-record", "--station", "sim", "--set", "recording=10 min", "--out", tmp_path / "o"]
     code, said, complaint = command(capsys, *words)
