@@ -41,6 +41,9 @@ MOST = 100_000
 CRYSTAL = 2e-4
 """No sample clock is further off than this."""
 
+STARTS_S = 5.0
+"""No instrument takes longer to start: a few exchanges, which have three timeouts together."""
+
 LOST_S = 1.0
 """How often an instrument that is lost is read, however long blocks may be: it knows itself when to try again."""
 
@@ -64,7 +67,7 @@ class Sampler:
     Attributes
     ----------
     alive_until_s : the sign of life: the clock time at which it will wake, or at which it woke for the exchange that
-        it is in.  A sampler that is long past it hangs in its instrument.
+        it is in, or by which its instrument has been started.  A sampler that is long past it hangs in its instrument.
     """
 
     instrument: Polled | Buffered
@@ -173,6 +176,7 @@ class Sampler:
 
     def run(self) -> None:
         """Body of the worker."""
+        self.alive_until_s = self.clock.now() + STARTS_S
         self.recorder.stream(self.instrument.stream)
         try:
             if isinstance(self.instrument, Buffered):
@@ -191,10 +195,11 @@ class Sampler:
         oldest_s = self.clock.record_every_s
         index = 0
         while True:
-            if self._waited(start + index * period):
-                if self._ending:
-                    break
-                self._wake.clear()
+            if woken := self._waited(start + index * period):
+                self._wake.clear()  # before looking: whoever sets it has said first what for
+            if self._ending:
+                break
+            if woken:
                 index = self._next = max(self._next, math.ceil((self.clock.now() - start) / period - 1e-6))
                 if batch.count:
                     self._keep(batch)

@@ -1,7 +1,8 @@
-"""What is polled goes to the record in blocks, and never waits there for a reading that comes late."""
+"""What is polled goes to the record in blocks, waits there for no reading that comes late, and ends when it is told."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from bench.resting import Resting
 from bench.sampler import Sampler
 from data.samples import Block, Channel, Reading
 from instruments.clock import VirtualClock, WallClock
+from instruments.clock.virtual import _Flag
 from instruments.instrument import Connection, Identity, InstrumentTimeout, Polled, Settings
 
 
@@ -96,6 +98,36 @@ def test_what_was_read_before_an_instrument_fell_silent_is_kept_at_once() -> Non
     t = np.concatenate([block.t for block in kept.blocks])
     before = np.array(kept.ages_s)[(t > 99.0) & (t < 100.05)]
     assert max(before) < 0.25
+
+
+class Interrupted(_Flag):
+    """A flag at whose clearing another thread comes between."""
+
+    def __init__(self, clock: VirtualClock, between: Callable[[], object]) -> None:
+        super().__init__(clock)
+        self._between = [between]
+
+    def clear(self) -> None:
+        while self._between:
+            self._between.pop()()
+        super().clear()
+
+
+def test_an_end_that_comes_as_the_worker_takes_another_order_is_not_missed() -> None:
+    clock = VirtualClock()
+    room = Thermometer("room", Settings(), clock, Connection())
+    sampler = Sampler(room, clock, Kept(clock), lambda *_: None, 0.05, Resting(20))  # type: ignore[arg-type]
+    sampler._wake = Interrupted(clock, sampler.end)
+
+    def main() -> bool:
+        worker = clock.worker("sampler", sampler.run)
+        clock.sleep(100.0)
+        sampler.rest("quiet")
+        clock.sleep(100.0)
+        return worker.done
+
+    assert clock.run(main)
+    clock.close()
 
 
 def test_from_the_instrument_to_the_disk_a_reading_takes_a_second_at_most() -> None:

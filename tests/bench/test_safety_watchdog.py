@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bench.sampler import STARTS_S
 from bench.watchdog import FEEDS, SILENT_S
 from data.checks import Status
 from instruments.clock import Clock
@@ -191,3 +192,23 @@ def test_a_sampler_that_hangs_is_noticed_without_any_watchdog(toy_bench: Any) ->
     assert end.status is Status.STOPPED_BY_INTERLOCK
     assert 38.0 <= toys.of("safe-state")[0]["t"] <= 41.0
     assert toys.box.valves()["vent"] is True
+
+
+@pytest.mark.parametrize(("outage_s", "allowed_s"), [(None, SILENT_S), (8.0, 8.0)])
+def test_an_instrument_that_hangs_as_it_is_started_is_noticed(
+    toys: Any, outage_s: float | None, allowed_s: float
+) -> None:
+    toys.gauge.start = lambda: toys.clock.sleep_until(HANGS_S)
+    guard = Interlock("pressure", "gauge.pressure", high=50.0, slew_per_s=1.0, max_outage_s=outage_s)
+    end = toys.run(Phase("one", for_s=600.0), interlocks=[guard])
+    assert end.status is (Status.ERROR if outage_s is None else Status.STOPPED_BY_INTERLOCK)
+    assert max(toys.relay.fed()) <= STARTS_S + allowed_s + 1e-9
+    assert toys.of("safe-state")[0]["t"] <= STARTS_S + allowed_s + 3.0
+
+
+def test_one_that_takes_its_time_to_start_hangs_not(toys: Any) -> None:
+    usual = toys.gauge.start
+    toys.gauge.start = lambda: [toys.clock.sleep(STARTS_S), usual()]
+    brief = Interlock("pressure", "gauge.pressure", high=50.0, slew_per_s=1.0, max_outage_s=0.5)
+    assert toys.run(Phase("one", for_s=60.0), interlocks=[brief]).status is Status.COMPLETED
+    assert toys.of("interlock") == []
