@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from bench.latch import Latches
@@ -134,12 +135,17 @@ def _places() -> list[Path]:
 
 @contextmanager
 def on_signals(act: Callable[[str], object]) -> Iterator[None]:
-    """Have something done when this process is to end, instead of that; called with the signal's name."""
+    """Have something done when this process is to end, instead of that; called with the signal's name.
+
+    Whoever listened before, such as a runner that no other run shall follow, hears of it too.
+    """
     numbers = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
     before: dict[int, Any] = {}
 
-    def heard(number: int, _: object) -> None:
-        name = signal.Signals(number).name
+    def heard(number: int, frame: FrameType | None) -> None:
+        name, listened = signal.Signals(number).name, before[number]
+        if callable(listened) and listened is not signal.default_int_handler:
+            listened(number, frame)
         # From a thread of its own: the signal may have come in the middle of a wait whose lock `set` would need.
         threading.Thread(target=lambda: act(name), daemon=True).start()
 

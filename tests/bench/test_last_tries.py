@@ -124,9 +124,14 @@ def test_a_signal_gives_up_what_the_disk_does_not_take(
     nowhere: Path, writer: JournalWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(last_tries, "GIVE_UP_S", 0.05)
-    tries = LastTries(writer, None, ())
-    keep_on(tries, WallClock(), lambda: os.kill(os.getpid(), signal.SIGTERM))
+    tries, heard = LastTries(writer, None, ()), list[int]()
+    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    try:
+        keep_on(tries, WallClock(), lambda: os.kill(os.getpid(), signal.SIGTERM))
+    finally:
+        signal.signal(signal.SIGTERM, before)
     assert "the disk is full" in tries.why
+    assert heard == [signal.SIGTERM], "a runner knows that no other run shall follow"
 
 
 def test_a_signal_is_heard_although_the_disk_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
