@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.findings import Finding
+from bench.last_stop import unlatched_stop
 from bench.latch import LatchError, latches_of
 from bench.ordered import steps_for
 from bench.protection import Protection
@@ -86,7 +87,8 @@ def _latched(bench: Bench) -> Iterator[Finding]:
     try:
         latches = latches_of(station)
         standing = [] if latches is None else latches.standing()
-    except LatchError as error:
+        unlatched = None if latches is None else unlatched_stop(station.name, latches)
+    except (LatchError, OSError) as error:
         yield Finding("latches", "blocks", str(error))
         return
     for latch in standing:
@@ -94,6 +96,11 @@ def _latched(bench: Bench) -> Iterator[Finding]:
         said = latch.cause.removeprefix(f'interlock "{latch.interlock}": ')
         text = f'interlock "{latch.interlock}" acted{when} and nobody has reset it since: {said}'
         yield Finding(LATCHED, "blocks", f'station "{station.name}": {text}; find its cause')
+    if unlatched is not None and latches is not None:
+        text = f"run {unlatched.number} was stopped by an interlock and nobody has reset it since"
+        lost = f"{latches.file} does not know of it, since its disk did not take that or it was replaced"
+        advice = f"find its cause, see {unlatched.record}"
+        yield Finding(LATCHED, "blocks", f'station "{station.name}": {text}; {lost}; {advice}')
 
 
 def _arming(bench: Bench) -> Iterator[Finding]:

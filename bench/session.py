@@ -21,6 +21,7 @@ from bench.answers import AnswerFile, answers_of
 from bench.closing import close_run
 from bench.engine import End, Engine, plan
 from bench.forecast import finding, rows, subject_of
+from bench.last_stop import reset_all
 from bench.last_tries import MEMORY, LastTries, keep_on, on_signals
 from bench.latch import latches_of
 from bench.recorder import Recorder
@@ -289,7 +290,7 @@ def _record(
         fields = {"finding": override.finding, "person": override.person, "reason": override.reason}
         recorder.record("override", clock.now(), fields, urgent=True)
         if latches is not None and override.finding == preflight.LATCHED:
-            latches.reset_all(override.person, override.reason, WallClock().start)
+            reset_all(prepared.station.name, latches, override.person, override.reason, WallClock().start)
     if ready.rig is not None:
         recorder.record("rig-check", clock.now(), ready.rig.to_json())
     for expected in rows(ready.forecast) if ready.forecast is not None else ():

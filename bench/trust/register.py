@@ -102,6 +102,7 @@ def enrol(path: Path, home: Path) -> str:
                 "procedure": run.procedure,
                 "dut": str(run.dut.get("serial", "")),
                 "verdict": str(run.verdict),
+                "status": str(run.status),
             }
             key = own_key(home, MEASURED)
             add_row(home / "trust" / REGISTER, fields, ledger.now().isoformat(), key)
@@ -110,6 +111,28 @@ def enrol(path: Path, home: Path) -> str:
     except (ValueError, OSError) as error:
         return f"the run is not registered: {_why(error, home)}"
     return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A run that began on a station: its number, its journal, and how it ended, where it was closed."""
+
+    run_id: str
+    number: int
+    path: Path
+    closed: bool
+    status: str
+
+
+def last_begun(home: Path, station: str) -> Begun | None:
+    """The run that began last on a station; raises OSError."""
+    rows = [row for row in rows_of(home, REGISTER)[0] if row.get("station") == station]
+    begun = max((row for row in rows if row.get("kind") == "begun"), key=lambda row: int(row["run_number"]), default=None)
+    if begun is None:
+        return None
+    closed = [row for row in rows if row.get("kind") == "run" and row["run_id"] == begun["run_id"]]
+    status = str(closed[0].get("status", "")) if closed else ""
+    return Begun(str(begun["run_id"]), int(begun["run_number"]), Path(begun["path"]), bool(closed), status)
 
 
 def registered(home: Path, run_id: str) -> Registered:

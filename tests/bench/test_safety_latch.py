@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from typing import Any
 import pytest
 
 from bench.cli import main
+from bench.findings import Finding
 from bench.latch import LatchError, Latches, latches_of
 from bench.request import Override, Request
-from bench.session import Result, conduct
+from bench.session import Result, check, conduct
 from bench.station import load_station
 from bench.watchdog_clearing import ClearingError, clear_watchdog
 from data.checks import Status
@@ -169,6 +171,35 @@ def test_a_station_that_was_stopped_starts_again_only_when_a_named_person_says_w
         (override,) = run.records("override")
         assert (override.fields["finding"], override.fields["person"]) == ("latched", "Ada")
     assert Latches(latching / "stations" / f"{station}.latches").standing() == []
+
+
+@pytest.mark.parametrize("registered", [True, False])
+def test_a_stop_that_no_latch_was_written_of_is_asked_for_as_well(
+    latching: Path, occluded: Request, trip: Callable[..., Result], tmp_path: Path, registered: bool
+) -> None:
+    result, register = trip(), latching / "trust" / "register.jsonl"
+    assert blocked(occluded, tmp_path) == ["latched"]
+    (kept,) = (latching / "stations").glob("*.latches")
+    kept.unlink()
+    if not registered:  # since the state folder was full
+        register.write_bytes(b"".join(line for line in register.read_bytes().splitlines(True) if b'"begun"' in line))
+    (finding,) = [one for one in findings(occluded, tmp_path) if one.code == "latched"]
+    assert "run 1 was stopped by an interlock and nobody has reset it since" in finding.text
+    assert str(result.run_file) in finding.text
+    restarted(occluded, tmp_path)
+    assert [(said["event"], said["interlock"]) for said in Latches(kept).history()] == [("reset", "unknown")]
+    assert blocked(occluded, tmp_path) == []
+
+
+def findings(occluded: Request, out: Path) -> Sequence[Finding]:
+    """What speaks against another run on the station."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bench.preflight.insist", lambda *_: None)
+        return check(replace(occluded, out=out))[1]
+
+
+def blocked(occluded: Request, out: Path) -> list[str]:
+    return [finding.code for finding in findings(occluded, out) if finding.level == "blocks"]
 
 
 def restarted(occluded: Request, out: Path) -> Result:
