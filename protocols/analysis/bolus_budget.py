@@ -10,6 +10,7 @@ import numpy as np
 from protocols.analysis import gravimetry
 from protocols.analysis.bolus import Basal, Jump
 from protocols.analysis.budget import Budget, Component, bounded
+from protocols.analysis.collection import Collection
 from protocols.analysis.gravimetric_record import GravimetricRecord
 from protocols.analysis.reading_noise import ReadingNoise
 
@@ -29,12 +30,17 @@ STEADY_U = 2.0
 
 def noise_of(record: GravimetricRecord) -> ReadingNoise:
     """What scatters the readings of the run's balance."""
-    weighing = record.collected.weighing
-    spacing = float(np.median(np.diff(record.collected.t_s)))
+    return noise_under(record.collected)
+
+
+def noise_under(collected: Collection) -> ReadingNoise:
+    """What scatters the readings under a vessel."""
+    weighing = collected.weighing
+    spacing = float(np.median(np.diff(collected.t_s)))
     reading = math.hypot(weighing.repeatability_mg, weighing.readability_mg / math.sqrt(12.0))
     # The weighing's half-width is for two readings.
     meniscus = weighing.meniscus_half_width_mg / math.sqrt(2.0) / math.sqrt(3.0)
-    return ReadingNoise(reading, meniscus, record.collected.zero_walk_mg, spacing)
+    return ReadingNoise(reading, meniscus, collected.zero_walk_mg, spacing)
 
 
 def jump_budget(record: GravimetricRecord, jumps: Sequence[Jump], stroke_s: float) -> Budget:
@@ -74,9 +80,7 @@ def jump_budget(record: GravimetricRecord, jumps: Sequence[Jump], stroke_s: floa
         Component("air density on the vessel", air_mg / math.sqrt(len(jumps)) * per_mg),
         bounded("density, composition", per_density * weighing.density_half_width_mg_per_ul),
         Component("immersed tube", amount * immersed * weighing.u_immersion_relative),
-        Component(
-            "calibration of the balance", amount * record.calibration("reference_mass").get("u_percent", 0.0) / 100.0
-        ),
+        Component("calibration of the balance", amount * weighing.u_calibration_percent / 100.0),
         Component("basal flow changed", _unsteady(noise, jumps, per_mg)),
     ]
     if any(not _whole(basal, stroke_s) for basal, _ in ordered):

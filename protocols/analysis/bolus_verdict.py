@@ -366,9 +366,10 @@ def _quiet(record: GravimetricRecord) -> Iterator[Check]:
     noise = noise_of(record)
     flow = float(record.run.params["basal_ul_per_h"]) / record.collected.ul_per_mg / HOUR_S
     parts: list[tuple[FloatArray, FloatArray]] = []
+    shown = record.run.series("reference_mass").good()
     for from_s, to_s in kept(*record.analysis, windows):
-        inside = (record.shown_t_s >= from_s) & (record.shown_t_s <= to_s)
-        parts.append((record.shown_t_s[inside], record.shown_mg[inside]))
+        inside = shown.within(from_s, to_s)
+        parts.append((inside.t, inside.values))
     yield balance_quiet(parts, flow, noise.reading_mg)
 
 

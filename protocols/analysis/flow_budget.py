@@ -44,6 +44,7 @@ class Weighing:
     line_expansion_per_k: float = 2.2e-4
     line_half_width_k: float = 1.0
     u_time_s: float = 0.1
+    u_calibration_percent: float = 0.0  # of the balance's certificate, relative to the mass
 
 
 STANDARD_AIR_MG_PER_UL_AND_HPA = (0.0012, 1013.25)
@@ -86,6 +87,7 @@ def volume_budget(volume_ul: float, duration_h: float, weighing: Weighing) -> Bu
         Component("immersed tube", volume_ul * (1.0 - immersion) * w.u_immersion_relative),
         bounded("thermal expansion", w.line_volume_ul * w.line_expansion_per_k * w.line_half_width_k),
         Component("time", volume_ul / (duration_h * 3600.0) * w.u_time_s),
+        Component("calibration of the balance", volume_ul * w.u_calibration_percent / 100.0),
     )
     converted = Budget("", "mg", in_mg).scaled("delivered volume", "uL", per_mg)
     return converted.plus(*in_ul)

@@ -8,9 +8,11 @@ from typing import Any
 
 from data.checks import Limits
 from data.schedule import Schedule
+from protocols.analysis.bolus_budget import noise_under
 from protocols.analysis.budget import Budget, Component
+from protocols.analysis.collection import Collection
 from protocols.analysis.evaporation import HOUR_S
-from protocols.analysis.flow_budget import cycle, mean_rate_u_percent, window_u_percent
+from protocols.analysis.flow_budget import cycle, mean_rate_u_percent
 from protocols.analysis.forecast import Expected, Forecast, expected
 from protocols.analysis.gravimetric_forecast import Plan, Rig, likely_runs
 from protocols.analysis.standing import as_limits
@@ -48,8 +50,7 @@ def flow_forecast(
     if constant and stroke_ul > 0.0 and expected_ul >= stroke_ul:
         others.append(_mean_rate(means, to_s - from_s, expected_ul, stroke_ul, rig.collection["dead_volume_ul"]))
     if constant:
-        reading_ul = math.sqrt(2.0) * rig.uncertainty["repeatability_mg"] * runs[0].ul_per_mg
-        others += _trumpet(means, reading_ul, expected_ul / (to_s - from_s) * HOUR_S, limits.get("trumpet") or ())
+        others += _trumpet(means, runs[0], expected_ul / (to_s - from_s) * HOUR_S, limits.get("trumpet") or ())
     notes = tuple(_strokes(expected_ul, stroke_ul)) if constant else ()
     return Forecast(plan.duration_s, to_s - from_s, (mean, *others), notes)
 
@@ -68,16 +69,15 @@ def _mean_rate(
 
 
 def _trumpet(
-    means: Sequence[Budget], reading_ul: float, rate_ul_per_h: float, declared: Sequence[Mapping[str, Any]]
+    means: Sequence[Budget], collected: Collection, rate_ul_per_h: float, declared: Sequence[Mapping[str, Any]]
 ) -> Iterator[Expected]:
     """Points of the trumpet that the model file limits."""
+    noise = noise_under(collected)
     for one in declared:
         window_s = float(one["window_s"])
         window_ul = rate_ul_per_h * window_s / HOUR_S
-        budgets = [
-            Budget("trumpet", "%", (Component("window", window_u_percent(mean.u, reading_ul, window_ul)),))
-            for mean in means
-        ]
+        apart = Component("readings", 100.0 * noise.apart_mg(window_s, window_ul) * collected.ul_per_mg / window_ul)
+        budgets = [Budget("trumpet", "%", (Component("mean", mean.u, mean.dof), apart)) for mean in means]
         name = f"trumpet-{window_s / 60.0:.4g}min"
         limits: Limits | None = as_limits(one)
         yield expected(name, f"Trumpet {window_s / 60.0:.4g} min", budgets, limits)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 from data.checks import Exclusion, Limits, Verdict
 from data.run import Run
 from protocols.analysis.flow_blanks import known_record
-from protocols.analysis.flow_mean import mean_error
+from protocols.analysis.flow_mean import mean_error, shifted_percent
 from protocols.analysis.flow_verdict import evaluate
-from protocols.analysis.gravimetric_record import EDGE_S, GravimetricRecord
-from protocols.analysis.grid import RecordError, kept
+from protocols.analysis.gravimetric_record import GravimetricRecord
+from protocols.analysis.grid import RecordError
 from protocols.analysis.looks import Look, factor
 from protocols.analysis.rig_fitness import doubt_percent
 from protocols.analysis.standing import exclusions
@@ -79,8 +78,5 @@ def _of_part(
         outside.append(value - limits.high)
     if limits.low is not None:
         outside.append(limits.low - value)
-    left = kept(from_s, to_s, excluded)
-    edges_ul = max(record.expected_ul(at_s - EDGE_S, at_s + EDGE_S) for at_s in (from_s, to_s))
-    shifted_ul = len(left) * record.stroke_ul + edges_ul
-    shifted = 100.0 * shifted_ul / math.fsum(record.expected_ul(*one) for one in left)
+    shifted = shifted_percent(record, excluded)
     return max(outside), factor(budget.dof, looks, risk) * budget.u + doubt + shifted

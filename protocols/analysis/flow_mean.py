@@ -14,7 +14,7 @@ from protocols.analysis.decision import judge, reported
 from protocols.analysis.evaporation import HOUR_S
 from protocols.analysis.flow_budget import mean_rate_u_percent
 from protocols.analysis.flow_parts import anew
-from protocols.analysis.gravimetric_record import GravimetricRecord
+from protocols.analysis.gravimetric_record import EDGE_S, GravimetricRecord
 from protocols.analysis.grid import RecordError, kept
 from protocols.analysis.standing import ON_WITNESSED, as_limits
 
@@ -54,7 +54,8 @@ def means(record: GravimetricRecord, excluded: Sequence[Exclusion], doubt: float
         notes.append(_why_short(record))
     if doubt:
         notes.append(f"without the blank after it, the balance is only known to {doubt:.2g} % of the flow")
-    proven = fields["verdict"] is Verdict.FAIL and _beyond(overall, fields["expanded_uncertainty"] + doubt, limits)
+    by = doubt if record.complete else doubt + shifted_percent(record, excluded)
+    proven = fields["verdict"] is Verdict.FAIL and _beyond(overall, fields["expanded_uncertainty"] + by, limits)
     if notes and not proven:
         # A limit that is clearly broken is broken; anything else would have needed the whole run.
         fields["verdict"] = Verdict.NOT_MEASURED
@@ -90,6 +91,18 @@ def mean_error(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> tupl
     volume, budget = record.collected.delivered(from_s, to_s)
     in_percent = anew(budget, len(stretches)).scaled("mean flow error", "%", 100.0 / expected)
     return _overall(record, excluded, volume), in_percent
+
+
+def shifted_percent(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> float:
+    """By how much a stroke at each stretch's ends and the edges of the schedule can shift a mean that is not whole.
+
+    Something has to be programmed in what the exclusions leave.
+    """
+    from_s, to_s = record.analysis
+    left = kept(from_s, to_s, excluded)
+    edges_ul = max(record.expected_ul(at_s - EDGE_S, at_s + EDGE_S) for at_s in (from_s, to_s))
+    shifted_ul = len(left) * record.stroke_ul + edges_ul
+    return 100.0 * shifted_ul / math.fsum(record.expected_ul(*one) for one in left)
 
 
 def _why_short(record: GravimetricRecord) -> str:

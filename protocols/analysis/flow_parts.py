@@ -102,5 +102,6 @@ def _of_bolus(record: GravimetricRecord, part: delivery.Part) -> Budget:
         Component("air density on the vessel", air_mg * per_mg),
         bounded("density, composition", amount / weighing.fluid_mg_per_ul * weighing.density_half_width_mg_per_ul),
         Component("immersed tube", amount * immersed * weighing.u_immersion_relative),
+        Component("calibration of the balance", amount * weighing.u_calibration_percent / 100.0),
     )
     return Budget("bolus volume", "uL", components)

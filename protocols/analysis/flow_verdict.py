@@ -11,6 +11,7 @@ import numpy as np
 from data.checks import Axis, Check, Curve, Evaluation, Exclusion, Limits, Verdict
 from data.run import Run
 from protocols.analysis import delivery, flow_parts
+from protocols.analysis.bolus_budget import noise_of
 from protocols.analysis.decision import judge, reported
 from protocols.analysis.evaporation import HOUR_S
 from protocols.analysis.flow_blanks import known_record
@@ -144,7 +145,7 @@ def _trumpet_checks(record: GravimetricRecord, excluded: Sequence[Exclusion]) ->
 
 def _by_chance(record: GravimetricRecord, grid: Grid, points: Sequence[TrumpetPoint]) -> list[float]:
     """Largest error, in percent, that the balance's noise alone gives a perfect pump in each window."""
-    noise = record.collected.weighing.repeatability_mg * record.collected.ul_per_mg
+    noise = _apart_ul(record, grid.interval_s) / math.sqrt(2.0)
     windows = [point.window_s for point in points]
     rate, intervals = record.set_rate_ul_per_h, grid.values.size - 1
     return [chance for chance, _ in extremes_of_a_perfect_pump(intervals, grid.interval_s, rate, windows, noise)]
@@ -155,8 +156,9 @@ def _point_checks(
 ) -> Iterator[Check]:
     _, budget = record.collected.delivered(*record.analysis)
     common = 100.0 * budget.u / record.expected_ul(*record.analysis)  # shared by all windows, such as the density
-    noise = math.sqrt(2.0) * record.collected.weighing.repeatability_mg * record.collected.ul_per_mg
+    noise = _apart_ul(record, point.window_s)
     u = window_u_percent(common, noise, record.set_rate_ul_per_h * point.window_s / HOUR_S)
+    dof = budget.dof * (u / common) ** 4 if common else math.inf  # Welch and Satterthwaite; the noise is declared
     for side, value in (("max", point.ep_max_percent), ("min", point.ep_min_percent)):
         assert value is not None
         yield Check(
@@ -167,8 +169,14 @@ def _point_checks(
             optional=limits is None,
             depends_on=ON_BALANCE,
             note=f"balance noise alone shows ±{chance:.2g} %" if chance > abs(value) / 3.0 else "",
-            **judge(value, u, math.inf, limits),
+            **judge(value, u, dof, limits),
         )
+
+
+def _apart_ul(record: GravimetricRecord, window_s: float) -> float:
+    """Standard deviation of the difference of two readings a window apart, as a volume."""
+    gained_ul = record.set_rate_ul_per_h * window_s / HOUR_S
+    return noise_of(record).apart_mg(window_s, gained_ul) * record.collected.ul_per_mg
 
 
 def _unseen_window(record: GravimetricRecord, window_s: float, limits: Limits | None) -> Iterator[Check]:

@@ -160,6 +160,8 @@ def rig_of(declared: Declared, blank: str) -> Rig | None:
     if not uncertainty or not collection:
         return None
     own = twin.get("uncertainty") or uncertainty
+    certificate = (balance.get("calibration") or {}).get(roles["reference_mass"].partition(".")[2]) or {}
+    uncertainty = {**uncertainty, "u_percent": certificate.get("u_percent", 0.0)}
     unmeasured = frozenset(role for role in AIR if role not in roles)
     return Rig(uncertainty, own, collection, _period_s(balance), _period_s(twin), blank, unmeasured, declared.start_h)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from data.checks import Exclusion
 from data.quantities import parse
-from data.run import Run
+from data.run import Run, Series
 from data.samples import FloatArray, Quality
 from data.schedule import Schedule
 from protocols.analysis import gravimetry
@@ -20,6 +20,7 @@ from protocols.analysis.delivery import BOLUS_SETTLING_S
 from protocols.analysis.evaporation import HOUR_S, Blank, Evaporation
 from protocols.analysis.flow_budget import Weighing
 from protocols.analysis.grid import kept
+from protocols.analysis.spikes import spikes
 from protocols.analysis.witness import AIR_STEP, MINUTE_S, Minutes, minutes_of
 
 SATURATED_SHARE = 0.001
@@ -55,12 +56,13 @@ class GravimetricRecord:
     analysis : begin and end of the analysis, as far as it was recorded.
     complete : whether the analysis ran to its planned end.
     collected : the corrected balance record.
-    shown_t_s, shown_mg : (n,) what the balance sent, uncorrected.
+    shown_t_s, shown_mg : (n,) what the balance sent, uncorrected; readings that leapt away and came back are left out.
     blanked : whether evaporation was measured, not taken from the station file.
     spread_mg_per_h : standard deviation of the station's rate of loss between set-ups, steady drift included.
     away : stretches in which the flow did not go into the vessel, or the line was settling after them.
     flow : the flow sensor in minutes, None without one that could follow.
     flow_zero_ul_per_h : what the flow sensor showed while the pump stood still, None where it never did.
+    spiked_s : times of the readings that are left out since they leapt away and came back (`spikes`).
     """
 
     run: Run
@@ -77,6 +79,7 @@ class GravimetricRecord:
     away: tuple[Exclusion, ...]
     flow: Minutes | None
     flow_zero_ul_per_h: float | None
+    spiked_s: FloatArray = field(default_factory=lambda: np.empty(0))
 
     @property
     def dut(self) -> dict[str, Any]:
@@ -177,14 +180,14 @@ def read_record(run: Run, schedule: Schedule | None = None) -> GravimetricRecord
         last = run.series("reference_mass").t
         analysis = (started_s, float(last[-1]) if last.size else started_s)
         complete = False
-    mass = run.series("reference_mass").good()
+    mass, spiked_s = _calm(run.series("reference_mass").good())
     if mass.t.size < 2:
         raise GravimetricRecordError("the reference balance gave no good samples; check its connection and repeat")
     station = run.station
     balance = station["instruments"][run.roles["reference_mass"].partition(".")[0]]
     collection = station["collection"]
-    uncertainty = balance["uncertainty"]
     calibration = run.calibration("reference_mass")
+    uncertainty = balance["uncertainty"] | {"u_percent": calibration.get("u_percent", 0.0)}
     air, room = _air(run, mass.t)
     corrected = corrected_mass_mg(
         mass.values,
@@ -208,7 +211,15 @@ def read_record(run: Run, schedule: Schedule | None = None) -> GravimetricRecord
         spread_mg_per_h(uncertainty, collection),
         _away(phases),
         *_flow(run, () if schedule is None else _boluses(schedule, started_s, run.end_s)),
+        spiked_s,
     )
+
+
+def _calm(mass: Series) -> tuple[Series, FloatArray]:
+    """A balance's record without the readings that leapt away and came back; and their times."""
+    left_out = spikes(mass.t, mass.values)
+    calm = replace(mass, t=mass.t[~left_out], values=mass.values[~left_out], quality=mass.quality[~left_out])
+    return calm, mass.t[left_out]
 
 
 def collection_of(
@@ -223,7 +234,8 @@ def collection_of(
     Parameters
     ----------
     record : (n,) times in s, corrected mass in mg, density of the air in mg/uL, temperature of the room in degC.
-    uncertainty, collection, fluid : tables of the balance, the station and the fluid, as a run file keeps them.
+    uncertainty, collection, fluid : tables of the balance, the station and the fluid, as a run file keeps them; with
+        the "u_percent" of the balance's certificate, if it has one.
     """
     t_s, mass_mg, air, room = record
     return Collection(
@@ -305,7 +317,7 @@ def _blanks(
 ) -> tuple[tuple[Blank, ...], bool]:
     """Blanks of the run; without any, what the station file states, and False."""
     if run.params.get("blank", "none") == "twin" and run.has("twin_mass"):
-        twin = run.corrected("twin_mass").good()
+        twin, _ = _calm(run.corrected("twin_mass").good())
         if halves := _halves(twin.t, *analysis):
             return blanks_of(twin.t, twin.values, halves, readability_mg, 0.0), True
     found = [phases[name] for name in ("blank-before", "blank-after") if name in phases]
@@ -357,6 +369,7 @@ def _weighing(
         tube_diameter_mm=collection["tube_diameter_mm"],
         vessel_diameter_mm=collection["vessel_diameter_mm"],
         line_half_width_k=0.0,  # what a warming line pushes out does leave the tip: no error of the delivered volume
+        u_calibration_percent=float(uncertainty.get("u_percent", 0.0)),
     )
 
 

@@ -29,6 +29,13 @@ LEAST_FALLS = 5
 JITTER_SHARE = 0.05
 ROBUST = 1.4826  # from a median absolute deviation to a standard deviation
 
+RECURRING = 8
+"""So many falls of like size that come each so many milligrams are the pump's own back-flow, and nobody's doing."""
+
+ALIKE = 2.0
+OFTEN = 0.99
+OFF_STROKE = 0.1
+
 LEAST_UNEXPECTED_MG = 0.3
 STROKES_UNEXPECTED = 1.5
 
@@ -66,6 +73,39 @@ def step_threshold_mg(mass_mg: FloatArray) -> float:
     return max(NOISE_FACTOR * noise, DIGITS * float(falls.min()) if jitters else 0.0, SMALLEST_STEP_MG)
 
 
+def fall_threshold_mg(mass_mg: FloatArray) -> float:
+    """Smallest fall that is somebody's doing: none of noise and rounding, and none of a pump that draws back.
+
+    Twice what one change in a hundred falls by, where that is more: nobody touches a balance so often.
+    """
+    often = float(np.quantile(-np.diff(mass_mg), OFTEN))
+    return max(step_threshold_mg(mass_mg), ALIKE * often, ALIKE * recurring_fall_mg(mass_mg))
+
+
+def recurring_fall_mg(mass_mg: FloatArray) -> float:
+    """Largest of the falls that recur in a record as a roller's back-flow does with each stroke; 0 where none do.
+
+    There are at least `RECURRING` of them, nine in ten of them below twice the median; between two of them at least
+    twice as much comes as one takes, and half of the masses from one to the next are within a tenth of whole multiples
+    of the least (its tenth percentile), which is a stroke.
+    """
+    changes, threshold = np.diff(mass_mg), step_threshold_mg(mass_mg)
+    falling = np.concatenate([[False], changes < 0.0, [False]])
+    begins, ends = (np.flatnonzero(falling[1:] > falling[:-1]), np.flatnonzero(falling[1:] < falling[:-1]))
+    least = np.minimum.reduceat(changes, begins) if begins.size else changes[:0]
+    begins, ends = begins[least < -threshold], ends[least < -threshold]
+    if begins.size < RECURRING:
+        return 0.0
+    sizes, gains = mass_mg[begins] - mass_mg[ends], mass_mg[begins[1:]] - mass_mg[ends[:-1]]
+    usual, most = float(np.median(sizes)), float(np.quantile(sizes, 0.9))
+    nets = np.diff(mass_mg[begins])
+    stroke = float(np.quantile(nets, 0.1))
+    if stroke <= 0.0 or not most <= ALIKE * usual <= float(np.median(gains)):
+        return 0.0
+    off = float(np.median(np.abs(nets / stroke - np.round(nets / stroke))))
+    return most if off <= OFF_STROKE else 0.0
+
+
 def negative_steps(t_s: FloatArray, mass_mg: FloatArray, settling_s: float = SETTLING_S) -> tuple[Exclusion, ...]:
     """Stretches in which the mass fell and did not come back.
 
@@ -79,10 +119,16 @@ def negative_steps(t_s: FloatArray, mass_mg: FloatArray, settling_s: float = SET
     -------
     tuple
         Each from the last sample before the handling to the first after it.
+
+    Notes
+    -----
+    What fell is counted against the mean flow, which goes on meanwhile.  A roller's exit draws fluid back once a
+    stroke: what recurs so is delivery (`recurring_fall_mg`), and to leave it out would leave the forward part alone.
     """
-    threshold = step_threshold_mg(mass_mg)
+    threshold = fall_threshold_mg(mass_mg)
     changes = np.diff(mass_mg)
-    flow = float(np.median(changes / np.diff(t_s)))
+    gained = float(mass_mg[-1] - mass_mg[0]) - math.fsum(changes[changes < -threshold].tolist())
+    flow = max(gained / float(t_s[-1] - t_s[0]), 0.0)
     # A jump is larger than the strokes, drops and boluses that the record has all along.
     jump = max(threshold, 2.0 * float(np.quantile(np.abs(changes), 0.95)))
     found: list[Exclusion] = []
@@ -93,8 +139,7 @@ def negative_steps(t_s: FloatArray, mass_mg: FloatArray, settling_s: float = SET
         first, last = _handling(t_s, changes, index, threshold, jump, settling_s)
         net = float(mass_mg[last] - mass_mg[first]) - flow * float(t_s[last] - t_s[first])
         if net < -threshold:
-            fall = float(mass_mg[first] - mass_mg[last])
-            found.append(Exclusion(float(t_s[first]), float(t_s[last]), f"mass fell by {fall:.4g} mg"))
+            found.append(Exclusion(float(t_s[first]), float(t_s[last]), f"mass fell by {-net:.4g} mg"))
         passed = last
     return tuple(found)
 

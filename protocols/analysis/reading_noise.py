@@ -62,6 +62,12 @@ class ReadingNoise:
             ("zero walk", self.walk_mg * math.sqrt(max(walk, 0.0))),
         )
 
+    def apart_mg(self, window_s: float, gained_ul: float) -> float:
+        """Standard deviation of the difference of two readings, a window and what was delivered in it apart."""
+        ends = np.array([0.0, 1.0])
+        parts = self.parts_mg(window_s * ends, gained_ul * ends, np.array([-1.0, 1.0]), np.zeros(2))
+        return math.hypot(*(u for _, u in parts))
+
 
 def _total(values: FloatArray) -> float:
     return math.fsum(values.ravel().tolist())

@@ -9,9 +9,11 @@ from dataclasses import replace
 import numpy as np
 
 from data.checks import Check, Exclusion, Verdict
+from data.samples import FloatArray
 from protocols.analysis import suitability, witness
 from protocols.analysis.bath import in_the_stations_band
 from protocols.analysis.gravimetric_record import GravimetricRecord
+from protocols.analysis.grid import kept
 from protocols.analysis.mass_steps import exclusion_share, first_inside
 from protocols.analysis.rig.reference import known_rig, rig_was_checked
 
@@ -35,10 +37,14 @@ def fitness(record: GravimetricRecord, excluded: Sequence[Exclusion], *, least_r
     collected = record.collected
     from_s, to_s = record.analysis
     share = 100.0 * exclusion_share(excluded, from_s, to_s) if to_s > from_s else 0.0
+    spiked = _readings(record.spiked_s, kept(from_s, to_s, excluded))
+    share += 100.0 * spiked / max(spiked + _readings(collected.t_s, [(from_s, to_s)]), 1)
     seen = _witness(record, excluded)
     own = [
         suitability.data_complete(collected.t_s, from_s, to_s),
-        suitability.excluded_share(share, LARGEST_EXCLUDED_PERCENT, first_inside(excluded, record.bolus_windows)),
+        suitability.excluded_share(
+            share, LARGEST_EXCLUDED_PERCENT, first_inside(excluded, record.bolus_windows), spiked
+        ),
         *_blanks(record),
         _alive(record, seen, least_readings),
     ]
@@ -56,6 +62,11 @@ def fitness(record: GravimetricRecord, excluded: Sequence[Exclusion], *, least_r
         pressure = record.run.corrected("outlet_pressure").within(record.started_s, to_s).good()
         yield suitability.line_open(pressure.t, pressure.values)
     yield from in_the_stations_band(record.run, (from_s, to_s))
+
+
+def _readings(t_s: FloatArray, spans: Sequence[tuple[float, float]]) -> int:
+    """How many moments are within some stretches."""
+    return sum(int(np.count_nonzero((t_s >= begin) & (t_s <= end))) for begin, end in spans)
 
 
 def _blanks(record: GravimetricRecord) -> Iterator[Check]:

@@ -85,16 +85,21 @@ def data_complete(t_s: FloatArray, from_s: float, to_s: float) -> Check:
 
 
 def excluded_share(
-    percent: float, limit_percent: float, inside: tuple[Exclusion, tuple[float, float]] | None = None
+    percent: float,
+    limit_percent: float,
+    inside: tuple[Exclusion, tuple[float, float]] | None = None,
+    spiked: int = 0,
 ) -> Check:
     """Part of the analysis that was taken out.
 
     Parameters
     ----------
     inside : an exclusion in a window of which nothing may be missing, such as a bolus, and that window.
+    spiked : how many of the balance's readings are left out since they leapt away and came back.
     """
     limits = Limits(None, limit_percent, "protocol")
-    check = judged("excluded", "Excluded from analysis", "%", percent, 0.0, limits)
+    note = f"{spiked} readings of the balance that leapt away and came back are left out" if spiked else ""
+    check = judged("excluded", "Excluded from analysis", "%", percent, 0.0, limits, note)
     if inside is None:
         return check
     out, (begin, end) = inside

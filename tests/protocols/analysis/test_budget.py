@@ -76,7 +76,7 @@ def test_drift_and_evaporation_grow_with_time_and_density_with_volume():
 
 def test_a_budget_prints_its_rows_and_its_expanded_uncertainty():
     text = str(volume_budget(1000.0, 24.0, EXAMPLE))
-    assert "evaporation                    0.9629       5   90.2 %" in text
+    assert "evaporation                     0.9629       5   90.2 %" in text
     assert text.endswith("U = 2.536 uL (95.45 %, k = 2.50)")
 
 

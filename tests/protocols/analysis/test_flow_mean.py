@@ -6,10 +6,13 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from data.checks import Verdict
 from data.run import Event, Run
+from protocols.analysis.flow_blanks import known_record
+from protocols.analysis.flow_mean import means
 from protocols.analysis.flow_verdict import evaluate
 
 SEALED = Path(__file__).parents[2] / "runs" / "flow-accuracy-4.h5"
@@ -69,3 +72,35 @@ def test_an_analysis_that_is_excluded_whole_says_nothing_and_keeps_who_excluded_
     assert mean.note.startswith("exclusions leave nothing of the analysis")
     assert [one.person for one in evaluation.excluded] == ["Ada", "Ada"]
     assert evaluation.verdict is Verdict.INVALID
+
+
+def test_part_of_a_stroke_proves_nothing_of_a_pump_whose_run_ended_early():
+    """Over three minutes, less than half of its stroke, a healthy roller is up to 12 % off, with U of 7 %."""
+    with Run.open(SEALED) as run:
+        record = known_record(run)
+        begin, _ = record.analysis
+        run.dut["limits"]["mean"] |= {"low_percent": -2.0, "high_percent": 2.0}
+        seen = []
+        for at_s in begin + 60.0 * np.arange(30.0):
+            short = replace(record, analysis=(at_s, at_s + 180.0), complete=False)
+            seen.append(next(iter(means(short, (), 0.0))))
+    beyond = [one for one in seen if one.value - one.expanded_uncertainty > one.limit_high]
+    assert len(beyond) >= 3
+    assert {one.verdict for one in seen} == {Verdict.NOT_MEASURED}
+
+
+def test_a_clear_fail_of_many_strokes_is_proven_though_the_run_ended_early():
+    with Run.open(SEALED) as run:
+        record = known_record(run)
+        run.dut["limits"]["mean"] |= {"low_percent": -60.0, "high_percent": -40.0}
+        short = replace(record, complete=False)
+        assert next(iter(means(short, (), 0.0))).verdict is Verdict.FAIL
+
+
+def test_the_balances_certificate_is_in_the_budget_of_the_mean():
+    with Run.open(SEALED) as run:
+        balance = run.roles["reference_mass"].partition(".")[0]
+        run.station["instruments"][balance]["calibration"]["mass"]["u_percent"] = 0.1
+        mean = named(evaluate(run))["mean-flow-error"]
+    assert dict(mean.budget)["calibration of the balance"] == pytest.approx(0.1 * (1.0 + mean.value / 100.0), rel=1e-6)
+    assert mean.standard_uncertainty > 0.1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -63,3 +65,11 @@ def test_weights_of_a_line_sum_to_one_and_give_its_value():
     assert sum(w * m for w, m in zip(line.weights(3000.0), means, strict=True)) == pytest.approx(32.0)
     assert line.at(3000.0) == pytest.approx(32.0)
     assert line.from_s == 700.0
+
+
+@pytest.mark.parametrize(("window_s", "gained_ul"), [(900.0, 10.4), (4320.0, 5.0), (0.0, 0.0), (90_000.0, 1041.7)])
+def test_two_readings_a_window_apart_have_the_noise_of_both_the_meniscus_and_the_walk(window_s, gained_ul):
+    noise = ReadingNoise(reading_mg=0.02, meniscus_mg=0.03, walk_mg=0.01, spacing_s=1.0)
+    slips = 2.0 * 0.03**2 * (1.0 - math.exp(-gained_ul / SLIP_UL))
+    expected = math.sqrt(2.0 * 0.02**2 + slips + 0.01**2 * window_s / 3600.0)
+    assert noise.apart_mg(window_s, gained_ul) == pytest.approx(expected, rel=1e-9)
