@@ -25,8 +25,12 @@ class LastStop:
     record: Path
 
 
-def unlatched_stop(station: str, latches: Latches) -> LastStop | None:
+def unlatched_stop(station: str, latches: Latches, before: str = "") -> LastStop | None:
     """The last run of a station where an interlock stopped it and the latches know neither that nor a reset of it.
+
+    Parameters
+    ----------
+    before : id of a run that has begun already.
 
     Raises
     ------
@@ -35,7 +39,7 @@ def unlatched_stop(station: str, latches: Latches) -> LastStop | None:
     """
     from bench.trust.register import last_begun
 
-    last = last_begun(home(), station)
+    last = last_begun(home(), station, before)
     if last is None or latches.knows(last.run_id):
         return None
     record = last.path.with_suffix(".h5")
@@ -43,10 +47,16 @@ def unlatched_stop(station: str, latches: Latches) -> LastStop | None:
     return LastStop(last.run_id, last.number, record) if status == Status.STOPPED_BY_INTERLOCK else None
 
 
-def reset_all(station: str, latches: Latches, person: str, reason: str, utc: datetime) -> None:
-    """Reset whatever is latched on a station, and a stop of its last run that nobody latched; raises OSError."""
+def reset_all(station: str, latches: Latches, run_id: str, person: str, reason: str, utc: datetime) -> None:
+    """Reset for a run whatever is latched on its station, and a stop just before it that nobody latched.
+
+    Raises
+    ------
+    OSError
+        The latches or the register cannot be read, or the disk does not take it.
+    """
     latches.reset_all(person, reason, utc)
-    if (last := unlatched_stop(station, latches)) is not None:
+    if (last := unlatched_stop(station, latches, run_id)) is not None:
         latches.reset(UNNAMED, person, reason, utc, last.run_id)
 
 

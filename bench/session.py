@@ -290,7 +290,8 @@ def _record(
         fields = {"finding": override.finding, "person": override.person, "reason": override.reason}
         recorder.record("override", clock.now(), fields, urgent=True)
         if latches is not None and override.finding == preflight.LATCHED:
-            reset_all(prepared.station.name, latches, override.person, override.reason, WallClock().start)
+            now = WallClock().start
+            reset_all(prepared.station.name, latches, run_id, override.person, override.reason, now)
     if ready.rig is not None:
         recorder.record("rig-check", clock.now(), ready.rig.to_json())
     for expected in rows(ready.forecast) if ready.forecast is not None else ():

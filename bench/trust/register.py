@@ -124,10 +124,12 @@ class Begun:
     status: str
 
 
-def last_begun(home: Path, station: str) -> Begun | None:
-    """The run that began last on a station; raises OSError."""
-    rows = [row for row in rows_of(home, REGISTER)[0] if row.get("station") == station]
-    begun = max((row for row in rows if row.get("kind") == "begun"), key=lambda row: int(row["run_number"]), default=None)
+def last_begun(home: Path, station: str, before: str = "") -> Begun | None:
+    """The run that began last on a station, or last before another one, given by its id; raises OSError."""
+    rows = [row for row in rows_of(home, REGISTER)[0] if row.get("station") == station and row["run_id"] != before]
+    begun = max(
+        (row for row in rows if row.get("kind") == "begun"), key=lambda row: int(row["run_number"]), default=None
+    )
     if begun is None:
         return None
     closed = [row for row in rows if row.get("kind") == "run" and row["run_id"] == begun["run_id"]]
