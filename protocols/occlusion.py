@@ -40,17 +40,21 @@ SHORTEST_WINDOW_S = 1200.0
 EDGE_S = 60.0
 """Readings at the edges of a window are averaged over this."""
 
+STANDING_S, STANDING_UL = 180.0, 1.2
+"""The stopped pump is weighed for so long before the metered step, and once more after it where the slowest rate takes
+longer for so much: a slip of the meniscus is then less than half of that rate."""
+
 REST_S = 120.0
 """The closed line comes to rest before the syringe pushes into it."""
 
 LONG_AFTER = 1.8
-"""A line that has not risen after so many times the expected time does not rise."""
+"""A rise is given up after so many times the expected time; whether a line would have risen its compliance tells."""
 
 
 class Occlusion(Procedure):
     """Occlusion by the outlet valve, its release, and the pump against a back pressure."""
 
-    name, method = "occlusion", 2
+    name, method = "occlusion", 3
     largest_swept_ul = 0.5
     roles = (
         Measures("outlet_pressure", "kPa"),
@@ -109,6 +113,11 @@ class Occlusion(Procedure):
         """Length of a window at a rate."""
         return max(self.window_ul / rate_ul_per_h * HOUR_S, SHORTEST_WINDOW_S)
 
+    @property
+    def standing_s(self) -> float:
+        """How long the stopped pump has to be weighed."""
+        return max(STANDING_S, STANDING_UL / min(self.rates_ul_per_h) * HOUR_S)
+
     def expected_s(self, rate_ul_per_h: float, pressure_kpa: float) -> float:
         """Time from closing to a pressure, by rate and compliance."""
         return self.line_ul_per_kpa * pressure_kpa / rate_ul_per_h * HOUR_S
@@ -135,7 +144,7 @@ class Occlusion(Procedure):
     def _metered(self) -> Iterator[Step]:
         """The syringe pump pushes a known volume into the closed line while the pump under test stands."""
         yield MoveValve("outlet", True)
-        yield Phase("metered-before", for_s=EDGE_S)
+        yield Phase("metered-before", for_s=STANDING_S)
         yield MoveValve("outlet", False)
         yield Phase("metered-closed", for_s=REST_S)
         yield ReadSyringe("pusher", "metered-begin")
@@ -145,6 +154,8 @@ class Occlusion(Procedure):
         yield Phase("metered-hold", for_s=self.hold_s)
         yield MoveValve("outlet", True)
         yield Phase("metered-open", for_s=SHORTEST_WINDOW_S / 2.0)
+        if self.standing_s > STANDING_S:
+            yield Phase("standing", for_s=self.standing_s)
 
     def _occluded(self, number: int, rate_ul_per_h: float) -> Iterator[Step]:
         window_s = self.window_s(rate_ul_per_h)

@@ -136,6 +136,7 @@ def test_the_same_file_gives_the_same_numbers_again(healthy):
     ("faults", "found", "verdict", "owner", "more"),
     [
         (("weak-rollers:40", "no-occlusion-alarm"), ("slip-pressure", "alarm-pressure"), "fail", "dut", "1 mL/day"),
+        (("free-flow:5000",), ("stopped-flow", "flow-before"), "fail", "dut", "5 mL/day"),
         (("rig-leak:20", "air-bubble:50"), ("line-tight", "compliance-as-checked"), "invalid", "rig", "5 mL/day"),
         (("valve-stuck-open",), ("valve-closes",), "invalid", "rig", "5 mL/day"),
     ],

@@ -18,7 +18,16 @@ LEAST_SAMPLES = 10
 LAST_S = 10.0
 """The pressure at opening is read off a line through so much of the end of the rise."""
 
-HOLDS = ("rig-check", "outlet-pressure", "valve-closes", "line-tight", "compliance-as-checked", "bath-temperature")
+STOPPED_AGREES = "stopped-agrees"
+HOLDS = (
+    "rig-check",
+    "outlet-pressure",
+    "valve-closes",
+    "line-tight",
+    "compliance-as-checked",
+    "bath-temperature",
+    STOPPED_AGREES,
+)
 """What every result behind a closed line stands on."""
 
 

@@ -185,6 +185,14 @@ class OcclusionRecord:
         meniscus = weighing.meniscus_half_width_mg / math.sqrt(2.0) / math.sqrt(3.0)
         return ReadingNoise(one, meniscus, self.collected.zero_walk_mg, spacing)
 
+    @property
+    def loss_mg_per_h(self) -> tuple[float, float]:
+        """What the vessel loses, as the station states it, and how far that, with the balance's drift, may be off."""
+        blank = self.collected.evaporation.blanks[0]
+        name = self.run.roles["reference_mass"].partition(".")[0]
+        drift = float(self.run.station["instruments"][name]["uncertainty"]["drift_mg_per_day"])
+        return blank.rate_mg_per_h, math.hypot(blank.u_mg_per_h, drift / 24.0 / math.sqrt(3.0))
+
     def warming_ul(self, from_s: float, to_s: float) -> tuple[float, float]:
         """Volume by which the fluid in the line swells in a stretch, and the standard uncertainty of that.
 

@@ -5,23 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from data.checks import Axis, Check, Curve, Evaluation, Limits, Status, Verdict
+from data.checks import Axis, Check, Curve, Evaluation, Status, Verdict
 from data.run import Run
-from protocols.analysis.decision import SIMPLE, judge
 from protocols.analysis.grid import RecordError
 from protocols.analysis.occlusion.case import Behind, Case, behind, numbered, told, unmeasured
 from protocols.analysis.occlusion.fitness import fitness, metered_line, unfit
 from protocols.analysis.occlusion.line import ClosedLine
-from protocols.analysis.occlusion.record import HOUR_S, Occluded, OcclusionRecord
+from protocols.analysis.occlusion.record import Occluded, OcclusionRecord
 from protocols.analysis.occlusion.released import bolus_checks, consistent, flow_checks, partial_checks
 from protocols.analysis.occlusion.rising import rising_checks
+from protocols.analysis.occlusion.stopped import stopped_flow
 from protocols.analysis.occlusion.volumes import volumes
 from protocols.analysis.rig.reference import rig_was_checked
 from protocols.analysis.standing import of_a_run_cut_off, on_suitability
-
-CERTAIN = 3.0
-STANDING_SHARE = 0.5
-"""A pump that was stopped may leave this share of its slowest rate: its last stroke relaxes."""
 
 CURVE_POINTS = 600
 
@@ -36,9 +32,11 @@ def evaluate(run: Run) -> Evaluation:
 
 def _judged(record: OcclusionRecord) -> Evaluation:
     run, values, curves = record.run, dict[str, float](), list[Curve]()
-    standing = list(_standing(record))
+    line, why = _metered(record)
+    standing = list(stopped_flow(record, line))
     runs_on = any(check.verdict is Verdict.FAIL for check in standing)
-    line, why = (None, "the pump runs although it was stopped") if runs_on else _metered(record)
+    if runs_on:  # what it pushed into the line was not metered
+        line = None
     fit = list(rig_was_checked(run) if runs_on else fitness(record, line, why))
     judged = [*standing, *_line_checks(record, line, values)]
     for occluded in record.occlusions:
@@ -64,31 +62,6 @@ def _metered(record: OcclusionRecord) -> tuple[ClosedLine | None, str]:
         return metered_line(record), ""
     except RecordError as error:
         return None, str(error)
-
-
-def _standing(record: OcclusionRecord) -> Iterator[Check]:
-    """What leaves a pump that was told to stand: nothing but the pump is at work then."""
-    span = record.phases.get("metered-before")
-    if span is None:
-        return
-    third_s = (span[1] - span[0]) / 3.0
-    hours = 2.0 * third_s / HOUR_S
-    gained = record.level_mg(span[1] - third_s, span[1]) - record.level_mg(span[0], span[0] + third_s)
-    flow = gained / hours * record.collected.ul_per_mg
-    u = 2.0 * record.noise.meniscus_mg / hours * record.collected.ul_per_mg
-    most = max(STANDING_SHARE * min(record.rates_ul_per_h), CERTAIN * u)
-    fields = judge(flow, u, math.inf, Limits(None, most, "protocol"), SIMPLE)
-    fields["verdict"] = Verdict.PASS if flow <= most else Verdict.FAIL
-    note = "" if flow <= most else "the pump delivers although it was stopped"
-    yield Check(
-        name="stopped-flow",
-        title="Flow of the stopped pump",
-        unit="uL/h",
-        owner="dut",
-        depends_on=("rig-check",),
-        note=note,
-        **fields,
-    )
 
 
 def _line_checks(record: OcclusionRecord, line: ClosedLine | None, values: dict[str, float]) -> Iterator[Check]:

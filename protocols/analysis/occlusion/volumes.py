@@ -88,7 +88,7 @@ class _Weigh:
         t_s = np.array([self.at[name] for name in names])
         w = np.array([weights[name] for name in names])
         level = np.array([self.levels[name] for name in names])
-        rate, u_rate = self._loss_mg_per_h
+        rate, u_rate = self.record.loss_mg_per_h
         gained = math.fsum((w * level).tolist()) + rate * evaporated_h
         volume = gained * per_mg
         delivered = np.concatenate([[0.0], np.cumsum(np.maximum(np.diff(level), 0.0))]) * per_mg
@@ -100,14 +100,6 @@ class _Weigh:
         density = weighing.density_half_width_mg_per_ul / math.sqrt(3.0) / weighing.fluid_mg_per_ul
         parts.append(Component("density", density * abs(volume)))
         return volume, Budget("volume", "uL", tuple(parts))
-
-    @property
-    def _loss_mg_per_h(self) -> tuple[float, float]:
-        """What the vessel loses, as the station states it, and how far that, with the balance's drift, may be off."""
-        blank = self.record.collected.evaporation.blanks[0]
-        name = self.record.run.roles["reference_mass"].partition(".")[0]
-        drift = float(self.record.run.station["instruments"][name]["uncertainty"]["drift_mg_per_day"])
-        return blank.rate_mg_per_h, math.hypot(blank.u_mg_per_h, drift / 24.0 / math.sqrt(3.0))
 
 
 def _with_warming(

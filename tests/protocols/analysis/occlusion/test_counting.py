@@ -47,15 +47,63 @@ def test_without_the_metered_step_a_pressure_that_does_not_rise_blames_nobody():
     assert check.note.endswith("without the metered step nothing tells which")
 
 
+def runs_on_by_the_balance(run: Run) -> None:
+    """The balance gains 600 mg/h from when the pump was stopped."""
+    shown, (from_s, _) = run.series("reference_mass"), run.phase("metered-before")
+    values = shown.values + 600.0 / 3600.0 * np.clip(shown.t - from_s, 0.0, None)
+    run._series["reference_mass"] = replace(shown, values=values)
+
+
+def test_a_stopped_pump_that_runs_on_by_the_balance_alone_fails_nobody_and_the_line_is_still_measured():
+    found = judged(runs_on_by_the_balance)
+    checks = named(found)
+    assert (checks["stopped-flow"].verdict, checks["stopped-agrees"].verdict) == (Verdict.INVALID, Verdict.INVALID)
+    assert checks["stopped-agrees"].owner == "rig"
+    assert "compliance" in checks
+    assert found.verdict is Verdict.INVALID
+
+
 @pytest.mark.parametrize(("holds", "verdict"), [(False, Verdict.INVALID), (True, Verdict.FAIL)])
 def test_a_pump_that_runs_although_it_was_stopped_is_judged_on_a_rig_that_was_checked_alone(holds, verdict):
     def runs_on(run: Run) -> None:
-        shown, (from_s, _) = run.series("reference_mass"), run.phase("metered-before")
-        values = shown.values + 600.0 / 3600.0 * np.clip(shown.t - from_s, 0.0, None)
-        run._series["reference_mass"] = replace(shown, values=values)
+        runs_on_by_the_balance(run)
+        shown, (from_s, _) = run.series("outlet_pressure"), run.phase("metered-closed")
+        values = shown.values + np.clip(600.0 / 3600.0 / 0.49 * (shown.t - from_s), 0.0, 35.0)
+        run._series["outlet_pressure"] = replace(shown, values=values)
         said = {"demanded": True, "holds": holds, "text": "", "check_run_id": "", "values": {}}
         events = [event for event in run.events if event.kind not in ("rig-check", "override")]
         run.__dict__["events"] = (*events, Event(0.0, "rig-check", said))
 
     found = judged(runs_on)
     assert (named(found)["stopped-flow"].verdict, found.verdict) == (verdict, verdict)
+
+
+def soft(run: Run, softer: float, most_kpa: float = 1e3) -> None:
+    """The line takes more for each kPa, so that the pressure rises less in the same time; it ends at ``most_kpa``."""
+    shown = run.series("outlet_pressure")
+    values = np.minimum(shown.values / softer, np.where(shown.t > run.phase("rise-1")[0], most_kpa, 1e3))
+    run._series["outlet_pressure"] = replace(shown, values=values)
+
+
+def test_a_rise_that_was_given_up_before_a_soft_line_could_be_up_blames_nobody_and_the_remedy_is_told():
+    check = named(judged(lambda run: soft(run, 1.2)))["reaches-threshold"]
+    assert (check.verdict, check.value) == (Verdict.NOT_MEASURED, pytest.approx(57.0, abs=0.1))
+    assert "given up after 10.6 min, and at the flow before a line of 0.621 uL/kPa" in check.note
+    assert check.note.endswith("set line to 0.616 uL/kPa")
+
+
+@pytest.mark.parametrize(("softer", "most_kpa"), [(1.0, 40.0), (1.0, 59.0)])
+def test_a_pressure_that_does_not_rise_in_the_time_that_the_line_needs_fails_the_pump(softer, most_kpa):
+    check = named(judged(lambda run: soft(run, softer, most_kpa)))["reaches-threshold"]
+    assert (check.verdict, check.owner, check.value) == (Verdict.FAIL, "dut", most_kpa)
+
+
+def test_a_pump_that_delivered_nothing_before_fails_however_short_the_rise():
+    def stalled(run: Run) -> None:
+        soft(run, 1.2, 5.0)
+        shown, (from_s, _) = run.series("reference_mass"), run.phase("settle-1")
+        before = float(np.interp(from_s, shown.t, shown.values))
+        run._series["reference_mass"] = replace(shown, values=np.where(shown.t > from_s, before, shown.values))
+
+    found = named(judged(stalled))
+    assert (found["flow-before"].verdict, found["reaches-threshold"].verdict) == (Verdict.FAIL, Verdict.FAIL)
