@@ -6,6 +6,7 @@ Closing a run and recovering one are the same call.
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
@@ -16,7 +17,7 @@ from bench.state_folder import home
 from data.checks import Check, Evaluation, Status, Verdict
 from data.fold import fold
 from data.hdf5 import made_whole
-from data.journal import unwritten
+from data.journal import read_journal, unwritten
 from data.layout import write_evaluation
 from data.run import Run
 from data.seal import Verification, Verifier, verify
@@ -47,7 +48,8 @@ class Closed:
 def close_run(journal: Path, out: Path, verified_by: Verifier | None = None) -> Closed:
     """Make the run file of a journal, evaluated, sealed and verified, whole or not at all.  The journal is only read.
 
-    It is sealed with the bench's key and registered; a state folder that cannot be used for that ends no run.
+    It is sealed with the bench's key and registered; a state folder that cannot be used for that ends no run.  What the
+    register has of the journal is compared: the file of one that is altered, cut or longer says so, and has no key.
 
     Parameters
     ----------
@@ -60,12 +62,15 @@ def close_run(journal: Path, out: Path, verified_by: Verifier | None = None) -> 
     RecordError
         ``out`` exists or cannot be written; nothing is left behind.
     """
-    from bench.trust.register import enrol, seal_run
+    from bench.trust.register import enrol, fixed_journal, seal_run
 
     with unwritten(journal):
+        fixed = None
+        with suppress(OSError):  # sealing and registering say that, too
+            fixed = fixed_journal(home(), _run_id(journal))
         with made_whole(out) as part:
             try:
-                fold(journal, part)
+                fold(journal, part, fixed=fixed)
                 evaluation = evaluate(part)
                 write_evaluation(part, evaluation, code=code_hash())
                 untrusted = seal_run(part, home())
@@ -74,6 +79,13 @@ def close_run(journal: Path, out: Path, verified_by: Verifier | None = None) -> 
         closed = Closed(out, evaluation, (verified_by or verify)(out), untrusted or enrol(out, home()))
     note_run(out)
     return closed
+
+
+def _run_id(journal: Path) -> str:
+    """Id of a journal's run, where its file will have it from."""
+    with read_journal(journal) as reader:
+        header = reader.header
+    return str(header.get("run_id") or (header.get("session") or {}).get("run_id", ""))
 
 
 def evaluate(path: Path) -> Evaluation:

@@ -55,7 +55,12 @@ class LastTries:
         if self.copy is None:
             self.unclosed = self._close()
         self.unkept = self._keep()
-        return not self.unkept and not (self.unclosed and self.copy is None)
+        return self.whole and not self.unkept
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of the record is on a disk."""
+        return not self.unclosed or self.copy is not None
 
     @property
     def why(self) -> str:

@@ -26,9 +26,19 @@ class Recorder:
 
     Acquisition acts first and records then; it never waits for the disk.  A full disk keeps the entries in memory,
     is told once, and writing goes on when there is room again.
+
+    Parameters
+    ----------
+    synced : called after each sync of the journal; must not wait.
     """
 
-    def __init__(self, journal: JournalWriter, clock: Clock, on_trouble: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        journal: JournalWriter,
+        clock: Clock,
+        on_trouble: Callable[[str], None],
+        synced: Callable[[], object] = lambda: None,
+    ) -> None:
         self._journal = journal
         self._clock = clock
         self._queue = cast("Queue[Entry]", clock.queue())
@@ -36,6 +46,7 @@ class Recorder:
         self._closing = False
         self._synced_wall = clock.wall()
         self._on_trouble = on_trouble
+        self._on_sync = synced
         self._full = False
         self._listeners: list[Listener] = []
         self._unheard: deque[tuple[str, float, Mapping[str, Any]]] = deque()
@@ -126,6 +137,7 @@ class Recorder:
             if sync:
                 self._journal.sync()
                 self._synced_wall = self._clock.wall()
+                self._on_sync()
             else:
                 self._journal.write()
         except JournalFull as error:

@@ -29,6 +29,7 @@ from bench.request import Override, Prepared, Request, RequestError, prepare
 from bench.rig_reference import RigReference, rig_reference
 from bench.state_folder import home
 from bench.station import OpenStation, Station, open_station, parse_fault
+from bench.trust.checkpoints import Checkpoints
 from bench.unattended.attend import Audience, attend
 from bench.unattended.awake import awake
 from bench.unattended.messages import Facts
@@ -202,15 +203,19 @@ def conduct(
         journal = run_file.with_suffix(".journal")
         header = _header(ready, run_file)
         writer = JournalWriter(journal, header, acknowledged=None if lead is None else lead.synced)
-        unnumbered = _number(header, journal)
+        unnumbered, unfixed = _number(header, journal, writer), list[str]()
+        checkpoints = Checkpoints(home(), header["run_id"], writer, ready.clock, unfixed.append)
         with _awake(ready.prepared):
-            recorded = ready.clock.run(lambda: _record(ready, writer, header["run_id"], progress, lead))
+            recorded = ready.clock.run(
+                lambda: _record(ready, writer, header["run_id"], progress, lead, checkpoints.look)
+            )
         simulated_s = ready.clock.now()
         if afterwards is not None:
             afterwards(ready.opened)
-    if lost := _unclosed(recorded.left, writer, run_file):
-        raise UnsavedError(lost)
     try:
+        unended = checkpoints.end(whole=recorded.left.whole)
+        if lost := _unclosed(recorded.left, writer, run_file):
+            raise UnsavedError(lost)
         closed = close_run(journal, run_file, verified_by)
     except (KeyboardInterrupt, ValueError, OSError) as error:
         why = "stopped while the run file was made" if isinstance(error, KeyboardInterrupt) else str(error)
@@ -227,15 +232,15 @@ def conduct(
         ready.findings,
         simulated_s,
         Clock.wall() - begun,
-        [*recorded.trouble, *filter(None, [unnumbered, closed.untrusted])],
+        [*recorded.trouble, *filter(None, [unnumbered, *unfixed, closed.untrusted or unended])],
     )
 
 
-def _number(header: dict[str, Any], journal: Path) -> str:
+def _number(header: dict[str, Any], journal: Path, writer: JournalWriter) -> str:
     """Register that the run begins; returns why it could not be, which ends no run."""
     from bench.trust.register import begin
 
-    return begin(home(), header, journal)
+    return begin(home(), header, journal, writer.confirmed)
 
 
 def _awake(prepared: Prepared) -> AbstractContextManager[object]:
@@ -258,6 +263,7 @@ def _record(
     run_id: str,
     progress: Callable[[float, str], None] | None,
     lead: Lead | None,
+    synced: Callable[[], object],
 ) -> _Recorded:
     """Body of the main worker."""
     prepared, clock = ready.prepared, ready.clock
@@ -267,7 +273,7 @@ def _record(
         trouble.append(text)
         recorder.record("event", clock.now(), {"level": "error", "text": text})
 
-    recorder = Recorder(writer, clock, on_trouble)
+    recorder = Recorder(writer, clock, on_trouble, synced)
     facts = Facts(prepared.station.name, prepared.procedure.name, run_id, str(writer.path.with_suffix(".h5")))
     audience = attend(ready.opened, recorder, facts, trouble.append)
     person = _person(prepared.request)

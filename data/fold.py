@@ -28,8 +28,9 @@ from data.hdf5 import (
     write_scalar,
     write_table,
 )
-from data.journal import JournalReader, read_journal
+from data.journal import Fixed, JournalReader, read_journal
 from data.layout import (
+    ALTERED,
     ANCHORS,
     DEFINITION,
     DEFINITION_AT,
@@ -64,6 +65,7 @@ def fold(
     incomplete: bool = False,
     until_s: float = math.inf,
     session: Mapping[str, Any] | None = None,
+    fixed: Fixed | None = None,
 ) -> Path:
     """Make the run file of a journal, whole or not at all; the journal is only read, and may still be written.
 
@@ -72,6 +74,7 @@ def fold(
     incomplete : the run goes on (a snapshot): its status is "incomplete" whatever the journal says.
     until_s : only what was measured and happened up to then goes into the file, wherever a block ends.
     session : further facts for /session, outside the content digest, such as that the run was recovered.
+    fixed : what is known of the journal from elsewhere; where it is another one, the file says so itself.
 
     Raises
     ------
@@ -85,18 +88,20 @@ def fold(
         read_journal(journal) as reader,
         hdf5_file(part, "w", out, userblock_size=USER_BLOCK) as (file, disk),
     ):
-        _Fold(file, disk, reader, until_s).run(incomplete, session or {})
+        _Fold(file, disk, reader, until_s, fixed or Fixed()).run(incomplete, session or {})
     return out
 
 
 class _Fold:
     """One pass over the frames; memory is bounded by one chunk a channel and the records."""
 
-    def __init__(self, file: h5py.File, disk: Disk, reader: JournalReader, until_s: float) -> None:
+    def __init__(self, file: h5py.File, disk: Disk, reader: JournalReader, until_s: float, fixed: Fixed) -> None:
         self._file = file
         self._disk = disk
         self._reader = reader
         self._until_s = until_s
+        self._fixed = fixed
+        self._chains: dict[int, str] = {}  # those of the fixed ones
         self._header = reader.header
         self._start_utc = str(self._header["start_utc"])
         self._streams: list[StreamData] = []
@@ -110,6 +115,8 @@ class _Fold:
     def run(self, incomplete: bool, session: Mapping[str, Any]) -> None:
         for frame in self._reader:
             self._take(frame)
+            if self._reader.frames in self._fixed.chains:
+                self._chains[self._reader.frames] = self._reader.chain.hex()
             self._disk.check()
         self._write_header(incomplete)
         self._write_schedule()
@@ -270,6 +277,8 @@ class _Fold:
         for note in self._notes:
             said.update(note.fields)
         said.update(session)
+        if altered := self._fixed.against(self._chains, self._reader.frames):
+            said[ALTERED] = altered
         tail = self._reader.tail()
         said["journal"] = {
             "frames": self._reader.frames,

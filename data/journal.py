@@ -36,12 +36,13 @@ from data.frames import (
     encode_json,
     encode_stream,
 )
-from data.journal_reader import JournalReader, Tail, read_journal, unwritten
+from data.journal_reader import Fixed, JournalReader, Tail, read_journal, unwritten
 from data.samples import Block, Stream
 
 __all__ = [
     "Anchor",
     "DiskFile",
+    "Fixed",
     "Frame",
     "FrameKind",
     "JournalError",
@@ -161,6 +162,8 @@ class JournalWriter:
         self._closed = False
         self.synced_seq = -1
         """Highest sequence number on the disk; every lower one is there too."""
+        self.confirmed: tuple[int, str] = (0, "")
+        """How many frames are on the disk, and the hash of the chain there, in hex."""
         self.unsynced_since: float | None = None
         """Real time at which the oldest frame that is not on the disk was taken; None when all are."""
         try:
@@ -244,6 +247,11 @@ class JournalWriter:
     # -- the disk
 
     @property
+    def made(self) -> tuple[int, str]:
+        """How many frames there are, those in memory included, and the hash of the chain there, in hex."""
+        return self._next, self._chain.hex()
+
+    @property
     def unsynced_bytes(self) -> int:
         """Bytes that are in memory because the disk has not confirmed them."""
         return sum(map(len, self._frames))
@@ -276,7 +284,7 @@ class JournalWriter:
             raise self._full(error) from None
         self._frames.clear()
         self._written, self._synced = 0, self._end
-        self.synced_seq, self.unsynced_since = self._next - 1, None
+        self.synced_seq, self.unsynced_since, self.confirmed = self._next - 1, None, self.made
         if self._acknowledged is not None:
             self._acknowledged(self.synced_seq)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -41,6 +41,31 @@ class Tail:
     bytes: int
     frames: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """What is known of a journal from elsewhere, such as a register.
+
+    Attributes
+    ----------
+    chains : hash of its chain in hex, by how many frames that fixes.
+    end : how many frames it has; None where its end is not known.
+    """
+
+    chains: Mapping[int, str] = field(default_factory=dict)
+    end: int | None = None
+
+    def against(self, chains: Mapping[int, str], frames: int) -> str:
+        """What speaks against a journal of so many frames, of which these hashes were found; "" where nothing does."""
+        for count, chain in sorted(self.chains.items()):
+            if count > frames:
+                return f"it ends after {frames} frames, and {count} had been written"
+            if chains[count] != chain:
+                return f"it is another one within its first {count} frames"
+        if self.end is not None and frames > self.end:
+            return f"{frames - self.end} frames were added behind its end"
+        return ""
 
 
 class JournalReader:

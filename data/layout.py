@@ -35,6 +35,8 @@ DEFINITION_AT = ("definition_local", "definition")
 ENTRY = "entry"
 SESSION = "session"
 SEAL = "seal"
+ALTERED = "altered"
+"""Key of the session: what speaks against the journal that the file was made from."""
 OUTSIDE = ("signatures", SESSION, SEAL)
 """Groups of the root that the content digest leaves out."""
 

@@ -21,6 +21,7 @@ from data.digest import combined, object_digests
 from data.hdf5 import RecordError, hdf5_file, read_scalar, read_table, write_table, writing
 from data.keys import SigningKey, canonical, digest_of, is_signed
 from data.layout import (
+    ALTERED,
     MAGIC,
     OUTSIDE,
     RECOVER,
@@ -177,6 +178,7 @@ def examine(path: Path) -> Verification:
             digests = object_digests(file, OUTSIDE)
             problems = [problem] if sealed is None else _differences(file, digests, sealed)
             rows, wrong = rows_in(file)
+            wrong += _altered(path, file)
     except Exception as error:  # noqa: BLE001  # damaged bytes raise whatever they like; all of it means unreadable
         return _unreadable(f"{path}: {why_unread(path, error)}")
     digest = combined(digests)
@@ -200,6 +202,12 @@ def _forged(path: Path, sealed: Mapping[str, Any]) -> list[str]:
     if "key" in sealed and not is_signed(sealed):
         return ["the seal was changed: its signature is not that of its key"]
     return [] if _user_block(path) == _block(sealed) else ["the seal was changed"]
+
+
+def _altered(path: Path, file: h5py.File) -> list[str]:
+    """What the file itself says against the journal that it was made from."""
+    said = read_scalar(file[SESSION][ALTERED]) if SESSION in file and ALTERED in file[SESSION] else ""
+    return [f"{path}: was made from a journal that is not as its bench wrote it: {said}"] if said else []
 
 
 def _signatures(path: Path, inside: list[Row], sealed: Mapping[str, Any]) -> tuple[list[Row], list[str]]:

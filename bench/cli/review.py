@@ -96,7 +96,7 @@ def verify(run_file: Path, as_json: bool) -> int:
             "registered": found.registered,
             "signatures": list(found.signatures),
             "review": state,
-            "remarks": list(found.remarks),
+            "remarks": [*found.remarks, *found.notes],
         }
         click.echo(json.dumps(said, indent=1))
     else:
@@ -116,7 +116,7 @@ def _vouched(found: Standing, state: str) -> None:
         click.echo(f"  {found.registered or 'not registered here'}")
     for row in found.signatures:
         click.echo(f"  {signature_line(row)}")
-    for remark in found.remarks:
+    for remark in (*found.remarks, *found.notes):
         click.echo(f"  {remark}")
     if found.sealed_by:
         click.echo(f"  review: {state}")
@@ -147,7 +147,7 @@ def recover(journal: Path, out: Path | None) -> int:
     click.echo(f"recovered {made.run_file}: verdict {made.evaluation.verdict}, record {made.verification.state}")
     if made.untrusted:
         click.echo(f"note: {made.untrusted}", err=True)
-    return VERDICT_EXIT.get(str(made.evaluation.verdict), 4)
+    return VERDICT_EXIT.get(str(made.evaluation.verdict), 4) if made.verification.intact else 1
 
 
 @click.command()

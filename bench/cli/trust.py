@@ -336,7 +336,7 @@ def register_list(station: str, as_json: bool) -> int:
 
     there = rows_of(home(), REGISTER)[0]
     never = unclosed(there)
-    rows = [row for row in there if row.get("kind") == "run" or row in never]
+    rows = [row for row in there if row.get("kind") in ("run", "altered") or row in never]
     if rows and station and station not in (known := sorted({str(row["station"]) for row in rows})):
         click.echo(f"note: --station: {nowhere(station, known)}", err=True)
     rows = [row for row in rows if station in ("", row["station"])]
@@ -345,7 +345,7 @@ def register_list(station: str, as_json: bool) -> int:
         return 0
     for row in rows:
         gone = "" if Path(row["path"]).exists() else "  (not there)"
-        verdict = row.get("verdict", "not closed")
+        verdict = "altered" if row["kind"] == "altered" else row.get("verdict", "not closed")
         click.echo(f"{row['station']} {row['run_number']:5}  {row['when'][:16]}  {verdict:16}  {row['path']}{gone}")
     if any(row in never for row in rows):
         click.echo("what is not closed goes on, or was cut off; then: pumpbench recover JOURNAL")

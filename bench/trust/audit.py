@@ -75,12 +75,33 @@ def check_trail(home: Path) -> Trail:
         remarks += _set_back(rows, name)
     rows, _ = rows_of(home, REGISTER)
     remarks += [_gone(row) for row in unclosed(rows) if not Path(row["path"]).exists()]
-    return Trail(problems + _unnoted(home), remarks)
+    remarks += [_altered(row) for row in rows if row.get("kind") == "altered"]
+    return Trail(problems + _two_journals(rows) + _unnoted(home), remarks)
 
 
 def _gone(row: Row) -> str:
     where = f"run {row['run_number']} of station {row['station']}"
     return f"{REGISTER}: {where} began on {str(row['when'])[:10]}, was never closed, and {row['path']} is not there"
+
+
+def _altered(row: Row) -> str:
+    where = f"run {row['run_number']} of station {row['station']}"
+    return f"{REGISTER}: {where}: {row['path']} was made from another journal on {row['when'][:10]}: {row['altered']}"
+
+
+def _two_journals(rows: Sequence[Row]) -> list[str]:
+    """Runs of which files were sealed that are not made from one journal."""
+    first: dict[str, Row] = {}
+    said = []
+    for row in rows:
+        if row.get("kind") != "run" or "journal" not in row:
+            continue
+        known = first.setdefault(str(row["run_id"]), row)
+        if row["journal"] != known["journal"]:
+            where = f"run {row['run_number']} of station {row['station']}"
+            at = f"rows {known['number']} and {row['number']}"
+            said.append(f"{REGISTER}: {where} was sealed from two journals, see {at}")
+    return said
 
 
 def _unnoted(home: Path) -> list[str]:

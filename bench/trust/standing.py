@@ -30,7 +30,8 @@ class Standing:
     ``state`` is that of `data.seal.verify`, or "unregistered" for an intact file whose key or number nobody here knows,
     or that has no key and no number.  ``sealed_by`` and ``registered`` are for people; ``signatures`` are the rows,
     ``remarks`` says who of the signers is not known here, and why nobody vouches for a file that was rewritten;
-    ``seal`` is the digest of the seal, ``room`` where in the file its signatures have their place.
+    ``seal`` is the digest of the seal, ``room`` where in the file its signatures have their place.  ``notes`` are of
+    other files of the run, which take nothing from this one.
     """
 
     state: State
@@ -42,6 +43,7 @@ class Standing:
     remarks: tuple[str, ...] = ()
     seal: str = ""
     room: tuple[int, int] | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def intact(self) -> bool:
@@ -68,7 +70,7 @@ def standing(path: Path, home: Path, *, found: Verification | None = None) -> St
     if state in ("intact", "rewritten"):
         foreign, remarks = _signers(found.signatures, home)
         lost, extra = _against(here, found.signatures, seal)
-        altered = [*_replaced(sealed, here), *_wrong_key(path, key), *lost, *foreign]
+        altered = [*_replaced(sealed, here), *_other_journal(here, seal), *_wrong_key(path, key), *lost, *foreign]
         unproven = [*_unregistered(sealed, key, here), *here.problems, *extra]
         if altered:
             state, problems = "altered", altered
@@ -78,8 +80,9 @@ def standing(path: Path, home: Path, *, found: Verification | None = None) -> St
             remarks = [*remarks, *unproven]
     place = here.place if here.has(sealed) else ""
     by = _sealed_by(sealed, key)
+    notes = tuple(_other_files(here, seal))
     return Standing(
-        state, tuple(problems), found.digest, by, place, found.signatures, tuple(remarks), seal, room_of(sealed)
+        state, tuple(problems), found.digest, by, place, found.signatures, tuple(remarks), seal, room_of(sealed), notes
     )
 
 
@@ -127,6 +130,20 @@ def _replaced(sealed: Mapping[str, Any], here: Registered) -> list[str]:
     if not here.seals or here.has(sealed):
         return []
     return [f"{here.place} was registered with another seal: this is another file under its run id"]
+
+
+def _other_journal(here: Registered, seal: str) -> list[str]:
+    """Whether a file was registered after one that was made from another journal."""
+    if len(here.journals) < 2 or here.journal_of(seal) in (None, here.journals[0]):
+        return []
+    return [f"{here.place} was registered before, and made from another journal"]
+
+
+def _other_files(here: Registered, seal: str) -> list[str]:
+    """Files of the same run that were made from another journal than this one."""
+    mine = here.journal_of(seal)
+    others = [row for row in [*here.seals, *here.altered] if mine is not None and row.get("journal", mine) != mine]
+    return [f"{row['path']} is made from another journal of this run ({row['when'][:10]})" for row in others]
 
 
 def _wrong_key(path: Path, key: Known | None) -> list[str]:

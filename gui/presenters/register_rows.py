@@ -252,7 +252,7 @@ def numbers_read(state_folder: Path) -> Numbered:
     for row in rows:
         if row.get("kind") == "signature":
             signed[str(row["run_id"])] = f"{row['row'].get('meaning')} by {row['row'].get('name')}"
-        else:
+        elif row.get("kind") in ("begun", "run"):
             at = str(row["station"]), int(row["run_number"])
             runs[at] = {**runs.get(at, {}), **row, "when": runs.get(at, row)["when"]}
     made = [_number_row(at, row, signed) for at, row in runs.items()]

@@ -53,8 +53,10 @@ def test_a_run_has_its_number_before_it_ends_and_keeps_it(tmp_path: Path, monkey
     )
     rows, _ = rows_of(tmp_path, REGISTER)
     assert seen[0] == ["begun"]
-    assert [(row["kind"], row["run_number"]) for row in rows] == [("begun", 1), ("run", 1)]
-    assert (rows[0]["run_id"], rows[0]["dut"]) == (rows[1]["run_id"], rows[1]["dut"])
+    begun, end, run = rows
+    assert [row["kind"] for row in rows] == ["begun", "checkpoint", "run"]
+    assert (begun["run_number"], begun["run_id"], begun["dut"]) == (run["run_number"], run["run_id"], run["dut"])
+    assert (begun["journal"]["frames"], end["ended"], end["journal"]) == (1, True, run["journal"])
 
 
 @pytest.mark.parametrize(
@@ -300,7 +302,10 @@ def test_a_disk_that_stays_full_ends_with_a_copy_elsewhere(
     assert f"pumpbench recover {copy} --out " in complaint
     assert list((tmp_path / "o").glob("*.h5")) == []
     recovered = close_run(copy, tmp_path / "recovered.h5")
-    assert recovered.verification.intact
+    assert (recovered.verification.intact, recovered.untrusted) == (True, "")
+    (cut,) = (tmp_path / "o").glob("*.journal")
+    gc.collect()  # the process of the run has ended, and its writer with it
+    assert "it ends after" in close_run(cut, tmp_path / "cut.h5").untrusted
     with Run.open(recovered.run_file) as run:
         assert run.status is Status.COMPLETED
 
