@@ -396,7 +396,10 @@ def test_evaluate_prints_verdict_checks_and_whether_they_are_the_same(pumpbench:
     assert all(mean[key] is not None for key in CHECK)
 
 
-def test_recover_and_snapshot_make_files_beside_the_journal(pumpbench: Run, short_run: Result, tmp_path: Path) -> None:
+def test_recover_and_snapshot_make_files_beside_the_journal(
+    pumpbench: Run, short_run: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUMPBENCH_HOME", str(tmp_path / "home"))  # where nobody knows that the run had an end
     journal = tmp_path / "cut.journal"
     journal.write_bytes(short_run.journal.read_bytes()[:-1000])
     code, out, _ = pumpbench("recover", journal)
