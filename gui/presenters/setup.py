@@ -153,7 +153,10 @@ class SetUp:
     def blocking(self) -> tuple[FindingRow, ...]:
         """Findings that block and that nobody took upon themselves."""
         found = () if self.examined is None else self.examined.findings
-        return tuple(one for one in found if one.level == "blocks" and one.code not in self.overrides)
+        return tuple(one for one in found if one.level == "blocks" and not self._is_taken(one))
+
+    def _is_taken(self, one: FindingRow) -> bool:
+        return one.overridable and one.code in self.overrides
 
     @property
     def why_not(self) -> str:
