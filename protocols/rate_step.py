@@ -29,9 +29,11 @@ class RateStep(Procedure):
     Notes
     -----
     Method 3: what is excluded is taken out of the start too; a drop wiped off there was a fault of the pump.
+    Method 5: the flow sensor has the zero of the blanks and the level of the balance, and what is not known of a flow
+    is in the start and in the settling; gain and zero of the sensor could fail a healthy pump and pass a slow one.
     """
 
-    name, method = "rate-step", 4
+    name, method = "rate-step", 5
     leaves_out = True
     roles = (
         Measures("reference_mass", "mg"),
@@ -147,7 +149,7 @@ class RateStep(Procedure):
 
     @staticmethod
     def evaluate(run: Run) -> Evaluation:
-        """Judge the volume by the balance, the course in time by the flow sensor."""
+        """Judge the volume by the balance, the course in time by the flow sensor at the balance's level."""
         from protocols.analysis.rate_step import evaluate
 
         return evaluate(run)

@@ -14,6 +14,7 @@ from protocols.analysis.gravimetric_forecast import Plan, Rig
 from protocols.analysis.gravimetric_record import GravimetricRecord
 from protocols.analysis.grid import RecordError
 from protocols.analysis.ideal_record import expected_of, ideal_records
+from protocols.analysis.time_course import time_course
 
 
 def bolus_forecast(plan: Plan, rig: Rig, schedule: Schedule, declared: Declared) -> Forecast | None:
@@ -48,7 +49,7 @@ def _primed(record: GravimetricRecord) -> list[Check]:
 def rate_step_forecast(
     plan: Plan, rig: Rig, rates_ul_per_h: tuple[float, ...], schedule: Schedule, declared: Declared
 ) -> Forecast | None:
-    """New means, changes and transitions of each rate; the time of settling is known to its grid alone."""
+    """New means, changes and transitions of each rate; how well a time is known depends on the flow that is found."""
     names = ["start", *(f"step-{number}" for number in range(1, len(rates_ul_per_h)))]
     edges = [plan.phases[name][0] for name in names] + [plan.phases[names[-1]][1]]
     plateaus = [
@@ -61,7 +62,7 @@ def rate_step_forecast(
 
 
 def _stepped(record: GravimetricRecord, plateaus: list[rate_step.Plateau]) -> Iterator[Check]:
-    yield from rate_step.steps(record, plateaus, rate_step.time_structure(record), ())
+    yield from rate_step.steps(record, plateaus, time_course(record), ())
     yield rate_step.transition(record, plateaus[0], "start-up-volume", "Start-up, delivered against programmed", ())
 
 

@@ -12,17 +12,17 @@ from data.checks import Axis, Check, Curve, Evaluation, Exclusion, Verdict
 from data.run import Run
 from data.samples import FloatArray
 from protocols.analysis import delivery
-from protocols.analysis.budget import Budget, bounded
+from protocols.analysis.budget import Budget, bounded, coverage_factor
 from protocols.analysis.decision import judge, reported
 from protocols.analysis.gravimetric_record import GravimetricRecord, GravimetricRecordError, read_record
 from protocols.analysis.grid import kept
 from protocols.analysis.rate_course import course
-from protocols.analysis.rig.reference import known_rig
 from protocols.analysis.rig_fitness import fitness
 from protocols.analysis.short_volume import short_volume
 from protocols.analysis.standing import ON_WITNESSED, as_limits, exclusions, of_a_run_cut_off, on_suitability
-from protocols.analysis.start import rule_of, start_check, started_s
+from protocols.analysis.start import doubt_by_balance, rule_of, start_check, start_within
 from protocols.analysis.suitability import CERTAIN
+from protocols.analysis.time_course import Course, levelled, standing_zero, time_course
 from protocols.analysis.witness import MINUTE_S
 
 HOUR_S = 3600.0
@@ -62,10 +62,11 @@ def evaluate(run: Run) -> Evaluation:
     except GravimetricRecordError as error:
         return Evaluation((_nothing(str(error)),))
     record = replace(record, analysis=(plateaus[0].from_s, plateaus[-1].to_s))
+    record = replace(record, flow_zero_ul_per_h=standing_zero(record))
     excluded = exclusions(record)
     fit = tuple(fitness(record, excluded))
     bad = {check.name for check in fit if check.verdict is Verdict.INVALID}
-    course_of = time_structure(record)
+    course_of = time_course(record)
     found = [*_start(record, plateaus[0], course_of, excluded), *steps(record, plateaus, course_of, excluded)]
     judged = [on_suitability(check, bad) for check in found]
     planned = sum(step["step"] == "Phase" for step in run.steps)
@@ -110,37 +111,6 @@ def _rates(run: Run) -> list[float]:
 # ---------------------------------------------------------------------------------------------------- in time
 
 
-@dataclass(frozen=True)
-class _Course:
-    """Cumulative volume against time, for its course alone; ``by`` says whose."""
-
-    t_s: FloatArray
-    volume_ul: FloatArray
-    by: str
-
-    def at(self, t_s: FloatArray) -> FloatArray:
-        return np.asarray(np.interp(t_s, self.t_s, self.volume_ul), dtype=np.float64)
-
-
-def time_structure(record: GravimetricRecord) -> _Course:
-    """The flow sensor's record with the gain of the rig check; the balance's where the sensor has gaps or is none."""
-    from_s, to_s = record.analysis
-    minutes = record.flow
-    if minutes is not None and minutes.t_s.size:
-        inside = (minutes.t_s >= from_s - MINUTE_S) & (minutes.t_s <= to_s + MINUTE_S)
-        flow, at = minutes.flow_ul_per_h[inside], minutes.t_s[inside]
-        expected = (to_s - from_s) / MINUTE_S
-        if flow.size >= 0.99 * expected and np.isfinite(flow).all():
-            rig = known_rig(record.run)
-            gain = rig.flow_gain[0] if rig is not None and rig.flow_gain is not None else 1.0
-            flow = (flow - (record.flow_zero_ul_per_h or 0.0)) / gain
-            edges = np.concatenate([[at[0] - MINUTE_S / 2.0], at + MINUTE_S / 2.0])
-            passed = np.concatenate([[0.0], np.cumsum(flow * (np.diff(edges) / HOUR_S))])
-            return _Course(edges, passed, "flow sensor")
-    t_s, volumes = record.volumes(from_s, to_s)
-    return _Course(t_s, volumes, "balance")
-
-
 def settling_s(
     t_s: FloatArray, volume_ul: FloatArray, from_s: float, to_s: float, window_s: float, mean: float, band: float
 ) -> float | None:
@@ -170,17 +140,24 @@ def settling_s(
 
 
 def _start(
-    record: GravimetricRecord, first: Plateau, course_of: _Course, excluded: Sequence[Exclusion]
+    record: GravimetricRecord, first: Plateau, course_of: Course, excluded: Sequence[Exclusion]
 ) -> Iterator[Check]:
-    """Time until the flow was there and stayed for a stroke, and what the start delivered."""
+    """Time until the flow was there and stayed, and what the start delivered.
+
+    Whether it was there is a question of its level, which is the balance's whatever the sensor shows.
+    """
     by_balance = course_of.by == "balance"
-    rule = rule_of(record, first.rate_ul_per_h, by_balance=by_balance)
+    rate, span = first.rate_ul_per_h, (first.from_s, first.to_s)
+    rule = rule_of(record, rate, by_balance=by_balance)
     unseen = excluded if by_balance else ()  # nobody touched the sensor
-    span = first.from_s, first.to_s
-    at_s = started_s(
-        course_of.t_s, course_of.volume_ul, delivery.constant_rate(first.rate_ul_per_h), span, rule, unseen
-    )
-    yield start_check(record, at_s, span, rule, unseen, ON_WITNESSED, f"by the {course_of.by}")
+    if by_balance:
+        doubt = doubt_by_balance(record, rate, first.from_s, rule)
+    else:
+        course_of, level = levelled(record, course_of, span, delivery.STARTED * rate, excluded)
+        doubt = level.expanded / 100.0
+    expected = delivery.constant_rate(rate)
+    start = start_within(course_of.t_s, course_of.volume_ul, expected, span, rule, unseen, doubt)
+    yield start_check(record, start, span, rule, unseen, ON_WITNESSED, f"by the {course_of.by}")
     yield transition(record, first, "start-up-volume", "Start-up, delivered against programmed", excluded)
 
 
@@ -188,7 +165,7 @@ def _start(
 
 
 def steps(
-    record: GravimetricRecord, plateaus: Sequence[Plateau], course_of: _Course, excluded: Sequence[Exclusion]
+    record: GravimetricRecord, plateaus: Sequence[Plateau], course_of: Course, excluded: Sequence[Exclusion]
 ) -> Iterator[Check]:
     """Each rate's new mean, and of each change what it changed, its settling and its overshoot."""
     means: list[tuple[float, Budget] | None] = []
@@ -244,19 +221,43 @@ def _mean_check(
     )  # fmt: skip
 
 
-def _settling(record: GravimetricRecord, one: Plateau, course_of: _Course, name: str, title: str) -> Check:
+def _settling(record: GravimetricRecord, one: Plateau, course_of: Course, name: str, title: str) -> Check:
     """Time after the change from which every stroke's mean stays within the band around the new mean."""
     band = float(record.run.params["band_percent"]) / 100.0
     length_s, _ = one.whole(record.stroke_ul, (one.to_s - one.from_s) / 2.0)
-    volumes = course_of.at(np.array([one.to_s - length_s, one.to_s]))
-    mean = float(volumes[1] - volumes[0]) / length_s * HOUR_S
+    mean = course_of.passed_ul(one.to_s - length_s, one.to_s) / length_s * HOUR_S
     window = one.stroke_s(record.stroke_ul) or MINUTE_S
-    found = settling_s(course_of.t_s, course_of.volume_ul, one.from_s, one.to_s, window, mean, band)
+    doubt = _difference(record, one, course_of, window, mean, band)
+    found, soonest, latest = (
+        settling_s(course_of.t_s, course_of.volume_ul, one.from_s, one.to_s, window, mean, within)
+        for within in (band, band + doubt, band - doubt)
+    )
     note = f"within {100.0 * band:g} % of its new mean, by the {course_of.by}"
+    u = INTERVAL_S / math.sqrt(12.0)
     if found is None:
         note = f"not settled within {(one.to_s - one.from_s) / HOUR_S:.3g} h, by the {course_of.by}"
+    elif soonest is None or latest is None:
+        note += f"; it may not have settled, for what is known of the flow, which is {100.0 * doubt:.2g} %"
+    else:
+        u = math.hypot(u, max(found - soonest, latest - found) / coverage_factor(math.inf))
     check = reported(f"{name}-settling", f"{title}, settling time", found, "s", note, ON_WITNESSED)
-    return replace(check, **judge(found, INTERVAL_S / math.sqrt(12.0), math.inf, None))
+    return replace(check, **judge(found, None if found is not None and latest is None else u, math.inf, None))
+
+
+def _difference(
+    record: GravimetricRecord, one: Plateau, course_of: Course, window_s: float, mean: float, band: float
+) -> float:
+    """U of the difference between a window's flow and the mean after it, as a share of the mean.
+
+    The sensor's gain is in both, and of its zero only what is wrong of the band.
+    """
+    if mean <= 0.0:
+        return band
+    if course_of.by == "balance":
+        _, budget = short_volume(record, one.to_s - window_s, one.to_s)
+        return budget.expanded / (mean * window_s / HOUR_S)
+    changed = course_of.u_change_ul_per_h(mean, one.to_s - one.from_s)
+    return coverage_factor(math.inf) * math.hypot(changed, band * course_of.u_zero_ul_per_h) / mean
 
 
 def transition(record: GravimetricRecord, one: Plateau, name: str, title: str, excluded: Sequence[Exclusion]) -> Check:
@@ -288,7 +289,7 @@ def transition(record: GravimetricRecord, one: Plateau, name: str, title: str, e
 # ----------------------------------------------------------------------------------------------------- curves
 
 
-def _curves(record: GravimetricRecord, plateaus: Sequence[Plateau], course_of: _Course) -> Iterator[Curve]:
+def _curves(record: GravimetricRecord, plateaus: Sequence[Plateau], course_of: Course) -> Iterator[Curve]:
     """Flow in windows of one stroke of the rate that is programmed, stroke after stroke."""
     edges, programmed = [plateaus[0].from_s], []
     for one in plateaus:

@@ -10,12 +10,15 @@ import numpy as np
 
 from data.checks import Check, Exclusion, Limits, Verdict
 from data.samples import FloatArray
+from protocols.analysis.budget import coverage_factor
 from protocols.analysis.decision import judge
 from protocols.analysis.delivery import STARTED
 from protocols.analysis.gravimetric_record import GravimetricRecord
 from protocols.analysis.grid import BoolArray, kept
 from protocols.analysis.mass_steps import Expected
+from protocols.analysis.short_volume import short_volume
 from protocols.analysis.standing import source
+from protocols.analysis.time_course import line_warming
 
 HOUR_S, MINUTE_S = 3600.0, 60.0
 INTERVAL_OVER_NOISE = 20.0
@@ -78,6 +81,63 @@ def rule_of(record: GravimetricRecord, rate_ul_per_h: float, *, by_balance: bool
     return start_rule(rate_ul_per_h, record.stroke_ul, in_shots, noise, apart_s)
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """When a delivery began; each moment None where the flow never came.
+
+    Attributes
+    ----------
+    at_s : as the flow was measured.
+    soonest_s, latest_s : were the flow larger, or smaller, by as much as it may be.
+    doubt : by how much, as a share of it.
+    """
+
+    at_s: float | None
+    soonest_s: float | None
+    latest_s: float | None
+    doubt: float = 0.0
+
+    def u_s(self, rule: StartRule) -> float | None:
+        """Standard uncertainty of the moment; None where the flow came as measured, and may never have come."""
+        if self.at_s is None or self.soonest_s is None:
+            return rule.u_s
+        if self.latest_s is None:
+            return None
+        farther_s = max(self.at_s - self.soonest_s, self.latest_s - self.at_s)
+        return math.hypot(rule.u_s, farther_s / coverage_factor(math.inf))
+
+
+def doubt_by_balance(record: GravimetricRecord, rate_ul_per_h: float, from_s: float, rule: StartRule) -> float:
+    """U of a mean flow by the balance over the time for which it has to stay, as a share of what then has to come."""
+    span = from_s, from_s + rule.stays_s
+    _, budget = short_volume(record, *span)
+    return budget.plus(line_warming(record, *span)).expanded / (STARTED * rate_ul_per_h * rule.stays_s / HOUR_S)
+
+
+def start_within(
+    t_s: FloatArray,
+    volume_ul: FloatArray,
+    expected: Expected,
+    span: tuple[float, float],
+    rule: StartRule,
+    excluded: Sequence[Exclusion],
+    doubt: float,
+) -> Start:
+    """`started_s`, and what it would be if every flow were larger or smaller by a share ``doubt``.
+
+    Notes
+    -----
+    In an interval longer than a minute, and in the one before it, which it came in the midst of, a flow may have come
+    sooner without being seen.
+    """
+    at_s, soonest_s, latest_s = (
+        started_s(t_s, volume_ul * share, expected, span, rule, excluded) for share in (1.0, 1.0 + doubt, 1.0 - doubt)
+    )
+    if soonest_s is not None:
+        soonest_s = max(soonest_s - 2.0 * (rule.interval_s - MINUTE_S), min(soonest_s, span[0] + MINUTE_S))
+    return Start(at_s, soonest_s, latest_s, doubt)
+
+
 def started_s(
     t_s: FloatArray,
     volume_ul: FloatArray,
@@ -125,7 +185,7 @@ def _enough(
 
 def start_check(
     record: GravimetricRecord,
-    at_s: float | None,
+    start: Start | float | None,
     span: tuple[float, float],
     rule: StartRule,
     unseen: Sequence[Exclusion],
@@ -136,22 +196,24 @@ def start_check(
 
     Parameters
     ----------
-    at_s : moment of the start on the run's clock; None for a flow that never came.
+    start : on the run's clock; a moment alone, or None for a flow that never came, where the flow is beyond doubt.
     span : from the command to the end of what was looked at.
     unseen : stretches in which nobody could see a start.
     by : whose record it is, where that is to be said.
     """
+    start = start if isinstance(start, Start) else Start(start, start, start)
     declared = record.dut["limits"]["start_up"]
     limits = Limits(None, declared["at_most_s"], source(declared)) if declared else None
-    fields = judge(None if at_s is None else at_s - span[0], rule.u_s, math.inf, limits)
+    at_s = start.at_s
+    fields = judge(None if at_s is None else at_s - span[0], start.u_s(rule), math.inf, limits)
     notes = [by]
     if at_s is None:
         length_s = span[1] - span[0]
         notes.insert(0, f"never within {length_s / HOUR_S:.3g} h; it has to stay for {rule.stays_s / MINUTE_S:.3g} min")
-        if limits is not None and limits.high is not None:
-            # A start is one only if the flow stays after it.
-            clear = length_s - rule.stays_s > limits.high + fields["expanded_uncertainty"]
-            fields["verdict"] = Verdict.FAIL if clear else Verdict.NOT_MEASURED
+    if start.soonest_s != start.latest_s:
+        notes.append(_told(start, span[0]))
+    if limits is not None:
+        fields["verdict"] = _verdict(start, span, rule, limits)
     before_s = span[1] if at_s is None else at_s
     if fields["verdict"] is not Verdict.PASS and kept(span[0], before_s, unseen) != [(span[0], before_s)]:
         # It may have started in what is left out: the time is at most this.
@@ -161,6 +223,41 @@ def start_check(
         name="start-up", title="Start-up time", unit="s", owner="dut", optional=limits is None,
         depends_on=depends_on, note=_joined(notes), **fields,
     )  # fmt: skip
+
+
+def _verdict(start: Start, span: tuple[float, float], rule: StartRule, limits: Limits) -> Verdict:
+    """That of the soonest and of the latest start, where it is the same."""
+    measured, *others = (
+        _verdict_of(moment, span, rule, limits) for moment in (start.at_s, start.soonest_s, start.latest_s)
+    )
+    found = {measured, *others}
+    passes = found & {Verdict.PASS, Verdict.CONDITIONAL_PASS}
+    if len(found) == 1:
+        return measured
+    if Verdict.NOT_CAPABLE in found:
+        return Verdict.NOT_CAPABLE
+    if Verdict.NOT_MEASURED in found or (passes and Verdict.FAIL in found):
+        return Verdict.NOT_MEASURED
+    return Verdict.CONDITIONAL_PASS if measured in passes else Verdict.CONDITIONAL_FAIL
+
+
+def _verdict_of(moment_s: float | None, span: tuple[float, float], rule: StartRule, limits: Limits) -> Verdict:
+    """Of a start beyond doubt; one that never came is a fail if it could have stayed for long enough before the end."""
+    if moment_s is not None:
+        verdict: Verdict = judge(moment_s - span[0], rule.u_s, math.inf, limits)["verdict"]
+        return verdict
+    seen_s = span[1] - span[0] - rule.stays_s
+    too_late = limits.high is not None and seen_s > limits.high + coverage_factor(math.inf) * rule.u_s
+    return Verdict.FAIL if too_late else Verdict.NOT_MEASURED
+
+
+def _told(start: Start, from_s: float) -> str:
+    """Between which times the start lies, for what is known of the flow."""
+    soonest, latest = (
+        "never" if moment is None else f"{(moment - from_s) / MINUTE_S:.3g} min"
+        for moment in (start.soonest_s, start.latest_s)
+    )
+    return f"with a flow known to {100.0 * start.doubt:.2g} % between {soonest} and {latest}"
 
 
 def _joined(notes: Sequence[str]) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from data.checks import Exclusion
+from data.checks import Exclusion, Verdict
 from protocols.analysis.delivery import constant_rate
-from protocols.analysis.start import start_rule, started_s
+from protocols.analysis.start import Start, StartRule, start_check, start_rule, start_within, started_s
 
 NOISE_MG = 0.02
 RATES_ML_PER_DAY = (0.5, 1.0, 2.0, 3.7, 6.5, 10.0)
@@ -70,3 +71,66 @@ def test_when_shots_come_seldom_the_start_is_known_to_a_shot():
 def test_nothing_is_concluded_from_what_is_excluded():
     assert found(41.67, excluded=[Exclusion(100.0, 200.0, "door")])[0] == 240.0 + 60.0
     assert found(41.67, excluded=[Exclusion(0.0, 20_900.0, "door")])[0] is None
+
+
+RULE = StartRule(60.0, 0.0, 900.0, 17.0)
+
+
+def judged(start, limit_s=600.0):
+    limit = None if limit_s is None else {"at_most_s": limit_s, "source": "file", "revision": "1"}
+    record = SimpleNamespace(dut={"limits": {"start_up": limit}})
+    return start_check(record, start, (0.0, 10_800.0), RULE, (), ())
+
+
+@pytest.mark.parametrize(
+    ("at_s", "soonest_s", "latest_s", "verdict"),
+    [
+        (120.0, 120.0, 120.0, Verdict.PASS),
+        (120.0, 60.0, 540.0, Verdict.PASS),
+        (120.0, 120.0, 570.0, Verdict.CONDITIONAL_PASS),
+        (120.0, 120.0, 610.0, Verdict.CONDITIONAL_PASS),
+        (120.0, 120.0, 660.0, Verdict.NOT_MEASURED),
+        (120.0, 120.0, None, Verdict.NOT_MEASURED),
+        (610.0, 590.0, 620.0, Verdict.CONDITIONAL_FAIL),
+        (700.0, 610.0, 800.0, Verdict.CONDITIONAL_FAIL),
+        (700.0, 590.0, 700.0, Verdict.NOT_MEASURED),
+        (1200.0, 1140.0, None, Verdict.FAIL),
+        (None, 120.0, None, Verdict.NOT_MEASURED),
+        (None, 1200.0, None, Verdict.FAIL),
+        (None, None, None, Verdict.FAIL),
+    ],
+)
+def test_a_start_is_judged_by_when_it_may_have_been(at_s, soonest_s, latest_s, verdict):
+    assert judged(Start(at_s, soonest_s, latest_s, 0.02)).verdict is verdict
+
+
+def test_a_start_that_nothing_limits_has_the_uncertainty_of_its_farther_side():
+    check = judged(Start(600.0, 300.0, 700.0, 0.02), None)
+    assert (check.optional, check.verdict) == (True, Verdict.NOT_MEASURED)
+    assert check.expanded_uncertainty == pytest.approx(math.hypot(34.0, 300.0))
+    assert check.note == "with a flow known to 2 % between 5 min and 11.7 min"
+
+
+def test_a_start_that_may_never_have_come_in_too_short_a_time_is_not_judged():
+    limit = {"at_most_s": 600.0, "source": "file", "revision": "1"}
+    record = SimpleNamespace(dut={"limits": {"start_up": limit}})
+    for start in (None, Start(None, 120.0, None), Start(120.0, 120.0, None)):
+        assert start_check(record, start, (0.0, 1500.0), RULE, (), ()).verdict is Verdict.NOT_MEASURED
+
+
+def test_a_moment_alone_is_one_of_a_flow_beyond_doubt():
+    assert judged(120.0) == judged(Start(120.0, 120.0, 120.0))
+
+
+def test_a_flow_within_its_doubt_of_95_percent_may_have_come_and_may_not():
+    t_s = np.arange(0.0, 10_801.0, 60.0)
+    found = [
+        start_within(t_s, share * t_s / 36.0, constant_rate(100.0), (0.0, 10_800.0), RULE, (), 0.02)
+        for share in (0.92, 0.94, 0.96, 0.98)
+    ]
+    assert [(one.soonest_s, one.at_s, one.latest_s) for one in found] == [
+        (None, None, None),
+        (60.0, None, None),
+        (60.0, 60.0, None),
+        (60.0, 60.0, 60.0),
+    ]

@@ -12,7 +12,9 @@ import pytest
 from bench.closing import reevaluate
 from data.checks import Verdict
 from data.run import Run
-from protocols.analysis.rate_step import Plateau, _Course, _mean_check, _start, evaluate, settling_s
+from protocols.analysis.budget import Budget
+from protocols.analysis.rate_step import Plateau, _mean_check, _start, evaluate, settling_s
+from protocols.analysis.time_course import Course
 from protocols.procedure import ParamError
 from protocols.rate_step import RateStep, course
 
@@ -44,6 +46,8 @@ def test_a_healthy_pump_passes_and_follows_its_change_at_once(healthy, named):
     assert checks["step-1-change"].value == pytest.approx(20.0, abs=1.5)
     assert checks["step-1-settling"].value <= 120.0
     assert checks["start-up"].value <= 180.0
+    assert checks["start-up"].note.startswith("by the flow sensor, scaled by the balance")
+    assert checks["sensor-balance-ratio"].standard_uncertainty < 2.7  # the blanks showed the zero, which is 1.5 %
 
 
 def test_twice_the_volume_without_a_limit_leaves_no_pass(conducted, named):
@@ -122,9 +126,11 @@ def test_too_few_strokes_are_told():
 @pytest.mark.parametrize(("limit_s", "verdict"), [(2660.0, Verdict.FAIL), (2670.0, Verdict.NOT_MEASURED)])
 def test_a_start_that_never_came_fails_where_all_that_could_be_seen_is_beyond_the_limit_by_u(limit_s, verdict):
     limit = {"at_most_s": limit_s, "source": "file", "revision": "1"}
-    collected = SimpleNamespace(weighing=SimpleNamespace(repeatability_mg=0.02), ul_per_mg=1.0)
+    weighing = SimpleNamespace(repeatability_mg=0.02, linearity_half_width_mg=0.1)
+    nothing = 0.0, Budget("delivered volume", "uL", ())
+    collected = SimpleNamespace(weighing=weighing, ul_per_mg=1.0, delivered=lambda *_: nothing)
     record = SimpleNamespace(dut={"limits": {"start_up": limit}}, stroke_ul=5.0, collected=collected)
-    still = _Course(np.array([0.0, 3600.0]), np.zeros(2), "flow sensor")
+    still = Course(np.array([0.0, 3600.0]), np.zeros(2), "flow sensor", u_gain_percent=2.5)
     check = next(_start(record, Plateau(0, 0.0, 3600.0, 100.0), still, ()))  # five strokes take 900 s; U is 34.6 s
     said = "never within 1 h; it has to stay for 15 min; by the flow sensor"
     assert (check.verdict, check.note) == (verdict, said)
