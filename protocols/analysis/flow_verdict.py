@@ -23,7 +23,7 @@ from protocols.analysis.gravimetric_record import GravimetricRecord, Gravimetric
 from protocols.analysis.grid import Grid, RecordError, gaps, resample
 from protocols.analysis.rig_fitness import doubt_percent, fitness
 from protocols.analysis.standing import ON_BALANCE, ON_WITNESSED, as_limits, exclusions, on_suitability
-from protocols.analysis.start import rule_of, start_check, started_s
+from protocols.analysis.start import doubt_by_balance, rule_of, start_check, start_within
 from protocols.analysis.suitability import not_measured
 from protocols.analysis.trumpet import TrumpetPoint, default_windows_s, extremes_of_a_perfect_pump, trumpet_of_grid
 
@@ -257,8 +257,9 @@ def _start_up(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> Check
         return missing
     basal = next((one.rate_ul_per_h for one in (first, *rates) if one.kind == "basal"), record.set_rate_ul_per_h)
     rule, span = rule_of(record, basal), (record.started_s + first.t0, to_s)
-    at_s = started_s(*record.volumes(*span), record.programmed_ul, span, rule, excluded)
-    return start_check(record, at_s, span, rule, excluded, ON_BALANCE)
+    doubt = doubt_by_balance(record, basal, span[0], rule)
+    start = start_within(*record.volumes(*span), record.programmed_ul, span, rule, excluded, doubt)
+    return start_check(record, start, span, rule, excluded, ON_BALANCE)
 
 
 # ------------------------------------------------------------------------------------------------- curves
