@@ -92,6 +92,11 @@ class GravimetricRecord:
         return float(self.run.dut.get("stroke_ul") or 0.0)
 
     @property
+    def stroke_mg(self) -> float:
+        """Mass of a stroke."""
+        return self.stroke_ul * self.collected.weighing.fluid_mg_per_ul
+
+    @property
     def line_volume_ul(self) -> float:
         """Volume of the line between pump and tip."""
         return float(self.run.station["collection"]["dead_volume_ul"])
@@ -180,7 +185,8 @@ def read_record(run: Run, schedule: Schedule | None = None) -> GravimetricRecord
         last = run.series("reference_mass").t
         analysis = (started_s, float(last[-1]) if last.size else started_s)
         complete = False
-    mass, spiked_s = _calm(run.series("reference_mass").good())
+    given = run.schedule if schedule is None else schedule
+    mass, spiked_s = _calm(run, run.series("reference_mass").good(), _boluses(given, started_s, run.end_s))
     if mass.t.size < 2:
         raise GravimetricRecordError("the reference balance gave no good samples; check its connection and repeat")
     station = run.station
@@ -200,7 +206,7 @@ def read_record(run: Run, schedule: Schedule | None = None) -> GravimetricRecord
     return GravimetricRecord(
         run,
         phases,
-        run.schedule if schedule is None else schedule,
+        given,
         started_s,
         analysis,
         complete,
@@ -215,9 +221,15 @@ def read_record(run: Run, schedule: Schedule | None = None) -> GravimetricRecord
     )
 
 
-def _calm(mass: Series) -> tuple[Series, FloatArray]:
-    """A balance's record without the readings that leapt away and came back; and their times."""
-    left_out = spikes(mass.t, mass.values)
+def _calm(run: Run, mass: Series, boluses: Sequence[tuple[float, float]] = ()) -> tuple[Series, FloatArray]:
+    """A balance's record without the readings that leapt away and came back; and their times.
+
+    In a bolus nothing is left out: a pump that strokes fast leaps by itself.
+    """
+    stroke_mg = float(run.dut.get("stroke_ul") or 0.0) * _density(run.fluid)[0]
+    left_out = spikes(mass.t, mass.values, stroke_mg=stroke_mg)
+    for begin, end in boluses:
+        left_out[slice(*np.searchsorted(mass.t, [begin, end]))] = False
     calm = replace(mass, t=mass.t[~left_out], values=mass.values[~left_out], quality=mass.quality[~left_out])
     return calm, mass.t[left_out]
 
@@ -317,7 +329,7 @@ def _blanks(
 ) -> tuple[tuple[Blank, ...], bool]:
     """Blanks of the run; without any, what the station file states, and False."""
     if run.params.get("blank", "none") == "twin" and run.has("twin_mass"):
-        twin, _ = _calm(run.corrected("twin_mass").good())
+        twin, _ = _calm(run, run.corrected("twin_mass").good())
         if halves := _halves(twin.t, *analysis):
             return blanks_of(twin.t, twin.values, halves, readability_mg, 0.0), True
     found = [phases[name] for name in ("blank-before", "blank-after") if name in phases]

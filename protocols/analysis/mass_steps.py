@@ -29,11 +29,12 @@ LEAST_FALLS = 5
 JITTER_SHARE = 0.05
 ROBUST = 1.4826  # from a median absolute deviation to a standard deviation
 
-RECURRING = 8
+RECURRING = 4
 """So many falls of like size that come each so many milligrams are the pump's own back-flow, and nobody's doing."""
 
 ALIKE = 2.0
-OFTEN = 0.99
+OFTEN, OFTEN_S = (0.01, 0.05), 900.0
+NEAR_STROKE = 0.25
 OFF_STROKE = 0.1
 
 LEAST_UNEXPECTED_MG = 0.3
@@ -73,22 +74,31 @@ def step_threshold_mg(mass_mg: FloatArray) -> float:
     return max(NOISE_FACTOR * noise, DIGITS * float(falls.min()) if jitters else 0.0, SMALLEST_STEP_MG)
 
 
-def fall_threshold_mg(mass_mg: FloatArray) -> float:
+def fall_threshold_mg(t_s: FloatArray, mass_mg: FloatArray, stroke_mg: float = 0.0) -> float:
     """Smallest fall that is somebody's doing: none of noise and rounding, and none of a pump that draws back.
 
-    Twice what one change in a hundred falls by, where that is more: nobody touches a balance so often.
+    Twice what one change in a quarter of an hour falls by, where that is more: nobody touches a balance so often.  Of
+    changes it is one in a hundred at least, since one touch takes many readings, and one in twenty at most.
     """
-    often = float(np.quantile(-np.diff(mass_mg), OFTEN))
-    return max(step_threshold_mg(mass_mg), ALIKE * often, ALIKE * recurring_fall_mg(mass_mg))
+    share = min(max(float(np.median(np.diff(t_s))) / OFTEN_S, OFTEN[0]), OFTEN[1])
+    often = float(np.quantile(-np.diff(mass_mg), 1.0 - share))
+    return max(step_threshold_mg(mass_mg), ALIKE * often, ALIKE * recurring_fall_mg(mass_mg, stroke_mg))
 
 
-def recurring_fall_mg(mass_mg: FloatArray) -> float:
+def recurring_fall_mg(mass_mg: FloatArray, stroke_mg: float) -> float:
     """Largest of the falls that recur in a record as a roller's back-flow does with each stroke; 0 where none do.
 
     There are at least `RECURRING` of them, nine in ten of them below twice the median; between two of them at least
-    twice as much comes as one takes, and half of the masses from one to the next are within a tenth of whole multiples
-    of the least (its tenth percentile), which is a stroke.
+    twice as much comes as one takes; and half of the masses from one to the next are within a tenth of whole multiples
+    of the least (the tenth percentile), which is within a quarter of the pump's stroke.  What somebody does every hour
+    recurs, too, but not with the stroke.
+
+    Parameters
+    ----------
+    stroke_mg : of the pump; 0 for one that has none, or is not known.
     """
+    if stroke_mg <= 0.0:
+        return 0.0
     changes, threshold = np.diff(mass_mg), step_threshold_mg(mass_mg)
     falling = np.concatenate([[False], changes < 0.0, [False]])
     begins, ends = (np.flatnonzero(falling[1:] > falling[:-1]), np.flatnonzero(falling[1:] < falling[:-1]))
@@ -100,13 +110,15 @@ def recurring_fall_mg(mass_mg: FloatArray) -> float:
     usual, most = float(np.median(sizes)), float(np.quantile(sizes, 0.9))
     nets = np.diff(mass_mg[begins])
     stroke = float(np.quantile(nets, 0.1))
-    if stroke <= 0.0 or not most <= ALIKE * usual <= float(np.median(gains)):
+    if abs(stroke - stroke_mg) > NEAR_STROKE * stroke_mg or not most <= ALIKE * usual <= float(np.median(gains)):
         return 0.0
     off = float(np.median(np.abs(nets / stroke - np.round(nets / stroke))))
     return most if off <= OFF_STROKE else 0.0
 
 
-def negative_steps(t_s: FloatArray, mass_mg: FloatArray, settling_s: float = SETTLING_S) -> tuple[Exclusion, ...]:
+def negative_steps(
+    t_s: FloatArray, mass_mg: FloatArray, settling_s: float = SETTLING_S, *, stroke_mg: float = 0.0
+) -> tuple[Exclusion, ...]:
     """Stretches in which the mass fell and did not come back.
 
     Parameters
@@ -114,6 +126,7 @@ def negative_steps(t_s: FloatArray, mass_mg: FloatArray, settling_s: float = SET
     t_s, mass_mg : (n,) times, rising, and mass.
     settling_s : all handling within so long of a fall belongs to it (at least one sample on each side); a fall that is
         part of a spike, up or down, is no step.
+    stroke_mg : of the pump, 0 where it is not known.
 
     Returns
     -------
@@ -125,7 +138,7 @@ def negative_steps(t_s: FloatArray, mass_mg: FloatArray, settling_s: float = SET
     What fell is counted against the mean flow, which goes on meanwhile.  A roller's exit draws fluid back once a
     stroke: what recurs so is delivery (`recurring_fall_mg`), and to leave it out would leave the forward part alone.
     """
-    threshold = fall_threshold_mg(mass_mg)
+    threshold = fall_threshold_mg(t_s, mass_mg, stroke_mg)
     changes = np.diff(mass_mg)
     gained = float(mass_mg[-1] - mass_mg[0]) - math.fsum(changes[changes < -threshold].tolist())
     flow = max(gained / float(t_s[-1] - t_s[0]), 0.0)

@@ -21,13 +21,16 @@ NEAR = 2
 Indices = npt.NDArray[np.intp]
 
 
-def spikes(t_s: FloatArray, mass_mg: FloatArray, settling_s: float = SETTLING_S) -> npt.NDArray[np.bool_]:
+def spikes(
+    t_s: FloatArray, mass_mg: FloatArray, settling_s: float = SETTLING_S, *, stroke_mg: float = 0.0
+) -> npt.NDArray[np.bool_]:
     """Which readings are away from the course of the mass for a moment.
 
     Parameters
     ----------
     t_s, mass_mg : (n,) times, rising, and mass.
     settling_s : longest time away; or a single reading, however far apart they are.
+    stroke_mg : of the pump, 0 where it is not known.
 
     Returns
     -------
@@ -44,7 +47,7 @@ def spikes(t_s: FloatArray, mass_mg: FloatArray, settling_s: float = SETTLING_S)
     untouched = np.zeros(t_s.size, np.bool_)
     if t_s.size < FEWEST:
         return untouched
-    away = fall_threshold_mg(mass_mg)
+    away = fall_threshold_mg(t_s, mass_mg, stroke_mg)
     if not (np.abs(np.diff(mass_mg)) > away).any():
         return untouched
     count = np.arange(t_s.size)

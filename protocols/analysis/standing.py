@@ -40,7 +40,7 @@ def exclusions(record: GravimetricRecord) -> tuple[Exclusion, ...]:
     from_s, to_s = record.started_s, record.analysis[1]
     inside = (record.shown_t_s >= from_s) & (record.shown_t_s <= to_s)
     t_s, shown = record.shown_t_s[inside], record.shown_mg[inside]
-    found = list(negative_steps(t_s, shown)) if t_s.size > 10 else []
+    found = list(negative_steps(t_s, shown, stroke_mg=record.stroke_mg)) if t_s.size > 10 else []
     found = [gap for gap in found if not any(gap.from_s < a.to_s and gap.to_s > a.from_s for a in record.away)]
     for event in record.run.records("exclusion"):
         what = event.fields

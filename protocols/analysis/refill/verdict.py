@@ -146,7 +146,7 @@ def _exclusions(record: GravimetricRecord | None) -> tuple[Exclusion, ...]:
     from_s, to_s = record.started_s, record.analysis[1]
     inside = (record.shown_t_s >= from_s) & (record.shown_t_s <= to_s)
     t_s, shown = record.shown_t_s[inside], record.shown_mg[inside]
-    found = list(negative_steps(t_s, shown)) if t_s.size > 10 else []
+    found = list(negative_steps(t_s, shown, stroke_mg=record.stroke_mg)) if t_s.size > 10 else []
     for event in record.run.records("exclusion"):
         what = event.fields
         found.append(Exclusion(what["from_s"], what["to_s"], what["reason"], what["person"]))

@@ -33,17 +33,17 @@ def weighed(volume_ul: np.ndarray, seed: int = 1) -> np.ndarray:
 def test_a_roller_that_draws_back_with_each_stroke_delivers(ml_per_day, dt_s, hours, dip):
     mass = weighed(delivered(ml_per_day, dt_s, hours, dip=dip))
     t_s = dt_s * np.arange(mass.size)
-    assert negative_steps(t_s, mass) == ()
-    assert not spikes(t_s, mass).any()
+    assert negative_steps(t_s, mass, stroke_mg=5.0) == ()
+    assert not spikes(t_s, mass, stroke_mg=5.0).any()
 
 
 @pytest.mark.parametrize("dip", [0.042, 0.3, 0.5])
 def test_a_fall_that_stays_is_found_beside_those_that_recur(dip):
     mass = weighed(delivered(1.0, 10.0, 25.0, dip=dip))
     t_s = 10.0 * np.arange(mass.size)
-    assert (recurring_fall_mg(mass) > 0.0) == (dip > 0.1)
+    assert (recurring_fall_mg(mass, 5.0) > 0.0) == (dip > 0.1)
     mass[4000:] -= 20.0
-    (found,) = negative_steps(t_s, mass)
+    (found,) = negative_steps(t_s, mass, stroke_mg=5.0)
     assert found.from_s <= t_s[4000] <= found.to_s
     assert exclusion_share([found], 0.0, t_s[-1]) < 0.005
 
@@ -52,7 +52,21 @@ def test_touches_at_any_moment_are_not_what_recurs():
     mass = weighed(delivered(1.0, 10.0, 25.0))
     for at in np.random.default_rng(3).integers(50, mass.size - 50, 20):
         mass[at:] -= 2.0
-    assert recurring_fall_mg(mass) == 0.0
+    assert recurring_fall_mg(mass, 5.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("percent", "ml_per_day", "dt_s"),
+    [(1.0, 0.1, 1.0), (-20.0, 0.1, 1.0), (1.0, 0.1, 120.0), (1.0, 1.0, 10.0), (25.0, 1.0, 10.0), (-20.0, 1.0, 10.0)],
+)
+def test_what_falls_every_hour_is_nobodys_stroke(percent, ml_per_day, dt_s):
+    """A compressor, an adjustment, a round at the bench: each hour half a milligram is gone for good."""
+    mass = weighed(delivered(ml_per_day * (1.0 + percent / 100.0), dt_s, 25.0))
+    t_s = dt_s * np.arange(mass.size)
+    mass -= 0.8 * np.floor(t_s / HOUR_S)
+    found = negative_steps(t_s, mass, stroke_mg=5.0)
+    assert len(found) == 24
+    assert np.count_nonzero(spikes(t_s, mass, stroke_mg=5.0)) < 12
 
 
 SHAPES = {
