@@ -76,7 +76,7 @@ def check_trail(home: Path) -> Trail:
     rows, _ = rows_of(home, REGISTER)
     remarks += [_gone(row) for row in unclosed(rows) if not Path(row["path"]).exists()]
     remarks += [_altered(row) for row in rows if row.get("kind") == "altered"]
-    return Trail(problems + _two_journals(rows) + _unnoted(home), remarks)
+    return Trail(problems + _two_journals(rows) + _unnoted(home) + _let_in(rows_of(home, AUDIT)[0]), remarks)
 
 
 def _gone(row: Row) -> str:
@@ -117,6 +117,27 @@ def _unnoted(home: Path) -> list[str]:
         for what in sorted({*there, *named})
         if lasting(there.get(what)) != lasting(noted.get(what))
     ]
+
+
+def _let_in(rows: Sequence[Row]) -> list[str]:
+    """Persons who were added, or given a role, by nobody who was QA at that time, and ids that were given twice."""
+    known: dict[str, Mapping[str, Any]] = {}
+    said = []
+    for row in rows:
+        kind, _, name = str(row.get("what")).partition(" ")
+        if kind != "user" or not isinstance(row.get("new"), Mapping):
+            continue
+        before, who = known.get(name), known.get(str(row.get("who")), {})
+        is_added = row.get("old") is None
+        where = f"{AUDIT}: row {row['number']}"
+        if is_added and before is not None:
+            said.append(f"{where} adds user {name}, whose id was given before")
+        is_let_in = is_added or row["new"].get("role") != (before or row.get("old") or {}).get("role")
+        if known and is_let_in and (who.get("role") != "QA" or who.get("retired")):
+            did = "adds" if is_added else f"makes {row['new'].get('role')} of"
+            said.append(f"{where} {did} user {name}, by {row.get('who')}, who was not QA at that time")
+        known[name] = row["new"]
+    return said
 
 
 def lasting(entry: Mapping[str, Any] | None) -> dict[str, Any] | None:

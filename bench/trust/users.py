@@ -70,6 +70,9 @@ def add(
 ) -> User:
     """Add a person; the first one has the role QA and lets in the others.
 
+    Whether somebody was there before is known by the list and by the audit trail: a list that has gone makes nobody
+    the first one.
+
     Raises
     ------
     TrustError
@@ -85,9 +88,16 @@ def add(
         there = users(home)
         if name in there:
             raise TrustError(f'the id "{name}" was given to {there[name].name}; ids are never given again')
-        if not there and role != "QA":
+        noted = {str(row.get("what")) for row in rows_of(home, AUDIT)[0]}
+        if f"user {name}" in noted:
+            raise TrustError(f'the id "{name}" was given before, as the audit trail says; ids are never given again')
+        is_first = not there and not any(what.startswith("user ") for what in noted)
+        if is_first and role != "QA":
             raise TrustError("the first user lets in all others, so needs the role QA")
-        if there:
+        if not there and not is_first:
+            lost = home / "trust" / "users.json"
+            raise TrustError(f"{lost}: lists nobody, and the audit trail knows persons; restore it from a backup")
+        if not is_first:
             insist_on_qa(by)
         key = SigningKey.new()
         keys = [{"public": key.public, "from": moment, "until": ""}]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ import pytest
 
 from bench.closing import close_run
 from bench.trust import ledger, users
-from bench.trust.audit import check_trail
-from bench.trust.keys import UNMEASURED, bench_key, known_keys, revoke, trust
+from bench.trust.audit import check_trail, lasting
+from bench.trust.keys import UNMEASURED, bench_key, known_keys, note, revoke, trust
 from bench.trust.ledger import AUDIT, TrustError, rows_of
 from bench.trust.signing import review_state, sign
 from bench.trust.standing import standing, take_in
@@ -264,6 +265,41 @@ def test_a_file_that_is_damaged_inside_is_told_in_one_sentence(
     run.write_bytes(raw)
     assert said(command, run) == 2
     assert "is cut off or damaged" in capsys.readouterr().err
+
+
+def test_a_list_of_persons_that_is_put_aside_makes_nobody_the_first_one(home: Path) -> None:
+    path = home / "trust" / "users.json"
+    path.rename(path.with_name("aside.json"))
+    with pytest.raises(TrustError, match="lists nobody, and the audit trail knows persons; restore it from a backup"):
+        users.add(home, "mallory", "Mallory", "QA", "my own passphrase")
+
+
+def test_an_id_that_the_trail_names_is_given_to_nobody_else(home: Path) -> None:
+    path = home / "trust" / "users.json"
+    path.write_text(json.dumps({name: one for name, one in json.loads(path.read_text()).items() if name != "eve"}))
+    with pytest.raises(TrustError, match='"eve" was given before, as the audit trail says'):
+        users.add(home, "eve", "Eve Other", "QA", ENGINEER, by=users.user(home, "quinn"))
+
+
+@pytest.mark.parametrize(
+    ("name", "who", "old", "says"),
+    [
+        ("mallory", "mallory", None, "adds user mallory, by mallory, who was not QA at that time"),
+        ("mallory", "eve", None, "adds user mallory, by eve, who was not QA at that time"),
+        ("eve", "olga", {"role": "engineer"}, "makes QA of user eve, by olga, who was not QA at that time"),
+        ("eve", "quinn", None, "adds user eve, whose id was given before"),
+    ],
+)
+def test_a_person_whom_nobody_of_qa_has_let_in_is_a_problem_of_the_trail(
+    home: Path, name: str, who: str, old: dict[str, Any] | None, says: str
+) -> None:
+    assert check_trail(home).problems == []
+    path = home / "trust" / "users.json"
+    made = {**asdict(users.user(home, "quinn")), "id": name}
+    path.write_text(json.dumps({**json.loads(path.read_text()), name: made}))
+    note(home, bench_key(home), f"user {name}", "added", old=old, new=lasting(made), who=who)
+    (problem,) = check_trail(home).problems
+    assert problem.endswith(says)
 
 
 @pytest.mark.parametrize("what", ["user", "key", "first user"])
