@@ -17,6 +17,7 @@ from bench.trust.audit import changed_files, decisions
 from bench.trust.keys import MEASURED, UNMEASURED, bench_key, own_key
 from bench.trust.ledger import REGISTER, alone, rows_of
 from data.audit import Row, add_row
+from data.catalogue.entry import set_rate
 from data.checks import Origin
 from data.disk import told
 from data.journal import Fixed
@@ -161,6 +162,8 @@ def enrol(path: Path, home: Path) -> str:
                 "dut": str(run.dut.get("serial", "")),
                 "verdict": str(run.verdict),
                 "status": str(run.status),
+                "code": run.evaluated_by,
+                "set_rate_ul_per_h": set_rate(run.params),
                 **_made_from(run),
                 **({"altered": altered} if altered else {}),
             }

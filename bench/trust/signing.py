@@ -20,6 +20,7 @@ from bench.trust.clock import insist_on_time
 from bench.trust.keys import MEASURED, own_key
 from bench.trust.ledger import REGISTER, TrustError, alone, rows_of, unclosed
 from bench.trust.register import registered
+from bench.trust.seals import OneSeal, insist_on_named, seals_by_run, seals_of
 from bench.trust.standing import Standing, standing
 from bench.trust.users import User, signed_by, unlocked, user, users
 from data.audit import add_row
@@ -72,16 +73,18 @@ def state_of(found: Standing) -> ReviewState:
 def checklist(path: Path, folder: Path | None = None) -> list[Item]:
     """The questions that a review of a run answers, with what the file and the register say of each."""
     rows, _ = rows_of(folder or home(), REGISTER)
-    runs = {row["run_id"]: row for row in rows if row.get("kind") == "run"}
+    runs: dict[str, Row] = {}
+    for row in rows:
+        if row.get("kind") == "run":
+            runs.setdefault(row["run_id"], row)
     with Run.open(path) as run:
         mine, serial = str(run.session.get("run_id")), str(run.dut.get("serial", ""))
     if mine not in runs:
         return items_of(path)
     numbered = sorted([*runs.values(), *unclosed(rows)], key=lambda row: int(row["number"]))
     same = [row for row in numbered if row["dut"] == serial and row["procedure"] == runs[mine]["procedure"]]
-    return items_of(
-        path, [f"run {row['run_number']}: {row.get('verdict', 'began and was never closed')}" for row in same]
-    )
+    seals = seals_by_run(rows)
+    return items_of(path, [said for row in same for said in _attempt(row, seals.get(row["run_id"], []))])
 
 
 def sign(
@@ -123,8 +126,12 @@ def sign(
         insist_on_time(folder, when)
         with Run.open(path) as run:
             run_id = str(run.session.get("run_id"))
-        if [row for row in registered(folder, run_id).signatures if row["seal"] == found.seal] != before:
+        here = registered(folder, run_id)
+        if [row for row in here.signatures if row["seal"] == found.seal] != before:
             raise TrustError(f"{path}: somebody has signed it in this moment; look at it again")
+        if meaning == "approved":
+            written = " ".join(one.note for one in (answers or {}).values())
+            insist_on_named(seals_of([*here.seals, *here.altered], here.signatures), found.seal, written)
         said = {
             "number": len(before) + 1,
             "previous": digest_of(before[-1]) if before else "",
@@ -174,6 +181,16 @@ def restore(path: Path, folder: Path | None = None) -> int:
         write_rows(path, room_of(found.sealed), rows)
     note_run(path)
     return len(rows)
+
+
+def _attempt(row: Row, seals: Sequence[OneSeal]) -> list[str]:
+    """What the checklist says of a run: its verdict, or each of its sealed files where there are several."""
+    number = f"run {row['run_number']}"
+    if row.get("kind") != "run":
+        return [f"{number}: began and was never closed"]
+    if len(seals) == 1:
+        return [f"{number}: {row['verdict']}"]
+    return [f"{number}, {one.name}: {one.said}" for one in seals]
 
 
 def _insist_may(one: User, meaning: str, path: Path) -> None:

@@ -11,6 +11,7 @@ from bench.trust import ledger
 from bench.trust.keys import MEASURED, UNMEASURED, Known, known_keys, note, own_key
 from bench.trust.ledger import REGISTER, TrustError, alone
 from bench.trust.register import Registered, enrol, registered
+from bench.trust.seals import seals_of, told_of
 from bench.trust.users import role_claimed, signed_by, users
 from data.audit import add_row
 from data.checks import Origin
@@ -80,7 +81,7 @@ def standing(path: Path, home: Path, *, found: Verification | None = None) -> St
             remarks = [*remarks, *unproven]
     place = here.place if here.has(sealed) else ""
     by = _sealed_by(sealed, key)
-    notes = tuple(_other_files(here, seal))
+    notes = tuple(told_of(seals_of([*here.seals, *here.altered], here.signatures), seal))
     return Standing(
         state, tuple(problems), found.digest, by, place, found.signatures, tuple(remarks), seal, room_of(sealed), notes
     )
@@ -137,13 +138,6 @@ def _other_journal(here: Registered, seal: str) -> list[str]:
     if len(here.journals) < 2 or here.journal_of(seal) in (None, here.journals[0]):
         return []
     return [f"{here.place} was registered before, and made from another journal"]
-
-
-def _other_files(here: Registered, seal: str) -> list[str]:
-    """Files of the same run that were made from another journal than this one."""
-    mine = here.journal_of(seal)
-    others = [row for row in [*here.seals, *here.altered] if mine is not None and row.get("journal", mine) != mine]
-    return [f"{row['path']} is made from another journal of this run ({row['when'][:10]})" for row in others]
 
 
 def _wrong_key(path: Path, key: Known | None) -> list[str]:

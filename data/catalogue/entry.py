@@ -169,7 +169,7 @@ def _entry(run: Run, size: int, changed_ns: int) -> Entry:
         software=_text(run.software, "pumpbench"),
         code=run.evaluated_by,
         review=_review(run.path, sealed is not None and bool(sealed.get("room"))),
-        set_rate_ul_per_h=_set_rate(run.params),
+        set_rate_ul_per_h=set_rate(run.params),
         params=run.params,
         checks=() if evaluation is None else tuple(map(_check, evaluation.checks)),
         instruments=tuple(_instruments(run)),
@@ -225,7 +225,7 @@ def _check(check: Check) -> CheckEntry:
     )
 
 
-def _set_rate(params: Mapping[str, Any]) -> float | None:
+def set_rate(params: Mapping[str, Any]) -> float | None:
     """The rate of a schedule that never changes, else of a parameter that is a rate."""
     schedule = params.get("schedule")
     if isinstance(schedule, Mapping):
