@@ -38,7 +38,7 @@ class RigChart:
     @property
     def latest_is_out(self) -> bool:
         """Whether the latest value breaks a rule."""
-        return self.chart is not None and any(signal.at == len(self.values) - 1 for signal in self.chart.signals)
+        return self.chart is not None and self.chart.latest_is_out
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""

@@ -31,11 +31,15 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class ControlChart:
-    """Centre, standard deviation, and what is out of control; ``at`` counts from 0."""
+    """Centre, standard deviation, and what is out of control; ``at`` counts from 0.
+
+    A signal that lasts is told once, where it begins; ``latest_is_out`` says whether one lasts to the latest value.
+    """
 
     centre: float
     sigma: float
     signals: tuple[Signal, ...]
+    latest_is_out: bool
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -57,7 +61,11 @@ def control_chart(values: Sequence[float]) -> ControlChart | None:
     centre = math.fsum(base) / len(base)
     ranges = [abs(b - a) for a, b in itertools.pairwise(base)]
     sigma = math.fsum(ranges) / len(ranges) / D2
-    return ControlChart(centre, sigma, tuple(_signals(values, centre, sigma)))
+    signals = tuple(_signals(values, centre, sigma))
+    if sigma == 0.0:
+        return ControlChart(centre, sigma, signals, values[-1] != centre)
+    z = [(value - centre) / sigma for value in values]
+    return ControlChart(centre, sigma, signals, bool(_broken(z, len(z) - 1)))
 
 
 def _signals(values: Sequence[float], centre: float, sigma: float) -> list[Signal]:

@@ -51,3 +51,22 @@ def test_a_slow_drift_does_not_widen_its_own_limits():
 
 def test_values_that_are_all_equal_but_one_show_it():
     assert [signal.at for signal in control_chart([1.0] * 6 + [1.5]).signals] == [6]
+
+
+@pytest.mark.parametrize("days", [1, 2, 5])
+def test_a_result_that_stays_out_of_control_is_out_of_it_on_each_day(days):
+    usual = [0.1 * (-1) ** k for k in range(20)]
+    chart = control_chart([*usual, *[1.5] * days])
+    assert chart is not None
+    assert chart.latest_is_out
+    assert [signal.at for signal in chart.signals] == [20]
+    back = control_chart([*usual, *[1.5] * days, 0.1])
+    assert back is not None
+    assert not back.latest_is_out
+
+
+def test_a_result_that_never_changed_is_out_of_control_while_it_differs():
+    for values, out in (([2.0] * 6, False), ([2.0] * 20 + [2.1, 2.1], True), ([2.0] * 20 + [2.1, 2.0], False)):
+        chart = control_chart(values)
+        assert chart is not None
+        assert chart.latest_is_out == out
