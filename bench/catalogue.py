@@ -9,7 +9,7 @@ import os
 import platform
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,7 +81,7 @@ def note_run(run_file: Path) -> None:
         from data.catalogue.entry import read_entry
 
         with opened(make=bool(os.environ.get(VARIABLE))) as catalogue:
-            catalogue.add([read_entry(run_file)])
+            catalogue.add([reviewed(read_entry(run_file))])
         _caught_up({str(run_file.absolute())})
     except Exception as error:  # noqa: BLE001  # the run is over and safe, its index can wait
         said = " ".join(str(error).split())
@@ -95,6 +95,19 @@ def missed() -> dict[str, str]:
         lines = (home() / MISSED).read_text("utf-8").splitlines()
         return {path: why for path, _, why in (line.partition("\t") for line in lines)}
     return {}
+
+
+def reviewed(entry: Entry) -> Entry:
+    """An entry whose review is what the keys, persons and register here prove: a row in a file proves nothing alone."""
+    if entry.kind != "run" or entry.review in ("", "unreviewed"):
+        return entry
+    from bench.trust.review import review_state
+
+    try:
+        state: str = review_state(Path(entry.path))
+    except (ValueError, OSError):
+        state = "unproven"
+    return replace(entry, review=state)
 
 
 def index(catalogue: Catalogue, places: Sequence[Path], *, again: bool = False) -> Indexed:
@@ -120,7 +133,7 @@ def index(catalogue: Catalogue, places: Sequence[Path], *, again: bool = False) 
         for entry in read_apart(changed):
             if entry.kind == "damaged":
                 bad.append((entry.path, entry.sentence))
-            yield entry
+            yield reviewed(entry)
 
     added = catalogue.add(read())
     folders = [place.absolute() for place in places if place.is_dir()]

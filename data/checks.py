@@ -49,8 +49,8 @@ class Origin(StrEnum):
     IMPORTED = "imported"
 
 
-REVIEWS = ("unreviewed", "reviewed", "approved", "rejected")
-"""Where the review of a run can stand by its last signature."""
+REVIEWS = ("unreviewed", "reviewed", "approved", "rejected", "unproven")
+"""Where the review of a run can stand; "unproven" where nobody vouches for the file or a signature."""
 
 
 @dataclass(frozen=True, slots=True)

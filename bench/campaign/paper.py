@@ -19,7 +19,7 @@ from bench.campaign.progress import JUDGED, PASSED, Course, Progress
 from bench.campaign.report import Agreement, Interval, Summary, status_json
 from bench.campaign.report import Report as Figures
 from bench.trust.ledger import REGISTER, rows_of, unclosed
-from bench.trust.signing import state_of
+from bench.trust.review import state_of
 from bench.trust.standing import standing
 from data.catalogue.store import Line
 from data.checks import Origin, Verdict

@@ -81,7 +81,7 @@ def evaluate(run_file: Path, as_json: bool) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def verify(run_file: Path, as_json: bool) -> int:
     """Tell whether RUN_FILE is intact, by which key it was sealed, whether it is registered, and who signed it."""
-    from bench.trust.signing import state_of
+    from bench.trust.review import state_of
     from bench.trust.standing import standing
 
     found = standing(run_file, home())

@@ -29,7 +29,8 @@ def review(run_file: Path, as_json: bool) -> int:
     """Show the checklist of RUN_FILE with what the file says of each question, and who signed it."""
     from dataclasses import asdict
 
-    from bench.trust.signing import checklist, state_of
+    from bench.trust.review import state_of
+    from bench.trust.signing import checklist
     from bench.trust.standing import standing
 
     found = standing(run_file, home())

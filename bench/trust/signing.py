@@ -1,6 +1,6 @@
-"""Review of a run: the state, the checklist, and the signature that closes it.
+"""Review of a run: the checklist, and the signature that closes it.
 
-The functions that a window or the command line needs: `review_state`, `checklist`, `sign`, `restore`.
+The functions that a window or the command line needs: `checklist`, `sign`, `restore`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from bench.catalogue import note_run
 from bench.state_folder import home
@@ -20,8 +20,9 @@ from bench.trust.clock import insist_on_time
 from bench.trust.keys import MEASURED, own_key
 from bench.trust.ledger import REGISTER, TrustError, alone, rows_of, unclosed
 from bench.trust.register import registered
+from bench.trust.review import MAY
 from bench.trust.seals import OneSeal, insist_on_named, seals_by_run, seals_of
-from bench.trust.standing import Standing, standing
+from bench.trust.standing import standing
 from bench.trust.users import User, signed_by, unlocked, user, users
 from data.audit import add_row
 from data.checks import Origin
@@ -33,16 +34,6 @@ from data.signatures import MEANINGS, Row, fits, write_rows
 TEXT = 600
 """Characters of what the file says of a question that are kept with a signature."""
 
-ReviewState = Literal["unreviewed", "reviewed", "approved", "rejected", "unproven"]
-
-MAY = {
-    "reviewed": ("engineer", "QA"),
-    "approved": ("QA",),
-    "rejected": ("engineer", "QA"),
-    "addendum": ("operator", "engineer", "QA"),
-}
-"""Roles that may sign with each meaning."""
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -50,24 +41,6 @@ class Answer:
 
     accepted: bool
     note: str = ""
-
-
-def review_state(path: Path, folder: Path | None = None) -> ReviewState:
-    """Where the review of a run stands; "unproven" when the file or a signature is not what it was."""
-    return state_of(standing(path, folder or home()))
-
-
-def state_of(found: Standing) -> ReviewState:
-    """The same, of a file that was verified already."""
-    if not found.signatures:
-        return "unreviewed"
-    if found.state not in ("intact", "rewritten") or found.remarks:
-        return "unproven"
-    meaning = str(found.signatures[-1]["meaning"])
-    if found.signatures[-1].get("role") not in MAY.get(meaning, ()):
-        return "unproven"  # no bench has let that be signed
-    states: dict[str, ReviewState] = {"reviewed": "reviewed", "approved": "approved", "rejected": "rejected"}
-    return states.get(meaning, "unreviewed")
 
 
 def checklist(path: Path, folder: Path | None = None) -> list[Item]:

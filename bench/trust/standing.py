@@ -15,7 +15,8 @@ from bench.trust.seals import seals_of, told_of
 from bench.trust.users import role_claimed, signed_by, users
 from data.audit import add_row
 from data.checks import Origin
-from data.keys import digest_of, key_id
+from data.keys import digest_of, is_signed, key_id
+from data.report.vouched import Vouched
 from data.run import Run
 from data.seal import Verification, read_seal, room_of, verify
 
@@ -32,7 +33,8 @@ class Standing:
     or that has no key and no number.  ``sealed_by`` and ``registered`` are for people; ``signatures`` are the rows,
     ``remarks`` says who of the signers is not known here, and why nobody vouches for a file that was rewritten;
     ``seal`` is the digest of the seal, ``room`` where in the file its signatures have their place.  ``notes`` are of
-    other files of the run, which take nothing from this one.
+    other files of the run, which take nothing from this one.  ``worth`` is, of each signature, why it is not proven:
+    empty where it is.
     """
 
     state: State
@@ -45,6 +47,7 @@ class Standing:
     seal: str = ""
     room: tuple[int, int] | None = None
     notes: tuple[str, ...] = ()
+    worth: tuple[str, ...] = ()
 
     @property
     def intact(self) -> bool:
@@ -62,12 +65,13 @@ def standing(path: Path, home: Path, *, found: Verification | None = None) -> St
     found = found or verify(path)
     sealed = found.sealed
     if not sealed:
-        return Standing(found.state, found.problems, found.digest, "", "")
+        worth = (f"the record is {found.state}",) * len(found.signatures)
+        return Standing(found.state, found.problems, found.digest, "", "", found.signatures, worth=worth)
     key = known_keys(home).get(str(sealed.get("key")))
     here = registered(home, str(sealed["run_id"]))
     seal = digest_of(sealed)
     state: State = found.state
-    problems, remarks = list(found.problems), list[str]()
+    problems, remarks, unproven = list(found.problems), list[str](), list[str]()
     if state in ("intact", "rewritten"):
         foreign, remarks = _signers(found.signatures, home)
         lost, extra = _against(here, found.signatures, seal)
@@ -82,9 +86,28 @@ def standing(path: Path, home: Path, *, found: Verification | None = None) -> St
     place = here.place if here.has(sealed) else ""
     by = _sealed_by(sealed, key)
     notes = tuple(told_of(seals_of([*here.seals, *here.altered], here.signatures), seal))
+    worth = tuple(_doubt(row, home, state, unproven) for row in found.signatures)
     return Standing(
-        state, tuple(problems), found.digest, by, place, found.signatures, tuple(remarks), seal, room_of(sealed), notes
+        state,
+        tuple(problems),
+        found.digest,
+        by,
+        place,
+        found.signatures,
+        tuple(remarks),
+        seal,
+        room_of(sealed),
+        notes,
+        worth,
     )
+
+
+def vouched(path: Path, home: Path, found: Verification) -> Vouched | None:
+    """What a report says of a file's worth; None where there is no list of keys that could tell it."""
+    if not (home / "trust" / "keys.json").exists():
+        return None
+    here = standing(path, home, found=found)
+    return Vouched(here.state, (*here.problems, *here.remarks), here.worth)
 
 
 def take_in(path: Path, home: Path, reason: str) -> str:
@@ -166,6 +189,17 @@ def _unregistered(sealed: Mapping[str, Any], key: Known | None, here: Registered
     return []
 
 
+def _doubt(row: Mapping[str, Any], home: Path, state: State, unproven: Sequence[str]) -> str:
+    """Why a signature proves nothing; empty where it does."""
+    if not is_signed(row):
+        return "changed after it was signed"
+    if text := signed_by(users(home), row) or role_claimed(home, row):
+        return text
+    if state not in ("intact", "rewritten"):
+        return f"the record is {state}"
+    return unproven[0] if unproven else ""
+
+
 def _signers(rows: Sequence[Mapping[str, Any]], home: Path) -> tuple[list[str], list[str]]:
     """Signatures that are not by the person that they name, and those of persons who are not known here."""
     foreign: list[str] = []
@@ -183,7 +217,7 @@ def _against(here: Registered, rows: Sequence[Mapping[str, Any]], seal: str) -> 
     noted = [row for row in here.signatures if row["seal"] == seal]
     if not (noted or here.seals):
         return [], []
-    named = [(row, f"signature {row['number']} ({row['name']})") for row in [*noted, *rows]]
+    named = [(row, f"signature {row.get('number')} ({row.get('name')})") for row in [*noted, *rows]]
     lost = [
         f"{name} is in the register and not in the file; see: pumpbench sign --restore"
         for row, name in named

@@ -191,7 +191,7 @@ def _made(run: Run) -> str:
 
 
 def _review(path: Path, has_room: bool) -> str:
-    """Where the review stands by what the last signature says; whether it counts is for `verify`."""
+    """Where the review stands by what the last signature says; whether it counts is for who knows keys and persons."""
     if has_room:
         with h5py.File(path, "r") as file:
             rows, _ = rows_in(file)

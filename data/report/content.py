@@ -10,12 +10,13 @@ from typing import Any
 
 from data.checks import Evaluation, Origin
 from data.keys import key_id
-from data.report.blocks import Block, Pairs, Plot, Report, Section, Signing, Table, Text, Tone
+from data.report.blocks import Block, Cell, Pairs, Plot, Report, Section, Signing, Table, Text, Tone
 from data.report.dose import dose_section
 from data.report.figures import Drawing
 from data.report.results import budgets, checks, main_results, verdict_lines
 from data.report.set_up import setup
 from data.report.story import deviations, first_page, story
+from data.report.vouched import Vouched
 from data.report.wording import TONES, length, moment_text
 from data.run import Run, RunError
 from data.seal import Verification
@@ -27,10 +28,14 @@ BANNERS = {
 }
 SIGNED = ("number", "name", "role", "meaning", "when", "reason")
 MEANINGS = ("Tested by", "Reviewed by", "Approved by")
+NOT_PROVEN = "NOT PROVEN"
+NOT_CHECKED = "signatures not checked"
 NO_EVALUATION = "The file holds no evaluation: the run was not closed, or this is a snapshot."
 
 
-def report_of(run: Run, found: Verification, figures: Sequence[Drawing], program: str) -> Report:
+def report_of(
+    run: Run, found: Verification, figures: Sequence[Drawing], program: str, vouched: Vouched | None = None
+) -> Report:
     """The report of an open run.
 
     Parameters
@@ -38,22 +43,24 @@ def report_of(run: Run, found: Verification, figures: Sequence[Drawing], program
     found : what `data.seal.verify` says of the file.
     figures : the run's drawings.
     program : name and version of this program.
+    vouched : what those say who know keys and persons; without it no signature counts as checked.
     """
     evaluation = run.evaluation
-    found = _anywhere(found, run.path)
+    found = replace(found, problems=_anywhere(found.problems, run.path))
+    said = vouched and replace(vouched, problems=_anywhere(vouched.problems, run.path))
     sealed = found.sealed
     digest = found.digest or str(sealed.get("content") or "")
     run_id = str(run.session.get("run_id") or sealed.get("run_id") or "unknown")
     start = run.start.astimezone(UTC)
-    banner = " · ".join(filter(None, (_record_banner(found), BANNERS.get(run.origin, ""))))
+    banner = " · ".join(filter(None, (_record_banner(found, said), BANNERS.get(run.origin, ""))))
     verdict = str(evaluation.verdict) if evaluation else "not evaluated"
     tone: Tone = TONES[evaluation.verdict] if evaluation else "warn"
     sections = [
-        Section("", [Pairs(_identity(run, run_id, found, digest))]),
+        Section("", [Pairs(_identity(run, run_id, found, said, digest))]),
         *_found(run, evaluation, figures),
         *setup(run),
         *story(run),
-        Section("Signatures", _signing(run, found.signatures)),
+        Section("Signatures", _signing(run, found.signatures, said)),
     ]
     return Report(
         title=f"Test report: {run.procedure}",
@@ -66,7 +73,7 @@ def report_of(run: Run, found: Verification, figures: Sequence[Drawing], program
         tone=tone,
         verdict_lines=[_status(run), *(verdict_lines(evaluation) if evaluation else [NO_EVALUATION])],
         footer=(
-            f"run {run_id} · {run.origin} · verdict {verdict} · {_signed_line(found.signatures)}",
+            f"run {run_id} · {run.origin} · verdict {verdict} · {_signed_line(found.signatures, said)}",
             f"content digest {digest or 'none'}",
         ),
         sections=sections,
@@ -75,8 +82,13 @@ def report_of(run: Run, found: Verification, figures: Sequence[Drawing], program
     )
 
 
-def attachment(run: Run, report: Report, signed: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The run as plain data at full precision, without its samples: what the PDF carries inside."""
+def attachment(
+    run: Run, report: Report, signed: Sequence[Mapping[str, Any]], vouched: Vouched | None = None
+) -> dict[str, Any]:
+    """The run as plain data at full precision, without its samples: what the PDF carries inside.
+
+    ``signatures_not_proven`` has why, by the number of each signature that is not; None where none was checked.
+    """
     evaluation = run.evaluation
     try:
         schedule: dict[str, Any] | None = run.schedule.to_json()
@@ -117,7 +129,12 @@ def attachment(run: Run, report: Report, signed: Sequence[Mapping[str, Any]]) ->
         "events": [{"t": event.t, "kind": event.kind, **dict(event.fields)} for event in run.events],
         "session": run.session,
         "signatures": [dict(row) for row in signed],
+        "signatures_not_proven": None if vouched is None else _unproven(vouched),
     }
+
+
+def _unproven(vouched: Vouched) -> dict[str, str]:
+    return {str(number): why for number, why in enumerate(vouched.worth, 1) if why}
 
 
 def _curves(evaluation: Evaluation | None) -> list[dict[str, Any]]:
@@ -146,7 +163,9 @@ def _found(run: Run, evaluation: Evaluation | None, figures: Sequence[Drawing]) 
     return sections
 
 
-def _identity(run: Run, run_id: str, found: Verification, digest: str) -> list[tuple[str, str]]:
+def _identity(
+    run: Run, run_id: str, found: Verification, vouched: Vouched | None, digest: str
+) -> list[tuple[str, str]]:
     dut = run.dut
     pump = " ".join(filter(None, (str(dut.get("maker") or ""), str(dut.get("model") or "")))) or "–"
     lot = f", lot {dut['lot']}" if dut.get("lot") else ""
@@ -168,10 +187,10 @@ def _identity(run: Run, run_id: str, found: Verification, digest: str) -> list[t
         ("Begin, end", f"{moment_text(run.start)} to {moment_text(end)}, {length(run.end_s)}"),
         ("Origin", _origin(run)),
         ("Software", f"pumpbench {run.software.get('pumpbench', '–')}, Python {run.software.get('python', '–')}"),
-        ("Record", f"{found.state}, {_sealed_by(found)}"),
+        ("Record", f"{(vouched or found).state}, {_sealed_by(found)}"),
         ("Content digest", digest or "none"),
     ]
-    return [*rows, *(("", problem) for problem in found.problems[:3])]
+    return [*rows, *(("", problem) for problem in (vouched or found).problems[:3])]
 
 
 def _sealed_by(found: Verification) -> str:
@@ -182,12 +201,11 @@ def _sealed_by(found: Verification) -> str:
     return f"sealed by key {key_id(str(public))}" if public else "sealed without a key"
 
 
-def _anywhere(found: Verification, path: Path) -> Verification:
+def _anywhere(problems: tuple[str, ...], path: Path) -> tuple[str, ...]:
     """The same without the file's path, so that its report does not depend on where it lies."""
-    problems = found.problems
     for shown in (str(path), str(path.resolve())):
         problems = tuple(problem.removeprefix(f"{shown}: ") for problem in problems)
-    return replace(found, problems=problems)
+    return problems
 
 
 def _file_name(path: Path, recorded: Any) -> str:
@@ -208,23 +226,26 @@ def _status(run: Run) -> str:
     return f"Run status: {run.status}{reason}."
 
 
-def _record_banner(found: Verification) -> str:
+def _record_banner(found: Verification, vouched: Vouched | None) -> str:
+    if vouched is not None:
+        why = vouched.problems[0] if vouched.problems else "it proves nothing"
+        if not vouched.holds:
+            return f"RECORD {vouched.state.upper()}: {why}"
+        return f"SIGNATURES {NOT_PROVEN}: {why}" if any(vouched.worth) else ""
     if found.state in ("altered", "unreadable"):
         return f"RECORD {found.state.upper()}: {found.problems[0] if found.problems else 'it proves nothing'}"
     return ""
 
 
-def _signing(run: Run, signed: Sequence[Mapping[str, Any]]) -> list[Block]:
+def _signing(run: Run, signed: Sequence[Mapping[str, Any]], vouched: Vouched | None) -> list[Block]:
     """Signatures with all that they say, the checklist that each answered, and room for those on paper."""
     blocks: list[Block] = []
     if run.origin is not Origin.MEASURED:
         blocks.append(Text("Only measured runs can be approved.", "warn"))
     if signed:
-        rows = [[str(row.get(key, "")) for key in SIGNED] for row in signed]
         headings = ("No", "Name", "Role", "Meaning", "When (UTC)", "Reason")
-        blocks.append(
-            Table(headings, [[*row[:4], row[4][:19].replace("T", " "), row[5]] for row in rows], (0, 2, 0, 0, 0, 4))
-        )
+        rows = [_signature(row, why) for row, why in zip(signed, _worth(signed, vouched), strict=True)]
+        blocks += [Table(headings, rows, (0, 2, 0, 0, 0, 4)), *_doubts(signed, vouched)]
     else:
         blocks.append(Text("The file holds no electronic signature."))
     for row in signed:
@@ -233,6 +254,31 @@ def _signing(run: Run, signed: Sequence[Mapping[str, Any]]) -> list[Block]:
             caption = f"Checklist of signature {row.get('number')}, {row.get('name')}"
             blocks.append(Table(("Item", "In the file", "Answer", "Note"), answers, (0, 4, 0, 3), caption=caption))
     return [*blocks, Text("On paper", "heading"), Signing(MEANINGS)]
+
+
+def _signature(row: Mapping[str, Any], why: str) -> list[str | Cell]:
+    """A line of the table of signatures; what is not proven says so in place of its meaning."""
+    number, name, role, meaning, when, reason = (str(row.get(key, "")) for key in SIGNED)
+    said = Cell(f"{NOT_PROVEN} ({meaning})", "bad", strong=True) if why else meaning
+    return [number, name, role, said, when[:19].replace("T", " "), reason]
+
+
+def _doubts(signed: Sequence[Mapping[str, Any]], vouched: Vouched | None) -> list[Block]:
+    """Why signatures are not proven, or that nobody has looked."""
+    if vouched is None:
+        return [Text("The signatures were not checked: there is no list of keys and persons here.", "warn")]
+    return [
+        Text(f"Signature {row.get('number')}, {row.get('name')}: {NOT_PROVEN}: {why}", "bad")
+        for row, why in zip(signed, _worth(signed, vouched), strict=True)
+        if why
+    ]
+
+
+def _worth(signed: Sequence[Mapping[str, Any]], vouched: Vouched | None) -> list[str]:
+    """Why each signature is not proven; empty where it is, or where nobody has looked."""
+    if vouched is None:
+        return [""] * len(signed)
+    return [*vouched.worth, *["it was not checked"] * len(signed)][: len(signed)]
 
 
 def _answer(one: Mapping[str, Any]) -> list[str]:
@@ -246,10 +292,14 @@ def _answer(one: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _signed_line(signed: Sequence[Mapping[str, Any]]) -> str:
+def _signed_line(signed: Sequence[Mapping[str, Any]], vouched: Vouched | None) -> str:
     """Who signed last, for the foot of every page, which has one line for it however many there are."""
     if not signed:
         return "no electronic signature"
     last = signed[-1]
     said = f"{last.get('name')} ({last.get('meaning')}, {str(last.get('when', ''))[:10]})"
+    if _worth(signed, vouched)[-1]:
+        said = f"{NOT_PROVEN}: {said}"
+    if vouched is None:
+        said += f", {NOT_CHECKED}"
     return f"signed: {said}" if len(signed) == 1 else f"{len(signed)} signatures, the last: {said}"

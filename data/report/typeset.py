@@ -13,6 +13,7 @@ from data.report import FONTS
 from data.report.blocks import Report
 from data.report.content import attachment, report_of
 from data.report.figures import Drawing, drawings, signs
+from data.report.vouched import Vouched
 from data.report.wording import SIGNS, as_json, drawable
 from data.run import Run, RunError
 from data.seal import Verification, verify
@@ -23,19 +24,20 @@ STANDARD = "a-3a"
 TEMPLATE = Path(__file__).parent / "report.typ"
 
 
-def report_pdf(path: Path, *, found: Verification | None = None) -> bytes:
-    """The report of a run file as PDF/A-3a; the same file and program give the same bytes.
+def report_pdf(path: Path, *, found: Verification | None = None, vouched: Vouched | None = None) -> bytes:
+    """The report of a run file as PDF/A-3a; the same file, program and worth of it give the same bytes.
 
     Parameters
     ----------
     found : what `data.seal.verify` said of the file; it is asked where this is left out.
+    vouched : what those say who know keys and persons; without it the signatures are told as not checked.
 
     Raises
     ------
     RunError
         The file is missing, no run of ours, or altered so that it cannot be read.
     """
-    return pdf_of(*gathered(path, found))
+    return pdf_of(*gathered(path, found, vouched))
 
 
 def pdf_of(report: Report, figures: Sequence[Drawing], data: str) -> bytes:
@@ -57,14 +59,16 @@ def report_pages(path: Path, *, ppi: float = 110.0, found: Verification | None =
     return [bytes(page) for page in pages] if isinstance(pages, list) else [bytes(pages)]
 
 
-def gathered(path: Path, found: Verification | None) -> tuple[Report, list[Drawing], str]:
+def gathered(
+    path: Path, found: Verification | None, vouched: Vouched | None = None
+) -> tuple[Report, list[Drawing], str]:
     """What a run's report says, its drawings, and the run as JSON."""
     seen = verify(path) if found is None else found
     try:
         with Run.open(path) as run:
             figures = drawings(run, run.evaluation)
-            report = report_of(run, seen, figures, program())
-            return report, figures, as_json(attachment(run, report, seen.signatures))
+            report = report_of(run, seen, figures, program(), vouched)
+            return report, figures, as_json(attachment(run, report, seen.signatures, vouched))
     except Exception as error:
         if seen.intact or isinstance(error, RunError):
             raise

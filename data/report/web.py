@@ -10,6 +10,7 @@ from pathlib import Path
 from data.report.blocks import Block, Cell, Pairs, Plot, Report, Section, Signing, Table, Text
 from data.report.figures import Drawing
 from data.report.typeset import gathered
+from data.report.vouched import Vouched
 from data.report.wording import SIGNS
 from data.seal import Verification
 
@@ -41,9 +42,9 @@ td.room { height: 3rem; }
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
-def report_html(path: Path, *, found: Verification | None = None) -> str:
+def report_html(path: Path, *, found: Verification | None = None, vouched: Vouched | None = None) -> str:
     """The report of a run file as one page of HTML; arguments and errors as `data.report.typeset.report_pdf`."""
-    report, figures, _ = gathered(path, found)
+    report, figures, _ = gathered(path, found, vouched)
     return page(report, figures)
 
 

@@ -73,7 +73,7 @@ class RunReport:
         self._cancel()
         self._of, self.is_making, self.says = found, True, ("Making the report…", Tone.BUSY)
         self._show_news()
-        arguments = (self.run.path, found)
+        arguments = (self.run.path, self.context.state_folder, found)
         self._cancel = self.context.background.apart(
             report_made, arguments, self._made, self._not_made, deadline_s=REPORT_S
         )
@@ -126,11 +126,12 @@ class RunReport:
 # -- what is done in the background
 
 
-def report_made(path: Path, found: Verification) -> bytes:
-    """The report of a run as PDF, of what verifying it has found."""
+def report_made(path: Path, folder: Path, found: Verification) -> bytes:
+    """The report of a run as PDF, of what verifying it has found and the state folder knows of it."""
+    from bench.trust.standing import vouched
     from data.report.typeset import report_pdf
 
-    return report_pdf(path, found=found)
+    return report_pdf(path, found=found, vouched=vouched(path, folder, found))
 
 
 def written(pdf: bytes, run_file: Path) -> Path:

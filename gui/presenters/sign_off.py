@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from bench.trust.checklist import Item
-from bench.trust.signing import MAY, Answer, ReviewState, checklist, sign, state_of
+from bench.trust.review import MAY, ReviewState, state_of
+from bench.trust.signing import Answer, checklist, sign
 from bench.trust.standing import Standing, standing
-from bench.trust.users import User, signed_by, users
-from data.keys import is_signed
+from bench.trust.users import users
 from data.seal import Verification, read_seal
 from gui.presenters.background import Cancel, nothing
 from gui.presenters.context import Context
@@ -293,7 +293,7 @@ def looked_up(path: Path, folder: Path, found: Verification) -> Found:
     people = tuple(
         Person(one.id, one.name, one.role, one.account, one.locked) for one in persons.values() if not one.retired
     )
-    return Found(here, state_of(here), items, signature_rows(here, persons), people)
+    return Found(here, state_of(here), items, signature_rows(here), people)
 
 
 def insist_same(path: Path, looked: Verification | None) -> None:
@@ -304,7 +304,7 @@ def insist_same(path: Path, looked: Verification | None) -> None:
         raise ValueError(f"{path}: another run was put there since it was verified here; open it anew and look at it")
 
 
-def signature_rows(here: Standing, persons: dict[str, User]) -> tuple[SignatureRow, ...]:
+def signature_rows(here: Standing) -> tuple[SignatureRow, ...]:
     """The signatures in their order, each with why it counts or does not."""
     return tuple(
         SignatureRow(
@@ -312,9 +312,9 @@ def signature_rows(here: Standing, persons: dict[str, User]) -> tuple[SignatureR
             utc(str(row.get("when"))),
             str(row.get("meaning")),
             str(row.get("reason")),
-            *_worth(row, here, persons),
+            *_worth(why),
         )
-        for row in here.signatures
+        for row, why in zip(here.signatures, here.worth, strict=True)
     )
 
 
@@ -326,14 +326,9 @@ def utc(said: str) -> str:
         return NOTHING
 
 
-def _worth(row: Mapping[str, Any], here: Standing, persons: dict[str, User]) -> tuple[str, Tone]:
-    if not is_signed(row):
-        return "not valid: changed after it was signed", Tone.FAIL
-    if why := signed_by(persons, row):
-        return f"not proven: {why}", Tone.WARN if row.get("user") not in persons else Tone.FAIL
-    if here.state not in ("intact", "rewritten"):
-        return f"not proven: the record is {here.state}", Tone.FAIL
-    return "valid", Tone.GOOD
+def _worth(why: str) -> tuple[str, Tone]:
+    """A signature's worth in words."""
+    return (f"not proven: {why}", Tone.FAIL) if why else ("valid", Tone.GOOD)
 
 
 def meanings_of(person: Person | None) -> Sequence[str]:

@@ -113,7 +113,7 @@ def test_the_foot_of_a_page_stays_one_line_however_many_have_signed() -> None:
     row = {"name": "Ada Example", "role": "QA", "meaning": "addendum", "when": "2026-11-21T10:00:00+00:00"}
     signed = replace(INTACT, signatures=tuple({**row, "number": at} for at in range(1, 31)))
     foot = described(FLOW, signed)[0].footer[0]
-    assert foot.endswith("30 signatures, the last: Ada Example (addendum, 2026-11-21)")
+    assert foot.endswith("30 signatures, the last: Ada Example (addendum, 2026-11-21), signatures not checked")
 
 
 @pytest.mark.parametrize(("typed", "shown"), [("42 degC", "42 °C"), ("0.2 um", "0.2 µm"), ("a degC", "a degC")])

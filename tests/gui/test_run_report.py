@@ -38,7 +38,12 @@ def run(signed_bench: Path) -> OpenRun:
 def report(run: OpenRun, monkeypatch: pytest.MonkeyPatch) -> RunReport:
     """Of a run that was verified; each report that is made says how many there were before."""
     made: list[Path] = []
-    monkeypatch.setattr(run_report, "report_made", lambda path, found: made.append(path) or b"%%PDF %d" % len(made))
+
+    def make(path: Path, *_: object) -> bytes:
+        made.append(path)
+        return b"%%PDF %d" % len(made)
+
+    monkeypatch.setattr(run_report, "report_made", make)
     report = RunReport(run.context, run)
     report.attach(Shown())
     work(run, verify=True)

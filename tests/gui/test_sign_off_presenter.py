@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.trust.signing import review_state
+from bench.trust.review import review_state
 from benchmarks.tamper import ENGINEER, QA
 from gui.presenters.background import Inline
 from gui.presenters.context import Context

@@ -14,7 +14,8 @@ from bench.trust.audit import check_trail
 from bench.trust.keys import UNMEASURED, bench_key
 from bench.trust.ledger import REGISTER, TrustError
 from bench.trust.register import enrol
-from bench.trust.signing import Answer, checklist, review_state, sign
+from bench.trust.review import review_state
+from bench.trust.signing import Answer, checklist, sign
 from bench.trust.standing import standing, take_in
 from benchmarks.tamper import ENGINEER, KINDS, QA, alter, measured_run
 from data.audit import add_row

@@ -18,7 +18,8 @@ from bench.cli import cli
 from bench.trust import users
 from bench.trust.ledger import REGISTER, TrustError, rows_of
 from bench.trust.register import enrol
-from bench.trust.signing import Answer, checklist, restore, review_state, sign
+from bench.trust.review import review_state
+from bench.trust.signing import Answer, checklist, restore, sign
 from bench.trust.standing import standing
 from benchmarks.tamper import ENGINEER, QA, measured_run
 from data.catalogue.entry import read_entry

@@ -12,7 +12,8 @@ from bench.trust.audit import check_trail
 from bench.trust.clock import accept_clock
 from bench.trust.keys import UNMEASURED, bench_key, revoke
 from bench.trust.ledger import AUDIT, TrustError, rows_of
-from bench.trust.signing import review_state, sign
+from bench.trust.review import review_state
+from bench.trust.signing import sign
 from bench.trust.standing import standing
 from benchmarks.tamper import QA, measured_run
 from data.keys import key_id

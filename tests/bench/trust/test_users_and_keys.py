@@ -19,7 +19,8 @@ from bench.trust import ledger, users
 from bench.trust.audit import check_trail, lasting
 from bench.trust.keys import UNMEASURED, bench_key, known_keys, note, revoke, trust
 from bench.trust.ledger import AUDIT, TrustError, rows_of
-from bench.trust.signing import review_state, sign
+from bench.trust.review import review_state
+from bench.trust.signing import sign
 from bench.trust.standing import standing, take_in
 from benchmarks.tamper import ENGINEER, measured_run
 from data.fold import fold
