@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.campaign.plan import Campaign
-from bench.campaign.progress import JUDGED, PASSED, Course, Progress
+from bench.campaign.progress import RECORD_MISSING, Course, Progress
+from bench.campaign.records import JUDGED, PASSED
 from bench.campaign.report import Agreement, Interval, Summary, status_json
 from bench.campaign.report import Report as Figures
 from bench.trust.ledger import REGISTER, rows_of, unclosed
 from bench.trust.review import state_of
 from bench.trust.standing import standing
+from data.catalogue.entry import MISSING
 from data.catalogue.store import Line
 from data.checks import Origin, Verdict
 from data.report.blocks import Block, Cell, Pairs, Plot, Report, Section, Signing, Table, Text, Tone
@@ -31,7 +33,7 @@ from data.report.wording import SIGNS, TONES, as_json, number, plain, with_unit
 from protocols.analysis.tolerance import PassRate
 
 MEANINGS = ("Planned by", "Reviewed by", "Approved by")
-NOT_HERE = "not here"
+NOT_HERE, FILE_GONE = "not here", "file gone"
 
 FAULTLESS = ((0.90, 29), (0.95, 59))
 """So many runs without a failure prove with 95 % confidence that such a share passes."""
@@ -90,6 +92,8 @@ def paper(papers: Papers, program: str) -> tuple[Report, list[Drawing], str]:
 
 def _known(run: Line, numbers: Mapping[str, str], home: Path) -> Known:
     number_of = numbers.get(run.run_id, "–")
+    if run.kind == MISSING:
+        return Known(number_of, FILE_GONE, run.review)
     if run.computer != platform.node() or not Path(run.path).is_file():
         return Known(number_of, NOT_HERE, run.review)
     found = standing(Path(run.path), home)
@@ -233,6 +237,8 @@ def _missing(papers: Papers) -> Iterator[str]:
             yield f"{named}: not made"
         elif state == "re-test":
             yield f"{named}: another attempt is granted, and not made"
+        elif state == RECORD_MISSING:
+            yield f"{named}: held, the record of {' and '.join(run.place for run in course.lost)} is missing"
         elif course.result is None:
             yield f"{named}: ended without a verdict ({course.attempts[-1].verdict or course.attempts[-1].status})"
         measured = progress.campaign.origin == "measured"  # only such a run can be approved
@@ -241,6 +247,10 @@ def _missing(papers: Papers) -> Iterator[str]:
         for run in course.attempts:
             if papers.of(run).record != "intact":
                 yield f"{named}: {_name(run)} is {papers.of(run).record}"
+    for lost in progress.lost:
+        yield lost.said
+    for run, why in progress.others:
+        yield f"{_name(run)} ({run.verdict or 'no verdict'}) is {why}"
     for row in papers.never:
         yield (
             f"run {row['run_number']} of station {row['station']}, {row['dut']}, began on {str(row['when'])[:10]} and "
@@ -369,6 +379,13 @@ def _attempts(papers: Papers) -> Iterator[Block]:
         ]
         why = ("Run", "File", "Made (UTC)", "Verdict", "Why it does not count")
         yield Table(why, beside, (2, 4, 0, 2, 4), caption="Not of the plan")
+    if progress.others:
+        second: list[list[str | Cell]] = [
+            [_name(run), run.made[:16].replace("T", " "), _worded(run), run.digest or "not sealed", said]
+            for run, said in progress.others
+        ]
+        heads = ("File", "Made (UTC)", "Verdict", "Content digest", "Why it does not count")
+        yield Table(heads, second, (4, 0, 2, 0, 4), caption="Other files of these runs")
     runs = [run for course in progress.courses for run in course.attempts] + [run for run, _ in progress.unplanned]
     if runs:
         digests = [[papers.of(run).number, _name(run), run.digest or "not sealed"] for run in runs]

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.campaign.progress import JUDGED, PASSED, Course, Progress
-from data.catalogue.entry import CheckEntry
+from bench.campaign.progress import Course, Progress
+from bench.campaign.records import JUDGED, PASSED
+from data.catalogue.entry import MISSING, CheckEntry
 from data.catalogue.store import Catalogue, Line
 from protocols.analysis.tolerance import PassRate, pass_rate, two_sided_factor
 
@@ -109,7 +110,11 @@ def cell_json(course: Course) -> dict[str, Any]:
     return asdict(course.cell) | {
         "state": course.state,
         "counts": None if course.result is None else course.result.run_id,
-        "attempts": [{"run_id": run.run_id, "path": run.path, "verdict": run.verdict} for run in course.attempts],
+        "attempts": [
+            {"run_id": run.run_id, "path": run.path, "verdict": run.verdict, "file_gone": run.kind == MISSING}
+            for run in course.attempts
+        ],
+        "lost": [asdict(run) for run in course.lost],
         "retests": [one.model_dump(mode="json") for one in course.retests],
     }
 
@@ -126,6 +131,10 @@ def status_json(progress: Progress) -> dict[str, Any]:
             {"run_id": run.run_id, "path": run.path, "verdict": run.verdict, "why": why}
             for run, why in progress.unplanned
         ],
+        "others": [
+            {"run_id": run.run_id, "path": run.path, "verdict": run.verdict, "why": why} for run, why in progress.others
+        ],
+        "lost": [asdict(run) for run in progress.lost],
     }
 
 

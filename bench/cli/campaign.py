@@ -117,6 +117,10 @@ def status(file: Path, place: str, as_json: bool) -> int:
             click.echo(f"  {_name(run.path)} ({run.verdict}) may be repeated: {retest.reason}, {retest.person}")
     for run, why in progress.unplanned:
         click.echo(f"  not of the plan: {run.path} ({run.verdict}): {why}")
+    for run, why in progress.others:
+        click.echo(f"  does not count: {run.path} ({run.verdict}): {why}")
+    for lost in progress.lost:
+        click.echo(f"  record missing: {lost.said}")
     done = sum(course.result is not None for course in progress.courses)
     approved = progress.campaign.approved_by or "NOBODY: a plan is approved before its first run"
     click.echo(f"{done} of {len(progress.courses)} runs have a verdict; approved by {approved}")
@@ -139,14 +143,18 @@ def following(file: Path, station: str, articles: Path | None, place: str, as_js
 
     progress, _ = counted(file, place)
     _note_unknown(progress.campaign)
-    from bench.campaign.progress import following_of
+    from bench.campaign.progress import RECORD_MISSING, following_of
 
     courses = progress.at(station) if station else progress.courses
     course = following_of(courses)
     if course is None:
         without = sum(one.state == "no verdict" for one in courses)
         hint = f"; {without} ended without a verdict, see: pumpbench campaign retest" if without else ""
-        click.echo("null" if as_json else f"every run is made{hint}")
+        held = sum(one.state == RECORD_MISSING for one in courses)
+        all_made = (
+            f"{held} wait for a record that is missing, see: pumpbench campaign status" if held else "every run is made"
+        )
+        click.echo("null" if as_json else f"{all_made}{hint}")
         return 4
     against = [] if articles is None else _against(articles, course.cell.serial)
     said = cell_json(course) | {"command": command(progress.campaign, course.cell), "against": against}
@@ -228,10 +236,11 @@ def counted(file: Path, place: str) -> tuple[Progress, Report]:
     from bench.campaign.progress import progress_of
     from bench.campaign.report import report_of
     from bench.catalogue import opened
+    from bench.trust.ledger import REGISTER, rows_of
 
-    plan = load_campaign(file)
+    plan, (register, _) = load_campaign(file), rows_of(home(), REGISTER)
     with opened(place, make=True) as there:
-        progress = progress_of(plan, there)
+        progress = progress_of(plan, there, register)
         return progress, report_of(progress, there)
 
 
@@ -276,7 +285,10 @@ def _row(course: Course) -> dict[str, str]:
         "rate": course.cell.rate,
         "replicate": str(course.cell.replicate),
         "state": course.state,
-        "attempts": ", ".join(f"{_name(run.path)} ({run.verdict})" for run in course.attempts),
+        "attempts": ", ".join(
+            f"{_name(run.path)} ({run.verdict}{', file gone' if run.kind == 'missing' else ''})"
+            for run in course.attempts
+        ),
     }
 
 

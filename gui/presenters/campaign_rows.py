@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.campaign.progress import Course, Progress
+from bench.campaign.progress import RECORD_MISSING, Course, Progress
 from bench.campaign.report import COVERAGES, Report, Summary
+from data.catalogue.entry import MISSING
 from data.catalogue.store import Line
 from data.checks import Verdict
 from gui.presenters.numbers import NOTHING, Numbers, digits_of, least_percent, significant, unit_text, with_unit
@@ -16,6 +17,7 @@ STATES: dict[str, tuple[str, Tone]] = {
     "open": ("open", Tone.MUTED),
     "re-test": ("re-test granted", Tone.BUSY),
     "no verdict": ("no verdict", Tone.WARN),
+    RECORD_MISSING: ("record missing", Tone.WARN),
 }
 NEXT = "next"
 
@@ -135,6 +137,7 @@ def attempt_rows(course: Course) -> list[AttemptRow]:
         granted = course.retests[at] if at < len(course.retests) else None
         retest = "" if granted is None else f"may be repeated: {granted.reason} ({granted.person})"
         counts = "counts" if run is course.result else ""
+        counts = ", ".join(filter(None, (counts, "file gone" if run.kind == MISSING else "")))
         rows.append(AttemptRow(run, str(at + 1), short_name(run), began(run), word, tone, counts, retest))
     return rows
 
@@ -171,8 +174,8 @@ def _figures(one: Summary, numbers: Numbers, beyond: Tone) -> FigureRow:
 
 
 def unplanned_rows(progress: Progress) -> list[UnplannedRow]:
-    """Runs of the campaign's pumps and rates that do not count."""
-    return [UnplannedRow(run, short_name(run), why) for run, why in progress.unplanned]
+    """Runs of the campaign's pumps and rates that do not count, and files beside the one of a run that does."""
+    return [UnplannedRow(run, short_name(run), why) for run, why in (*progress.unplanned, *progress.others)]
 
 
 def short_name(run: Line) -> str:
@@ -187,6 +190,8 @@ def progress_said(progress: Progress) -> tuple[str, Tone]:
     done = sum(course.result is not None for course in progress.courses)
     plan = progress.campaign
     said = f"{done} of {len(progress.courses)} runs have a verdict"
+    if progress.lost:
+        return f"{said}; {'; '.join(run.said for run in progress.lost)}", Tone.WARN
     if not plan.approved_by:
         return f"{said}; nobody has approved the plan, which is done before its first run", Tone.WARN
     return said, Tone.GOOD if is_whole(progress) else Tone.PLAIN

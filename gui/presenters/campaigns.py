@@ -11,9 +11,10 @@ from typing import Protocol
 
 from bench.articles import load_register, standings
 from bench.campaign.plan import Campaign, grant, load_campaign, rate_setting
-from bench.campaign.progress import Course, Progress, may_repeat, progress_of
+from bench.campaign.progress import RECORD_MISSING, Course, Progress, may_repeat, progress_of
 from bench.campaign.report import Report, report_of
 from bench.catalogue import opened
+from bench.trust.ledger import REGISTER, rows_of
 from data.catalogue.store import Line
 from gui.presenters.background import Cancel, nothing
 from gui.presenters.context import Context, Wish
@@ -212,6 +213,8 @@ class Campaigns:
         if following is None:
             without = sum(one.state == "no verdict" for one in progress.courses)
             hint = f"; {without} ended without a verdict and may be repeated for a reason" if without else ""
+            if held := sum(one.state == RECORD_MISSING for one in progress.courses):
+                return f"{held} runs wait for a record that is missing{hint}", Tone.WARN
             return f"Every run is made{hint}", Tone.WARN if without else Tone.GOOD
         cell = following.cell
         said = f"Run {cell.number} of {len(progress.courses)}: {cell.serial} at {cell.rate}"
@@ -326,7 +329,7 @@ def counted(path: Path, state_folder: Path, folder: Path, today: date) -> Counte
     """How far a campaign is, what it says, and what speaks against its next pump."""
     campaign = load_campaign(path)
     with opened(given(state_folder), make=True) as there:
-        progress = progress_of(campaign, there)
+        progress = progress_of(campaign, there, rows_of(state_folder, REGISTER)[0])
         report = report_of(progress, there)
     following = progress.following
     files = article_files(folder, state_folder)
@@ -341,7 +344,7 @@ def report_written(path: Path, state_folder: Path) -> Path:
 
     campaign = load_campaign(path)
     with opened(given(state_folder)) as there:
-        progress = progress_of(campaign, there)
+        progress = progress_of(campaign, there, rows_of(state_folder, REGISTER)[0])
         report = report_of(progress, there)
     return written(pdf_of(*paper(papers_of(path, progress, report, state_folder), program())), path)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,8 +26,9 @@ from bench.campaign.plan import (
     write_campaign,
 )  # fmt: skip
 from bench.campaign.progress import Progress, find_attempt, progress_of
-from bench.campaign.report import report_of
+from bench.campaign.report import cell_json, report_of
 from bench.cli import main
+from data.audit import Row
 from data.catalogue.entry import CheckEntry, Entry
 from data.catalogue.store import Catalogue, url_of
 from data.tomlfile import FileError
@@ -54,9 +56,9 @@ def file(tmp_path: Path) -> Path:
 def progress(file: Path, tmp_path: Path) -> Iterator[Callable[..., Progress]]:
     with Catalogue(url_of(str(tmp_path / "c.db")), "here", make=True) as catalogue:
 
-        def after(*runs: Entry, plan: Campaign | None = None) -> Progress:
+        def after(*runs: Entry, plan: Campaign | None = None, register: Sequence[Row] = ()) -> Progress:
             catalogue.add(runs)
-            return progress_of(plan or load_campaign(file), catalogue)
+            return progress_of(plan or load_campaign(file), catalogue, register)
 
         after.catalogue = catalogue  # type: ignore[attr-defined]
         yield after
@@ -217,6 +219,88 @@ def test_a_run_made_before_its_re_test_was_granted_is_the_next_replicate(file, p
 def test_a_granted_run_that_the_catalogue_does_not_know_is_said(file, progress):
     with pytest.raises(CampaignError, match=r"run-9 is granted.*catalogue reindex"):
         progress(plan=retested(file, 9, 9))
+
+
+# -- what the register knows
+
+
+def closed(run: Entry, **other: Any) -> Row:
+    """The row of a closed run."""
+    return {
+        "kind": "run", "when": run.made, "station": "lab", "run_number": 1, "run_id": run.run_id, "path": run.path,
+        "content": run.digest, "seal": f"seal of {run.path}", "procedure": "flow-accuracy", "origin": "measured",
+        "dut": run.dut_serial, "verdict": run.verdict, "set_rate_ul_per_h": run.set_rate_ul_per_h, **other,
+    }  # fmt: skip
+
+
+def of_pump(after: Progress, rate: str = RATES[0]) -> list[Any]:
+    found = [one for one in after.courses if (one.cell.serial, one.cell.rate) == ("A", rate)]
+    return [(one.state, [run.path for run in one.attempts]) for one in found]
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_the_file_of_a_run_that_was_registered_first_counts_however_often_it_is_noted(progress, knows):
+    first = replace(run(2, verdict="fail"), path="/runs/RUN.h5", digest="f" * 64)
+    second = replace(run(2), path="/runs/A_later.h5", digest="0" * 64)
+    register = [closed(first), closed(second)] if knows else []
+    for again in (first, second, first, second):
+        after = progress(again, register=register)
+    assert sorted(of_pump(after)) == [("fail", ["/runs/RUN.h5"]), ("open", [])]
+    ((other, why),) = after.others
+    assert (other.path, why) == ("/runs/A_later.h5", "another file of the run of RUN.h5, which counts")
+
+
+def test_a_failed_run_whose_file_is_gone_stays_the_one_that_counts(file, progress):
+    progress(run(2, verdict="fail"), run(3), run(4))
+    progress.catalogue.gone(["/runs/2.h5"])
+    after = progress()
+    assert sorted(of_pump(after)) == [("fail", ["/runs/2.h5"]), ("pass", ["/runs/3.h5"])]
+    assert cell_json(find_attempt(after, "run-2")[0])["attempts"][0]["file_gone"]
+
+
+def test_a_closed_run_that_the_catalogue_lacks_holds_its_place_and_no_later_run_takes_it(progress):
+    lost = run(2, verdict="fail")
+    after = progress(run(3), run(4), register=[closed(lost), closed(run(3)), closed(run(4))])
+    assert sorted(of_pump(after)) == [("pass", ["/runs/3.h5"]), ("record missing", [])]
+    assert [one.run_id for one, _ in after.unplanned] == ["run-4"]
+    assert [one.run_id for one in after.lost] == ["run-2"]
+    assert after.following.cell.serial == "B" or after.following.cell.rate != RATES[0]
+    assert progress(lost, register=[closed(lost)]).lost == ()
+
+
+def test_a_later_file_does_not_stand_for_the_first_one_that_is_lost(progress):
+    first = replace(run(2, verdict="fail"), path="/runs/RUN.h5", digest="f" * 64)
+    second = replace(run(2), digest="0" * 64)
+    after = progress(second, register=[closed(first), closed(second)])
+    assert sorted(of_pump(after)) == [("open", []), ("record missing", [])]
+    assert [one.verdict for one, _ in after.others] == ["pass"]
+
+
+def test_a_lost_run_of_a_rate_that_no_row_says_holds_every_run_of_its_pump(progress):
+    row = closed(run(2))
+    del row["set_rate_ul_per_h"]
+    after = progress(run(3), register=[row])
+    assert {one.state for one in after.courses if one.cell.serial == "A"} == {"record missing"}
+    assert {one.state for one in after.courses if one.cell.serial == "B"} == {"open"}
+    assert report_of(after, progress.catalogue).runs.judged == 0
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"origin": "simulated"}, {"dut": "C"}, {"set_rate_ul_per_h": 5.0}, {"set_rate_ul_per_h": None},
+     {"when": "2025-12-31T10:00:00+00:00"}, {"procedure": "flow-record"}, {"kind": "signature", "row": {}}],
+)  # fmt: skip
+def test_a_closed_run_of_something_else_holds_nothing(progress, other):
+    row = closed(run(2), **other)
+    row["row"] = {"seal": "", "meaning": ""}
+    assert progress(register=[row]).lost == ()
+
+
+def test_a_run_that_began_before_the_campaign_and_was_recovered_later_holds_nothing(progress):
+    before = replace(run(2), made="2025-12-31T10:00:00.000000+00:00")
+    assert progress(before, register=[closed(run(2))]).lost == ()
+    begun = {**closed(run(2)), "kind": "begun", "when": before.made}
+    assert progress(register=[begun, closed(run(2))]).lost == ()
 
 
 # -- what it says

@@ -14,12 +14,13 @@ import pytest
 
 from bench.campaign.paper import Known, Papers, paper, papers_of
 from bench.campaign.plan import CampaignDut, grant, load_campaign, settled, write_campaign
-from bench.campaign.progress import progress_of
+from bench.campaign.progress import Progress, progress_of
+from bench.campaign.records import Lost
 from bench.campaign.report import report_of
 from bench.cli import main
 from bench.trust.register import begin, enrol
 from data.catalogue.entry import CheckEntry, Entry, read_entry
-from data.catalogue.store import Catalogue, url_of
+from data.catalogue.store import Catalogue, Line, url_of
 from data.report.blocks import Report, Table
 from data.report.typeset import pdf_of
 from data.report.web import page
@@ -93,6 +94,32 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     said = sorted(what.partition("replicate 1: ")[2] for what in said)
     assert said == ["2.h5 is altered", "3.h5 is reviewed, not approved", "not made"]
     assert report.tone == "warn"
+
+
+def test_a_closed_run_without_its_record_is_missing_and_so_is_a_file_that_has_gone(tmp_path: Path) -> None:
+    file = plan(tmp_path)
+    of = papers(file, run(file, 2, "C"))
+    lost = Lost("run-1", "run 1 of station sim", "A", None, "2026-01-01", "/runs/1.h5", "fail")
+    other = replace(attempt(of), path="/2_1.h5")
+    held = next(course for course in of.progress.courses if course.cell.serial == "A")
+    held.lost.append(lost)
+    progress = replace(of.progress, lost=(lost,), others=((other, "another file of the run of 2.h5, which counts"),))
+    said = [row[1] for row in rows(made(replace(of, progress=progress)), "What is missing")]
+    assert any(line.endswith("held, the record of run 1 of station sim is missing") for line in said)
+    assert lost.said in said
+    assert "2_1.h5 (pass) is another file of the run of 2.h5, which counts" in said
+    gone = papers_of(file, with_file_gone(progress), of.figures, tmp_path / "home")
+    assert gone.known["run-2"].record == "file gone"
+
+
+def attempt(of: Papers) -> Line:
+    return next(run for course in of.progress.courses for run in course.attempts)
+
+
+def with_file_gone(progress: Progress) -> Progress:
+    for course in progress.courses:
+        course.attempts = [replace(run, kind="missing") for run in course.attempts]
+    return progress
 
 
 @pytest.mark.parametrize(
