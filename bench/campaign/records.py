@@ -79,7 +79,7 @@ def closed_runs(campaign: Campaign, rows: Sequence[Row], seals: Mapping[str, Seq
         if row.get("kind") in SEALED and is_asked and row["dut"] in serials:
             closed.setdefault(row["run_id"], row)
     for run_id, row in closed.items():
-        made = in_utc(datetime.fromisoformat(began.get(run_id, row["when"])))
+        made = in_utc(datetime.fromisoformat(str(began.get(run_id, row["when"]))))
         is_variable = "set_rate_ul_per_h" in row and row["set_rate_ul_per_h"] is None  # no campaign asks for that
         if made >= since and not is_variable:
             place = f"run {row['run_number']} of station {row['station']}"
