@@ -7,11 +7,8 @@ from pathlib import Path
 
 from bench.trust import ledger
 from bench.trust.keys import MEASURED, note, own_key
-from bench.trust.ledger import AUDIT, REGISTER, TrustError, alone, rows_of
+from bench.trust.ledger import AUDIT, CLOCK, REGISTER, TrustError, alone, rows_of
 from bench.trust.users import User, insist_on_qa
-
-CLOCK = "clock"
-"""Subject of the row that accepts it; its "new" says how many rows of each log were written until then."""
 
 STEP = timedelta(seconds=1)
 

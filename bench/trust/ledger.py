@@ -20,6 +20,9 @@ PATIENCE_S = 30.0
 REGISTER = "register.jsonl"
 AUDIT = "audit.jsonl"
 
+CLOCK = "clock"
+"""Subject of the row of the trail that accepts the clock; its "new" says how many rows each log had until then."""
+
 
 class TrustError(ValueError):
     """A key, person, signature or log that cannot be used; the message says why and what to do."""

@@ -23,7 +23,7 @@ from bench.trust.register import registered
 from bench.trust.review import MAY
 from bench.trust.seals import OneSeal, insist_on_named, seals_by_run, seals_of
 from bench.trust.standing import standing
-from bench.trust.users import User, signed_by, unlocked, user, users
+from bench.trust.users import User, role_claimed, signed_by, unlocked, user, users
 from data.audit import add_row
 from data.checks import Origin
 from data.keys import digest_of, is_signed
@@ -124,6 +124,8 @@ def sign(
             raise TrustError(
                 f"{text}: it is of {one.keys[-1]['from'][:16]}; a QA person gives a new one: pumpbench users passphrase"
             )
+        if text := role_claimed(folder, row):
+            raise TrustError(f"{text}; a QA person gives the role anew: pumpbench users role")
         bench, noted = own_key(folder, MEASURED), {"kind": "signature", "run_id": run_id, "row": row}
         fits(path, found.room, [*before, row])
         add_row(folder / "trust" / REGISTER, noted, ledger.now().isoformat(), bench)

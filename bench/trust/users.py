@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,8 @@ from typing import Any, Literal, get_args
 from bench.trust import ledger
 from bench.trust.audit import lasting
 from bench.trust.keys import MEASURED, note, own_key
-from bench.trust.ledger import AUDIT, TrustError, alone, read_json, rows_of, write_json, writing_json
+from bench.trust.ledger import AUDIT, CLOCK, REGISTER, TrustError, alone, read_json, rows_of, write_json, writing_json
+from data.audit import Row
 from data.keys import SigningKey
 
 Role = Literal["operator", "engineer", "QA"]
@@ -216,13 +217,38 @@ def signed_by(persons: Mapping[str, User], row: Mapping[str, Any]) -> str:
 
 
 def role_claimed(home: Path, row: Mapping[str, Any]) -> str:
-    """Why a person had not the role in which a row is signed, as the audit trail knows it; empty when all is well."""
-    subject, when = f"user {row.get('user')}", datetime.fromisoformat(str(row["when"]))
-    said = [one for one in rows_of(home, AUDIT)[0] if one.get("what") == subject]
-    roles = [str(one["new"]["role"]) for one in said if datetime.fromisoformat(str(one["when"])) <= when]
+    """Why a person had not the role in which a row is signed, as the audit trail knows it; empty when all is well.
+
+    What the trail noted before a QA person accepted the clock came before all that was signed after that, whatever
+    time it says; what it noted after that came after what was signed before.
+    """
+    when, trail = datetime.fromisoformat(str(row["when"])), rows_of(home, AUDIT)[0]
+    since, until = _clocks_beside(home, row, when, trail)
+    roles = [
+        str(one["new"]["role"])
+        for number, one in enumerate(trail[:until], 1)
+        if one.get("what") == f"user {row.get('user')}"
+        and (number <= since or datetime.fromisoformat(str(one["when"])) <= when)
+    ]
     if roles and roles[-1] != row.get("role"):
         return f"{row.get('name')} was {roles[-1]} at that time, and signed as {row.get('role')}"
     return ""
+
+
+def _clocks_beside(home: Path, row: Mapping[str, Any], when: datetime, trail: Sequence[Row]) -> tuple[int, int]:
+    """How many rows the trail had when the clock was accepted last before a signature, and first after it."""
+    clocks = [one for one in trail if one.get("what") == CLOCK]
+    if not clocks:
+        return 0, len(trail)
+    noted = (number for number, one in enumerate(rows_of(home, REGISTER)[0], 1) if one.get("row") == row)
+    number = next(noted, None)
+    if number is None:  # not signed yet, or elsewhere
+        before = [one["new"] for one in clocks if datetime.fromisoformat(str(one["when"])) <= when]
+        after = []
+    else:
+        before = [one["new"] for one in clocks if int(one["new"][REGISTER]) < number]
+        after = [one["new"] for one in clocks if int(one["new"][REGISTER]) >= number]
+    return (int(before[-1][AUDIT]) if before else 0), (int(after[0][AUDIT]) if after else len(trail))
 
 
 def insist_on_qa(by: User | None) -> None:

@@ -11,11 +11,11 @@ from bench.trust import ledger, users
 from bench.trust.audit import check_trail
 from bench.trust.clock import accept_clock
 from bench.trust.keys import UNMEASURED, bench_key, revoke
-from bench.trust.ledger import AUDIT, TrustError, rows_of
+from bench.trust.ledger import AUDIT, REGISTER, TrustError, rows_of
 from bench.trust.review import review_state
 from bench.trust.signing import sign
 from bench.trust.standing import standing
-from benchmarks.tamper import QA, measured_run
+from benchmarks.tamper import ENGINEER, QA, measured_run
 from data.keys import key_id
 
 
@@ -83,3 +83,43 @@ def test_a_clock_that_was_set_back_is_told(home: Path, folder: Path, monkeypatch
     found = check_trail(home)
     assert found.problems == []
     assert any("set back by 8" in text for text in found.remarks)
+
+
+def test_a_role_given_while_the_clock_was_ahead_is_signed_in_once_the_clock_is_accepted(
+    run: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quinn = users.user(home, "quinn")
+    with monkeypatch.context() as ahead:
+        later(ahead, 30)
+        users.change_role(home, "eve", "QA", "promoted", quinn)
+    accept_clock(home, "a flat battery", quinn)
+    sign(run, "eve", ENGINEER, "rejected", "because")
+    assert (standing(run, home).state, review_state(run)) == ("intact", "rejected")
+    sign(run, "quinn", QA, "rejected", "I agree")
+
+
+def test_what_was_signed_while_the_clock_was_ahead_stands_when_the_role_changes_after_it_was_accepted(
+    run: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quinn = users.user(home, "quinn")
+    with monkeypatch.context() as ahead:
+        later(ahead, 30)
+        sign(run, "eve", ENGINEER, "rejected", "because")
+    accept_clock(home, "a flat battery", quinn)
+    users.change_role(home, "eve", "QA", "promoted", quinn)
+    assert (standing(run, home).state, review_state(run)) == ("intact", "rejected")
+
+
+def test_nobody_signs_in_a_role_that_the_trail_dates_after_the_signature(
+    run: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment = ledger.now()
+    with monkeypatch.context() as ahead:
+        ahead.setattr(ledger, "now", lambda: moment + timedelta(seconds=0.9))
+        users.change_role(home, "eve", "QA", "promoted", users.user(home, "quinn"))
+    monkeypatch.setattr(ledger, "now", lambda: moment)
+    before, rows = run.read_bytes(), len(rows_of(home, REGISTER)[0])
+    with pytest.raises(TrustError, match="Eve Engineer was engineer at that time, and signed as QA"):
+        sign(run, "eve", ENGINEER, "rejected", "because")
+    assert (run.read_bytes(), len(rows_of(home, REGISTER)[0])) == (before, rows)
+    assert standing(run, home).intact
