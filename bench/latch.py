@@ -14,13 +14,12 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from bench.state_folder import home
 from bench.station import Station
-from data.disk import sync_folder
+from data.disk import sync_folder, write_through
 
 
 class LatchError(ValueError):
@@ -124,7 +123,7 @@ class Latches:
             file.seek(max(0, end - 1))
             torn = file.read(1) not in (b"", b"\n")
             try:
-                _add(file, b"\n" * torn + json.dumps(said, ensure_ascii=False).encode() + b"\n")
+                write_through(file, b"\n" * torn + json.dumps(said, ensure_ascii=False).encode() + b"\n")
             except OSError:
                 with suppress(OSError):  # half a line would count as a latch
                     file.truncate(end)
@@ -153,13 +152,6 @@ def latches_of(station: Station, run_id: str = "") -> Latches | None:
         return Latches(home() / "stations" / f"{name}.latches", run_id)
     except RuntimeError:
         raise LatchError("this account has no home folder to keep latches in; set PUMPBENCH_HOME") from None
-
-
-def _add(file: FileIO, line: bytes) -> None:
-    done = 0
-    while done < len(line):
-        done += file.write(line[done:])
-    os.fsync(file.fileno())
 
 
 def _moment(utc: datetime) -> str:

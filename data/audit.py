@@ -13,10 +13,10 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from data.disk import write_through
 from data.keys import SigningKey, canonical, digest_of, is_signed
 
 Row = dict[str, Any]
@@ -79,7 +79,7 @@ def add_row(path: Path, fields: Mapping[str, Any], when: str, key: SigningKey) -
         try:
             if size < len(data):
                 file.truncate(size)
-            _add(file, canonical(row) + b"\n")
+            write_through(file, canonical(row) + b"\n")
             made.replace(_head_path(path))
         except OSError:
             with suppress(OSError):  # a row whose head is behind counts all the same
@@ -102,14 +102,6 @@ def _made_head(path: Path, said: Mapping[str, Any]) -> Path:
             part.unlink(missing_ok=True)
         raise
     return part
-
-
-def _add(file: FileIO, line: bytes) -> None:
-    """Add bytes at the end of a file, and have the disk confirm them."""
-    done = 0
-    while done < len(line):
-        done += file.write(line[done:])
-    os.fsync(file.fileno())
 
 
 def read_log(path: Path) -> tuple[list[Row], list[str]]:

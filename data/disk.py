@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 
 LOCK_AT = 1 << 62
@@ -33,6 +34,14 @@ def lock(fd: int, *, without: bool = True) -> bool:
     except OSError:
         return without
     return True
+
+
+def write_through(file: FileIO, data: bytes) -> None:
+    """Write all of some bytes to an unbuffered file, and have the disk confirm them; raises OSError."""
+    done = 0
+    while done < len(data):
+        done += file.write(data[done:])
+    os.fsync(file.fileno())
 
 
 @contextmanager
