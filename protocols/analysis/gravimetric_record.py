@@ -216,7 +216,7 @@ def read_record(run: Run, schedule: Schedule | None = None) -> GravimetricRecord
         blanked,
         spread_mg_per_h(uncertainty, collection),
         _away(phases),
-        *_flow(run, () if schedule is None else _boluses(schedule, started_s, run.end_s)),
+        *_flow(run, phases, () if schedule is None else _boluses(schedule, started_s, run.end_s)),
         spiked_s,
     )
 
@@ -404,7 +404,9 @@ def _away(phases: Mapping[str, tuple[float, float]]) -> tuple[Exclusion, ...]:
     return tuple(Exclusion(*phases[name], why) for name, why in names.items() if name in phases)
 
 
-def _flow(run: Run, without: Sequence[tuple[float, float]]) -> tuple[Minutes | None, float | None]:
+def _flow(
+    run: Run, phases: Mapping[str, tuple[float, float]], without: Sequence[tuple[float, float]]
+) -> tuple[Minutes | None, float | None]:
     """The flow sensor in minutes, None without one that could follow; and what it showed while the pump stood still.
 
     What it showed in the stretches ``without`` is left out.
@@ -424,11 +426,12 @@ def _flow(run: Run, without: Sequence[tuple[float, float]]) -> tuple[Minutes | N
     series = series.good()
     step = AIR_STEP * parse(full_scale, "flow") if full_scale else math.inf
     minutes = minutes_of(series.t, series.values, step)
-    return minutes, _zero(run, minutes) if run.params.get("blank", "none") == "stopped" else None
+    stopped = run.params.get("blank", "none") == "stopped"
+    return minutes, zero_in_blanks(phases, minutes) if stopped else None
 
 
-def _zero(run: Run, minutes: Minutes) -> float | None:
-    """Mean of the sensor in the blanks for which the pump was stopped."""
-    blanks = [(phase.t0 + BLANK_SETTLE_S, phase.t1) for phase in run.phases if phase.name.startswith("blank-")]
+def zero_in_blanks(phases: Mapping[str, tuple[float, float]], minutes: Minutes) -> float | None:
+    """Mean of the sensor in the blanks of a run whose pump stands in them; None where it is not known."""
+    blanks = [(t0 + BLANK_SETTLE_S, t1) for name, (t0, t1) in phases.items() if name.startswith("blank-")]
     seen = [one for from_s, to_s in blanks for one in minutes.between(from_s, to_s).flow_ul_per_h.tolist()]
     return math.fsum(seen) / len(seen) if len(seen) * MINUTE_S >= BLANK_SETTLE_S else None

@@ -16,7 +16,7 @@ from data.checks import Exclusion
 from data.samples import FloatArray
 from protocols.analysis.budget import Budget, Component, bounded
 from protocols.analysis.flow_budget import LINE_CHANGE_K, LINE_EXPANSION_PER_K
-from protocols.analysis.gravimetric_record import BLANK_SETTLE_S, GravimetricRecord
+from protocols.analysis.gravimetric_record import GravimetricRecord, zero_in_blanks
 from protocols.analysis.gravimetry import expansion_ul
 from protocols.analysis.grid import kept
 from protocols.analysis.rig.reference import GAIN_STABILITY_PERCENT, known_rig
@@ -75,10 +75,7 @@ def standing_zero(record: GravimetricRecord) -> float | None:
     """
     if record.flow is None or not record.dut.get("can_stop", True):
         return None
-    blanks = [span for name, span in record.phases.items() if name.startswith("blank-")]
-    parts = [record.flow.between(from_s + BLANK_SETTLE_S, to_s).flow_ul_per_h for from_s, to_s in blanks]
-    seen = [one for part in parts for one in part.tolist()]
-    return math.fsum(seen) / len(seen) if len(seen) * MINUTE_S >= BLANK_SETTLE_S else None
+    return zero_in_blanks(record.phases, record.flow)
 
 
 def time_course(record: GravimetricRecord) -> Course:
