@@ -11,6 +11,7 @@ level = "done"
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -207,4 +208,9 @@ def _example(prompt: Prompt) -> str:
 
 def same_person(person: str, other: str) -> bool:
     """Whether two names are those of one person."""
-    return " ".join(person.casefold().split()) == " ".join(other.casefold().split())
+    return plain_name(person) == plain_name(other)
+
+
+def plain_name(name: str) -> str:
+    """A name without what makes two spellings of it differ: case, spaces, and forms of one letter (Unicode NFKC)."""
+    return " ".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).split())

@@ -117,5 +117,5 @@ def _asked(items: Sequence[Item]) -> dict[str, Answer]:
         click.echo(f"{MARKS[item.found]} {item.question}\n    {item.text}")
         accepted = click.confirm("    acceptable", default=item.found == "ok")
         note = click.prompt("    note", default="", show_default=False) if item.found == "look" or not accepted else ""
-        said[item.key] = Answer(accepted, note)
+        said[item.key] = Answer(accepted, note, item.digest)
     return said

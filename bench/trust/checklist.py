@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
+from bench.answers import plain_name
 from bench.closing import code_hash
+from bench.trust.users import User
 from data.checks import Origin, Status, Verdict
+from data.keys import digest_of
 from data.report import story
 from data.run import Event, Run
 
@@ -30,13 +34,19 @@ class Item:
     found: Finding
     text: str
 
+    @property
+    def digest(self) -> str:
+        """Of what a person sees of it, which an answer is an answer to."""
+        return digest_of({"question": self.question, "found": self.found, "text": self.text})
 
-def checklist(path: Path, attempts: list[str] | None = None) -> list[Item]:
+
+def checklist(path: Path, attempts: list[str] | None = None, known: Set[str] = frozenset()) -> list[Item]:
     """The questions of a review, in their order.
 
     Parameters
     ----------
     attempts : every registered run on the same device under test, one text each; None where nobody knows.
+    known : `names_of` everybody who may sign here.
     """
     with Run.open(path) as run:
         return [
@@ -50,6 +60,7 @@ def checklist(path: Path, attempts: list[str] | None = None) -> list[Item]:
             _software(run),
             _deviations(run),
             _attempts(attempts),
+            *_strangers(run, known),
         ]
 
 
@@ -189,6 +200,23 @@ def _attempts(attempts: list[str] | None) -> Item:
     return _item("attempts", question, look, "this is the only registered run of the device")
 
 
+def _strangers(run: Run, known: Set[str]) -> list[Item]:
+    """A question more where someone had a hand in a measured run whom nobody could recognise as its approver."""
+    if run.origin is not Origin.MEASURED or not known:
+        return []
+    ran = [str(run.session.get(name) or "") for name in ("user", "os_account")]
+    strange = [] if known & set(map(plain_name, ran)) else ["/".join(filter(None, ran)) or "nobody is named"]
+    strange += [name for name in _hands(run) if plain_name(name) not in {*known, *map(plain_name, ran)}]
+    look = [f"who ran this is not a known person: {name}" for name in dict.fromkeys(strange)]
+    question = "Is it certain who ran it, and that none of them approves it?"
+    return [Item("persons", question, "look", "; ".join(look))] if look else []
+
+
+def names_of(people: Iterable[User]) -> set[str]:
+    """The names by which persons are known in a run: id, printed name, account; without what makes spellings differ."""
+    return {plain_name(name) for one in people for name in (one.id, one.name, one.account)} - {""}
+
+
 def origin_of(path: Path) -> Origin:
     """Where the data come from."""
     with Run.open(path) as run:
@@ -201,8 +229,16 @@ def authors_of(path: Path) -> set[str]:
     A hand is an answer, an override, a pause, a reset or any other command; who only left a note had none.
     """
     with Run.open(path) as run:
-        names = [run.session.get(name) for name in ("user", "os_account")]
-        for event in run.events:
-            if event.kind not in ("note", "lease") and event.fields.get("command") != "note":
-                names += [event.fields.get(name) for name in ("person", "second_person")]
-    return {str(name).casefold() for name in names if name}
+        names = [str(run.session.get(name) or "") for name in ("user", "os_account")] + _hands(run)
+    return set(map(plain_name, names)) - {""}
+
+
+def _hands(run: Run) -> list[str]:
+    """The persons of events in which they had a hand, in their order."""
+    acts = [
+        event.fields
+        for event in run.events
+        if event.kind not in ("note", "lease") and event.fields.get("command") != "note"
+    ]
+    names = [fields.get(name) for fields in acts for name in ("person", "second_person")]
+    return [str(name) for name in names if name]

@@ -6,7 +6,7 @@ The functions that a window or the command line needs: `checklist`, `sign`, `res
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from bench.catalogue import note_run
 from bench.state_folder import home
 from bench.trust import ledger
-from bench.trust.checklist import Item, authors_of, origin_of
+from bench.trust.checklist import Item, authors_of, names_of, origin_of
 from bench.trust.checklist import checklist as items_of
 from bench.trust.clock import insist_on_time
 from bench.trust.keys import MEASURED, own_key
@@ -37,10 +37,14 @@ TEXT = 600
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A reviewer's answer to a question of the checklist: accepted or not, with a note."""
+    """A reviewer's answer to a question of the checklist: accepted or not, with a note.
+
+    ``seen`` is the `digest` of the item that was shown; empty where it was answered unseen, as by an option.
+    """
 
     accepted: bool
     note: str = ""
+    seen: str = ""
 
 
 def checklist(path: Path, folder: Path | None = None) -> list[Item]:
@@ -52,12 +56,13 @@ def checklist(path: Path, folder: Path | None = None) -> list[Item]:
             runs.setdefault(row["run_id"], row)
     with Run.open(path) as run:
         mine, serial = str(run.session.get("run_id")), str(run.dut.get("serial", ""))
+    known = names_of(users(folder or home()).values())
     if mine not in runs:
-        return items_of(path)
+        return items_of(path, known=known)
     numbered = sorted([*runs.values(), *unclosed(rows)], key=lambda row: int(row["number"]))
     same = [row for row in numbered if row["dut"] == serial and row["procedure"] == runs[mine]["procedure"]]
     seals = seals_by_run(rows)
-    return items_of(path, [said for row in same for said in _attempt(row, seals.get(row["run_id"], []))])
+    return items_of(path, [said for row in same for said in _attempt(row, seals.get(row["run_id"], []))], known)
 
 
 def sign(
@@ -177,7 +182,7 @@ def _insist_may(one: User, meaning: str, path: Path) -> None:
     origin = origin_of(path)
     if origin is not Origin.MEASURED:
         raise TrustError(f"{path}: the run is {origin}; only a measured run can be approved")
-    if {one.id.casefold(), one.name.casefold(), one.account.casefold()} & authors_of(path):
+    if names_of([one]) & authors_of(path):
         raise TrustError(
             f"{path}: {one.name} took part in this run, and nobody approves the own run; ask another QA person"
         )
@@ -185,8 +190,10 @@ def _insist_may(one: User, meaning: str, path: Path) -> None:
 
 def _answered(items: Sequence[Item], meaning: str, answers: Mapping[str, Answer]) -> list[dict[str, Any]]:
     """The checklist as it is stored with a signature."""
-    keys = {item.key for item in items}
-    if unknown := sorted(set(answers) - keys):
+    shown = {item.key: item.digest for item in items}
+    if changed := [key for key, answer in answers.items() if answer.seen and answer.seen != shown.get(key)]:
+        raise TrustError(f"the checklist has changed since you looked: {', '.join(changed)}; look at it again")
+    if unknown := sorted(set(answers) - set(shown)):
         raise TrustError(f'the checklist has no "{unknown[0]}"; it has {", ".join(item.key for item in items)}')
     if meaning in ("reviewed", "approved"):
         if missing := [item.key for item in items if item.key not in answers]:
@@ -200,7 +207,7 @@ def _answered(items: Sequence[Item], meaning: str, answers: Mapping[str, Answer]
             f"{', '.join(refused)}: not accepted, so the run is not approved; reject it, or have it mended"
         )
     return [
-        {"key": item.key, "found": item.found, "text": item.text[:TEXT], **asdict(answers[item.key])}
+        {"key": item.key, "found": item.found, "text": item.text[:TEXT], "accepted": said.accepted, "note": said.note}
         for item in items
-        if item.key in answers
+        if (said := answers.get(item.key)) is not None
     ]

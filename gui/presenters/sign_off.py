@@ -139,7 +139,8 @@ class SignOff:
 
     def _take(self, found: Found) -> None:
         self.found, self._sentence = found, ""
-        self.answers = {item.key: self.answers[item.key] for item in found.items if item.key in self.answers}
+        shown = self._shown  # an answer to what has changed since is none
+        self.answers = {key: answer for key, answer in self.answers.items() if answer.seen == shown.get(key)}
         self._show()
 
     def _fail(self, said: str) -> None:
@@ -202,8 +203,13 @@ class SignOff:
         if accepted is None:
             self.answers.pop(key, None)
         else:
-            self.answers[key] = Answer(accepted, note.strip())
+            self.answers[key] = Answer(accepted, note.strip(), self._shown.get(key, ""))
         self._show_news()
+
+    @property
+    def _shown(self) -> dict[str, str]:
+        """The digest of each question as it is shown, by key."""
+        return {} if self.found is None else {item.key: item.digest for item in self.found.items}
 
     @property
     def answered_says(self) -> tuple[str, Tone]:
@@ -271,6 +277,9 @@ class SignOff:
         self._show_news()
         if self._view is None:
             self.context.notify(f"{self.run.path.name}: not signed: {text}", Tone.FAIL)
+            return
+        self._looked = None  # what stood in the way may have come since
+        self.look()
 
     def _show(self) -> None:
         if self._view is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.trust.review import review_state
-from benchmarks.tamper import ENGINEER, QA
+from benchmarks.tamper import ENGINEER, QA, measured_run
 from gui.presenters.background import Inline
 from gui.presenters.context import Context
 from gui.presenters.file_reader import HereReader
@@ -94,6 +94,17 @@ def test_a_run_is_approved_and_verified_again_and_the_answers_are_not_the_next_o
     assert off.found is not None
     assert [row.valid for row in off.found.signatures] == ["valid", "valid"]
     assert off.answers == {}
+
+
+def test_a_checklist_that_changed_since_it_was_shown_is_not_signed_and_shown_anew(off: SignOff) -> None:
+    answered(off)
+    measured_run(off.run.path.parent, name="second", people=False, run_id="r-2")
+    said = signed(off, "quinn", QA, "approved")
+    assert said == "Not signed: the checklist has changed since you looked: attempts; look at it again"
+    assert off.found is not None
+    assert "run 2" in next(item.text for item in off.found.items if item.key == "attempts")
+    assert sorted({item.key for item in off.found.items} - set(off.answers)) == ["attempts"]
+    assert signed(answered(off), "quinn", QA, "approved").startswith("Signed")
 
 
 def test_what_is_missing_is_said_before_a_passphrase_is_tried(off: SignOff) -> None:

@@ -143,8 +143,16 @@ def test_a_file_restored_from_before_its_signature_gets_it_back(run: Path, folde
 
 @pytest.mark.parametrize(
     ("author", "account"),
-    [("quinn", "x"), ("Quinn Example", "x"), ("QUINN", "x"), ("lab-pc", "x"), ("somebody", "lab-pc")],
-    ids=["id", "printed name", "in other letters", "account as person", "account"],
+    [
+        ("quinn", "x"),
+        ("Quinn Example", "x"),
+        ("QUINN", "x"),
+        (" Quinn  Example ", "x"),
+        ("Ｑｕｉｎｎ\u00a0Example", "x"),
+        ("lab-pc", "x"),
+        ("somebody", " LAB-PC"),
+    ],
+    ids=["id", "printed name", "in other letters", "spaces", "wide letters", "account as person", "account"],
 )
 def test_a_run_is_its_author_s_by_id_by_name_and_by_account(
     folder: Path, home: Path, author: str, account: str
@@ -152,9 +160,46 @@ def test_a_run_is_its_author_s_by_id_by_name_and_by_account(
     users.add(home, "pat", "Pat Quinn", "QA", QA, account="lab-pc", by=users.user(home, "quinn"))
     session = {"user": author, "os_account": account}
     other = measured_run(folder, name="second", people=False, run_id="r-2", session=session)
-    who = "pat" if "lab-pc" in (author, account) else "quinn"
+    who = "pat" if "lab-pc" in (author + account).lower() else "quinn"
     with pytest.raises(TrustError, match="nobody approves the own run"):
         sign(other, who, QA, "approved", "because", accepted(other))
+
+
+@pytest.mark.parametrize(
+    ("session", "events", "strange"),
+    [
+        ({"user": "quinn.example", "os_account": "qex"}, [], "quinn.example/qex"),
+        ({"user": "eve", "os_account": "qex"}, [], ""),
+        ({"user": "E. Engineer", "os_account": "EVE"}, [], ""),
+        ({"user": "eve", "os_account": "qex"}, [("reset", {"name": "a", "person": "Q. E.", "reason": "b"})], "Q. E."),
+        ({"user": "eve", "os_account": "qex"}, [("note", {"person": "Q. E.", "text": "hm"})], ""),
+    ],
+)
+def test_who_ran_a_measured_run_and_is_no_known_person_is_asked_about(
+    folder: Path, session: dict[str, str], events: list[tuple[str, dict[str, object]]], strange: str
+) -> None:
+    other = measured_run(folder, name="second", people=False, run_id="r-2", session=session, events=events)
+    items = {item.key: item for item in checklist(other)}
+    assert ("persons" in items) == bool(strange)
+    if strange:
+        said = f"who ran this is not a known person: {strange}"
+        assert (items["persons"].found, items["persons"].text) == ("look", said)
+        with pytest.raises(TrustError, match="for persons; say in a note"):
+            sign(other, "quinn", QA, "approved", "because", {**accepted(other), "persons": Answer(True)})
+
+
+def test_nothing_is_signed_that_the_signer_has_not_seen(run: Path, folder: Path, home: Path) -> None:
+    measured_run(folder, name="second", people=False, run_id="r-2")
+    seen = {item.key: Answer(True, "looked at", item.digest) for item in checklist(run)}
+    measured_run(folder, name="third", people=False, run_id="r-3")
+    before = run.read_bytes()
+    with pytest.raises(TrustError, match="the checklist has changed since you looked: attempts; look at it again"):
+        sign(run, "quinn", QA, "approved", "because", seen)
+    assert run.read_bytes() == before
+    seen = {item.key: Answer(True, "looked at", item.digest) for item in checklist(run)}
+    row = sign(run, "quinn", QA, "approved", "because", seen)
+    assert {item["key"]: item["text"] for item in row["checklist"]}["attempts"].count("run") == 3
+    assert set(row["checklist"][0]) == {"key", "found", "text", "accepted", "note"}
 
 
 @pytest.mark.parametrize(
