@@ -235,10 +235,13 @@ def _approval(path: Path, recipe: Recipe, sha256: str, home: Path | None) -> tup
     if not is_signed(row):
         raise RecipeError(f"{path}: its [{APPROVAL}] was not signed with the key that it names; take the approved file")
     from bench.state_folder import home as usual
+    from bench.trust.keys import vouched_rows
+    from bench.trust.ledger import AUDIT
     from bench.trust.users import role_claimed, signed_by, users
 
     persons = users(home or usual())
-    if why := signed_by(persons, row) or role_claimed(home or usual(), row):
+    broken = vouched_rows(home or usual(), AUDIT)[1]
+    if why := signed_by(persons, row) or role_claimed(home or usual(), row) or next(iter(broken), ""):
         return "unproven", f"approved by {said.name} on {said.when[:10]}, but {why}"
     if said.role != "QA":
         return "unproven", f"approved by {said.name}, who was {said.role} and not QA"

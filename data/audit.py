@@ -13,6 +13,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ class _Whole:
 
 _KEPT: dict[Path, _Whole] = {}
 _NOTHING = _Whole(b"", (), "")
+_HELD: dict[Path, tuple[Row, ...]] = {}
 
 
 def read_head(path: Path) -> Head | None:
@@ -149,17 +151,45 @@ def _keep(path: Path, read: _Whole) -> None:
         _KEPT.pop(gone, None)
 
 
+def foreign(path: Path, rows: Sequence[Row], known: Mapping[str, object]) -> list[str]:
+    """What no known key vouches for in a log whose chain is whole: rows, by the key that they name; its end; its head.
+
+    Unlike `forged` it proves one signature, that of the last row, whose hashes cover all before it.
+    """
+    problems = [
+        f"{path.name}: row {number} was signed with a foreign key"
+        for number, row in enumerate(rows, 1)
+        if row.get("key") not in known
+    ]
+    if rows and not is_signed(rows[-1]):
+        problems.append(f"{path.name}: row {len(rows)} was changed")
+    return [*problems, *_foreign_head(path, known)]
+
+
 def forged(path: Path, rows: Sequence[Row], known: Mapping[str, object]) -> list[str]:
-    """The rows of a log that no known key has signed, and its head where that is so."""
+    """The rows of a log that no known key has signed, and its head where that is so.
+
+    A signature that held once is not proven anew of a row that `read_log` has kept since.
+    """
+    held = _HELD.get(path, ())
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], zip(held, rows, strict=False)))
     problems = [
         f"{path.name}: row {number} was changed, or signed with a foreign key"
         for number, row in enumerate(rows, 1)
-        if row.get("key") not in known or not is_signed(row)
+        if row.get("key") not in known or (number > same and not is_signed(row))
     ]
+    if not problems:
+        _HELD[path] = tuple(rows)
+        for gone in list(_HELD)[:-LOGS_KEPT]:
+            _HELD.pop(gone, None)
+    return [*problems, *_foreign_head(path, known)]
+
+
+def _foreign_head(path: Path, known: Mapping[str, object]) -> list[str]:
     head = read_head(path)
-    if head is not None and head.key not in known:
-        problems.append(f"{path.name}: its head was signed with a foreign key")
-    return problems
+    if head is None or head.key in known:
+        return []
+    return [f"{path.name}: its head was signed with a foreign key"]
 
 
 def _rows_in(data: bytes) -> list[bytes]:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.trust import ledger
-from bench.trust.ledger import AUDIT, TrustError, alone, read_json, writing_json, writing_private
-from data.audit import Row, add_row
+from bench.trust.ledger import AUDIT, TrustError, alone, read_json, rows_of, writing_json, writing_private
+from data.audit import Row, add_row, foreign
 from data.keys import SigningKey, is_public, key_id
 
 MEASURED = "bench"
@@ -47,6 +47,12 @@ def known_keys(home: Path) -> dict[str, Known]:
         return {public: Known(**said) for public, said in read_json(path).items()}
     except TypeError:
         raise TrustError(f"{path}: is damaged; restore it from a backup") from None
+
+
+def vouched_rows(home: Path, name: str) -> tuple[list[Row], list[str]]:
+    """Rows of a log and what is wrong with it, its chain and the keys that vouch for it; raises TrustError."""
+    rows, broken = rows_of(home, name)
+    return rows, [*broken, *foreign(home / "trust" / name, rows, known_keys(home))]
 
 
 def bench_key(home: Path, kind: str = MEASURED) -> SigningKey:

@@ -14,14 +14,14 @@ from typing import Any
 
 from bench.trust import ledger
 from bench.trust.audit import changed_files, decisions
-from bench.trust.keys import MEASURED, UNMEASURED, bench_key, own_key
+from bench.trust.keys import MEASURED, UNMEASURED, bench_key, known_keys, own_key, vouched_rows
 from bench.trust.ledger import REGISTER, alone, rows_of
 from data.audit import Row, add_row
 from data.catalogue.entry import set_rate
 from data.checks import Origin
 from data.disk import told
 from data.journal import Fixed
-from data.keys import digest_of
+from data.keys import digest_of, is_signed
 from data.layout import ALTERED
 from data.run import Run
 from data.seal import read_seal, seal
@@ -203,9 +203,10 @@ def last_begun(home: Path, station: str, before: str = "") -> Begun | None:
 
 
 def registered(home: Path, run_id: str) -> Registered:
-    """What the register has of a run."""
+    """What the register has of a run, in rows that a known key has signed."""
     rows, problems = numbered(home)
-    mine = [row for row in rows if row.get("run_id") == run_id]
+    known = known_keys(home)
+    mine = [row for row in rows if row.get("run_id") == run_id and row.get("key") in known and is_signed(row)]
     seals = [row for row in mine if row.get("kind") == "run"]
     signatures = [row["row"] for row in mine if row.get("kind") == "signature"]
     return Registered(seals, signatures, problems, [row for row in mine if row.get("kind") == "altered"])
@@ -213,7 +214,7 @@ def registered(home: Path, run_id: str) -> Registered:
 
 def numbered(home: Path) -> tuple[list[Row], list[str]]:
     """Every row of the register, in order: runs that began, were sealed or signed; and what is wrong with it."""
-    rows, problems = rows_of(home, REGISTER)
+    rows, problems = vouched_rows(home, REGISTER)
     return rows, [*problems, *_gaps(rows)]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from bench.catalogue import note_run
 from bench.state_folder import home
 from bench.trust import ledger
+from bench.trust.audit import check_trail
 from bench.trust.checklist import Item, authors_of, names_of, origin_of
 from bench.trust.checklist import checklist as items_of
 from bench.trust.clock import insist_on_time
@@ -97,6 +98,8 @@ def sign(
     found = standing(path, folder)
     if not found.intact:
         raise TrustError(f"{path}: is {found.state}, so it is not signed: {'; '.join(found.problems)}")
+    if problems := check_trail(folder).problems:
+        raise TrustError(f"nothing is signed on a trail that does not hold: {problems[0]}; see: pumpbench audit verify")
     questions = _answered(checklist(path, folder), meaning, answers or {})
     one, key = unlocked(folder, who, passphrase)
     with alone(folder):

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.trust import ledger
-from bench.trust.keys import MEASURED, UNMEASURED, Known, known_keys, note, own_key
-from bench.trust.ledger import REGISTER, TrustError, alone
+from bench.trust.keys import MEASURED, UNMEASURED, Known, known_keys, note, own_key, vouched_rows
+from bench.trust.ledger import AUDIT, REGISTER, TrustError, alone
 from bench.trust.register import Registered, enrol, registered
 from bench.trust.seals import seals_of, told_of
 from bench.trust.users import role_claimed, signed_by, users
@@ -77,6 +77,7 @@ def standing(path: Path, home: Path, *, found: Verification | None = None) -> St
         lost, extra = _against(here, found.signatures, seal)
         altered = [*_replaced(sealed, here), *_other_journal(here, seal), *_wrong_key(path, key), *lost, *foreign]
         unproven = [*_unregistered(sealed, key, here), *here.problems, *extra]
+        unproven += vouched_rows(home, AUDIT)[1] if found.signatures else []
         if altered:
             state, problems = "altered", altered
         elif unproven and state == "intact":

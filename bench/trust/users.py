@@ -13,10 +13,10 @@ from typing import Any, Literal, get_args
 
 from bench.trust import ledger
 from bench.trust.audit import lasting
-from bench.trust.keys import MEASURED, note, own_key
+from bench.trust.keys import MEASURED, known_keys, note, own_key
 from bench.trust.ledger import AUDIT, CLOCK, REGISTER, TrustError, alone, read_json, rows_of, write_json, writing_json
 from data.audit import Row
-from data.keys import SigningKey
+from data.keys import SigningKey, is_signed
 
 Role = Literal["operator", "engineer", "QA"]
 ROLES: tuple[str, ...] = get_args(Role)
@@ -224,12 +224,14 @@ def role_claimed(home: Path, row: Mapping[str, Any]) -> str:
     """
     when, trail = datetime.fromisoformat(str(row["when"])), rows_of(home, AUDIT)[0]
     since, until = _clocks_beside(home, row, when, trail)
-    roles = [
-        str(one["new"]["role"])
-        for number, one in enumerate(trail[:until], 1)
-        if one.get("what") == f"user {row.get('user')}"
-        and (number <= since or datetime.fromisoformat(str(one["when"])) <= when)
-    ]
+    known, roles = known_keys(home), []
+    for number, one in enumerate(trail[:until], 1):
+        if one.get("what") != f"user {row.get('user')}":
+            continue
+        if one.get("key") not in known or not is_signed(one):
+            return f"row {number} of the audit trail, on {row.get('name')}, was changed, or signed with a foreign key"
+        if number <= since or datetime.fromisoformat(str(one["when"])) <= when:
+            roles.append(str(one["new"]["role"]))
     if roles and roles[-1] != row.get("role"):
         return f"{row.get('name')} was {roles[-1]} at that time, and signed as {row.get('role')}"
     return ""
