@@ -303,6 +303,20 @@ def audit_accept_clock(reason: str, by: str | None, by_passphrase_file: Path | N
     return 0
 
 
+@audit.command("accept")
+@click.argument("number", type=click.IntRange(min=1))
+@reason_option
+@by_option
+@by_file_option
+def audit_accept(number: int, reason: str, by: str | None, by_passphrase_file: Path | None) -> int:
+    """Note that problem NUMBER of `audit verify` is known and stays, so that runs can be signed again."""
+    from bench.trust.acceptance import accept_problem
+
+    problem = accept_problem(home(), number, reason, _qa(by, by_passphrase_file))
+    click.echo(f"the audit trail says that this is known and stays: {problem}")
+    return 0
+
+
 @audit.command("verify")
 def audit_verify() -> int:
     """Tell whether the audit trail and the register are whole, and have noted every change of keys and users."""
@@ -310,14 +324,17 @@ def audit_verify() -> int:
     from bench.trust.ledger import AUDIT, REGISTER, rows_of
 
     found = check_trail(home())
-    for problem in found.problems:
-        click.echo(f"  {problem}")
+    for number, problem in enumerate(found.problems, 1):
+        click.echo(f"  {number}. {problem}")
+    for problem, row in found.accepted.items():
+        click.echo(f"  accepted by {row['who']} on {str(row['when'])[:10]} ({row['why']}): {problem}")
     for remark in found.remarks:
         click.echo(f"  note: {remark}")
     for name in (AUDIT, REGISTER):
         rows, _ = rows_of(home(), name)
         click.echo(f"{name}: {len(rows)} rows" + (f", the last one {rows[-1].get('when')}" if rows else ""))
-    click.echo("altered" if found.problems else "whole")
+    but = f", but for what QA accepted ({len(found.accepted)})" if found.accepted else ""
+    click.echo("altered" if found.problems else f"whole{but}")
     return 1 if found.problems else 0
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.trust.keys import known_keys, note
-from bench.trust.ledger import AUDIT, REGISTER, read_json, rows_of, unclosed
+from bench.trust.ledger import AUDIT, PROBLEM, REGISTER, read_json, rows_of, unclosed
 from data.audit import Row, forged
-from data.keys import SigningKey, digest_of, key_id
+from data.keys import SigningKey, digest_of, is_signed, key_id
 from data.run import Run
 
 FILES = ("station", "dut", "catheter", "fluid")
@@ -59,24 +59,63 @@ def changed_files(home: Path, key: SigningKey, run: Run) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """What is wrong with the logs and lists of the state folder, and what is only to be said of them."""
+    """What is wrong with the logs and lists of the state folder, and what is only to be said of them.
 
-    problems: Sequence[str]
+    Attributes
+    ----------
+    damage : of the logs themselves; only a backup mends it, or a log that is begun anew.
+    others : what the logs and lists show that should not be.
+    accepted : the row by which a QA person accepted each of the others that stays, by its sentence.
+    """
+
+    damage: Sequence[str]
+    others: Sequence[str]
     remarks: Sequence[str]
+    accepted: Mapping[str, Row]
+
+    @property
+    def problems(self) -> list[str]:
+        """Nothing is signed while there is one."""
+        return [*self.damage, *self.others]
 
 
 def check_trail(home: Path) -> Trail:
     """Look through the audit trail and the register, and the keys and persons that the trail should have noted."""
     known = known_keys(home)
-    problems, remarks = [], []
+    damage, remarks = [], []
     for name in (AUDIT, REGISTER):
         rows, broken = rows_of(home, name)
-        problems += broken + forged(home / "trust" / name, rows, known)
+        damage += broken + forged(home / "trust" / name, rows, known)
         remarks += _set_back(rows, name)
     rows, _ = rows_of(home, REGISTER)
     remarks += [_gone(row) for row in unclosed(rows) if not Path(row["path"]).exists()]
     remarks += [_altered(row) for row in rows if row.get("kind") == "altered"]
-    return Trail(problems + _two_journals(rows) + _unnoted(home) + _let_in(rows_of(home, AUDIT)[0]), remarks)
+    trail = rows_of(home, AUDIT)[0]
+    others = _two_journals(rows) + _unnoted(home) + _let_in(trail)
+    taken = {problem: row for problem, row in _accepted(trail, known).items() if problem in others}
+    return Trail(damage, [problem for problem in others if problem not in taken], remarks, taken)
+
+
+def _accepted(trail: Sequence[Row], known: Mapping[str, object]) -> dict[str, Row]:
+    """Problems that somebody accepted who was QA at that time, in a row that a key of this bench signed."""
+    persons: dict[str, Mapping[str, Any]] = {}
+    found: dict[str, Row] = {}
+    for row in trail:
+        kind, _, name = str(row.get("what")).partition(" ")
+        if kind == "user" and isinstance(row.get("new"), Mapping):
+            persons[name] = row["new"]
+        elif kind == PROBLEM and isinstance(row.get("new"), str) and row.get("key") in known and is_signed(row):
+            who = str(row.get("who"))
+            person = persons.get(who, {})
+            if person.get("role") == "QA" and not person.get("retired") and not names_person(row["new"], who):
+                found.setdefault(row["new"], row)
+    return found
+
+
+def names_person(problem: str, who: str) -> bool:
+    """Whether a problem is about a person, who does not accept it then."""
+    words = problem.replace(",", " ").split()
+    return any((before, word) in (("user", who), ("by", who)) for before, word in pairwise(words))
 
 
 def _gone(row: Row) -> str:
@@ -113,10 +152,15 @@ def _unnoted(home: Path) -> list[str]:
     there |= {f"user {name}": entry for name, entry in users.items()}
     named = {what for what in noted if what.startswith(("key ", "user "))}
     return [
-        f"{what} was changed, added or removed, and the audit trail does not say so"
+        f"{what} was changed, added or removed, and the audit trail does not say so ({_now(there.get(what))})"
         for what in sorted({*there, *named})
         if lasting(there.get(what)) != lasting(noted.get(what))
     ]
+
+
+def _now(entry: Mapping[str, Any] | None) -> str:
+    """What is there, so that who accepts it accepts this and no later change."""
+    return "it is gone" if entry is None else f"it is now {digest_of(lasting(entry) or {})[:12]}"
 
 
 def _let_in(rows: Sequence[Row]) -> list[str]:

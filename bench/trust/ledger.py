@@ -23,6 +23,9 @@ AUDIT = "audit.jsonl"
 CLOCK = "clock"
 """Subject of the row of the trail that accepts the clock; its "new" says how many rows each log had until then."""
 
+PROBLEM = "problem"
+"""Subject of a row of the trail by which QA accepts a problem that stays; its "new" is the problem's sentence."""
+
 
 class TrustError(ValueError):
     """A key, person, signature or log that cannot be used; the message says why and what to do."""

@@ -99,7 +99,10 @@ def sign(
     if not found.intact:
         raise TrustError(f"{path}: is {found.state}, so it is not signed: {'; '.join(found.problems)}")
     if problems := check_trail(folder).problems:
-        raise TrustError(f"nothing is signed on a trail that does not hold: {problems[0]}; see: pumpbench audit verify")
+        raise TrustError(
+            f"nothing is signed on a trail that does not hold: {problems[0]}; see: pumpbench audit verify, and "
+            "where it cannot be mended a QA person says so: pumpbench audit accept"
+        )
     questions = _answered(checklist(path, folder), meaning, answers or {})
     one, key = unlocked(folder, who, passphrase)
     with alone(folder):
