@@ -32,6 +32,7 @@ class Controls:
     door_is_open: Timeline
     pusher_ul_per_h: Timeline
     port_vent_is_open: Timeline
+    syringe_is_off: Timeline
     needle_mm: Track
     filled_ul: Timeline
     e_stop: Timeline

@@ -94,7 +94,9 @@ class Model:
         self.fluid = Fluid(draws)
         self._weighing = Weighing(draws, noise, self.fluid, _vessel(controls))
         self._syringe = Syringe(draws, self.fluid, controls.pusher_ul_per_h)
-        port = PortSettings(controls.pocket_share, controls.port_vent_is_open, controls.capacity_shift_ul)
+        port = PortSettings(
+            controls.pocket_share, controls.port_vent_is_open, controls.capacity_shift_ul, controls.syringe_is_off
+        )
         self._port = RefillPort(draws, noise, port)
         self._septum = SeptumLeak(draws, controls.septum_leak_factor)
         self._flow_sensor = FlowSensor(draws, noise, controls.sensor_drift_per_day)

@@ -178,6 +178,7 @@ class SimulatedOperator:
         z = float(self._noise.normals("operator's reading", self._asked, 1)[0])
         true = self._plant.truth[quantity].at(t)
         if quantity == "syringe_shown_mg":
+            self._take_off_syringe(t)
             sd = self._plant.draws["pusher.scale_sd_mg"]
             true *= 1.0 + self._plant.truth["scale_error"].at(t)
         return round((true + sd * z) / resolution) * resolution
@@ -197,9 +198,15 @@ class SimulatedOperator:
 
     def _read_syringe(self, _: Details, t: float) -> Value:
         """Where the plunger stands on the syringe's graduation, in uL."""
+        self._take_off_syringe(t)
         z = float(self._noise.generator(f"operator's graduation {self._asked}").uniform(-1.0, 1.0))
         left_ul = GRADUATED_UL - self._plant.truth["pushed_volume_ul"].at(t)
         return round((left_ul + GRADUATION_ERROR_UL * z) / GRADUATION_UL) * GRADUATION_UL
+
+    def _take_off_syringe(self, t: float) -> None:
+        """Take a syringe off to measure it, and connect one again: air fills a vacuum that it held."""
+        self._write("syringe_is_off", 1.0, t)
+        self._write("syringe_is_off", 0.0, t + 1.0)
 
     def _scan_vial(self, _: Details, t: float) -> Value:
         """What the label of the vial says, as a scanner types it."""

@@ -283,6 +283,7 @@ class Plant:
             "needle_mm": PlantMover(self, controls.needle_mm),
             "filled_ul": setting(controls.filled_ul),
             "e_stop": switch(controls.e_stop),
+            "syringe_is_off": switch(controls.syringe_is_off),
             "catheter_is_off": switch(controls.catheter_is_off),
             "bend_mm": setting(controls.bend_mm),
             "air_ul": setting(controls.bubble_ul),

@@ -125,11 +125,12 @@ class RefillChunk:
 
 @dataclass(frozen=True, slots=True)
 class PortSettings:
-    """What can change at the port: share of a filling that goes beside it, vent, and where its valve closes."""
+    """What can change at the port: share that goes beside it, vent, where its valve closes, a syringe taken off."""
 
     pocket_share: Timeline
     vent_is_open: Timeline
     capacity_shift_ul: Timeline
+    syringe_is_off: Timeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +187,8 @@ class RefillPort:
         plunger = np.zeros(CHUNK) if plunger_ul is None else plunger_ul
         shares = np.where(at.reached, self._settings.pocket_share.over(k0, k0 + CHUNK), 1.0)
         capacity = self._capacity_ul + self._settings.capacity_shift_ul.over(k0, k0 + CHUNK)
-        intervals = (np.diff(at.pump_ul), plunger, at.reached, shares, vented, capacity, self._dead(at.punctures))
+        off = self._settings.syringe_is_off.over(k0, k0 + CHUNK) > 0.0
+        intervals = (np.diff(at.pump_ul), plunger, at.reached, shares, vented, off, capacity, self._dead(at.punctures))
         through, left, held = self._followed(
             state.held_ul, at, zip(*(each.tolist() for each in intervals), strict=True)
         )
@@ -198,16 +200,22 @@ class RefillPort:
         return RefillChunk(refilled, pocket, waste, held, flow), left, end
 
     def _followed(
-        self, held_ul: float, at: AtReservoir, intervals: Iterable[tuple[float, float, bool, float, bool, float, float]]
+        self,
+        held_ul: float,
+        at: AtReservoir,
+        intervals: Iterable[tuple[float, float, bool, float, bool, bool, float, float]],
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Volume through the needle and out of the syringe in each interval (n,), and what is held (n + 1,).
 
         An interval is what the pump takes and the plunger sweeps, whether the needle ends in the reservoir, the share
-        that goes beside it, whether the vent is open, and the volumes at which the reservoir is full and empty.
+        that goes beside it, whether the vent is open and the syringe off, and the volumes at which the reservoir is
+        full and empty.
         """
         through, left, held, volume = list[float](), list[float](), [held_ul], at.volume_ul
-        for taken, plunger, reached, share, vented, capacity, dead in intervals:
+        for taken, plunger, reached, share, vented, off, capacity, dead in intervals:
             volume -= taken
+            if off:
+                held_ul = max(held_ul, 0.0)
             if vented:
                 passed = -(self._pressed_back(volume, dead, at.pressure_kpa) if reached else 0.0)
                 left.append(plunger + held_ul)

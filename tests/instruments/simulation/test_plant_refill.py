@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from instruments.clock import VirtualClock
 from instruments.simulation.faults import fault
+from instruments.simulation.operator import SimulatedOperator
 from instruments.simulation.parameters import ParameterError, PlantParameters
 from instruments.simulation.plant import Plant
 from instruments.simulation.properties import water_density
@@ -79,6 +80,28 @@ def test_the_last_volume_cannot_be_drawn_and_the_vacuum_fills_first(make_plant):
     assert plant.signals["pusher_pressure_kpa"].at(260.0) == pytest.approx(-101.325)
     assert volume.at(369.0) == pytest.approx(200.0, abs=1e-9)
     assert volume.at(500.0) == pytest.approx(1000.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("overdrawn_ul", [10.0, 46.0, 233.0])
+def test_a_syringe_that_was_measured_begins_without_the_vacuum_of_the_one_before(make_plant, overdrawn_ul):
+    """How late the drawing was halted, so how often the pressure was sampled, says nothing of the next filling."""
+    plant = half_full(make_plant, ul=1000.0)
+    inject(plant, -800.0 - overdrawn_ul, 100.0, 250.0)
+    before = plant.truth["pushed_volume_ul"].at(260.0)
+    SimulatedOperator(plant, VirtualClock(), 3).respond("weigh-syringe", "number", "mg", {}, 260.0)
+    inject(plant, 900.0, 400.0, 490.0)
+
+    assert plant.truth["reservoir_volume_ul"].at(260.0) == pytest.approx(200.0, abs=1e-9)
+    assert plant.signals["pusher_pressure_kpa"].at(390.0) >= 0.0
+    assert (plant.truth["pushed_volume_ul"].at(500.0) - before) * SWELLING == pytest.approx(900.0, rel=1e-9)
+
+
+def test_a_pressure_stays_in_the_line_while_its_syringe_is_measured(make_plant):
+    plant = half_full(make_plant, ul=19_990.0)
+    inject(plant, 30.0, 100.0, 130.0)
+    SimulatedOperator(plant, VirtualClock(), 3).respond("read-syringe", "number", "uL", {}, 140.0)
+    kpa = plant.signals["pusher_pressure_kpa"]
+    assert kpa.at(300.0) == pytest.approx(kpa.at(135.0), rel=1e-6)
 
 
 def test_a_pocket_takes_its_share_of_what_is_injected_and_gives_nothing_back(make_plant):
