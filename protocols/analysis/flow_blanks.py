@@ -25,7 +25,6 @@ from protocols.analysis.gravimetric_forecast import Rig
 from protocols.analysis.gravimetric_record import GravimetricRecord, mg_per_k, read_record
 from protocols.analysis.known_blank import Known, Stretches, known_blank
 from protocols.analysis.room import (
-    AIR,
     AIR_PER_K,
     LINE_U_SHARE,
     THERMOMETER_S,
@@ -51,8 +50,7 @@ def known_record(run: Run) -> GravimetricRecord:
     record = read_record(run)
     station = run.station
     balance = station["instruments"][run.roles["reference_mass"].partition(".")[0]]
-    unmeasured = [role for role in AIR if not run.has(role)]
-    known = known_of(balance["uncertainty"], station["collection"], str(run.params["blank"]), unmeasured)
+    known = known_of(balance["uncertainty"], station["collection"], str(run.params["blank"]), record.unmeasured)
     if known is None or not record.blanked:
         return record
     digit = balance["uncertainty"]["readability_mg"]
@@ -78,7 +76,7 @@ def known_of(
     ----------
     uncertainty, collection : tables of the balance and of the station, as a run file keeps them.
     blank : how it is taken; a twin vessel stands on another balance, of which the air at this one says nothing.
-    unmeasured : what of the air no role measures, of `AIR`.
+    unmeasured : what of the air nothing measured, of `gravimetric_record.AIR`.
 
     Returns
     -------

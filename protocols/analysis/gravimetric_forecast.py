@@ -23,6 +23,7 @@ from protocols.analysis.collection import EVAPORATION_VARIES, Collection
 from protocols.analysis.declared import Declared
 from protocols.analysis.evaporation import HOUR_S, STRETCHES, Blank, Evaporation, blank_of_means
 from protocols.analysis.gravimetric_record import (
+    AIR,
     BLANK_SETTLE_S,
     LEAST_BLANK_S,
     STANDARD_AIR,
@@ -32,7 +33,6 @@ from protocols.analysis.gravimetric_record import (
 )
 from protocols.analysis.known_blank import Known, Stretches, known_blank
 from protocols.analysis.room import (
-    AIR,
     AIR_PER_HPA,
     AIR_PER_K,
     AIR_PER_PERCENT,

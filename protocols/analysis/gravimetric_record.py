@@ -39,6 +39,10 @@ TWIN_SHARE = 0.9
 """Of the analysis for which a twin vessel has to have been weighed, or it does not tell what the vessel lost."""
 
 STANDARD_AIR = (20.0, 1013.25, 50.0)  # degC, hPa, %RH, where the station does not measure them
+AIR = ("room_temperature", "ambient_pressure", "humidity")
+"""Roles that measure them."""
+
+HPA_PER_KPA = 10.0
 AIR_GRID_S = 300.0
 
 
@@ -63,6 +67,7 @@ class GravimetricRecord:
     flow : the flow sensor in minutes, None without one that could follow.
     flow_zero_ul_per_h : what the flow sensor showed while the pump stood still, None where it never did.
     spiked_s : times of the readings that are left out since they leapt away and came back (`spikes`).
+    lost : roles that were to measure the air and gave no good sample; what is usual is taken for them.
     """
 
     run: Run
@@ -80,6 +85,7 @@ class GravimetricRecord:
     flow: Minutes | None
     flow_zero_ul_per_h: float | None
     spiked_s: FloatArray = field(default_factory=lambda: np.empty(0))
+    lost: tuple[str, ...] = ()
 
     @property
     def dut(self) -> dict[str, Any]:
@@ -95,6 +101,11 @@ class GravimetricRecord:
     def stroke_mg(self) -> float:
         """Mass of a stroke."""
         return self.stroke_ul * self.collected.weighing.fluid_mg_per_ul
+
+    @property
+    def unmeasured(self) -> tuple[str, ...]:
+        """What of the air nothing measured, be it that no role does or that it gave no good sample; of `AIR`."""
+        return tuple(role for role in AIR if role in self.lost or not self.run.has(role))
 
     @property
     def line_volume_ul(self) -> float:
@@ -194,7 +205,7 @@ def read_record(run: Run, schedule: Schedule | None = None) -> GravimetricRecord
     collection = station["collection"]
     calibration = run.calibration("reference_mass")
     uncertainty = balance["uncertainty"] | {"u_percent": calibration.get("u_percent", 0.0)}
-    air, room = _air(run, mass.t)
+    air, room, lost = _air(run, mass.t)
     corrected = corrected_mass_mg(
         mass.values,
         air,
@@ -218,6 +229,7 @@ def read_record(run: Run, schedule: Schedule | None = None) -> GravimetricRecord
         _away(phases),
         *_flow(run, phases, () if schedule is None else _boluses(schedule, started_s, run.end_s)),
         spiked_s,
+        lost,
     )
 
 
@@ -286,36 +298,35 @@ def _started(run: Run) -> float:
     raise GravimetricRecordError("delivery never started; the run ended before the pump was told to run")
 
 
-def _air(run: Run, t_s: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Density of the air and temperature of the room at each sample, from what the station measures of them."""
+def _air(run: Run, t_s: FloatArray) -> tuple[FloatArray, FloatArray, tuple[str, ...]]:
+    """Density of the air and temperature of the room at each sample, from what the station measures of them.
+
+    With them come the roles that were to measure it and gave no good sample.
+    """
     grid = np.arange(t_s[0], t_s[-1] + AIR_GRID_S, AIR_GRID_S)
-    room, pressure, humidity = (
-        _on_grid(run, role, grid, usual)
-        for role, usual in zip(("room_temperature", "ambient_pressure", "humidity"), STANDARD_AIR, strict=True)
+    measured = {role: _on_grid(run.corrected(role).good(), grid) for role in AIR if run.has(role)}
+    lost = tuple(role for role, means in measured.items() if means is None)
+    room, hpa, humidity = (
+        np.full(grid.size, usual) if (means := measured.get(role)) is None else means * scale
+        for role, scale, usual in zip(AIR, (1.0, HPA_PER_KPA, 1.0), STANDARD_AIR, strict=True)
     )
-    hpa = pressure * (10.0 if run.has("ambient_pressure") else 1.0)
     density = [
         gravimetry.air_density_mg_per_ul(*point)
         for point in zip(room.tolist(), hpa.tolist(), humidity.tolist(), strict=True)
     ]
     at_samples = np.interp(t_s, grid, density), np.interp(t_s, grid, room)
-    return np.asarray(at_samples[0]), np.asarray(at_samples[1])
+    return np.asarray(at_samples[0]), np.asarray(at_samples[1]), lost
 
 
-def _on_grid(run: Run, role: str, grid: FloatArray, usual: float) -> FloatArray:
-    """Means of a slow channel around each grid point; its usual value without the channel."""
-    if not run.has(role):
-        return np.full(grid.size, usual)
-    series = run.corrected(role).good()
-    if series.t.size == 0:
-        return np.full(grid.size, usual)
+def _on_grid(series: Series, grid: FloatArray) -> FloatArray | None:
+    """Means of the good samples of a slow channel around each grid point; None where it has none around any."""
     edges = np.searchsorted(series.t, np.concatenate([grid - AIR_GRID_S / 2.0, [grid[-1] + AIR_GRID_S / 2.0]]))
     sums = np.concatenate([[0.0], np.cumsum(series.values)])
     count = np.diff(edges)
     with np.errstate(invalid="ignore", divide="ignore"):
         means = (sums[edges[1:]] - sums[edges[:-1]]) / count
     known = count > 0
-    return np.asarray(np.interp(grid, grid[known], means[known]), dtype=np.float64)
+    return np.asarray(np.interp(grid, grid[known], means[known]), dtype=np.float64) if known.any() else None
 
 
 def _blanks(

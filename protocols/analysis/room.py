@@ -38,9 +38,6 @@ AIR_PER_HPA = 1.0 / 1013.25
 AIR_PER_PERCENT = 0.378 * 26.4 / 1013.25 / 100.0
 """By what part the density of the air falls with its temperature and humidity and rises with pressure, at 22 degC."""
 
-AIR = ("room_temperature", "ambient_pressure", "humidity")
-"""Roles that measure the air."""
-
 LINE_U_SHARE = 0.15
 """Relative standard uncertainty of what a line gives off when it warms: a tenth for its volume, a tenth for the
 expansion of the fluid (2.1e-4 to 2.6e-4 per K from 20 to 25 degC) less that of a wall of steel or glass."""

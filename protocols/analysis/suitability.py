@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -34,6 +34,9 @@ LARGEST_RISE_KPA = 5.0
 
 CONDITION_S = 600.0
 """A condition is judged by its means over this long: one cycle of a bath's controller."""
+
+AIR_MG_PER_UL = (0.9e-3, 1.4e-3)
+"""Density of the air in a laboratory, from 2200 m above the sea (780 hPa) down to it."""
 
 SPIKE_SIGMAS = 8.0
 SPIKES = 0
@@ -68,6 +71,24 @@ def judged(
     inside = (limits.low is None or value >= limits.low) and (limits.high is None or value <= limits.high)
     fields = {**judge(value, u, dof, limits, SIMPLE), "verdict": Verdict.PASS if inside else Verdict.INVALID}
     return _check(name, title, unit, note, owner=owner, **fields)
+
+
+def air_density(mean_mg_per_ul: float, lost: Sequence[str]) -> Iterator[Check]:
+    """Mean density of the air by which the weighings were corrected, where there is something to say of it.
+
+    Parameters
+    ----------
+    lost : roles that were to measure the air and gave no good sample.
+    """
+    low, high = AIR_MG_PER_UL
+    if not lost and low <= mean_mg_per_ul <= high:
+        return
+    note = f"{' and '.join(lost)} gave no good sample: what is usual is taken" if lost else ""
+    if not low <= mean_mg_per_ul <= high:
+        cause = "this is no air that a laboratory has: check unit and certificate of what measures it"
+        note = f"{note}; {cause}" if note else cause
+    limits = Limits(1000.0 * low, 1000.0 * high, "protocol")
+    yield judged("air-density", "Density of the air", "kg/m3", 1000.0 * mean_mg_per_ul, 0.0, limits, note)
 
 
 def data_complete(t_s: FloatArray, from_s: float, to_s: float) -> Check:
