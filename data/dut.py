@@ -136,6 +136,7 @@ class DutModel(Stated):
     )
     minimum_rate_ul_per_h: FlowUlPerH | None = Field(None, alias="minimum_rate")
     stroke_ul: VolumeUl | None = Field(None, alias="stroke")
+    draws_back_ul: VolumeUl | None = Field(None, alias="draws_back", gt=0.0, examples=["0.8 uL"])
     quantum_ul_per_h: FlowUlPerH | None = Field(None, alias="quantum")
     can_stop: StrictBool = Field(examples=[True])
     reservoir_ul: VolumeUl = Field(alias="reservoir", examples=["20 mL"])
@@ -195,6 +196,12 @@ class DutModel(Stated):
                 raise ValueError(f'"{key}" must be above 0; correct it, or leave it out where the pump has none')
         if self.kind != "gas-driven" and self.stroke_ul is None:
             raise ValueError(f'a {self.kind} pump delivers in strokes; add a line such as stroke = "5 uL"')
+        if self.draws_back_ul is not None and (
+            self.kind != "peristaltic" or self.draws_back_ul >= (self.stroke_ul or 0.0)
+        ):
+            raise ValueError(
+                '"draws_back" is the part of a stroke that a roller takes back; leave it out, or correct it'
+            )
         return self
 
 

@@ -32,7 +32,7 @@ class BolusAccuracy(Procedure):
     pump, and where the pump's clock is not known its midnight may be at any time.
     """
 
-    name, method = "bolus-accuracy", 4
+    name, method = "bolus-accuracy", 5
     leaves_out = True
     roles = (
         Measures("reference_mass", "mg"),

@@ -62,7 +62,7 @@ class FlowAccuracy(Procedure):
     cumulative volume begins with the analysis, and a sensor past which diverted flow went is not compared before it.
     """
 
-    name, method = "flow-accuracy", 7
+    name, method = "flow-accuracy", 8
     leaves_out = True
     roles = (
         Measures("reference_mass", "mg"),

@@ -28,7 +28,7 @@ class Priming(Procedure):
     which something is excluded is not judged.
     """
 
-    name, method = "priming", 4
+    name, method = "priming", 5
     leaves_out = True
     roles = (
         Measures("reference_mass", "mg"),

@@ -33,7 +33,7 @@ class RateStep(Procedure):
     is in the start and in the settling; gain and zero of the sensor could fail a healthy pump and pass a slow one.
     """
 
-    name, method = "rate-step", 5
+    name, method = "rate-step", 6
     leaves_out = True
     roles = (
         Measures("reference_mass", "mg"),

@@ -55,7 +55,7 @@ LARGEST_UL = 60_000.0
 class RefillPort(Procedure):
     """Refill of the reservoir through its port, with the ledger of its volume and the hours after it."""
 
-    name, method = "refill-port", 3
+    name, method = "refill-port", 4
     leaves_out = True
     roles = (
         Measures("reference_mass", "mg"),

@@ -28,7 +28,7 @@ FILLING_S = 1800.0
 class ReservoirLife(Procedure):
     """Life of a filling: low-reservoir alarm, delivery over the level, and the empty reservoir."""
 
-    name, method = "reservoir-life", 6
+    name, method = "reservoir-life", 7
     runs_empty = True
     roles = (
         Measures("reference_mass", "mg"),

@@ -35,6 +35,8 @@ STANDS_ON = (
     "rig-check",
     "data-complete",
     "excluded",
+    "recurring-falls",
+    "air-density",
     "balance-alive",
     "balance-quiet",
     "no-air",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from data.checks import Exclusion
 from data.samples import FloatArray
@@ -85,6 +86,23 @@ def fall_threshold_mg(t_s: FloatArray, mass_mg: FloatArray, stroke_mg: float = 0
     return max(step_threshold_mg(mass_mg), ALIKE * often, ALIKE * recurring_fall_mg(mass_mg, stroke_mg))
 
 
+def falls(mass_mg: FloatArray) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Samples at which the mass begins and ends to fall, where a change on the way is neither noise nor rounding."""
+    changes = np.diff(mass_mg)
+    falling = np.concatenate([[False], changes < 0.0, [False]])
+    begins, ends = (np.flatnonzero(falling[1:] > falling[:-1]), np.flatnonzero(falling[1:] < falling[:-1]))
+    if not begins.size:
+        return begins, ends
+    large = np.minimum.reduceat(changes, begins) < -step_threshold_mg(mass_mg)
+    return begins[large], ends[large]
+
+
+def in_multiples(values: FloatArray) -> bool:
+    """Whether half of the values are within a tenth of whole multiples of the least (their tenth percentile)."""
+    shares = values / float(np.quantile(values, 0.1))
+    return float(np.median(np.abs(shares - np.round(shares)))) <= OFF_STROKE
+
+
 def recurring_fall_mg(mass_mg: FloatArray, stroke_mg: float) -> float:
     """Largest of the falls that recur in a record as a roller's back-flow does with each stroke; 0 where none do.
 
@@ -99,11 +117,7 @@ def recurring_fall_mg(mass_mg: FloatArray, stroke_mg: float) -> float:
     """
     if stroke_mg <= 0.0:
         return 0.0
-    changes, threshold = np.diff(mass_mg), step_threshold_mg(mass_mg)
-    falling = np.concatenate([[False], changes < 0.0, [False]])
-    begins, ends = (np.flatnonzero(falling[1:] > falling[:-1]), np.flatnonzero(falling[1:] < falling[:-1]))
-    least = np.minimum.reduceat(changes, begins) if begins.size else changes[:0]
-    begins, ends = begins[least < -threshold], ends[least < -threshold]
+    begins, ends = falls(mass_mg)
     if begins.size < RECURRING:
         return 0.0
     sizes, gains = mass_mg[begins] - mass_mg[ends], mass_mg[begins[1:]] - mass_mg[ends[:-1]]
@@ -112,8 +126,7 @@ def recurring_fall_mg(mass_mg: FloatArray, stroke_mg: float) -> float:
     stroke = float(np.quantile(nets, 0.1))
     if abs(stroke - stroke_mg) > NEAR_STROKE * stroke_mg or not most <= ALIKE * usual <= float(np.median(gains)):
         return 0.0
-    off = float(np.median(np.abs(nets / stroke - np.round(nets / stroke))))
-    return most if off <= OFF_STROKE else 0.0
+    return most if in_multiples(nets) else 0.0
 
 
 def negative_steps(
@@ -137,6 +150,7 @@ def negative_steps(
     -----
     What fell is counted against the mean flow, which goes on meanwhile.  A roller's exit draws fluid back once a
     stroke: what recurs so is delivery (`recurring_fall_mg`), and to leave it out would leave the forward part alone.
+    Whether it is the pump that takes it `recurring_falls` asks the flow sensor.
     """
     threshold = fall_threshold_mg(t_s, mass_mg, stroke_mg)
     changes = np.diff(mass_mg)

@@ -42,6 +42,8 @@ STANDS_ON = (
     "rig-check",
     "data-complete",
     "excluded",
+    "recurring-falls",
+    "air-density",
     "balance-alive",
     "no-air",
     "outlet-pressure",

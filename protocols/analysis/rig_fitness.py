@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -12,13 +11,14 @@ from data.checks import Check, Exclusion, Verdict
 from data.samples import FloatArray
 from protocols.analysis import suitability, witness
 from protocols.analysis.bath import in_the_stations_band
+from protocols.analysis.flow_witness import witness_of
 from protocols.analysis.gravimetric_record import GravimetricRecord
 from protocols.analysis.grid import kept
 from protocols.analysis.mass_steps import exclusion_share, first_inside
-from protocols.analysis.rig.reference import known_rig, rig_was_checked
+from protocols.analysis.recurring_falls import recurring_falls
+from protocols.analysis.rig.reference import rig_was_checked
 
 LARGEST_EXCLUDED_PERCENT = 5.0
-UNCERTIFIED_GAIN_PERCENT = 5.0
 
 FROZEN_SHARE = 0.1
 """A sensor whose minutes' means are so few different numbers repeats itself: noise makes nearly all of them differ."""
@@ -39,12 +39,14 @@ def fitness(record: GravimetricRecord, excluded: Sequence[Exclusion], *, least_r
     share = 100.0 * exclusion_share(excluded, from_s, to_s) if to_s > from_s else 0.0
     spiked = _readings(record.spiked_s, kept(from_s, to_s, excluded))
     share += 100.0 * spiked / max(spiked + _readings(collected.t_s, [(from_s, to_s)]), 1)
-    seen = _witness(record, excluded)
+    seen = witness_of(record, excluded)
     own = [
         suitability.data_complete(collected.t_s, from_s, to_s),
         suitability.excluded_share(
             share, LARGEST_EXCLUDED_PERCENT, first_inside(excluded, record.bolus_windows), spiked
         ),
+        *recurring_falls(record, excluded),
+        *suitability.air_density(record.collected.weighing.air_mg_per_ul, record.lost),
         *_blanks(record),
         _alive(record, seen, least_readings),
     ]
@@ -82,37 +84,6 @@ def _blanks(record: GravimetricRecord) -> Iterator[Check]:
     spread = math.hypot(record.spread_mg_per_h, collected.u_drift_by_warming_mg_per_h())
     yield suitability.evaporation_in_band(evaporation, loss, record.expected_evaporation_mg_per_h, spread)
     yield suitability.blanks_agree(evaporation, planned=record.planned_blanks)
-
-
-def _witness(record: GravimetricRecord, excluded: Sequence[Exclusion]) -> witness.Witness | None:
-    """The flow sensor as a second channel; None without one."""
-    if record.flow is None or record.flow.t_s.size == 0:
-        return None
-    certificate = record.calibration("flow")
-    u_zero, u_gain_percent = certificate.get("u", 0.0), certificate.get("u_percent", UNCERTIFIED_GAIN_PERCENT)
-    offset, gain, u_today = 0.0, 1.0, u_zero
-    rig = known_rig(record.run)
-    if rig is not None:
-        # Another run found zero and gain: found in this one they would calibrate a leak away.
-        offset, u_today = rig.flow_zero(u_zero) or (offset, u_today)
-        gain, u_gain_percent = rig.flow_gain or (gain, u_gain_percent)
-    collected = record.collected
-    flow = replace(record.flow, flow_ul_per_h=(record.flow.flow_ul_per_h - offset) / gain)
-    zero = None if record.flow_zero_ul_per_h is None else (record.flow_zero_ul_per_h - offset) / gain
-    if zero is not None and abs(zero) > suitability.CERTAIN * u_today:
-        zero = None  # more than a zero: something flowed
-    return witness.Witness(
-        flow,
-        u_gain_percent,
-        u_zero,
-        zero,
-        collected.t_s,
-        lambda t_s: collected.volume_ul(record.started_s, t_s),
-        record.programmed_ul,
-        lambda from_s, to_s: collected.delivered(from_s, to_s)[1].u,
-        excluded,
-        u_today,
-    )
 
 
 def _alive(record: GravimetricRecord, seen: witness.Witness | None, least_readings: int) -> Check:

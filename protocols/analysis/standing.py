@@ -7,12 +7,14 @@ from dataclasses import replace
 
 from data.checks import Check, Exclusion, Limits, Verdict
 from protocols.analysis.gravimetric_record import GravimetricRecord
-from protocols.analysis.mass_steps import negative_steps
+from protocols.analysis.recurring_falls import steps
 
 ON_BALANCE = (
     "rig-check",
     "data-complete",
     "excluded",
+    "recurring-falls",
+    "air-density",
     "evaporation",
     "blanks-agree",
     "balance-alive",
@@ -37,11 +39,7 @@ def on_suitability(check: Check, bad: AbstractSet[str]) -> Check:
 
 def exclusions(record: GravimetricRecord) -> tuple[Exclusion, ...]:
     """What may not be used: falls of the mass, and what a named person took out with a reason."""
-    from_s, to_s = record.started_s, record.analysis[1]
-    inside = (record.shown_t_s >= from_s) & (record.shown_t_s <= to_s)
-    t_s, shown = record.shown_t_s[inside], record.shown_mg[inside]
-    found = list(negative_steps(t_s, shown, stroke_mg=record.stroke_mg)) if t_s.size > 10 else []
-    found = [gap for gap in found if not any(gap.from_s < a.to_s and gap.to_s > a.from_s for a in record.away)]
+    found = [gap for gap in steps(record) if not any(gap.from_s < a.to_s and gap.to_s > a.from_s for a in record.away)]
     for event in record.run.records("exclusion"):
         what = event.fields
         found.append(Exclusion(what["from_s"], what["to_s"], what["reason"], what["person"]))

@@ -16,11 +16,11 @@ from data.checks import Exclusion
 from data.samples import FloatArray
 from protocols.analysis.budget import Budget, Component, bounded
 from protocols.analysis.flow_budget import LINE_CHANGE_K, LINE_EXPANSION_PER_K
+from protocols.analysis.flow_witness import UNCERTIFIED_GAIN_PERCENT
 from protocols.analysis.gravimetric_record import GravimetricRecord, zero_in_blanks
 from protocols.analysis.gravimetry import expansion_ul
 from protocols.analysis.grid import kept
 from protocols.analysis.rig.reference import GAIN_STABILITY_PERCENT, known_rig
-from protocols.analysis.rig_fitness import UNCERTIFIED_GAIN_PERCENT
 from protocols.analysis.short_volume import short_volume
 from protocols.analysis.suitability import CERTAIN
 from protocols.analysis.witness import MINUTE_S, ZERO_WANDERS
@@ -167,7 +167,7 @@ def line_warming(record: GravimetricRecord, from_s: float, to_s: float) -> Compo
     collected = record.collected
     inside = (collected.t_s >= from_s) & (collected.t_s <= to_s)
     change_k = LINE_CHANGE_K
-    if record.run.has("room_temperature") and inside.any():
+    if record.run.has("room_temperature") and "room_temperature" not in record.lost and inside.any():
         change_k = float(np.ptp(collected.room_degc[inside]))
     return bounded("line, warming", expansion_ul(record.line_volume_ul, change_k, LINE_EXPANSION_PER_K))
 

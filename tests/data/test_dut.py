@@ -144,6 +144,7 @@ def test_a_number_without_a_unit_is_read_from_a_record_only():
         ('"2 mL"', '"-1 mL"', '"low_reservoir_volume" must lie above 0 and below "reservoir"'),
         ('"0.2 mL"', '"-0.2 mL"', ':19: key "internal_path" is "-0.2 mL": input should be greater than or equal to 0'),
         ('stroke = "5 uL"', "", "a peristaltic pump delivers in strokes"),
+        ('stroke = "5 uL"', 'stroke = "5 uL"\ndraws_back = "5 uL"', '"draws_back" is the part of a stroke'),
         ('"calculated"', '"none"', '"low_reservoir_volume" goes with a low-reservoir alarm'),
         ('["low-reservoir", "empty', '["empty', "contradict each other"),
     ],

@@ -15,7 +15,7 @@ from protocols.analysis import suitability
 from protocols.analysis.budget import Component, bounded
 from protocols.analysis.decision import judge, reported
 from protocols.analysis.gravimetric_record import GravimetricRecord, GravimetricRecordError, read_record
-from protocols.analysis.mass_steps import negative_steps
+from protocols.analysis.recurring_falls import steps
 from protocols.analysis.refill import after, records, septum
 from protocols.analysis.refill.ledger import Ledger, Syringes, ledger, syringes
 from protocols.analysis.refill.needle import STEADY_N, Insertion, insertion
@@ -32,6 +32,8 @@ BALANCE = (
     "rig-check",
     "data-complete",
     "excluded",
+    "recurring-falls",
+    "air-density",
     "post-refill-window",
     "evaporation",
     "blanks-agree",
@@ -144,9 +146,7 @@ def _exclusions(record: GravimetricRecord | None) -> tuple[Exclusion, ...]:
     if record is None:
         return ()
     from_s, to_s = record.started_s, record.analysis[1]
-    inside = (record.shown_t_s >= from_s) & (record.shown_t_s <= to_s)
-    t_s, shown = record.shown_t_s[inside], record.shown_mg[inside]
-    found = list(negative_steps(t_s, shown, stroke_mg=record.stroke_mg)) if t_s.size > 10 else []
+    found = steps(record)
     for event in record.run.records("exclusion"):
         what = event.fields
         found.append(Exclusion(what["from_s"], what["to_s"], what["reason"], what["person"]))

@@ -44,7 +44,16 @@ EQUAL_READINGS = 16
 
 PROVOKED = ("low-reservoir", "empty-reservoir")
 
-STANDS_ON = ("rig-check", "data-complete", "excluded", "balance-alive", "bath-temperature", "sensor-balance-ratio")
+STANDS_ON = (
+    "rig-check",
+    "data-complete",
+    "excluded",
+    "recurring-falls",
+    "air-density",
+    "balance-alive",
+    "bath-temperature",
+    "sensor-balance-ratio",
+)
 
 
 @dataclass(frozen=True)
