@@ -238,8 +238,7 @@ class Engine:
             for problem in instrument.probe():
                 self._tell("warning", f"{name}: {problem}")
         self._go_on()
-        if self._watchdog.watches:
-            self._safety.begin_safe()
+        self._safety.begin_safe()
         self._watchdog.arm()
 
     def _watch_utc(self) -> None:

@@ -194,32 +194,34 @@ class Executor:
 
     @do.register
     def _(self, step: SetPressure) -> None:
-        controller = self._driven(step.role, PressureController)
-        self._command(step.role, controller.set_pressure(step.pressure_kpa, step.slew_kpa_per_s))
+        def order(controller: PressureController) -> Confirmation:
+            return controller.set_pressure(step.pressure_kpa, step.slew_kpa_per_s)
+
+        self._order(step.role, PressureController, order)
 
     @do.register
     def _(self, step: IsolatePressure) -> None:
-        self._command(step.role, self._driven(step.role, PressureController).isolate())
+        self._order(step.role, PressureController, lambda controller: controller.isolate())
 
     @do.register
     def _(self, step: VentPressure) -> None:
-        self._command(step.role, self._driven(step.role, PressureController).vent())
+        self._order(step.role, PressureController, lambda controller: controller.vent())
 
     @do.register
     def _(self, step: Infuse) -> None:
-        self._command(step.role, self._driven(step.role, SyringePump).infuse(step.rate_ul_per_h, step.volume_ul))
+        self._order(step.role, SyringePump, lambda pump: pump.infuse(step.rate_ul_per_h, step.volume_ul))
 
     @do.register
     def _(self, step: Withdraw) -> None:
-        self._command(step.role, self._driven(step.role, SyringePump).withdraw(step.rate_ul_per_h, step.volume_ul))
+        self._order(step.role, SyringePump, lambda pump: pump.withdraw(step.rate_ul_per_h, step.volume_ul))
 
     @do.register
     def _(self, step: HaltSyringe) -> None:
-        self._command(step.role, self._driven(step.role, SyringePump).halt())
+        self._order(step.role, SyringePump, lambda pump: pump.halt())
 
     @do.register
     def _(self, step: ClearSyringe) -> None:
-        self._command(step.role, self._driven(step.role, SyringePump).clear_counts())
+        self._order(step.role, SyringePump, lambda pump: pump.clear_counts())
 
     @do.register
     def _(self, step: AwaitSyringe) -> None:
@@ -248,12 +250,11 @@ class Executor:
 
     @do.register
     def _(self, step: SetTemperature) -> None:
-        bath = self._driven(step.role, TemperatureBath)
-        self._command(step.role, bath.set_temperature(step.temperature_degc))
+        self._order(step.role, TemperatureBath, lambda bath: bath.set_temperature(step.temperature_degc))
 
     @do.register
     def _(self, step: SwitchBath) -> None:
-        self._command(step.role, self._driven(step.role, TemperatureBath).switch(step.on))
+        self._order(step.role, TemperatureBath, lambda bath: bath.switch(step.on))
 
     # -- time
 
@@ -355,13 +356,15 @@ class Executor:
         if state != on:
             raise InstrumentError(name, f'valve "{valve}" reads back {state} after it was set to {on}')
 
-    def _driven(self, role: str, capability: type[Any]) -> Any:
-        """What is about to be commanded, unless the bench has gone safe."""
-        self.safety.insist()
-        return self._controlled(role, capability)
+    def _order(self, role: str, capability: type[Any], order: Callable[[Any], Confirmation]) -> None:
+        """Command what pushes, presses or heats, unless the bench has gone safe.
 
-    def _command(self, role: str, done: Confirmation) -> None:
-        name = self._target(role).partition(".")[0]
+        It may take a second.  Where the bench goes safe or is held meanwhile, that is done again after it: the order
+        may have come to the instrument behind the one that stopped it.
+        """
+        instrument, name = self._controlled(role, capability), self._target(role).partition(".")[0]
+        with self.safety.drive(brief=False):
+            done = order(instrument)
         self.record("command", {"role": role, "instrument": name, **asdict(done)})
 
     def _outage_s(self, role: str) -> float:

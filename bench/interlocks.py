@@ -21,6 +21,8 @@ from data.samples import Quality
 from instruments.clock import Clock, Event
 from protocols.interlock import Action, Interlock
 
+_BEYOND_RANGE = int(Quality.OVERLOAD | Quality.UNDERLOAD)  # which counts, whatever the number that comes with it
+
 
 class Record(Protocol):
     """The run's record."""
@@ -148,7 +150,7 @@ class Interlocks:
             return
         interlock = standing.interlock
         cause = f'interlock "{interlock.name}": {self._what(interlock, change)}'
-        action, acted_s = self._act(standing, self._action(standing), cause)
+        action, acted_s, safe_s = self._act(standing, self._action(standing), cause)
         begins = math.isnan(standing.since_s)
         standing.since_s = change.t if begins else standing.since_s
         if interlock.action == "flag-gap" and standing.flagged is None:
@@ -163,15 +165,16 @@ class Interlocks:
             "value": change.value if math.isfinite(change.value) else None,
             "sample_s": change.t,
             "reaction_s": reaction_s,
+            "safe_after_s": None if safe_s is None else safe_s - change.t,
             "text": cause,
         }
         self._record("interlock", fields, urgent=standing.latched)
-        if action in ("hold", "stop") and reaction_s > interlock.reaction_s:
-            self._tell(
-                "warning",
-                f'interlock "{interlock.name}" acted {reaction_s * 1000.0:.0f} ms after the sample, later than the '
-                f"{interlock.reaction_s * 1000.0:.0f} ms that the station promises",
-            )
+        if action in ("hold", "stop") and not reaction_s <= interlock.reaction_s:
+            took_s = self._clock.now() - change.t if math.isnan(reaction_s) else reaction_s
+            acted = "had done nothing yet" if math.isnan(reaction_s) else "acted"
+            said = f'interlock "{interlock.name}" {acted} {took_s * 1000.0:.0f} ms after the sample'
+            promised = f"later than the {interlock.reaction_s * 1000.0:.0f} ms that the station promises"
+            self._tell("warning", f"{said}, {promised}")
 
     def _action(self, standing: Standing) -> Action:
         """What is to be done: a hold that nobody could end is a stop, and what is latched acts no second time.
@@ -186,20 +189,29 @@ class Interlocks:
                 return "log"
             return action
 
-    def _act(self, standing: Standing, action: Action, cause: str) -> tuple[Action, float]:
-        """Do it; returns what was done, and the clock time at which the first step of that was done."""
-        acted_s = None
-        if action == "hold":
-            acted_s = self._hold(standing, cause)
-            action = "stop" if self._course.ending else action  # the steps have ended just now
-        if action == "stop":
-            standing.action, standing.cause = action, cause
-            tripped_s = self._safety.trip(cause, self._course.phase, lambda: self._course.stopped(cause))
-            acted_s = tripped_s if acted_s is None else acted_s
-            self._course.nudge()  # whoever waits for the end of a hold
-        if action in ("hold", "stop"):
-            self._keep(standing)
-        return action, self._clock.now() if acted_s is None else acted_s
+    def _act(self, standing: Standing, action: Action, cause: str) -> tuple[Action, float, float | None]:
+        """Do it, and have it kept that it is latched, whatever becomes of what is done.
+
+        Returns
+        -------
+        What was done, the clock time at which the first step of that was, and that at which the last step of a safe
+        state was; None where not every step was confirmed, nobody waited for the last one, or nothing was to be done.
+        """
+        acted_s = safe_s = None
+        try:
+            if action == "hold":
+                acted_s = self._hold(standing, cause)
+                action = "stop" if self._course.ending else action  # the steps have ended just now
+            if action == "stop":
+                standing.action, standing.cause = action, cause
+                taken = self._safety.trip(cause, self._course.phase, lambda: self._course.stopped(cause))
+                if taken is not None:
+                    acted_s, safe_s = taken.first_s if acted_s is None else acted_s, taken.last_s
+                self._course.nudge()  # whoever waits for the end of a hold
+        finally:
+            if action in ("hold", "stop"):
+                self._keep(standing)
+        return action, self._clock.now() if acted_s is None else acted_s, safe_s
 
     def _back(self, standing: Standing, change: Change) -> None:
         interlock, since_s = standing.interlock, standing.since_s
@@ -222,10 +234,8 @@ class Interlocks:
             return f"{interlock.channel} gave no good sample for {interlock.max_outage_s:g} s"
         unit = self._watch.unit(interlock)
         said = "" if unit == "1" else f" {unit}"
-        if math.isfinite(change.value) and not change.quality & int(interlock.quality):
-            high = interlock.high is not None and change.value > interlock.high
-            limit = f"above {interlock.high:g}" if high else f"below {interlock.low:g}"
-            return f"{interlock.channel} was {change.value:.6g}{said}, {limit}{said}"
+        if math.isfinite(change.value) and not change.quality & (int(interlock.quality) | _BEYOND_RANGE):
+            return f"{interlock.channel} was {change.value:.6g}{said}, {_limit(interlock, change.value)}{said}"
         bits = ", ".join(bit.name.lower().replace("_", "-") for bit in Quality(change.quality) if bit.name)
         return f"{interlock.channel} was {bits or 'no number'}"
 
@@ -406,6 +416,12 @@ def _astray(standing: Standing) -> str:
         return ""
     why = "gives no good sample" if state == "lost" else f"is not back, that is {_band(standing.interlock)}"
     return f"{standing.interlock.channel} {why}"
+
+
+def _limit(interlock: Interlock, value: float) -> str:
+    """The limit beyond which a value is; one that is at it, but for the rounding of a correction, is beyond it, too."""
+    is_high = interlock.low is None or (interlock.high is not None and value > interlock.high)
+    return f"above {interlock.high:g}" if is_high else f"below {interlock.low:g}"
 
 
 def _not_back(name: str, why: str) -> str:

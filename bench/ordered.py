@@ -13,7 +13,7 @@ from functools import partial
 from bench.protection import SafeStep
 from bench.station import OpenStation
 from instruments.capabilities import PressureController, SyringePump, TemperatureBath, Valve
-from instruments.clock import Event
+from instruments.clock import Clock, Event
 from instruments.instrument import Instrument, InstrumentError
 
 
@@ -37,6 +37,20 @@ class Outcome:
     took_s: float = 0.0
     before: bool | None = None
     later: Event | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """When the steps of a safe state were done, by the clock.
+
+    Attributes
+    ----------
+    first_s : the first one that did something.
+    last_s : the last one; None where one of them was not confirmed, or there is none.
+    """
+
+    first_s: float
+    last_s: float | None
 
 
 def steps_for(phase: str, steps: Sequence[SafeStep]) -> list[SafeStep]:
@@ -66,7 +80,7 @@ def do(
             continue
         attempt = _Attempt(step, opened.instruments, look_first)
         done = clock.event()
-        clock.worker(f"safe step {step.target}", partial(attempt.run, done.set, told))
+        at_work(clock, f"safe step {step.target}", partial(attempt.run, done.set, told))
         if not clock.wait(done, begun + (0.0 if step.instrument_name in hanging else step.within_s)):
             attempt.late = True  # before looking: it tells whatever it says after that
         outcome = attempt.outcome
@@ -77,8 +91,19 @@ def do(
         yield replace(outcome, took_s=clock.now() - begun)
 
 
+def at_work(clock: Clock, name: str, work: Callable[[], object]) -> None:
+    """Have a worker do what makes the bench safe; where the computer can start none, it is done at once."""
+    try:
+        clock.worker(name, work)
+    except Exception:  # noqa: BLE001  # no memory, no thread: one that hangs now keeps the next from being done
+        work()
+
+
 def driven(opened: OpenStation, steps: Sequence[SafeStep]) -> Iterator[tuple[str, str]]:
-    """What is driven although the steps would end that: instrument, and how it stands; raises InstrumentError."""
+    """What is driven although the steps, or an instrument's own safe state, would end that; raises InstrumentError.
+
+    Yields each instrument's name, and how it stands.
+    """
     states: dict[str, dict[str, bool]] = {}
     for step in steps:
         instrument = opened.instruments.get(step.instrument_name)
@@ -87,13 +112,14 @@ def driven(opened: OpenStation, steps: Sequence[SafeStep]) -> Iterator[tuple[str
             states[name] = states[name] if name in states else instrument.valves()
             if states[name].get(step.valve.partition(".")[2]) and not step.on:
                 yield name, f"valve {step.valve} is energised"
-        elif step.do == "halt" and isinstance(instrument, SyringePump):
+    for name, instrument in opened.instruments.items():
+        if isinstance(instrument, SyringePump):
             if (motion := instrument.syringe_state().running) != "stopped":
-                yield step.instrument_name, f"{step.instrument_name} is {motion}"
-        elif step.do in ("vent", "isolate") and isinstance(instrument, PressureController):
+                yield name, f"{name} is {motion}"
+        elif isinstance(instrument, PressureController):
             state = instrument.pressure_state()
             if state.mode == "control":
-                yield step.instrument_name, f"{step.instrument_name} regulates to {state.setpoint_kpa:g} kPa"
+                yield name, f"{name} regulates to {state.setpoint_kpa:g} kPa"
 
 
 class _Attempt:

@@ -12,17 +12,18 @@ from functools import partial
 from itertools import takewhile
 from typing import Any, Literal
 
-from bench.ordered import Outcome, do, driven, reason, steps_for
+from bench.ordered import Outcome, Taken, at_work, do, driven, steps_for
+from bench.own_safe_state import MAKE_SAFE_S, make_each_safe
 from bench.protection import SafeStep
 from bench.station import OpenStation
 from instruments.clock import Clock, Event
-from instruments.instrument import Instrument, InstrumentError
-
-MAKE_SAFE_S = 5.0
-"""Longest wait for one instrument's own safe state."""
+from instruments.instrument import InstrumentError
 
 UNDER_WAY_S = 0.05
 """How long going safe waits for the write of a valve that is under way; one that ends later is undone."""
+
+FIRST_S = 0.25
+"""Longest wait for the first step of a hold: whoever waits does not see whether a limit that stops is crossed."""
 
 Record = Callable[[str, Mapping[str, Any]], None]
 
@@ -84,21 +85,27 @@ class Safety:
             raise SafeStateLatchedError(self.cause or "the run is over")
 
     @contextmanager
-    def drive(self) -> Iterator[None]:
-        """Hold while a valve is driven, so that none moves after the safe state; raises SafeStateLatchedError."""
+    def drive(self, *, brief: bool = True) -> Iterator[None]:
+        """Hold while something is driven, so that nothing is after the safe state; raises SafeStateLatchedError.
+
+        Parameters
+        ----------
+        brief : going safe waits a moment for its end, as for the write of a valve; other orders take longer.
+        """
         while True:
             self.insist()
-            command = self._begin(lambda: not (self._gone_safe or self.held))
+            command = self._begin(lambda: not (self._gone_safe or self.held), brief=brief)
             if command is not None:
                 break
         with self._ending(command):
             yield
 
     def begin_safe(self) -> None:
-        """Take the safe state before a watchdog is armed, where something is driven still.
+        """Take the safe state before anything else, and before a watchdog is armed, where something is driven still.
 
-        Outputs stand as a killed run has left them.  What feeds them has fallen off since; the next heartbeat would
-        bring them back, and with them a pressure or a flow that nobody has asked for.
+        Outputs stand as a killed run has left them: a plunger that moves, a pressure that is regulated, valves with
+        current.  Where a watchdog has let its relay fall since, the next heartbeat would bring them back.  Nobody has
+        asked for any of that.
 
         Raises
         ------
@@ -113,7 +120,13 @@ class Safety:
         text = f"{said}, as whoever drove the bench before has left it; the safe state is taken first"
         self._record("event", {"level": "warning", "text": text})
         self._take(steps)
-        for name, how in driven(self._opened, steps):
+        still = list(driven(self._opened, steps))
+        if still:  # what the list leaves out, such as a pusher, has a safe state of its own
+            names = {name for name, _ in still}
+            instruments = [each for name, each in self._opened.instruments.items() if name in names]
+            make_each_safe(instruments, self._opened.clock, self._record)
+            still = list(driven(self._opened, steps))
+        for name, how in still:
             raise InstrumentError(name, f"the bench cannot be made safe before the run: {how}")
 
     def make_ready(self) -> None:
@@ -145,7 +158,7 @@ class Safety:
 
     # -- going safe
 
-    def trip(self, cause: str, phase: str = "", latched: Callable[[], object] = lambda: None) -> float | None:
+    def trip(self, cause: str, phase: str = "", latched: Callable[[], object] = lambda: None) -> Taken | None:
         """Latch, and put the station into its safe state at once; None when it was safe already.
 
         Never waits for a command that another thread is in the middle of, and for the write of a valve only briefly:
@@ -157,7 +170,7 @@ class Safety:
 
         Returns
         -------
-        Clock time at which the first step was done.
+        When the steps were done.
         """
         steps = steps_for(phase, self._opened.station.safe_state)
         with self._lock:
@@ -193,28 +206,8 @@ class Safety:
         clock = self._opened.clock
         longest_s = sum(step.wait_s or step.within_s for step in self._opened.station.safe_state)
         clock.wait(self._settled, clock.now() + longest_s + MAKE_SAFE_S)
-        jobs = [_Job(instrument) for instrument in self._opened.instruments.values()]
-        ended = clock.event()
-
-        def work(job: _Job) -> None:
-            job.run()
-            if all(other.said is not None for other in jobs):
-                ended.set()
-
-        for job in jobs:
-            clock.worker(f"safe {job.instrument.name}", partial(work, job))
-        if jobs:
-            clock.wait(ended, clock.now() + MAKE_SAFE_S)
-        hanging = set()
-        for job in jobs:
-            name, said = job.instrument.name, job.said
-            if said is None:
-                hanging.add(name)
-                said = f'instrument "{name}": not confirmed, no answer within {MAKE_SAFE_S:g} s', False
-            what, confirmed = said
-            if not confirmed:
-                self.unsafe.add(name)
-            self._record("confirm", {"what": what, "confirmed": confirmed})
+        hanging, unsafe = make_each_safe(list(self._opened.instruments.values()), clock, self._record)
+        self.unsafe |= unsafe
         return hanging
 
     def let_end(self) -> None:
@@ -226,8 +219,8 @@ class Safety:
     def hold(self, phase: str = "", broke: Callable[[Exception], object] = lambda error: None) -> float | None:
         """Take the station's hold at once, also while an earlier one ends; None when it is held or safe already.
 
-        Waits for the first step alone: whoever sees a limit crossed must go on looking, or would see too late that
-        another one is.
+        Waits for the first step alone, and not for long: whoever sees a limit crossed must go on looking, or would see
+        too late that another one is.
 
         Parameters
         ----------
@@ -235,7 +228,7 @@ class Safety:
 
         Returns
         -------
-        Clock time at which the first step was done.
+        Clock time at which the first step was done; NaN where it was not within `FIRST_S`.
         """
         steps = steps_for(phase, self._opened.station.hold)
         with self._lock:
@@ -256,8 +249,8 @@ class Safety:
             finally:
                 first.done()
 
-        self._opened.clock.worker("~hold steps", take)
-        self._opened.clock.wait(first.event)
+        at_work(self._opened.clock, "~hold steps", take)
+        self._opened.clock.wait(first.event, self._opened.clock.now() + FIRST_S)
         return first.at_s
 
     def begin_release(self) -> int:
@@ -313,13 +306,16 @@ class Safety:
 
     # -- small parts
 
-    def _take(self, steps: Sequence[SafeStep]) -> float:
-        """Do the steps of a safe state; returns when the first one was done."""
-        clock, first_s = self._opened.clock, None
+    def _take(self, steps: Sequence[SafeStep]) -> Taken:
+        """Do the steps of a safe state."""
+        done, confirmed = list[float](), True
         for outcome in do(self._opened, steps, self._tell):
-            first_s = clock.now() if first_s is None and outcome.step.target else first_s
+            if outcome.step.target:
+                done.append(self._opened.clock.now())
+                confirmed = confirmed and outcome.confirmed
             self._told(outcome)
-        return clock.now() if first_s is None else first_s
+        now = self._opened.clock.now()
+        return Taken(done[0] if done else now, done[-1] if done and confirmed else None)
 
     def _take_hold(
         self, steps: Sequence[SafeStep], began: Callable[[], object] = lambda: None, *, again: bool = False
@@ -379,17 +375,18 @@ class Safety:
                 self._later.append(outcome.later)
 
     def _tell(self, outcome: Outcome) -> None:
-        self._record("confirm", {"what": outcome.what, "confirmed": outcome.confirmed, "took_s": outcome.took_s})
+        fields = {"what": outcome.what, "confirmed": outcome.confirmed, "took_s": outcome.took_s}
+        self._record("confirm", {**fields, "done_s": self._opened.clock.now()})
 
     # -- commands that are under way
 
-    def _begin(self, allowed: Callable[[], bool]) -> _Command | None:
-        """Begin a command, if that is allowed; going safe waits for its end, briefly."""
+    def _begin(self, allowed: Callable[[], bool], *, brief: bool = True) -> _Command | None:
+        """Begin a command, if that is allowed."""
         with self._lock:
-            return self._started() if allowed() else None
+            return self._started(brief=brief) if allowed() else None
 
-    def _started(self) -> _Command:
-        command = _Command(self._opened.clock.event())
+    def _started(self, *, brief: bool = True) -> _Command:
+        command = _Command(self._opened.clock.event(), brief=brief)
         self._under_way.append(command)
         return command
 
@@ -411,7 +408,7 @@ class Safety:
     def _end_all(self, command: _Command | None) -> None:
         """Do the steps again that were done last, and once more where something has overtaken that."""
         while command is not None:
-            self._record("confirm", {"what": "a valve moved late; the steps are done again", "confirmed": False})
+            self._record("confirm", {"what": "a command ended late; the steps are done again", "confirmed": False})
             with self._lock:
                 steps, gone_safe = self._steps, self._gone_safe
             if gone_safe:
@@ -421,11 +418,12 @@ class Safety:
             command = self._end(command)
 
     def _overtake(self, commands: Sequence[_Command]) -> None:
-        """Wait briefly for commands that are under way; what one does that ends later is undone."""
+        """Wait a moment for commands that are under way, if they are brief; what one does that ends later is undone."""
         clock = self._opened.clock
         latest_s = clock.now() + UNDER_WAY_S
         for command in commands:
-            clock.wait(command.ended, latest_s)
+            if command.brief:
+                clock.wait(command.ended, latest_s)
         with self._lock:
             for command in commands:
                 command.overtaken = command.overtaken or not command.ended.is_set()
@@ -452,11 +450,13 @@ class _Command:
 
     Attributes
     ----------
+    brief : whether its end is worth a moment's wait.
     overtaken : whether the bench went safe, or was held, without waiting for its end.
     """
 
-    def __init__(self, ended: Event) -> None:
+    def __init__(self, ended: Event, *, brief: bool) -> None:
         self.ended = ended
+        self.brief = brief
         self.overtaken = False
 
 
@@ -473,23 +473,6 @@ class _First:
         if not self.event.is_set():
             self.at_s = self._clock.now()
             self.event.set()
-
-
-class _Job:
-    """One instrument's way to its safe state: what it said, and whether that confirms it; None until it answers."""
-
-    def __init__(self, instrument: Instrument) -> None:
-        self.instrument = instrument
-        self.said: tuple[str, bool] | None = None
-
-    def run(self) -> None:
-        name = self.instrument.name
-        try:
-            said = self.instrument.make_safe()
-        except Exception as error:  # noqa: BLE001  # nobody would see it in a worker
-            self.said = f'instrument "{name}": not confirmed, {reason(error)}', False
-        else:
-            self.said = f"{name}: {said}", True
 
 
 def _back(step: SafeStep, *, on: bool) -> SafeStep:

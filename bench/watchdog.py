@@ -24,6 +24,9 @@ FEEDS = 3.0
 SILENT_S = 5.0
 """A sampler whose interlocks do not say how long their channels may be lost is given this long."""
 
+LATE_S = 0.1
+"""A feed that hangs is noticed this long after the period, in which one that only takes its time has ended."""
+
 LOOKS = 4.0
 """How often it is looked for silence, in the shortest time that a channel may be lost."""
 
@@ -58,6 +61,9 @@ class Watchdog:
             if isinstance(instrument, HostWatched) and instrument.watchdog_period_s is not None
         ]
         self._armed: list[str] = []
+        self._fed: dict[str, float] = {}  # when each was fed last
+        self._gone: set[str] = set()  # those that have expired
+        self._lock = clock.lock()  # over a few lines, never over a wait
 
     @property
     def watches(self) -> bool:
@@ -71,8 +77,10 @@ class Watchdog:
             assert period_s is not None
             instrument.arm_watchdog()
             self._armed.append(name)
+            self._fed[name] = self._clock.now()
             self._tell("info", f"{name}: its watchdog is armed; it goes safe when it is not fed for {period_s:g} s")
             self._clock.worker(f"~watchdog {name}", partial(self._feed, name, instrument, period_s))
+            self._clock.worker(f"~watchdog of {name}", partial(self._mind, name, period_s))
 
     def look(self) -> None:
         """Look for samplers that hang, from now on; nothing where no channel that guards may be lost for a time."""
@@ -102,7 +110,6 @@ class Watchdog:
 
     def _feed(self, name: str, instrument: HostWatched, period_s: float) -> None:
         """Body of a feeding worker."""
-        fed_s = self._clock.now()
         while not self._clock.wait(self._over, self._clock.now() + period_s / FEEDS):
             silent = self._hanging(self._clock.now())
             if silent != self._silent:
@@ -113,23 +120,47 @@ class Watchdog:
             try:
                 if not silent:
                     instrument.feed_watchdog()
-                    fed_s = self._clock.now()
-            except InstrumentError as error:
-                self._tell("error", f"{name}: its watchdog could not be fed: {error}")
-                fed_s = -math.inf if isinstance(error, InstrumentRefusal) else fed_s  # which says that it is too late
-            if self._clock.now() - fed_s > period_s and not self._over.is_set():
-                why = silent or f'instrument "{name}" could not be fed'
-                self._expired(f"the watchdog of {name} has expired: {why}")
+                    self._fed[name] = self._clock.now()
+            except Exception as error:  # noqa: BLE001  # nobody would see it in a worker
+                said = str(error) if isinstance(error, InstrumentError) else f"{type(error).__name__}: {error}"
+                self._tell("error", f"{name}: its watchdog could not be fed: {said}")
+                if isinstance(error, InstrumentRefusal):  # which says that it is too late
+                    self._fed[name] = -math.inf
+            if self._expires(name, period_s):
                 return
+
+    def _mind(self, name: str, period_s: float) -> None:
+        """Body of the worker that sees what a feed that hangs cannot see: that it has come too late."""
+        while not self._clock.wait(self._over, self._fed[name] + period_s + LATE_S):
+            if self._expires(name, period_s):
+                return
+
+    def _expires(self, name: str, period_s: float) -> bool:
+        """Whether a watchdog has not been fed for its whole period; has that told once."""
+        with self._lock:
+            if self._over.is_set() or self._clock.now() - self._fed[name] <= period_s:
+                return self._over.is_set()
+            first = name not in self._gone
+            self._gone.add(name)
+        if first:
+            why = self._silent or f'instrument "{name}" could not be fed'
+            self._expired(f"the watchdog of {name} has expired: {why}")
+        return True
 
     def _look(self, every_s: float) -> None:
         """Body of the worker that sees what a sampler that hangs cannot see: that its channels are lost."""
         while not self._clock.wait(self._over, self._clock.now() + every_s):
-            now = self._clock.now()
-            for guard, sampler in self._guarded():
-                outage_s = guard.interlock.max_outage_s
-                if outage_s is not None and now - sampler.alive_until_s > outage_s:
-                    guard.missed(now)
+            try:
+                self._notice_lost(self._clock.now())
+            except Exception as error:  # noqa: BLE001  # nobody would see it in a worker
+                self._expired(f"the look for samplers that hang broke off: {type(error).__name__}: {error}")
+                return
+
+    def _notice_lost(self, now: float) -> None:
+        for guard, sampler in self._guarded():
+            outage_s = guard.interlock.max_outage_s
+            if outage_s is not None and now - sampler.alive_until_s > outage_s:
+                guard.missed(now)
 
     def _hanging(self, now: float) -> str:
         """Which sampler that guards something hangs; "" when none does."""

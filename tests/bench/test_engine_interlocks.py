@@ -39,9 +39,8 @@ def reset(name: str = "pressure", person: str = "Ada", reason: str = "a kink, re
 @pytest.fixture
 def holding(toy_bench: Any) -> Any:
     """A toy bench with a [[hold]], whose pressure is too high from 20.1 to 30.1 s."""
-    toys = toy_bench(stated={"hold": HELD})
+    toys = toy_bench(stated={"hold": HELD, "ready": [{"valve": "box.outlet", "on": True}]})
     toys.gauge.pressure = peak(20.05, 30.05)
-    toys.box.moves.append((-1.0, "outlet", True))  # open when the run begins
     return toys
 
 
@@ -375,6 +374,29 @@ def test_what_was_lost_is_told_again_when_it_is_found_beyond_its_limit(toys: Any
     assert len(toys.of("interlock-back")) == 1
 
 
+@pytest.mark.parametrize("over", [Quality.OVERLOAD, Quality.SATURATED | Quality.OVERLOAD])
+def test_an_overloaded_balance_that_shows_a_number_all_the_same_stops_the_run_and_is_latched(
+    toy_bench: Any, tmp_path: Path, over: Quality
+) -> None:
+    toys = toy_bench(latches=Latches(tmp_path / "toys.latches"))
+    usual = toys.scale.sample
+    toys.scale.sample = lambda: [reading := usual(), replace(reading, quality=(int(over),))][1]
+    end = toys.run(interlocks=[Interlock("vessel", "scale.mass", high=1000.0)])
+    assert (end.status, "scale.mass was" in end.reason) == (Status.STOPPED_BY_INTERLOCK, True)
+    assert "overload" in end.reason
+    assert [latch.interlock for latch in toys.latches.standing()] == ["vessel"]
+
+
+def test_a_sample_that_is_beyond_its_limit_by_the_rounding_of_its_correction_stops_the_run(toy_bench: Any) -> None:
+    calibration = {"certificate": "C-1", "due": "2030-01-01", "gain": 0.5, "offset": 50.3}
+    indicated = float(np.nextafter(50.0 / 0.5 - 50.3, 100.0))
+    assert 0.5 * (indicated + 50.3) == 50.0, "which is its limit"
+    toys = toy_bench(calibration=calibration)
+    toys.gauge.pressure = lambda t: indicated
+    end = toys.run(interlocks=[STOP])
+    assert (end.status, "was 50 kPa" in end.reason) == (Status.STOPPED_BY_INTERLOCK, True)
+
+
 def test_two_interlocks_of_one_name_are_refused(toys: Any) -> None:
     end = toys.run(interlocks=[STOP, HOLD])
     assert (end.status, 'two interlocks are called "pressure"' in end.reason) == (Status.ERROR, True)
@@ -408,6 +430,23 @@ def test_a_hold_is_latched_beyond_its_run_until_it_is_reset(toy_bench: Any, tmp_
     events = [said["event"] for said in latches.history()]
     assert events == ["latch", "reset", "latch"]
     assert [latch.interlock for latch in latches.standing()] == ["pressure"]
+
+
+@pytest.mark.parametrize("action", ["hold", "stop"])
+def test_what_is_latched_is_kept_though_the_safe_state_breaks_off(
+    toy_bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: Any
+) -> None:
+    toys = toy_bench(latches=Latches(tmp_path / "toys.latches"), stated={"hold": HELD})
+    toys.gauge.pressure = peak(20.05, 30.05)
+
+    def breaks(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Safety, "_take" if action == "stop" else "hold", breaks)
+    end = toys.run(interlocks=[replace(HOLD, action=action)])
+    assert end.status is (Status.STOPPED_BY_INTERLOCK if action == "stop" else Status.ERROR)
+    assert [latch.interlock for latch in toys.latches.standing()] == ["pressure"]
+    assert [one["what"] for one in toys.of("confirm")][-4:] == ["gauge: safe", "scale: safe", "box: safe", "pump: safe"]
 
 
 def test_a_latch_that_cannot_be_written_is_told(toy_bench: Any, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from protocols.interlock import Interlock
 from protocols.steps import Phase, SetValve
 
 HIGH = Interlock("pressure", "gauge.pressure", high=50.0)
+WAIT = {"wait": "1 s"}
 
 
 class Commanded(Instrument):
@@ -52,7 +53,7 @@ class Commanded(Instrument):
 
 
 class Pusher(Commanded):
-    """A syringe pump that pushes until it is halted; meets `SyringePump`."""
+    """A syringe pump; one that does not obey runs on when it is halted.  Meets `SyringePump`."""
 
     max_rate_ul_per_h = 1e5
 
@@ -69,12 +70,12 @@ class Pusher(Commanded):
         return self.tell("clear")
 
     def syringe_state(self) -> SyringeState:
-        halted = self.obeys and any(command == "halt" for _, command in self.told)
-        return SyringeState("stopped" if halted else "infusing", 0.0, 0.0)
+        runs = bool(self.told) and (not self.obeys or self.told[-1][1] == "infuse")
+        return SyringeState("infusing" if runs else "stopped", 0.0, 0.0)
 
 
 class Pace(Commanded):
-    """A pressure controller; meets `PressureController`."""
+    """A pressure controller; one that does not obey regulates on.  Meets `PressureController`."""
 
     def set_pressure(self, pressure_kpa: float, slew_kpa_per_s: float | None = None) -> Confirmation:
         return self.tell("control")
@@ -86,8 +87,8 @@ class Pace(Commanded):
         return self.tell("vent")
 
     def pressure_state(self) -> PressureState:
-        mode = self.told[-1][1] if self.obeys and self.told else "control"
-        return PressureState(mode, 0.0)  # type: ignore[arg-type]  # one of its modes
+        mode = "measure" if not self.told else self.told[-1][1] if self.obeys else "control"
+        return PressureState(mode, 30.0)  # type: ignore[arg-type]  # one of its modes
 
 
 class Bath(Commanded):
@@ -174,6 +175,32 @@ def test_a_wait_is_no_reaction_that_came_late(rig: Callable[..., Any]) -> None:
     toys.run(interlocks=[HIGH])
     assert toys.of("interlock")[0]["reaction_s"] < 0.01
     assert not any("later than" in event["text"] for event in toys.of("event"))
+
+
+def test_the_record_says_when_the_first_and_the_last_step_of_the_safe_state_were_confirmed(
+    rig: Callable[..., Any],
+) -> None:
+    toys = rig({"instrument": "pusher", "do": "halt"}, {"wait": "2 s"}, {"instrument": "pace", "do": "vent"}, WAIT)
+    toys.pusher.takes_s, toys.pace.takes_s = 0.2, 0.3
+    toys.box.safe = lambda: [toys.clock.sleep(1.0), "safe"][1]
+    toys.run(interlocks=[HIGH])
+    (acted,) = toys.of("interlock")
+    assert (acted["reaction_s"], acted["safe_after_s"]) == (pytest.approx(0.2), pytest.approx(2.5))
+    done = {one["what"]: one["done_s"] - acted["sample_s"] for one in toys.of("confirm")}
+    assert done["pusher: halted"] == pytest.approx(0.2)
+    assert done["pace: vented"] == pytest.approx(2.5)
+    assert done["gauge: safe"] == pytest.approx(3.5), "when it said so, not when the slowest did"
+    assert done["box: safe"] == pytest.approx(4.5)
+
+
+@pytest.mark.parametrize("steps", [[], [{"instrument": "pace", "do": "vent"}, {"valve": "box.vent", "on": True}]])
+def test_a_safe_state_of_which_a_step_is_not_confirmed_has_no_moment_at_which_it_was_reached(
+    rig: Callable[..., Any], steps: list[dict[str, Any]]
+) -> None:
+    toys = rig(*steps)
+    toys.pace.obeys = False
+    toys.run(interlocks=[HIGH])
+    assert toys.of("interlock")[0]["safe_after_s"] is None
 
 
 # ------------------------------------------------------------------------------------------------- phase by phase

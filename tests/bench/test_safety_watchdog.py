@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bench.sampler import STARTS_S
-from bench.watchdog import FEEDS, SILENT_S
+from bench.watchdog import FEEDS, LATE_S, SILENT_S
 from data.checks import Status
 from instruments.clock import Clock
 from instruments.instrument import (
@@ -145,7 +145,11 @@ def test_a_sampler_that_lives_again_is_fed_for_again(toys: Any) -> None:
 
 @pytest.mark.parametrize(
     ("error", "within_s"),
-    [(InstrumentTimeout("relay", "no reply"), 2.7), (InstrumentRefusal("relay", "too late"), 0.7)],
+    [
+        (InstrumentTimeout("relay", "no reply"), 2.7),
+        (InstrumentRefusal("relay", "too late"), 0.7),
+        (OSError("a bug"), 2.7),
+    ],
 )
 def test_a_watchdog_that_cannot_be_fed_ends_the_run_safe(toys: Any, error: Exception, within_s: float) -> None:
     toys.relay.fails = error
@@ -153,6 +157,28 @@ def test_a_watchdog_that_cannot_be_fed_ends_the_run_safe(toys: Any, error: Excep
     assert end.status is Status.ERROR
     assert "the watchdog of relay has expired" in end.reason
     assert toys.of("safe-state")[0]["t"] <= 20.0 + within_s + 0.1
+
+
+def test_a_feed_that_hangs_ends_the_run_safe_as_the_watchdog_expires(toys: Any) -> None:
+    usual = toys.relay.feed_watchdog
+    toys.relay.feed_watchdog = lambda: [toys.clock.sleep(HANGS_S if toys.clock.now() > 20.0 else 0.0), usual()]
+    end = toys.run(Phase("one", for_s=600.0), interlocks=[HIGH])
+    assert (end.status, end.reason) == (
+        Status.ERROR,
+        'the watchdog of relay has expired: instrument "relay" could not be fed',
+    )
+    assert toys.of("safe-state")[0]["t"] <= 20.0 + 2.0 + LATE_S + 0.1
+
+
+def test_a_look_for_hanging_samplers_that_breaks_ends_the_run_safe(toys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(*_: Any) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("bench.watchdog.Watchdog._notice_lost", breaks)
+    guard = Interlock("pressure", "gauge.pressure", high=50.0, slew_per_s=1.0, max_outage_s=8.0)
+    end = toys.run(Phase("one", for_s=600.0), interlocks=[guard])
+    assert (end.status, "the look for samplers that hang broke off" in end.reason) == (Status.ERROR, True)
+    assert toys.box.valves()["vent"] is True
 
 
 def test_a_watchdog_is_left_armed_where_the_instrument_did_not_say_that_it_is_safe(toys: Any) -> None:
