@@ -15,7 +15,8 @@ class RigLimits(Stated):
     """Table ``[rig_check]`` of a station file.
 
     ``compliance`` is the baseline of the rig without air; ``compliance_band`` how far it may be from that.
-    ``quiet_allan`` is the Allan deviation of the balance at 100 s.
+    ``quiet_allan`` is the Allan deviation of the balance at 100 s; ``pushed`` how much more or less than the syringe
+    pump pushes may arrive at any rate.
     """
 
     demanded: bool = True
@@ -36,3 +37,4 @@ class RigLimits(Stated):
     compliance_band_ul_per_kpa: ComplianceUlPerKpa = Field(alias="compliance_band")
     flow_zero_ul_per_h: FlowUlPerH = Field(alias="flow_zero")
     flow_gain_percent: Percent = Field(alias="flow_gain", examples=["8 %"])
+    pushed_percent: Percent = Field(2.0, alias="pushed", gt=0.0)

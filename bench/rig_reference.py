@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,10 +14,18 @@ from bench.trust.standing import standing
 from data.checks import Origin, Verdict
 from data.run import Run, RunError
 from data.seal import Verifier, read_seal, verify
+from protocols.procedure import ParamError
+from protocols.rig_check import RigCheck
 
-PROCEDURE = "rig-check"
+PROCEDURE = RigCheck.name
 
 ACCEPTED = (Verdict.PASS, Verdict.CONDITIONAL_PASS)
+
+JUDGED_BY = ("instruments", "collection", "roles", "rig_check")
+"""Tables of a station file on which the verdict of a rig check stands."""
+
+OF_TODAY = {"demanded", "valid_s"}
+"""Keys of the table [rig_check] that say nothing of the rig: they count as they stand now."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +35,8 @@ class RigReference:
     Attributes
     ----------
     demanded : the station asks for a rig check.
-    holds : there is one, it passed, is intact, recent, and nothing of the station has changed since.
+    holds : there is one, it passed, is intact, recent, of the present method and demanding enough, and nothing of the
+        station has changed since.
     why : the sentence that says why it does not hold; empty when it does.
     run_id, digest, file : of the rig check; empty without one.
     values : what it measured of the rig, such as ``flow_gain``, unit in the name.
@@ -88,6 +97,8 @@ class _Found:
     begun: datetime
     ended: datetime
     verdict: Verdict
+    method: int
+    params: dict[str, Any]
     station: dict[str, Any]
     values: dict[str, float]
 
@@ -104,7 +115,7 @@ def _candidates(folder: Path, station: Station, origin: Origin, seed: int | None
                 # A simulated run's own times are virtual; it was made at the time of the computer.
                 begun = datetime.fromisoformat(str(run.session.get("wall_start") or run.start.isoformat()))
                 lasted = timedelta(seconds=0.0 if origin is Origin.SIMULATED else run.end_s)
-                evaluation, said = run.evaluation, run.station
+                evaluation = run.evaluation
                 yield _Found(
                     path,
                     str(sealed["run_id"]),
@@ -112,7 +123,9 @@ def _candidates(folder: Path, station: Station, origin: Origin, seed: int | None
                     begun,
                     begun + lasted,
                     evaluation.verdict,
-                    said,
+                    run.method,
+                    run.params,
+                    run.station,
                     dict(evaluation.values),
                 )
         except (RunError, ValueError, OSError):
@@ -128,10 +141,18 @@ def _why_not(found: _Found, station: Station, origin: Origin, now: datetime, ver
     until = found.ended + timedelta(seconds=station.rig_check.valid_s)
     if now > until:
         return f"the latest rig check, {name}, held until {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC; run it again"
+    if found.method != RigCheck.method:
+        return f"the latest rig check, {name}, is of method {found.method}, not {RigCheck.method}; run rig-check again"
     stated = station.model_dump(mode="json", by_alias=False)
-    changed = next((key for key in ("instruments", "collection", "roles") if stated[key] != found.station[key]), None)
+    changed = next((key for key in JUDGED_BY if _judged_by(stated, key) != _judged_by(found.station, key)), None)
     if changed:
         return f"the station's table [{changed}] was changed since the latest rig check, {name}; run rig-check again"
+    try:
+        less = _less(found, station, origin)
+    except ParamError as error:
+        return f"the station's table [procedures.rig-check] cannot be used: {error}; mend it and run rig-check again"
+    if less:
+        return f"the latest rig check, {name}, was run with {less}; run rig-check again as the station states it"
     verification = verified_by(found.path)
     if not verification.intact:
         return f"the latest rig check, {name}, is {verification.state}; run rig-check again"
@@ -142,3 +163,22 @@ def _why_not(found: _Found, station: Station, origin: Origin, now: datetime, ver
         if not vouched.intact:
             return f"the latest rig check, {name}, is {vouched.state}: {vouched.problems[0]}; or run rig-check again"
     return ""
+
+
+def _judged_by(station: Mapping[str, Any], key: str) -> Any:
+    """A table of a station, less what does not decide what a rig check says."""
+    table = station.get(key)
+    return {name: table[name] for name in table if name not in OF_TODAY} if key == "rig_check" and table else table
+
+
+def _less(found: _Found, station: Station, origin: Origin) -> str:
+    """Where a rig check was run with less than the protocol or the station asks for; "" where nowhere.
+
+    Simulated runs prove nothing of a pump, so the short form of a qualification is enough for them.
+    """
+    stated = {RigCheck.param_name(name): value for name, value in station.procedures.get(PROCEDURE, {}).items()}
+    forms = [stated]
+    if origin is not Origin.MEASURED:
+        forms.append(stated | {RigCheck.param_name(name): value for name, value in RigCheck.qualification.items()})
+    said = [RigCheck(**form).falls_short(found.params) for form in forms]
+    return said[-1] if all(said) else ""

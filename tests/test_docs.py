@@ -35,7 +35,7 @@ SHORTENED = {
         "quiet": "5 min",
         "blank-length": "30 min",
         "compared": "10 uL",
-        "soak": "1 min",
+        "soak": "5 min",
     },
 }
 """Commands of the guides that make runs, and with what they take less time here."""

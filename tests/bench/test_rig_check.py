@@ -21,22 +21,16 @@ from bench.rig_chart import RigChart, rig_charts, sparkline
 from bench.rig_reference import rig_reference
 from bench.session import conduct
 from bench.state_folder import home
-from bench.station import load_station, station_path
+from bench.station import Station, load_station, station_path
 from bench.trust.register import enrol, seal_run
 from data.checks import Origin, Verdict
 from data.run import Run
 from data.seal import examine, seal
 from instruments.clock import WallClock
 from protocols.analysis.rig.chart import control_chart
+from protocols.rig_check import DEMANDS, RigCheck
 
-SHORT = {
-    "weighings": "2",
-    "quiet": "5 min",
-    "blank-length": "30 min",
-    "compared": "10 uL",
-    "soak": "5 min",
-    "bath-wait": "10 min",
-}
+SHORT = dict(RigCheck.qualification)
 
 LESS_OFTEN = (
     ('driver = "ni-digital"\nperiod = "1 s"', 'driver = "ni-digital"\nperiod = "10 s"'),
@@ -157,6 +151,74 @@ def test_a_rig_check_is_worth_nothing_when_it_is_old_or_the_station_was_changed(
     assert "[roles] was changed" in rig_reference(folder, moved, Origin.SIMULATED, 1, now).why
 
 
+def test_a_rig_check_of_an_older_method_does_not_hold(rig, healthy, monkeypatch):
+    folder, _ = healthy
+    monkeypatch.setattr(RigCheck, "method", RigCheck.method + 1)
+    why = rig_reference(folder, load_station(rig), Origin.SIMULATED, 1, WallClock().start).why
+    assert why.endswith(f", is of method {RigCheck.method - 1}, not {RigCheck.method}; run rig-check again")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "holds"),
+    [("leak_ul_per_h", 1.0, False), ("weight_certificate", "W-2", False), ("demanded", False, True)],
+)
+def test_a_rig_check_against_other_limits_does_not_hold(rig, healthy, key, value, holds):
+    folder, _ = healthy
+    station = load_station(rig)
+    limits = station.rig_check.model_copy(update={key: value})
+    changed = station.model_copy(update={"rig_check": limits})
+    found = rig_reference(folder, changed, Origin.SIMULATED, 1, WallClock().start)
+    assert found.holds is holds
+    assert ("the station's table [rig_check] was changed since" in found.why) is not holds
+
+
+def test_how_long_a_rig_check_holds_is_what_the_station_says_now(rig, healthy):
+    folder, _ = healthy
+    station, now = load_station(rig), WallClock().start
+    longer = station.rig_check.model_copy(update={"valid_s": 48 * 3600.0})
+    changed = station.model_copy(update={"rig_check": longer})
+    assert rig_reference(folder, changed, Origin.SIMULATED, 1, now + timedelta(hours=30)).holds
+
+
+def asking(station: Station, **settings: str) -> Station:
+    """The same station, whose file gives the rig check these parameters."""
+    return station.model_copy(update={"procedures": {"rig-check": settings}})
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ({"proof": "200 kPa"}, "with proof 100 kPa, where at least 200 kPa is asked for; run rig-check again as the"),
+        ({"slow": "10 uL/h"}, "with slow 30 uL/h, where exactly 10 uL/h is asked for"),
+        ({"bath-high": "37.5 degC"}, "with bath_high 38 degC, where at most 37.5 degC is asked for"),
+        ({"decay": "20 min"}, "with decay 10 min, where at least 20 min is asked for"),
+        ({"quiet": "1 min"}, r"the station's table \[procedures.rig-check\] cannot be used: .*; mend it and run"),
+    ],
+)
+def test_a_rig_check_that_asked_for_less_than_its_station_does_not_hold(rig, healthy, setting, says):
+    folder, _ = healthy
+    found = rig_reference(folder, asking(load_station(rig), **setting), Origin.SIMULATED, 1, WallClock().start)
+    assert not found.holds
+    assert re.search(says, found.why)
+
+
+def test_a_rig_check_that_asked_for_more_than_its_station_holds(rig, healthy):
+    folder, _ = healthy
+    less = asking(load_station(rig), proof="50 kPa", soak="1 min", bath_high="39 degC", bath_wait="12 h")
+    assert rig_reference(folder, less, Origin.SIMULATED, 1, WallClock().start).holds
+
+
+def test_every_parameter_of_a_rig_check_is_compared_but_the_wait_for_the_bath():
+    assert set(RigCheck.params) - set(DEMANDS) == {"bath_wait_s"}
+    assert RigCheck().falls_short(RigCheck().values()) == ""
+
+
+@pytest.mark.parametrize("weaker", [{"proof": "10 kPa"}, {"weighings": "2"}, {"fast": "50 uL/h"}, {"weight": "10 g"}])
+def test_a_weaker_rig_check_falls_short_of_the_protocol(weaker):
+    (name,) = weaker
+    assert re.match(rf"{name} \d+.*, where (at least|exactly) \d+", RigCheck().falls_short(RigCheck(**weaker).values()))
+
+
 @pytest.fixture
 def said_to_be_real(rig, healthy, tmp_path, monkeypatch):
     """A rig check of a station, rewritten to say that it was measured, and not sealed yet; with the station."""
@@ -169,7 +231,15 @@ def said_to_be_real(rig, healthy, tmp_path, monkeypatch):
         for group in {"seal", "signatures"} & set(file):
             del file[group]
         file["entry/origin"][()] = b"measured"
-    return path, load_station(rig)
+    return path, asking(load_station(rig), **SHORT)
+
+
+def test_a_real_bench_takes_no_short_form_that_its_station_does_not_state(rig, said_to_be_real):
+    path, stated = said_to_be_real
+    seal(path)
+    why = rig_reference(path.parent, load_station(rig), Origin.MEASURED, 1, WallClock().start).why
+    assert "was run with weighings 2, where at least 3 is asked for" in why
+    assert "weighings" not in rig_reference(path.parent, stated, Origin.MEASURED, 1, WallClock().start).why
 
 
 def test_a_real_bench_relies_on_no_rig_check_that_its_register_does_not_know(said_to_be_real):
@@ -244,7 +314,7 @@ def test_a_sparkline_reaches_from_the_least_to_the_greatest():
 def test_a_calibration_by_the_controller_finds_the_error_of_a_transducer(rig, tmp_path):
     settings = {
         "channel": "daq.outlet_pressure",
-        "points": "0 kPa, 20 kPa, 40 kPa",
+        "points": "0 kPa, 10 kPa, 20 kPa, 30 kPa, 40 kPa",
         "course": "up-down",
         "source": "controller",
         "reference": "PACE",

@@ -1,4 +1,4 @@
-"""Is the flow sensor fit?  Its zero at a closed valve, and its gain against the balance at several rates.
+"""Is the flow sensor fit, and does all arrive?  Zero, gain against the balance, and what is lost at any rate.
 
 Units: uL/h, mg, s.
 """
@@ -9,6 +9,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from data.samples import FloatArray
 from protocols.analysis.rig import RecordError
 from protocols.analysis.rig.line import LEAST_SAMPLES, straight_line
@@ -16,6 +18,10 @@ from protocols.analysis.rig.line import LEAST_SAMPLES, straight_line
 HOUR_S = 3600.0
 
 MINUTE_S = 60.0
+
+SENSOR_EVEN_PERCENT = 0.2
+"""How far a flow sensor's gain may differ from rate to rate, standard uncertainty: 0.1-0.15 %/K over the hour or two of
+the comparisons, and its repeatability.  Stated for the sensors that we know; nothing in a record shows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +58,15 @@ def minute_means(t_s: FloatArray, values: FloatArray) -> list[float]:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One rate: what the sensor showed, zero taken off, and what the balance gained."""
+    """One rate: what the sensor showed, zero taken off, and what the balance gained.
+
+    ``u_ratio`` is the standard uncertainty of sensor over balance, ``u_balance_ul_per_h`` that of the balance alone.
+    """
 
     sensor_ul_per_h: float
     balance_ul_per_h: float
     u_ratio: float
+    u_balance_ul_per_h: float = 0.0
 
     @property
     def ratio(self) -> float:
@@ -74,6 +84,7 @@ def point(
     ul_per_mg: float,
     evaporation_mg_per_h: float,
     u_evaporation_mg_per_h: float,
+    u_unsteady_ul_per_h: float = 0.0,
 ) -> Point:
     """Compare sensor and balance over one stretch of steady flow.
 
@@ -83,11 +94,17 @@ def point(
     mass_t_s, mass_mg : (m,) good readings of the balance.
     ul_per_mg : volume of one milligram of reading, buoyancy and immersion included.
     evaporation_mg_per_h : loss from the vessel, which the balance shows and the sensor does not.
+    u_unsteady_ul_per_h : what a wandering zero and a line that breathes may add to the balance's slope.
 
     Raises
     ------
     RecordError
         If either has too few samples, or the balance gained nothing.
+
+    Notes
+    -----
+    A slope by least squares is a mean of the flow with a parabola for its weights, 0 at both ends; the sensor's samples
+    get the same weights, so that a flow that still settles is one flow to both.
     """
     if flow_t_s.size < LEAST_SAMPLES:
         raise RecordError(f"the flow sensor gave {flow_t_s.size} good samples; {LEAST_SAMPLES} are needed")
@@ -95,25 +112,87 @@ def point(
     gained = (fit.slope * HOUR_S + evaporation_mg_per_h) * ul_per_mg
     if gained <= 0.0:
         raise RecordError("the balance gained nothing while the syringe pump pushed; look where the fluid went")
-    shown = math.fsum(flow_ul_per_h.tolist()) / flow_t_s.size - zero_flow.ul_per_h
-    u_balance = math.hypot(fit.u_slope * HOUR_S, u_evaporation_mg_per_h) * ul_per_mg
+    weights = np.clip((flow_t_s - mass_t_s[0]) * (mass_t_s[-1] - flow_t_s), 0.0, None)
+    shown = math.fsum((weights * flow_ul_per_h).tolist()) / math.fsum(weights.tolist()) - zero_flow.ul_per_h
+    u_balance = math.hypot(math.hypot(fit.u_slope * HOUR_S, u_evaporation_mg_per_h) * ul_per_mg, u_unsteady_ul_per_h)
     ratio = shown / gained
-    return Point(shown, gained, math.hypot(ratio * u_balance / gained, zero_flow.u_ul_per_h / gained))
+    u_even = ratio * SENSOR_EVEN_PERCENT / 100.0
+    u_ratio = math.hypot(ratio * u_balance / gained, zero_flow.u_ul_per_h / gained, u_even)
+    return Point(shown, gained, u_ratio, u_balance)
 
 
-def gain(points: Sequence[Point]) -> tuple[float, float]:
-    """Mean ratio of sensor to balance, weighted by the squares of their uncertainties, and its uncertainty.
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """Sensor over balance of several rates together.
+
+    ``birge`` is the root of chi-square over its degrees of freedom: 1 where the rates scatter as their u say.
+    """
+
+    ratio: float
+    u: float
+    birge: float
+
+
+def gain(points: Sequence[Point]) -> Gain:
+    """Mean ratio of sensor to balance, weighted by the squares of their uncertainties.
 
     Notes
     -----
     Internal and external consistency: where the points scatter more than their uncertainties say, the scatter counts
-    (Birge ratio, PDG Review of Particle Physics, section 5.2.2).
+    (Birge ratio, PDG Review of Particle Physics, section 5.2.2).  A larger u excuses no scatter that has a cause, such
+    as a loss that weighs most at the slowest rate: the ratio itself is to be judged too.
     """
     weights = [1.0 / one.u_ratio**2 for one in points]
     whole = math.fsum(weights)
     mean = math.fsum(w * one.ratio for w, one in zip(weights, points, strict=True)) / whole
     u = 1.0 / math.sqrt(whole)
     if len(points) < 2:
-        return mean, u
+        return Gain(mean, u, 0.0)
     chi2 = math.fsum(w * (one.ratio - mean) ** 2 for w, one in zip(weights, points, strict=True))
-    return mean, u * max(1.0, math.sqrt(chi2 / (len(points) - 1)))
+    birge = math.sqrt(chi2 / (len(points) - 1))
+    return Gain(mean, u * max(1.0, birge), birge)
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What gets lost at any rate alike, in uL/h, with its standard uncertainty; below 0 something else flows in.
+
+    ``birge`` is the root of chi-square over its degrees of freedom: large where the rates lie on no straight line.
+    """
+
+    ul_per_h: float
+    u_ul_per_h: float
+    birge: float
+
+
+def loss(sent_ul_per_h: Sequence[float], caught_ul_per_h: Sequence[float], u_caught_ul_per_h: Sequence[float]) -> Loss:
+    """Loss that does not depend on the rate: caught = gain sent - loss, by weighted least squares.
+
+    Parameters
+    ----------
+    sent_ul_per_h, caught_ul_per_h : (n,) n >= 3 rates.
+    u_caught_ul_per_h : (n,) standard uncertainties of what was caught for what was sent.
+
+    Notes
+    -----
+    The gain is free, so an error in proportion to the rate, such as that of a syringe's bore, is none of the loss.
+
+    Raises
+    ------
+    RecordError
+        If the rates are all the same.
+    """
+    if len(set(sent_ul_per_h)) < 2:
+        raise RecordError("the rates are all the same; a loss that does not depend on the rate takes several")
+    sent, caught, u = (np.array(one, dtype=float) for one in (sent_ul_per_h, caught_ul_per_h, u_caught_ul_per_h))
+    weights = 1.0 / u**2
+    whole = math.fsum(weights.tolist())
+    middle = math.fsum((weights * sent).tolist()) / whole
+    x = sent - middle
+    sxx = math.fsum((weights * x * x).tolist())
+    mean = math.fsum((weights * caught).tolist()) / whole
+    slope = math.fsum((weights * x * caught).tolist()) / sxx
+    rest = caught - mean - slope * x
+    chi2 = math.fsum((weights * rest * rest).tolist())
+    u_loss = math.sqrt(1.0 / whole + middle**2 / sxx)
+    return Loss(slope * middle - mean, u_loss, math.sqrt(chi2 / (sent.size - 2)))

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from data.checks import Check, Limits, Verdict
 from protocols.analysis.decision import judge
+
+ROOM = 3.0
+"""So many standard uncertainties a limit leaves room for: a sound rig fails one check in 370 by chance at the worst."""
 
 
 def unmeasured(name: str, title: str, unit: str, note: str) -> Check:
@@ -25,6 +29,23 @@ def judged(
     fields["verdict"] = Verdict.PASS if inside else Verdict.FAIL
     fields["rule"] = "value within limits; they leave room for U"
     return Check(name=name, title=title, unit=unit, owner="rig", note="" if inside else cause, **fields)
+
+
+def told(check: Check, u: float, remedy: str) -> Check:
+    """A check whose limits owe nothing to its u: where they leave no room for `ROOM` of them, it does not pass.
+
+    A value that lies outside by more than that is a fail all the same.
+    """
+    if check.value is None or check.limit_low is None or check.limit_high is None:
+        return check
+    half = (check.limit_high - check.limit_low) / 2.0
+    beyond = max(check.limit_low - check.value, check.value - check.limit_high)
+    if ROOM * u <= half or beyond > ROOM * u:
+        return check
+    note = (
+        f"u is {u:.2g} {check.unit}, and limits of {half:.3g} {check.unit} leave no room for {ROOM:g} of them: {remedy}"
+    )
+    return replace(check, verdict=Verdict.NOT_CAPABLE, note=note)
 
 
 def within(half: float) -> Limits:

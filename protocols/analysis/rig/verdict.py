@@ -10,29 +10,25 @@ import numpy as np
 
 from data.checks import Axis, Check, Curve, Evaluation, Limits, Status, Verdict
 from data.run import Run
-from protocols.analysis.evaporation import HOUR_S, Blank, BlankError, blank
 from protocols.analysis.rig import RecordError
 from protocols.analysis.rig import balance as balance_check
-from protocols.analysis.rig import flow as flow_check
 from protocols.analysis.rig import line as line_check
 from protocols.analysis.rig.judging import at_most, judged, unmeasured, within
 from protocols.analysis.rig.record import RigRecord
+from protocols.analysis.rig.weighed_flow import (
+    LINE_EXPANSION_PER_K,
+    evaporation,
+    flow,
+    syringe_u_percent,
+    walk_mg_per_h,
+)
 from protocols.analysis.standing import of_a_run_cut_off
 
-RATES = ("slow", "middle", "fast")
 SPANS = (0, 50, 100)
-
-SYRINGE_U_PERCENT = 0.5
-"""Standard uncertainty of a syringe pump's rate where its certificate says nothing: 1 % at k = 2."""
 
 HEIGHT_U_MM = 2.0
 RAMP_FROM = 0.1
 """The ramp is used from this share of it on: valve and plunger have settled."""
-
-MINUTE_S = 60.0
-
-LINE_EXPANSION_PER_K = 2.2e-4
-"""Of water at 22 degC."""
 
 
 def evaluate(run: Run) -> Evaluation:
@@ -50,8 +46,8 @@ def evaluate(run: Run) -> Evaluation:
         _quiet,
         _transducers,
         _line,
-        _evaporation,
-        _flow,
+        evaporation,
+        flow,
         _bath,
     )
     checks = [check for part in parts for check in part(record, values, curves)]
@@ -127,7 +123,7 @@ def _quiet(record: RigRecord, values: dict[str, float], curves: list[Curve]) -> 
         yield judged(*named, float(at_100[0]), 0.0, at_most(limits["quiet_allan_mg"]), wander)
     else:
         yield unmeasured(*named, "it takes a quiet record of 5 min, read at least each 100 s")
-    u_drift = math.hypot(found.u_drift_mg_per_h, _walk_mg_per_h(record, float(series.t[-1] - series.t[0])))
+    u_drift = math.hypot(found.u_drift_mg_per_h, walk_mg_per_h(record, float(series.t[-1] - series.t[0])))
     drift = "the balance drifts, or the vessel loses mass: warm-up, temperature, a dry evaporation trap"
     yield judged(
         "balance-drift",
@@ -271,12 +267,7 @@ def _compliance(record: RigRecord) -> line_check.Compliance:
     begin, end = float(ramp.t[0]), float(ramp.t[-1])
     used = ramp.within(begin + RAMP_FROM * (end - begin), end)
     rate = float(record.run.params["injection_ul_per_h"])
-    return line_check.compliance(used.t, used.values, rate, _syringe_u_percent(record))
-
-
-def _syringe_u_percent(record: RigRecord) -> float:
-    certificate = record.run.calibration(f"{record.run.roles['pusher'].partition('.')[0]}.infused")
-    return float(certificate.get("u_percent") or SYRINGE_U_PERCENT)
+    return line_check.compliance(used.t, used.values, rate, syringe_u_percent(record))
 
 
 def _leak(record: RigRecord, found: line_check.Compliance) -> line_check.Leak:
@@ -290,128 +281,6 @@ def _leak(record: RigRecord, found: line_check.Compliance) -> line_check.Leak:
         # The line follows the room late: half of the room's change is known, as much is not.
         warming, u_warming = 0.5 * fit.slope * half_s, max(0.01, 0.5 * abs(fit.slope) * half_s)
     return line_check.leak(decay.t, decay.values, found, warming, u_warming, volume_ul, LINE_EXPANSION_PER_K)
-
-
-# ------------------------------------------------------------------------------------- 6, 7: evaporation, flow sensor
-
-
-def _blank(record: RigRecord) -> Blank:
-    """The rate of loss, with what the air's changing buoyancy did to the vessel taken off."""
-    series = record.good("reference_mass", "blank")
-    begin, end = float(series.t[0]), float(series.t[-1])
-    edges = np.arange(begin, end + MINUTE_S, MINUTE_S)
-    air = np.array([record.air_mg_per_ul((at, at + MINUTE_S)) for at in edges])
-    buoyant_ul = float(record.run.station["collection"]["buoyant_volume_ul"])
-    lifted = buoyant_ul * np.interp(series.t, edges + MINUTE_S / 2.0, air - air[0])
-    return blank(series.t, series.values + lifted, record.balance["readability_mg"])
-
-
-def _warming_k_per_h(record: RigRecord) -> float:
-    """How fast the room warmed in the blank, as the balance felt it."""
-    if not record.run.has("room_temperature"):
-        return 0.5
-    room = record.good("room_temperature", "blank")
-    return abs(line_check.straight_line(room.t, room.values).slope) * HOUR_S
-
-
-def _walk_mg_per_h(record: RigRecord, lasted_s: float) -> float:
-    """Standard deviation of the slope that a random walk of the zero has over a time T: w sqrt(6/5 / T)."""
-    return float(record.balance["zero_walk_mg"]) * math.sqrt(1.2 * HOUR_S / lasted_s)
-
-
-def _evaporation(record: RigRecord, values: dict[str, float], curves: list[Curve]) -> Iterator[Check]:
-    name, title, unit = "evaporation", "Evaporation", "mg/h"
-    try:
-        found = _blank(record)
-    except (RecordError, BlankError) as error:
-        yield unmeasured(name, title, unit, str(error))
-        return
-    collection = record.run.station["collection"]
-    usual, spread = collection["evaporation_mg_per_h"], collection["evaporation_spread_mg_per_h"]
-    drift = record.balance["drift_mg_per_day"] / 24.0 / math.sqrt(3.0)
-    coefficient = record.balance["temperature_coefficient_percent_per_k"] / 100.0
-    warming = coefficient * collection["load_mg"] * _warming_k_per_h(record)
-    walk = _walk_mg_per_h(record, found.to_s - found.from_s)
-    half = 3.0 * math.hypot(spread, drift, warming, walk, found.u_mg_per_h)
-    cause = "the vessel loses more than it should: a dry evaporation trap, or the oil layer is gone"
-    if found.rate_mg_per_h < usual:
-        cause = "the vessel gains mass without flow: a drop runs in, or the balance drifts"
-    limits = Limits(usual - half, usual + half, "station file, collection")
-    values["evaporation_mg_per_h"] = found.rate_mg_per_h
-    yield judged(name, title, unit, found.rate_mg_per_h, found.u_mg_per_h, limits, cause, found.dof)
-
-
-def _flow(record: RigRecord, values: dict[str, float], curves: list[Curve]) -> Iterator[Check]:
-    limits = record.limits
-    try:
-        series = record.good("flow", "zero-flow")
-        zero = flow_check.zero(series.t, series.values)
-    except RecordError as error:
-        yield unmeasured("flow-zero", "Flow sensor, zero", "uL/h", str(error))
-        yield unmeasured("flow-gain", "Flow sensor over balance", "%", "its zero is not known")
-        return
-    values["flow_zero_ul_per_h"], values["u_flow_zero_ul_per_h"] = zero.ul_per_h, zero.u_ul_per_h
-    cause = "the sensor shows flow behind a closed valve: its zero has moved, or the valve passes"
-    yield judged(
-        "flow-zero",
-        "Flow sensor, zero",
-        "uL/h",
-        zero.ul_per_h,
-        zero.u_ul_per_h,
-        within(limits["flow_zero_ul_per_h"]),
-        cause,
-    )
-    try:
-        points = [_point(record, name, zero) for name in RATES]
-    except (RecordError, BlankError) as error:
-        yield unmeasured("flow-gain", "Flow sensor over balance", "%", str(error))
-        return
-    ratio, u = flow_check.gain(points)
-    values["flow_gain"], values["u_flow_gain"] = ratio, u
-    yield judged(
-        "flow-gain",
-        "Flow sensor over balance",
-        "%",
-        100.0 * (ratio - 1.0),
-        100.0 * u,
-        within(limits["flow_gain_percent"]),
-        "the sensor's gain has drifted, or fluid is lost between sensor and balance",
-        len(points) - 1,
-    )
-    gained = np.array([one.balance_ul_per_h for one in points])
-    shown = np.array([one.sensor_ul_per_h for one in points])
-    axis = Axis("balance", "uL/h", gained)
-    curves.append(Curve("flow", "Flow sensor against the balance", axis, (Axis("sensor", "uL/h", shown),)))
-    yield from _delivered(record, points)
-
-
-def _point(record: RigRecord, name: str, zero: flow_check.Zero) -> flow_check.Point:
-    flow, mass = record.good("flow", f"gain-{name}"), record.good("reference_mass", f"gain-{name}")
-    loss = _blank(record)
-    return flow_check.point(
-        flow.t,
-        flow.values,
-        mass.t,
-        mass.values,
-        zero_flow=zero,
-        ul_per_mg=record.ul_per_mg,
-        evaporation_mg_per_h=loss.rate_mg_per_h,
-        u_evaporation_mg_per_h=loss.u_mg_per_h,
-    )
-
-
-def _delivered(record: RigRecord, points: list[flow_check.Point]) -> Iterator[Check]:
-    """What the balance caught of what the syringe pump pushed: a loss after the sensor shows here too."""
-    asked = [float(record.run.params[f"{name}_ul_per_h"]) for name in RATES]
-    caught = [100.0 * (one.balance_ul_per_h / rate - 1.0) for one, rate in zip(points, asked, strict=True)]
-    at, u = caught[-1], _syringe_u_percent(record)
-    low = -3.0 * math.hypot(u, 0.5)
-    cause = "less arrives on the balance than was pushed: a leak in the line, before or after the sensor"
-    if at > 0.0:
-        cause = "more arrives than was pushed: the syringe's diameter is wrong, or the pump under test runs"
-    yield judged(
-        "pushed", "Balance over syringe pump", "%", at, u, Limits(low, -low, "certificate of the syringe pump"), cause
-    )
 
 
 # ------------------------------------------------------------------------------------------------------ 8: the bath
