@@ -32,6 +32,14 @@ def test_it_is_evaluated_the_same_again(healthy):
         assert evaluate(run).values == run.evaluation.values
 
 
+def test_what_a_filling_weighs_does_not_depend_on_how_late_the_emptying_was_halted(healthy, run_refill):
+    """Drawn eight times as fast, between two readings of the pressure, it makes half a millilitre of vacuum."""
+    slow, fast = (by_name(one.evaluation)["weighed-counted"] for one in (healthy, run_refill(draw="480 mL/h", **QUICK)))
+
+    assert fast.verdict is slow.verdict is Verdict.PASS
+    assert fast.value == pytest.approx(slow.value, abs=slow.standard_uncertainty / 5.0)
+
+
 def test_faults_of_port_pump_and_record_are_told_apart(run_refill):
     result = run_refill("pocket-fill:0.2", "wrong-concentration:4", "reservoir-count:3000", seed=2, **QUICK)
     checks = by_name(result.evaluation)
