@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -13,6 +13,7 @@ from typing import Any
 
 from bench import exclusion
 from bench.execution import Executor
+from bench.first_samples import FirstSamples
 from bench.interlocks import Interlocks
 from bench.latch import Latches
 from bench.latch_keeper import Entry
@@ -105,6 +106,7 @@ class Engine:
         self._watchdog = Watchdog(
             opened.instruments, self._clock, lambda: self._interlocks.guarded, self._tell, self._fail
         )
+        self._first_samples = FirstSamples(self._clock, self, lambda: self._interlocks.guarded, self._tell)
         self._executor = Executor(
             opened, self._roles, self._safety, self._watch, self, self._record, procedure, recorder.journal
         )
@@ -211,6 +213,8 @@ class Engine:
             self._spare_pauses()
             self._start_sampling()
             self._rest()
+            if self._opened.station.ready:
+                self._first_samples.wait()
             self._safety.make_ready()
             self._execute(self.steps)
             self._finish(End(Status.COMPLETED, self.done))
@@ -275,9 +279,10 @@ class Engine:
             self._clock.worker(name, partial(self._sample, name, sampler))
         self._watchdog.look()
 
-    def _execute(self, steps: Iterable[Step]) -> None:
+    def _execute(self, steps: Sequence[Step]) -> None:
         for index, step in enumerate(steps):
             self._rest()
+            self._first_samples.before(step, steps[index + 1 :])
             self._begun = True
             begun = self._clock.now()
             self._record("step", {"index": index, "name": str(step), "state": "begin"})

@@ -56,7 +56,8 @@ class Guard:
     """An interlock, or a condition that a step waits for, on one column of a stream.
 
     ``armed_s`` is the clock time from which it acts; ``outside`` and ``lost`` say how the channel stands.  A suspended
-    guard counts its channel as lost.
+    guard counts its channel as lost.  ``seen`` says whether a good sample has come at all; while ``on_seen`` is set
+    somebody waits for that, and it is called when one comes.
     """
 
     interlock: Interlock
@@ -69,6 +70,8 @@ class Guard:
     last_good_s: float = -math.inf
     end: Callable[[], None] = lambda: None
     suspended: bool = False
+    seen: bool = False
+    on_seen: Callable[[], None] | None = None
     _told: State = "back"
     _step_squared: float = 0.0
 
@@ -81,10 +84,10 @@ class Guard:
         """
         self._learn_noise(values)
         self.last = float(values[-1])
-        good = np.flatnonzero((quality & _UNUSABLE) == 0)
+        good = np.flatnonzero(((quality & _UNUSABLE) == 0) & (values == values))  # no number is no sample
         late = self._late(t, good)
         if good.size:
-            self.last_good_s = float(t[good[-1]])
+            self._came(float(t[good[-1]]))
         if self.suspended:
             return
         begin = int(np.searchsorted(t, self.armed_s))
@@ -102,10 +105,10 @@ class Guard:
     def judge_one(self, t: float, value: float, quality: int) -> None:
         """The same for one sample, without the cost of arrays."""
         self.last = value
-        good = not quality & _UNUSABLE
+        good = not quality & _UNUSABLE and value == value  # no number is no sample
         late = good and t > self._due_s + LATE_S
         if good:
-            self.last_good_s = t
+            self._came(t)
         if self.suspended:
             return
         if late:
@@ -118,13 +121,18 @@ class Guard:
                 self.outside = outside
         if self.state != self._told:
             self._settle(t, value, quality)
-        if quality:
+        if not good:
             self.missed(t)
 
     def missed(self, now: float) -> None:
         """Act when there has been no good sample for longer than the interlock allows."""
         if now >= self.outage_due_s - 1e-6 and not self.suspended:
             self._lose(now)
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether it acts, or will by itself once its channel has settled."""
+        return self.armed_s < math.inf
 
     def arm(self, from_s: float) -> None:
         """Act on samples from a clock time on."""
@@ -164,6 +172,8 @@ class Guard:
 
     def headroom_s(self, now: float) -> float:
         """How long the channel needs at least to reach a limit at which something happens."""
+        if self.on_seen is not None and not self.seen:
+            return 0.0
         if self.armed_s > now:
             return self.armed_s - now
         if self.last is None or not math.isfinite(self.last):
@@ -176,6 +186,14 @@ class Guard:
         """Whether nothing is lost when no sample comes for a while, where they come at a longer spacing."""
         outage_s = self.interlock.max_outage_s
         return (outage_s is None or outage_s >= LEAST_SAMPLES * spacing_s) and self.headroom_s(now) >= until_s
+
+    def _came(self, t: float) -> None:
+        """A good sample came."""
+        self.last_good_s = t
+        if not self.seen:
+            self.seen, told = True, self.on_seen
+            if told is not None:
+                told()
 
     def _late(self, t: FloatArray, good: npt.NDArray[np.intp]) -> set[int]:
         """Good samples that come so long after the one before that the channel was lost meanwhile."""

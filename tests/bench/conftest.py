@@ -276,6 +276,11 @@ class ToyBench:
         self._read(journal)
         return self.end
 
+    def open_outlet(self) -> None:
+        """Have somebody open the outlet as sampling begins."""
+        usual = self.gauge.start
+        self.gauge.start = lambda: [self.box.moves.append((0.0, "outlet", True)), usual()][1]  # type: ignore[method-assign]
+
     def of(self, kind: str) -> list[dict[str, Any]]:
         """Fields of the records of one kind, with their time as "t"."""
         return [{"t": record.t, **record.fields} for record in self.records if record.kind == kind]

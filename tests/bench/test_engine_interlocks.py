@@ -39,8 +39,9 @@ def reset(name: str = "pressure", person: str = "Ada", reason: str = "a kink, re
 @pytest.fixture
 def holding(toy_bench: Any) -> Any:
     """A toy bench with a [[hold]], whose pressure is too high from 20.1 to 30.1 s."""
-    toys = toy_bench(stated={"hold": HELD, "ready": [{"valve": "box.outlet", "on": True}]})
+    toys = toy_bench(stated={"hold": HELD})
     toys.gauge.pressure = peak(20.05, 30.05)
+    toys.open_outlet()
     return toys
 
 

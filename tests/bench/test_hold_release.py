@@ -53,8 +53,9 @@ def bench(toy_bench: Any) -> Callable[..., Any]:
     """A bench whose outlet is open, with a [[hold]]; its pressure is too high from 20.1 to 30.1 s."""
 
     def make(hold: Any = HELD, takes_s: float = 0.0, **options: Any) -> Any:
-        toys = toy_bench(stated={"hold": hold, "ready": [{"valve": "box.outlet", "on": True}]}, **options)
+        toys = toy_bench(stated={"hold": hold}, **options)
         toys.gauge.pressure = pressure((20.05, 30.05, 60.0))
+        toys.open_outlet()
         slow_down(toys, lambda t: takes_s)
         return toys
 
@@ -66,8 +67,7 @@ def slow_down(toys: Any, takes_s: Callable[[float], float]) -> None:
     usual = toys.box.set_valve
 
     def set_valve(name: str, on: bool) -> None:
-        now = toys.clock.now()
-        toys.clock.sleep(takes_s(now) if now > 0.0 else 0.0)  # the bench is ready at once
+        toys.clock.sleep(takes_s(toys.clock.now()))
         usual(name, on)
 
     toys.box.set_valve = set_valve
@@ -344,7 +344,7 @@ def test_what_a_slow_valve_may_take_in_a_hold_it_may_take_on_its_way_back(bench:
 
 def test_a_valve_that_the_plan_moved_late_is_held_and_goes_where_the_plan_wanted_it(bench: Any) -> None:
     toys = bench()
-    del toys.stated["ready"]  # the outlet is shut
+    del toys.gauge.start  # the outlet is shut
     slow_down(toys, lambda t: 6.0 if t == 18.0 else 0.0)
     steps = Phase("zero", for_s=18.0), SetValve("box.outlet", True), replace(ONE, for_s=40.0)
     end = toys.run(*steps, interlocks=[HOLD], teardown=[], at=[(60.0, reset())])

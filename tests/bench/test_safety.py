@@ -397,7 +397,7 @@ def test_making_ready_waits_while_the_bench_is_held(toy_bench: Any) -> None:
     end = toys.run(Phase("one", for_s=5.0), interlocks=[replace(HIGH, action="hold")], at=at, teardown=[])
     assert end.status is Status.COMPLETED
     assert [(round(t, 1), name, on) for t, name, on in toys.box.moves[:4]] == [
-        (0.0, "vent", True),
+        (0.1, "vent", True),  # with the first sample
         (1.1, "outlet", True),
         (7.0, "outlet", False),
         (7.0, "diverter", True),

@@ -189,6 +189,21 @@ def test_bad_samples_do_not_shorten_an_outage() -> None:
     assert seen == [("lost", 2.0), ("back", 2.0)]
 
 
+@pytest.mark.parametrize("from_s", [0.0, 20.0])
+def test_samples_without_a_number_are_an_outage_whatever_their_quality_says(toys: Any, from_s: float) -> None:
+    toys.gauge.pressure = lambda t: math.nan if t > from_s else 10.0
+    end = toys.run(ONE, interlocks=[STOP])
+    assert end.status is Status.STOPPED_BY_INTERLOCK
+    assert toys.of("safe-state")[0]["t"] == pytest.approx(from_s + 5.0, abs=0.21)
+
+
+def test_so_is_one_reading_without_a_number_after_the_other() -> None:
+    guard, seen = guarded()
+    for t in (0.5, 1.2, 1.9):
+        guard.judge_one(t, 10.0 if t < 1.0 else math.nan, 0)
+    assert seen == [("lost", 1.9)]
+
+
 def test_an_outage_counts_from_the_arming_on() -> None:
     guard, seen = guarded()
     guard.arm(8.5)
