@@ -18,6 +18,7 @@ from uuid import uuid4
 
 import numpy as np
 
+from bench import program_findings
 from bench.closing import Closed, close_run
 from bench.findings import Finding
 from bench.request import Request, RequestError, articles_of
@@ -27,6 +28,7 @@ from data import quantities
 from data.checks import Origin, Status
 from data.journal import JournalFull, JournalWriter
 from data.samples import Block, Channel, FloatArray, Quality, Stream
+from protocols.analysis.occlusion.log import resets
 from protocols.procedure import Measures, Procedure, load_procedure
 
 PROTOCOLS = ("flow-accuracy", "flow-record")
@@ -184,7 +186,8 @@ def _plan(log: Log, asked: Asked) -> _Plan:
     if name == "flow-accuracy":
         _weighs(procedure, station, path, roles["reference_mass"])
     delivery_s = _delivery_s(log, asked, phases, procedure)
-    findings = tuple(_findings(station, path, roles, articles, asked.began, float(log.t_s[-1] - log.t_s[0])))
+    length_s = float(log.t_s[-1] - log.t_s[0])
+    findings = (*_findings(station, path, roles, articles, asked.began, length_s), *_program(procedure, articles))
     return _Plan(log, asked, station, path, procedure, articles, streams, roles, phases, delivery_s, derived, findings)
 
 
@@ -278,6 +281,11 @@ def _streams(
     t_s = log.t_s - log.t_s[0]
     if "volume" in log.columns:
         volume = log.columns["volume"].values
+        if at_s := resets(log.t_s, volume):
+            raise RequestError(
+                f"--volume: it falls at {at_s[0]:.6g} s, as where a counter is reset; join its parts to one volume, or "
+                "import each by itself"
+            )
         flow = np.diff(volume) / np.diff(t_s) * 3600.0
         streams = [
             (Stream("log", "log", (Channel("volume", "uL"),)), t_s, volume),
@@ -338,6 +346,17 @@ def _findings(
     if date.fromisoformat(str(fluid["expiry"])) < end:
         named = f"fluid {fluid['name']}, lot {fluid['lot']}"
         yield Finding("fluid-expiry", "warns", f"{named}: it expired {fluid['expiry']}, before the log ends")
+
+
+def _program(procedure: Procedure, articles: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+    """What is unusual of the program that was stated; raises RequestError where it cannot have been so."""
+    schedule, dut, fluid = procedure.programmed(), articles["dut"], articles["fluid"]
+    if schedule is None:
+        return
+    for finding in (*program_findings.impossible(schedule, dut), *program_findings.another_drug(schedule, fluid)):
+        raise RequestError(f"--set schedule: {finding.text}")
+    for finding in program_findings.unusual(schedule, dut):
+        yield Finding(finding.code, "warns", finding.text.removesuffix("; change it"))
 
 
 def _header(plan: _Plan, out: Path) -> dict[str, Any]:

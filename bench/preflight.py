@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+from bench import program_findings
 from bench.computer import computer
 from bench.findings import Finding
 from bench.preflight_plan import Plan, beyond_interlocks, boluses, duration, fillings
@@ -17,7 +18,6 @@ from bench.resting import spacing
 from bench.safeguards import LATCHED, Bench, safeguards
 from bench.station import OpenStation, sampled
 from bench.station_tables import Calibration
-from data import schedule_ranges
 from data.schedule import Schedule
 from data.tomlfile import FileError
 from instruments.capabilities import SyringePump
@@ -39,8 +39,6 @@ SLOW_READING_S = 0.25
 
 POOR = 0.1
 """A flow whose standard uncertainty is more than this share of it tells little."""
-
-EVERYTHING = (0.0, float("inf"))
 
 OVERRIDABLE = ("calibration", "unusual-rate", "fluid-expiry", "article", "reservoir", "disk", "rig-check", LATCHED)
 """What a named person may take upon themselves; the rest would not work or do harm.  A latch is reset so."""
@@ -277,21 +275,15 @@ def _disk(asked: _Asked) -> Iterator[Finding]:
 
 def _rates(asked: _Asked) -> Iterator[Finding]:
     """Rates that the pump cannot be programmed to."""
-    low, high = asked.dut["rate_range_ul_per_h"]
     for schedule in asked.schedules:
-        for beyond in schedule_ranges.out_of_range(schedule, (low, high)):
-            yield Finding("rate", "blocks", f"{asked.dut['model']}: {beyond.text}")
+        yield from program_findings.impossible(schedule, asked.dut)
 
 
 def _pump(asked: _Asked) -> Iterator[Finding]:
     """Reservoir and usual range of the pump under test, and whether it can be stopped."""
     dut, model = asked.dut, asked.dut["model"]
     for schedule in asked.schedules:
-        keys = ("usual_rates_ul_per_h", "usual_doses_ug_per_day", "usual_concentrations_ug_per_ml")
-        rates, doses, concentrations = (dut.get(key) for key in keys)
-        odd = schedule_ranges.unusual(schedule, rates or EVERYTHING, doses, concentrations)
-        for value in odd:
-            yield Finding("unusual-rate", "blocks", f"{model}: {value.text.partition(';')[0]}; change it")
+        yield from program_findings.unusual(schedule, dut)
         needed, usable = schedule.expected_volume_ul(0.0, asked.delivering_s), dut["reservoir_ul"] - dut["residual_ul"]
         if needed > usable and not asked.procedure.runs_empty:
             text = (
@@ -327,15 +319,7 @@ def _fluid(asked: _Asked) -> Iterator[Finding]:
     if expiry < asked.end:
         yield Finding("fluid-expiry", "blocks", f"{named}: it expires {expiry}, before the run ends; take a fresh lot")
     for schedule in asked.schedules:
-        drug, concentration = schedule.drug, schedule.concentration_ug_per_ml
-        if concentration is not None and concentration != fluid["concentration_ug_per_ml"]:
-            there = fluid["concentration_ug_per_ml"]
-            has = "no drug" if there is None else f"{there:g} ug/mL"
-            text = f"the schedule counts on {concentration:g} ug/mL, but the fluid file states {has}"
-            yield Finding("drug", "blocks", f"{named}: {text}; correct one of them")
-        elif drug and drug != fluid["drug"]:
-            text = f"the schedule is for {drug}, but the fluid file states {fluid['drug']}"
-            yield Finding("drug", "blocks", f"{named}: {text}; correct one of them")
+        yield from program_findings.another_drug(schedule, fluid)
 
 
 def _weighing(asked: _Asked) -> Iterator[Finding]:

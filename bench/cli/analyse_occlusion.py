@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.log_options import BadInput, quantity
+from bench.cli.log_options import BadInput, insist_on_unit, quantity
 from bench.cli.paths import FilePath
 
 if TYPE_CHECKING:
@@ -53,9 +53,14 @@ def occlusion(
         iso = time_unit.strip().casefold() == ISO
         time_scale = 1.0 if iso else quantity("--time-unit", f"1 {time_unit}", "time")
         pressure_scale = quantity("--pressure-unit", f"1 {pressure_unit}", "pressure")
+        if not iso:
+            insist_on_unit("--time-unit", time_column, time_unit, "time")
+        insist_on_unit("--pressure-unit", pressure_column, pressure_unit, "pressure")
         if (volume_column is None) != (volume_unit is None):
             raise BadInput("--volume and --volume-unit go together; give both or none")
         volume_scale = None if volume_unit is None else quantity("--volume-unit", f"1 {volume_unit}", "volume")
+        if volume_column is not None and volume_unit is not None:
+            insist_on_unit("--volume-unit", volume_column, volume_unit, "volume")
         settings = OcclusionLogSettings(
             quantity("--set-rate", set_rate, "flow"),
             quantity("--occluded-at", occluded_at, "time"),

@@ -14,7 +14,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,14 @@ from data.samples import FloatArray
 SEPARATORS = (",", ";", "\t")
 HEAD_BYTES = 1 << 16
 ISO = "iso"
+HOUR_S = 3600.0
+SUNDAY, CLOCKS_CHANGE_BY_H = 6, 4
+"""Where clocks change, they do it in a night to Sunday, before this hour."""
+
+WRITE_OFFSETS = "write each time with its offset to UTC, such as 2026-03-29T03:00:00+02:00, or in seconds"
+FORMAT_ROWS, FEWEST_ROWS = 200, 5
+"""So many rows at the end of a file tell how its cells are written, and at least so many it takes."""
+
 MOST_NAMES, LONGEST_NAME = 20, 40
 """So many columns are named in a message, each by so many signs."""
 
@@ -80,19 +88,13 @@ def read_log(
 
 
 def first_moment(path: Path, time_column: str) -> datetime:
-    """Date and time of the first row, written as ISO 8601 with its offset to UTC; raises `LogError` for any other."""
+    """Date and time of the first row, written as ISO 8601, with an offset to UTC or none; raises `LogError`."""
     layout = _layout(path, {"--time": time_column})
     number, (time,) = next(_rows(layout), (layout.header_line + 1, [""]))
     try:
-        moment = datetime.fromisoformat(time)
+        return datetime.fromisoformat(time)
     except ValueError:
         raise _no_date(layout, number, time) from None
-    if moment.tzinfo is None:
-        raise LogError(
-            f'{path}: line {number}: column "{time_column}" holds "{time[:40]}", which has no offset to UTC; '
-            "say when the log began: --began 2026-03-01T14:00:00+01:00"
-        )
-    return moment
 
 
 def _layout(path: Path, wanted: Mapping[str, str]) -> _Layout:
@@ -181,6 +183,7 @@ def _legible(name: str) -> str:
 
 def _numbers(layout: _Layout) -> tuple[FloatArray, ...]:
     """The columns as numbers."""
+    _insist_on_a_whole_last_cell(layout)
     table = _fast(layout) if _is_even(layout) else None
     if table is None or not np.isfinite(table).all():
         table = _line_by_line(layout)
@@ -188,24 +191,38 @@ def _numbers(layout: _Layout) -> tuple[FloatArray, ...]:
 
 
 def _is_even(layout: _Layout) -> bool:
-    """Whether the rows together have as many separators as the header's width asks for.
+    """Whether each row has as many cells as the header, every line ends alike, and comments are lines of their own.
 
-    numpy would not see the extra cells of a row with decimal commas, and read it wrongly.
+    numpy would not see the extra cells of a row with decimal commas, nor what stands behind a # in a row, and read
+    them wrongly.
     """
     if layout.encoding == "utf-16":
         return False
-    separator = layout.separator.encode()
-    lines = separators = 0
-    last = b"\n"
+    separator, rest = ord(layout.separator), b""
     with layout.path.open("rb") as file:
         for _ in range(layout.header_line):
-            file.readline()
+            if b"\r" in file.readline().rstrip(b"\r\n"):
+                return False
         while chunk := file.read(1 << 22):
-            lines += chunk.count(b"\n")
-            separators += chunk.count(separator)
-            last = chunk[-1:]
-    lines += last != b"\n"
-    return separators == lines * (layout.width - 1)
+            whole, line_end, rest = (rest + chunk).rpartition(b"\n")
+            if not _are_rows(whole + line_end, separator, layout.width):
+                return False
+    return not rest or _are_rows(rest + b"\n", separator, layout.width)
+
+
+def _are_rows(lines: bytes, separator: int, width: int) -> bool:
+    """Whether every line is a row of so many cells, blank, or a comment from its first sign on."""
+    if lines.count(b"\r") != lines.count(b"\r\n"):
+        return False
+    signs = np.frombuffer(lines, dtype=np.uint8)
+    ends = np.flatnonzero(signs == ord("\n"))
+    begins = np.concatenate(([0], ends[:-1] + 1)) if ends.size else ends
+    cells = np.diff(np.searchsorted(np.flatnonzero(signs == separator), ends, side="left"), prepend=0) + 1
+    comments = signs[begins] == ord("#")
+    if lines.count(b"#") != np.count_nonzero(comments):
+        return False
+    blank = (ends == begins) | ((ends == begins + 1) & (signs[begins] == ord("\r")))
+    return bool((blank | comments | (cells == width)).all())
 
 
 def _fast(layout: _Layout) -> FloatArray | None:
@@ -284,6 +301,7 @@ def _is_grouped(cell: str) -> bool:
 
 def _dated(layout: _Layout) -> tuple[FloatArray, ...]:
     """Times as ISO 8601, in seconds since the first, and values."""
+    _insist_on_a_whole_last_cell(layout)
     begin: datetime | None = None
     rows = []
     for number, (time, *cells) in _rows(layout):
@@ -303,7 +321,47 @@ def _dated(layout: _Layout) -> tuple[FloatArray, ...]:
             row.append(float(cell))
         rows.append(row)
     table = np.array(rows, dtype=np.float64).reshape(-1, len(layout.columns))
+    if begin is not None and begin.tzinfo is None:
+        _insist_on_one_clock(layout, begin, table[:, 0])
     return tuple(np.ascontiguousarray(column) for column in table.T)
+
+
+def _insist_on_one_clock(layout: _Layout, begin: datetime, times_s: FloatArray) -> None:
+    """Refuse local times where one hour is missing as it is when clocks are set forward: in a night to Sunday."""
+    if times_s.size < 3:
+        return
+    steps = np.diff(times_s)
+    usual = float(np.median(steps))
+    for row in np.flatnonzero(np.abs(steps - usual - HOUR_S) < max(0.5 * usual, 1.0)):
+        before, after = (begin + timedelta(seconds=float(times_s[at])) for at in (row, row + 1))
+        if after.weekday() == SUNDAY and after.hour <= CLOCKS_CHANGE_BY_H:
+            raise LogError(
+                f"{layout.path}: time goes from {before.isoformat()} to {after.isoformat()}, as it does on a local "
+                f"clock that is set forward by an hour; {WRITE_OFFSETS}"
+            )
+
+
+def _insist_on_a_whole_last_cell(layout: _Layout) -> None:
+    """Refuse a file whose last cell was cut off: no line end, and fewer decimals than all of its column have.
+
+    What is left of a number is a number, and another one.
+    """
+    size = layout.path.stat().st_size
+    with layout.path.open("rb") as file:
+        file.seek(max(0, size - HEAD_BYTES) // 2 * 2)  # whole pairs of bytes, for UTF-16
+        tail = file.read()
+    encoding = "utf-16-le" if layout.encoding == "utf-16" and size > HEAD_BYTES else layout.encoding
+    text = tail.decode(encoding, errors="replace")
+    if not text or text[-1] in "\r\n":
+        return
+    lines = [line for line in text.splitlines()[1:] if line.strip() and not line.lstrip().startswith("#")]
+    *before, last = [line.rpartition(layout.separator)[2].strip().strip('"') for line in lines[-FORMAT_ROWS:]] or [""]
+    usual = {len(cell.partition(".")[2]) for cell in before}
+    if len(before) >= FEWEST_ROWS and len(usual) == 1 and len(last.partition(".")[2]) < usual.pop():
+        raise LogError(
+            f'{layout.path}: its last line has no end, and its last cell "{last[:40]}" has fewer decimals than those '
+            "before: the file was cut off within a number; export it again, or drop that line"
+        )
 
 
 def _no_date(layout: _Layout, number: int, time: str) -> LogError:
@@ -319,7 +377,23 @@ def _order_error(layout: _Layout, row: int, repeated: bool) -> LogError:
     cells = [(number, time) for index, (number, (time, *_)) in enumerate(_rows(layout)) if row - 1 <= index <= row]
     (_, before), (line, here) = cells
     what = f"time {here} stands twice" if repeated else f"time falls from {before} to {here}"
+    if _may_be_set_back(before, here):
+        raise LogError(
+            f"{layout.path}: line {line}: {what}, as it does on a local clock that is set back; {WRITE_OFFSETS}"
+        )
     return LogError(f"{layout.path}: line {line}: {what}; sort the log by time and keep one line for each time")
+
+
+def _may_be_set_back(before: str, here: str) -> bool:
+    """Whether local times fall by an hour at most, as in the night in which clocks are set back."""
+    try:
+        earlier, later = datetime.fromisoformat(before), datetime.fromisoformat(here)
+    except ValueError:
+        return False
+    if earlier.tzinfo is not None or later.tzinfo is not None:
+        return False
+    back_s = (earlier - later).total_seconds()
+    return 0.0 < back_s <= HOUR_S or (back_s == 0.0 and later.weekday() == SUNDAY and later.hour <= CLOCKS_CHANGE_BY_H)
 
 
 def _is_number(text: str) -> bool:

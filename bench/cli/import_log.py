@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.log_options import BadInput, quantity
+from bench.cli.log_options import BadInput, insist_on_unit, quantity
 from bench.cli.paths import FilePath, Name
 from bench.cli.run import pair
 from bench.cli.show import check_rows, check_table, value_row
@@ -36,6 +36,10 @@ def _some(context: click.Context, option: click.Parameter, said: str) -> str:
 
 
 EXIT = {"pass": 0, "conditional-pass": 0, "fail": 1, "conditional-fail": 1}
+
+
+SAME_S = 1.0
+"""What is said of the first row's moment, and what the log says, may differ by its fractions of a second."""
 
 
 @click.command("import-log")
@@ -115,6 +119,9 @@ def _read(
             raise BadInput(f"--{what} and --{what}-unit go together; give both or none")
         if what in given:
             scales[what] = quantity(f"--{what}-unit", f"1 {given[f'{what}_unit']}", dimension)
+            insist_on_unit(f"--{what}-unit", given[what], given[f"{what}_unit"], dimension)
+    if not iso:
+        insist_on_unit("--time-unit", time_column, time_unit, "time")
     if not scales:
         raise BadInput("nothing says what the log holds; give --mass, --flow or --volume with its unit")
     times, *values = read_log(path, time_column, {f"--{what}": given[what] for what in scales}, iso_time=iso)
@@ -122,15 +129,39 @@ def _read(
         what: Column(given[what], given[f"{what}_unit"], one * scales[what])
         for what, one in zip(scales, values, strict=True)
     }
-    began = _moment(given["began"]) if "began" in given else None
-    if began is None:
-        if not iso:
+    return Log(source, times * time_scale, columns, time_column), _began(
+        given.get("began"), first_moment(path, time_column) if iso else None
+    )
+
+
+def _began(said: str | None, written: datetime | None) -> datetime:
+    """Moment of the first row: what the log itself says, and else what was said of it.
+
+    Parameters
+    ----------
+    written : time of the first row, where the log has dates and times.
+    """
+    began = None if said is None else _moment(said)
+    if written is None:
+        if began is None:
             raise BadInput(
                 "--began: nothing in the log says when it was made; add --began 2026-03-01T14:00:00+01:00 for its "
                 "first row"
             )
-        began = first_moment(path, time_column)
-    return Log(source, times * time_scale, columns, time_column), began
+        return began
+    if began is None and written.tzinfo is None:
+        raise BadInput(
+            f"--began: the log's first row says {written.isoformat()}, without an offset to UTC; say which it is: "
+            f"--began {written.isoformat()}+01:00"
+        )
+    if began is None:
+        return written
+    shown = began if written.tzinfo is not None else began.replace(tzinfo=None)
+    if abs((shown - written).total_seconds()) > SAME_S:
+        raise BadInput(
+            f"--began {said}: the log's first row says {written.isoformat()}; correct one of them, or leave --began out"
+        )
+    return began
 
 
 def _moment(text: str) -> datetime:

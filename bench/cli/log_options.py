@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,10 @@ import click
 if TYPE_CHECKING:
     from data.samples import FloatArray
     from data.units import DimensionName
+
+
+DENSITIES_MG_PER_UL = (0.5, 2.0)
+"""As a fluid file has it."""
 
 
 class BadInput(click.ClickException):
@@ -33,12 +38,32 @@ def quantities(option: str, text: str, dimension: DimensionName) -> tuple[float,
     return tuple(quantity(option, one, dimension) for one in text.split(","))
 
 
+def insist_on_unit(option: str, column: str, unit: str, dimension: DimensionName) -> None:
+    """See that a column whose name tells its unit is read in that; raises `BadInput`.
+
+    A name tells it as ``P [mmHg]``, ``P (mmHg)`` or ``P_mmHg``; what is no unit of the dimension is a part of the name.
+    """
+    from data.quantities import QuantityError, parse
+
+    told = re.search(r"\[([^][]+)\]\s*$|\(([^()]+)\)\s*$|_([^_\s]+)$", column.strip())
+    named = next((one.strip() for one in told.groups() if one), "") if told else ""
+    try:
+        differs = parse(f"1 {named}", dimension) != quantity(option, f"1 {unit}", dimension)
+    except QuantityError:
+        return
+    if differs:
+        raise BadInput(f'{option} {unit}: column "{column}" says {named}; give {option} {named}, or rename the column')
+
+
 def fluid_density(text: str | None) -> tuple[float, tuple[str, ...]]:
     """Density of the fluid in mg/uL, and what was assumed: water, where none is given."""
     from protocols.analysis.gravimetry import REFERENCE_TEMPERATURE_DEGC, water_density_mg_per_ul
 
     if text is not None:
-        return quantity("--density", text, "density"), ()
+        given = quantity("--density", text, "density")
+        if not DENSITIES_MG_PER_UL[0] <= given <= DENSITIES_MG_PER_UL[1]:
+            raise BadInput(f'--density: "{text}" is no density of a fluid for a pump; write for example 1.004 g/mL')
+        return given, ()
     density = water_density_mg_per_ul(REFERENCE_TEMPERATURE_DEGC)
     return density, (
         f"no --density given: taken as water at {REFERENCE_TEMPERATURE_DEGC:g} degC, {density:.6f} g/mL; "
@@ -64,6 +89,9 @@ def mass_log(
 
     iso = time_unit.strip().casefold() == ISO
     time_scale = 1.0 if iso else quantity("--time-unit", f"1 {time_unit}", "time")
+    if not iso:
+        insist_on_unit("--time-unit", time_column, time_unit, "time")
+    insist_on_unit("--mass-unit", mass_column, mass_unit, "mass")
     mass_scale = quantity("--mass-unit", f"1 {mass_unit}", "mass")
     times, masses = read_log(path, time_column, {"--mass": mass_column}, iso_time=iso)
     return times * time_scale, masses * mass_scale

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,7 @@ def read_log(source: Path | Iterable[str], interval_s: float = 1.0) -> tuple[Flo
         When a line is neither, with its number, or a file is no text; OSError when it cannot be read.
     """
     name = source.name if isinstance(source, Path) else "log"
+    digits: set[int] | None = set()  # behind the comma of each line, where all are two whole numbers with one between
     times: list[float] = []
     values: list[float] = []
     columns = 0
@@ -101,9 +103,22 @@ def read_log(source: Path | Iterable[str], interval_s: float = 1.0) -> tuple[Flo
                 f'{name}, line {number}: "{line[:40]}" is not one value, or a time and a value as in the lines before; '
                 "correct it, or begin it with #"
             )
+        pair = re.fullmatch(r"-?\d+,(\d+)", line)
+        digits = None if pair is None or digits is None else digits | {len(pair[1])}
         times.append(numbers[0] if columns == 2 else interval_s * len(values))
         values.append(numbers[-1])
+    if digits is not None and len(digits) == 1 and not _are_even(times):
+        raise LogError(
+            f'{name}: lines such as "{times[0]:g},{values[0]:g}" may be numbers with a decimal comma; write points, or '
+            "where they are a time and a value a semicolon between"
+        )
     return np.array(times), np.array(values)
+
+
+def _are_even(times: Sequence[float]) -> bool:
+    """Whether numbers rise by equal steps, as a logger's times do."""
+    steps = np.diff(times)
+    return bool((steps > 0.0).all() and np.allclose(steps, steps[:1]))
 
 
 def _lines(source: Path | Iterable[str]) -> Iterator[tuple[int, str]]:

@@ -229,3 +229,79 @@ def test_bad_input_is_one_sentence_that_says_where_and_nothing_is_left(slip, imp
     assert code == 2
     assert [part for part in expected if part not in said] == [], said
     assert list(tmp_path.iterdir()) == [log]
+
+
+ISO_TIMES = ("--time", "when", "--time-unit", "iso", "--mass", "m", "--mass-unit", "g", "--set", "schedule=1 mL/day")
+
+
+@pytest.fixture
+def dated(tmp_path: Path) -> Callable[[str], Path]:
+    """A log of two hours and a half with dates and times that end so."""
+
+    def write(offset: str) -> Path:
+        rows = [f"2026-03-01T{14 + k // 60}:{k % 60:02d}:00{offset},{k * 0.000694:.6f}" for k in range(150)]
+        (tmp_path / "dated.csv").write_text("\n".join(["when,m", *rows]) + "\n")
+        return tmp_path / "dated.csv"
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("offset", "began", "sentence"),
+    [
+        ("+01:00", "2024-03-01T14:00:00+01:00", "the log's first row says 2026-03-01T14:00:00+01:00"),
+        ("+01:00", "2026-03-01T14:00:00+02:00", "the log's first row says 2026-03-01T14:00:00+01:00"),
+        ("", "2026-03-01T15:00:00+01:00", "the log's first row says 2026-03-01T14:00:00;"),
+        ("", "", "without an offset to UTC; say which it is: --began 2026-03-01T14:00:00"),
+        ("+01:00", "", ""),
+        ("+01:00", "2026-03-01T13:00:00.4+00:00", ""),
+        ("", "2026-03-01T14:00:00-05:00", ""),
+    ],
+)
+def test_a_log_that_says_when_it_was_made_is_believed(imported, dated, tmp_path, offset, began, sentence):
+    code, said = imported(dated(offset), *ISO_TIMES, *(("--began", began) if began else ()))
+    assert (code == 2) == bool(sentence)
+    assert sentence in said
+    assert (tmp_path / "run.h5").exists() == (not sentence)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "fluid", "sentence"),
+    [
+        (
+            "2000 ug/day at 2000 ug/mL; drug morphine",
+            "water",
+            "counts on 2000 ug/mL, but the fluid file states no drug",
+        ),
+        ("2000 ug/day at 2000 ug/mL", "sim-baclofen", "counts on 2000 ug/mL, but the fluid file states 500 ug/mL"),
+        ("500 ug/day at 500 ug/mL; drug morphine", "sim-baclofen", "for morphine, but the fluid file states baclofen"),
+        ("100 mL/day", "water", "100 mL/day is above"),
+    ],
+)
+def test_a_program_that_cannot_have_been_is_refused(imported, weighed, tmp_path, schedule, fluid, sentence):
+    words = [f"schedule={schedule}" if word.startswith("schedule=") else word for word in WEIGHED]
+    code, said = imported(weighed, *words, "--fluid", fluid)
+    assert (code, "--set schedule: " in said, sentence in said) == (2, True, True), said
+    assert not (tmp_path / "run.h5").exists()
+
+
+def test_a_volume_of_a_counter_that_was_reset_has_no_mean(imported, tmp_path):
+    t_s = np.arange(0.0, 86_400.0, 60.0)
+    volume = t_s / 86_400.0 * 1000.0
+    volume[volume > 500.0] -= 500.0
+    log = tmp_path / "counted.csv"
+    log.write_text("t,v\n" + "\n".join(f"{t:g},{v:.3f}" for t, v in zip(t_s, volume, strict=True)) + "\n")
+    columns = ("--time", "t", "--time-unit", "s", "--volume", "v", "--volume-unit", "uL")
+    code, said = imported(log, *columns, "--began", "2026-03-01T14:00:00+01:00")
+    assert (code, "it falls at 43260 s, as where a counter is reset" in said) == (2, True), said
+
+
+@pytest.mark.parametrize(
+    ("option", "unit", "column"),
+    [("--mass-unit", "mg", "m [g]"), ("--time-unit", "min", "t [s]")],
+)
+def test_a_unit_that_a_column_s_name_does_not_say_is_refused(imported, weighed, option, unit, column):
+    words = list(WEIGHED)
+    words[words.index(option) + 1] = unit
+    code, said = imported(weighed, *words)
+    assert (code, f'{option} {unit}: column "{column}" says' in said) == (2, True), said

@@ -123,7 +123,7 @@ def analyse_occlusion_log(
     found = logged_rise(since, rise, math.sqrt(math.fsum((resting * resting).tolist()) / resting.size))
     notes: list[str] = []
     flow = settings.set_rate_ul_per_h / HOUR_S
-    falls = () if volume_ul is None else _falls(t_s, volume_ul)
+    falls = () if volume_ul is None else resets(t_s, volume_ul)
     if volume_ul is None:
         notes.append(f"there is no volume, so the flow is the set rate of {settings.set_rate_ul_per_h:.5g} uL/h")
     else:
@@ -227,7 +227,7 @@ def _slope(t_s: FloatArray, volume_ul: FloatArray, period_s: float | None) -> tu
     return fit.coefficients[0], fit.u(0) * math.sqrt((1.0 + alike) / (1.0 - alike))
 
 
-def _falls(t_s: FloatArray, volume_ul: FloatArray) -> tuple[float, ...]:
+def resets(t_s: FloatArray, volume_ul: FloatArray) -> tuple[float, ...]:
     """Moments at which the volume has fallen since the row before, as where a counter is reset."""
     steps = np.diff(volume_ul)
     noise = float(np.median(np.abs(steps - np.median(steps))))

@@ -105,3 +105,14 @@ def test_a_log_plays_through_the_sensor_and_pyvisa_count_by_count_and_saturates_
     expected = np.clip(logged * 4.0, -32_000, 32_000)
     assert list(counts[:299]) == list(expected[:299])
     assert (expected == 32_000).sum() > 10
+
+
+@pytest.mark.parametrize("lines", [["640,5", "647,5", "651,5"], ["640,50", "639,25"]])
+def test_numbers_with_a_decimal_comma_are_no_times_and_values(lines):
+    with pytest.raises(LogError, match=r"640,50?\" may be numbers with a decimal comma"):
+        read_log(lines)
+
+
+def test_whole_numbers_at_even_times_are_times_and_values():
+    times, values = read_log(["0,640", "1,647", "2,651"])
+    assert (times.tolist(), values.tolist()) == ([0.0, 1.0, 2.0], [640.0, 647.0, 651.0])
