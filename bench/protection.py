@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -11,14 +12,18 @@ from data.quantity_fields import PressureKpa, Stated, TimeS, reads
 from data.samples import Quality
 from data.units import DimensionName, dimensions_of
 from instruments.capabilities import PressureController, SyringePump, TemperatureBath, Valve
+from instruments.clock import WALL_HORIZON_S
 from instruments.instrument import Instrument
 from protocols.interlock import Action, Armed, Interlock
 
 LONGEST_WAIT_S = 5.0
 """Longest single wait in a safe state: who waits longer is not going safe."""
 
-LEAST_OUTAGE = 2.0
+LEAST_SAMPLES = 2.0
 """A channel is not lost before it has missed this many samples."""
+
+LATENCY_S = 2.0 * WALL_HORIZON_S
+"""A sample is judged this much later than it was taken: the block in which it is read, and as long to read that."""
 
 LONGEST_WITHIN_S = 10.0
 """Longest time that one step may take before the next one goes on."""
@@ -136,12 +141,8 @@ def interlock(name: str, table: InterlockTable, unit: str, interval_s: float) ->
         A quantity cannot be read or makes no sense; says what to write.
     """
     low, high = (None if text is None else quantities.parse(text, _dimension(unit)) for text in (table.low, table.high))
-    outage_s = table.max_outage_s
-    if outage_s is not None and outage_s < LEAST_OUTAGE * interval_s:
-        raise ValueError(
-            f"max_outage = {outage_s:g} s is less than {LEAST_OUTAGE:g} samples of a channel that comes each "
-            f"{interval_s:g} s; write a longer one"
-        )
+    if short := too_short(table.channel, table.max_outage_s, interval_s):
+        raise ValueError(short)
     bits = Quality.GOOD
     for quality in table.quality:
         bits |= Quality[quality.upper().replace("-", "_")]
@@ -153,13 +154,30 @@ def interlock(name: str, table: InterlockTable, unit: str, interval_s: float) ->
         action=table.action,
         slew_per_s=None if table.slew is None else _slew(table.slew, unit),
         reaction_s=table.reaction_s,
-        max_outage_s=outage_s,
+        max_outage_s=table.max_outage_s,
         armed=table.armed,
         reset_band=0.0 if table.reset_band is None else _difference(table.reset_band, unit),
         quality=bits,
         settle_s=table.settle_s,
         flags=tuple(table.flags),
     )
+
+
+def too_short(channel: str, outage_s: float | None, interval_s: float) -> str:
+    """Why a channel cannot be said to be lost so soon, and what to write; "" where it can.
+
+    Parameters
+    ----------
+    outage_s : how long the channel may give no good sample.
+    interval_s : spacing of its samples.
+    """
+    least_s = max(LEAST_SAMPLES * interval_s, interval_s + LATENCY_S)
+    if outage_s is None or outage_s >= least_s * (1.0 - 1e-9):
+        return ""
+    least = f"{math.ceil(least_s * 1e3 - 1e-6) / 1e3:g} s"
+    comes = f"a sample of it comes each {interval_s:g} s and is judged up to {LATENCY_S:g} s later"
+    lost = f"max_outage = {outage_s:g} s would find {channel} lost although it is not, since {comes}"
+    return f'{lost}; write at least "{least}", or sample it more often'
 
 
 def unfit(step: SafeStep, instrument: Instrument) -> str:

@@ -10,7 +10,8 @@ from bench.findings import Finding
 from bench.last_stop import unlatched_stop
 from bench.latch import LatchError, latches_of
 from bench.ordered import steps_for
-from bench.protection import Protection
+from bench.protection import Protection, too_short
+from bench.resting import spacing
 from bench.station import OpenStation
 from instruments.capabilities import PressureController, SyringePump, Valve
 from instruments.instrument import Buffered
@@ -68,7 +69,7 @@ class Bench:
 
 def safeguards(bench: Bench) -> Iterator[Finding]:
     """Everything that speaks against the run."""
-    for check in (_latched, _arming, _safe_state, _hold, _e_stop):
+    for check in (_latched, _arming, _outages, _safe_state, _hold, _e_stop):
         yield from check(bench)
     if bench.having(SyringePump) or bench.having(PressureController):
         missing = list(_protection(bench))
@@ -115,11 +116,35 @@ def _arming(bench: Bench) -> Iterator[Finding]:
             yield Finding("arming", "tells", f"{text} {' or '.join(interlock.phases)}")
 
 
+def _outages(bench: Bench) -> Iterator[Finding]:
+    """A protocol's own interlock that finds a sound channel lost; that of a station is refused as its file is read."""
+    for interlock in bench.interlocks:
+        target = bench.roles.get(interlock.channel, interlock.channel)
+        instrument = bench.opened.instruments.get(target.partition(".")[0])
+        spacing_s = 0.0 if instrument is None else spacing(instrument)
+        if short := too_short(target, interlock.max_outage_s, spacing_s):
+            yield Finding("interlocks", "blocks", f'{bench.opened.path}: interlock "{interlock.name}": {short}')
+
+
 def _hold(bench: Bench) -> Iterator[Finding]:
-    holding = [interlock.name for interlock in bench.interlocks if interlock.action == "hold"]
-    if holding and not bench.opened.station.hold:
+    """A hold ends what goes on by itself: it may last until somebody comes in the morning."""
+    holding, path = [interlock.name for interlock in bench.interlocks if interlock.action == "hold"], bench.opened.path
+    if not holding:
+        return
+    steps = bench.opened.station.hold
+    if not steps:
         text = f'interlock "{holding[0]}" holds, but there is no [[hold]], so it only makes the run wait'
-        yield Finding("hold", "warns", f"{bench.opened.path}: {text}; list what vents the line, in order")
+        yield Finding("hold", "warns", f"{path}: {text}; list what vents the line, in order")
+        return
+    ended = {step.instrument for step in steps}
+    for capability, goes_on, do in (
+        (SyringePump, "pushes on", '"halt"'),
+        (PressureController, "regulates on", '"vent" or "isolate"'),
+    ):
+        for name in bench.having(capability):
+            if name not in ended:
+                text = f'interlock "{holding[0]}" holds, but {name} {goes_on} until somebody resets it'
+                yield Finding("hold", "warns", f"{path}: {text}; add a step to [[hold]] with do = {do}")
 
 
 def _e_stop(bench: Bench) -> Iterator[Finding]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.safeguards import Bench, fastest_ul_per_h, safeguards
-from bench.station import load_station, open_station
+from bench.station import load_station, open_station, shipped_stations, station_path
 from data.tomlfile import FileError
-from instruments.clock import WallClock
+from instruments.clock import VirtualClock, WallClock
 from protocols.interlock import Interlock
 from protocols.steps import (
     AwaitSyringe,
@@ -65,6 +66,10 @@ max_outage = "2 s"
 valve = "daq.vent"
 on = false
 
+[[hold]]
+instrument = "pusher"
+do = "halt"
+
 [[safe_state]]
 instrument = "pusher"
 do = "halt"
@@ -83,6 +88,7 @@ e_stop = "line"
 """
 
 VALVE = 'relief_valve = "Example RV-1, SN 12, tested 2026-02"'
+HALTS = '[[hold]]\ninstrument = "pusher"\ndo = "halt"'
 OPENS = '[[safe_state]]\nvalve = "daq.vent"\non = false'
 
 
@@ -95,7 +101,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Benc
         text = STATION
         for old, new in (changes or {}).items():
             assert old in text, old
-            text = text.replace(old, new)
+            text = text.replace(old, new, 1)
         path = tmp_path / "lab.toml"
         path.write_text(text, "utf-8")
         station = load_station(str(path))
@@ -255,7 +261,7 @@ def test_two_interlocks_of_one_name_block(bench: Any) -> None:
 
 
 def test_a_hold_without_steps_and_a_missing_emergency_stop_are_told(bench: Any) -> None:
-    found = bench({'[[hold]]\nvalve = "daq.vent"\non = false': "", 'e_stop = "line"\n': ""})
+    found = bench({'[[hold]]\nvalve = "daq.vent"\non = false': "", HALTS: "", 'e_stop = "line"\n': ""})
     assert "there is no [[hold]]" in texts(found, "hold")[0]
     assert "pusher can be driven, but there is no emergency stop" in texts(found, "e-stop")[0].replace("daq, ", "")
 
@@ -303,7 +309,7 @@ def test_a_controller_behind_a_valve_that_the_safe_state_releases_has_nothing_ag
         ({'[[hold]]\nvalve = "daq.vent"': '[[hold]]\nvalve = "daq.vnet"'}, "daq has vent, outlet"),
         ({'[[hold]]\nvalve = "daq.vent"': '[[hold]]\nvalve = "dac.vent"'}, "did you mean"),
         ({'action = "hold"': 'action = "hold"\nflags = ["daq.line"]'}, "only with the action"),
-        ({'max_outage = "2 s"': 'max_outage = "0.1 s"'}, "less than 2 samples"),
+        ({'max_outage = "2 s"': 'max_outage = "0.1 s"'}, "would find daq.line lost although it is not"),
         ({'action = "hold"': 'action = "hold"\narmed = "rise"'}, 'write "phase:NAME"'),
         ({'action = "hold"': 'action = "hold"\nreset_band = "80 kPa"\nlow = "0 kPa"'}, "smaller reset_band"),
     ],
@@ -312,6 +318,45 @@ def test_a_slip_in_the_file_is_one_sentence_that_names_it(bench: Any, changes: d
     with pytest.raises(FileError, match=r"lab\.toml") as found:
         bench(changes)
     assert says in str(found.value)
+
+
+def test_what_goes_on_by_itself_in_a_hold_is_told(bench: Any) -> None:
+    (text,) = texts(bench({HALTS: ""}), "hold")
+    assert 'interlock "line" holds, but pusher pushes on until somebody resets it' in text
+    assert text.endswith('add a step to [[hold]] with do = "halt"')
+    found = texts(bench({"[instruments.daq]\n": CONTROLLER}), "hold")
+    assert [text for text in found if "pace regulates on" in text]
+
+
+@pytest.mark.parametrize(
+    ("rate", "least"),
+    [("10 Hz", "0.2 s"), ("100 Hz", "0.11 s"), ("30 Hz", "0.134 s"), ("0.5 Hz", "4 s"), ("0.1 Hz", "20 s")],
+)
+def test_a_channel_is_not_lost_sooner_than_its_samples_come_and_are_judged(bench: Any, rate: str, least: str) -> None:
+    daq = '[instruments.daq]\ndriver = "ni-daqmx"\n'
+    sampled = {daq: f'{daq}rate = "{rate}"\n'}
+    number, unit = least.split()
+    with pytest.raises(FileError) as found:
+        bench({**sampled, 'max_outage = "2 s"': f'max_outage = "{float(number) * 0.99:g} {unit}"'})
+    said = str(found.value)
+    assert 'lab.toml: key "interlocks.line": max_outage = ' in said
+    assert said.endswith(f'later; write at least "{least}", or sample it more often')
+    bench({**sampled, 'max_outage = "2 s"': f'max_outage = "{least}"'})
+
+
+def test_a_protocols_own_interlock_that_finds_a_sound_channel_lost_blocks_the_run(bench: Any) -> None:
+    own = Interlock("own", "daq.line", max_outage_s=0.15)
+    (text,) = texts(bench({}, interlocks=[own]), "interlocks")
+    assert 'lab.toml: interlock "own": max_outage = 0.15 s would find daq.line lost' in text
+    assert texts(bench({}, interlocks=[replace(own, max_outage_s=0.2)]), "interlocks") == []
+
+
+@pytest.mark.parametrize("name", shipped_stations())
+def test_every_shipped_station_gives_its_channels_the_time_that_their_samples_take(name: str) -> None:
+    station, path = load_station(name), station_path(name)
+    clock = VirtualClock() if station.simulated else WallClock()
+    with open_station(station, path, clock) as opened:
+        assert [each for each in opened.interlocks if each.max_outage_s is not None] or name == "replay"
 
 
 def test_phases_and_qualities_are_read(bench: Any) -> None:
