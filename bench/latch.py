@@ -110,9 +110,9 @@ class Latches:
             return []
         return [said for line in _lines(self.file.read_text("utf-8", errors="replace")) if (said := _said(line))]
 
-    def knows(self, run_id: str) -> bool:
-        """Whether a run has latched, or its stop was reset without; raises OSError."""
-        return any(said.get("run") == run_id for said in self.history())
+    def of_run(self, run_id: str) -> list[dict[str, Any]]:
+        """What a run has latched, and a reset of its stop that it did not latch; raises OSError."""
+        return [said for said in self.history() if said.get("run") == run_id]
 
     def _append(self, said: dict[str, str]) -> None:
         """Add a line, whole or not at all; it is on the disk when this returns.  Raises OSError."""

@@ -98,8 +98,9 @@ def _latched(bench: Bench) -> Iterator[Finding]:
         text = f'interlock "{latch.interlock}" acted{when} and nobody has reset it since: {said}'
         yield Finding(LATCHED, "blocks", f'station "{station.name}": {text}; find its cause')
     if unlatched is not None and latches is not None:
-        text = f"run {unlatched.number} was stopped by an interlock and nobody has reset it since"
-        lost = f"{latches.file} does not know of it, since its disk did not take that or it was replaced"
+        text = f"run {unlatched.number} was {unlatched.how} by an interlock and nobody has reset it since"
+        why = "its disk did not take that, the run's process ended before, or it was replaced"
+        lost = f"{latches.file} does not know of it, since {why}"
         advice = f"find its cause, see {unlatched.record}"
         yield Finding(LATCHED, "blocks", f'station "{station.name}": {text}; {lost}; {advice}')
 

@@ -13,13 +13,18 @@ import pytest
 
 from bench.cli import main
 from bench.findings import Finding
+from bench.last_stop import LastStop, unlatched_stop
 from bench.latch import LatchError, Latches, latches_of
 from bench.request import Override, Request
 from bench.session import Result, check, conduct
 from bench.station import load_station
+from bench.trust.register import Begun
 from bench.watchdog_clearing import ClearingError, clear_watchdog
 from data.checks import Status
+from data.disk import lock
 from data.run import Run
+from protocols.interlock import Interlock
+from protocols.steps import Phase
 
 NOW = datetime(2026, 3, 1, 8, 30, tzinfo=UTC)
 
@@ -189,6 +194,77 @@ def test_a_stop_that_no_latch_was_written_of_is_asked_for_as_well(
     restarted(occluded, tmp_path)
     assert [(said["event"], said["interlock"]) for said in Latches(kept).history()] == [("reset", "unknown")]
     assert blocked(occluded, tmp_path) == []
+
+
+def test_a_stop_whose_process_was_killed_before_the_disk_took_the_latch_is_asked_for_as_well(
+    latching: Path, occluded: Request, trip: Callable[..., Result], tmp_path: Path
+) -> None:
+    result, register = trip(), latching / "trust" / "register.jsonl"
+    (kept,) = (latching / "stations").glob("*.latches")
+    kept.unlink()
+    result.run_file.unlink()  # which was not made
+    register.write_bytes(b"".join(line for line in register.read_bytes().splitlines(True) if b'"begun"' in line))
+    (finding,) = [one for one in findings(occluded, tmp_path) if one.code == "latched"]
+    assert "run 1 was stopped by an interlock and nobody has reset it since" in finding.text
+    assert str(result.journal) in finding.text
+    restarted(occluded, tmp_path)
+    assert blocked(occluded, tmp_path) == []
+
+
+@pytest.fixture
+def last_run(
+    toy_bench: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., LastStop | None]:
+    """What is known of a toy run that two interlocks held one after the other, of which one was reset.
+
+    last_run(latches, status): how it ended, in its register, and with what the disk took of its latches.
+    """
+    toys = toy_bench(latches=Latches(tmp_path / "whole.latches", "r"), stated={"hold": [{"wait": "1 s"}]})
+    toys.gauge.pressure = lambda t: 60.0 if 10.0 < t < 15.0 or t > 40.0 else 10.0
+    holds = [Interlock(name, "gauge.pressure", high=50.0, action="hold", armed=(name,)) for name in ("one", "two")]
+    reset = (20.0, lambda engine: engine.reset_interlock("one", "Ada", "a kink"))
+    stop = (60.0, lambda engine: engine.stop("Ada", "enough"))
+    phases = Phase("one", for_s=15.0), Phase("two", for_s=60.0)
+    assert toys.run(*phases, interlocks=holds, at=[reset, stop]).status is Status.ABORTED
+    whole = toys.latches.file.read_text("utf-8").splitlines(keepends=True)
+    assert len(whole) == 3
+
+    def look(lines: int, status: str = "aborted", journal: Path | None = None) -> LastStop | None:
+        begun = Begun("r", 4, journal or tmp_path / "toy.journal", bool(status), status)
+        monkeypatch.setattr("bench.trust.register.last_begun", lambda *_: begun)
+        latches = Latches(tmp_path / f"{lines}.latches")
+        latches.file.write_text("".join(whole[:lines]), "utf-8")
+        return unlatched_stop("toys", latches)
+
+    return look
+
+
+@pytest.mark.parametrize("status", ["aborted", "error", ""])
+@pytest.mark.parametrize(("lines", "is_lost"), [(0, True), (1, True), (2, True), (3, False)])
+def test_a_hold_that_stood_as_its_run_ended_is_asked_for_where_its_own_latch_was_not_written(
+    last_run: Callable[..., LastStop | None], lines: int, status: str, is_lost: bool
+) -> None:
+    found = last_run(lines, status)
+    assert (found is not None) is is_lost
+    assert found is None or (found.number, found.how, found.record.name) == (4, "held", "toy.journal")
+
+
+def test_a_run_that_ended_well_or_whose_record_is_elsewhere_has_left_nothing_that_is_known(
+    last_run: Callable[..., LastStop | None], tmp_path: Path
+) -> None:
+    assert last_run(0, "completed") is None
+    assert last_run(0, "aborted", tmp_path / "elsewhere.journal") is None
+    found = last_run(0, "stopped-by-interlock", tmp_path / "elsewhere.journal")
+    assert found is not None
+    assert found.how == "stopped"
+
+
+def test_the_journal_of_a_run_that_goes_on_is_left_alone(
+    last_run: Callable[..., LastStop | None], tmp_path: Path
+) -> None:
+    with (tmp_path / "toy.journal").open("rb") as file:
+        assert lock(file.fileno())
+        assert last_run(0, "") is None
 
 
 def findings(occluded: Request, out: Path) -> Sequence[Finding]:
