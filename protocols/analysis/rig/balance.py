@@ -1,18 +1,20 @@
-"""Is the balance fit?  Weighings of a reference weight, and a quiet record.
+"""Is the balance fit?  Weighings of a reference weight, a quiet record, and what it gains of a flow.
 
-Units: mg, s, mg/h.
+Units: mg, s, mg/h, uL/h.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from data.samples import FloatArray
 from protocols.analysis.rig import RecordError
+from protocols.analysis.rig.line import straight_line
+from protocols.analysis.rig.record import RigRecord
 
 READINGS = 10
 """A weighing is the mean of the last so many readings before the load changes."""
@@ -24,6 +26,11 @@ MEDIAN_S = 181.0
 
 SPIKE_SIGMAS = 6.0
 """White noise passes this once in 5e8 readings."""
+
+FALSE_ALARM = 0.01
+"""Probability with which a balance that repeats as it is stated to is found to repeat worse."""
+
+HOUR_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,17 @@ class Weighings:
     sd_mg: float
     dof: int
     reading_sd_mg: float
+
+    @property
+    def u_of_one(self) -> float:
+        """Standard deviation of ``error_mg`` over that of one mean of readings: neighbours share a zero."""
+        n = self.dof + 1
+        return math.sqrt(1.5 * n + 0.5 * (n - 1)) / n
+
+    @property
+    def variance_of_one(self) -> float:
+        """What is expected of the square of ``sd_mg``, over the variance of one mean of readings."""
+        return 1.5 - 0.5 / (self.dof + 1)
 
 
 def weighings(empty: Sequence[FloatArray], loaded: Sequence[FloatArray], mass_mg: float) -> Weighings:
@@ -78,6 +96,50 @@ def weighings(empty: Sequence[FloatArray], loaded: Sequence[FloatArray], mass_mg
     sd = math.sqrt(math.fsum((one - mean) ** 2 for one in found) / (n - 1))
     pooled = math.fsum(float(np.var(readings, ddof=1)) for readings in last) / len(last)
     return Weighings(mean - mass_mg, sd / math.sqrt(n), sd, n - 1, math.sqrt(pooled))
+
+
+@dataclass(frozen=True, slots=True)
+class Repeatability:
+    """Standard deviation of one mean of readings under a load that was put on anew, and its degrees of freedom."""
+
+    sd_mg: float
+    dof: int
+
+    def largest_mg(self, declared_mg: float) -> float:
+        """What a balance with a declared standard deviation passes with the probability `FALSE_ALARM` alone."""
+        from scipy.special import chdtri
+
+        return declared_mg * math.sqrt(float(chdtri(self.dof, FALSE_ALARM)) / self.dof)
+
+
+def repeatability(weighed: Sequence[Weighings]) -> Repeatability:
+    """Pool the scatter of the weighings of several weights.
+
+    Notes
+    -----
+    A weighing is a mean L with the weight less the mean of the zeros Z before and after: its variance is 1.5 of that of
+    one of them, and neighbours, which share a zero, have a covariance of 0.25.  So the sample variance of n weighings
+    is expected to be 1.5 - 0.5 / n of it, and the variance of their mean is (1.5 n + 0.5 (n - 1)) / n^2.
+    """
+    dof = sum(one.dof for one in weighed)
+    squares = math.fsum(one.dof * one.sd_mg**2 / one.variance_of_one for one in weighed)
+    return Repeatability(math.sqrt(squares / dof), dof)
+
+
+def declared_mg(balance: Mapping[str, float], apart_h: float) -> float:
+    """Standard deviation of one mean of readings by what the station file says of the balance.
+
+    Parameters
+    ----------
+    balance : its table ``uncertainty``, in our units.
+    apart_h : time from one load to the next; half of what the zero walks in it is left in a weighing.
+
+    Notes
+    -----
+    The means of ten readings scatter no more than single readings, for which the repeatability is stated.
+    """
+    walked = balance["zero_walk_mg"] * math.sqrt(0.5 * apart_h)
+    return math.hypot(balance["repeatability_mg"], balance["readability_mg"] / math.sqrt(12.0), walked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +208,27 @@ def allan_deviation(values: FloatArray, m: int) -> float:
     if steps.size == 0:
         raise RecordError(f"{values.size} values hold no two means of {m}")
     return math.sqrt(float(np.mean(steps * steps)) / 2.0)
+
+
+def gained_ul_per_h(record: RigRecord, phase: str) -> tuple[float, float]:
+    """Volume that the balance gained an hour in a phase, what the vessel lost added, and its standard uncertainty.
+
+    Raises
+    ------
+    RecordError
+        If there are too few readings, or the station file says nothing of vessel or balance.
+    """
+    mass = record.good("reference_mass", phase)
+    fit = straight_line(mass.t, mass.values)
+    collection = record.run.station.get("collection")
+    if collection is None:
+        raise RecordError("the station file has no [collection], so what the vessel loses is not known")
+    balance = record.balance
+    slope = fit.slope * HOUR_S + float(collection["evaporation_mg_per_h"])
+    drift = balance["drift_mg_per_day"] / 24.0 / math.sqrt(3.0)
+    walk = balance["zero_walk_mg"] * math.sqrt(1.2 * HOUR_S / float(mass.t[-1] - mass.t[0]))
+    u = math.hypot(fit.u_slope * HOUR_S, float(collection["evaporation_spread_mg_per_h"]), drift, walk)
+    return slope * record.ul_per_mg, u * record.ul_per_mg
 
 
 def _spikes(mass_mg: FloatArray, width: int, readability_mg: float) -> tuple[FloatArray, float]:

@@ -7,12 +7,13 @@ is over a third of a limit is not capable of it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from data.checks import Check, Evaluation, Limits, Status, Verdict
-from data.run import Run
+from data.run import Event, Run, RunError
+from protocols.analysis.budget import Budget, Component, resolution
 from protocols.analysis.decision import judge
 from protocols.analysis.rig import RecordError
 from protocols.analysis.rig import balance as balance_check
@@ -80,25 +81,61 @@ def _within(half: float) -> Limits:
 
 
 def _weights(record: RigRecord, params: Mapping[str, Any]) -> Iterator[Check]:
+    """The error at each weight, and whether the balance repeats as the station file says, by all of them."""
     masses, _ = read_points(str(params["weights"]))
+    weighed: list[balance_check.Weighings | RecordError] = []
+    apart_h = 0.0
     for number, mass_mg in enumerate(masses, 1):
-        name, title = f"weight-{number}", f"Balance error at {mass_mg / 1000.0:g} g"
         try:
-            empty = [record.good("reference_mass", f"empty-{number}-{k}").values for k in (1, 2, 3)]
-            loaded = [record.good("reference_mass", f"loaded-{number}-{k}").values for k in (1, 2)]
-            found = balance_check.weighings(empty, loaded, mass_mg)
+            empty = [record.good("reference_mass", f"empty-{number}-{k}") for k in (1, 2, 3)]
+            loaded = [record.good("reference_mass", f"loaded-{number}-{k}") for k in (1, 2)]
+            found = balance_check.weighings([one.values for one in empty], [one.values for one in loaded], mass_mg)
         except RecordError as error:
-            yield _unmeasured(name, title, "mg", str(error))
+            weighed.append(error)
             continue
-        balance = record.balance
-        # Two weighings show too little of the scatter: what the station file says of it counts.
-        scatter = balance["repeatability_mg"] / math.sqrt(2.0)
-        u = math.hypot(float(params["weight_u_mg"]), scatter, balance["readability_mg"] / math.sqrt(12.0))
-        yield _judged(name, title, "mg", found.error_mg, u, _within(float(params["weight_error_mg"])))
+        weighed.append(found)
+        apart_h = max(apart_h, float(empty[-1].t[-1] - empty[0].t[-1]) / (2 * len(loaded)) / 3600.0)
+    declared = balance_check.declared_mg(record.balance, apart_h)
+    every = [one for one in weighed if isinstance(one, balance_check.Weighings)]
+    measured = balance_check.repeatability(every) if every else None
+    for number, (mass_mg, one) in enumerate(zip(masses, weighed, strict=True), 1):
+        titles = f"weight-{number}", f"Balance error at {mass_mg / 1000.0:g} g"
+        if isinstance(one, RecordError) or measured is None:
+            yield _unmeasured(*titles, "mg", str(one))
+            continue
+        # The weighings of one run are few: their scatter counts where it is more than what the station file says.
+        sd, dof = max((declared, math.inf), (measured.sd_mg, float(measured.dof)))
+        budget = Budget(
+            titles[0],
+            "mg",
+            (
+                Component("reference weight", float(params["weight_u_mg"])),
+                Component("repeatability", sd * one.u_of_one, dof),
+                resolution("readability", record.balance["readability_mg"]),
+            ),
+        )
+        limits = _within(float(params["weight_error_mg"]))
+        check = _judged(*titles, "mg", one.error_mg, budget.u, limits, budget.dof)
+        yield replace(check, budget=budget.rows())
+    yield _repeats(measured, declared)
+
+
+def _repeats(measured: balance_check.Repeatability | None, declared_mg: float) -> Check:
+    """Chi-square: whether the scatter of the weighings may be that of a balance as the station file states it."""
+    titles = "weights-repeatability", "Repeatability of the balance, by every weight"
+    if measured is None:
+        return _unmeasured(*titles, "mg", "no weight was weighed")
+    source = f"station file, uncertainty; by chance beyond it in {100.0 * balance_check.FALSE_ALARM:g} % of cases"
+    limits = Limits(None, measured.largest_mg(declared_mg), source)
+    check = _judged(*titles, "mg", measured.sd_mg, 0.0, limits)
+    said = f"{measured.dof} degrees of freedom; the station file states {declared_mg:.2g} mg"
+    if check.verdict is not Verdict.PASS:
+        said += ": vibration, a draft, a weight that was put down off the middle, or the balance needs service"
+    return replace(check, note=said)
 
 
 def _flow(record: RigRecord, params: Mapping[str, Any]) -> Iterator[Check]:
-    syringe = _syringe_u_percent(record)
+    syringe = syringe_u_percent(record)
     has_sensor = "flow" in record.run.roles
     try:
         zero = _zero(record) if has_sensor else flow_check.Zero(0.0, 0.0)
@@ -117,7 +154,7 @@ def _pushed(record: RigRecord, params: Mapping[str, Any], at: str, syringe_perce
     rate = float(params[f"{at}_ul_per_h"])
     titles = f"{at}-flow", f"Balance over syringe pump at {rate:g} uL/h"
     try:
-        slope, u_slope = _gain_ul_per_h(record, at)
+        slope, u_slope = balance_check.gained_ul_per_h(record, f"gain-{at}")
     except RecordError as error:
         return _unmeasured(*titles, "%", str(error))
     u = math.hypot(100.0 * u_slope / rate, syringe_percent)
@@ -143,19 +180,6 @@ def _zero(record: RigRecord) -> flow_check.Zero:
     return flow_check.zero(series.t, series.values)
 
 
-def _gain_ul_per_h(record: RigRecord, name: str) -> tuple[float, float]:
-    """Volume that the balance gained an hour, what the vessel lost added, and its standard uncertainty."""
-    mass = record.good("reference_mass", f"gain-{name}")
-    fit = line_check.straight_line(mass.t, mass.values)
-    collection = record.run.station["collection"]
-    hour_s = 3600.0
-    slope = fit.slope * hour_s + float(collection["evaporation_mg_per_h"])
-    drift = record.balance["drift_mg_per_day"] / 24.0 / math.sqrt(3.0)
-    walk = record.balance["zero_walk_mg"] * math.sqrt(1.2 * hour_s / float(mass.t[-1] - mass.t[0]))
-    u = math.hypot(fit.u_slope * hour_s, float(collection["evaporation_spread_mg_per_h"]), drift, walk)
-    return slope * record.ul_per_mg, u * record.ul_per_mg
-
-
 def _bolus(record: RigRecord, params: Mapping[str, Any], syringe_percent: float) -> Check:
     name, title, unit = "bolus", f"Metered bolus of {float(params['bolus_ul']):g} uL by the balance", "%"
     try:
@@ -175,7 +199,8 @@ def _bolus(record: RigRecord, params: Mapping[str, Any], syringe_percent: float)
     return _judged(name, title, unit, off, u, _within(float(params["bolus_error_percent"])))
 
 
-def _syringe_u_percent(record: RigRecord) -> float:
+def syringe_u_percent(record: RigRecord) -> float:
+    """Relative standard uncertainty of the syringe pump's rate, by its certificate where there is one."""
     certificate = record.run.calibration(f"{record.run.roles['pusher'].partition('.')[0]}.infused")
     return float(certificate.get("u_percent") or SYRINGE_U_PERCENT)
 
@@ -202,7 +227,7 @@ def _line(record: RigRecord, params: Mapping[str, Any]) -> tuple[line_check.Comp
         raise RecordError("the pressure did not rise while the syringe pump pushed; the line is open or the pump idle")
     rate = float(params["injection_ul_per_h"]) / 3600.0
     found = rate / slope
-    relative = math.hypot(math.hypot(up.u_slope, down.u_slope) / slope, _syringe_u_percent(record) / 100.0)
+    relative = math.hypot(math.hypot(up.u_slope, down.u_slope) / slope, syringe_u_percent(record) / 100.0)
     at_proof = float(params["proof_kpa"]) / down.value
     loss = -found * down.slope * 3600.0 * at_proof
     volume = float(record.run.station["collection"]["dead_volume_ul"])
@@ -231,7 +256,7 @@ def _capsule(record: RigRecord, params: Mapping[str, Any], line: line_check.Comp
         ramp = record.good("outlet_pressure", "capsule-ramp")
         begin, end = float(ramp.t[0]), float(ramp.t[-1])
         used = ramp.within(begin + RAMP_FROM * (end - begin), end)
-        rate, syringe = float(params["injection_ul_per_h"]), _syringe_u_percent(record)
+        rate, syringe = float(params["injection_ul_per_h"]), syringe_u_percent(record)
         both = line_check.compliance(used.t, used.values, rate, syringe)
     except RecordError as error:
         return _unmeasured(name, title, unit, str(error))
@@ -268,27 +293,61 @@ def _e_stop(record: RigRecord, params: Mapping[str, Any]) -> Iterator[Check]:
     run = record.run
     wanted = str((run.station.get("protection") or {}).get("e_stop") or "e-stop")
     trips = [event for event in run.records("interlock") if event.fields["name"] == wanted]
-    stopped = bool(trips) and run.status is Status.STOPPED_BY_INTERLOCK
+    begun = [(trip, safe) for safe in run.records("safe-state") for trip in trips if trip.text == safe.fields["cause"]]
+    stopped = bool(begun) and run.status is Status.STOPPED_BY_INTERLOCK
     title = "Emergency stop stops the run"
     yield _judged("e-stop", title, "1", float(stopped), 0.0, Limits(1.0, None, SOURCE))
     if not stopped:
         return
-    trip = trips[0]
-    reaction = float(trip.fields["reaction_s"] or 0.0)
-    limits = Limits(None, float(params["reaction_s"]), SOURCE)
-    yield _judged("e-stop-reaction", "From the contact to the safe state", "s", reaction, 0.0, limits)
-    said = [event for event in run.records("confirm") if event.t >= trip.t]
-    open_ = [str(event.fields["what"]) for event in said if not event.fields["confirmed"]]
-    done = float(len(said) - len(open_)) if said else 0.0
-    check = _judged(
-        "e-stop-confirmed",
-        "Orders of the safe state confirmed",
-        "1",
-        done,
-        0.0,
-        Limits(max(1, len(said)), None, SOURCE),
-    )
-    yield check
+    trip, safe = begun[0]
+    # The trip is recorded when its steps are done, so those come before it.
+    said = [event for event in run.records("confirm") if event.t >= safe.t]
+    yield _in_time(record, trip, said, Limits(None, float(params["reaction_s"]), SOURCE))
+    done = sum(bool(event.fields["confirmed"]) for event in said)
+    limits = Limits(max(1, len(said)), None, SOURCE)
+    yield _judged("e-stop-confirmed", "Orders of the safe state confirmed", "1", float(done), 0.0, limits)
+
+
+def _in_time(record: RigRecord, trip: Event, said: Sequence[Event], limits: Limits) -> Check:
+    """From the contact to the last order of the safe state.
+
+    Notes
+    -----
+    The ordered steps of the station's safe state are those that tell how long they took; every instrument's own safe
+    state follows.  Where the ordered steps leave out the syringe pump, it goes on pushing until the latter.
+    """
+    name, title = "e-stop-reaction", "From the contact to the last order of the safe state"
+    pusher = record.run.roles["pusher"].partition(".")[0]
+    ordered = [event for event in said if event.fields.get("took_s") is not None]
+    if not any(str(event.fields["what"]).startswith(f"{pusher}:") for event in ordered):
+        ordered = list(said)
+    unsure = [str(event.fields["what"]) for event in ordered if not event.fields["confirmed"]]
+    if unsure or not ordered:
+        return _unmeasured(name, title, "s", "; ".join(unsure) or "nothing of the safe state is in the record")
+    try:
+        closed_s, u = _contact(record.run, trip)
+    except RecordError as error:
+        return _unmeasured(name, title, "s", str(error))
+    ended_s = max(event.t if event.fields.get("done_s") is None else float(event.fields["done_s"]) for event in ordered)
+    check = _judged(name, title, "s", ended_s - closed_s, u, limits)
+    asked = f"the input is read every {u * math.sqrt(12.0):.2g} s, which is most of U"
+    return replace(check, note=asked if check.verdict is Verdict.NOT_CAPABLE else "")
+
+
+def _contact(run: Run, trip: Event) -> tuple[float, float]:
+    """When the contact was pressed, and the standard uncertainty: at any moment between two samples of its input."""
+    channel, value, seen_s = (trip.fields.get(key) for key in ("channel", "value", "sample_s"))
+    if value is None or seen_s is None:
+        raise RecordError("the input of the emergency stop fell silent; nobody saw it pressed")
+    try:
+        shown = run.series(str(channel)).good()
+    except RunError as error:
+        raise RecordError(str(error)) from None
+    before = shown.t[(shown.t < seen_s) & (shown.values != value)]
+    if not before.size:
+        raise RecordError("the input of the emergency stop was never seen before it was pressed")
+    since_s = float(seen_s) - float(before[-1])
+    return float(seen_s) - since_s / 2.0, since_s / math.sqrt(12.0)
 
 
 def _relief(record: RigRecord, params: Mapping[str, Any]) -> Iterator[Check]:

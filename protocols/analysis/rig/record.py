@@ -23,9 +23,12 @@ class RigRecord:
 
     @property
     def balance(self) -> dict[str, float]:
-        """What the station file says of the reference balance's uncertainty."""
+        """What the station file says of the reference balance's uncertainty; raises RecordError where it does not."""
         name = str(self.run.roles["reference_mass"]).partition(".")[0]
-        return dict(self.run.station["instruments"][name]["uncertainty"])
+        stated = self.run.station["instruments"][name].get("uncertainty")
+        if stated is None:
+            raise RecordError(f'the station file says nothing of the uncertainty of "{name}"')
+        return dict(stated)
 
     def good(self, role: str, phase: str | tuple[float, float]) -> Series:
         """Good samples of a role within a phase or a span of time; raises RecordError when there are none."""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.analysis.rig import RecordError
-from protocols.analysis.rig.balance import allan_deviation, quiet, weighings
+from protocols.analysis.rig.balance import allan_deviation, quiet, repeatability, weighings
 
 RANDOM = np.random.default_rng(7)
 SECONDS = np.arange(600.0)
@@ -37,6 +37,29 @@ def test_repeatability_is_the_standard_deviation_of_the_weighings():
     assert found.sd_mg == pytest.approx(0.1)
     assert found.u_mg == pytest.approx(0.1 / math.sqrt(3.0))
     assert found.dof == 2
+
+
+@pytest.mark.parametrize("n", [2, 3, 6])
+def test_weighings_that_share_zeros_tell_the_scatter_of_one_load_and_the_u_of_their_mean(n):
+    pooled, errors = [], []
+    for _ in range(1500):
+        zeros, loads = (0.02 * RANDOM.standard_normal((count, 1)) * np.ones(10) for count in (n + 1, n))
+        found = weighings(list(zeros), list(loads + 20_000.0), 20_000.0)
+        pooled.append(found)
+        errors.append(found.error_mg)
+    assert repeatability(pooled).sd_mg == pytest.approx(0.02, rel=0.06)
+    assert np.std(errors) == pytest.approx(0.02 * pooled[0].u_of_one, rel=0.06)
+
+
+@pytest.mark.parametrize(("times", "least", "most"), [(1.0, 0.005, 0.016), (3.0, 0.7, 1.0), (5.0, 0.9, 1.0)])
+def test_a_sound_balance_is_said_to_repeat_badly_once_in_a_hundred_and_a_bad_one_mostly(times, least, most):
+    found = []
+    for _ in range(4000):
+        loads = 0.02 * times * RANDOM.standard_normal((3, 5, 1)) * np.ones(10)
+        three = [weighings([one[0], one[2], one[4]], [one[1], one[3]], 0.0) for one in loads]
+        measured = repeatability(three)
+        found.append(measured.sd_mg > measured.largest_mg(0.02))
+    assert least <= float(np.mean(found)) <= most
 
 
 def test_only_the_last_ten_readings_count():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -98,36 +100,137 @@ def test_a_part_that_was_stopped_before_its_end_passes_nothing(status: Status) -
         assert operational.evaluate(run).verdict is Verdict.NOT_MEASURED
 
 
-def stopped(status: Status, trips: list[dict[str, Any]], confirmed: bool = True) -> Any:
-    """A record of a run with these trips of an interlock, and one order of the safe state."""
-    events = {"interlock": [Event(10.0, "interlock", trip) for trip in trips]}
-    events["confirm"] = [Event(10.1, "confirm", {"what": "pusher halt", "confirmed": confirmed})]
-    run = SimpleNamespace(station={"protection": {"e_stop": "e-stop"}}, status=status, records=events.__getitem__)
+BALANCE = {"repeatability_mg": 0.02, "readability_mg": 0.01, "zero_walk_mg": 0.01}
+
+
+def weighed(load_sd_mg: float) -> dict[str, Any]:
+    """Checks of a part "weights" whose loads, zeros too, scatter so much each time."""
+    random = np.random.default_rng(5)
+    masses = {"1": 5000.0, "2": 20_000.0, "3": 50_000.0}
+
+    def good(role: str, phase: str) -> Series:
+        what, number, k = phase.split("-")
+        t = 200.0 * (2 * int(k) - (what == "empty")) + np.arange(20.0)
+        load = masses[number] * (what == "loaded") + load_sd_mg * random.standard_normal()
+        return Series(t, np.full(20, load), t, channel=None)  # type: ignore[arg-type]
+
+    record: Any = SimpleNamespace(good=good, balance=BALANCE)
+    params = OperationalQualification(part="weights").values()
+    return {check.name: check for check in operational._weights(record, params)}
+
+
+def test_a_sound_balance_is_known_as_well_as_the_station_file_states_it() -> None:
+    checks = weighed(0.02)
+    assert {check.verdict for check in checks.values()} == {Verdict.PASS}
+    # Of two weighings that share a zero: 0.02 mg times the root of 7/8.
+    stated = math.hypot(0.05, math.sqrt(0.02**2 * 7.0 / 8.0), 0.01 / math.sqrt(12.0))
+    assert checks["weight-2"].standard_uncertainty == pytest.approx(stated, rel=0.01)
+
+
+def test_a_balance_that_does_not_repeat_fails_for_that_and_its_errors_are_less_certain() -> None:
+    checks = weighed(0.3)
+    assert checks["weights-repeatability"].verdict is Verdict.FAIL
+    assert "3 degrees of freedom" in checks["weights-repeatability"].note
+    found = checks["weights-repeatability"].value
+    assert found == pytest.approx(0.3, rel=0.6)
+    assert checks["weight-2"].standard_uncertainty == pytest.approx(
+        math.hypot(0.05, found * math.sqrt(0.875)), rel=0.01
+    )
+    assert checks["weight-2"].degrees_of_freedom == pytest.approx(3.0, rel=0.3)
+    assert checks["weight-2"].verdict is not Verdict.PASS
+
+
+PRESSED = {"name": "e-stop", "channel": "safety.e_stop", "value": 1.0, "sample_s": 10.0, "text": "pressed"}
+IN_TIME = (("pusher: halted", 10.1), ("valve daq.vent released", 10.9))
+
+
+def stopped(
+    status: Status = Status.STOPPED_BY_INTERLOCK,
+    trips: Sequence[Mapping[str, Any]] = (PRESSED,),
+    orders: Sequence[tuple[str, float]] = IN_TIME,
+    unconfirmed: str = "",
+    cause: str = "pressed",
+) -> Any:
+    """A record of a run with these trips of an interlock, whose input is read each second, and orders of a safe state.
+
+    Every instrument's own safe state follows at 14 s.
+    """
+    done = [{"what": what, "confirmed": what != unconfirmed, "took_s": 0.1, "at": at} for what, at in orders]
+    done.append({"what": "room: a hygrometer drives nothing", "confirmed": True, "took_s": None, "at": 14.0})
+    last_s = orders[-1][1] if orders else 10.0
+    events = {
+        "interlock": [Event(last_s, "interlock", trip) for trip in trips],
+        "safe-state": [Event(10.0, "safe-state", {"cause": cause})],
+        "confirm": [Event(1.0, "confirm", {"what": "valve daq.vent energised", "confirmed": True, "took_s": 0.0})],
+    }
+    events["confirm"] += [Event(fields["at"], "confirm", fields) for fields in done]
+    t = np.arange(0.0, 11.0)
+    shown = Series(t, np.where(t < 10.0, 0.0, 1.0), np.zeros(t.size, dtype=np.uint16), channel=None)  # type: ignore[arg-type]
+    run = SimpleNamespace(
+        station={"protection": {"e_stop": "e-stop"}},
+        status=status,
+        roles={"pusher": "pusher"},
+        records=events.__getitem__,
+        series=lambda channel: shown,
+    )
     return SimpleNamespace(run=run)
 
 
-def verdicts(record: Any, reaction_s: float = 2.0) -> dict[str, Verdict]:
-    return {check.name: check.verdict for check in operational._e_stop(record, {"reaction_s": reaction_s})}
-
-
-PRESSED = {"name": "e-stop", "reaction_s": 0.5}
+def told(record: Any, reaction_s: float = 2.0) -> dict[str, Any]:
+    return {check.name: check for check in operational._e_stop(record, {"reaction_s": reaction_s})}
 
 
 @pytest.mark.parametrize(
     ("record", "name"),
     [
         (stopped(Status.COMPLETED, []), "e-stop"),
-        (stopped(Status.STOPPED_BY_INTERLOCK, [{"name": "outlet-pressure", "reaction_s": 0.1}]), "e-stop"),
-        (stopped(Status.STOPPED_BY_INTERLOCK, [{**PRESSED, "reaction_s": 2.5}]), "e-stop-reaction"),
-        (stopped(Status.STOPPED_BY_INTERLOCK, [PRESSED], confirmed=False), "e-stop-confirmed"),
+        (stopped(trips=[{**PRESSED, "name": "outlet-pressure"}]), "e-stop"),
+        (stopped(cause="the outlet's pressure"), "e-stop"),
+        (stopped(orders=(("pusher: halted", 10.1), ("valve daq.vent released", 12.9))), "e-stop-reaction"),
+        (stopped(unconfirmed="pusher: halted"), "e-stop-confirmed"),
+        (stopped(unconfirmed="valve daq.vent released"), "e-stop-confirmed"),
     ],
 )
 def test_a_stop_that_is_not_one_fails(record: Any, name: str) -> None:
-    assert verdicts(record)[name] is Verdict.FAIL
+    assert told(record)[name].verdict is Verdict.FAIL
 
 
-def test_a_stop_in_time_passes() -> None:
-    assert set(verdicts(stopped(Status.STOPPED_BY_INTERLOCK, [PRESSED])).values()) == {Verdict.PASS}
+def test_a_stop_in_time_passes_and_every_order_counts() -> None:
+    checks = told(stopped())
+    assert {check.verdict for check in checks.values()} == {Verdict.PASS}
+    assert checks["e-stop-confirmed"].value == 3.0
+
+
+def test_the_safe_state_is_reached_with_its_last_order_and_the_contact_may_be_a_sample_old() -> None:
+    reaction = told(stopped())["e-stop-reaction"]
+    assert reaction.value == pytest.approx(0.9 + 0.5)
+    assert reaction.standard_uncertainty == pytest.approx(1.0 / math.sqrt(12.0))
+
+
+def test_a_pusher_that_the_ordered_steps_leave_out_is_safe_when_every_instrument_is() -> None:
+    reaction = told(stopped(orders=(("valve daq.vent released", 10.9),)))["e-stop-reaction"]
+    assert reaction.value == pytest.approx(4.0 + 0.5)
+    assert reaction.verdict is Verdict.FAIL
+
+
+def test_an_input_that_is_read_too_seldom_cannot_show_a_short_reaction() -> None:
+    check = told(stopped(), reaction_s=1.5)["e-stop-reaction"]
+    assert check.verdict is Verdict.NOT_CAPABLE
+    assert "read every 1 s" in check.note
+
+
+@pytest.mark.parametrize(
+    ("record", "why"),
+    [
+        (stopped(unconfirmed="valve daq.vent released"), "valve daq.vent released"),
+        (stopped(trips=[{**PRESSED, "sample_s": None}]), "fell silent"),
+        (stopped(trips=[{**PRESSED, "value": None}]), "fell silent"),
+    ],
+)
+def test_a_reaction_of_which_a_time_is_missing_is_not_measured(record: Any, why: str) -> None:
+    check = told(record)["e-stop-reaction"]
+    assert (check.verdict, check.value) == (Verdict.NOT_MEASURED, None)
+    assert why in check.note
 
 
 @pytest.mark.parametrize(
