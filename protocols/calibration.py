@@ -16,10 +16,14 @@ if TYPE_CHECKING:
     from data.run import Run
 
 
+MOST_TIMES = 4.0
+"""Expanded uncertainty over the scatter about the line, from which on more points are worth it."""
+
+
 class Calibration(Procedure):
     """Calibration of one channel against a reference with a certificate."""
 
-    name, method = "calibration", 2
+    name, method = "calibration", 3
     relies_on_rig_check = False
     roles = (
         Controls("controller", PressureController, optional=True),
@@ -110,9 +114,16 @@ class Calibration(Procedure):
         if not self.allowed:
             return
         if len(self.order) == 2:
-            yield "two points fix the correction and show nothing of what remains between them; give at least four"
-        elif len(self.order) == 3:
-            yield "three points leave one degree of freedom, so U is 14 times the scatter; give four, or course=up-down"
+            yield "two points fix the correction and show nothing of what remains between them; give at least five"
+        elif len(set(self.order)) > 2:
+            from protocols.analysis.rig.calibration import expanded_over_scatter
+
+            times = expanded_over_scatter(self.order)
+            if times > MOST_TIMES:
+                yield (
+                    f"with {len(self.order)} points U is {times:.2g} times the scatter about the line, with five of "
+                    "them up and down again 2.9 times; give more, or course=up-down"
+                )
 
     @staticmethod
     def evaluate(run: Run) -> Evaluation:

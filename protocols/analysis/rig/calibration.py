@@ -11,7 +11,7 @@ import numpy as np
 from data.checks import Axis, Check, Curve, Evaluation, Limits, Status, Verdict
 from data.run import Run, RunError
 from data.samples import FloatArray
-from protocols.analysis.budget import Component, welch_satterthwaite
+from protocols.analysis.budget import Component, coverage_factor, welch_satterthwaite
 from protocols.analysis.decision import judge
 from protocols.analysis.rig import RecordError
 from protocols.analysis.rig.line import LEAST_SAMPLES
@@ -82,13 +82,36 @@ def correction(reference: FloatArray, indicated: FloatArray, u_reference: float,
     if slope <= 0.0:
         raise RecordError("the channel falls while the reference rises; it is wired the wrong way round")
     rest = y - slope * x
-    scatter = math.sqrt(math.fsum((rest * rest).tolist()) / dof) if dof else 0.0
+    scatter = math.sqrt(math.fsum((rest * rest).tolist()) / dof) * next_reading(reference) if dof else 0.0
     noise = math.sqrt(math.fsum((u_mean * u_mean).tolist()) / n)
     u = math.sqrt(u_reference**2 + scatter**2 + noise**2)
     parts = [Component("reference", u_reference), Component("noise", noise)]
     u_dof = welch_satterthwaite([*parts, Component("scatter", scatter, dof)] if dof else parts)
     residuals = slope * indicated + (mean - slope * middle) - reference
     return Correction(slope, mean / slope - middle, u, residuals, dof, u_dof)
+
+
+def next_reading(points: FloatArray) -> float:
+    """Standard deviation of the error of a corrected reading, over that of the scatter about the line.
+
+    Parameters
+    ----------
+    points : (n,) values of the reference to which a line was fitted; where they are all one value, a zero was.
+
+    Notes
+    -----
+    The next reading scatters by s, and the line itself is uncertain by s sqrt(1/n + (x - mean)^2 / Sxx) (Draper and
+    Smith, Applied Regression Analysis, 1.4), most at an end of the points: that is taken over all of their range.
+    """
+    n = points.size
+    square = (points - math.fsum(points.tolist()) / n) ** 2
+    sxx = math.fsum(square.tolist())
+    return math.sqrt(1.0 + 1.0 / n + (float(square.max()) / sxx if sxx else 0.0))
+
+
+def expanded_over_scatter(points: Sequence[float]) -> float:
+    """Expanded uncertainty over the scatter about the line that at least three planned points will leave."""
+    return coverage_factor(len(points) - 2.0) * next_reading(np.array(points))
 
 
 def hysteresis(reference: Sequence[float], indicated: Sequence[float]) -> float:

@@ -19,6 +19,7 @@ from protocols.prompts import Ask
 from protocols.steps import Phase, SetPressure
 
 SEALED = Path(__file__).parents[3] / "runs" / "calibration-1.h5"
+NINE_POINTS = SEALED.with_name("calibration-3.h5")
 NO_NOISE = np.zeros(3)
 POINTS = np.array([0.0, 20.0, 40.0])
 
@@ -49,7 +50,8 @@ def test_a_single_point_is_a_zero():
 def test_what_a_line_does_not_fit_is_uncertainty():
     found = correction(POINTS, np.array([0.0, 20.3, 40.0]), 0.0, NO_NOISE)
     assert found.dof == 1
-    assert found.u == pytest.approx(math.sqrt(float(np.sum(found.residuals**2))))
+    # Three points leave one degree of freedom, and the line is least certain at its ends: s sqrt(1 + 1/3 + 1/2).
+    assert found.u == pytest.approx(math.sqrt(float(np.sum(found.residuals**2)) * 11.0 / 6.0))
 
 
 def test_the_scatter_of_three_points_has_one_degree_of_freedom_and_the_reference_none_too_few():
@@ -71,10 +73,18 @@ def test_a_calibration_that_was_stopped_after_some_points_passes_no_channel_and_
 
 
 def test_a_calibration_that_ran_to_its_end_is_judged_with_the_few_degrees_of_freedom_of_its_points():
-    with Run.open(SEALED) as run:
+    with Run.open(NINE_POINTS) as run:
         found = evaluate(run)
     left = found.checks[0]
     assert (left.verdict, set(found.values)) == (Verdict.PASS, {"gain", "offset", "u", "points"})
+    assert left.degrees_of_freedom == pytest.approx(7.0, abs=0.5)
+    assert left.coverage_factor > 2.3
+
+
+def test_five_points_are_too_few_for_a_limit_of_five_times_the_hysteresis():
+    with Run.open(SEALED) as run:
+        left = evaluate(run).checks[0]
+    assert left.verdict is Verdict.NOT_CAPABLE
     assert left.degrees_of_freedom < 4.0
     assert left.coverage_factor > 3.0
 
@@ -124,8 +134,10 @@ def test_points_are_taken_upwards_and_down_again():
     [
         ({"points": "0 kPa"}, []),
         ({"points": "0 kPa, 40 kPa"}, ["two points fix the correction"]),
-        ({}, ["three points leave one degree of freedom"]),
-        ({"course": "up-down"}, []),
+        ({}, ["with 3 points U is 19 times the scatter"]),
+        ({"course": "up-down"}, ["with 5 points U is 4.3 times the scatter"]),
+        ({"points": "0 kPa, 10 kPa, 20 kPa, 30 kPa, 40 kPa", "course": "up-down"}, []),
+        ({"points": "0 kPa, 0 kPa, 0 kPa"}, []),
         ({"allowed": ""}, []),
     ],
 )
@@ -140,3 +152,16 @@ def test_a_person_is_asked_at_each_point_and_a_controller_is_not():
     assert [step.key for step in asked] == ["reference-1", "reference-2", "reference-3"]
     assert [step.pressure_kpa for step in by_controller if isinstance(step, SetPressure)] == [0.0, 20.0, 40.0]
     assert sum(isinstance(step, Phase) for step in by_controller) == 6
+
+
+@pytest.mark.parametrize("points", [4, 5, 9])
+def test_the_uncertainty_is_that_of_a_corrected_reading_at_the_ends_of_the_points(points):
+    rng = np.random.default_rng(points)
+    reference = np.linspace(0.0, 10.0 * (points - 1), points)
+    errors, claimed = [], []
+    for _ in range(4000):
+        found = correction(reference, reference + rng.normal(0.0, 0.1, points), 0.0, np.zeros(points))
+        again = reference[-1] + rng.normal(0.0, 0.1)
+        errors.append(found.gain * (again + found.offset) - reference[-1])
+        claimed.append(found.u)
+    assert math.sqrt(np.mean(np.square(errors)) / np.mean(np.square(claimed))) == pytest.approx(1.0, abs=0.05)
