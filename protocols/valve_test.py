@@ -19,7 +19,7 @@ LONGEST_RISE_S = 3600.0
 class ValveTest(Procedure):
     """Test of every valve by what it does to pressure and mass."""
 
-    name, method = "valve-test", 1
+    name, method = "valve-test", 2
     relies_on_rig_check = False
     roles = (
         Measures("outlet_pressure", "kPa"),
@@ -37,6 +37,14 @@ class ValveTest(Procedure):
         "rate at which the syringe pump pushes", default="600 uL/h", low="10 uL/h", high="10 mL/h"
     )
     hold_s: float = param("how long a closed valve must hold", default="1 min", low="20 s", high="1 h")
+    leak_hold_s: float = param(
+        "how long they are held for the leak, after the line has crept", default="20 min", low="5 min", high="4 h"
+    )
+    leak_ul_per_h: float = param(
+        "largest leak behind closed valves; 0: that of the station's rig check, else 2 uL/h",
+        default="0 uL/h",
+        low="0 uL/h",
+    )
     open_s: float = param(
         "how long an opened valve may take to release the pressure", default="30 s", low="5 s", high="10 min"
     )
@@ -48,13 +56,13 @@ class ValveTest(Procedure):
     def steps(self) -> Iterator[Step]:
         """Push up against closed valves, and let each one release the pressure in turn."""
         yield StopDelivery("pump")
-        for name in ("vent", "outlet"):
+        for name, held_s in (("vent", self.hold_s), ("outlet", max(self.hold_s, self.leak_hold_s))):
             yield MoveValve("outlet", False)
             yield MoveValve("vent", False)
             yield Infuse("pusher", self.rate_ul_per_h)
             yield Phase(f"rise-{name}", until=above("outlet_pressure", self.pressure_kpa), at_most_s=LONGEST_RISE_S)
             yield HaltSyringe("pusher")
-            yield Phase(f"closed-{name}", for_s=self.hold_s)
+            yield Phase(f"closed-{name}", for_s=held_s)
             yield MoveValve(name, True)
             yield Phase(f"open-{name}", for_s=self.open_s)
         yield MoveValve("vent", False)

@@ -339,6 +339,22 @@ def test_the_valves_of_a_healthy_rig_pass_and_one_that_is_stuck_is_named(rig, tm
     assert healthy.evaluation.verdict is Verdict.PASS
     stuck = conduct(Request("valve-test", rig, faults=("valve-stuck-open:1@0h",), seed=4, out=tmp_path))
     assert "outlet or vent does not close" in failed(stuck)["vent-closed"]
+    measured = {check.name: check for check in stuck.evaluation.checks}
+    assert measured["rig-leak"].verdict is Verdict.NOT_MEASURED
+
+
+def test_a_valve_that_keeps_nine_tenths_of_the_pressure_and_leaks_fails(rig, tmp_path):
+    settings = {"diverter": "no"}
+    leaking = conduct(Request("valve-test", rig, settings=settings, faults=("rig-leak:10@0h",), seed=4, out=tmp_path))
+    assert list(failed(leaking)) == ["rig-leak"]
+    checks = {check.name: check for check in leaking.evaluation.checks}
+    assert checks["outlet-closed"].verdict is Verdict.PASS
+    leak = checks["rig-leak"]  # 10 uL/h at 100 kPa are 3.9 at 39 kPa
+    assert leak.value == pytest.approx(3.8, abs=leak.expanded_uncertainty)
+    assert leak.limit_high == 2.0
+    settings["leak"] = "5 uL/h"
+    allowed = conduct(Request("valve-test", rig, settings=settings, faults=("rig-leak:10@0h",), seed=4, out=tmp_path))
+    assert allowed.evaluation.verdict is Verdict.PASS
 
 
 def test_a_read_out_names_every_channel(rig, tmp_path):
