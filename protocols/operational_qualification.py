@@ -66,7 +66,7 @@ class OperationalQualification(Procedure):
     leak_ul_per_h: float = param("flow of the needle valve at that pressure, by its certificate", default="20 uL/h")
     leak_error_percent: float = param("largest error of the leak", default="10 %")
     press_kpa: float = param("pressure at which the emergency stop is pressed", default="20 kPa", low="5 kPa")
-    reaction_s: float = param("longest time to the safe state", default="2 s", low="0.05 s", high="5 min")
+    reaction_s: float = param("longest time to the safe state", default="3 s", low="0.05 s", high="5 min")
     relief_kpa: float = param("pressure at which the relief valve has to open", default="250 kPa", low="10 kPa")
     relief_error_percent: float = param("how far off it may open", default="10 %")
     gauge_u_kpa: float = param(

@@ -301,11 +301,21 @@ def _e_stop(record: RigRecord, params: Mapping[str, Any]) -> Iterator[Check]:
         return
     trip, safe = begun[0]
     # The trip is recorded when its steps are done, so those come before it.
-    said = [event for event in run.records("confirm") if event.t >= safe.t]
+    said = _answers([event for event in run.records("confirm") if event.t >= safe.t])
     yield _in_time(record, trip, said, Limits(None, float(params["reaction_s"]), SOURCE))
     done = sum(bool(event.fields["confirmed"]) for event in said)
     limits = Limits(max(1, len(said)), None, SOURCE)
     yield _judged("e-stop-confirmed", "Orders of the safe state confirmed", "1", float(done), 0.0, limits)
+
+
+def _answers(said: Sequence[Event]) -> list[Event]:
+    """What became of each order: one that did not answer in its time, and did so later, was confirmed then."""
+    late = {str(event.fields["what"]).removesuffix(", late") for event in said if event.fields["confirmed"]}
+    return [
+        event
+        for event in said
+        if event.fields["confirmed"] or str(event.fields["what"]).partition(": not confirmed")[0] not in late
+    ]
 
 
 def _in_time(record: RigRecord, trip: Event, said: Sequence[Event], limits: Limits) -> Check:

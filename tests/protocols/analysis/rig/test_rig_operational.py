@@ -207,6 +207,14 @@ def test_the_safe_state_is_reached_with_its_last_order_and_the_contact_may_be_a_
     assert reaction.standard_uncertainty == pytest.approx(1.0 / math.sqrt(12.0))
 
 
+def test_an_order_that_answers_late_was_confirmed_then() -> None:
+    unsure = "controller: vented: not confirmed, no answer within 1 s"
+    orders = (*IN_TIME, (unsure, 11.0), ("controller: vented, late", 11.3))
+    checks = told(stopped(orders=orders, unconfirmed=unsure), reaction_s=3.0)
+    assert checks["e-stop-reaction"].value == pytest.approx(1.3 + 0.5)
+    assert {check.verdict for check in checks.values()} == {Verdict.PASS}
+
+
 def test_a_pusher_that_the_ordered_steps_leave_out_is_safe_when_every_instrument_is() -> None:
     reaction = told(stopped(orders=(("valve daq.vent released", 10.9),)))["e-stop-reaction"]
     assert reaction.value == pytest.approx(4.0 + 0.5)
