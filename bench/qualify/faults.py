@@ -9,12 +9,12 @@ from typing import Any, Self
 
 from pydantic import Field, RootModel, ValidationError, model_validator
 
-from data.checks import Owner
+from data.checks import Owner, Status
 from data.quantity_fields import Stated
 from data.tomlfile import FileError, explain, read_toml
 
 INTERLOCK = "interlock"
-"""Stands for a check in a claim: an interlock has to stop the run."""
+"""Stands before a name in place of a check in a claim: the interlock of that name has to stop the run."""
 
 NAME = "faults.toml"
 
@@ -28,12 +28,14 @@ class Trial(Stated):
 
     protocol: str
     check: str = ""
+    every: bool = False
     severity: float | dict[str, float] | None = None
     at: str = "0 h"
     forms: tuple[str, ...] = ()
     settings: dict[str, str] = Field({})
     instrument: str = ""
     together: tuple[str, ...] = ()
+    ends: Status | None = None
 
     def severity_in(self, form: str, default: float) -> float:
         """Severity in a form of the protocol; raises FileError when the file states others but not this one."""
@@ -66,8 +68,14 @@ class ClaimedFault(Stated):
     def _claimed_or_not(self) -> Self:
         if bool(self.claims) == bool(self.unseen):
             raise ValueError('a fault has either claims or a reason why it is "unseen"; add one, or remove the other')
+        if nameless := [protocol for protocol in self.claims if INTERLOCK in self.checks(protocol)]:
+            raise ValueError(f'{nameless[0]} claims an "{INTERLOCK}" without its name; write "{INTERLOCK} NAME"')
         for trial in self.trials:
             claimed = self.checks(trial.protocol)
+            if trial.every and (trial.check or len(claimed) < 2):
+                raise ValueError(
+                    f'"every" of a trial in {trial.protocol} needs several claimed checks and no "check"; remove it'
+                )
             if trial.check and trial.check not in claimed:
                 there = "; ".join(claimed) or "nothing"
                 raise ValueError(f'check "{trial.check}" of a trial is not claimed: {trial.protocol} claims {there}')

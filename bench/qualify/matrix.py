@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib import metadata
 from statistics import median
 from typing import Any
 
-from bench import __version__
 from bench.qualify import drawn
-from bench.qualify.bounds import least_share, most_share
+from bench.qualify.bounds import least_share, most_beyond, most_share
 from bench.qualify.located import GROUPS, Count, count, group
+from bench.qualify.outcome import off, off_truth
 from bench.qualify.plan import Plan, Row
-from bench.session import SOFTWARE
+from bench.session import software
 
 Said = Mapping[str, Any]
 
@@ -39,7 +37,7 @@ class Line:
     @property
     def as_claimed(self) -> int:
         """How many trials said what is claimed."""
-        return sum(bool(trial["as_claimed"]) for trial in self.trials)
+        return len(self.trials) - len(self.surprises)
 
     @property
     def about_alarms(self) -> bool:
@@ -71,8 +69,30 @@ class Line:
 
     @property
     def surprises(self) -> list[Said]:
-        """Trials that did not say what is claimed."""
-        return [trial for trial in self.trials if not trial["as_claimed"]]
+        """Trials that did not say what is claimed.
+
+        Of drawn pumps those that tell no true error; of sound rows, where too many means are further from the truth
+        than U, each of these.
+        """
+        if self.row.expected == "right":
+            return [trial for trial in self.trials if trial["as_claimed"] is False or not trial.get("drawn")]
+        too_many = self.beyond_u > most_beyond(len(self._off))
+        return [_told(trial, too_many=too_many) for trial in self.trials if not _right(trial, too_many=too_many)]
+
+    @property
+    def _off(self) -> list[float]:
+        """How far each mean is from the truth, in U, of the trials that tell it."""
+        return [off(trial["mean"]) for trial in self.trials if trial.get("mean")]
+
+    @property
+    def beyond_u(self) -> int:
+        """How many means are further from the truth than U."""
+        return sum(each > 1.0 for each in self._off)
+
+    @property
+    def farthest_u(self) -> float | None:
+        """How far the worst mean is from the truth, in U; None where no trial tells it."""
+        return max(self._off, default=None)
 
     @property
     def holds(self) -> bool:
@@ -98,13 +118,12 @@ class Matrix:
     ----------
     made_at : when, as its caller says.
     code : identity of the code that ran; see `plan.code_identity`.
-    drawn_pumps : counts of the pumps around their limit.
+    drawn_lines : rows of pumps around their limit, of which each is counted in its stratum.
     """
 
     plan: Plan
     lines: tuple[Line, ...]
-    drawn_pumps: tuple[drawn.Count, ...]
-    drawn_done: int
+    drawn_lines: tuple[Line, ...]
     code: str
     made_at: str
     software: Mapping[str, str] = field(default_factory=dict)
@@ -112,18 +131,56 @@ class Matrix:
     @property
     def complete(self) -> bool:
         """Whether every trial of the plan was run."""
-        return all(line.complete for line in self.lines) and self.drawn_done == self.plan.pumps
+        return all(line.complete for line in (*self.lines, *self.drawn_lines))
 
     @property
     def holds(self) -> bool:
-        """Whether every trial that was run said what is claimed."""
-        return all(line.holds for line in self.lines) and all(each.holds for each in self.drawn_pumps)
+        """Whether every trial that was run said what is claimed, and the drawn pumps tried both sides of the limit."""
+        said = all(line.holds for line in (*self.lines, *self.drawn_lines))
+        return said and all(each.holds for each in self.drawn_pumps) and self.drawn_where_aimed
+
+    @property
+    def drawn_pumps(self) -> list[drawn.Count]:
+        """Counts of the pumps around their limit, by stratum; none where none was run."""
+        trials = [trial for line in self.drawn_lines for trial in line.trials]
+        return drawn.count(trials) if trials else []
+
+    @property
+    def drawn_where_aimed(self) -> bool:
+        """Whether enough of the drawn pumps fell near the limit; as long as some are to be run, nobody knows."""
+        done = sum(len(line.trials) for line in self.drawn_lines)
+        return done < self.plan.pumps or drawn.are_where_aimed(self.drawn_pumps, self.plan.pumps)
 
     @property
     def alarms(self) -> tuple[int, int]:
         """False alarms and trials of sound pumps on sound rigs, over all protocols."""
-        sound = [line for line in self.lines if not line.row.fault]
-        return sum(len(line.surprises) for line in sound), sum(len(line.trials) for line in sound)
+        return sum(len(line.surprises) for line in self._sound), sum(len(line.trials) for line in self._sound)
+
+    @property
+    def alarmed_rigs(self) -> tuple[int, int]:
+        """Rigs on which any sound pump alarmed, and rigs on which all were run.
+
+        The rows of one seed share its rig: one that alarms may do so in each of them, so they prove no more than one.
+        """
+        alarmed = {trial["seed"] for line in self._sound for trial in line.surprises}
+        ran = [(line.planned, {trial["seed"] for trial in line.trials}) for line in self._sound]
+        planned = range(1, max((most for most, _ in ran), default=0) + 1)
+        whole = {seed for seed in planned if all(seed > most or seed in seeds for most, seeds in ran)}
+        return len(alarmed), len(whole | alarmed)
+
+    @property
+    def _sound(self) -> list[Line]:
+        return [line for line in self.lines if not line.row.fault]
+
+    @property
+    def never_found_by(self) -> list[tuple[str, str, str]]:
+        """Claims that no trial bears out: protocol, fault, and a check that claims it and found it in none."""
+        found: Counter[tuple[str, str, str]] = Counter()
+        for line in self.lines:
+            if line.row.expected == "found" and line.trials:
+                for name in line.row.claimed:
+                    found[line.row.protocol, line.row.fault, name] += line.found_by[name]
+        return [claim for claim, times in found.items() if not times]
 
     @property
     def located(self) -> dict[str, Count]:
@@ -136,11 +193,12 @@ class Matrix:
     @property
     def surprises(self) -> list[tuple[Line, Said]]:
         """Every trial that did not say what is claimed."""
-        return [(line, trial) for line in self.lines for trial in line.surprises]
+        return [(line, trial) for line in (*self.lines, *self.drawn_lines) for trial in line.surprises]
 
     def to_json(self) -> dict[str, Any]:
         """One document; what is not known is null."""
         alarms, sound = self.alarms
+        alarmed, rigs = self.alarmed_rigs
         return {
             "made_at": self.made_at,
             "quick": self.plan.quick,
@@ -154,14 +212,45 @@ class Matrix:
             "software": dict(self.software),
             "rows": [_line_json(line) for line in self.lines],
             "located": {name: _located_json(each) for name, each in self.located.items()},
-            "false_alarms": {"count": alarms, "trials": sound, "at_most": most_share(alarms, sound)},
+            "false_alarms": {
+                "count": alarms,
+                "trials": sound,
+                "rigs_alarmed": alarmed,
+                "rigs": rigs,
+                "at_most": most_share(alarmed, rigs),
+            },
+            "drawn": {
+                "planned": self.plan.pumps,
+                "done": sum(len(line.trials) for line in self.drawn_lines),
+                "not_counted": sum(len(line.surprises) for line in self.drawn_lines),
+                "where_aimed": self.drawn_where_aimed,
+            },
             "pumps": [
-                asdict(each) | {"allowed": each.allowed, "at_most": each.at_most, "holds": each.holds}
+                asdict(each)
+                | {
+                    "allowed": each.allowed,
+                    "may_be_unjudged": each.may_be_unjudged,
+                    "at_most": each.at_most,
+                    "holds": each.holds,
+                }
                 for each in self.drawn_pumps
+            ],
+            "never_found_by": [
+                {"protocol": protocol, "fault": fault, "check": check} for protocol, fault, check in self.never_found_by
             ],
             "unseen": [{"fault": name, "why": why} for name, why in self.plan.unseen.items()],
             "left_out": [asdict(each) for each in self.plan.left_out],
         }
+
+
+def _right(trial: Said, *, too_many: bool) -> bool:
+    """Whether a trial said what is claimed; where too many means are beyond U, those are not."""
+    return bool(trial["as_claimed"]) and not (too_many and trial.get("mean") and off(trial["mean"]) > 1.0)
+
+
+def _told(trial: Said, *, too_many: bool) -> Said:
+    """A trial that did not, with the reason where its row has it."""
+    return {**trial, "why": off_truth(trial["mean"])} if trial["as_claimed"] and too_many else trial
 
 
 def _located_json(each: Count) -> dict[str, int]:
@@ -188,6 +277,7 @@ def _line_json(line: Line) -> dict[str, Any]:
         "faults": list(row.faults),
         "expected": row.expected,
         "checks": list(row.checks),
+        "every": row.every,
         "planned": line.planned,
         "trials": len(line.trials),
         "as_claimed": line.as_claimed,
@@ -196,6 +286,8 @@ def _line_json(line: Line) -> dict[str, Any]:
         "found_by": dict(line.found_by),
         "verdicts": dict(line.verdicts),
         "told_s": line.told_s,
+        "beyond_u": line.beyond_u,
+        "farthest_u": line.farthest_u,
         **_located_json(line.located),
         "runs": [
             {"seed": trial["seed"], "run": trial.get("run", ""), "verdict": trial["verdict"]} for trial in line.trials
@@ -208,18 +300,8 @@ def _line_json(line: Line) -> dict[str, Any]:
 
 def matrix_of(plan: Plan, done: Mapping[tuple[str, int], Said], *, code: str, made_at: str) -> Matrix:
     """Count what the trials of a plan said."""
-    lines, pumps = [], []
+    lines, pumps = list[Line](), list[Line]()
     for row in plan.rows:
-        if row.expected == "right":
-            pumps += [done[row.key, seed] for seed in range(1, row.seeds + 1) if (row.key, seed) in done]
-        else:
-            trials = [done[row.key, seed] for seed in range(1, row.seeds + 1) if (row.key, seed) in done]
-            lines.append(Line(row, row.seeds, trials))
-    return Matrix(
-        plan, tuple(lines), tuple(drawn.count(pumps)) if pumps else (), len(pumps), code, made_at, _software()
-    )
-
-
-def _software() -> dict[str, str]:
-    others = {name: metadata.version(name) for name in SOFTWARE if name != "pumpbench"}
-    return {"pumpbench": __version__, **others, "python": platform.python_version()}
+        trials = [done[row.key, seed] for seed in range(1, row.seeds + 1) if (row.key, seed) in done]
+        (pumps if row.expected == "right" else lines).append(Line(row, row.seeds, trials))
+    return Matrix(plan, tuple(lines), tuple(pumps), code, made_at, software())

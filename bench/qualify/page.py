@@ -24,7 +24,11 @@ TOLD_AFTER = (
     "moment at which the bench says so: the evaluation at the end of the run, or an interlock."
 )
 LOCATED = 'Below, "located" counts the runs in which the locator put the right cause first, by the run file alone.'
-DRAWN = "Counted by what truly left the catheter tip, which the simulated plant tells, and by the U of the run."
+DRAWN = "Counted by what truly left the catheter tip, as the simulated plant tells it, by the mean's U and its verdict."
+TRUTH = (
+    "Each mean flow error of a sound row is held against what truly left the tip: more of them beyond U than chance "
+    "explains, or one beyond 2 U, are false alarms."
+)
 
 
 def write_page(out: Path, text: str) -> None:
@@ -57,6 +61,7 @@ def page(matrix: Matrix) -> str:
         _sound(matrix),
         _drawn(matrix),
         _surprises(matrix),
+        _reasons("Claimed, and found in no trial by", "protocol, fault", words.never_found_by(matrix).items()),
         _reasons("Cannot be seen, and why", "fault", matrix.plan.unseen.items()),
         _reasons("Not run, and why", "protocol", ((each.protocol, each.why) for each in matrix.plan.left_out)),
         _identity(matrix),
@@ -148,19 +153,27 @@ def _sound(matrix: Matrix) -> str:
     return (
         f"<h2>Sound pumps on sound rigs</h2>\n<table><thead>{head}</thead><tbody>\n"
         + "\n".join(rows)
-        + "\n</tbody></table>"
+        + f'\n</tbody></table>\n<p class="small">{escape(" ".join(filter(None, (_together(matrix), TRUTH))))}</p>'
     )
+
+
+def _together(matrix: Matrix) -> str:
+    said = words.alarmed_rigs(matrix)
+    return f"{said}: the rows of a seed share its rig." if said else ""
 
 
 def _drawn(matrix: Matrix) -> str:
     if not matrix.drawn_pumps:
         return ""
+    missed = words.pumps_missed(matrix)
+    amiss = f'\n<p class="verdict bad">✗ {escape(missed)}.</p>' if missed else ""
     said = "\n".join(
         f'<tr><td{"" if each.holds else " class=bad"}><span class="word">{"✓" if each.holds else "✗"}</span> '
         f"{escape(words.pumps(each))}</td></tr>"
         for each in matrix.drawn_pumps
     )
-    return f"<h2>Pumps drawn around their limit</h2>\n<p>{escape(DRAWN)}</p>\n<table><tbody>\n{said}\n</tbody></table>"
+    head = f"<h2>Pumps drawn around their limit</h2>\n<p>{escape(DRAWN)}</p>"
+    return f"{head}\n<table><tbody>\n{said}\n</tbody></table>{amiss}"
 
 
 # ------------------------------------------------------------------------------------------------------------ lists

@@ -18,8 +18,8 @@ from pydantic import Field, RootModel
 from bench.engine import plan as steps_of
 from bench.preflight import PreflightError
 from bench.qualify.faults import ClaimedFault, Trial, faults_file, read_faults
-from bench.request import Override, Request, RequestError
-from bench.session import check
+from bench.request import Override, Request, RequestError, articles_of
+from bench.session import check, software
 from bench.station import Station, load_station, parse_fault, station_path
 from data import quantities
 from data.nearest import did_you_mean
@@ -78,10 +78,13 @@ class Row:
     ----------
     fault : its name; empty for a sound pump and for drawn pumps.
     faults : as ``--fault`` takes them, the row's own first.
-    checks : any one of them has to find it.
+    checks : any one of them has to find it; with ``every`` each of them has to.
+    claimed : all that claim to see it, of which is counted whether they do.
+    ends : how else the run may end when it finds it.
     at_s : when it begins, from the start of the run.
     seeds : how many trials it gets, with the seeds from 1 on.
     rig_check : settings of the rig check on which the run relies; None where the station demands none.
+    articles : SHA-256 of pump, fluid and catheter as their files state them.
     """
 
     protocol: str
@@ -98,12 +101,21 @@ class Row:
     at_s: float = 0.0
     faults: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()
+    claimed: tuple[str, ...] = ()
+    every: bool = False
+    ends: str = ""
     rig_check: Mapping[str, str] | None = None
+    articles: str = ""
 
     @property
     def key(self) -> str:
         """What stands for the row in a record of trials."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def tells_the_truth(self) -> bool:
+        """Whether its mean is held against what truly left the tip: nothing that is wrong with it shows otherwise."""
+        return self.expected == "sound" and self.protocol == "flow-accuracy"
 
     @property
     def title(self) -> str:
@@ -196,9 +208,7 @@ def build_plan(
         why = "; ".join(f"{each.protocol}: {each.why}" for each in left)
         raise RequestError(f"nothing is left to run ({why}); give another --station, --protocol or --fault")
     used = {row.station for row in rows}
-    hashes = {
-        given: hashlib.sha256(station_path(given).read_bytes()).hexdigest() for given, _ in loaded if given in used
-    }
+    hashes = {given: file_digest(given) for given, _ in loaded if given in used}
     unseen = {name: fault.unseen for name, fault in table.items() if fault.unseen}
     return Plan(quick, tuple(rows), tuple(left), hashes, unseen)
 
@@ -305,6 +315,7 @@ def _rows(
             "station": given,
             "dut": forms.dut,
             "rig_check": relied,
+            "articles": articles_digest(Request(kind.name, given, dut=forms.dut), station),
         }
         seeds = length.of_row(forms)
         yield Row(**common, settings=form.settings, expected="sound", seeds=seeds)
@@ -344,6 +355,9 @@ def _row(
         at_s=at_s,
         faults=texts,
         checks=(trial.check,) if trial.check else claimed,
+        claimed=claimed,
+        every=trial.every,
+        ends=str(trial.ends or ""),
     )
 
 
@@ -368,10 +382,21 @@ def _onset(text: str, kind: type[Procedure], settings: Mapping[str, str], statio
     raise FileError(f'{where}: at: {kind.name} has no phase "{share["phase"]}"; name one that it has')
 
 
+def articles_digest(request: Request, station: Station) -> str:
+    """SHA-256 over pump, fluid and catheter of a request, as a run would keep them: their files may be anybody's."""
+    return hashlib.sha256(json.dumps(articles_of(request, station), sort_keys=True).encode()).hexdigest()
+
+
+def file_digest(station: str) -> str:
+    """SHA-256 of a station's file."""
+    return hashlib.sha256(station_path(station).read_bytes()).hexdigest()
+
+
 @cache
 def code_identity() -> str:
-    """SHA-256 over everything of ours that decides what a trial says: code, tables of the plant, shipped files."""
+    """SHA-256 over what decides what a trial says: code, tables of the plant, shipped files, versions of packages."""
     digest = hashlib.sha256(faults_file().read_bytes())
+    digest.update(json.dumps(software(), sort_keys=True).encode())
     for package in ("bench", "protocols", "instruments", "data"):
         root = Path(str(import_module(package).__file__)).parent
         for source in sorted(path for path in root.rglob("*") if path.suffix in (".py", ".toml")):

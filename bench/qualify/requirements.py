@@ -110,8 +110,18 @@ def _of_matrix(document: Mapping[str, Any]) -> Iterator[tuple[str, Evidence]]:
         runs = [run["run"] for row in rows for run in row["runs"] if run["run"]]
         yield name, Evidence(name, state, "; ".join(map(_counted, rows)), _few(runs))
     if pumps := document.get("pumps"):
-        said = "; ".join(f"{each['wrong']} of {each['pumps']} wrong {each['stratum']}" for each in pumps)
-        yield "pumps", Evidence("pumps", "holds" if all(each["holds"] for each in pumps) else "fails", said)
+        yield "pumps", _of_pumps(pumps, document.get("drawn") or {})
+
+
+def _of_pumps(pumps: Sequence[Mapping[str, Any]], drawn: Mapping[str, Any]) -> Evidence:
+    """Evidence of the pumps around their limit: each that was planned has to be counted, on both sides of the limit."""
+    counted = sum(each["pumps"] for each in pumps)
+    said = "; ".join(f"{each['wrong']} of {each['pumps']} wrong {each['stratum']}" for each in pumps)
+    if drawn.get("not_counted") or not drawn.get("where_aimed", True) or not all(each["holds"] for each in pumps):
+        state: State = "fails"
+    else:
+        state = "holds" if counted == drawn.get("planned") else "missing"
+    return Evidence("pumps", state, f"{said}; {counted} of {drawn.get('planned', '?')} counted")
 
 
 def _counted(row: Mapping[str, Any]) -> str:

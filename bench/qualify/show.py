@@ -27,6 +27,8 @@ def print_matrix(matrix: Matrix) -> None:
         console.print("\n[bold]pumps drawn around their limit[/bold], by what truly left the tip")
         for each in matrix.drawn_pumps:
             console.print(f"  {'✓' if each.holds else '✗'} {words.pumps(each)}")
+        if missed := words.pumps_missed(matrix):
+            console.print(f"  ✗ {missed}")
     if matrix.surprises:
         console.print("\n[bold]not as claimed[/bold]")
         for line, trial in matrix.surprises[:SURPRISES]:
@@ -37,6 +39,9 @@ def print_matrix(matrix: Matrix) -> None:
             console.print(f"  and {len(matrix.surprises) - SURPRISES} more: see --json or matrix.html")
     if located := words.located_by(matrix):
         console.print(f"\n{located}.", markup=False)
+    _reasons(console, "claimed, and found in no trial by", words.never_found_by(matrix))
+    if rigs := words.alarmed_rigs(matrix):
+        console.print(f"\nSound pumps: {rigs}.", markup=False)
     _reasons(console, "cannot be seen, and why", dict(matrix.plan.unseen))
     _reasons(console, "not run, and why", {each.protocol: each.why for each in matrix.plan.left_out})
     console.print(f"\n{words.summary(matrix)}.  Bounds are one-sided, 95 %.", markup=False)

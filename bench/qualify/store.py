@@ -10,12 +10,16 @@ from typing import Any
 
 import h5py
 
-from bench.qualify.drawn import stratum_of
+from bench.qualify.drawn import stratum
 from bench.qualify.matrix import Matrix, Said
+from bench.qualify.outcome import off
 from data.hdf5 import hdf5_file, write_mapping, write_table
 
 DEFINITION = "pumpbench_qualification"
-FORMAT = 1
+FORMAT = 2
+
+DRAWN = ("true", "value", "U", "low", "high")
+"""Of a drawn pump, in percent: its mean flow error, as it was found and how surely, and its limits."""
 
 Columns = dict[str, list[Any]]
 
@@ -44,14 +48,16 @@ def write_matrix(out: Path, matrix: Matrix, drawn_trials: Sequence[Said]) -> Non
                 "code",
                 "stations",
                 "false_alarms",
+                "drawn",
                 "located",
             )
             write_mapping(_group(entry, "facts"), {"format": FORMAT} | {name: said[name] for name in facts})
             write_mapping(_group(entry, "software"), matrix.software)
             _table(entry, "rows", _rows(said["rows"]), {"at_s": "s", "told_s": "s"})
             _table(entry, "trials", _trials(matrix), {"told_s": "s", "simulated_s": "s", "cpu_s": "s"})
-            _table(entry, "drawn", _drawn(drawn_trials), {"true": "%", "value": "%", "U": "%", "limit": "%"})
+            _table(entry, "drawn", _drawn(drawn_trials), dict.fromkeys(DRAWN, "%"))
             _table(entry, "pumps", _columns(said["pumps"]), {})
+            _table(entry, "never_found_by", _columns(said["never_found_by"]), {})
             _table(entry, "unseen", _columns(said["unseen"]), {})
             _table(entry, "left_out", _columns(said["left_out"]), {})
         part.replace(out)
@@ -103,6 +109,7 @@ def _trials(matrix: Matrix) -> Columns:
             "status": trial["status"],
             "as_claimed": int(trial["as_claimed"]),
             "found_by": "; ".join(trial.get("found_by", ())),
+            "off_u": off(trial["mean"]) if trial.get("mean") else None,
             "why": trial["why"],
             "told_s": trial.get("told_s"),
             "located": (trial.get("located") or {}).get("first", ""),
@@ -122,7 +129,6 @@ def _drawn(trials: Sequence[Said]) -> Columns:
     rows = []
     for trial in trials:
         if drawn := trial.get("drawn"):
-            counted = stratum_of(drawn["true"], drawn["limit"], drawn["U"])
-            said = {"seed": trial["seed"], "verdict": trial["verdict"], "counted": counted, "run": trial.get("run", "")}
-            rows.append(said | drawn)
+            said = {"seed": trial["seed"], "counted": stratum(drawn), "run": trial.get("run", "")}
+            rows.append(said | {name: drawn[name] for name in (*DRAWN, "verdict", "aim")})
     return _columns(rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bench.qualify.bounds import most_share
 from bench.qualify.drawn import Count
 from bench.qualify.matrix import Line, Matrix
 from bench.qualify.plan import Row
@@ -49,7 +50,7 @@ def claim(row: Row) -> str:
         return "nothing" if row.fault else "pass"
     if row.expected == "not-passed":
         return "anything but a pass"
-    return f"{' or '.join(row.checks)} ({row.owner})"
+    return f"{(' and ' if row.every else ' or ').join(row.checks)} ({row.owner})"
 
 
 def located(line: Line) -> str:
@@ -84,8 +85,34 @@ def pumps(each: Count) -> str:
     """A sentence on the drawn pumps of one stratum."""
     wrong = {"inside": "failed", "outside": "passed", "rest": "judged wrongly"}[each.stratum]
     proof = f"at most {percent(each.at_most)}" if each.pumps else "none was run"
-    none = f"; {each.no_verdict} without a verdict" if each.no_verdict else ""
+    none = f"; {each.no_verdict} without a verdict ({each.may_be_unjudged} allowed)" if each.no_verdict else ""
     return f"{each.pumps} {STRATA[each.stratum]}: {each.wrong} {wrong} ({each.allowed} allowed), {proof}{none}"
+
+
+def pumps_missed(matrix: Matrix) -> str:
+    """A sentence on drawn pumps that do not count; empty where each does."""
+    missed = sum(len(line.surprises) for line in matrix.drawn_lines)
+    said = [f"{some(missed, 'pump')} without a judged mean, which counts as a miss"] if missed else []
+    if not matrix.drawn_where_aimed:
+        said.append("too few pumps fell near the limit")
+    return "; ".join(said)
+
+
+def alarmed_rigs(matrix: Matrix) -> str:
+    """What the sound pumps prove together; empty where no rig had all of them."""
+    alarmed, rigs = matrix.alarmed_rigs
+    if not rigs:
+        return ""
+    most = percent(most_share(alarmed, rigs))
+    return f"{alarmed} of {some(rigs, 'rig')} alarmed in any row, which proves at most {most}"
+
+
+def never_found_by(matrix: Matrix) -> dict[str, str]:
+    """Claims that no trial bears out, by protocol and fault."""
+    found: dict[str, list[str]] = {}
+    for protocol, fault, check in matrix.never_found_by:
+        found.setdefault(f"{protocol}, {fault}", []).append(check)
+    return {name: ", ".join(checks) for name, checks in found.items()}
 
 
 def summary(matrix: Matrix) -> str:

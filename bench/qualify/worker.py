@@ -19,7 +19,7 @@ from bench.qualify.trial import conduct_trial
 
 def row_from(fields: dict[str, Any]) -> Row:
     """The row that ``asdict`` made plain data of."""
-    lists = {name: tuple(fields[name]) for name in ("faults", "checks")}
+    lists = {name: tuple(fields[name]) for name in ("faults", "checks", "claimed")}
     return Row(**fields | lists)
 
 

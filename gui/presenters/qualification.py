@@ -281,7 +281,9 @@ class Qualification:
         if not found.done:
             return self._none_yet(found, text)
         missed = [cell.row or "a sound pump" for cell in self.table.cells if cell.state == "amiss"]
-        if not all(each.get("holds", True) for each in found.matrix["pumps"]):
+        drawn = found.matrix.get("drawn", {})
+        tried = drawn.get("where_aimed", True) and not drawn.get("not_counted")
+        if not (tried and all(each.get("holds", True) for each in found.matrix["pumps"])):
             missed.append("pumps around their limit")
         if missed:
             names = ", ".join(dict.fromkeys(missed))
@@ -299,7 +301,7 @@ class Qualification:
         alarms = matrix["false_alarms"]
         said = []
         if alarms["trials"]:
-            text = f"{alarms['count']} of {alarms['trials']}, at most {most_percent(alarms['at_most'])}"
+            text = f"{alarms['count']} of {alarms['trials']}, on at most {most_percent(alarms['at_most'])} of rigs"
             said.append(("False alarms", text))
         words = {"inside": "Pumps just inside", "outside": "Pumps just outside", "rest": "Other pumps"}
         for each in (each for each in matrix["pumps"] if each["pumps"]):

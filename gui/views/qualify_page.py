@@ -189,7 +189,7 @@ def told(line: Line) -> str:
     severity = "" if line["severity"] is None else f"{line['severity']:g} {line['unit'] if line['unit'] != '1' else ''}"
     said = [f"Form {line['form']}, station {line['station']}" + (f", severity {severity.strip()}" if severity else "")]
     if line["checks"]:
-        said.append(f"Has to be found by {' or '.join(line['checks'])}")
+        said.append(f"Has to be found by {(' and ' if line.get('every') else ' or ').join(line['checks'])}")
     said.append(f"As claimed in {line['as_claimed']} of {line['trials']} trials, {line['planned']} planned")
     for bound, words, percent in (
         ("proved_at_least", "at least", least_percent),

@@ -8,8 +8,11 @@ import re
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import h5py
 import pytest
@@ -18,21 +21,21 @@ from hypothesis import strategies as st
 
 from bench.cli import main
 from bench.file_lock import lock_file
-from bench.qualify import drawn, pool
+from bench.qualify import drawn, pool, trial
 from bench.qualify.faults import faults_file, read_faults
 from bench.qualify.forecast import left_s
 from bench.qualify.hardware import BenchRecord, qualify_bench
 from bench.qualify.ledger import Ledger, look, under_way
-from bench.qualify.matrix import matrix_of
-from bench.qualify.outcome import compare
+from bench.qualify.matrix import Matrix, matrix_of
+from bench.qualify.outcome import compare, drawn_error
 from bench.qualify.page import page
-from bench.qualify.plan import Plan, Row, build_plan
+from bench.qualify.plan import Plan, Row, build_plan, code_identity
 from bench.qualify.record_page import bench_page, requirements_page
-from bench.qualify.requirements import read_requirements, trace
+from bench.qualify.requirements import _of_matrix, read_requirements, trace
 from bench.qualify.words import summary
-from bench.request import RequestError
+from bench.request import Request, RequestError
 from bench.station import station_path
-from data.checks import Check, Evaluation, Status, Verdict
+from data.checks import Check, Evaluation, Limits, Status, Verdict
 from data.tomlfile import FileError
 from instruments.simulation.faults import FAULTS
 from protocols.operational_qualification import PARTS
@@ -87,6 +90,58 @@ def test_equal_plans_have_equal_digests_and_others_have_others(tmp_path: Path) -
     assert build_plan([str(path)], quick=True, seeds=1, protocols=["priming"]).digest != one.digest
 
 
+def test_another_pump_under_the_same_name_and_another_version_of_a_package_make_other_trials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pump, station = tmp_path / "pump.toml", tmp_path / "mine.toml"
+    text = (ROOT / "bench" / "duts" / "sim-peristaltic.toml").read_text("utf-8")
+    pump.write_text(text, "utf-8")
+    ours = re.sub(r'(?m)^dut = "[^"]*"', lambda _: f"dut = '{pump}'", station_path("sim").read_text("utf-8"))
+    station.write_text(ours, "utf-8")
+
+    def planned() -> Plan:
+        return build_plan([str(station)], quick=True, protocols=["flow-accuracy"])
+
+    one = planned()
+    assert planned().digest == one.digest
+    pump.write_text(text.replace("14.5 %", "1.5 %"), "utf-8")
+    other = planned()
+    assert other.digest != one.digest
+    assert not {row.key for row in one.rows} & {row.key for row in other.rows}
+    was = code_identity.__wrapped__()
+    monkeypatch.setattr("bench.qualify.plan.software", lambda: {"numpy": "0.1"})
+    assert code_identity.__wrapped__() != was
+
+
+def test_a_rig_check_of_another_form_station_or_code_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Request] = []
+
+    def made(request: Request, **_: object) -> SimpleNamespace:
+        asked.append(request)
+        path = request.out / "rig.h5"
+        path.write_text(str(len(asked)), "utf-8")
+        return SimpleNamespace(run_file=path)
+
+    monkeypatch.setattr(trial, "conduct", made)
+    (tmp_path / trial.UNDER_WAY).mkdir()
+    mine = tmp_path / "sim.toml"
+    mine.write_text(station_path("sim").read_text("utf-8"), "utf-8")
+    short = replace(SOUND, station=str(mine), rig_check={"weighings": "2"})
+
+    def relied_on(row: Row, code: str) -> str:
+        monkeypatch.setattr(trial, "code_identity", lambda: code)
+        trial._provide_rig_check(row, 1, tmp_path, tmp_path)
+        return (tmp_path / "rig-check_0001.h5").read_text("utf-8")
+
+    cases = [(short, "a"), (short, "a"), (replace(short, rig_check={}), "a"), (short, "b")]
+    assert [relied_on(*case) for case in cases] == ["1", "1", "2", "3"]
+    mine.write_text(mine.read_text("utf-8") + "# moved", "utf-8")
+    assert relied_on(short, "a") == "4"
+    assert [request.settings for request in asked] == [{"weighings": "2"}, {}, {"weighings": "2"}, {"weighings": "2"}]
+
+
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
@@ -119,6 +174,11 @@ shows = "balance low"
         ('unseen = "too small"\n[leak.claims]\nrate-step = "start"\n', "remove the other"),
         ('[leak.claims]\nrate-step = "a; b"\n[[leak.trials]]\nprotocol = "rate-step"\ncheck = "c"\n', "a; b"),
         ('unsen = "too small"\n', 'did you mean "unseen"'),
+        ('[leak.claims]\nrate-step = "interlock"\n', 'write "interlock NAME"'),
+        (
+            '[leak.claims]\nrate-step = "a"\n[[leak.trials]]\nprotocol = "rate-step"\nevery = true\n',
+            '"every" of a trial',
+        ),
     ],
 )
 def test_a_table_that_claims_nothing_clear_is_refused(more: str, says: str, tmp_path: Path) -> None:
@@ -140,8 +200,9 @@ SOUND = Row("flow-accuracy", "short", "sim", {}, None, "sound", 1)
 LEAK = replace(SOUND, expected="found", fault="leak", owner="catheter", checks=("ratio",))
 DRY = replace(LEAK, fault="dry-evaporation-trap", owner="rig", checks=("evaporation",))
 SLOW = replace(LEAK, fault="under-delivery", owner="dut", checks=("mean",))
-STOP = replace(LEAK, fault="e-stop", owner="rig", checks=("interlock",))
+STOP = replace(LEAK, fault="e-stop", owner="rig", checks=("interlock e-stop",))
 PAIR = replace(LEAK, expected="not-passed", faults=("leak", "over-delivery:1.25"))
+BOTH = replace(SLOW, checks=("mean", "other"), every=True)
 
 
 def said(**verdicts: Verdict) -> Evaluation:
@@ -152,7 +213,13 @@ def said(**verdicts: Verdict) -> Evaluation:
     )
 
 
+def limited(evaluation: Evaluation, **fields: Any) -> Evaluation:
+    """The same with limits that were declared for its checks."""
+    return Evaluation(tuple(replace(check, limit_low=-14.5, limit_high=14.5, **fields) for check in evaluation.checks))
+
+
 FAIL, INVALID, PASS, UNKNOWN = Verdict.FAIL, Verdict.INVALID, Verdict.PASS, Verdict.NOT_MEASURED
+HALF_FAIL = Verdict.CONDITIONAL_FAIL
 
 
 @pytest.mark.parametrize(
@@ -173,7 +240,17 @@ FAIL, INVALID, PASS, UNKNOWN = Verdict.FAIL, Verdict.INVALID, Verdict.PASS, Verd
         (DRY, said(evaporation=INVALID, mean=FAIL), False),
         (DRY, said(evaporation=INVALID, ratio=FAIL), False),  # the catheter is blamed
         (PAIR, said(mean=FAIL), True),
+        (PAIR, said(mean=INVALID), True),
         (PAIR, said(mean=PASS), False),
+        (PAIR, said(mean=UNKNOWN), False),  # nothing was judged
+        (PAIR, Evaluation(()), False),
+        (SOUND, Evaluation(()), False),
+        (SOUND, limited(said(mean=UNKNOWN)), False),  # a limit was declared, and nothing judged
+        (SOUND, limited(said(mean=PASS)), True),
+        (SLOW, said(mean=HALF_FAIL, ratio=FAIL), False),  # the catheter is blamed for the pump
+        (SLOW, limited(said(mean=FAIL), optional=True), False),  # a check that does not count finds nothing
+        (BOTH, said(mean=FAIL, other=FAIL), True),
+        (BOTH, said(mean=FAIL, other=INVALID), False),
     ],
 )
 def test_a_run_is_held_to_its_claim(row: Row, evaluation: Evaluation, right: bool) -> None:
@@ -185,13 +262,101 @@ def test_a_check_of_another_owner_finds_nothing() -> None:
     assert compare(wrong, said(ratio=INVALID), Status.COMPLETED).as_claimed is False
 
 
-@pytest.mark.parametrize(("status", "right"), [(Status.STOPPED_BY_INTERLOCK, True), (Status.COMPLETED, False)])
-def test_a_fault_that_has_to_stop_the_run_is_found_by_the_stop(status: Status, right: bool) -> None:
-    assert compare(STOP, said(mean=UNKNOWN), status).as_claimed is right
+@pytest.mark.parametrize(
+    ("status", "stopped_by", "right"),
+    [
+        (Status.STOPPED_BY_INTERLOCK, {"e-stop"}, True),
+        (Status.STOPPED_BY_INTERLOCK, {"leak-tray"}, False),
+        (Status.STOPPED_BY_INTERLOCK, set(), False),
+        (Status.COMPLETED, {"e-stop"}, False),
+    ],
+)
+def test_a_fault_that_has_to_stop_the_run_is_found_by_its_own_interlock(
+    status: Status, stopped_by: set[str], right: bool
+) -> None:
+    assert compare(STOP, said(mean=UNKNOWN), status, stopped_by).as_claimed is right
+
+
+@pytest.mark.parametrize("row", [SOUND, LEAK, DRY, SLOW, STOP, PAIR])
+@pytest.mark.parametrize("status", [Status.ABORTED, Status.INCOMPLETE, Status.ERROR])
+def test_a_run_that_was_aborted_or_broke_is_never_as_claimed(row: Row, status: Status) -> None:
+    verdicts = {"ratio": INVALID, "evaporation": INVALID} if row.owner in ("catheter", "rig") else {"mean": FAIL}
+    evaluation = said(mean=PASS) if row is SOUND else said(**verdicts)
+    assert compare(row, evaluation, status, {"e-stop"}).as_claimed is False
+
+
+def test_a_run_may_end_with_an_error_where_its_row_says_so() -> None:
+    unplugged = replace(DRY, ends="error")
+    assert compare(unplugged, said(evaporation=INVALID), Status.ERROR).as_claimed is True
+    assert compare(unplugged, said(evaporation=INVALID), Status.ABORTED).as_claimed is False
+
+
+def test_what_a_row_does_not_ask_for_is_counted_all_the_same() -> None:
+    row = replace(SLOW, checks=("mean",), claimed=("mean", "other"))
+    assert compare(row, said(mean=FAIL, other=FAIL), Status.COMPLETED).found_by == ("mean", "other")
+    assert compare(row, said(other=FAIL, mean=PASS), Status.COMPLETED).as_claimed is False
+
+
+# ------------------------------------------------------------------------------------------------------- the truth
+
+
+def mean_of(value: float, true: float) -> dict[str, float]:
+    return {"value": value, "U": 0.5, "true": true}
+
+
+def test_a_sound_run_whose_mean_is_far_from_the_truth_is_none() -> None:
+    assert compare(SOUND, said(mean=PASS), Status.COMPLETED, (), mean_of(2.9, 2.0)).as_claimed is True
+    wrong = compare(SOUND, said(mean=PASS), Status.COMPLETED, (), mean_of(3.1, 2.0))
+    assert (wrong.as_claimed, wrong.why) == (False, "mean-flow-error 3.1 %, truly 2 %: off by 2.2 U")
+
+
+@pytest.mark.parametrize(("beyond", "as_claimed"), [(4, 20), (5, 15)])
+def test_a_row_with_more_means_beyond_u_than_chance_explains_does_not_hold(beyond: int, as_claimed: int) -> None:
+    row = replace(SOUND, seeds=20)
+    trial = {"verdict": "pass", "status": "completed", "as_claimed": True, "why": ""}
+    done = {
+        (row.key, seed): trial | {"seed": seed, "mean": mean_of(0.6 if seed <= beyond else 0.4, 0.0)}
+        for seed in range(1, 21)
+    }
+    matrix = matrix_of(Plan(False, (row,), (), {}), done, code="", made_at="")
+    (line,) = matrix.lines
+    assert (line.beyond_u, line.as_claimed, matrix.holds) == (beyond, as_claimed, as_claimed == 20)
+    assert all(said["why"] == "mean-flow-error 0.6 %, truly 0 %: off by 1.2 U" for said in line.surprises)
 
 
 def test_a_sound_run_that_broke_off_is_not_sound() -> None:
     assert compare(SOUND, said(mean=UNKNOWN), Status.STOPPED_BY_INTERLOCK).as_claimed is False
+
+
+# -------------------------------------------------------------------------------------------- what the rows prove
+
+
+def counted(*rows: tuple[Row, list[dict[str, Any]]]) -> Matrix:
+    """The matrix of rows with what their trials said, the first of seed 1."""
+    usual = {"verdict": "pass", "status": "completed", "as_claimed": True, "why": ""}
+    done = {
+        (row.key, seed): usual | said | {"seed": seed} for row, trials in rows for seed, said in enumerate(trials, 1)
+    }
+    return matrix_of(Plan(False, tuple(row for row, _ in rows), (), {}), done, code="", made_at="")
+
+
+def test_rows_of_one_seed_share_its_rig_and_prove_no_more_than_one_of_them() -> None:
+    rows = [replace(SOUND, protocol=f"protocol-{n}", seeds=20) for n in range(10)]
+    alarms = counted(*((row, [{}] * 20) for row in rows)).to_json()["false_alarms"]
+    assert (alarms["trials"], alarms["rigs"]) == (200, 20)
+    assert alarms["at_most"] == pytest.approx(1.0 - 0.05 ** (1.0 / 20.0))
+    bad = [{"as_claimed": False}, *[{}] * 19]
+    alarms = counted(*((row, bad) for row in rows)).to_json()["false_alarms"]
+    assert (alarms["count"], alarms["rigs_alarmed"], alarms["rigs"]) == (10, 1, 20)
+    assert counted((rows[0], [{}] * 20), (rows[1], [{}] * 5)).alarmed_rigs == (0, 5)
+
+
+def test_a_claim_that_no_trial_bears_out_is_named() -> None:
+    row = replace(SLOW, checks=("mean",), claimed=("mean", "other"), seeds=2)
+    matrix = counted((row, [{"found_by": ["mean"]}] * 2))
+    assert matrix.never_found_by == [("flow-accuracy", "under-delivery", "other")]
+    assert "Claimed, and found in no trial by" in page(matrix)
+    assert counted((row, [])).never_found_by == []
 
 
 # ------------------------------------------------------------------------------------------- pumps around the limit
@@ -200,14 +365,96 @@ def test_a_sound_run_that_broke_off_is_not_sound() -> None:
 @given(st.integers(1, 10_000), st.floats(1.0, 30.0), st.floats(0.01, 0.2))
 def test_an_aim_falls_into_its_stratum(seed: int, limit: float, share: float) -> None:
     expanded = share * limit
-    error = drawn.wanted_error(seed, limit, expanded)
+    limits = Limits(-limit, limit, "")
+    error = drawn.wanted_error(seed, limits, expanded)
     edge = abs(abs(abs(error) - limit) - 2.0 * expanded) < 1e-9 * limit or abs(abs(error) - limit) < 1e-9 * limit
-    assert edge or drawn.stratum_of(error, limit, expanded) == drawn.aim(seed)
+    assert edge or drawn.stratum_of(error, limits, expanded) == drawn.aim(seed)
     assert abs(error) <= 2.0 * limit
 
 
-def pump(true: float, verdict: Verdict) -> dict[str, object]:
-    return {"verdict": str(verdict), "drawn": {"true": true, "value": true, "limit": 14.5, "U": 0.5}}
+@given(st.integers(1, 10_000), st.sampled_from([(-10.0, 15.0), (-14.5, None), (None, 14.5)]))
+def test_an_aim_falls_into_its_stratum_where_the_sides_are_not_alike(
+    seed: int, sides: tuple[float | None, float | None]
+) -> None:
+    limits = Limits(*sides, "")
+    assert drawn.stratum_of(drawn.wanted_error(seed, limits, 0.2), limits, 0.2) == drawn.aim(seed)
+
+
+def pump(true: float, verdict: Verdict, run: str = "") -> dict[str, Any]:
+    """A trial of a drawn pump by the verdict of its mean; its run's own may be another one."""
+    said = {"true": true, "value": true, "low": -14.5, "high": 14.5, "U": 0.5, "verdict": str(verdict)}
+    return {"verdict": run or str(verdict), "status": "completed", "as_claimed": None, "why": "", "drawn": said}
+
+
+def test_a_drawn_pump_is_judged_by_its_mean_whatever_else_fails_the_run() -> None:
+    (_, outside, _) = drawn.count([pump(15.0, PASS, "fail")])
+    assert outside.wrong == 1
+
+
+def test_a_drawn_pump_is_judged_by_the_limit_that_it_is_near() -> None:
+    low = {"true": -12.0, "value": -12.0, "low": -10.0, "high": 15.0, "U": 0.5}
+    assert not drawn.is_wrong(low | {"verdict": "fail"})
+    assert drawn.is_wrong(low | {"verdict": "pass"})
+
+
+def test_what_is_kept_of_a_drawn_pump_is_the_verdict_and_the_limits_of_its_mean() -> None:
+    check = Check("mean-flow-error", "", -12.0, "%", FAIL, "dut", limit_low=-10.0, expanded_uncertainty=0.5)
+    kept = drawn_error(Evaluation((check,)))
+    assert kept == {"value": -12.0, "U": 0.5, "low": -10.0, "high": None, "verdict": "fail"}
+    assert drawn_error(Evaluation((replace(check, limit_low=None),))) == {}
+
+
+def test_few_pumps_near_the_limit_may_be_left_without_a_verdict_and_none_of_the_rest() -> None:
+    inside, *_ = drawn.count([pump(14.2, PASS)] * 48 + [pump(14.2, INVALID)] * 2)
+    assert (inside.judged, inside.holds) == (48, True)
+    assert inside.at_most == pytest.approx(1.0 - 0.05 ** (1.0 / 48.0))
+    assert not drawn.count([pump(14.2, PASS)] * 47 + [pump(14.2, INVALID)] * 3)[0].holds
+    assert not drawn.count([pump(3.0, PASS)] * 99 + [pump(3.0, INVALID)])[2].holds
+    assert not drawn.count([pump(14.9, INVALID)] * 100)[1].holds
+
+
+DRAWN = Row("flow-accuracy", "short", "sim", {}, None, "right", 12)
+DIED = {"verdict": "", "status": "error", "as_claimed": False, "why": "disk full"}
+
+
+def drawn_matrix(trials: Callable[[int], dict[str, Any]], seeds: int = 12) -> Matrix:
+    done = {(DRAWN.key, seed): trials(seed) | {"seed": seed} for seed in range(1, seeds + 1)}
+    return matrix_of(Plan(True, (DRAWN,), (), {}), done, code="", made_at="")
+
+
+def aimed(seed: int) -> dict[str, Any]:
+    """A pump where it was aimed, judged rightly."""
+    return {"inside": pump(14.2, PASS), "outside": pump(14.9, FAIL), "rest": pump(3.0, PASS)}[drawn.aim(seed)]
+
+
+def state_of_pumps(matrix: Matrix) -> str:
+    return dict(_of_matrix(matrix.to_json()))["pumps"].state
+
+
+def test_drawn_pumps_that_are_all_judged_rightly_hold() -> None:
+    matrix = drawn_matrix(aimed)
+    assert (matrix.holds, matrix.complete, state_of_pumps(matrix)) == (True, True, "holds")
+
+
+@pytest.mark.parametrize("lost", [DIED, pump(14.2, PASS) | {"drawn": {}}, aimed(1) | {"as_claimed": False}])
+def test_a_drawn_pump_that_tells_nothing_is_a_miss_and_is_named(lost: dict[str, Any]) -> None:
+    matrix = drawn_matrix(lambda seed: lost if seed == 4 else aimed(seed))
+    assert not matrix.holds
+    assert [(line.row.title, trial["seed"]) for line, trial in matrix.surprises] == [("pumps around their limit", 4)]
+    assert state_of_pumps(matrix) == "fails"
+    assert "pumps around their limit, seed 4" in page(matrix)
+
+
+def test_drawn_pumps_of_which_none_is_near_the_limit_prove_nothing() -> None:
+    matrix = drawn_matrix(lambda _: pump(3.0, PASS))
+    assert not matrix.holds
+    assert state_of_pumps(matrix) == "fails"
+    assert "too few pumps fell near the limit" in page(matrix)
+
+
+def test_drawn_pumps_of_which_some_are_to_be_run_are_no_evidence_yet() -> None:
+    matrix = drawn_matrix(aimed, 3)
+    assert (matrix.holds, matrix.complete, state_of_pumps(matrix)) == (True, False, "missing")
 
 
 def test_pumps_are_counted_by_their_true_error() -> None:
@@ -383,6 +630,8 @@ def test_the_files_of_a_matrix_say_the_same_as_its_document(qualified) -> None:
         assert entry["rows/fault"].asstr()[:].tolist() == [row["fault"] for row in matrix["rows"]]
         assert entry["rows/at_s"].attrs["units"] == "s"
         assert entry["trials/as_claimed"][:].tolist() == [1, 1, 1]
+        off_u = dict(zip(entry["trials/row"][:].tolist(), entry["trials/off_u"][:].tolist(), strict=True))
+        assert 0.0 <= off_u[1] < 2.0, "the mean of the sound pump is held against the truth"
     text = (out / "matrix.html").read_text("utf-8")
     assert "✓ found</span> 1 of 1, ≥ 5.0 %" in text
     assert not re.search(r"https?:|<script|class=.bad", text)
@@ -431,7 +680,8 @@ def _matrix_document(as_claimed: int, trials: int) -> dict[str, object]:
     bounds = {"proved_at_least": 0.37, "proved_at_most": None}
     faults = ("over-delivery", "under-delivery", "motor-stall", "reset-to-minimum-rate", "free-flow")
     rows = [{"protocol": "flow-accuracy", "fault": fault, **counts, **bounds} for fault in faults]
-    return {"rows": rows, "pumps": [{"stratum": "rest", "pumps": 12, "wrong": 0, "holds": True}]}
+    pumps = [{"stratum": "rest", "pumps": 12, "wrong": 0, "holds": True}]
+    return {"rows": rows, "pumps": pumps, "drawn": {"planned": 12, "not_counted": 0, "where_aimed": True}}
 
 
 @pytest.mark.parametrize(("as_claimed", "trials", "state"), [(3, 3, "holds"), (2, 3, "fails"), (2, 2, "missing")])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.qualify.bounds import least_share, most_share
+from bench.qualify.bounds import least_share, most_beyond, most_share
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,15 @@ def test_a_count_of_successes_proves_what_the_tables_say(successes: int, trials:
 @pytest.mark.parametrize(("events", "trials", "left"), [(0, 200, 0.0149), (0, 1, 0.95), (5, 5, 1.0), (0, 0, 1.0)])
 def test_a_count_of_false_alarms_leaves_possible_what_the_tables_say(events: int, trials: int, left: float) -> None:
     assert most_share(events, trials) == pytest.approx(left, abs=5e-5)
+
+
+@pytest.mark.parametrize(("trials", "most"), [(0, 0), (1, 1), (3, 1), (20, 4), (200, 17)])
+def test_more_values_beyond_u_than_chance_explains_come_once_in_a_hundred(trials: int, most: int) -> None:
+    share = 1.0 - math.erf(math.sqrt(2.0))
+    chances = [math.comb(trials, k) * share**k * (1.0 - share) ** (trials - k) for k in range(trials + 1)]
+    assert most_beyond(trials) == most
+    assert math.fsum(chances[most + 1 :]) <= 0.01
+    assert most == 0 or math.fsum(chances[most:]) > 0.01
 
 
 def test_the_interval_of_one_in_ten_is_the_published_one() -> None:
