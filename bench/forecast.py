@@ -291,7 +291,7 @@ def finding(subject: Subject, forecast: Forecast) -> Finding:
     first = forecast.checks[0]
     text = f"{first.title[:1].lower()}{first.title[1:]}: U = {first.expanded:.2g} {first.unit} is expected"
     if not first.is_sure:
-        text += f" ({first.low:.2g} to {first.high:.2g} {first.unit} in nine runs of ten)"
+        text += f" ({first.low:.2g} to {first.high:.2g} {first.unit} in {first.of_ten})"
     if first.most is None:
         return Finding("forecast", "tells", text)
     if first.capable:

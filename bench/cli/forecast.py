@@ -149,7 +149,7 @@ def _show_table(found: Outlook, console: Console) -> None:
     from rich.table import Table
 
     first = found.plan.checks[0]
-    table = Table("analysis [h]", "run [h]", f"U [{first.unit}]", "nine runs of ten", "capable", title=first.title)
+    table = Table("analysis [h]", "run [h]", f"U [{first.unit}]", first.of_ten, "capable", title=first.title)
     for column in table.columns:
         column.justify = "right"
     for forecast in found.table:
@@ -169,7 +169,7 @@ def _show_table(found: Outlook, console: Console) -> None:
 def _interval(one: Expected) -> str:
     if one.is_sure:
         return f"{one.expanded:.3g} {one.unit}"
-    return f"{one.expanded:.3g} {one.unit} ({one.low:.3g} to {one.high:.3g} in nine runs of ten)"
+    return f"{one.expanded:.3g} {one.unit} ({one.low:.3g} to {one.high:.3g} in {one.of_ten})"
 
 
 def _judged(one: Expected) -> str:

@@ -131,8 +131,8 @@ def conformity_probability(value: float, u: float, dof: float, limits: Limits) -
     """
     if u == 0.0:
         return 1.0 if _inside_by(value, limits) >= 0.0 else 0.0
-    below_high = 1.0 if limits.high is None else _cumulative((limits.high - value) / u, dof)
-    below_low = 0.0 if limits.low is None else _cumulative((limits.low - value) / u, dof)
+    below_high = 1.0 if limits.high is None else share_below((limits.high - value) / u, dof)
+    below_low = 0.0 if limits.low is None else share_below((limits.low - value) / u, dof)
     return max(0.0, below_high - below_low)
 
 
@@ -192,7 +192,7 @@ def _inside_by(value: float, limits: Limits) -> float:
     return min(to_low, to_high)
 
 
-def _cumulative(x: float, dof: float) -> float:
+def share_below(x: float, dof: float) -> float:
     """P(X <= x) of the standard t distribution."""
     if math.isinf(dof):
         return 0.5 * math.erfc(-x / math.sqrt(2.0))

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from data.checks import Limits
 from protocols.analysis.budget import Budget, Component
 from protocols.analysis.declared import Declared
-from protocols.analysis.forecast import Expected, Forecast, dominant, expected, shortest_s
+from protocols.analysis.forecast import Expected, Forecast, Likely, dominant, expected, shortest_s, within
 from protocols.analysis.gravimetric_forecast import Plan, Rig, likely_budgets, plan_of, rig_of
 from protocols.flow_accuracy import FlowAccuracy
 
@@ -59,7 +60,13 @@ def declared(
 
 def first(u: float, **fields: float) -> Expected:
     budget = Budget("error", "%", (Component("all", u),))
-    return Expected("error", "Error", "%", budget, 2.0 * u, 2.0 * u, LIMITS, **fields)
+    return Expected("error", "Error", "%", budget, 2.0 * u, 2.0 * u, (Likely(2.0 * u, u, math.inf),), LIMITS, **fields)
+
+
+def scattering(*expanded: float) -> Expected:
+    """A check of which likely runs have such an expanded uncertainty."""
+    budgets = [Budget("error", "%", (Component("all", each / 2.0),)) for each in expanded]
+    return expected("error", "Error", budgets, LIMITS)
 
 
 def test_a_plan_is_as_long_as_its_steps_and_delivery_begins_where_they_say():
@@ -154,6 +161,23 @@ def test_an_incapable_run_decides_only_on_a_clear_fail():
     assert first(3.0).decides(26.0)
 
 
+def test_what_only_half_of_the_runs_can_pass_is_not_decided():
+    capable_u = 14.5 / 3.0
+    assert scattering(*[0.9 * capable_u] * 40).decides(0.0)
+    assert not scattering(*[0.9 * capable_u] * 22, *[1.1 * capable_u] * 18).decides(0.0)
+    assert scattering(*[0.9 * capable_u] * 39, 1.1 * capable_u).decides(0.0)
+
+
+def test_runs_with_a_larger_uncertainty_than_most_need_a_pump_that_is_further_from_the_limit():
+    spread = scattering(*[1.0] * 10, *[3.0] * 6)
+    assert spread.expanded == 1.0
+    room = 1.0 + 1.645 * spread.budget.u  # what the median alone would ask for
+    assert not spread.decides(14.5 - room)
+    assert not spread.decides(14.5 + room)
+    assert spread.decides(14.5 - 5.0)
+    assert spread.decides(14.5 + 5.0)
+
+
 def test_a_part_of_a_stroke_keeps_a_short_run_from_deciding():
     assert first(0.1).decides(10.0)
     assert not first(0.1, part_stroke=5.0).decides(10.0)
@@ -182,6 +206,20 @@ def test_what_is_expected_is_the_middle_of_likely_runs():
     found = expected("e", "E", budgets)
     assert found.expanded == pytest.approx(2.0 * math.sqrt(2.0))
     assert (found.low, found.high) == pytest.approx((2.0 * math.hypot(0.5, 1.0), 2.0 * math.hypot(1.5, 1.0)))
+
+
+@pytest.mark.parametrize(("drawn", "says"), [(32, 0.90), (19, 0.90), (8, 7 / 9)])
+def test_as_many_other_runs_lie_within_the_interval_as_is_said(drawn: int, says: float):
+    rng = np.random.default_rng(20_601)
+    found = np.sort(rng.lognormal(0.0, 0.15, (4000, drawn)), axis=1)
+    bounds = np.array([within(row) for row in found.tolist()])
+    another = rng.lognormal(0.0, 0.15, 4000)
+    share = np.mean((bounds[:, 0] <= another) & (another <= bounds[:, 1]))
+    assert share == pytest.approx(says, abs=0.015)
+
+
+def test_how_many_runs_of_ten_is_said_by_how_many_were_drawn():
+    assert [scattering(*[1.0] * drawn).of_ten for drawn in (32, 8)] == ["nine runs of ten", "eight runs of ten"]
 
 
 def test_the_largest_sources_come_first():
