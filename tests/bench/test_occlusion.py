@@ -136,13 +136,13 @@ def test_the_same_file_gives_the_same_numbers_again(healthy):
     ("faults", "found", "verdict", "owner", "more"),
     [
         (("weak-rollers:40", "no-occlusion-alarm"), ("slip-pressure", "alarm-pressure"), "fail", "dut", "1 mL/day"),
-        (("free-flow:5000",), ("stopped-flow", "flow-before"), "fail", "dut", "5 mL/day"),
+        (("free-flow:5000@10 s",), ("stopped-flow", "flow-before"), "fail", "dut", "5 mL/day"),  # after the tare
         (("rig-leak:20", "air-bubble:50"), ("line-tight", "compliance-as-checked"), "invalid", "rig", "5 mL/day"),
         (("valve-stuck-open",), ("valve-closes",), "invalid", "rig", "5 mL/day"),
     ],
 )
 def test_each_fault_is_found_and_laid_to_its_owner(faults, found, verdict, owner, more, tmp_path):
-    result = occluded(tmp_path, *(f"{fault}@0h" for fault in faults), rates=more)
+    result = occluded(tmp_path, *(fault if "@" in fault else f"{fault}@0h" for fault in faults), rates=more)
     said = checks(result)
     assert [(said[check].verdict, said[check].owner) for check in found] == [(verdict, owner)] * len(found)
     assert result.evaluation.verdict == verdict
