@@ -136,8 +136,13 @@ class Matrix:
     @property
     def holds(self) -> bool:
         """Whether every trial that was run said what is claimed, and the drawn pumps tried both sides of the limit."""
-        said = all(line.holds for line in (*self.lines, *self.drawn_lines))
-        return said and all(each.holds for each in self.drawn_pumps) and self.drawn_where_aimed
+        return all(line.holds for line in self.lines) and self.drawn_hold
+
+    @property
+    def drawn_hold(self) -> bool:
+        """Whether each drawn pump counts, few enough are judged wrongly, and both sides of the limit were tried."""
+        counted = all(line.holds for line in self.drawn_lines) and all(each.holds for each in self.drawn_pumps)
+        return counted and self.drawn_where_aimed
 
     @property
     def drawn_pumps(self) -> list[drawn.Count]:

@@ -122,6 +122,8 @@ def summary(matrix: Matrix) -> str:
     alarms, sound = matrix.alarms
     said = f"{right} of {some(len(faults), 'row')} as claimed; {some(alarms, 'false alarm')} in "
     said += f"{some(sound, 'run')} of sound pumps"
+    if not matrix.drawn_hold:
+        said += "; pumps around their limit not as asked for"
     return said if matrix.complete else f"{said}; trials are missing"
 
 

@@ -440,6 +440,7 @@ def test_drawn_pumps_that_are_all_judged_rightly_hold() -> None:
 def test_a_drawn_pump_that_tells_nothing_is_a_miss_and_is_named(lost: dict[str, Any]) -> None:
     matrix = drawn_matrix(lambda seed: lost if seed == 4 else aimed(seed))
     assert not matrix.holds
+    assert summary(matrix).endswith("pumps around their limit not as asked for")
     assert [(line.row.title, trial["seed"]) for line, trial in matrix.surprises] == [("pumps around their limit", 4)]
     assert state_of_pumps(matrix) == "fails"
     assert "pumps around their limit, seed 4" in page(matrix)
