@@ -6,24 +6,27 @@ A right label on wrong content agrees with all of them: nothing here, and nothin
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import zip_longest
 
 import numpy as np
 
 from data.checks import Check, Limits, Verdict
-from data.quantities import QuantityError, parse
 from data.run import Run
-from data.schedule import Continuous, PatientBolus, Schedule
+from data.schedule import Bolus, Continuous, PatientBolus, Schedule
 from protocols.analysis.decision import SIMPLE, judge, reported
+from protocols.analysis.refill.label import LabelError, read_label
 
 AGREE_PERCENT = 0.1
 """Words and numbers that are copied agree within their digits."""
 
+AGREE_S = 1.0
+"""So far a planned bolus may be off the moment that was meant: a programmer shows whole seconds."""
+
 DAY_S = 86_400.0
 
-_VIAL = re.compile(r"(?P<drug>.+?)[\s,;]+(?P<concentration>[\d.]+\s*\S+/\S+)")
+WRITE_LABEL = 'type drug and concentration alone, such as "baclofen 2000 ug/mL"'
 
 NO_ASSAY = "a right label on wrong content shows in nothing but an assay"
 
@@ -52,38 +55,54 @@ def _vial(run: Run, wanted: Schedule) -> Check:
     said = str(run.answers.get("vial") or "").strip()
     if not said:
         return _unread(name, title, "the vial was not scanned")
+    drug = wanted.drug or _drug_of_fluid(run)
     if wanted.concentration_ug_per_ml is None:
         there = said.lower() in ("none", "water", "saline")
+        if there and drug:
+            return _exact(name, title, 100.0, f'"{said}" where {drug} was to be filled in')
         return _exact(name, title, 0.0 if there else 100.0, "" if there else f'"{said}" where no drug was ordered')
-    match = _VIAL.fullmatch(said)
     try:
-        labelled = parse(match["concentration"], "concentration") if match else None
-    except QuantityError:
-        labelled = None
-    if match is None or labelled is None:
-        return _exact(name, title, 100.0, f'"{said}" is no drug with a concentration')
-    if wanted.drug and match["drug"].strip().casefold() != wanted.drug.casefold():
-        return _exact(name, title, 100.0, f'"{match["drug"]}" where {wanted.drug} was ordered')
-    off = 100.0 * (labelled / wanted.concentration_ug_per_ml - 1.0)
+        label = read_label(said)
+    except LabelError as error:
+        if not any(letter.isdigit() for letter in said):
+            return _exact(name, title, 100.0, f'"{said}" is no drug with a concentration')
+        return _unread(name, title, f'the label "{said}" is not read: {error}; {WRITE_LABEL}')
+    known = bool(drug) and label.drug.casefold() == drug.casefold()
+    if drug and label.is_plain and not known:
+        return _exact(name, title, 100.0, f'"{label.drug}" where {drug} was ordered')
+    off = 100.0 * (label.ug_per_ml / wanted.concentration_ug_per_ml - 1.0)
+    if abs(off) > AGREE_PERCENT:
+        where = f"{label.ug_per_ml:.6g} ug/mL where {wanted.concentration_ug_per_ml:.6g} ug/mL was ordered"
+        return _exact(name, title, off, f"{said}: {where}; {NO_ASSAY}")
+    if not known and not label.is_plain:
+        return _unread(name, title, f'the label "{said}" does not name its drug alone; {WRITE_LABEL}')
     return _exact(name, title, off, f"{said}; {NO_ASSAY}")
 
 
+def _drug_of_fluid(run: Run) -> str:
+    """The drug that the fluid's file states; "" for none."""
+    stated = str(run.fluid.get("drug") or "none")
+    return "" if stated == "none" else stated
+
+
 def _same(name: str, title: str, found: Schedule, wanted: Schedule, *, copied: bool = False) -> Check:
-    """Daily volume and concentration, of which the dose is made; the drug by its name.
+    """Daily volume and concentration, of which the dose is made; the drug by its name; each planned bolus for itself.
 
     The course of the day, and what a patient may ask for, count where the one is to be a copy of the other, or where
-    they are ordered: a dose a day is met by any course.
+    they are ordered: a dose a day is met by any course.  A planned bolus comes once and is no part of a dose a day.
     """
     if wanted.drug and found.drug.casefold() != wanted.drug.casefold():
         return _exact(name, title, 100.0, f'drug "{found.drug}" where {wanted.drug} was meant')
     if (copied or wanted.patient is not None) and not _same_rule(found.patient, wanted.patient):
         return _exact(name, title, 100.0, "what a patient may ask for is another")
-    pairs = [(_daily_ul(found), _daily_ul(wanted), "uL/day")]
+    pairs = [(found.daily_volume_ul(), wanted.daily_volume_ul(), "uL/day")]
     if wanted.concentration_ug_per_ml is not None or found.concentration_ug_per_ml is not None:
         pairs.append((found.concentration_ug_per_ml or 0.0, wanted.concentration_ug_per_ml or 0.0, "ug/mL"))
     offs = [(100.0 * (a / b - 1.0) if b else 100.0 * float(a != b), a, b, unit) for a, b, unit in pairs]
     off, a, b, unit = max(offs, key=lambda one: abs(one[0]))
     note = f"{a:.6g} {unit} where {b:.6g} {unit} was meant" if abs(off) > AGREE_PERCENT else ""
+    if not note and (other := _other_bolus(found, wanted)):
+        return _exact(name, title, 100.0, other)
     if not note and (copied or not isinstance(wanted.basal, Continuous) or wanted.boluses or wanted.periodic):
         elsewhen = _elsewhen_percent(found, wanted)
         if elsewhen > AGREE_PERCENT:
@@ -94,12 +113,14 @@ def _same(name: str, title: str, found: Schedule, wanted: Schedule, *, copied: b
 def _elsewhen_percent(found: Schedule, wanted: Schedule) -> float:
     """Share of the volume that is not delivered when it was meant to be; a clock that is a second off moves little.
 
+    Planned boluses are none of it: `_other_bolus`.
+
     Notes
     -----
-    Half of the integral of the difference of two rates of one volume, over a day or until the last bolus.
+    Half of the integral of the difference of two rates of one volume, over a day or until the second periodic bolus.
     """
-    both = [replace(one, pump_day_offset_s=0.0, pump_clock_ppm=0.0) for one in (found, wanted)]
-    until_s = max(DAY_S, *(bolus.end_s for one in both for bolus in one.boluses), *map(_periods_s, both))
+    both = [replace(one, boluses=(), pump_day_offset_s=0.0, pump_clock_ppm=0.0) for one in (found, wanted)]
+    until_s = max(DAY_S, *map(_periods_s, both))
     edges = np.unique(np.concatenate([[0.0, until_s], *(one.edges_s(0.0, until_s) for one in both)]))
     here, there = (one.expected_volume_ul(edges[:-1], edges[1:]) for one in both)
     meant = math.fsum(there.tolist())
@@ -111,6 +132,28 @@ def _periods_s(one: Schedule) -> float:
     """Until the second periodic bolus has ended."""
     each = one.periodic
     return 0.0 if each is None else each.first_s + each.interval_s + each.duration_s
+
+
+def _other_bolus(found: Schedule, wanted: Schedule) -> str:
+    """The first planned bolus that is another than was meant, or that one of the two has not; "" if there is none."""
+    for one, meant in zip_longest(found.boluses, wanted.boluses):
+        if one is None or meant is None or not _same_bolus(one, meant):
+            return f"{_worded(one)} where {_worded(meant)} was meant"
+    return ""
+
+
+def _same_bolus(found: Bolus, wanted: Bolus) -> bool:
+    """Whether the same is delivered at the same time; only a bridge takes the place of the basal delivery."""
+    pairs = ((found.volume_ul, wanted.volume_ul), (found.duration_s, wanted.duration_s))
+    alike = all(abs(a - b) <= AGREE_PERCENT / 100.0 * b for a, b in pairs)
+    alike = alike and abs(found.at_s - wanted.at_s) <= AGREE_S
+    return alike and (found.kind == "bridge") == (wanted.kind == "bridge")
+
+
+def _worded(bolus: Bolus | None) -> str:
+    if bolus is None:
+        return "no planned bolus"
+    return f"a {bolus.kind} bolus of {bolus.volume_ul:.6g} uL over {bolus.duration_s:.6g} s after {bolus.at_s:.6g} s"
 
 
 def _same_rule(found: PatientBolus | None, wanted: PatientBolus | None) -> bool:
@@ -140,15 +183,14 @@ def _exact(name: str, title: str, off_percent: float, note: str) -> Check:
 
 def _dose(schedule: Schedule) -> Check:
     """What is delivered a day: volume, and with a drug the dose, never without drug, concentration and rate."""
-    daily_ul = _daily_ul(schedule)
+    daily_ul = schedule.daily_volume_ul()
     rate = f"{daily_ul / 1000.0:.4g} mL/day ({daily_ul / 24.0:.4g} uL/h)"
+    if schedule.boluses:
+        once_ul = math.fsum(bolus.volume_ul for bolus in schedule.boluses)
+        rate += f"; planned boluses of {once_ul:.6g} uL in all come once and are not counted"
     concentration = schedule.concentration_ug_per_ml
     if concentration is None:
         return reported("dose", "Programmed a day", daily_ul / 1000.0, "mL/day", rate)
     drug = schedule.drug or "drug without a name"
     dose = daily_ul / 1000.0 * concentration
     return reported("dose", "Programmed a day", dose, "ug/day", f"{drug} at {concentration:g} ug/mL, {rate}")
-
-
-def _daily_ul(schedule: Schedule) -> float:
-    return float(schedule.expected_volume_ul(0.0, DAY_S))

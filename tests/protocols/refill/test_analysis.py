@@ -20,14 +20,15 @@ from protocols.refill_port import RefillPort
 WATER, AIR = 0.998207, 0.0012
 
 
-def said(answers, events=(), **params):
+def said(answers, events=(), fluid=None, **params):
     """As much of a run as these functions read."""
     known = {"ledger": "weighed", "weighing_mg": 5.0, "order": "", "punctures": 0, "septum_weighing_mg": 0.2, **params}
 
     def of(kind):
         return [SimpleNamespace(t=t, kind=k, fields=fields) for t, k, fields in events if k == kind]
 
-    return SimpleNamespace(answers=answers, params=known, records=of, dut={"septum_punctures": 500})
+    dut = {"septum_punctures": 500}
+    return SimpleNamespace(answers=answers, params=known, records=of, dut=dut, fluid=fluid or {})
 
 
 def masses(fill, empty):

@@ -211,6 +211,8 @@ def test_a_dose_a_day_that_was_ordered_is_met_by_any_course_of_the_day():
 def test_a_course_of_the_day_that_is_read_back_where_one_rate_was_programmed_fails_the_record():
     held = SimpleNamespace(fields={"key": "after", "schedule": FLEX.to_json()})
     one_rate = Schedule(Continuous((DAY + NIGHT) / 2.0))
-    run = SimpleNamespace(schedule=one_rate, params={"order": ""}, answers={"vial": "none"}, records=lambda _: (held,))
+    run = SimpleNamespace(
+        schedule=one_rate, params={"order": ""}, answers={"vial": "none"}, fluid={}, records=lambda _: (held,)
+    )
     check = next(check for check in records.reconciled(run) if check.name == "read-back")
     assert (check.verdict, check.note) == (Verdict.FAIL, "25 % of the volume comes at another time than was meant")
