@@ -7,7 +7,7 @@ import math
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from bench.first_samples import FirstSamples
 from bench.interlocks import Interlocks
 from bench.latch import Latches
 from bench.latch_keeper import Entry
+from bench.opening import open_each
 from bench.prompts import Prompts
 from bench.recorder import Recorder
 from bench.resting import Resting
@@ -235,12 +236,7 @@ class Engine:
 
     def _open(self) -> None:
         """Connect and arm the watchdogs; whoever stops the run meanwhile does not have to wait for the rest."""
-        for name, instrument in self._opened.instruments.items():
-            self._go_on()
-            instrument.open()
-            self._record("identity", {"instrument": name, **asdict(instrument.identify())})
-            for problem in instrument.probe():
-                self._tell("warning", f"{name}: {problem}")
+        open_each(self._opened.instruments, self._go_on, self._record, self._tell)
         self._go_on()
         self._safety.begin_safe()
         self._watchdog.arm()

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from bench.guard import Change, Guard
 from bench.latch import Latches
 from bench.latch_keeper import Entry, LatchKeeper
+from bench.ordered import at_work
 from bench.safety import Safety
 from bench.sampler import Sampler
 from bench.watch import Flagged, Watch
@@ -295,7 +296,7 @@ class Interlocks:
         fields = {"name": name, "person": person, "reason": reason, "held": not last, "text": text}
         self._record("reset", fields, urgent=True)
         if last:
-            self._clock.worker("~release", lambda: self._release(name, person, reason))
+            at_work(self._clock, "~release", lambda: self._release(name, person, reason))
         return ""
 
     def _refusal(self, standing: Standing) -> str:

@@ -274,7 +274,7 @@ class Safety:
         longest_s = sum(step.wait_s or step.within_s for step in self._opened.station.hold)
         latest_s = self._opened.clock.now() + longest_s + MAKE_SAFE_S
         if not self._quiet(latest_s, lambda: self._returns(release)):
-            return "a valve that was being driven when it began still does not answer"
+            return "what was being driven when it began still does not answer"
         with self._lock:
             back = dict(reversed(self._stood.items()))
         for valve, step in back.items():

@@ -15,7 +15,7 @@ from bench.safety import FIRST_S
 from data.checks import Status
 from instruments.capabilities import Confirmation, PressureState, SyringeState
 from instruments.clock import Clock
-from instruments.instrument import Connection, Identity, Instrument, Settings
+from instruments.instrument import Connection, Identity, Instrument, InstrumentDisconnected, Settings
 from protocols.interlock import Interlock
 from protocols.steps import HaltSyringe, Infuse, IsolatePressure, Phase, SetPressure, Step
 
@@ -191,6 +191,28 @@ def test_a_run_does_not_begin_beside_a_pusher_that_cannot_be_halted(bench: Any) 
     end = toys.run(Phase("one", for_s=60.0), interlocks=[STOP], teardown=[])
     assert (end.status, toys.of("phase")) == (Status.ERROR, [])
     assert end.reason == 'instrument "pusher": the bench cannot be made safe before the run: pusher is infusing'
+
+
+@pytest.mark.parametrize("error", [InstrumentDisconnected("gauge", "cannot be opened"), ZeroDivisionError("a bug")])
+def test_what_a_dead_run_has_left_is_ended_though_an_instrument_before_it_is_missing(
+    bench: Any, error: Exception
+) -> None:
+    toys = bench()
+    toys.pusher.orders.append((-1.0, "infuse"))
+    toys.scale.missing = True
+
+    def missing() -> None:
+        raise error
+
+    toys.gauge.open = missing
+    toys.pusher.open = lambda: setattr(toys.pusher, "is_open", True)
+    toys.pusher.halt = lambda: toys.pusher.order("halt" if toys.pusher.is_open else "infuse")
+    toys.pusher.is_open = False
+    end = toys.run(Phase("one", for_s=60.0), interlocks=[STOP])
+    assert (end.status, str(error) in end.reason) == (Status.ERROR, True)
+    assert toys.pusher.stood(0.0) == "halt"
+    assert 'instrument "scale": cannot be opened; check its cable' in [one["text"] for one in toys.of("event")]
+    assert toys.of("phase") == []
 
 
 def test_a_valve_that_the_safe_state_energises_is_not_driven(bench: Any) -> None:
