@@ -92,7 +92,7 @@ def do(
 
 
 def at_work(clock: Clock, name: str, work: Callable[[], object]) -> None:
-    """Have a worker do what makes the bench safe, or ends a hold; where the computer can start none, it is done here."""
+    """Have a worker do what makes the bench safe or ends a hold; where the computer can start none, it is done here."""
     try:
         clock.worker(name, work)
     except Exception:  # noqa: BLE001  # no memory, no thread: one that hangs now keeps the next from being done
