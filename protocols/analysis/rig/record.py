@@ -61,7 +61,8 @@ class RigRecord:
         """Density of the air around the vessel in a span of time."""
         room = self.usual("room_temperature", span, gravimetry.REFERENCE_TEMPERATURE_DEGC)
         ambient_hpa = 10.0 * self.usual("ambient_pressure", span, USUAL_PRESSURE_KPA)
-        humidity = self.usual("humidity", "blank", USUAL_HUMIDITY_PERCENT)
+        # A hygrometer may be read less than once in a short span.
+        humidity = self.usual("humidity", span, self.usual("humidity", "blank", USUAL_HUMIDITY_PERCENT))
         return gravimetry.air_density_mg_per_ul(room, ambient_hpa, humidity)
 
     @property
