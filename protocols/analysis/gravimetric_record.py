@@ -197,7 +197,8 @@ def read_record(run: Run, schedule: Schedule | None = None) -> GravimetricRecord
         analysis = (started_s, float(last[-1]) if last.size else started_s)
         complete = False
     given = run.schedule if schedule is None else schedule
-    mass, spiked_s = _calm(run, run.series("reference_mass").good(), _boluses(given, started_s, run.end_s))
+    mass = since_tare(run, run.series("reference_mass").good(), started_s)
+    mass, spiked_s = _calm(run, mass, _boluses(given, started_s, run.end_s))
     if mass.t.size < 2:
         raise GravimetricRecordError("the reference balance gave no good samples; check its connection and repeat")
     station = run.station
@@ -231,6 +232,24 @@ def read_record(run: Run, schedule: Schedule | None = None) -> GravimetricRecord
         spiked_s,
         lost,
     )
+
+
+def since_tare(run: Run, mass: Series, started_s: float) -> Series:
+    """A balance's record in which what it showed before the tare is what it showed first after it.
+
+    The last tare before the delivery counts.  A vessel with its fluid, between whose reading and the next one the
+    delivery begins, would else be lost within seconds.
+    """
+    balance = run.roles["reference_mass"]
+    tared_s = [
+        float(event.fields["to_s"])
+        for event in run.records("disturbed")
+        if event.fields["why"] == "tare" and balance in event.fields["channels"]
+    ]
+    first = int(np.searchsorted(mass.t, max((each for each in tared_s if each <= started_s), default=-math.inf)))
+    if not 0 < first < mass.t.size:
+        return mass
+    return replace(mass, values=np.concatenate([np.full(first, mass.values[first]), mass.values[first:]]))
 
 
 def _calm(run: Run, mass: Series, boluses: Sequence[tuple[float, float]] = ()) -> tuple[Series, FloatArray]:
