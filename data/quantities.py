@@ -44,6 +44,8 @@ _OFTEN_MEANT = {
     "seconds": "s",
     "m": "min",
     "mins": "min",
+    "Min": "min",
+    "MIN": "min",
     "minute": "min",
     "minutes": "min",
     "H": "h",
@@ -223,15 +225,31 @@ def _with_a_unit(number: str, wanted: Dimension) -> str:
 
 
 def _meant(unit: str, wanted: Dimension) -> str | None:
-    """The unit of the dimension that somebody who wrote ``unit`` meant, if that is plain."""
+    """The unit of the dimension that somebody who wrote ``unit`` meant, if that is plain.
+
+    Between prefixes it is not: 60 mPa and 60 MPa are both pressures, and 2000 pg/mL is a millionth of 2000 ug/mL.
+    """
     tidy = re.sub(r"/\s*24\s*h$|/\s*1\s*d(ay)?$", "/day", unit)
     tidy = "/".join(_OFTEN_MEANT.get(part.strip(), part.strip()) for part in tidy.split("/"))
     if tidy in wanted.units:
         return tidy
     for candidate in wanted.units:
         if candidate.casefold() == tidy.replace(" ", "").casefold():
-            return candidate
-    return nearest(tidy, wanted.units, 0.75)
+            return None if _milli_or_mega(tidy.replace(" ", ""), candidate) else candidate
+    near = nearest(tidy, wanted.units, 0.75)
+    parts = zip(tidy.split("/"), (near or "").split("/"), strict=False)
+    return None if any(given != other and _stems(given) & _stems(other) for given, other in parts) else near
+
+
+def _milli_or_mega(given: str, candidate: str) -> bool:
+    """Whether of two units that differ in case one has an m where the other has an M; nobody means megalitres."""
+    both = (re.sub("M(?=[lL])", "m", unit) for unit in (given, candidate))
+    return any({a, b} == {"m", "M"} for a, b in zip(*both, strict=False))
+
+
+def _stems(part: str) -> set[str]:
+    """A part of a unit as it stands, and without what may be its prefix."""
+    return {part, part[1:]} if part[:1] in "pnumcdhkMG" and len(part) > 1 else {part}
 
 
 def _error(text: str, why: str, wanted: Dimension, write: str | None = None) -> QuantityError:

@@ -124,7 +124,7 @@ class Schedule:
     def expected_volume_ul(self, t0: float | FloatArray, t1: float | FloatArray) -> float | FloatArray:
         """Volume in uL programmed between two times (arrays broadcast); negative where ``t1`` is before ``t0``."""
         begin, end = np.asarray(t0, dtype=np.float64), np.asarray(t1, dtype=np.float64)
-        course = self._until(max(_latest(begin), _latest(end)))
+        course = self._until(_latest(np.array([_latest(begin), _latest(end)])))
         volumes = course.volume(end) - course.volume(begin)
         return volumes if isinstance(t0, np.ndarray) or isinstance(t1, np.ndarray) else float(volumes)
 
@@ -247,7 +247,8 @@ class Schedule:
             index = int(np.searchsorted(reached, volume_ul, side="left"))
             if index < len(reached):
                 slope = course.rates_ul_per_h[index - 1] / HOUR_S + asked
-                return float(course.edges_s[index - 1] + (volume_ul - reached[index - 1]) / slope)
+                moment = float(course.edges_s[index - 1] + (volume_ul - reached[index - 1]) / slope)
+                return moment if moment <= LONGEST_S else math.inf
             if horizon >= LONGEST_S or daily == 0.0:
                 return math.inf
             horizon *= 2.0
@@ -334,10 +335,10 @@ class Schedule:
 
     def _until(self, t: float) -> Course:
         """The schedule worked out to beyond ``t``; kept, and worked out anew for twice as long when asked for more."""
+        if not t <= LONGEST_S:  # nor is it at a time that is not a number
+            raise ScheduleError(f"a schedule is known for ten years of delivery, not at {t:g} s")
         course = self._course
         if course is None or t >= course.horizon_s:
-            if not t <= LONGEST_S:
-                raise ScheduleError(f"a schedule is known for ten years of delivery, not at {t:g} s")
             horizon = DAY_S * 8.0
             while horizon <= t:
                 horizon *= 2.0

@@ -12,6 +12,9 @@ from data.schedule import Continuous, Flex, Schedule
 UNUSUAL_FACTOR = 10.0
 """Over ten times the highest or under a tenth of the lowest usual value needs a second entry: a slipped point."""
 
+LAST_BITS = 1e-9
+"""A dose over a concentration, or a volume over a time, is a rate that is off by its last bits."""
+
 Range = tuple[float, float]
 
 
@@ -46,7 +49,7 @@ def out_of_range(schedule: Schedule, rate_range_ul_per_h: Range) -> tuple[RangeF
             f"{_ml_per_day(low)} to {_ml_per_day(high)} mL/day; change the dose or the concentration",
         )
         for rate in basal_rates(schedule)
-        if not low <= rate <= high
+        if not low * (1.0 - LAST_BITS) <= rate <= high * (1.0 + LAST_BITS)
     )  # fmt: skip
 
 
@@ -59,7 +62,7 @@ def bolus_out_of_range(volume_ul: float, duration_s: float, basal_ul_per_h: floa
     high : the pump's largest rate in uL/h.
     """
     rate = volume_ul / duration_s * 3600.0 + basal_ul_per_h
-    if rate <= high * (1.0 + 1e-9):
+    if rate <= high * (1.0 + LAST_BITS):
         return None
     onto = f" onto {_ml_per_day(basal_ul_per_h)} mL/day" if basal_ul_per_h else ""
     room = high - basal_ul_per_h

@@ -149,8 +149,8 @@ def _write_basal(basal: Basal) -> str:
     return "flex " + ", ".join(steps)
 
 
-def _read_rate(text: str, concentration: float | None) -> float:
-    """A volume rate, or a dose rate over the concentration."""
+def _read_rate(text: str, concentration: float | None, remedy: str = "") -> float:
+    """A volume rate, or a dose rate over the concentration; ``remedy`` says how to state one that is missing."""
     try:
         return parse(text, "flow")
     except QuantityError as error:
@@ -159,7 +159,8 @@ def _read_rate(text: str, concentration: float | None) -> float:
         except QuantityError:
             raise error from None
     if concentration is None:
-        raise ScheduleError(f'the dose "{text}" needs a concentration; write for example "{text} at 2000 ug/mL"')
+        remedy = remedy or f'write for example "{text} at 2000 ug/mL"'
+        raise ScheduleError(f'the dose "{text}" needs a concentration; {remedy}')
     return rate_of_dose(dose_ug_per_day, concentration)
 
 
@@ -192,18 +193,38 @@ def _read_clause(clause: str, concentration: float | None, fields: Fields) -> No
 
 
 def _read_bolus(kind: BolusKind, text: str, concentration: float | None) -> Bolus:
+    if kind == "bridge":
+        return _read_bridge(text)
     parts = _parts(text, "50 uL over 10 min after 2 h", needs=(), may=("over", "after", "at", "from"))
-    volume_ul = _read_volume(parts[""], concentration)
-    at_s = parse(parts["after"], "time") if "after" in parts else 0.0
-    if kind == "bridge" and "at" in parts and "over" not in parts:
-        old = parse(parts["from"], "concentration") if "from" in parts else None
-        rate = _read_rate(parts["at"], old)
-        if rate <= 0.0:
-            raise ScheduleError(f'"bridge {text}": a bridge goes on at the old rate, which is above 0; correct it')
-        return Bolus(at_s, volume_ul, volume_ul / rate * HOUR_S, kind)
     if "over" not in parts or "at" in parts or "from" in parts:
         raise ScheduleError(f'"{text}" is no bolus; write it like "50 uL over 10 min after 2 h"')
-    return Bolus(at_s, volume_ul, parse(parts["over"], "time"), kind)
+    return Bolus(_begins_s(parts), _read_volume(parts[""], concentration), parse(parts["over"], "time"), kind)
+
+
+def _read_bridge(text: str) -> Bolus:
+    """A bridge carries the old drug, so an amount or dose of it is at the concentration that stands after "from"."""
+    example = "200 uL at 300 ug/day from 500 ug/mL"
+    parts = _parts(text, example, needs=(), may=("over", "after", "at", "from"))
+    if ("over" in parts) == ("at" in parts):
+        raise ScheduleError(f'"bridge {text}" is no bridge; write it like "{example}" or "200 uL over 8 h"')
+    old = parse(parts["from"], "concentration") if "from" in parts else None
+    if old is not None and old <= 0.0:
+        raise ScheduleError(f'"bridge {text}": a concentration must be above 0 ug/mL; correct it')
+    volume_ul = _read_volume(parts[""], old, _OLD)
+    if "over" in parts:
+        return Bolus(_begins_s(parts), volume_ul, parse(parts["over"], "time"), "bridge")
+    rate = _read_rate(parts["at"], old, _OLD)
+    if rate <= 0.0:
+        raise ScheduleError(f'"bridge {text}": a bridge goes on at the old rate, which is above 0; correct it')
+    return Bolus(_begins_s(parts), volume_ul, volume_ul / rate * HOUR_S, "bridge")
+
+
+_OLD = 'a bridge holds the old drug: add its concentration, such as "from 500 ug/mL"'
+
+
+def _begins_s(parts: Mapping[str, str]) -> float:
+    """So long after the start of delivery."""
+    return parse(parts["after"], "time") if "after" in parts else 0.0
 
 
 def _read_periodic(text: str, concentration: float | None) -> PeriodicBolus:
@@ -227,8 +248,8 @@ def _read_patient(text: str, concentration: float | None) -> PatientBolus:
     return PatientBolus(volume_ul, duration_s, parse(parts["lockout"], "time"), int(parts["max"]), _DAYS[parts["per"]])
 
 
-def _read_volume(text: str, concentration: float | None) -> float:
-    """A volume, or an amount of drug over the concentration."""
+def _read_volume(text: str, concentration: float | None, remedy: str = "") -> float:
+    """A volume, or an amount of drug over the concentration; ``remedy`` says how to state one that is missing."""
     try:
         return parse(text, "volume")
     except QuantityError as error:
@@ -237,7 +258,8 @@ def _read_volume(text: str, concentration: float | None) -> float:
         except QuantityError:
             raise error from None
     if concentration is None:
-        raise ScheduleError(f'the dose "{text}" needs a concentration; add "at 2000 ug/mL" to the basal delivery')
+        remedy = remedy or 'add "at 2000 ug/mL" to the basal delivery'
+        raise ScheduleError(f'the dose "{text}" needs a concentration; {remedy}')
     return amount_ug / concentration * 1000.0
 
 

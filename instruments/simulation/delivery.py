@@ -18,6 +18,9 @@ from instruments.simulation.signal import DAY_S, DeliveryProgram, FloatArray, Pr
 
 HOUR_S = 3600.0
 
+LAST_BITS = 1e-9
+"""So far a rate that was worked out from a dose may be off a limit at which it was meant to be."""
+
 
 def volume_ul(program: DeliveryProgram, tau_s: FloatArray, clock_s: float) -> FloatArray:
     """Volume commanded from the start of delivery until ``tau_s`` (n,).
@@ -129,14 +132,14 @@ def check(program: DeliveryProgram, minimum_ul_per_h: float, maximum_ul_per_h: f
     """Raise `ProgramError` for a program that the pump cannot hold."""
     rates = _basal_rates(program)
     for rate in rates:
-        if not minimum_ul_per_h <= rate <= maximum_ul_per_h:
+        if not minimum_ul_per_h * (1.0 - LAST_BITS) <= rate <= maximum_ul_per_h * (1.0 + LAST_BITS):
             raise ProgramError(f"rate {rate:g} uL/h is outside {minimum_ul_per_h:g} to {maximum_ul_per_h:g} uL/h")
     above_basal = maximum_ul_per_h - max(rates, default=0.0)
     for volume, duration, bridges in _doses(program):
         room = maximum_ul_per_h if bridges else above_basal
         if not (volume > 0.0 and duration > 0.0 and math.isfinite(volume) and math.isfinite(duration)):
             raise ProgramError(f"a bolus of {volume:g} uL over {duration:g} s cannot be delivered")
-        if volume / duration * HOUR_S > room * (1.0 + 1e-9):
+        if volume / duration * HOUR_S > room * (1.0 + LAST_BITS):
             raise ProgramError(f"a bolus of {volume:g} uL over {duration:g} s needs more than {room:g} uL/h")
     spans = sorted((b.at_s, b.at_s + b.duration_s) for b in program.boluses if b.kind == "bridge")
     if any(begin < end for (_, end), (begin, _) in pairwise(spans)):

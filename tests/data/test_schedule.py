@@ -301,6 +301,16 @@ def test_the_moment_of_a_volume_is_when_that_volume_has_been_delivered(schedule,
         assert schedule.expected_volume_ul(0.0, moment) == pytest.approx(volume, rel=1e-9, abs=step_ul)
 
 
+def test_a_moment_beyond_ten_years_is_never():
+    schedule = Schedule.parse("1 mL/day")
+    years_days = 3660.0
+
+    assert schedule.moment_of_volume_s(1000.0 * years_days) == pytest.approx(years_days * DAY)
+    assert schedule.moment_of_volume_s(1000.0 * (years_days + 1.0)) == math.inf
+    assert Schedule.parse("1 mL/day").moment_of_volume_s(4_000_000.0) == math.inf
+    assert schedule.refill_forecast(4_002_000.0, 2_000.0).alarm_s == math.inf
+
+
 def test_a_stopped_pump_never_reaches_its_alarm_volume():
     assert Schedule(Stopped()).refill_forecast(20_000.0, 2_000.0).alarm_s == math.inf
     assert Schedule.parse("stopped; bolus 50 uL over 1 min").moment_of_volume_s(51.0) == math.inf
@@ -390,7 +400,14 @@ def test_a_schedule_survives_its_text_and_its_record(schedule):
     assert Schedule.from_json(json.loads(json.dumps(schedule.to_json()))) == schedule
 
 
-@pytest.mark.parametrize("t", [math.nan, math.inf, 4e8])
-def test_a_time_beyond_ten_years_is_refused(t):
+@pytest.mark.parametrize("t", [math.nan, math.inf, 4e8, 3661 * DAY])
+@pytest.mark.parametrize("asked_before", [None, 1.0, 3600 * DAY])
+def test_a_time_beyond_ten_years_is_refused_whatever_was_asked_before(t, asked_before):
+    schedule = Schedule.parse("1 mL/day")
+    if asked_before is not None:
+        schedule.rate_ul_per_h(asked_before)
+
     with pytest.raises(ScheduleError, match="ten years"):
-        Schedule.parse("1 mL/day").rate_ul_per_h(t)
+        schedule.rate_ul_per_h(t)
+    with pytest.raises(ScheduleError, match="ten years"):
+        schedule.expected_volume_ul(0.0, t)

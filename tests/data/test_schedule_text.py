@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from data.quantities import parse
 from data.schedule import Continuous, Schedule, ScheduleError, Stopped, bridge_bolus
 from data.schedule_ranges import boluses_out_of_range, out_of_range, unusual
 
@@ -45,6 +46,15 @@ def test_a_table_says_the_same_as_its_text():
     assert Schedule.from_table(table) == Schedule.parse(text) == Schedule.from_table(text)
 
 
+@pytest.mark.parametrize("how", ["at 300 ug/day", "at 0.6 mL/day", "over 8 h"])
+def test_an_amount_of_drug_in_a_bridge_is_that_of_the_old_concentration(how):
+    (bridge,) = Schedule.parse(f"300 ug/day at 2000 ug/mL; bridge 100 ug {how} from 500 ug/mL after 1 h").boluses
+
+    assert (bridge.kind, bridge.at_s) == ("bridge", 3600.0)
+    assert bridge.volume_ul == pytest.approx(200.0)
+    assert bridge.duration_s == pytest.approx(8 * 3600.0)
+
+
 def test_a_dose_is_described_with_drug_concentration_and_volume():
     described = Schedule.parse("300 ug/day at 2000 ug/mL; drug baclofen").describe()
     assert described == "300 ug/day of baclofen at 2000 ug/mL = 0.15 mL/day"
@@ -73,6 +83,12 @@ def test_a_dose_is_described_with_drug_concentration_and_volume():
         ("1 mL/day; bolus 50 uL over 10 min every 5 min", "shorten the bolus"),
         ("1 mL/day; bonus 50 uL over 3 min", "after the basal delivery come bolus, priming"),
         ("1 mL/day; bridge 200 uL at 0 mL/day", "above 0; correct it"),
+        ("300 ug/day at 2000 ug/mL; bridge 200 uL at 300 ug/day", 'add its concentration, such as "from 500 ug/mL"'),
+        ("300 ug/day at 2000 ug/mL; bridge 100 ug over 16 h", 'add its concentration, such as "from 500 ug/mL"'),
+        ("300 ug/day at 2000 ug/mL; bridge 100 ug at 1 mL/day", 'add its concentration, such as "from 500 ug/mL"'),
+        ("1 mL/day; bridge 200 uL at 300 ug/day from 0 ug/mL", "above 0 ug/mL; correct it"),
+        ("1 mL/day; bridge 200 uL", '"200 uL over 8 h"'),
+        ("1 mL/day; bridge 200 uL at 1 mL/day over 8 h", '"200 uL over 8 h"'),
         ("1 mL/day; bridge 9 uL over 9 h; bridge 9 uL over 9 h", "two bridge boluses overlap"),
         ("1 mL/day; patient 10 uL over 5 min lockout 4 h", "is not complete"),
         ("1 mL/day; patient 10 uL over 5 min lockout 4 min max 6 per day", "lengthen the lockout"),
@@ -112,6 +128,20 @@ def test_a_dose_below_the_pumps_lowest_rate_is_found():
     assert "0.045 mL/day (90 ug/day of baclofen at 2000 ug/mL) is below" in finding.text
     assert out_of_range(Schedule.parse("0.048 mL/day"), (2.0, 1000.0)) == ()
     assert out_of_range(Schedule(Stopped()), (2.0, 1000.0)) == ()
+
+
+def test_a_dose_exactly_at_a_limit_of_the_pump_is_within_it_whatever_the_last_bit_says():
+    limits = (parse("0.048 mL/day", "flow"), parse("24 mL/day", "flow"))
+    doses = ((limit * 10 * k, 10 * k) for k in range(1, 400) for limit in (0.048, 24.0))
+    schedules = [Schedule.parse(f"{dose:.10g} ug/day at {each} ug/mL") for dose, each in doses]
+
+    assert any(not limits[0] <= one.basal.rate_ul_per_h <= limits[1] for one in schedules)
+    assert not any(out_of_range(one, limits) for one in schedules)
+
+
+@pytest.mark.parametrize("rate", ["0.047999 mL/day", "24.0001 mL/day"])
+def test_a_rate_beyond_a_limit_by_more_than_its_last_bits_is_found(rate):
+    assert len(out_of_range(Schedule.parse(rate), (parse("0.048 mL/day", "flow"), parse("24 mL/day", "flow")))) == 1
 
 
 @pytest.mark.parametrize(
