@@ -37,6 +37,9 @@ BYTES_PER_SAMPLE = 2.2 * 10
 SLOW_READING_S = 0.25
 """A small pump's motor makes some steps a second; readings farther apart miss most of them."""
 
+MOST_DROP_KPA = 10.0
+"""A line without a catheter may take as much of a forced flow; the `catheter` protocol judges by that."""
+
 POOR = 0.1
 """A flow whose standard uncertainty is more than this share of it tells little."""
 
@@ -402,6 +405,23 @@ def _access_port(asked: _Asked) -> Iterator[Finding]:
         yield Finding("mandrels", "warns", f"catheter {asked.catheter['model']}: {text} but a kink; {advice}")
 
 
+def _forced(asked: _Asked, name: str, full_scale: float | None) -> Iterator[Finding]:
+    """A flow that is pushed through the line passes the flow sensor, whose capillary may be too narrow for it."""
+    most = max(asked.procedure.forced_ul_per_h, default=0.0)
+    if full_scale is None or not most:
+        return
+    drop_kpa = getattr(asked.opened.instruments[name].settings, "drop_kpa", None)
+    taken_kpa = 0.0 if drop_kpa is None else drop_kpa * most / full_scale
+    advice = "use a sensor that is larger, or a bypass round it"
+    if taken_kpa > MOST_DROP_KPA:
+        text = f"{most / 1000.0:g} mL/h are pushed through its capillary, which takes {taken_kpa:.2g} kPa of it"
+        yield Finding("sensor-drop", "blocks", f"{asked.opened.path}: {name}: {text}; {advice}")
+    elif most > full_scale:
+        text = f"{most / 1000.0:g} mL/h are pushed through it (full scale {full_scale / 1000.0:g} mL/h)"
+        told = "" if drop_kpa is not None else ", and no drop says what pressure it takes"
+        yield Finding("sensor-range", "warns", f"{name}: {text}: it is saturated{told}; {advice}")
+
+
 def _sensor(asked: _Asked) -> Iterator[Finding]:
     """The flow sensor: read often enough, and at each rate within its range and certain enough to say something."""
     target = asked.roles.get("flow")
@@ -414,6 +434,7 @@ def _sensor(asked: _Asked) -> Iterator[Finding]:
         text = f"a reading is kept each {every_s:g} s; a pump's pulses between them show as air or as another flow"
         yield Finding("sensor-interval", "warns", f'{name}: {text}; write interval = "0.1 s" and no resting_period')
     full_scale = getattr(asked.opened.instruments[name].settings, "full_scale_ul_per_h", None)
+    yield from _forced(asked, name, full_scale)
     calibration = asked.opened.calibration(target)
     u = 0.0 if calibration is None else calibration.u
     rates = {segment.rate_ul_per_h for each in asked.schedules for segment in each.segments(0.0, asked.duration_s)}

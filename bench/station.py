@@ -426,6 +426,10 @@ def as_plant(dut: Mapping[str, Any], fluid: Mapping[str, Any]) -> dict[str, dict
             "density_kg_per_m3": fluid["density_g_per_ml"] * 1000.0,
             "density_temperature_degc": fluid["density_temperature_c"],
         }
+    if fluid and fluid["viscosity_mpa_s"] is not None:
+        plant.setdefault("fluid", {}).update(
+            viscosity_mpa_s=fluid["viscosity_mpa_s"], viscosity_temperature_degc=fluid["viscosity_temperature_c"]
+        )
     if fluid and fluid["concentration_ug_per_ml"] is not None:
         plant["vial"] = {"drug": fluid["drug"], "concentration_ug_per_ml": fluid["concentration_ug_per_ml"]}
     return plant

@@ -235,6 +235,11 @@ class Procedure:
         return schedule if isinstance(schedule, Schedule) else None
 
     @property
+    def forced_ul_per_h(self) -> Sequence[float]:
+        """Flows that a syringe pump pushes through the whole line, and so through the flow sensor."""
+        return ()
+
+    @property
     def most_collected_ul(self) -> float | None:
         """What one vessel has to hold where vessels are changed; None where all goes into one."""
         return None

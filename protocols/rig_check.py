@@ -117,6 +117,11 @@ class RigCheck(Procedure):
                 return f"{self.params[name].short_name} {was}, where {demand} {asked} is asked for"
         return ""
 
+    @property
+    def forced_ul_per_h(self) -> tuple[float, ...]:
+        """Those at which the flow sensor is compared."""
+        return self.slow_ul_per_h, self.middle_ul_per_h, self.fast_ul_per_h
+
     def steps(self) -> Iterator[Step]:
         """All eight parts; the pump under test stands still throughout."""
         yield StopDelivery("pump")

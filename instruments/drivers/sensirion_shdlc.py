@@ -21,7 +21,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 from pyvisa.resources import MessageBasedResource
 
-from data.quantity_fields import FlowUlPerH, TimeS
+from data.quantity_fields import FlowUlPerH, PressureKpa, TimeS
 from data.samples import Block, Channel, FloatArray, Quality
 from instruments.clock import Clock
 from instruments.instrument import (
@@ -109,6 +109,9 @@ class ShdlcSettings(VisaSettings):
     )
     full_scale_ul_per_h: FlowUlPerH | None = Field(
         None, alias="full_scale", gt=0.0, description="flow at which readings count as saturated; else by family"
+    )
+    drop_kpa: PressureKpa | None = Field(
+        None, alias="drop", ge=0.0, description="pressure that its capillary takes at full scale, at 22 degC"
     )
 
     @model_validator(mode="after")

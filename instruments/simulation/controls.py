@@ -14,6 +14,9 @@ from instruments.simulation.weighing import AS_DRAWN
 LEAK_KPA = 100.0
 """Pressure at which the severity of a leak of the rig is the flow that it loses."""
 
+DAILY_ML_UL_PER_S, HEAD_KPA = 1000.0 / 86400.0, 0.1
+"""The severity of a leak at the tip is its share of 1 mL/day, with a tip that is immersed as deep as this."""
+
 
 @dataclass(frozen=True, slots=True)
 class Controls:
@@ -70,7 +73,7 @@ class Controls:
     catheter_leak_ul_per_s_kpa: Timeline
     is_disconnected: Timeline
     tip_is_dislodged: Timeline
-    leak_fraction: Timeline
+    tip_leak_ul_per_s_kpa: Timeline
     leak_ul_per_s_kpa: Timeline
     bubble_ul: Timeline
     transducer_height_mm: Timeline
@@ -136,6 +139,7 @@ class Controls:
             "e-stop": (self.e_stop_is_held, 1.0),
             "needle-beside-port": (self.needle_is_beside, 1.0),
             "auto-zero": (self.balance_auto_zero, 1.0),
+            "leak": (self.tip_leak_ul_per_s_kpa, fault.severity * DAILY_ML_UL_PER_S / HEAD_KPA),
             "rig-leak": (self.leak_ul_per_s_kpa, fault.severity / 3600.0 / LEAK_KPA),
             "wrong-height": (self.transducer_height_mm, self.transducer_height_mm.at(-1) + fault.severity),
         }
@@ -155,7 +159,6 @@ class Controls:
             "programming-error": self.programmed_factor,
             "wrong-concentration": self.label_factor,
             "syringe-scale": self.scale_error,
-            "leak": self.leak_fraction,
             "kink": self.resistance_factor,
             "kinks-early": self.kink_radius_factor,
             "wrong-length": self.extra_length_mm,

@@ -15,9 +15,9 @@ import numpy as np
 from instruments.simulation.environment import EnvironmentChunk
 from instruments.simulation.grid import CHUNK, DT_S, RATE_HZ, Timeline, times
 from instruments.simulation.parameters import Draws
-from instruments.simulation.properties import water_viscosity
+from instruments.simulation.properties import BODY_DEGC, water_viscosity
 from instruments.simulation.pump import Pump
-from instruments.simulation.reservoir import BODY_DEGC, Reservoir
+from instruments.simulation.reservoir import Reservoir
 from instruments.simulation.signal import DAY_S, FloatArray
 from instruments.simulation.stepping import recurrence
 

@@ -182,9 +182,9 @@ def _kinds() -> Iterable[FaultKind]:
         "plant",
         0.3,
         0.001,
-        1.0,
+        100.0,
         "1",
-        "This share of the flow is lost after the flow sensor, before the vessel.",
+        "The tube leaks after the flow sensor, whatever flows: this share of 1 mL/day under the head of the vessel.",
     )
     yield FaultKind("occlusion", "catheter", "plant", 1.0, 1.0, 1.0, "1", "The tip of the catheter is closed.")
     yield FaultKind(

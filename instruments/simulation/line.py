@@ -1,9 +1,10 @@
 """The fluid path from the pump to the tip: catheter, valves, syringe pump, relief valve, slip and an air bubble.
 
 Within a stretch in which nothing changes the path is a linear network and is solved exactly (`network`); stretches
-end at commands, at fault onsets, and where the pressure or the volume reaches what changes the network.  The relief
-valve opens and closes at its pressure wherever in an interval that is reached; the rollers slip from the next grid
-point.  A ramp of the back pressure is a staircase of its mean in each interval.
+end at commands, at fault onsets, and where pressure, volume or temperature reaches what changes it.  The relief valve
+opens and closes at its pressure wherever in an interval that is reached; the rollers slip from the next grid
+point.  A ramp of the back pressure is a staircase of its mean in each interval.  Viscosity is that of a temperature
+rounded to `TEMPERATURE_STEP_K`; a bubble is as soft as the pressure lets it be (`bubble`).
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from instruments.simulation.bubble import NO_BUBBLE, STEP, entering
 from instruments.simulation.drive import Supply
 from instruments.simulation.environment import EnvironmentChunk
-from instruments.simulation.grid import CHUNK, DT_S, Forced, Timeline, Track
-from instruments.simulation.mounting import BRIDGE_KPA_S_PER_UL, RIGID, Mounted, Mounting
+from instruments.simulation.grid import CHUNK, DT_S
+from instruments.simulation.mounting import BRIDGE_KPA_S_PER_UL, RIGID, Mounted
 from instruments.simulation.network import Network, Response, crossing_s, part_of_interval, respond
-from instruments.simulation.occlusion_alarm import SILENT, AlarmState, OcclusionAlarm
+from instruments.simulation.occlusion_alarm import OcclusionAlarm
 from instruments.simulation.parameters import Draws
-from instruments.simulation.properties import STANDARD_ATMOSPHERE_KPA, ZERO_CELSIUS_K
+from instruments.simulation.path import LineChunk, LineState, Settings
+from instruments.simulation.properties import BODY_DEGC, ROOM_DEGC, ZERO_CELSIUS_K, Thickness
 from instruments.simulation.reservoir import Reservoir
 from instruments.simulation.signal import FloatArray
 from instruments.simulation.stepping import running_sum
@@ -33,79 +36,11 @@ MOST_TURNS = 4
 FREE_FLOW_STEP = 100
 """Intervals (10 s) in which the reservoir pressure of a free-flowing pump counts as constant."""
 
+TEMPERATURE_STEP_K = 0.1
+"""Resistances move in steps of this, 0.2 % each."""
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What can change in the path; valves as they stand, not as they are energised."""
-
-    outlet_is_open: Forced
-    vent_is_open: Timeline
-    back_pressure_kpa: Track
-    tip_is_open: Timeline
-    resistance_factor: Timeline
-    slip_kpa: Timeline  # from which on the rollers slip
-    alarm_is_broken: Timeline
-    free_flow_ul_per_h: Timeline  # at the nominal reservoir pressure
-    bubble_ul: Timeline
-    leak_ul_per_s_kpa: Timeline  # to ambient, at the pump's outlet
-    mounting: Mounting
-
-    def changes(self, k0: int, k1: int) -> set[int]:
-        """Indices in (k0, k1) at which any of them changes."""
-        everything: tuple[Forced | Timeline | Track, ...] = (
-            self.outlet_is_open,
-            self.vent_is_open,
-            self.back_pressure_kpa,
-            self.tip_is_open,
-            self.resistance_factor,
-            self.slip_kpa,
-            self.free_flow_ul_per_h,
-            self.bubble_ul,
-            self.leak_ul_per_s_kpa,
-            *self.mounting.timelines,
-        )
-        return {k for timeline in everything for k in timeline.changes(k0, k1)}
-
-
-@dataclass(frozen=True, slots=True)
-class LineState:
-    """Pressures, volumes since the start, and the bubble in the line: its volume and the line volume at its entry."""
-
-    p1_kpa: float
-    p2_kpa: float
-    crept_kpa: tuple[float, ...] = ()
-    pump_ul: float = 0.0
-    line_ul: float = 0.0
-    lost_ul: float = 0.0
-    tray_ul: float = 0.0
-    added_ul: float = 0.0
-    bubble_ul: float = 0.0
-    bubble_from_ul: float = 0.0
-    alarm: AlarmState = SILENT
-
-
-@dataclass(frozen=True, slots=True)
-class LineChunk:
-    """The path at the n + 1 grid points of a chunk; volumes in µL since the start of the run.
-
-    ``line_ul`` has passed the flow sensor, ``lost_ul`` left by vent, leak or relief valve, of which ``tray_ul`` not by
-    the vent; ``added_ul`` came from thermal expansion and a moving valve, ``crept_ul`` fills what silicone has given
-    way.  ``sensor_air`` and ``tip_air`` are 1 in the intervals (n,) in which air passes, ``occlusion_alarm`` is 1 while
-    the pump's alarm sounds.
-    """
-
-    p1_kpa: FloatArray
-    p2_kpa: FloatArray
-    pump_ul: FloatArray
-    line_ul: FloatArray
-    lost_ul: FloatArray
-    tray_ul: FloatArray
-    added_ul: FloatArray
-    crept_ul: FloatArray
-    line_step_ul: FloatArray
-    sensor_air: FloatArray
-    tip_air: FloatArray
-    occlusion_alarm: FloatArray
+FASTER = 4
+"""A bubble that changed the network after n intervals is next followed for this many times n at first."""
 
 
 class Line:
@@ -121,6 +56,7 @@ class Line:
         self.relief_kpa = draws["relief.opening_kpa"]
         self.creep_share = draws["catheter.creep_share"]
         self.alarm = OcclusionAlarm(draws["pump.occlusion_alarm_kpa"], settings.alarm_is_broken)
+        self.thickness = Thickness(draws["fluid.viscosity_mpa_s"], draws["fluid.viscosity_temperature_degc"])
 
     def start(self) -> LineState:
         """At rest against the back pressure."""
@@ -137,6 +73,12 @@ class Line:
         if not back.moves(k):
             return self.head_kpa(k)
         return self.d["outlet.static_head_kpa"] + self._held(k) * back.over(k, end)
+
+    def tip_kpa(self, k0: int, k1: int) -> FloatArray:
+        """The same in each of the intervals that begin at k0 … k1-1."""
+        mounting = self.settings.mounting
+        dislodged = mounting.tip_is_dislodged.over(k0, k1) * (1.0 - mounting.is_off.over(k0, k1))
+        return self.d["outlet.static_head_kpa"] + (1.0 - dislodged) * self.settings.back_pressure_kpa.over(k0, k1)
 
     def _held(self, k: int) -> float:
         """1 where the tip sees the back pressure, 0 where it is dislodged; a bridge has none that could be."""
@@ -160,20 +102,28 @@ class Line:
         pushed_ul : what a syringe pump at the access port pushes in each interval (n,), if there is one at work.
         """
         passage = _Passage(self, state, k0, supply, environment, reservoir_ul, pushed_ul)
-        cuts = sorted(self._cuts(k0, supply))
+        cuts = sorted(self._cuts(k0, supply, environment))
         k = k0
         for cut in cuts:
             while k < cut:
                 k = passage.stretch(k, cut)
         return passage.finish()
 
-    def _cuts(self, k0: int, supply: Supply) -> set[int]:
+    def _cuts(self, k0: int, supply: Supply, environment: EnvironmentChunk) -> set[int]:
         """Indices at which something may change in the chunk, and its end."""
         k1 = k0 + CHUNK
         cuts = self.settings.changes(k0, k1) | {k for k, _ in supply.conductance if k0 < k < k1}
         if any(value for _, _, value in self.settings.free_flow_ul_per_h.pieces(k0, k1)):
             cuts.update(range(k0 + FREE_FLOW_STEP, k1, FREE_FLOW_STEP))
+        rounded = np.rint(environment.bath_degc[:-1] / TEMPERATURE_STEP_K)
+        cuts.update((k0 + 1 + np.flatnonzero(np.diff(rounded))).tolist())
         return cuts | {k1}
+
+    def viscosity(self, temperature_degc: float, reference_degc: float) -> float:
+        """Viscosity at a temperature over that of water at another."""
+        return self.thickness.over_water(
+            round(temperature_degc / TEMPERATURE_STEP_K) * TEMPERATURE_STEP_K, reference_degc
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +143,7 @@ class _Stretch:
     tip: float
     vent: float
     head_kpa: float | FloatArray
+    air: float  # compliance of the bubble
 
     def network(self, *, relieves: bool) -> Network:
         """The network with the relief valve open or closed."""
@@ -221,18 +172,23 @@ class _Passage:
         self._pump, self._passed, self._lost, self._tray = (np.empty(CHUNK) for _ in range(4))
         self._added = np.diff(environment.lab_degc) * (line.d["catheter.line_volume_ul"] * WATER_EXPANSION_PER_K)
         self._pumped_ul, self._line_ul = 0.0, state.line_ul
-        self._bubble = (state.bubble_ul, state.bubble_from_ul)
-        self._bubbles = [self._bubble] if state.bubble_ul else []
+        self._bubble = state.bubble
+        self._bubbles = [self._bubble] if self._bubble.nominal_ul else []
+        self._reach = CHUNK
 
     def stretch(self, k: int, end: int) -> int:
         """Solve from ``k`` until ``end`` or until the network changes by itself; returns the index reached."""
         a = k - self._k0
         p1, p2, *crept = (float(column[a]) for column in self._pressures)
         p2 += self._swept_kpa(k)
-        self._admit_bubble(k)
+        self._admit_bubble(k, p1)
+        if self._bubble.nominal_ul:
+            end = min(end, k + self._reach)
+            p1 = self._settle_bubble(k, p1)
         s = self._constants(k, end, p1)
         piece = slice(a, end - self._k0)
-        added = self._added[piece] + self._breath_ul(piece)
+        breath = self._breath_ul(piece, p1)
+        added = self._added[piece] + breath
         slip_kpa, relief_kpa = s.slip_kpa, self._line.relief_kpa
         s1 = self._supply.flow_ul_per_s[piece] + (s.free * s.reservoir_kpa + s.slip * slip_kpa)
         if self._pushed is not None:
@@ -241,6 +197,7 @@ class _Passage:
         relieved = s1 + s.relief * relief_kpa if s.relieves else s1
         response = respond(s.network(relieves=s.relieves), p1, p2, relieved, s2, crept)
         n = self._steady(response, slip_kpa, slips=s.slip > 0.0)
+        n = self._same_bubble(response, k, p1, n)
         n, tray = self._relieved(s, response, s1, s2, (p1, p2, *crept), n)
         passed = s.tip * (response.integral2 - s.head_kpa * DT_S) if s.tip else np.zeros(end - k)
         n = self._until_bubble_leaves(passed, n)
@@ -259,7 +216,10 @@ class _Passage:
         self._added[a] += self._swept_ul(k)
         self._pumped_ul += float(np.cumsum(pumped)[-1])
         self._line_ul += float(np.cumsum(passed[kept])[-1])
-        self._release_bubble()
+        if self._bubble.nominal_ul:
+            pressed_ul = s.air * (float(response.p1[n]) - p1) - float(np.sum(breath[kept]))
+            self._bubble = self._bubble.booked(self._bubble.book_ul - pressed_ul)
+            self._release_bubble()
         return k + n
 
     def finish(self) -> tuple[LineChunk, LineState]:
@@ -286,7 +246,7 @@ class _Passage:
         )
         p1, p2, *crept = (float(column[-1]) for column in self._pressures)
         pump_ul, line_ul, lost_ul, tray_ul, added_ul = (float(c[-1]) for c in (pump, line, lost, tray, added))
-        end = LineState(p1, p2, tuple(crept), pump_ul, line_ul, lost_ul, tray_ul, added_ul, *self._bubble, alarm)
+        end = LineState(p1, p2, tuple(crept), pump_ul, line_ul, lost_ul, tray_ul, added_ul, self._bubble, alarm)
         return chunk, end
 
     def _crept_ul(self) -> FloatArray:
@@ -307,15 +267,15 @@ class _Passage:
         slip = line.slip_conductance if p1 >= slip_kpa else 0.0
         free = at.free_flow_ul_per_h.at(k) / 3600.0 / line.reservoir.nominal_kpa
         is_open = at.outlet_is_open.at(k) * (1.0 if mounted.off else at.tip_is_open.at(k))
-        tip = d["catheter.tip_conductance_ul_per_s_kpa"] * is_open
+        tip = self._to_tip(k) * is_open
         vent = d["valves.vent_conductance_ul_per_s_kpa"] * at.vent_is_open.at(k)
         resistance = d["catheter.resistance_kpa_s_per_ul"] * at.resistance_factor.at(k) * mounted.resistance
-        through = mounted.through / (BRIDGE_KPA_S_PER_UL if mounted.off else resistance)
+        viscosity = line.viscosity(float(self._environment.bath_degc[k - self._k0]), BODY_DEGC)
+        through = mounted.through / (viscosity * (BRIDGE_KPA_S_PER_UL if mounted.off else resistance))
         leak = line.leak_conductance + at.leak_ul_per_s_kpa.at(k) + mounted.open_end
-        # Air is as soft as its volume over the absolute pressure.
-        soft = self._bubble[0] / STANDARD_ATMOSPHERE_KPA + d["pusher.compliance_ul_per_kpa"]
         c1, c2 = self._compliances(mounted)
-        network = Network(c1 + soft, c2, feedback + slip + free + leak, through, tip + vent + mounted.leak)
+        air = self._bubble.compliance(self._ambient_kpa(k) + p1) if self._bubble.nominal_ul else 0.0
+        network = Network(c1 + air, c2, feedback + slip + free + leak, through, tip + vent + mounted.leak)
         if line.creep_share:
             behind1, behind2 = (RIGID * c if mounted.off else c for c in self._creep_compliances())
             network = replace(network, creep1=behind1, creep2=behind2, creep_s=d["catheter.creep_s"])
@@ -333,15 +293,23 @@ class _Passage:
             tip,
             vent,
             line.heads_kpa(k, end),
+            air,
         )
 
+    def _to_tip(self, k: int) -> float:
+        """Conductance from the catheter's distal end to the tip; the flow sensor has the room's temperature."""
+        d, room_degc = self._line.d, float(self._environment.lab_degc[k - self._k0])
+        sensor = d["flow_sensor.resistance_kpa_s_per_ul"] * self._line.viscosity(room_degc, ROOM_DEGC)
+        return 1.0 / (1.0 / d["catheter.tip_conductance_ul_per_s_kpa"] + sensor)
+
     def _compliances(self, mounted: Mounted) -> tuple[float, float]:
-        """Of the two nodes; a bridge leaves that of the plumbing, a longer catheter has more."""
-        half = self._line.d["catheter.distal_compliance_ul_per_kpa"]
+        """Of the two nodes, air aside; a bridge leaves that of the plumbing, a longer catheter has more."""
+        d = self._line.d
+        half, syringe = d["catheter.distal_compliance_ul_per_kpa"], d["pusher.compliance_ul_per_kpa"]
         if mounted.off:
-            return self._line.d["catheter.bare_compliance_ul_per_kpa"], RIGID * half
+            return d["catheter.bare_compliance_ul_per_kpa"] + syringe, RIGID * half
         more = half * (mounted.longer - 1.0)
-        return self._line.d["catheter.proximal_compliance_ul_per_kpa"] + more, half + more
+        return d["catheter.proximal_compliance_ul_per_kpa"] + syringe + more, half + more
 
     def _creep_compliances(self) -> tuple[float, float]:
         d, share = self._line.d, self._line.creep_share
@@ -377,11 +345,20 @@ class _Passage:
         return n
 
     def _until_bubble_leaves(self, passed: FloatArray, n: int) -> int:
-        if self._bubble[0]:
+        if self._bubble.nominal_ul:
             gone = self._line_ul + np.cumsum(passed[:n]) >= self._bubble_gone_ul()
             if gone.any():
                 n = int(np.argmax(gone)) + 1
         return n
+
+    def _same_bubble(self, response: Response, k: int, p1: float, n: int) -> int:
+        """Intervals until the bubble is by so much stiffer or softer that the network changes."""
+        if not self._bubble.nominal_ul:
+            return n
+        moved = np.abs(response.p1[1 : n + 1] - p1) > STEP * (self._ambient_kpa(k) + p1)
+        found = int(np.argmax(moved)) + 1 if moved.any() else n
+        self._reach = FASTER * found
+        return found
 
     def _relieved(
         self, s: _Stretch, response: Response, s1: FloatArray, s2: FloatArray, start: tuple[float, ...], n: int
@@ -435,34 +412,46 @@ class _Passage:
 
     # -- the bubble
 
-    def _admit_bubble(self, k: int) -> None:
+    def _ambient_kpa(self, k: int) -> float:
+        return 0.1 * float(self._environment.pressure_hpa[k - self._k0])
+
+    def _admit_bubble(self, k: int, p1: float) -> None:
         volume = self._line.settings.bubble_ul.at(k)
         if volume and volume != self._line.settings.bubble_ul.at(k - 1):
-            self._bubble = (volume, self._line_ul)
+            room_degc = float(self._environment.lab_degc[k - self._k0])
+            self._bubble = entering(volume, self._line_ul, p1, self._ambient_kpa(k), room_degc)
             self._bubbles.append(self._bubble)
 
+    def _settle_bubble(self, k: int, p1: float) -> float:
+        """Give the bubble the volume that its gas takes up; returns the pressure that this makes."""
+        room_degc, ambient_kpa = float(self._environment.lab_degc[k - self._k0]), self._ambient_kpa(k)
+        stiff = self._compliances(self._line.settings.mounting.at(k, self._line.d))[0]
+        p1 = self._bubble.settled(p1, ambient_kpa, room_degc, stiff)
+        self._bubble = self._bubble.booked(self._bubble.ul(ambient_kpa + p1, room_degc))
+        return p1
+
     def _bubble_gone_ul(self) -> float:
-        return self._bubble[1] + self._line.d["catheter.bubble_to_tip_ul"] + self._bubble[0]
+        return self._bubble.from_ul + self._line.d["catheter.bubble_to_tip_ul"] + self._bubble.nominal_ul
 
     def _release_bubble(self) -> None:
-        if self._bubble[0] and self._line_ul >= self._bubble_gone_ul():
-            self._bubble = (0.0, 0.0)
+        if self._line_ul >= self._bubble_gone_ul():
+            self._bubble = NO_BUBBLE
 
-    def _breath_ul(self, piece: slice) -> FloatArray | float:
+    def _breath_ul(self, piece: slice, p1: float) -> FloatArray:
         """What the bubble gives to the line as it grows with temperature and shrinks with ambient pressure."""
-        volume = self._bubble[0]
-        if not volume:
-            return 0.0
         here = slice(piece.start, piece.stop + 1)
+        volume = self._bubble.book_ul
+        if not volume:
+            return np.zeros(piece.stop - piece.start)
         warmer = np.diff(self._environment.lab_degc[here]) / (self._environment.lab_degc[piece] + ZERO_CELSIUS_K)
-        denser = np.diff(self._environment.pressure_hpa[here]) / self._environment.pressure_hpa[piece]
-        breath: FloatArray = volume * (warmer - denser)
+        ambient = 0.1 * self._environment.pressure_hpa[here]
+        breath: FloatArray = volume * (warmer - np.diff(ambient) / (ambient[:-1] + p1))
         return breath
 
     def _air(self, line_ul: FloatArray, distance_ul: float) -> FloatArray:
         """1 in the intervals in which air passes a place so far down the line."""
         air = np.zeros(CHUNK)
-        for volume, entry in self._bubbles:
-            begin = entry + distance_ul
-            air[(line_ul[1:] > begin) & (line_ul[1:] <= begin + volume)] = 1.0
+        for bubble in self._bubbles:
+            begin = bubble.from_ul + distance_ul
+            air[(line_ul[1:] > begin) & (line_ul[1:] <= begin + bubble.nominal_ul)] = 1.0
         return air

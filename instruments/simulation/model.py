@@ -13,10 +13,12 @@ from instruments.simulation.drive import DRIVES, Drive, DriveFaults, DriveState,
 from instruments.simulation.environment import Environment, EnvironmentState
 from instruments.simulation.faults import FaultSpec
 from instruments.simulation.grid import CHUNK, Forced
-from instruments.simulation.line import Line, LineState, Settings
+from instruments.simulation.line import Line
 from instruments.simulation.mounting import Mounting, OnCatheter
 from instruments.simulation.noise import Noise
 from instruments.simulation.parameters import PlantParameters
+from instruments.simulation.path import LineState, Settings
+from instruments.simulation.properties import ROOM_DEGC
 from instruments.simulation.pump import Pump, PumpFaults
 from instruments.simulation.reservoir import Reservoir
 from instruments.simulation.sensors import FlowSensor, FlowState, Transducer
@@ -92,7 +94,7 @@ class Model:
         heater = Forced(controls.bath_is_on, controls.bath_is_held)
         self._environment = Environment(draws, noise, controls.bath_setpoint_degc, heater)
         self.fluid = Fluid(draws)
-        self._weighing = Weighing(draws, noise, self.fluid, _vessel(controls))
+        self._weighing = Weighing(draws, noise, self.fluid, _vessel(controls, self._line.tip_kpa))
         self._syringe = Syringe(draws, self.fluid, controls.pusher_ul_per_h)
         port = PortSettings(
             controls.pocket_share, controls.port_vent_is_open, controls.capacity_shift_ul, controls.syringe_is_off
@@ -140,7 +142,8 @@ class Model:
         punctures = self.stage.punctures(place[1:])
         reached = self.stage.reaches(place) if self._needle_is_held else np.full(CHUNK + 1, self._refills)
         start_kpa = float(self.reservoir.pressure_kpa(np.array([left_ul]), env.bath_degc[:1], env.pressure_kpa[:1])[0])
-        at = AtReservoir(left_ul, start_kpa, path.pump_ul, reached[1:], punctures)
+        in_needle = self._line.viscosity(float(env.lab_degc[0]), ROOM_DEGC)
+        at = AtReservoir(left_ul, start_kpa, path.pump_ul, reached[1:], punctures, in_needle)
         port, from_syringe, refill = self._port.advance(state.refill, k0, at_port, at)
         pushed, syringe = self._syringe.advance(state.syringe, from_syringe if self._refills else at_line, env)
         weighed, weighing = self._weighing.advance(state.weighing, chunk, path.line_step_ul, path.tip_air, env)
@@ -165,7 +168,7 @@ class Model:
         columns |= {"flow": flow, "air": air, "reservoir_kpa": reservoir_kpa, "back_kpa": back_kpa}
         columns |= {"reservoir_ul": reservoir_ul, "height_mm": height_mm, "pump_mg": pump_mg}
         columns["capillary_mm"] = self._septum.capillary_mm(leak.leak_ul_per_kpa, env)
-        refill_kpa = self._port.pressure_kpa(port, reservoir_kpa, reached)
+        refill_kpa = self._port.pressure_kpa(port, reservoir_kpa, reached, in_needle)
         columns |= {"refill_kpa": refill_kpa, "pusher_kpa": refill_kpa if self._refills else path.p1_kpa}
         columns["programmed_ul"] = self.pump.commanded_ul(k0, k0 + CHUNK)
         for name in ("line_step_ul", "sensor_air", "tip_air"):
@@ -207,11 +210,12 @@ def _path(controls: Controls) -> Settings:
     )
 
 
-def _vessel(controls: Controls) -> WeighingSettings:
+def _vessel(controls: Controls, tip_kpa: Callable[[int, int], FloatArray]) -> WeighingSettings:
     """What can change at the vessel and its balance."""
     return WeighingSettings(
         controls.is_diverted,
-        OnCatheter(controls.leak_fraction, controls.catheter_is_off),
+        OnCatheter(controls.tip_leak_ul_per_s_kpa, controls.catheter_is_off),
+        tip_kpa,
         controls.evaporation_mg_per_h,
         controls.balance_drift_mg_per_h,
         controls.pan_mg,

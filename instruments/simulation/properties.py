@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from instruments.simulation.signal import FloatArray
 GAS_CONSTANT = 8.314462618  # J/(mol K)
 ZERO_CELSIUS_K = 273.15
 STANDARD_ATMOSPHERE_KPA = 101.325
+BODY_DEGC, ROOM_DEGC = 37.0, 22.0
+"""Temperatures at which resistances of the parameters are stated."""
 
 
 def water_density(temperature_degc: FloatArray) -> FloatArray:
@@ -24,6 +27,27 @@ def water_viscosity(temperature_degc: FloatArray) -> FloatArray:
     exponent: FloatArray = 247.8 / (temperature_degc + ZERO_CELSIUS_K - 140.0)
     viscosity: FloatArray = 2.414e-5 * np.exp(math.log(10.0) * exponent)
     return viscosity
+
+
+class Thickness:
+    """Viscosity of a fluid that thins as water does.
+
+    Parameters
+    ----------
+    viscosity_mpa_s : what it is at ``at_degc``.
+    """
+
+    def __init__(self, viscosity_mpa_s: float, at_degc: float) -> None:
+        self._over_water = viscosity_mpa_s * 1e-3 / _viscosity(at_degc)
+
+    def over_water(self, temperature_degc: float, reference_degc: float) -> float:
+        """Viscosity at a temperature over that of water at the reference: what resistances are multiplied by."""
+        return self._over_water * _viscosity(temperature_degc) / _viscosity(reference_degc)
+
+
+@lru_cache(maxsize=4096)
+def _viscosity(temperature_degc: float) -> float:
+    return float(water_viscosity(np.array([temperature_degc]))[0])
 
 
 def air_density(pressure_hpa: FloatArray, humidity_percent: FloatArray, temperature_degc: FloatArray) -> FloatArray:

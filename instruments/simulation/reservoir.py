@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from instruments.simulation.parameters import Draws
-from instruments.simulation.properties import GAS_CONSTANT, STANDARD_ATMOSPHERE_KPA, ZERO_CELSIUS_K
+from instruments.simulation.properties import BODY_DEGC, GAS_CONSTANT, STANDARD_ATMOSPHERE_KPA, ZERO_CELSIUS_K
 from instruments.simulation.signal import FloatArray
-
-BODY_DEGC = 37.0
 
 
 class Reservoir:

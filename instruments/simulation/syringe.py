@@ -143,6 +143,7 @@ class AtReservoir:
     pump_ul : what the pump has taken since the start of the run (n + 1,).
     reached : (n,) whether the needle ends in the reservoir.
     punctures : (n,) of the septum; where the needle ends decides how much of the last drops it gets.
+    viscosity : of the fluid in the needle, over that of water at 22 degC.
     """
 
     volume_ul: float
@@ -150,6 +151,7 @@ class AtReservoir:
     pump_ul: FloatArray
     reached: BoolArray
     punctures: FloatArray
+    viscosity: float = 1.0
 
 
 class RefillPort:
@@ -217,7 +219,7 @@ class RefillPort:
             if off:
                 held_ul = max(held_ul, 0.0)
             if vented:
-                passed = -(self._pressed_back(volume, dead, at.pressure_kpa) if reached else 0.0)
+                passed = -(self._pressed_back(volume, dead, at) if reached else 0.0)
                 left.append(plunger + held_ul)
                 held_ul = 0.0
             else:
@@ -235,11 +237,11 @@ class RefillPort:
             volume += passed - share * max(passed, 0.0)
         return np.array(through), np.array(left), np.array(held)
 
-    def _pressed_back(self, volume: float, dead_ul: float, pressure_kpa: float) -> float:
+    def _pressed_back(self, volume: float, dead_ul: float, at: AtReservoir) -> float:
         """Volume that the reservoir presses out through the needle into the open vent in one interval."""
-        if pressure_kpa <= 0.0:
+        if at.pressure_kpa <= 0.0:
             return 0.0
-        flow = pressure_kpa * min(volume / self._stop_ul, 1.0) / self._resistance
+        flow = at.pressure_kpa * min(volume / self._stop_ul, 1.0) / (self._resistance * at.viscosity)
         return min(flow * DT_S, max(volume - dead_ul, 0.0))
 
     def _dead(self, punctures: FloatArray) -> FloatArray:
@@ -252,11 +254,14 @@ class RefillPort:
             dead[punctures == n] = max(self._dead_ul + self._dead_spread_ul * z, 0.0)
         return dead
 
-    def pressure_kpa(self, chunk: RefillChunk, reservoir_kpa: FloatArray, reached: BoolArray) -> FloatArray:
+    def pressure_kpa(
+        self, chunk: RefillChunk, reservoir_kpa: FloatArray, reached: BoolArray, viscosity: float
+    ) -> FloatArray:
         """Gauge pressure in the syringe: the reservoir's, the needle's drop, and what the valve holds back.
 
-        ``reached`` has the n + 1 grid points: before a needle that ends elsewhere there is no reservoir.
+        ``reached`` has the n + 1 grid points: before a needle that ends elsewhere there is no reservoir.  ``viscosity``
+        is that of `AtReservoir`.
         """
         behind = np.where(reached, reservoir_kpa, 0.0)
-        pressure = behind + self._resistance * chunk.needle_ul_per_s + self._stiffness * chunk.held_ul
+        pressure = behind + self._resistance * viscosity * chunk.needle_ul_per_s + self._stiffness * chunk.held_ul
         return np.maximum(pressure, -STANDARD_ATMOSPHERE_KPA)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from instruments.simulation.parameters import Draws
 from instruments.simulation.properties import air_density, saturation_pressure, water_density
 from instruments.simulation.signal import DAY_S, FloatArray
 from instruments.simulation.stepping import lag, running_sum
+from instruments.simulation.tip_leak import TipLeak
 
 HOUR_S = 3600.0
 AS_DRAWN = -1.0
@@ -189,7 +191,8 @@ class WeighingSettings:
     """What can change at the vessel; ``is_diverted`` is 1 while the flow goes to waste."""
 
     is_diverted: Timeline
-    leak_fraction: OnCatheter  # none while the catheter is off
+    leak_ul_per_s_kpa: OnCatheter  # none while the catheter is off
+    tip_kpa: Callable[[int, int], FloatArray]  # as `TipLeak` wants it
     evaporation_mg_per_h: Timeline
     drift_mg_per_h: Timeline
     pan_mg: Timeline
@@ -227,6 +230,7 @@ class Weighing:
         self._settings = settings
         self._fluid = fluid
         self._vapour = Vapour(draws)
+        self._leak = TipLeak(draws, settings.leak_ul_per_s_kpa, settings.is_diverted, settings.tip_kpa)
         self._meniscus = Meniscus(draws, noise)
         self._pan = Pan(draws, noise, settings.weight_mg, settings.door_is_open)
         self._reference = Balance(
@@ -246,15 +250,17 @@ class Weighing:
     ) -> tuple[WeighingChunk, WeighingState]:
         """Compute one chunk from what passed the flow sensor (n,) and where air left the tip (n,)."""
         k0 = chunk * CHUNK
-        escapes = self._settings.leak_fraction.over(k0, k0 + CHUNK)
-        tip_step = line_step_ul * (1.0 - escapes) * (1.0 - tip_air)
+        density = self._fluid.density_kg_per_m3(env.vessel_degc)
+        taken = self._settings.taken_mg.over(k0 - 1, k0 + CHUNK) / (density[0] * 1e-3)
+        arriving = line_step_ul * (1.0 - tip_air)
+        lost = self._leak.lost_ul(k0, arriving, state.vessel_ul - float(taken[0]), taken[1:] - taken[0])
+        tip_step = arriving - lost
         caught = tip_step * (1.0 - self._settings.is_diverted.over(k0, k0 + CHUNK))
         # The pump meters at its own temperature, so that is where the volume has its density.
         mg_per_ul = self._fluid.density_kg_per_m3(env.bath_degc[1:]) * 1e-3
         vessel_ul = running_sum(caught, state.vessel_ul)
         vessel_mg = running_sum(caught * mg_per_ul, state.vessel_mg)
         evaporated, twin_evaporated = self._evaporated(state, k0, env)
-        density = self._fluid.density_kg_per_m3(env.vessel_degc)
         liquid = self._d["vessel.liquid_mg"] + vessel_mg - evaporated
         spilled = self._spilled_mg(state, k0, liquid, density)
         air = air_density(env.pressure_hpa, env.humidity_percent, env.lab_degc)
@@ -273,7 +279,7 @@ class Weighing:
             evaporated,
             twin_evaporated,
             spilled,
-            running_sum(line_step_ul * escapes * (1.0 - tip_air), state.leaked_ul),
+            running_sum(lost, state.leaked_ul),
         )
         tip, tip_mg, vessel, caught_mg, gone, twin_gone, spilt, leaked = (float(column[-1]) for column in columns)
         gone_all = (gone, twin_gone, spilt, leaked)

@@ -14,7 +14,7 @@ from bench.articles import lab_file
 from bench.preflight import Finding, PreflightError
 from bench.request import Override, Request, prepare
 from bench.session import conduct
-from bench.station import open_station
+from bench.station import open_station, station_path
 from data.checks import Verdict
 from instruments.clock import VirtualClock
 
@@ -52,6 +52,54 @@ def test_the_flow_sensor_is_checked_at_every_rate(look: Look, rate: str, says: s
     found = look({'vessel_capacity = "14 mL"': 'vessel_capacity = "1 L"'}, settings=settings)["sensor-range"]
     assert found.level == "warns"
     assert says in found.text
+
+
+NARROW = (
+    ('family = "SF06"', 'family = "SF04"'),
+    ('full_scale = "2000 uL/min"', 'full_scale = "8 uL/min"'),
+    ('model = "SLF3S-0600F"', 'model = "LG16-0150"'),
+)
+
+
+@pytest.fixture
+def forced(tmp_path: Path) -> Callable[..., dict[str, Finding]]:
+    """Findings by code of a catheter run on the catheters' station, with changes of its file."""
+
+    def found(*changes: tuple[str, str]) -> dict[str, Finding]:
+        text = station_path("sim-catheter").read_text("utf-8")
+        for old, new in changes:
+            assert old in text, old
+            text = text.replace(old, new)
+        (tmp_path / "station.toml").write_text(text, "utf-8")
+        ready = prepare(Request("catheter", str(tmp_path / "station.toml"), out=tmp_path))
+        clock = VirtualClock()
+        with open_station(ready.station, ready.path, clock) as opened:
+            seen = preflight.findings(ready.procedure, opened, ready.roles, ready.articles, tmp_path, clock)
+        return {one.code: one for one in seen}
+
+    return found
+
+
+@pytest.mark.parametrize(
+    ("drop", "code", "level", "says"),
+    [
+        ('drop = "0.51 kPa"', "sensor-drop", "blocks", "takes 32 kPa of it"),
+        ('drop = "0.1 kPa"', "sensor-range", "warns", "saturated; use a sensor that is larger"),
+        ("", "sensor-range", "warns", "saturated, and no drop says what pressure it takes"),
+    ],
+)
+def test_a_flow_that_is_forced_through_a_narrow_sensor_is_told(
+    forced: Callable[..., dict[str, Finding]], drop: str, code: str, level: str, says: str
+) -> None:
+    found = forced(*NARROW, ('drop = "0.06 kPa"', drop))[code]
+    assert found.level == level
+    assert says in found.text
+
+
+def test_a_sensor_that_lets_a_forced_flow_through_is_not_spoken_of(
+    forced: Callable[..., dict[str, Finding]],
+) -> None:
+    assert not {"sensor-drop", "sensor-range"} & set(forced())
 
 
 @pytest.mark.parametrize(

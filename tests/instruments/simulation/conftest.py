@@ -34,6 +34,9 @@ IDEAL_PUMP = {
     }
 }
 
+WIDE_SENSOR = {"flow_sensor": {"resistance_kpa_s_per_ul": 0.0}}
+"""A flow sensor as wide as the tubes around it."""
+
 MakePlant = Callable[..., Plant]
 
 
@@ -66,6 +69,12 @@ def make_plant() -> MakePlant:
         return plant
 
     return make
+
+
+@pytest.fixture
+def wide_sensor() -> Mapping[str, Any]:
+    """Overrides of a flow sensor that does not resist."""
+    return WIDE_SENSOR
 
 
 @pytest.fixture

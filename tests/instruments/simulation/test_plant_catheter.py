@@ -1,16 +1,28 @@
 """A catheter in forced flow, under proof pressure, bent, dried, off the pump: each signature by its closed form."""
 
+import math
+
+import numpy as np
 import pytest
 
 from instruments.clock import VirtualClock
 from instruments.simulation.mounting import bend_factor, bore_ul
 from instruments.simulation.operator import SimulatedOperator
+from instruments.simulation.properties import water_density
 
 FORCED_UL_PER_S = 15_000.0 / 3600.0
-RESISTANCE = 0.3565 + 0.1  # catheter, and the line behind it
+RESISTANCE = 0.3565 + 0.1  # catheter, and the line behind it without its flow sensor
 HEAD = 0.1
-EXACT = {"pusher": {"gain_error": 0.0}, "flow_sensor": {"zero_error_nl_per_min": 0.0}}
+EXACT = {
+    "pusher": {"gain_error": 0.0},
+    "flow_sensor": {"zero_error_nl_per_min": 0.0, "resistance_kpa_s_per_ul": 0.0},
+}
 WARMER = 0.99777 / 0.99333  # pushed at 22 degC, counted at 37 degC
+
+
+def viscosity(degc):
+    """Of water in Pa s."""
+    return 2.414e-5 * 10.0 ** (247.8 / (degc + 273.15 - 140.0))
 
 
 @pytest.fixture
@@ -34,6 +46,38 @@ def test_forced_flow_drops_the_pressure_of_poiseuille(forced):
     assert drop(forced()) == pytest.approx(RESISTANCE * FORCED_UL_PER_S * WARMER, rel=2e-4)
     more = drop(forced(faults=(("kink", 2.0, 0.0),))) - drop(forced())
     assert more == pytest.approx(0.3565 * FORCED_UL_PER_S * WARMER, rel=2e-4)
+
+
+def test_the_flow_sensor_resists_on_top_of_the_catheter(forced):
+    wide, narrow = (drop(forced({"flow_sensor": {"resistance_kpa_s_per_ul": r}})) for r in (0.0, 3.84))
+
+    poiseuille = 128.0 * viscosity(22.0) * 50e-3 / (math.pi * 0.15e-3**4) * 1e-12  # of LG16-0150
+    assert poiseuille == pytest.approx(3.84, rel=1e-3)
+    assert narrow - wide == pytest.approx(3.84 * FORCED_UL_PER_S * WARMER, rel=2e-4)
+
+
+@pytest.mark.parametrize(("bath", "room", "stated"), [(22.0, 22.0, None), (30.0, 18.0, None), (37.0, 22.0, 1.91)])
+def test_catheter_and_sensor_resist_as_their_fluid_flows_at_their_temperatures(forced, bath, room, stated):
+    fluid = {} if stated is None else {"viscosity_mpa_s": stated, "viscosity_temperature_degc": 22.0}
+    thick = 1.0 if stated is None else stated * 1e-3 / viscosity(22.0)
+    at = {"bath": {"setpoint_degc": bath}, "laboratory": {"temperature_degc": room}, "fluid": fluid}
+    density = water_density(np.array([room, bath]))
+    flow = FORCED_UL_PER_S * density[0] / density[1]
+    sensor = {"flow_sensor": {"resistance_kpa_s_per_ul": 3.84}}
+    catheter = thick * 0.3565 * viscosity(bath) / viscosity(37.0)
+
+    assert drop(forced(at)) == pytest.approx((catheter + 0.1) * flow, rel=2e-4)
+    more = drop(forced(at, sensor)) - drop(forced(at))
+    assert more == pytest.approx(thick * 3.84 * viscosity(room) / viscosity(22.0) * flow, rel=2e-4)
+
+
+def test_a_catheter_resists_more_and_more_as_its_bath_cools(forced):
+    plant = forced({"bath": {"cooling_s": 7200.0}}, faults=(("bath-off", 1.0, 0.0),))
+    bath = plant.truth["bath_temperature_degc"]
+    for t in (300.0, 1500.0, 2990.0):
+        expected = (0.3565 * viscosity(bath.at(t)) / viscosity(37.0) + 0.1) * FORCED_UL_PER_S
+        density = water_density(np.array([22.0, bath.at(t)]))
+        assert drop(plant, t) == pytest.approx(expected * density[0] / density[1], rel=2e-3)  # steps of 0.1 K
 
 
 def test_a_bridge_leaves_the_line_alone_whatever_ails_the_catheter(forced):

@@ -339,9 +339,9 @@ def test_the_motor_moves_in_whole_steps(make_plant, ideal_pump):
 TRUMPET = {15: (1.78, -1.28), 60: (1.60, 0.41), 150: (1.03, 0.86), 930: (1.04, 0.96)}
 
 
-def test_the_trumpet_of_a_healthy_pump_narrows_to_its_mean_error(make_plant, ideal_pump):
+def test_the_trumpet_of_a_healthy_pump_narrows_to_its_mean_error(make_plant, ideal_pump, wide_sensor):
     rollers = {"pump": {"mean_error": 0.01, "stroke_ripple": 0.105, "dip_volume": 0.058}}
-    plant = make_plant(ideal_pump, rollers)
+    plant = make_plant(ideal_pump, rollers, wide_sensor)  # the prototype's line
     v = plant.truth["tip_volume_ul"].samples(86400.0, 60.0, 0, 1501)
 
     def extremes(minutes, grid):
@@ -373,7 +373,7 @@ def test_an_almost_empty_reservoir_starves_the_pump_and_never_goes_below_zero(ma
     plant = make_plant(STILL, {"reservoir": {"fill_ul": 1500.0}}, rate=1000.0)
     left = plant.truth["reservoir_volume_ul"].samples(0.0, 600.0, 0, 40)
 
-    assert left.min() >= 0.0
+    assert left.min() >= -1e-9  # of rounding
     assert left[-1] < 1.0
     assert plant.truth["reservoir_pressure_kpa"].at(39 * 600.0) < 0.1
 
