@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from data.checks import Verdict
-from data.run import Series
+from data.run import Run, Series
 from data.samples import Channel, Quality
 from protocols.analysis import suitability
 from protocols.analysis.gravimetric_record import AIR, GravimetricRecord, _air
 from protocols.analysis.gravimetry import air_density_mg_per_ul
+from protocols.procedure import load_procedure
+
+SEALED = Path(__file__).parents[2] / "runs" / "flow-accuracy-8.h5"
 
 WEIGHED_S = np.arange(0.0, 3600.0, 60.0)
 
@@ -81,3 +87,46 @@ def test_what_was_taken_for_a_dead_sensor_is_said():
 
     assert check.verdict is Verdict.PASS
     assert "ambient_pressure gave no good sample" in check.note
+
+
+@pytest.fixture
+def checks_with(monkeypatch):
+    """Checks of a sealed run, by name, with what is made of its barometer's samples."""
+    untouched = Run.corrected
+
+    def judged(change: Callable[[Series], Series]):
+        monkeypatch.setattr(
+            Run,
+            "corrected",
+            lambda run, role: (change if role == "ambient_pressure" else as_it_is)(untouched(run, role)),
+        )
+        with Run.open(SEALED) as run:
+            return {check.name: check for check in load_procedure("flow-accuracy").evaluate(run).checks}
+
+    return judged
+
+
+def as_it_is(series: Series) -> Series:
+    return series
+
+
+def dead(series: Series) -> Series:
+    return replace(series, quality=np.full_like(series.quality, int(Quality.DEVICE_ERROR)))
+
+
+def test_a_dead_barometer_moves_the_mean_within_its_uncertainty_which_knows_of_it(checks_with):
+    healthy, blind = checks_with(as_it_is), checks_with(dead)
+    mean, without = healthy["mean-flow-error"], blind["mean-flow-error"]
+
+    assert "air-density" not in healthy
+    assert "ambient_pressure gave no good sample" in blind["air-density"].note
+    assert without.value == pytest.approx(mean.value, abs=without.standard_uncertainty)
+    assert without.standard_uncertainty > 1.1 * mean.standard_uncertainty
+
+
+def test_a_barometer_in_another_unit_than_its_station_says_makes_the_mean_invalid(checks_with):
+    found = checks_with(lambda series: replace(series, values=series.values * 10.0))
+
+    assert found["air-density"].verdict is Verdict.INVALID
+    assert found["mean-flow-error"].verdict is Verdict.INVALID
+    assert "air-density" in found["mean-flow-error"].note
