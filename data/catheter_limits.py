@@ -6,16 +6,17 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from data.quantity_fields import FlowUlPerH, LengthMm, Percent, PressureKpa, Stated, reads
+from data.quantity_fields import FlowUlPerH, LengthMm, Percent, PressureKpa, Stated, TemperatureC, reads
 
 ComplianceUlPerKpa = Annotated[float, reads("compliance")]
 
 
 class PatencyLimit(Stated):
-    """The largest pressure that a forced flow of water needs through the straight catheter at body temperature."""
+    """The largest pressure that a forced flow of water needs through the straight catheter."""
 
     at_most_kpa: PressureKpa = Field(alias="at_most", gt=0.0, examples=["3.4 kPa"])
     flow_ul_per_h: FlowUlPerH = Field(alias="flow", gt=0.0, examples=["30 mL/h"])
+    temperature_c: TemperatureC = Field(37.0, alias="temperature", ge=10.0, le=50.0, examples=["37 degC"])
     source: str = Field(min_length=1)
     revision: str = Field(min_length=1)
 
