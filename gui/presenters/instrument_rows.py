@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from data.checks import Origin
 from data.samples import UNUSABLE, Quality
 from gui.presenters.live import Live, Trace
-from gui.presenters.numbers import Numbers, rough_duration, with_unit
+from gui.presenters.numbers import NOTHING, Numbers, rough_duration, with_unit
 from gui.presenters.tone import Tone
 
 DIGITS = {
@@ -33,9 +32,6 @@ DIGITS = {
 
 SOON = timedelta(days=30)
 """A calibration that is due within this is pointed out."""
-
-LATE_S = 5.0
-"""A channel without a sample for this long, in real time, and ten times its spacing is silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +107,12 @@ class Instruments:
         plan = self._live.plan
         if plan is None:
             return
-        lost = self._lost()
         of: dict[str, list[Trace]] = {}
         for trace in self._live.traces.values():
             of.setdefault(trace.instrument, []).append(trace)
         for name, table in (plan.station.get("instruments") or {}).items():
             traces = of.get(name, [])
-            yield self._instrument(name, table, traces, lost.get(name))
+            yield self._instrument(name, table, traces, self._live.lost.get(name))
             if name in self.unfolded and len(traces) > 1:
                 for trace in traces:
                     yield self._channel(name, trace)
@@ -134,7 +129,7 @@ class Instruments:
             name.replace("_", " "),
             state,
             tone,
-            "" if main is None else self._value(main),
+            "" if main is None else self._shown(main),
             "" if main is None else main.quality_word,
             "" if main is None else self._age(main),
             due,
@@ -151,7 +146,7 @@ class Instruments:
             trace.name.partition(".")[2].replace("_", " "),
             state,
             tone,
-            self._value(trace),
+            self._shown(trace),
             trace.quality_word,
             self._age(trace),
             "",
@@ -160,43 +155,28 @@ class Instruments:
         )
 
     def _state(self, trace: Trace | None, lost_s: float | None) -> tuple[str, Tone]:
-        if lost_s is not None:
-            return f"silent {rough_duration(self._live.last_s - lost_s)}", Tone.FAIL
+        live = self._live
+        if lost_s is not None and live.is_read and not live.is_behind:
+            return f"silent {rough_duration(live.now_s - lost_s)}", Tone.FAIL
         if trace is None:
             return "commanded", Tone.MUTED
         if not len(trace.points):
             return "no sample yet", Tone.MUTED
-        if not self._live.is_going:
+        if not live.is_read:
             return "ended", Tone.MUTED
-        age = self._live.last_s - trace.t
-        if age > self._late_s(trace):
-            return f"silent {rough_duration(age)}", Tone.WARN
+        if (old := out_of_date(live, trace)) is not None:
+            return old
+        if math.isinf(live.late_s(trace)) and math.isfinite(live.pace):
+            return "waits for its next", Tone.MUTED
         if unusable := trace.quality & int(UNUSABLE):
             is_own = unusable != int(Quality.DISTURBED)  # else a person, or a hold, was at the bench
             return trace.quality_word, Tone.WARN if is_own else Tone.MUTED
         return "ok", Tone.GOOD
 
-    def _late_s(self, trace: Trace) -> float:
-        span = trace.points.span
-        spacing = 0.0 if span is None else (span[1] - span[0]) / max(len(trace.points) - 1, 1)
-        return max(LATE_S * self._pace(), 10.0 * spacing * trace.stride)
-
-    def _pace(self) -> float:
-        """Seconds of the run in a real one."""
-        if self._live.plan is None or self._live.plan.origin is Origin.MEASURED or self._live.link is None:
-            return 1.0
-        return float(self._live.link.entry.request_fields.get("pace") or math.inf)
-
-    def _lost(self) -> dict[str, float]:
-        """Instruments that do not answer, and since when."""
-        lost: dict[str, float] = {}
-        for record in self._live.kept["outage"]:
-            name = str(record.fields.get("instrument", ""))
-            if record.fields.get("state") == "end":
-                lost.pop(name, None)
-            else:
-                lost.setdefault(name, record.t)
-        return lost
+    def _shown(self, trace: Trace) -> str:
+        """What a channel shows; nothing where that is not of now, which the state tells with its age."""
+        old = out_of_date(self._live, trace)
+        return self._value(trace) if old is None or old[1] is Tone.MUTED else NOTHING
 
     def _value(self, trace: Trace) -> str:
         if trace.unit == "1" and math.isfinite(trace.value):
@@ -204,8 +184,8 @@ class Instruments:
         return with_unit(self._numbers.number(rounded(trace.value, digits(trace.unit)), digits(trace.unit)), trace.unit)
 
     def _age(self, trace: Trace) -> str:
-        age = self._live.last_s - trace.t
-        return "" if math.isnan(age) or not self._live.is_going else rough_duration(age)
+        age = self._live.age(trace)
+        return "" if math.isnan(age) or not self._live.is_read else rough_duration(age)
 
     def _due(self, calibration: Mapping[str, Any]) -> tuple[str, Tone]:
         plan = self._live.plan
@@ -221,6 +201,15 @@ class Instruments:
         if left < timedelta(0):
             return f"calibration {certificate} was due {said}", Tone.FAIL
         return f"calibration {certificate} is due {said}", Tone.WARN if left <= SOON else Tone.MUTED
+
+
+def out_of_date(live: Live, trace: Trace) -> tuple[str, Tone] | None:
+    """What is said of a last sample that is not of now; None for one that is, or where nothing is read any more."""
+    if math.isnan(trace.t) or not live.is_read:
+        return None
+    if live.is_behind:
+        return "catching up", Tone.MUTED
+    return None if live.is_known(trace) else (f"not known, last {rough_duration(live.age(trace))} ago", Tone.WARN)
 
 
 def main_trace(traces: list[Trace]) -> Trace | None:

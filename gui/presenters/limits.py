@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.protection import InterlockTable, interlock
-from gui.presenters.instrument_rows import digits, rounded
+from gui.presenters.instrument_rows import digits, out_of_date, rounded
 from gui.presenters.live import Live, Trace
-from gui.presenters.numbers import Numbers, with_unit
+from gui.presenters.numbers import NOTHING, Numbers, with_unit
 from gui.presenters.tone import Tone
 from protocols.interlock import Interlock
 from protocols.procedure import load_procedure
@@ -114,18 +114,21 @@ class Interlocks:
         cause, lasts = self._last(one.name)
         armed = self._armed(one)
         state, tone = ("ok" if armed == "armed" else armed), Tone.MUTED
-        room, near = self._room(one, trace)
+        old = None if trace is None else out_of_date(self._live, trace)
+        room, near = self._room(one, trace) if old is None else ("", False)
         if latched:
             state, tone = "latched", Tone.FAIL
         elif lasts:
             state, tone = "beyond its limit", Tone.FAIL if one.latches else Tone.WARN
+        elif old is not None:
+            state, tone = old
         elif near and armed == "armed" and self._live.is_going:
             state, tone = "near its limit", Tone.WARN
         return InterlockRow(
             one.name,
             one.channel if trace is None else trace.label,
             self._limit(one, trace),
-            "" if trace is None else self._written(trace.value, trace.unit),
+            "" if trace is None else NOTHING if old is not None else self._written(trace.value, trace.unit),
             room,
             one.action,
             armed,

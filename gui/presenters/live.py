@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from gui.plots.pyramid import Pyramid
 from gui.presenters.context import Context
 from gui.presenters.events import EventRow, event_row
 from gui.presenters.run_link import Broken, RunLink, Taken
+from gui.presenters.sample_periods import sample_periods
 from gui.presenters.tone import Tone, tone_of_end
 
 TICK_S = 0.05
@@ -37,6 +39,13 @@ TAKE_BEHIND_S = 0.03
 
 AT_MOST_BEHIND, BEHIND_S = 0.95, 120.0
 """What is shown is of now if it goes to so much of the run's time, less so many seconds of it."""
+
+LATE_S, LATE_SAMPLES = 5.0, 3.0
+"""A channel without a sample for so long in real time, and for so many times the spacing of its samples, is late; what
+a runner has told that says nothing for so long is not of now either."""
+
+TELL_S = 1.0
+"""Where nothing is heard for this long, panels are told that time has passed: what they show gets older."""
 
 KEPT_SAMPLES = 1 << 18
 """Samples of a channel that are kept, 7 h of ten a second; what is older is thinned and keeps its extremes."""
@@ -167,7 +176,10 @@ class Plan:
 
 
 Change = str
-"""What a tick may have changed: "run", "plan", "streams", "values", "events", "phase", "status", "ending"."""
+"""What a tick may have changed: "run", "plan", "streams", "values", "events", "phase", "status", "ending".
+
+"time" alone says that nothing was heard for a while.
+"""
 
 
 class Live:
@@ -182,6 +194,7 @@ class Live:
     delivery_s : moment zero of the schedule; None before it.
     samples : taken so far.
     kept : the latest records of each kind in `KEPT`.
+    lost : instruments that do not answer their runner, and since when.
     """
 
     def __init__(self, context: Context) -> None:
@@ -206,6 +219,10 @@ class Live:
         self.last_s = 0.0
         self.samples = 0
         self.broken = ""
+        self.lost: dict[str, float] = {}
+        self._interval_s: dict[str, float] = {}  # by instrument: of its stream; then of its table and driver
+        self._period_s: dict[str, float] = {}
+        self._told_at = time.monotonic()
         self._columns: dict[str, list[Trace]] = {}
         self._changes: set[Change] = {"run"}
         self._status: Status | None = None
@@ -249,6 +266,52 @@ class Live:
         return self.last_s < AT_MOST_BEHIND * self.status.elapsed_s - BEHIND_S
 
     @property
+    def is_read(self) -> bool:
+        """Whether the instruments are read: they are not once the run has ended, nor while its record is closed."""
+        return self.is_going and (self.status is None or self.status.state != "closing")
+
+    @property
+    def pace(self) -> float:
+        """Seconds of the run in a real one; infinite where it goes as fast as it can."""
+        if self.plan is None or self.plan.origin is Origin.MEASURED or self.link is None:
+            return 1.0
+        served = self.plan.station.get("served") or {}
+        return float(self.link.entry.request_fields.get("pace") or served.get("pace") or math.inf)
+
+    @property
+    def now_s(self) -> float:
+        """Where the run's clock is as far as can be known: it goes on while the runner is silent."""
+        silent_s = self.link.silent_s if self.link is not None and self.is_read else 0.0
+        told_s = self.last_s if self.status is None else self.status.elapsed_s
+        return max(self.last_s, told_s + silent_s * (self.pace if math.isfinite(self.pace) else 1.0))
+
+    def age(self, trace: Trace) -> float:
+        """How old the last sample of a channel is, in s of the run; nan before there is any."""
+        return self.now_s - trace.t
+
+    def late_s(self, trace: Trace) -> float:
+        """From which age on a channel is late; infinite while nobody knows how far apart its samples are."""
+        spacing = max(
+            self._interval_s.get(trace.instrument, 0.0) * trace.stride, self._period_s.get(trace.instrument, 0.0)
+        )
+        span = trace.points.span
+        if spacing == 0.0 and span is not None and len(trace.points) > 1:
+            spacing = (span[1] - span[0]) / (len(trace.points) - 1) * trace.stride
+        return max(LATE_S * self.pace, LATE_SAMPLES * spacing) if spacing > 0.0 else math.inf
+
+    def is_known(self, trace: Trace) -> bool:
+        """Whether the last sample of a channel is of now, as far as that is ever so."""
+        if self.broken or trace.instrument in self.lost or self._is_mute:
+            return False
+        return not self.age(trace) > self.late_s(trace)
+
+    @property
+    def _is_mute(self) -> bool:
+        """Whether the runner has told neither its state nor a sample for long."""
+        least_s = LATE_S * (self.pace if math.isfinite(self.pace) else 1.0)
+        return self.link is not None and self.link.silent_s > LATE_S and self.now_s - self.last_s > least_s
+
+    @property
     def origin(self) -> str:
         """Where the data come from, where that is not an instrument; empty else."""
         return "" if self.plan is None or self.plan.origin is Origin.MEASURED else str(self.plan.origin)
@@ -265,9 +328,13 @@ class Live:
             if self.link.status is not self._status:
                 self._status = self.link.status
                 self._changes.add("status")
+        now = time.monotonic()
+        if self.is_going and now - self._told_at > TELL_S:
+            self._changes.add("time")
         if self._changes:
             changes = frozenset(self._changes)
             self._changes.clear()
+            self._told_at = now
             self._tell(changes)
 
     def _tell(self, changes: frozenset[Change]) -> None:
@@ -296,8 +363,16 @@ class Live:
             self.broken = said.reason
             self._changes.add("ending")
         elif isinstance(said, Mapping):
-            self.plan = Plan.of(said)
+            self.plan = plan = Plan.of(said)
             self._changes.add("plan")
+            instruments = plan.station.get("instruments") or {}
+            self.context.background.aside(
+                lambda: sample_periods(instruments), lambda found: self._hear_periods(plan, found)
+            )
+
+    def _hear_periods(self, plan: Plan, found: dict[str, float]) -> None:
+        if plan is self.plan:
+            self._period_s = found
 
     def _stream(self, stream: Stream) -> None:
         roles: dict[str, list[str]] = {}
@@ -310,6 +385,8 @@ class Live:
                 Trace(name, stream.instrument, channel.unit, channel.reference or "", tuple(roles.get(name, ())))
             )
         self._columns[stream.name] = made
+        if stream.interval_s is not None:
+            self._interval_s[stream.instrument] = stream.interval_s
         self.traces.update({trace.name: trace for trace in made})
         self._changes.add("streams")
 
@@ -330,7 +407,9 @@ class Live:
         self.last_s = max(self.last_s, record.t)
         if record.kind in KEPT:
             self.kept[record.kind].append(record)
-        if record.kind == "phase":
+        if record.kind == "outage":
+            self._outage(record)
+        elif record.kind == "phase":
             self._phase(record)
         elif record.kind == "step":
             self._step(record)
@@ -342,6 +421,13 @@ class Live:
             if len(self.events) > MOST_EVENTS:
                 del self.events[: MOST_EVENTS // 10]
             self._changes.add("events")
+
+    def _outage(self, record: Record) -> None:
+        name = str(record.fields.get("instrument", ""))
+        if record.fields.get("state") == "end":
+            self.lost.pop(name, None)
+        else:
+            self.lost.setdefault(name, record.t)
 
     def _phase(self, record: Record) -> None:
         if record.fields["state"] == "begin":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Literal, Protocol
@@ -14,7 +15,7 @@ from gui.presenters.header_text import HeaderText
 from gui.presenters.known_runs import KnownRuns
 from gui.presenters.limits import station_interlocks
 from gui.presenters.live import Live, tone_of
-from gui.presenters.numbers import duration
+from gui.presenters.numbers import duration, rough_duration
 from gui.presenters.run_link import STATUS_S
 from gui.presenters.stopping import SAYS, Stopping, StopState
 from gui.presenters.timeline import Timeline
@@ -129,13 +130,18 @@ class Shell:
             return "Emergency stop: none is wired", Tone.PLAIN
         units = {one.name: one.unit for one in self.live.traces.values()}
         found = [one for one in station_interlocks(plan.station, units) if one.name == name]
-        trace = self.live.traces.get(found[0].channel) if found else None
-        if trace is None or trace.t != trace.t or self.live.is_behind:
+        live, trace = self.live, self.live.traces.get(found[0].channel) if found else None
+        if trace is None or live.is_behind:
             return "Emergency stop: not read yet", Tone.PLAIN
+        is_late = live.is_read and not live.is_known(trace)
+        if math.isnan(trace.t):
+            return "Emergency stop: not read yet", Tone.WARN if is_late else Tone.PLAIN
         pressed = found[0].state(trace.value, trace.quality)
-        if not self.live.is_going:  # nobody reads it any more: what it was is not what it is
+        if not live.is_read:  # nobody reads it any more: what it was is not what it is
             was = {True: "PRESSED", False: "released", None: "not to be read"}[pressed]
             return f"Emergency stop: {was} at the end", Tone.WARN if pressed else Tone.PLAIN
+        if is_late:
+            return f"Emergency stop: not read for {rough_duration(live.age(trace))}", Tone.WARN
         if pressed is None:
             return "Emergency stop: its input cannot be read", Tone.WARN
         return ("Emergency stop: PRESSED", Tone.FAIL) if pressed else ("Emergency stop: released", Tone.PLAIN)

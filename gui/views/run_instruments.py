@@ -112,7 +112,7 @@ class InstrumentsPanel(Panel):
         look().changed.connect(self.refresh)
 
     def _heard(self, changes: frozenset[Change]) -> None:
-        if changes & {"run", "plan", "streams", "values", "status", "ending", "events"}:
+        if changes & {"run", "plan", "streams", "values", "status", "ending", "events", "time"}:
             self._pace.ask()
 
     def refresh(self) -> None:

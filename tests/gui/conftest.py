@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +230,7 @@ class Watched:
 
     live: Live
     link: Link
+    header: Mapping[str, Any] = field(default_factory=lambda: HEADER)
 
     def says(self, *said: Any, **status: Any) -> None:
         """Let the runner say something, and the window take it."""

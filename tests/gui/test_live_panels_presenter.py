@@ -12,7 +12,7 @@ import pytest
 
 from bench.request import Request
 from bench.rpc.messages import Answer, Ending, Note, Outcome, Pause, Reply, ResetInterlock
-from data.samples import Quality
+from data.samples import Channel, Quality, Stream
 from gui.presenters.asking import Asking, drawing
 from gui.presenters.context import Context, Wish
 from gui.presenters.controls import Controls
@@ -22,6 +22,7 @@ from gui.presenters.numbers import PlainNumbers
 from gui.presenters.run_end import end_text
 from gui.presenters.run_link import Broken
 from gui.presenters.run_page import RunPageModel
+from gui.presenters.sample_periods import sample_periods
 from gui.presenters.shell import Shell
 from gui.presenters.tone import Tone
 from instruments.capabilities import Prompt
@@ -76,7 +77,8 @@ def test_a_channel_without_samples_for_long_is_pointed_out_before_anybody_said_s
     assert instrument(watched, "balance").tone is Tone.GOOD
     watched.block("daq", [500.0], 1.0, 37.0, 1.0)
     assert instrument(watched, "balance").tone is Tone.WARN
-    assert instrument(watched, "balance").state == "silent 8 min 18 s"
+    assert instrument(watched, "balance").state == "not known, last 8 min 18 s ago"
+    assert instrument(watched, "balance").value == "–"
 
 
 def test_an_instrument_that_rests_is_not_taken_for_a_silent_one(watched: Any) -> None:
@@ -125,6 +127,100 @@ def test_an_instrument_unfolds_to_all_its_channels(watched: Any) -> None:
     ]
     panel.turn("daq")
     assert not any(row.depth for row in panel.rows())
+
+
+@pytest.fixture
+def measured(watched: Any) -> Any:
+    """The same run on a real bench: an hour ago everything was read, the emergency stop too."""
+    watched.says({**watched.header, "origin": "measured"})
+    watched.live.context.background.run()
+    columns = {"balance": 1, "sensor": 2, "daq": 3, "safety": 1}
+    for stream, count in columns.items():
+        watched.block(stream, [99.0, 100.0], *[0.0] * count)
+    watched.says(elapsed_s=100.0)
+    return watched
+
+
+def goes_silent(measured: Any) -> None:
+    measured.link.silent_s = 3600.0
+
+
+def feed_breaks(measured: Any) -> None:
+    measured.says(Broken("frame 77: its checksum does not fit"))
+    measured.says(elapsed_s=3700.0)
+
+
+def inputs_are_lost(measured: Any) -> None:
+    for name in ("safety", "daq"):
+        measured.record("outage", 101.0, instrument=name, state="begin")
+    measured.block("balance", [3699.0, 3700.0], 0.0)
+
+
+def feed_stands(measured: Any) -> None:
+    measured.says(elapsed_s=3700.0)
+
+
+@pytest.mark.parametrize("happens", [goes_silent, feed_breaks, inputs_are_lost, feed_stands])
+def test_what_was_read_long_ago_is_not_shown_as_what_is(measured: Any, context: Context, happens: Any) -> None:
+    shell = Shell(context, measured.live)
+    assert shell.header().emergency_stop == "Emergency stop: released"
+    assert instrument(measured, "daq").state == interlock(measured, "outlet-pressure").state == "ok"
+    happens(measured)
+    header, daq, limit = shell.header(), instrument(measured, "daq"), interlock(measured, "outlet-pressure")
+    assert (header.emergency_stop, header.emergency_tone) == ("Emergency stop: not read for 1 h", Tone.WARN)
+    assert (limit.value, limit.room, limit.state, limit.tone) == ("–", "", "not known, last 1 h ago", Tone.WARN)
+    assert daq.value == "–"
+    lost = ("silent 59 min", Tone.FAIL)  # as the runner itself has told
+    assert (daq.state, daq.tone) == (lost if happens is inputs_are_lost else ("not known, last 1 h ago", Tone.WARN))
+
+
+def test_a_runner_that_is_mute_for_seconds_is_known_by_every_row_and_said_again_when_nothing_is_heard(
+    measured: Any, controls: Controls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured.live._period_s = {"pump": 60.0, "balance": 60.0}
+    heard: list[frozenset[str]] = []
+    measured.live.listen(heard.append)
+    measured.link.silent_s = 15.0
+    measured.live.tick()
+    assert heard == []
+    monkeypatch.setattr("gui.presenters.live.TELL_S", -1.0)
+    measured.live.tick()
+    assert heard == [frozenset({"time"})], "else no panel would say that nobody answers"
+    assert controls.who[1] is Tone.FAIL
+    assert instrument(measured, "balance").state == "not known, last 15 s ago"
+    measured.link.silent_s = 3.0
+    assert instrument(measured, "balance").tone is Tone.GOOD
+
+
+def test_a_pump_that_is_asked_once_a_minute_is_not_late_in_the_first_one(measured: Any) -> None:
+    tables = {"pump": {"driver": "pump-link", "resource": "ASRL3::INSTR"}}
+    header = {**measured.header, "station": {**measured.header["station"], "instruments": tables}}
+    measured.says({**header, "origin": "measured"}, Stream("pump", "pump", (Channel("state", "1"),)))
+    measured.block("pump", [100.0], 1.0)
+    measured.says(elapsed_s=150.0)
+    assert (instrument(measured, "pump").state, instrument(measured, "pump").tone) == ("waits for its next", Tone.MUTED)
+    measured.live.context.background.run()  # what its driver says
+    assert (instrument(measured, "pump").state, instrument(measured, "pump").age) == ("ok", "50 s")
+    measured.says(elapsed_s=400.0)
+    assert instrument(measured, "pump").tone is Tone.WARN
+
+
+def test_periods_are_those_of_tables_and_drivers_and_what_cannot_be_understood_has_none() -> None:
+    tables = {
+        "balance": {"driver": "mettler-mtsics", "resource": "ASRL1::INSTR", "period": "2 s", "resting_period": "10 s"},
+        "pump": {"driver": "pump-link", "resource": "ASRL3::INSTR", "calibration": {}, "uncertainty": None},
+        "strange": {"driver": "of-another-lab", "period": "1 s"},
+        "newer": {"driver": "pump-link", "key_of_another_version": 1},
+        "no_table": {},
+    }
+    assert sample_periods(tables) == {"balance": 10.0, "pump": 60.0}
+
+
+def test_while_its_record_is_closed_no_instrument_of_a_run_is_late(measured: Any, context: Context) -> None:
+    measured.says(state="closing", elapsed_s=100.0)
+    measured.link.silent_s = 60.0
+    assert instrument(measured, "balance").state == "ended"
+    assert Shell(context, measured.live).header().emergency_stop == "Emergency stop: released at the end"
 
 
 # --------------------------------------------------------------------------------------------------- the interlocks
