@@ -35,6 +35,7 @@ from data.layout import (
 )
 from data.samples import UNUSABLE, Channel, FloatArray, QualityArray, Rest, due_before
 from data.schedule import Schedule
+from data.seal import seal_of_open
 
 
 class RunError(RecordError):
@@ -267,6 +268,11 @@ class Run:
     def session(self) -> dict[str, Any]:
         """The computer and the moment; outside the content digest."""
         return read_mapping(self._file[SESSION]) if SESSION in self._file else {}
+
+    @cached_property
+    def seal(self) -> str:
+        """Digest of its seal; empty without one, and where another file lies at its path by now."""
+        return seal_of_open(self.path, self._file)
 
     @cached_property
     def steps(self) -> list[dict[str, Any]]:

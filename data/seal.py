@@ -43,6 +43,9 @@ PATIENCE_S = 60.0
 SLOWEST_BYTES_PER_S = 5e6
 """A file that takes longer than this to read is damaged."""
 
+OPEN = ((SEAL, "objects"), (SESSION, "session"))
+"""What of a file tells at once whose seal is its own: the list of its digests, and its session."""
+
 NO_RUN = "is no run of pumpbench; give a run file (.h5)"
 NAMED = 20
 """At most so many changed objects are named."""
@@ -127,6 +130,23 @@ def read_seal(path: Path) -> dict[str, Any] | None:
     except ValueError:
         raise RecordError(f"{path}: the seal is damaged") from None
     return said
+
+
+def seal_of_open(path: Path, file: h5py.File) -> str:
+    """Digest of the seal of a file that is open: of all that it says, the run's number among it.
+
+    Empty where there is none, and where another file has been put at the path since this one was opened.
+
+    Raises
+    ------
+    RecordError
+        The file cannot be read, or its seal is damaged.
+    """
+    sealed = read_seal(path)
+    if sealed is None or SEAL not in file or SESSION not in file:
+        return ""
+    is_same = all(combined(object_digests(file[name])) == sealed[key] for name, key in OPEN)
+    return digest_of(sealed) if is_same else ""
 
 
 def verify(path: Path, *, patience_s: float | None = None) -> Verification:

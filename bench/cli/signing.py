@@ -71,7 +71,7 @@ def sign(
     restoring: bool,
 ) -> int:
     """Sign RUN_FILE; reviewed and approved need an answer to each question of the checklist."""
-    from bench.trust.signing import checklist, restore
+    from bench.trust.signing import checklist, restore, seal_at
     from bench.trust.signing import sign as sign_run
 
     if restoring:
@@ -81,9 +81,10 @@ def sign(
     if who is None or meaning is None:
         raise click.UsageError("--as and --meaning say who signs and what it says")
     given = dict(map(_answer, answers))
+    shown = seal_at(run_file)  # what is gone through from here on is what is signed
     if meaning in ("reviewed", "approved") and sys.stdin.isatty():
         given |= _asked([item for item in checklist(run_file) if item.key not in given])
-    row = sign_run(run_file, who, passphrase(passphrase_file, who), meaning, reason, given)
+    row = sign_run(run_file, who, passphrase(passphrase_file, who), meaning, reason, given, seal=shown)
     click.echo(signature_line(row))
     _tell_missed(run_file)
     return 0

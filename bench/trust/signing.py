@@ -6,6 +6,7 @@ The functions that a window or the command line needs: `checklist`, `sign`, `res
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
@@ -29,11 +30,14 @@ from data.audit import add_row
 from data.checks import Origin
 from data.keys import digest_of, is_signed
 from data.run import Run
-from data.seal import room_of, verify
+from data.seal import read_seal, room_of, verify
 from data.signatures import MEANINGS, Row, fits, write_rows
 
 TEXT = 600
 """Characters of what the file says of a question that are kept with a signature."""
+
+ANOTHER = "another file was put there since it was shown; open it anew and look at it"
+"""Why nothing is signed: the record is not the one that a person has seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,14 @@ def checklist(path: Path, folder: Path | None = None) -> list[Item]:
     return items_of(path, [said for row in same for said in _attempt(row, seals.get(row["run_id"], []))], known)
 
 
+def seal_at(path: Path) -> str:
+    """Digest of the seal of what lies at a path now; empty without one that can be read."""
+    with suppress(ValueError, OSError):
+        if (sealed := read_seal(path)) is not None:
+            return digest_of(sealed)
+    return ""
+
+
 def sign(
     path: Path,
     who: str,
@@ -74,6 +86,7 @@ def sign(
     reason: str,
     answers: Mapping[str, Answer] | None = None,
     folder: Path | None = None,
+    seal: str | None = None,
 ) -> Row:
     """Sign a run file; returns the signature's row, which is in the register, the file and its sidecar.
 
@@ -83,6 +96,7 @@ def sign(
     ----------
     meaning : "reviewed", "approved", "rejected" or "addendum"; an addendum returns the run to unreviewed.
     answers : by the key of each question of `checklist`; a review and an approval need all of them.
+    seal : digest of the seal of what was shown (`data.run.Run.seal`), which alone is signed then.
 
     Raises
     ------
@@ -98,6 +112,8 @@ def sign(
     found = standing(path, folder)
     if not found.intact:
         raise TrustError(f"{path}: is {found.state}, so it is not signed: {'; '.join(found.problems)}")
+    if seal is not None and found.seal != seal:
+        raise TrustError(f"{path}: {ANOTHER}")
     if problems := check_trail(folder).problems:
         raise TrustError(
             f"nothing is signed on a trail that does not hold: {problems[0]}; see: pumpbench audit verify, and "
@@ -109,7 +125,9 @@ def sign(
         before, when = list(found.signatures), ledger.now().astimezone(UTC)
         insist_on_time(folder, when)
         with Run.open(path) as run:
-            run_id = str(run.session.get("run_id"))
+            run_id, now = str(run.session.get("run_id")), run.seal
+        if now != found.seal:  # while it was verified, and its questions were gone through
+            raise TrustError(f"{path}: {ANOTHER}")
         here = registered(folder, run_id)
         if [row for row in here.signatures if row["seal"] == found.seal] != before:
             raise TrustError(f"{path}: somebody has signed it in this moment; look at it again")

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from data.keys import digest_of
 from data.seal import PATIENCE_S, SLOWEST_BYTES_PER_S, Verification
 from gui.presenters.background import Cancel
 from gui.presenters.context import Context
@@ -15,7 +16,7 @@ from gui.presenters.file_points import FilePoints
 from gui.presenters.file_reader import FileReader, Reader
 from gui.presenters.numbers import unit_text
 from gui.presenters.review_list import verdict_text, verdict_tone
-from gui.presenters.review_read import ChannelInfo, Review, all_holes, checked, judged, review
+from gui.presenters.review_read import ANOTHER, ChannelInfo, Review, all_holes, checked, judged, review
 from gui.presenters.review_timeline import Happening, flags, gaps, happenings
 from gui.presenters.tone import Tone
 
@@ -158,8 +159,16 @@ class OpenRun:
         self._seal_sentence = self._judge_sentence = ""
         self._verify()
         judge = self.context.background.apart
-        self._proofs.append(judge(judged, (self.path,), self._judged, self._not_judged, deadline_s=JUDGE_S))
+        seal = "" if self.review is None else self.review.seal
+        self._proofs.append(judge(judged, (self.path, seal), self._judged, self._not_judged, deadline_s=JUDGE_S))
         self._show_proofs()
+
+    def prove_again(self) -> None:
+        """Prove it once more; one that was no sound record, or is not there any more, is read anew first."""
+        if self.seal_says[2] is Tone.FAIL:
+            self.context.open(self.path)
+        else:
+            self.prove()
 
     def prove_seal(self, then: Callable[[], None]) -> None:
         """Verify the file alone; ``then`` is called when that is known."""
@@ -205,6 +214,14 @@ class OpenRun:
             self._view.show_proofs()
 
     @property
+    def is_replaced(self) -> bool:
+        """Whether another file lies there by now than the one that is shown: what is proven there is not this."""
+        found, review = self.verification, self.review
+        if found is None or review is None or found.state in ("altered", "unreadable"):
+            return False
+        return digest_of(dict(found.sealed)) != review.seal
+
+    @property
     def is_proving(self) -> bool:
         """Whether a proof is under way."""
         sealed = self.verification is not None or bool(self._seal_sentence)
@@ -218,6 +235,8 @@ class OpenRun:
         found = self.verification
         if found is None:
             return "verifying…", "Every byte is compared with the seal.", Tone.BUSY
+        if self.is_replaced:
+            return "replaced", f"{ANOTHER.capitalize()}.", Tone.FAIL
         said = "; ".join(problem.removeprefix(f"{self.path}: ") for problem in found.problems)
         if found.state == "intact":
             return "intact", f"Not a byte has changed since it was sealed. Content digest {found.digest}", Tone.GOOD
@@ -239,6 +258,8 @@ class OpenRun:
         """Whether the installed code comes to what the file says: a word, why, and the tone."""
         if self._judge_sentence:
             return "not recomputed", self._judge_sentence, Tone.FAIL
+        if self.is_replaced:
+            return "not recomputed", "What is shown is not what lies there any more.", Tone.FAIL
         again = self.again
         if again is None:
             return "recomputing…", "The installed code judges the run again from its data.", Tone.BUSY

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from data.checks import Evaluation, Origin, Verdict
 from data.journal import read_journal
+from data.keys import digest_of
 from data.overview import Extent, extents, holes
 from data.run import Event, PhaseSpan, Run
 from data.schedule import Schedule
@@ -19,6 +20,9 @@ from data.seal import Verification, examine, read_seal
 
 if TYPE_CHECKING:
     from bench.closing import Again, Closed
+
+ANOTHER = "another file was put there since this one was read; verify again to read what lies there now"
+"""Why what is shown cannot be proven: at its path lies something else."""
 
 NICENESS = 10
 """Of what nobody waits for with the mouse in the hand."""
@@ -74,7 +78,7 @@ class ChannelInfo:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """Everything of a run file but its samples."""
+    """Everything of a run file but its samples; ``seal`` as `data.run.Run.seal`, by which the file is known again."""
 
     row: RunRow
     reason: str
@@ -96,6 +100,7 @@ class Review:
     evaluation: Evaluation | None
     evaluated_by: str
     channels: tuple[ChannelInfo, ...]
+    seal: str = ""
     schedule: Schedule | None = None
     delivery_s: float = 0.0
     steps: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
@@ -154,6 +159,7 @@ def review(run: Run) -> Review:
         run.evaluation,
         run.evaluated_by,
         tuple(channels),
+        run.seal,
         schedule,
         delivery_of(run.events),
         tuple(run.steps),
@@ -172,12 +178,21 @@ def checked(path: Path) -> Verification:
     return examine(path)
 
 
-def judged(path: Path) -> Again:
-    """`bench.closing.reevaluate`."""
+def judged(path: Path, seal: str) -> Again:
+    """`bench.closing.reevaluate` of the file with this seal; raises ValueError where another one lies there."""
     from bench.closing import reevaluate
 
     _step_back()
-    return reevaluate(path)
+    again = reevaluate(path)
+    insist_same(path, seal)
+    return again
+
+
+def insist_same(path: Path, seal: str) -> None:
+    """Raise ValueError where another file than the one with this seal lies there by now; "" is any."""
+    sealed = read_seal(path) if seal else None
+    if ("" if sealed is None else digest_of(sealed)) != seal:
+        raise ValueError(f"{path}: {ANOTHER}")
 
 
 def recovered(journal: Path) -> Closed:

@@ -9,6 +9,7 @@ from data.seal import Verification
 from gui.presenters.background import Cancel, nothing
 from gui.presenters.context import Context
 from gui.presenters.review_open import OpenRun
+from gui.presenters.review_read import insist_same
 from gui.presenters.tone import Tone
 
 REPORT_S = 600.0
@@ -66,6 +67,10 @@ class RunReport:
             word, _, tone = self.run.seal_says
             self.says = (f"The record is being verified first: {word}" if tone is Tone.BUSY else word, tone)
             self._show_news()
+        elif self.run.is_replaced:
+            self._cancel()
+            self._of, self.written = found, None
+            self._not_made(self.run.seal_says[1])
         elif found is not self._of:
             self._make(found)
 
@@ -73,7 +78,8 @@ class RunReport:
         self._cancel()
         self._of, self.is_making, self.says = found, True, ("Making the report…", Tone.BUSY)
         self._show_news()
-        arguments = (self.run.path, self.context.state_folder, found)
+        seal = "" if self.run.review is None else self.run.review.seal
+        arguments = (self.run.path, self.context.state_folder, found, seal)
         self._cancel = self.context.background.apart(
             report_made, arguments, self._made, self._not_made, deadline_s=REPORT_S
         )
@@ -126,12 +132,20 @@ class RunReport:
 # -- what is done in the background
 
 
-def report_made(path: Path, folder: Path, found: Verification) -> bytes:
-    """The report of a run as PDF, of what verifying it has found and the state folder knows of it."""
+def report_made(path: Path, folder: Path, found: Verification, seal: str) -> bytes:
+    """The report of a run as PDF, of what verifying it has found and the state folder knows of it.
+
+    Raises
+    ------
+    ValueError
+        Another file than the one with this seal lies there by now.
+    """
     from bench.trust.standing import vouched
     from data.report.typeset import report_pdf
 
-    return report_pdf(path, found=found, vouched=vouched(path, folder, found))
+    pdf = report_pdf(path, found=found, vouched=vouched(path, folder, found))
+    insist_same(path, seal)
+    return pdf
 
 
 def written(pdf: bytes, run_file: Path) -> Path:

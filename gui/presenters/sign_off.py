@@ -10,10 +10,10 @@ from typing import Protocol
 
 from bench.trust.checklist import Item
 from bench.trust.review import MAY, ReviewState, state_of
-from bench.trust.signing import Answer, checklist, sign
+from bench.trust.signing import ANOTHER, Answer, checklist, sign
 from bench.trust.standing import Standing, standing
 from bench.trust.users import users
-from data.seal import Verification, read_seal
+from data.seal import Verification
 from gui.presenters.background import Cancel, nothing
 from gui.presenters.context import Context
 from gui.presenters.numbers import NOTHING
@@ -131,6 +131,10 @@ class SignOff:
         found = self.run.verification
         if found is None:
             self._show()
+        elif self.run.is_replaced:
+            self._cancel()
+            self._looked = found
+            self._fail(self.run.seal_says[1])
         elif found is not self._looked:
             self._looked = found
             path, folder = self.run.path, self.context.state_folder
@@ -196,6 +200,11 @@ class SignOff:
         people = () if self.found is None else self.found.people
         return next((one for one in people if one.id == name), None)
 
+    @property
+    def _seal(self) -> str:
+        """Digest of the seal of what is shown, and verified: that alone is signed."""
+        return "" if self.run.review is None else self.run.review.seal
+
     # -- the checklist
 
     def answer(self, key: str, accepted: bool | None, note: str) -> None:
@@ -250,11 +259,10 @@ class SignOff:
         path, folder = self.run.path, self.context.state_folder
         answers = dict(self.answers) if meaning != "addendum" else {}
 
-        looked = self._looked
+        seal = self._seal
 
         def signed() -> str:
-            insist_same(path, looked)
-            row = sign(path, who, passphrase, meaning, reason, answers, folder)
+            row = sign(path, who, passphrase, meaning, reason, answers, folder, seal)
             return f"Signed: {row['meaning']} by {row['name']}, {utc(str(row['when']))}"
 
         self.is_signing, self.says = True, ("Verifying the file, then signing it…", Tone.BUSY)
@@ -279,7 +287,10 @@ class SignOff:
             self.context.notify(f"{self.run.path.name}: not signed: {text}", Tone.FAIL)
             return
         self._looked = None  # what stood in the way may have come since
-        self.look()
+        if text == ANOTHER:
+            self.run.prove_seal(self.look)
+        else:
+            self.look()
 
     def _show(self) -> None:
         if self._view is not None:
@@ -303,14 +314,6 @@ def looked_up(path: Path, folder: Path, found: Verification) -> Found:
         Person(one.id, one.name, one.role, one.account, one.locked) for one in persons.values() if not one.retired
     )
     return Found(here, state_of(here), items, signature_rows(here), people)
-
-
-def insist_same(path: Path, looked: Verification | None) -> None:
-    """Raise ValueError where another run lies there by now than the one that was verified, and answered for."""
-    sealed = read_seal(path)
-    before = "" if looked is None else looked.sealed.get("content", "")
-    if ("" if sealed is None else sealed["content"]) != before:
-        raise ValueError(f"{path}: another run was put there since it was verified here; open it anew and look at it")
 
 
 def signature_rows(here: Standing) -> tuple[SignatureRow, ...]:

@@ -241,7 +241,7 @@ class RunPanel(QWidget):
 
     def _prove(self) -> None:
         if self._run is not None:
-            self._run.prove()
+            self._run.prove_again()
 
 
 def _level(said: str) -> str:

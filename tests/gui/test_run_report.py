@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.tamper import measured_run
 from gui.presenters import run_report
 from gui.presenters.background import Inline
 from gui.presenters.context import Context
@@ -88,6 +89,17 @@ def test_a_report_that_cannot_be_made_or_written_says_why(report, monkeypatch):
     work(report.run)
     assert report.says == ("Not written: no space left on device", Tone.FAIL)
     assert report.can_write
+
+
+def test_no_report_is_made_of_a_run_that_took_the_place_of_the_one_that_is_shown(report):
+    path = report.run.path
+    measured_run(path.parent, name="second", people=False, run_id="r-2").replace(path)
+    path.with_suffix(".sig.json").unlink()
+    work(report.run, verify=True)
+    report.look()
+    assert report.pdf is None
+    assert report.says[0].startswith("No report: Another file was put there")
+    assert not report.can_write
 
 
 def test_the_pages_are_shown_where_somebody_looks(run: OpenRun, qtbot: Any):

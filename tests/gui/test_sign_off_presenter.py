@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -169,15 +168,57 @@ def test_a_file_that_was_altered_is_unproven_and_says_what_is_wrong(off: SignOff
     assert off.problems
 
 
-def test_a_run_that_was_put_in_its_place_since_is_not_signed(off: SignOff, tmp_path: Path) -> None:
-    found = off.run.verification
-    assert found is not None
-    other = replace(found, sealed={**found.sealed, "content": "f" * 64})  # as if that one had been verified here
-    off._looked = other
-    said = signed(answered(off), "quinn", QA, "approved")
-    assert "another run was put there since it was verified here" in said
-    assert off.found is not None
-    assert len(off.found.signatures) == 1
+def put_another(run_file: Path) -> None:
+    """Another run of the same pump takes a run's place, sealed and registered as that one was."""
+    other = measured_run(run_file.parent, name="second", people=False, run_id="r-2")
+    run_file.with_suffix(".sig.json").unlink()
+    other.replace(run_file)
+
+
+def test_a_run_that_takes_its_place_is_not_proven_as_the_one_that_is_shown_and_not_signed(off: SignOff) -> None:
+    answered(off)
+    put_another(off.run.path)
+    off.run.prove()
+    work(off)
+    off.look()
+    assert off.run.seal_says[::2] == ("replaced", Tone.FAIL)
+    assert off.run.verdict_says[0].endswith(", replaced")
+    assert off.run.judge_says[0] == "not recomputed"
+    assert off.state_says == ("not known", Tone.FAIL)
+    assert not off.sign("quinn", QA, "approved", "complete")
+    assert review_state(off.run.path, off.context.state_folder) == "unreviewed"
+
+
+def test_a_run_that_takes_its_place_before_it_was_verified_once_is_not_proven_either(off: SignOff) -> None:
+    run = OpenRun(off.context, off.run.path, lambda path: HereReader(path, off.context.background))
+    run.when_read(lambda one: put_another(one.path))
+    run.when_read(lambda one: one.prove())
+    work(off)
+    assert run.seal_says[0] == "replaced"
+    assert run.judge_says[0] == "not recomputed"
+
+
+def test_a_run_that_took_its_place_since_it_was_verified_is_not_signed_and_told(off: SignOff) -> None:
+    answered(off)
+    put_another(off.run.path)
+    said = signed(off, "quinn", QA, "rejected")
+    assert said == "Not signed: another file was put there since it was shown; open it anew and look at it"
+    assert off.run.seal_says[0] == "replaced"
+    assert off.found is None
+    assert review_state(off.run.path, off.context.state_folder) == "unreviewed"
+
+
+def test_what_took_its_place_is_read_anew_when_it_is_to_be_verified_again(off: SignOff) -> None:
+    opened: list[Path] = []
+    off.context.on_open(opened.append)
+    off.run.prove_again()
+    work(off)
+    assert not opened
+    put_another(off.run.path)
+    off.run.prove_again()
+    work(off)
+    off.run.prove_again()
+    assert opened == [off.run.path]
 
 
 def test_a_person_is_offered_the_meanings_of_the_role(off: SignOff) -> None:

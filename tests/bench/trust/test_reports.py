@@ -82,7 +82,7 @@ def test_a_signer_who_is_not_known_here_is_told_across_each_page(run: Path, home
 def test_the_window_makes_the_same_report(forged: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = {}
     monkeypatch.setattr("data.report.typeset.report_pdf", lambda path, **said: given.update(said) or b"")
-    report_made(forged, home, examine(forged))
+    report_made(forged, home, examine(forged), "")
     assert given["vouched"].state == "altered"
     assert [row.valid for row in signature_rows(standing(forged, home))] == [
         "not proven: the record is altered",

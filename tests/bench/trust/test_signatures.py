@@ -25,6 +25,7 @@ from benchmarks.tamper import ENGINEER, QA, measured_run
 from data.catalogue.entry import read_entry
 from data.fold import fold
 from data.keys import is_signed
+from data.run import Run
 from data.seal import examine, seal
 from data.signatures import sidecar
 
@@ -41,6 +42,42 @@ def test_a_reviewed_run_is_approved_by_qa_and_is_still_intact(run: Path, home: P
     assert review_state(run) == "approved"
     assert is_signed(row)
     assert {"name", "when", "meaning", "reason", "content", "run_id", "previous", "key", "checklist"} <= set(row)
+
+
+def test_only_what_was_shown_is_signed(run: Path, folder: Path) -> None:
+    with Run.open(run) as shown:
+        seal = shown.seal
+        measured_run(folder, name="second", people=False, run_id="r-2").replace(run)
+        sidecar(run).unlink()
+        with Run.open(run) as other:
+            assert other.seal not in ("", seal)
+    with pytest.raises(TrustError, match="another file was put there since it was shown"):
+        sign(run, "quinn", QA, "rejected", "because", seal=seal)
+    assert review_state(run) == "unreviewed"
+
+
+def test_a_run_that_is_open_while_another_takes_its_place_has_not_the_seal_of_that_one(run: Path, folder: Path) -> None:
+    with Run.open(run) as shown:
+        measured_run(folder, name="second", people=False, run_id="r-2").replace(run)
+        assert shown.seal == ""
+
+
+def test_what_takes_the_place_of_a_run_while_a_passphrase_is_typed_is_not_signed(
+    run: Path,
+    folder: Path,
+    said: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def typed(*_: object) -> str:
+        measured_run(folder, name="second", people=False, run_id="r-2").replace(run)
+        sidecar(run).unlink()
+        return QA
+
+    monkeypatch.setattr("bench.cli.signing.passphrase", typed)
+    assert said("sign", run, "--as", "quinn", "--meaning", "rejected", "--reason", "because") != 0
+    assert "another file was put there since it was shown" in capsys.readouterr().err
+    assert review_state(run) == "unreviewed"
 
 
 def test_the_catalogue_hears_of_a_signature(run: Path, home: Path) -> None:
