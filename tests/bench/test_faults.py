@@ -261,19 +261,22 @@ def test_a_run_that_ended_before_its_last_blank_blames_no_pump_for_what_a_vessel
 def test_at_a_low_rate_the_sensor_says_that_it_cannot_show_a_leak_from_the_start(
     averaging: str, tmp_path: Path
 ) -> None:
-    told = _check(_run(averaging, tmp_path, "leak:0.3@0h", rate="0.1 mL/day").evaluation, "sensor-balance-ratio")
+    told = _check(_run(averaging, tmp_path, "leak:0.03@0h", rate="0.1 mL/day").evaluation, "sensor-balance-ratio")
     assert told.verdict is Verdict.NOT_CAPABLE
     assert "cannot show a loss below" in told.note
 
 
-def test_a_pump_stopped_for_the_blanks_lets_the_sensor_show_a_leak_at_a_low_rate(
+def test_a_leak_that_drains_the_vessel_while_the_pump_stands_shows_as_evaporation_and_is_taken_off(
     averaging: str, tmp_path: Path
 ) -> None:
     healthy = _run(averaging, tmp_path, rate="0.1 mL/day", blank="stopped").evaluation
     assert healthy.verdict is Verdict.PASS
-    leaky = _run(averaging, tmp_path, "leak:0.3@0h", rate="0.1 mL/day", blank="stopped").evaluation
-    found = _check(leaky, "sensor-balance-ratio")
-    assert (found.verdict, found.owner, leaky.verdict) == (Verdict.INVALID, "catheter", Verdict.INVALID)
+    leaky = _run(averaging, tmp_path, "leak:0.03@0h", rate="0.1 mL/day", blank="stopped").evaluation
+    found = _check(leaky, "evaporation")
+    assert (found.verdict, found.owner, leaky.verdict) == (Verdict.INVALID, "rig", Verdict.INVALID)
+    assert _check(leaky, "sensor-balance-ratio").verdict is Verdict.PASS
+    errors = [_check(one, "mean-flow-error").value for one in (healthy, leaky)]
+    assert errors[1] == pytest.approx(errors[0], abs=1.0)  # of 30 % that were lost
 
 
 # --------------------------------------------------------------------------------------------------------- exclusions

@@ -110,9 +110,14 @@ def compliance(t_s: FloatArray, pressure_kpa: FloatArray, rate_ul_per_h: float, 
     return Compliance(value, u)
 
 
-def air_ul(excess_ul_per_kpa: float) -> float:
-    """Volume of air at ambient pressure that makes a line so much softer: 1 uL of air is 1/101.3 uL/kPa."""
-    return excess_ul_per_kpa * STANDARD_ATMOSPHERE_KPA
+def air_ul(excess_ul_per_kpa: float, up_to_kpa: float = 0.0) -> float:
+    """Volume of air at ambient pressure that makes a line so much softer, up to a pressure: 1 uL is 1/101.3 uL/kPa.
+
+    Notes
+    -----
+    Boyle: V (1 - P0/(P0 + P)) is what it gives way by up to P, V/(P0 + P) for each kPa.
+    """
+    return excess_ul_per_kpa * (STANDARD_ATMOSPHERE_KPA + up_to_kpa)
 
 
 @dataclass(frozen=True, slots=True)

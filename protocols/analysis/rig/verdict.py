@@ -223,7 +223,8 @@ def _line(record: RigRecord, values: dict[str, float], curves: list[Curve]) -> I
         return
     usual, band = limits["compliance_ul_per_kpa"], limits["compliance_band_ul_per_kpa"]
     excess = found.ul_per_kpa - usual
-    cause = f"softer than the rig is: about {line_check.air_ul(excess):.0f} uL of air in the line"
+    proof_kpa = float(record.run.params["proof_kpa"])
+    cause = f"softer than the rig is: about {line_check.air_ul(excess, proof_kpa):.0f} uL of air in the line"
     if excess < 0.0:
         cause = "stiffer than the rig is: a part of the line was shut off or changed"
     values["compliance_ul_per_kpa"] = found.ul_per_kpa

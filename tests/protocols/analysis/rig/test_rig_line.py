@@ -45,6 +45,7 @@ def test_a_line_that_stays_without_pressure_has_no_compliance():
 
 def test_twenty_microlitres_of_air_are_0_2_ul_per_kpa():
     assert air_ul(0.1974) == pytest.approx(20.0, rel=1e-3)
+    assert air_ul(50.0 * (1.0 - 101.325 / 161.325) / 60.0, 60.0) == pytest.approx(50.0, rel=1e-9)
 
 
 @given(st.floats(0.1, 50.0), st.floats(0.2, 2.0))
