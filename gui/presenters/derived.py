@@ -28,6 +28,12 @@ AIR_MG_PER_UL = 0.0012
 FILLED = 0.8
 """A window must be covered by this part before its slope is drawn."""
 
+HANDLING = ("tare", "vessel-change")
+"""Why a balance is recorded as disturbed where it begins anew; a hold touches nothing on it."""
+
+FALL_UL = 100.0
+"""The mass of a vessel falls by so much when it is emptied, changed or tared, and not else."""
+
 FAINTEST = 1e-3
 """A curve that goes on is drawn up to this much, in s, before now."""
 
@@ -173,10 +179,42 @@ def _stretches(live: Live) -> list[Stretch]:
 
 
 @dataclass
+class Handled:
+    """When a balance was tared, or its vessel changed: what it shows after that has nothing to do with that before.
+
+    Attributes
+    ----------
+    to_s : when each was done, on the run's clock.
+    """
+
+    channel: str
+    to_s: FloatArray = field(default_factory=lambda: np.empty(0))
+    _seen: int = 0
+
+    def update(self, live: Live) -> bool:
+        """Look at what has been recorded since; returns whether there is more of it."""
+        if live.records.get("disturbed", 0) == self._seen:
+            return False
+        self._seen = live.records["disturbed"]
+        found = [
+            float(record.fields["to_s"])
+            for record in live.kept["disturbed"]
+            if record.fields.get("why") in HANDLING and self.channel in (record.fields.get("channels") or ())
+        ]
+        known = self.to_s
+        self.to_s = np.union1d(known, found)
+        return len(self.to_s) > len(known)
+
+
+@dataclass
 class Source:
-    """Hands on the samples of a channel that are new, each once; those that may not be used are NaN."""
+    """Hands on the samples of a channel that are new, each once; those that may not be used are NaN.
+
+    One more that is NaN stands where the channel was handled: it may have been so between two samples.
+    """
 
     trace: Trace
+    handled: Handled | None = None
     _last_s: float = -math.inf
 
     def new(self) -> tuple[FloatArray, FloatArray]:
@@ -185,9 +223,23 @@ class Source:
         drawn = points.view(self._last_s, math.inf, max(len(points), 1))
         fresh = drawn.x > self._last_s
         t, y = drawn.x[fresh], drawn.y[fresh]
-        if len(t):
-            self._last_s = float(t[-1])
+        if not len(t):
+            return t, y
+        if self.handled is not None:
+            to_s = self.handled.to_s
+            to_s = to_s[(to_s > self._last_s) & (to_s < t[-1])]
+            at = t.searchsorted(to_s)
+            t, y = np.insert(t, at, to_s), np.insert(y, at, np.nan)
+        self._last_s = float(t[-1])
         return t, y
+
+    def anew(self) -> Source:
+        """The same from the first sample on."""
+        return Source(self.trace, self.handled)
+
+    def was_handled(self, from_s: float, to_s: float) -> bool:
+        """Whether the channel was handled between two moments."""
+        return self.handled is not None and bool(((self.handled.to_s > from_s) & (self.handled.to_s <= to_s)).any())
 
 
 @dataclass
@@ -208,8 +260,8 @@ class SlopeFlow:
     def update(self) -> None:
         """Take the samples that are new."""
         t, y = self.source.new()
-        for good in _unbroken(y):
-            if good is None:
+        for good, is_good in _unbroken(y):
+            if not is_good:
                 self._t, self._y = np.empty(0), np.empty(0)
                 if self.points.span is not None and not math.isnan(self.value):
                     self.points.extend(np.asarray([self.points.span[1] + FAINTEST]), np.asarray([math.nan]))
@@ -257,7 +309,17 @@ def slopes(t: FloatArray, y: FloatArray, window_s: float) -> FloatArray:
 
 @dataclass
 class Delivered:
-    """Volume in uL on the balance since the first start of delivery, and what it is beyond what was programmed."""
+    """Volume in uL on the balance since the first start of delivery, and what it is beyond what was programmed.
+
+    Zero is what the balance showed last before the delivery and after the last sample there that may not be used: a
+    tare, and a vessel that is put on, are such; else the first sample of the delivery.  Where the balance is tared or
+    its vessel changed later, the volume goes on where it was, with what was programmed meanwhile; likewise where the
+    mass has fallen, over samples that may not be used, as no delivery makes it fall.
+
+    Attributes
+    ----------
+    is_bridged : whether there was such a place.
+    """
 
     source: Source
     programmed: Programmed
@@ -266,38 +328,53 @@ class Delivered:
     difference: Pyramid = field(default_factory=lambda: Pyramid(KEPT_SAMPLES))
     value: float = math.nan
     beyond: float = math.nan
+    is_bridged: bool = False
     _zero_mg: float = math.nan
-    _before_mg: float = math.nan
+    _last_s: float = -math.inf  # the last good sample
+    _broken_s: float = math.inf  # the first sample that may not be used since then
 
     def update(self) -> None:
         """Take the samples that are new."""
-        t, y = self.source.new()
         begins = self.programmed.begins_s
-        if begins is None or not len(t):
-            good = y[~np.isnan(y)]
-            self._before_mg = float(good[-1]) if len(good) else self._before_mg
+        if begins is None:
             return
-        if math.isnan(self._zero_mg):
-            early = y[(t <= begins) & ~np.isnan(y)]
-            first = y[(t > begins) & ~np.isnan(y)]
-            known = [float(early[-1])] if len(early) else [] if math.isnan(self._before_mg) else [self._before_mg]
-            if not known and not len(first):
-                return
-            self._zero_mg = known[0] if known else float(first[0])
+        t, y = self.source.new()
+        volume = np.full(len(t), np.nan)
+        for piece, is_good in _unbroken(y):
+            if not is_good:
+                self._broken_s = min(self._broken_s, float(t[piece.start]))
+                continue
+            self._zero(t[piece], y[piece], begins)
+            volume[piece] = (y[piece] - self._zero_mg) * self.ul_per_mg
+            self.value, self._last_s, self._broken_s = float(volume[piece][-1]), float(t[piece][-1]), math.inf
         after = t >= begins
-        t, volume = t[after], (y[after] - self._zero_mg) * self.ul_per_mg
-        self.volume.extend(t, volume)
+        t, volume = t[after], volume[after]
         beyond = volume - self.programmed.collected(t)
+        self.volume.extend(t, volume)
         self.difference.extend(t, beyond)
-        told = np.flatnonzero(~np.isnan(volume))
+        told = beyond[~np.isnan(beyond)]
         if len(told):
-            self.value, self.beyond = float(volume[told[-1]]), float(beyond[told[-1]])
+            self.beyond = float(told[-1])
+
+    def _zero(self, t: FloatArray, y: FloatArray, begins: float) -> None:
+        """Find the zero of good samples that follow one another."""
+        early = y[t <= begins]
+        if len(early):
+            self._zero_mg = float(early[-1])
+        elif math.isnan(self._zero_mg) or self._broken_s <= begins:
+            self._zero_mg = float(y[0])
+        elif math.isfinite(self._broken_s):
+            meanwhile = np.diff(self.programmed.collected(np.asarray([self._last_s, t[0]])))
+            fell = (y[0] - self._zero_mg) * self.ul_per_mg < self.value - FALL_UL
+            if fell or self.source.was_handled(self._last_s, float(t[0])):
+                self._zero_mg = float(y[0]) - (self.value + float(meanwhile[0])) / self.ul_per_mg
+                self.is_bridged = True
 
 
-def _unbroken(values: FloatArray) -> list[slice | None]:
-    """Stretches of numbers, and None between them for what is no number."""
+def _unbroken(values: FloatArray) -> list[tuple[slice, bool]]:
+    """Stretches of numbers, and between them of what is no number; whether they are numbers."""
+    if not len(values):
+        return []
     bad = np.isnan(values)
-    if not bad.any():
-        return [slice(0, len(values))] if len(values) else []
     cuts: Sequence[int] = [0, *(np.flatnonzero(np.diff(bad)) + 1).tolist(), len(values)]
-    return [None if bad[begin] else slice(begin, end) for begin, end in pairwise(cuts)]
+    return [(slice(begin, end), not bad[begin]) for begin, end in pairwise(cuts)]

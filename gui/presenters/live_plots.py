@@ -10,7 +10,7 @@ import numpy as np
 from data.checks import Curve
 from data.samples import FloatArray
 from gui.plots.pyramid import Pyramid
-from gui.presenters.derived import Delivered, Programmed, SlopeFlow, Source, ul_per_mg
+from gui.presenters.derived import Delivered, Handled, Programmed, SlopeFlow, Source, ul_per_mg
 from gui.presenters.limits import Interlocks
 from gui.presenters.live import Change, Live, Trace
 from gui.presenters.numbers import Numbers
@@ -61,6 +61,9 @@ SHOWN, SHOWN_BELOW_LARGE = 4, 2
 
 WINDOWS_S = (20.0, 60.0, 300.0, 900.0, 3600.0, 4 * 3600.0)
 """Over which the slope of the mass can be taken."""
+
+BRIDGED = ", bridged"
+"""Beside a volume that goes on, where the balance was handled, with what was programmed meanwhile."""
 
 ENOUGH_UL = 3.0
 """A window in which so much is delivered shows the flow well above the noise of a balance."""
@@ -148,6 +151,7 @@ class LivePlots:
         self.programmed = Programmed()
         self.flow: SlopeFlow | None = None
         self.delivered: Delivered | None = None
+        self._handled: Handled | None = None
         self._added: list[tuple[int, str]] = []
         self.generation += 1
 
@@ -215,11 +219,12 @@ class LivePlots:
     def _volumes(self) -> list[CurveSpec]:
         if self.delivered is None or not self._delivers():
             return []
+        bridged = BRIDGED if self.delivered.is_bridged else ""
         if self.shows_difference:
             points = self.delivered.difference
-            return [CurveSpec("beyond", "balance less programmed", "uL", points, provisional=True)]
+            return [CurveSpec("beyond", f"balance less programmed{bridged}", "uL", points, provisional=True)]
         return [
-            CurveSpec("delivered", "balance", "uL", self.delivered.volume, provisional=True),
+            CurveSpec("delivered", f"balance{bridged}", "uL", self.delivered.volume, provisional=True),
             CurveSpec("expected", "programmed", "uL", expected=True),
         ]
 
@@ -260,20 +265,26 @@ class LivePlots:
         assert mass is not None
         assert plan is not None
         factor = ul_per_mg(plan.fluid)
-        self.flow = SlopeFlow(Source(mass), self.window_s, factor)
-        self.delivered = Delivered(Source(mass), self.programmed, factor)
+        if self._handled is None:
+            self._handled = Handled(mass.name)
+        self.flow = SlopeFlow(Source(mass, self._handled), self.window_s, factor)
+        self.delivered = Delivered(Source(mass, self._handled), self.programmed, factor)
 
     def update(self) -> None:
         """Work out what is new; to be called before the plots are drawn."""
         if self.flow is None or self.delivered is None:
             return
-        if self.programmed.update(self._live) and self.programmed.begins_s is not None:
-            mass = self._mass()
-            assert mass is not None
-            self.delivered = Delivered(Source(mass), self.programmed, self.delivered.ul_per_mg)
-            self._renew()
+        assert self._handled is not None
+        was_bridged = self.delivered.is_bridged
+        is_other = self.programmed.update(self._live) and self.programmed.begins_s is not None
+        if is_handled := self._handled.update(self._live):
+            self._derive()
+        elif is_other:
+            self.delivered = Delivered(self.delivered.source.anew(), self.programmed, self.delivered.ul_per_mg)
         self.flow.update()
         self.delivered.update()
+        if is_handled or is_other or self.delivered.is_bridged != was_bridged:
+            self._renew()
 
     def _renew(self) -> None:
         """The same plots with the curves that are there now."""
@@ -299,7 +310,7 @@ class LivePlots:
         """Take the slope over another window."""
         self.window_s = window_s
         if self.flow is not None:
-            self.flow = SlopeFlow(Source(self.flow.source.trace), window_s, self.flow.ul_per_mg)
+            self.flow = SlopeFlow(self.flow.source.anew(), window_s, self.flow.ul_per_mg)
             self._renew()
 
     def show_difference(self, shown: bool) -> None:

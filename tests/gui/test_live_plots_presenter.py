@@ -141,6 +141,79 @@ def test_what_is_worked_out_does_not_depend_on_how_the_samples_come(watched: Any
     assert np.allclose(drawn.y, expected[known], atol=1e-6)
 
 
+def tared(watched: Any, from_s: float, to_s: float, why: str = "tare") -> None:
+    """The balance is handled, as the runner records it when it was."""
+    watched.record("disturbed", to_s, channels=["balance.mass"], from_s=from_s, to_s=to_s, why=why)
+
+
+def started(watched: Any, until_s: float = 4.5) -> None:
+    """Tare, program, start."""
+    for index, (t0, t1) in enumerate(((3.0, 4.2), (4.2, 4.4), (4.4, until_s))):
+        watched.step(index, t0, t1)
+
+
+@pytest.mark.parametrize(("is_read", "is_recorded"), [(True, False), (True, True), (False, True)])
+def test_the_volume_begins_after_the_tare_whether_a_sample_came_meanwhile_or_not(
+    watched: Any, plots: LivePlots, is_read: bool, is_recorded: bool
+) -> None:
+    watched.block("balance", [0.5, 1.5, 2.5], [34983.6] * 3)
+    plots.update()
+    if is_read:
+        watched.block("balance", [3.5], 0.0, quality=int(Quality.DISTURBED))
+    started(watched)
+    plots.update()
+    watched.block("balance", [4.7, 5.7, 6.7], [0.0, 0.01, 0.02])
+    if is_recorded:
+        tared(watched, 3.0, 4.2)  # the samples may be there before it
+    plots.update()
+    assert plots.delivered is not None
+    assert plots.delivered.value == pytest.approx(0.02, rel=0.01)
+    assert abs(plots.delivered.beyond) < 0.02
+    assert not plots.delivered.is_bridged
+
+
+def test_a_slope_does_not_reach_over_a_tare_between_two_samples(watched: Any, plots: LivePlots) -> None:
+    watched.block("balance", np.arange(0.0, 400.0), 100.0)
+    tared(watched, 399.2, 399.8)
+    watched.block("balance", np.arange(400.0, 800.0), 0.0)
+    plots.update()
+    assert plots.flow is not None
+    drawn = plots.flow.points.view(-np.inf, np.inf, 10_000)
+    assert np.nanmax(np.abs(drawn.y)) < 1e-9
+
+
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_the_volume_goes_on_where_it_was_when_the_vessel_is_changed_and_says_so(
+    watched: Any, plots: LivePlots, is_recorded: bool
+) -> None:
+    started(watched, BEGINS_S)
+    watched.block("balance", [60.0, 3650.0], [0.0, 36.0])
+    plots.update()
+    assert plots.delivered is not None
+    before = plots.delivered.value
+    watched.block("balance", [3700.0], [9.0], quality=int(Quality.DISTURBED))
+    watched.block("balance", [3750.0, 4110.0], [-20000.0, -19996.4])
+    if is_recorded:
+        tared(watched, 3690.0, 3740.0, "vessel-change")
+    plots.update()
+    factor = ul_per_mg({})
+    assert plots.delivered.value == pytest.approx(before + 100.0 * RATE_UL_PER_H / 3600.0 + 3.6 * factor)
+    assert spec(plots, VOLUME)[0].label == "balance, bridged"
+
+
+def test_a_pump_that_stands_still_while_the_balance_is_not_read_is_not_said_to_deliver(
+    watched: Any, plots: LivePlots
+) -> None:
+    started(watched, BEGINS_S)
+    watched.block("balance", [60.0, 3650.0], [0.0, 36.0])
+    watched.block("balance", [3700.0], [9.0], quality=int(Quality.DEVICE_ERROR))
+    watched.block("balance", [7250.0], [36.0])
+    plots.update()
+    assert plots.delivered is not None
+    assert plots.delivered.value == pytest.approx(36.0 * ul_per_mg({}))
+    assert not plots.delivered.is_bridged
+
+
 def test_delivery_into_the_waste_is_not_expected_on_the_balance(watched: Any, plots: LivePlots) -> None:
     watched.live.plan.roles["diverter"] = "daq.diverter"
     deliver(watched, plots, 100.0)
