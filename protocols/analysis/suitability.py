@@ -36,7 +36,7 @@ CONDITION_S = 600.0
 """A condition is judged by its means over this long: one cycle of a bath's controller."""
 
 AIR_MG_PER_UL = (0.7e-3, 1.4e-3)
-"""Density of the air in a laboratory, from 2200 m above the sea (780 hPa) down to it."""
+"""Density of the air in a laboratory, from 4000 m above the sea (630 hPa, 0.75) down to it."""
 
 SPIKE_SIGMAS = 8.0
 SPIKES = 0
