@@ -30,6 +30,9 @@ from protocols.prompts import prompts_of
 DONE = "done"
 """What confirms that something was done."""
 
+FIGURES = 9
+"""Of a limit that an answer is held against: the mass that is typed has as many."""
+
 LONGEST = 2000
 """Characters of a free text."""
 
@@ -71,16 +74,16 @@ def _number(prompt: Prompt, given: float | str) -> float:
         raise ValueError(f"{given} is no number that anybody can measure")
     for limit, outside in ((prompt.low, "below"), (prompt.high, "above")):
         if limit is not None and (value < limit if outside == "below" else value > limit):
-            raise ValueError(f"{given} is {outside} {limit:g} {prompt.unit}; {_allowed(prompt)}")
+            raise ValueError(f"{given} is {outside} {limit:.{FIGURES}g} {prompt.unit}; {_allowed(prompt)}")
     return value
 
 
 def _allowed(prompt: Prompt) -> str:
     if prompt.low is None:
-        return f"at most {prompt.high:g} {prompt.unit} can be true"
+        return f"at most {prompt.high:.{FIGURES}g} {prompt.unit} can be true"
     if prompt.high is None:
-        return f"at least {prompt.low:g} {prompt.unit} can be true"
-    return f"only {prompt.low:g} to {prompt.high:g} {prompt.unit} can be true"
+        return f"at least {prompt.low:.{FIGURES}g} {prompt.unit} can be true"
+    return f"only {prompt.low:.{FIGURES}g} to {prompt.high:.{FIGURES}g} {prompt.unit} can be true"
 
 
 def _in_unit(text: str, unit: str) -> float:
@@ -203,7 +206,7 @@ def _example(prompt: Prompt) -> str:
     if prompt.kind == "text":
         return prompt.choices[0] if prompt.choices else "..."
     value = prompt.low if prompt.low is not None else prompt.high if prompt.high is not None else 1.0
-    return f"{value:g} {prompt.unit}"
+    return f"{value:.{FIGURES}g} {prompt.unit}"
 
 
 def same_person(person: str, other: str) -> bool:

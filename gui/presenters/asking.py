@@ -11,7 +11,7 @@ from bench.answers import DONE, read_answer, same_person
 from bench.rpc.messages import Answer, Reply
 from gui.presenters.context import Context
 from gui.presenters.live import Live
-from gui.presenters.numbers import Numbers, is_bare, significant, unit_text, with_unit
+from gui.presenters.numbers import OF_A_MASS, Numbers, all_digits, is_bare, unit_text, with_unit
 from gui.presenters.tone import Tone
 from instruments.capabilities import Prompt
 from protocols.procedure import load_procedure
@@ -197,9 +197,10 @@ def _hint(prompt: Prompt, numbers: Numbers) -> str:
     if prompt.kind == "text":
         return "" if prompt.choices else "words"
     unit = unit_text(prompt.unit)
-    sides = [None if side is None else numbers.number(side, significant(side, 3) if side % 1 else 0)
-             for side in (prompt.low, prompt.high)]  # fmt: skip
-    low, high = sides
+    low, high = (
+        None if side is None else numbers.number(side, all_digits(side, OF_A_MASS))
+        for side in (prompt.low, prompt.high)
+    )
     if low is not None and high is not None:
         return f"{low} to {with_unit(high, prompt.unit)}"
     if low is not None or high is not None:
@@ -211,6 +212,6 @@ def _detail(name: str, value: float | str, numbers: Numbers) -> tuple[str, str]:
     """A detail's name in words and its value with the unit that the name ends in."""
     for end, unit in UNITS_OF_DETAILS.items():
         if name.endswith(end) and not isinstance(value, str):
-            written = numbers.number(value, len(f"{value:g}".partition(".")[2]))
+            written = numbers.number(value, all_digits(value, OF_A_MASS if unit == "mg" else 6))
             return name.removesuffix(end).replace("_", " "), with_unit(written, unit)
     return name.replace("_", " "), value if isinstance(value, str) else f"{value:g}"

@@ -10,7 +10,7 @@ from typing import Any
 from bench.protection import InterlockTable, interlock
 from gui.presenters.instrument_rows import digits, out_of_date, rounded
 from gui.presenters.live import Live, Trace
-from gui.presenters.numbers import NOTHING, Numbers, with_unit
+from gui.presenters.numbers import NOTHING, Numbers, all_digits, digits_beside, with_unit
 from gui.presenters.tone import Tone
 from protocols.interlock import Interlock
 from protocols.procedure import load_procedure
@@ -128,7 +128,7 @@ class Interlocks:
             one.name,
             one.channel if trace is None else trace.label,
             self._limit(one, trace),
-            "" if trace is None else NOTHING if old is not None else self._written(trace.value, trace.unit),
+            "" if trace is None else NOTHING if old is not None else self._value(one, trace),
             room,
             one.action,
             armed,
@@ -150,10 +150,13 @@ class Interlocks:
         return "quality" if one.quality else f"silent ≤ {one.max_outage_s:g} s"
 
     def _plain(self, value: float, unit: str) -> str:
-        return with_unit(self._numbers.number(value, 0 if value == round(value) else 2), unit)
+        return with_unit(self._numbers.number(value, all_digits(value)), unit)
 
-    def _written(self, value: float, unit: str) -> str:
-        return with_unit(self._numbers.number(rounded(value, digits(unit)), digits(unit)), unit)
+    def _value(self, one: Interlock, trace: Trace) -> str:
+        return self._written(trace.value, trace.unit, _digits(one, trace))
+
+    def _written(self, value: float, unit: str, count: int) -> str:
+        return with_unit(self._numbers.number(rounded(value, count), count), unit)
 
     def _room(self, one: Interlock, trace: Trace | None) -> tuple[str, bool]:
         """Distance to the nearest limit in words, and whether that is little."""
@@ -166,7 +169,7 @@ class Interlocks:
         if not rooms:
             return "", False
         limit, distance = min(rooms, key=lambda pair: pair[1])
-        return self._written(distance, trace.unit), distance < NEAR * limit
+        return self._written(distance, trace.unit, _digits(one, trace)), distance < NEAR * limit
 
     def _armed(self, one: Interlock) -> str:
         if one.armed == "always":
@@ -185,3 +188,13 @@ class Interlocks:
             return "", False
         back = next((r for r in reversed(self._live.kept["interlock-back"]) if r.fields.get("name") == name), None)
         return str(crossed.fields.get("text", "")), back is None or back.t < crossed.t
+
+
+def _digits(one: Interlock, trace: Trace) -> int:
+    """Digits after the point of a value and its room: as many as tell it from its limits."""
+    least = digits(trace.unit)
+    if not math.isfinite(trace.value):
+        return least
+    sides = [side for side in (one.low, one.high) if side is not None]
+    written = [float(f"{side:.6g}") for side in sides]  # as it stands beside the value
+    return max(digits_beside(trace.value, sides, least), digits_beside(trace.value, written, least))

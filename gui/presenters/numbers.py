@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Protocol
 
 NARROW_NBSP = "\u202f"
 MINUS = "\u2212"
 NOTHING = "–"
+MOST_DIGITS = 9
+"""After the point; what differs by less is the same."""
 
 UNITS = {
     "uL": "µL",
@@ -73,6 +77,35 @@ def significant(value: float | None, count: int = 4) -> int:
     if value is None or not math.isfinite(value) or value == 0.0:
         return count - 1
     return min(max(count - 1 - math.floor(math.log10(abs(value))), 0), 9)
+
+
+OF_A_MASS = 9
+"""Figures of a declared mass: a balance resolves a part in 10 million of its range, a person may type it."""
+
+
+def all_digits(value: float, count: int = 6) -> int:
+    """Digits after the point with which a declared value is written whole: all that so many figures hold."""
+    exponent = Decimal(f"{value:.{count}g}").normalize().as_tuple().exponent
+    return max(-exponent, 0) if isinstance(exponent, int) else 0
+
+
+def digits_beside(value: float, limits: Sequence[float], digits: int) -> int:
+    """Digits after the point with which a value is written on the side of its limits on which it is.
+
+    Its distance from a limit, written with as many, is not nothing then.
+
+    Parameters
+    ----------
+    digits : that it is written with where no limit is near.
+    """
+    for count in range(digits, MOST_DIGITS):
+        written, step = round(value, count), 10.0**-count
+        if all(
+            value == limit or ((written - limit) * (value - limit) > 0.0 and abs(value - limit) > step / 2.0)
+            for limit in limits
+        ):
+            return count
+    return MOST_DIGITS
 
 
 def figures(value: float, count: int) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from data.checks import Check, Verdict
-from gui.presenters.numbers import NARROW_NBSP, NOTHING, Numbers, digits_of, significant, with_unit
+from gui.presenters.numbers import NARROW_NBSP, NOTHING, Numbers, all_digits, digits_of, significant, with_unit
 from gui.presenters.tone import TONE_OF_VERDICT, Tone
 
 OWNERS = {"dut": "pump", "catheter": "catheter", "rig": "rig", "record": "record"}
@@ -201,6 +201,4 @@ def _limit(value: float, check: Check, numbers: Numbers) -> str:
     """A limit with the digits that it was declared with; one that an uncertainty gives, with three."""
     if check.suitability:
         return numbers.number(value, significant(value, 3) if value else 0)
-    written = f"{value:.6g}"
-    digits = len(written.partition(".")[2]) if "e" not in written else significant(value, 3)
-    return numbers.number(value, digits)
+    return numbers.number(value, all_digits(value))

@@ -52,6 +52,11 @@ def test_an_answer_is_read_in_the_prompts_unit(prompt: Prompt, given: Any, value
         (VOLUME, float("nan"), "no number"),
         (Prompt("n", "", "?", "number", "mm", low=5.0), "1 mm", "at least 5 mm can be true"),
         (Prompt("n", "", "?", "number", "mm", high=5.0), "9 mm", "at most 5 mm can be true"),
+        (
+            Prompt("n", "", "?", "number", "mg", high=20000.45),
+            "20000.46 mg",
+            "is above 20000.45 mg; at most 20000.45 mg",
+        ),
         (LOOK, "milky", "clear or cloudy"),
         (WORDS, "  ", "empty"),
         (WORDS, "x" * 2001, "2001 characters"),

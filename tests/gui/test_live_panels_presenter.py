@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
+from bench.protection import InterlockTable
 from bench.request import Request
 from bench.rpc.messages import Answer, Ending, Note, Outcome, Pause, Reply, ResetInterlock
 from data.samples import Channel, Quality, Stream
@@ -18,7 +21,7 @@ from gui.presenters.context import Context, Wish
 from gui.presenters.controls import Controls
 from gui.presenters.instrument_rows import InstrumentRow, Instruments
 from gui.presenters.limits import InterlockRow, Interlocks
-from gui.presenters.numbers import PlainNumbers
+from gui.presenters.numbers import PlainNumbers, digits_beside
 from gui.presenters.run_end import end_text
 from gui.presenters.run_link import Broken
 from gui.presenters.run_page import RunPageModel
@@ -232,6 +235,37 @@ def test_an_interlock_tells_its_limit_and_how_far_it_is(watched: Any) -> None:
     assert (row.limit, row.room, row.state, row.tone) == ("≤ 150\u202fkPa", "108.00\u202fkPa", "ok", Tone.MUTED)
 
 
+@pytest.mark.parametrize(
+    ("high", "kpa", "limit", "value", "room"),
+    [
+        ("20 mmHg", 2.6681, "≤ 2.66645", "2.668", "\u22120.002"),
+        ("20 mmHg", 2.6661, "≤ 2.66645", "2.6661", "0.0003"),
+        ("4 Pa", 0.0045, "≤ 0.004", "0.0045", "\u22120.0005"),
+        ("150 kPa", 151.3, "≤ 150", "151.30", "\u22121.30"),
+    ],
+)
+def test_a_value_and_its_room_tell_on_which_side_of_the_limit_it_is(
+    watched: Any, high: str, kpa: float, limit: str, value: str, room: str
+) -> None:
+    table = InterlockTable(channel="daq.outlet_pressure", high=high, action="hold").model_dump(mode="json")
+    plan = watched.live.plan
+    watched.live.plan = replace(plan, station={**plan.station, "interlocks": {"line": table}})
+    watched.block("daq", [1.0], kpa, 37.0, 1.0)
+    row = interlock(watched, "line")
+    said = [text.removesuffix("\u202fkPa") for text in (row.limit, row.value, row.room)]
+    assert said == [limit, value, room]
+
+
+@given(st.floats(-1e4, 1e4), st.floats(-1e4, 1e4), st.integers(0, 4))
+def test_what_is_written_is_on_the_side_of_its_limit_on_which_it_is(value: float, limit: float, digits: int) -> None:
+    limit = float(f"{limit:.6g}")
+    assume(abs(value - limit) > 1e-8)
+    count = digits_beside(value, [limit], digits)
+    assert count >= digits
+    assert (round(value, count) > limit) == (value > limit)
+    assert round(value - limit, count) != 0.0
+
+
 def test_an_interlock_counts_as_near_only_while_it_is_armed(watched: Any) -> None:
     watched.block("daq", [1.0], 42.0, 37.5, 1.0)
     assert interlock(watched, "bath").state == "armed from the delivery on"
@@ -280,6 +314,22 @@ def test_an_answer_that_cannot_be_is_refused_here_and_not_sent(watched: Any, ask
     asking.answer("height", typed)
     assert watched.link.done == []
     assert asking.cards()[0].refusal
+
+
+@pytest.mark.parametrize(
+    ("unit", "low", "high", "hint", "typed"),
+    [
+        ("mg", 19999.6, 20000.45, "19999.6 to 20000.45\u202fmg", "20000.45 mg"),
+        ("uL", 0.0, 12.36, "0 to 12.36\u202fµL", "12.36 uL"),
+    ],
+)
+def test_the_limit_that_is_shown_for_an_answer_can_be_answered(
+    watched: Any, asking: Asking, unit: str, low: float, high: float, hint: str, typed: str
+) -> None:
+    watched.says(prompts=(Prompt("mass", "", "What does it show?", "number", unit, low=low, high=high),))
+    assert asking.cards()[0].hint == hint
+    asking.answer("mass", typed)
+    assert watched.link.done == [("Ada", Answer("mass", typed), False)]
 
 
 def test_a_number_alone_is_not_taken_for_another_unit_than_the_one_that_is_asked_for(
