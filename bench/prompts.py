@@ -83,6 +83,7 @@ class _Waiting:
     """The prompt that waits, to ``latest_s``; ``first`` is the answer of the first of two persons."""
 
     prompt: Prompt
+    number: int
     asked_s: float
     longest_s: float
     answered: Event
@@ -117,6 +118,7 @@ class Prompts:
     person_answers: bool = False
     _listeners: list[Listener] = field(default_factory=list)
     _attended: bool = False
+    _asked: int = 0
     _waiting: _Waiting | None = None
 
     def __post_init__(self) -> None:
@@ -137,6 +139,12 @@ class Prompts:
         """The prompt that waits for its answer, or for the second one."""
         waiting = self._waiting
         return None if waiting is None or waiting.answer is not None else waiting.prompt
+
+    @property
+    def asking(self) -> tuple[int, Prompt] | None:
+        """The same with its number: a prompt may be asked anew, with the key of one that was answered."""
+        waiting = self._waiting
+        return None if waiting is None or waiting.answer is not None else (waiting.number, waiting.prompt)
 
     @property
     def half_answered(self) -> bool:
@@ -183,7 +191,8 @@ class Prompts:
         asked_s = self.clock.now()
         longest_s = math.inf if self.longest_s is None else self.longest_s
         longest_s = min(longest_s, ENDING_S) if self.ending() else longest_s
-        waiting = _Waiting(prompt, asked_s, longest_s, self.clock.event(), asked_s + longest_s)
+        self._asked += 1
+        waiting = _Waiting(prompt, self._asked, asked_s, longest_s, self.clock.event(), asked_s + longest_s)
         self.record("prompt", {**asdict(prompt), "details": dict(prompt.details)}, urgent=True)
         self._waiting = waiting
         try:

@@ -75,8 +75,8 @@ class Waiting(Protocol):
     """The prompts of an engine."""
 
     @property
-    def waiting(self) -> Prompt | None:
-        """The one that waits for its answer."""
+    def asking(self) -> tuple[int, Prompt] | None:
+        """The one that waits for its answer, and the how many-th of the run it is."""
 
 
 @runtime_checkable
@@ -181,7 +181,7 @@ class Desk:
             self._told = self._now(self._run)
             self._run = None
             turns = list(self._turns.values())
-        self._say(state="closing", phase="", prompts=(), latched=())
+        self._say(state="closing", phase="", asked=0, prompts=(), latched=())
         for turn in turns:
             turn.end(refusal=ENDED)
 
@@ -362,7 +362,7 @@ class Desk:
         """The status of a run under way; reads what its workers only write."""
         planned_s = sum(step.most_s for step in run.engine.steps) + run.engine.rested_s
         elapsed_s = run.clock.now()
-        prompt = run.engine.prompts.waiting if isinstance(run.engine, Asking) else None
+        asking = run.engine.prompts.asking if isinstance(run.engine, Asking) else None
         return replace(
             self._told,
             state="paused" if self._paused else "running",
@@ -370,7 +370,8 @@ class Desk:
             share_done=min(1.0, elapsed_s / max(1.0, planned_s)),
             elapsed_s=elapsed_s,
             planned_s=planned_s,
-            prompts=() if prompt is None else (prompt,),
+            asked=0 if asking is None else asking[0],
+            prompts=() if asking is None else (asking[1],),
             latched=run.engine.latched if isinstance(run.engine, Resettable) else (),
         )
 

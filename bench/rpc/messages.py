@@ -63,7 +63,8 @@ class Status:
     """What goes on just now.
 
     Times are on the run's clock; ``run_file`` is there when the run has ended; ``latched`` are the interlocks that hold
-    the bench until a person resets them.
+    the bench until a person resets them; ``asked`` counts the prompts up to the one that waits, which may have the key
+    of one before.
     """
 
     number: int
@@ -79,6 +80,7 @@ class Status:
     planned_s: float = 0.0
     controller: str = ""
     followers: int = 0
+    asked: int = 0
     latched: tuple[str, ...] = ()
     prompts: tuple[Prompt, ...] = ()
     ending: Ending | None = None

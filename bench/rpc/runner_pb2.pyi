@@ -61,7 +61,7 @@ class StatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class StatusReply(_message.Message):
-    __slots__ = ("number", "state", "procedure", "station", "run_id", "run_file", "journal", "phase", "share_done", "elapsed_s", "planned_s", "controller", "followers", "prompts", "ending", "latched")
+    __slots__ = ("number", "state", "procedure", "station", "run_id", "run_file", "journal", "phase", "share_done", "elapsed_s", "planned_s", "controller", "followers", "prompts", "ending", "latched", "asked")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     PROCEDURE_FIELD_NUMBER: _ClassVar[int]
@@ -78,6 +78,7 @@ class StatusReply(_message.Message):
     PROMPTS_FIELD_NUMBER: _ClassVar[int]
     ENDING_FIELD_NUMBER: _ClassVar[int]
     LATCHED_FIELD_NUMBER: _ClassVar[int]
+    ASKED_FIELD_NUMBER: _ClassVar[int]
     number: int
     state: str
     procedure: str
@@ -94,7 +95,8 @@ class StatusReply(_message.Message):
     prompts: _containers.RepeatedCompositeFieldContainer[Prompt]
     ending: Ending
     latched: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, number: _Optional[int] = ..., state: _Optional[str] = ..., procedure: _Optional[str] = ..., station: _Optional[str] = ..., run_id: _Optional[str] = ..., run_file: _Optional[str] = ..., journal: _Optional[str] = ..., phase: _Optional[str] = ..., share_done: _Optional[float] = ..., elapsed_s: _Optional[float] = ..., planned_s: _Optional[float] = ..., controller: _Optional[str] = ..., followers: _Optional[int] = ..., prompts: _Optional[_Iterable[_Union[Prompt, _Mapping]]] = ..., ending: _Optional[_Union[Ending, _Mapping]] = ..., latched: _Optional[_Iterable[str]] = ...) -> None: ...
+    asked: int
+    def __init__(self, number: _Optional[int] = ..., state: _Optional[str] = ..., procedure: _Optional[str] = ..., station: _Optional[str] = ..., run_id: _Optional[str] = ..., run_file: _Optional[str] = ..., journal: _Optional[str] = ..., phase: _Optional[str] = ..., share_done: _Optional[float] = ..., elapsed_s: _Optional[float] = ..., planned_s: _Optional[float] = ..., controller: _Optional[str] = ..., followers: _Optional[int] = ..., prompts: _Optional[_Iterable[_Union[Prompt, _Mapping]]] = ..., ending: _Optional[_Union[Ending, _Mapping]] = ..., latched: _Optional[_Iterable[str]] = ..., asked: _Optional[int] = ...) -> None: ...
 
 class Prompt(_message.Message):
     __slots__ = ("key", "action", "text", "kind", "unit", "low", "high", "choices", "second_person", "details", "picture")

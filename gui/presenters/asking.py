@@ -29,6 +29,9 @@ UNITS_OF_DETAILS = {
 }
 """Ends of the names of a prompt's details."""
 
+Asked = tuple[str, int]
+"""A prompt's key, and the how many-th of the run it is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Card:
@@ -37,6 +40,7 @@ class Card:
     Attributes
     ----------
     hint : what can be an answer.
+    asked : the how many-th prompt of the run it is; another one may have the same key.
     choices : buttons instead of a field; "done" alone for a confirmation.
     refusal : why the last answer was not taken.
     is_sent : an answer is on its way.
@@ -54,6 +58,7 @@ class Card:
     picture: Path | None
     picture_name: str
     needs_second: bool
+    asked: int = 0
     refusal: str = ""
     is_sent: bool = False
     can_take_over: bool = False
@@ -77,8 +82,8 @@ class Asking:
     context: Context
     live: Live
     changed: Callable[[], None] = lambda: None
-    _states: dict[str, tuple[str, bool, bool]] = field(default_factory=dict)  # refusal, sent, take over
-    _answered: set[str] = field(default_factory=set)
+    _states: dict[Asked, tuple[str, bool, bool]] = field(default_factory=dict)  # refusal, sent, take over
+    _answered: set[Asked] = field(default_factory=set)
 
     def forget(self) -> None:
         """Another run is watched, which may ask for the same."""
@@ -90,33 +95,36 @@ class Asking:
         status = self.live.status
         if status is None or not self.live.is_going:
             return []
-        asked = {prompt.key for prompt in status.prompts}
-        self._answered &= asked
-        self._states = {key: state for key, state in self._states.items() if key in asked}
-        return [self._card(prompt) for prompt in status.prompts if prompt.key not in self._answered]
+        asked = {(prompt.key, status.asked): prompt for prompt in status.prompts}
+        self._answered &= asked.keys()
+        self._states = {one: state for one, state in self._states.items() if one in asked}
+        return [self._card(one, prompt) for one, prompt in asked.items() if one not in self._answered]
 
     def answer(self, key: str, text: str, second: str = "", second_text: str = "", *, take_over: bool = False) -> None:
         """Give an answer as typed; the second person's, where two are asked, has to agree."""
         prompt = self._prompt(key)
-        link = self.live.link
-        if prompt is None or link is None or self._states.get(key, ("", False, False))[1]:
+        link, status = self.live.link, self.live.status
+        if prompt is None or link is None or status is None:
+            return
+        asked = key, status.asked
+        if self._states.get(asked, ("", False, False))[1]:
             return
         try:
             said = read_answer(prompt, text.strip())
             self._agree(prompt, said, second.strip(), second_text.strip())
         except ValueError as error:
-            self._say(key, without_unit(text, prompt.unit) or str(error))
+            self._say(asked, without_unit(text, prompt.unit) or str(error))
             return
-        self._say(key, "", sent=True)
+        self._say(asked, "", sent=True)
         action = Answer(key, text.strip(), second.strip() if prompt.second_person else "")
 
         def taken(reply: Reply) -> None:
             if link is self.live.link:
-                self._taken(prompt, second, reply)
+                self._taken(asked, prompt, second, reply)
 
         def failed(sentence: str) -> None:
             if link is self.live.link:
-                self._say(key, sentence, can_take_over="take it over" in sentence)
+                self._say(asked, sentence, can_take_over="take it over" in sentence)
             else:
                 self.context.notify(f"Run {link.entry.number:04d}, answer to {key}: {sentence}", Tone.WARN)
 
@@ -131,15 +139,15 @@ class Asking:
         if read_answer(prompt, second_text) != said:
             raise ValueError(f"{self.context.person} answered {said}, {second} {second_text}; both answer again")
 
-    def _taken(self, prompt: Prompt, second: str, reply: Reply) -> None:
+    def _taken(self, asked: Asked, prompt: Prompt, second: str, reply: Reply) -> None:
         if prompt.second_person and not second.strip():
-            self._say(prompt.key, f"{self.context.person} has answered; another person has to answer too")
+            self._say(asked, f"{self.context.person} has answered; another person has to answer too")
             return
-        self._answered.add(prompt.key)
-        self._say(prompt.key, reply.sentence, sent=True)
+        self._answered.add(asked)
+        self._say(asked, reply.sentence, sent=True)
 
-    def _say(self, key: str, refusal: str, *, sent: bool = False, can_take_over: bool = False) -> None:
-        self._states[key] = (refusal, sent, can_take_over)
+    def _say(self, asked: Asked, refusal: str, *, sent: bool = False, can_take_over: bool = False) -> None:
+        self._states[asked] = (refusal, sent, can_take_over)
         self.changed()
 
     def _prompt(self, key: str) -> Prompt | None:
@@ -148,7 +156,7 @@ class Asking:
 
     # -- the card
 
-    def _card(self, prompt: Prompt) -> Card:
+    def _card(self, asked: Asked, prompt: Prompt) -> Card:
         numbers = self.context.numbers
         made = Card(
             prompt.key,
@@ -160,8 +168,9 @@ class Asking:
             None if self.live.plan is None else drawing(self.live.plan.procedure, prompt.picture),
             prompt.picture,
             prompt.second_person,
+            asked[1],
         )
-        refusal, sent, over = self._states.get(prompt.key, ("", False, False))
+        refusal, sent, over = self._states.get(asked, ("", False, False))
         return replace(made, refusal=refusal, is_sent=sent, can_take_over=over, shows=self._shows(prompt.key))
 
     def _shows(self, key: str) -> str:

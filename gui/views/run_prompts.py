@@ -307,7 +307,7 @@ class AttentionArea(QWidget):
                 self.latched[row.name] = LatchedCard(row, self._controls)
                 self.column.insertWidget(at, self.latched[row.name])
         asked = {card.key: card for card in cards}
-        for key in [key for key in self.prompts if key not in asked]:
+        for key in [key for key, shown in self.prompts.items() if not _is_same(shown.card, asked.get(key))]:
             self._drop(self.prompts.pop(key))
         for card in cards:
             if card.key in self.prompts:
@@ -349,3 +349,8 @@ class AttentionArea(QWidget):
         card.hide()
         card.setParent(None)
         card.deleteLater()
+
+
+def _is_same(shown: Card, now: Card | None) -> bool:
+    """Whether a card is still of what is asked; a later prompt may have the same key."""
+    return now is not None and now.asked == shown.asked

@@ -132,6 +132,14 @@ def test_whoever_answers_what_nobody_asks_is_told_what_waits(toys: Any) -> None:
     assert gone == 'nobody asks "volume" now; no prompt waits'
 
 
+def test_each_prompt_has_a_number_by_which_it_is_told_from_another_of_its_key(toys: Any) -> None:
+    seen: list[Any] = []
+    look = [(t, lambda engine: seen.append(engine.prompts.asking)) for t in (2.0, 4.0, 6.0)]
+    answers = [says(3.0, "level", "done", "Ada"), says(5.0, "volume", 1.0, "Ada")]
+    asked(toys, LEVEL, VOLUME, at=[*look, *answers])
+    assert seen == [(1, LEVEL.prompt), (2, VOLUME.prompt), None]
+
+
 def test_a_listener_is_shown_a_prompt_and_told_when_it_is_gone(toy_bench: Any) -> None:
     toys = toy_bench(clock=PacedClock(500.0))
     heard: list[tuple[str, str]] = []

@@ -83,7 +83,7 @@ class AskingEngine(Engine):
     """Asks people, and takes only one answer."""
 
     class prompts:  # noqa: N801  # an attribute
-        waiting = Prompt("height", "", "How high?", "number", "mm", low=0.0)
+        asking = (3, Prompt("height", "", "How high?", "number", "mm", low=0.0))
 
     latched = ("pressure",)
 
@@ -197,7 +197,8 @@ def test_what_an_engine_cannot_do_is_refused_with_a_sentence(led: Led) -> None:
 
 def test_an_answer_reaches_the_engine_or_comes_back_with_its_objection() -> None:
     led = Led(AskingEngine())
-    assert led.desk.status().prompts == (AskingEngine.prompts.waiting,)
+    assert led.desk.status().prompts == (AskingEngine.prompts.asking[1],)
+    assert led.desk.status().asked == 3
     assert led.ask(Answer("height", "-3 mm"), "1") == Reply(Outcome.REFUSED, "that cannot be; measure again")
     assert led.ask(Answer("height", "12.5 mm", "Ben"), "2").outcome is Outcome.ACCEPTED
     assert led.engine.heard == [("answer", "height", "12.5 mm", "Ada", "Ben")]
@@ -369,7 +370,23 @@ def test_a_command_of_a_later_version_is_none() -> None:
 def test_a_status_arrives_as_it_was_sent() -> None:
     prompt = Prompt("w", "place-weight", "Place it", "number", "mg", None, 3.0, ("a",), True, (("m", 2.0), ("n", "x")))
     status = Status(
-        7, "running", "p", "s", "id", "f", "j", "analysis", 0.5, 1.0, 2.0, "Ada", 3, ("a", "b"), (prompt,), Ending("x")
+        7,
+        "running",
+        "p",
+        "s",
+        "id",
+        "f",
+        "j",
+        "analysis",
+        0.5,
+        1.0,
+        2.0,
+        "Ada",
+        3,
+        4,
+        ("a", "b"),
+        (prompt,),
+        Ending("x"),
     )
     for one in (status, Status(7, "held")):
         assert Status.from_pb(type(one.to_pb()).FromString(one.to_pb().SerializeToString())) == one

@@ -378,6 +378,27 @@ def test_the_first_of_two_persons_may_answer_alone_and_the_prompt_waits_for_the_
     assert asking.cards()[0].refusal == "Ada has answered; another person has to answer too"
 
 
+def test_what_is_asked_anew_with_the_same_key_is_shown_though_no_status_came_between(
+    watched: Any, asking: Asking
+) -> None:
+    watched.says(prompts=(HEIGHT,), asked=1)
+    asking.answer("height", "25 mm")
+    assert asking.cards() == []
+    watched.says(prompts=(replace(HEIGHT, text="How high is it now?"),), asked=2)
+    (card,) = asking.cards()
+    assert (card.text, card.is_sent) == ("How high is it now?", False)
+
+
+def test_an_answer_that_is_taken_late_is_none_to_what_is_asked_by_then(watched: Any, asking: Asking) -> None:
+    watched.says(prompts=(HEIGHT,), asked=1)
+    taken: list[Any] = []
+    watched.link.do = lambda person, action, then, failed, **_: taken.append(then)
+    asking.answer("height", "25 mm")
+    watched.says(asked=2)
+    taken[0](Reply(Outcome.ACCEPTED))
+    assert [card.is_sent for card in asking.cards()] == [False]
+
+
 def test_what_a_simulated_bench_shows_stands_beside_the_question(watched: Any, asking: Asking) -> None:
     watched.says(prompts=(HEIGHT, LABEL))
     watched.record("shown", 5.0, key="height", text='the simulated bench shows 12.5 mm for "height"')

@@ -87,6 +87,16 @@ def test_an_instrument_unfolds_by_the_arrow_keys(page: RunPage, qtbot: Any) -> N
     assert len(page.instruments.table.rows.rows) == before
 
 
+def test_a_prompt_of_the_same_key_gets_a_card_of_its_own(page: RunPage, watched: Any) -> None:
+    watched.says(prompts=(HEIGHT,), asked=1)
+    page.refresh()
+    page.attention.prompts["height"].field.setText("25")
+    watched.says(prompts=(replace(HEIGHT, text="How high is it now?"),), asked=2)
+    page.refresh()
+    card = page.attention.prompts["height"]
+    assert (card.text.text(), card.field.text()) == ("How high is it now?", "")
+
+
 def test_a_prompt_is_answered_by_typing_and_enter(page: RunPage, watched: Any, qtbot: Any) -> None:
     watched.says(prompts=(HEIGHT,))
     page.refresh()
