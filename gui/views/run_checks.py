@@ -2,47 +2,53 @@
 
 from __future__ import annotations
 
-from PyQt6.QtGui import QResizeEvent
-from PyQt6.QtWidgets import QHeaderView
+from collections.abc import Sequence
+
+from PyQt6.QtGui import QFont, QFontMetrics, QResizeEvent
 
 from gui.presenters.provisional import CheckRow, Provisional
 from gui.presenters.tone import Tone
+from gui.theme.look import lettering, look
 from gui.views.parts import Panel, muted
 from gui.views.room import Elided
 from gui.views.table import Column, Table
 
-LIMIT_WIDTH, VALUE_WIDTH = 88, 118
-"""A long one is cut, and told by the tool tip: the room belongs to the check's name."""
-
 LEAST_CAPTION, LEAST_ROWS = 100, 2
 VALUE, LIMIT, VERDICT = 1, 2, 3
-ROOMY, WIDE = 390, 480
-"""From these widths on there is room for a third column, and for a fourth; the tool tip has them all."""
+ROOMY = 390
+"""Below this width nothing stands beside the name of a check but its verdict."""
+
+MARGINS, GAP = 24, 10
+"""Pixels left and right of what stands in a cell, and between its icon and its word."""
+
+BESIDE = "   "
+"""Between a value and its limit that stand in one line."""
 
 
 class ChecksPanel(Panel):
-    """The checks of the run."""
+    """The checks of the run.
+
+    A check is a row of name, value, limit and verdict where all of them have room; else value and limit stand below the
+    name, whole: a number whose unit is cut off is none.
+    """
 
     def __init__(self, presenter: Provisional) -> None:
         super().__init__("Checks")
         self._presenter = presenter
+        self._below: int | None = None  # room below a name, in pixels, where nothing stands beside it
         self.caption = Elided("", LEAST_CAPTION)
         self.tools.addWidget(self.caption)
         self.outlook = muted("", wrap=True)
         self.table: Table[CheckRow] = Table(
             "Checks",
             (
-                Column("Check", lambda row: row.title, stretch=True, tip=_tip),
+                Column("Check", self._named, stretch=True, tip=_tip),
                 Column("Value", lambda row: row.value, number=True, tip=_tip),
                 Column("Limit", lambda row: row.limits, tip=_tip),
                 Column("Verdict", self._word, tone=lambda row: row.tone, tip=_tip),
             ),
             row_tone=lambda row: Tone.PLAIN if row.verdict else Tone.MUTED,
         )
-        across = self.table.horizontalHeader()
-        assert across is not None
-        across.setSectionResizeMode(LIMIT, QHeaderView.ResizeMode.Fixed)
-        across.resizeSection(LIMIT, LIMIT_WIDTH)
         self.table.least(LEAST_ROWS)
         self.body.addWidget(self.table, 1)
         self.body.addWidget(self.outlook)
@@ -50,18 +56,16 @@ class ChecksPanel(Panel):
 
     def refresh(self) -> None:
         """Show what there is."""
-        final = self._presenter.final is not None
-        self.title.setText("Checks" if final else "Checks so far")
+        self.title.setText("Checks" if self._is_final else "Checks so far")
         self.caption.setText(self._presenter.caption())
         self._share()
-        self.table.show_rows(self._presenter.rows())
         text = self._presenter.remark()
         self.outlook.setText(text)
         self.outlook.setVisible(bool(text))
 
-    def _word(self, row: CheckRow) -> str:
-        """The verdict, in short where there is little room."""
-        return row.verdict if self.width() >= WIDE else row.verdict.replace("conditional", "cond.")
+    @property
+    def _is_final(self) -> bool:
+        return self._presenter.final is not None
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802  # Qt's name
         """Show what there is room for."""
@@ -69,18 +73,41 @@ class ChecksPanel(Panel):
         self._share()
 
     def _share(self) -> None:
-        final = self._presenter.final is not None
-        self.table.setColumnHidden(VERDICT, not final)
-        self.table.setColumnHidden(VALUE, final and self.width() < ROOMY)
-        across = self.table.horizontalHeader()
-        assert across is not None
-        fixed = final and self.width() < WIDE
-        across.setSectionResizeMode(
-            VALUE, QHeaderView.ResizeMode.Fixed if fixed else QHeaderView.ResizeMode.ResizeToContents
-        )
-        if fixed:
-            across.resizeSection(VALUE, VALUE_WIDTH)
-        self.table.setColumnHidden(LIMIT, self.width() < (WIDE if final else ROOMY))
+        """Show a check in one line where all of them have room in one."""
+        rows, letters = self._presenter.rows(), self.table.fontMetrics()
+        room = self.table.width() - look().density.scroll
+        if self._is_final:
+            bold = QFontMetrics(lettering(look().density.font, QFont.Weight.DemiBold))
+            room -= _widest(bold, [_short(row) for row in rows]) + look().density.icon + GAP
+        columns = ([row.title for row in rows], [row.value for row in rows], [row.limits for row in rows])
+        needed = sum(_widest(letters, texts) for texts in columns)
+        self._below = None if needed <= room and self.width() >= ROOMY else room
+        for column, is_shown in ((VALUE, self._below is None), (LIMIT, self._below is None), (VERDICT, self._is_final)):
+            self.table.setColumnHidden(column, not is_shown)
+        self.table.show_rows(rows)
+        self.table.give_lines([self._named(row).count("\n") + 1 for row in rows])
+
+    def _word(self, row: CheckRow) -> str:
+        """The verdict, in short where there is little room."""
+        return row.verdict if self._below is None else _short(row)
+
+    def _named(self, row: CheckRow) -> str:
+        """A check's name, and below it what has no column of its own."""
+        if self._below is None:
+            return row.title
+        limits = f"limit {row.limits}" if row.limits else ""
+        line = BESIDE.join(filter(None, (row.value, limits)))
+        is_short = _widest(self.table.fontMetrics(), [line]) <= self._below
+        return "\n".join(filter(None, (row.title, line) if is_short else (row.title, row.value, limits)))
+
+
+def _short(row: CheckRow) -> str:
+    return row.verdict.replace("conditional", "cond.")
+
+
+def _widest(letters: QFontMetrics, texts: Sequence[str]) -> int:
+    """Pixels of a column that shows these texts whole."""
+    return max((letters.horizontalAdvance(text) for text in texts), default=0) + MARGINS
 
 
 def _tip(row: CheckRow) -> str:

@@ -17,6 +17,9 @@ Row = TypeVar("Row")
 NO_INDEX = QModelIndex()
 
 
+BETWEEN = 8
+"""Pixels between the text of a row of several lines and that of the next one."""
+
 MEASURED = 200
 """Behind so many rows a new one makes no column wider: to measure a long list at each costs too much."""
 
@@ -175,6 +178,12 @@ class Table(QTableView, Generic[Row]):
         """Never get so low that fewer rows are in view; what is around it has to scroll instead."""
         self._least_rows = rows
         self._fit()
+
+    def give_lines(self, lines: Sequence[int]) -> None:
+        """Make each row, of those that are shown now, as high as so many lines need."""
+        for at, count in enumerate(lines):
+            height = look().density.row if count < 2 else count * self.fontMetrics().lineSpacing() + BETWEEN
+            self._vertical.resizeSection(at, height)
 
     def show_rows(self, rows: Sequence[Row]) -> None:
         """Show these rows."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,13 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QApplication, QComboBox, QLabel, QLineEdit, QTableView, QWidget
 
 from bench.rpc.messages import Answer, Ending, Note, Outcome, Pause, Reply, ResetInterlock
+from data.checks import Check, Evaluation, Verdict
 from gui.plots.time_plot import TimePlot
 from gui.presenters.context import Context
+from gui.presenters.provisional import SoFar
+from gui.theme.look import look
 from gui.views.pacing import NowAndThen
+from gui.views.run_checks import ChecksPanel
 from gui.views.run_page import RunPage
 from instruments.capabilities import Prompt
 
@@ -320,3 +325,44 @@ def test_what_is_wished_for_often_is_done_once_and_the_last_wish_is_kept(qtbot: 
         pace.ask()
     assert len(done) <= 2
     qtbot.waitUntil(lambda: len(done) == 2)
+
+
+@pytest.fixture(params=["desk", "touch"])
+def density(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The look of a desk, and of a panel for fingers."""
+    look().apply("light", request.param)
+    yield
+    look().apply("light", "desk")
+
+
+@pytest.mark.usefixtures("density")
+@pytest.mark.parametrize("width", [360, 399, 700])
+@pytest.mark.parametrize("is_final", [True, False])
+def test_no_check_is_without_its_unit_or_its_limit_however_little_room_there_is(
+    page: RunPage, qtbot: Any, width: int, is_final: bool
+) -> None:
+    said = [("Controller pressure", -0.0007793, None, 36.0), ("Pump temperature", 37.15, 0.5, 38.0)]
+    checks = tuple(
+        Check(name, name, value, "kPa", Verdict.CONDITIONAL_PASS, "dut", expanded_uncertainty=u, limit_high=limit)
+        for name, value, u, limit in said
+    )
+    provisional = page.model.provisional
+    provisional.so_far = SoFar(checks, (), 1.0, "", 0.0)
+    provisional.final = Evaluation(checks) if is_final else None
+    panel = ChecksPanel(provisional)
+    qtbot.addWidget(panel)
+    panel.resize(width, 300)
+    panel.show()
+    QApplication.processEvents()
+    table = panel.table
+    shown = [number for number in range(4) if not table.isColumnHidden(number)]
+    assert (3 in shown) == is_final
+    for at, row in enumerate(table.rows.rows):
+        texts = {number: table.rows.columns[number].text(row).split("\n") for number in shown}
+        lines = [line for text in texts.values() for line in text]
+        assert row.value in "  ".join(lines)
+        assert row.limits in "  ".join(lines)
+        letters = table.fontMetrics()
+        for number, text in texts.items():
+            assert all(letters.horizontalAdvance(line) + 12 < table.columnWidth(number) for line in text), text
+        assert table.rowHeight(at) > len(texts[0]) * letters.lineSpacing()
