@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -22,6 +23,9 @@ LARGEST_EXCLUDED_PERCENT = 5.0
 
 FROZEN_SHARE = 0.1
 """A sensor whose minutes' means are so few different numbers repeats itself: noise makes nearly all of them differ."""
+
+LEAST_UL = 1.0
+"""What the balance gains in ten minutes is held against this at least: nothing shows against a flow of nothing."""
 
 OPEN_VESSEL_MG_PER_H = 13.7
 """What water 20 mm wide loses from a vessel without any trap, at 22 degC and 50 % relative humidity."""
@@ -62,8 +66,21 @@ def fitness(record: GravimetricRecord, excluded: Sequence[Exclusion], *, least_r
         yield suitability.not_measured("sensor-balance-ratio", "Flow sensor less balance", "%", note, optional=True)
     if record.run.has("outlet_pressure") and to_s > from_s:
         pressure = record.run.corrected("outlet_pressure").within(record.started_s, to_s).good()
-        yield suitability.line_open(pressure.t, pressure.values)
+        yield suitability.line_open(pressure.t, pressure.values, partial(_over, record))
     yield from in_the_stations_band(record.run, (from_s, to_s))
+
+
+def _over(record: GravimetricRecord, from_s: FloatArray, to_s: FloatArray) -> FloatArray:
+    """How many times the programmed flow the balance gained, at least 1; by its last reading where that is earlier."""
+    collected, started_s = record.collected, record.started_s
+    if not collected.t_s.size:
+        return np.ones(from_s.size)
+    ends = np.minimum(to_s, collected.t_s[-1])
+    begins = np.minimum(from_s, ends)
+    gained = (collected.shown_mg(ends) - collected.shown_mg(begins)) * collected.ul_per_mg
+    spans = zip((begins - started_s).tolist(), (ends - started_s).tolist(), strict=True)
+    programmed = [record.schedule.expected_volume_ul(max(a, 0.0), max(b, 0.0)) for a, b in spans]
+    return np.asarray(np.maximum(gained / np.maximum(programmed, LEAST_UL), 1.0), dtype=np.float64)
 
 
 def _readings(t_s: FloatArray, spans: Sequence[tuple[float, float]]) -> int:

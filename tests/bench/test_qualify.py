@@ -63,7 +63,7 @@ def test_every_trial_of_the_full_matrix_has_a_moment_a_severity_and_a_station() 
     plan = build_plan(SHIPPED, quick=False)
     assert len(list(plan.trials())) == plan.seeds * sum(r.expected != "right" for r in plan.rows) + plan.pumps
     leak = [row for row in plan.rows if row.fault == "leak" and row.checks == ("ratio-steady",)]
-    assert {row.form: row.severity for row in leak} == {"1 mL/day": 0.10, "0.1 mL/day": 0.15, "0.048 mL/day": 0.30}
+    assert {row.form: row.severity for row in leak} == {"1 mL/day": 0.10, "0.1 mL/day": 0.015, "0.048 mL/day": 0.0144}
     assert {row.at_s for row in leak} == {(24.0 + 12.5) * 3600.0}
 
 

@@ -209,5 +209,9 @@ def test_a_line_that_closes_raises_the_pressure_and_one_that_relaxes_does_not() 
     rising = suitability.line_open(t_s, t_s / 60.0 * 1.4)
     assert (rising.verdict, rising.owner) == (Verdict.INVALID, "catheter")
     assert suitability.line_open(t_s, 20.0 - t_s / 600.0).verdict is Verdict.PASS
+    free = np.where(t_s < 3600.0, 0.1, 5.6)  # 120 times the programmed flow through a narrow flow sensor
+    assert suitability.line_open(t_s, free).verdict is Verdict.INVALID
+    passes = suitability.line_open(t_s, free, lambda begin, end: np.where(begin < 3600.0, 1.0, 120.0))
+    assert (passes.verdict, passes.value) == (Verdict.PASS, pytest.approx(5.5 / 120.0))
     late = np.where(t_s < 3600.0, 20.0 - t_s / 200.0, 2.0 + (t_s - 3600.0) / 300.0)
     assert suitability.line_open(t_s, late).verdict is Verdict.INVALID
