@@ -180,11 +180,17 @@ class Notice(QFrame):
 
 
 class SureButton(QPushButton):
-    """A button that acts when it is pressed a second time: what it does cannot be taken back."""
+    """A button that acts when it is pressed a second time: what it does cannot be taken back.
+
+    Attributes
+    ----------
+    sure : what it says while it waits for that.
+    """
 
     def __init__(self, text: str, sure: str, pressed: Callable[[], None]) -> None:
         super().__init__(text)
-        self._plain, self._sure, self._pressed = text, sure, pressed
+        self.sure = sure
+        self._plain, self._pressed = text, pressed
         self.setAccessibleName(text.replace("&", ""))
         self._again = QTimer(self)
         self._again.setSingleShot(True)
@@ -197,8 +203,8 @@ class SureButton(QPushButton):
             self._pressed()
             return
         self._again.start(SURE_MS)
-        self.setText(self._sure)
-        self.setAccessibleName(self._sure)
+        self.setText(self.sure)
+        self.setAccessibleName(self.sure)
 
     def calm(self) -> None:
         """Take the first press back: what it would act on is something else by now."""

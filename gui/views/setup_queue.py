@@ -9,7 +9,7 @@ from PyQt6.QtWidgets import QHBoxLayout, QWidget
 from gui.presenters.setup import SetUp
 from gui.presenters.setup_queue import LEFT_ALONE, QueueRow
 from gui.theme.look import look
-from gui.views.parts import Panel, button, muted
+from gui.views.parts import Panel, SureButton, button, muted
 from gui.views.table import Column, Table
 
 MOST_ROWS = 8
@@ -34,7 +34,8 @@ class QueuePanel(Panel):
         self.table.chosen.connect(lambda _: self._show_buttons())
         self.table.doubleClicked.connect(lambda _: self._with_row(presenter.watch))
         self.watch = button("&Watch", "run", lambda: self._with_row(presenter.watch))
-        self.withdraw = button("With&draw", "remove", lambda: self._with_row(presenter.withdraw))
+        self.withdraw = SureButton("With&draw", "Press again", lambda: self._with_row(presenter.withdraw))
+        self._shown: int | None = None  # number of the run that the buttons act on
         self.get_going = button("&Begin", "play", lambda: self._with_row(presenter.get_going))
         self.body.addWidget(self.table)
         row = QHBoxLayout()
@@ -67,6 +68,10 @@ class QueuePanel(Panel):
         row = self.table.current()
         self.watch.setEnabled(row is not None)
         self.withdraw.setEnabled(row is not None and row.waits)
+        number = None if row is None else row.entry.number
+        if number != self._shown:
+            self._shown, self.withdraw.sure = number, f"Withdraw run {number}: press again"
+            self.withdraw.calm()
         for part in (self.get_going, self.left_alone):
             part.setVisible(row is not None and row.is_left_alone)
 

@@ -252,8 +252,24 @@ def test_a_run_that_waits_is_listed_and_can_be_withdrawn(panel: SetUpPanel, cont
     assert panel.queue.withdraw.isEnabled()
     panel.queue.withdraw.click()
     settle(panel)
+    assert not panel.queue.isHidden()
+    assert panel.queue.withdraw.text() == "Withdraw run 1: press again"
+    panel.queue.withdraw.click()
+    settle(panel)
     assert panel.queue.isHidden()
     lock.release()
+
+
+def test_a_press_that_was_for_one_run_withdraws_no_other(panel: SetUpPanel, context: Context) -> None:
+    entries = [enqueue(context.state_folder, Request("flow-record", "sim"), "sim") for _ in range(2)]
+    settle(panel)
+    panel.queue.table.selectRow(0)
+    panel.queue.withdraw.click()
+    panel.queue.table.selectRow(1)
+    panel.queue.withdraw.click()
+    settle(panel)
+    assert [entry.state().state for entry in entries] == ["waiting", "waiting"]
+    assert panel.queue.withdraw.text() == "Withdraw run 2: press again"
 
 
 def test_the_run_that_was_chosen_to_be_withdrawn_stays_chosen_or_none_is(panel: SetUpPanel, context: Context) -> None:
