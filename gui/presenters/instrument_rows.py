@@ -10,7 +10,7 @@ from typing import Any
 
 from data.samples import UNUSABLE, Quality
 from gui.presenters.live import Live, Trace
-from gui.presenters.numbers import NOTHING, Numbers, rough_duration, with_unit
+from gui.presenters.numbers import Numbers, rough_duration, with_unit
 from gui.presenters.tone import Tone
 
 DIGITS = {
@@ -29,6 +29,9 @@ DIGITS = {
     "g/mL": 4,
 }
 """After the point: the same ones all the time, so that a value that moves can be read."""
+
+UNKNOWN = "not known"
+"""In place of a value that is not of now."""
 
 SOON = timedelta(days=30)
 """A calibration that is due within this is pointed out."""
@@ -65,6 +68,11 @@ class InstrumentRow:
         parts = [self.label if self.depth == 0 else self.trace, self.state, self.value, self.quality]
         said = ", ".join(part for part in parts if part)
         return f"{said}\n{self.due}" if self.due else said
+
+    @property
+    def state_beside(self) -> str:
+        """The state beside the value, which tells already that it is not known."""
+        return self.state.removeprefix(f"{UNKNOWN}, last ")
 
     @property
     def worst(self) -> Tone:
@@ -174,9 +182,9 @@ class Instruments:
         return "ok", Tone.GOOD
 
     def _shown(self, trace: Trace) -> str:
-        """What a channel shows; nothing where that is not of now, which the state tells with its age."""
+        """What a channel shows; nothing that is not of now, whose age the state tells."""
         old = out_of_date(self._live, trace)
-        return self._value(trace) if old is None or old[1] is Tone.MUTED else NOTHING
+        return self._value(trace) if old is None or old[1] is Tone.MUTED else UNKNOWN
 
     def _value(self, trace: Trace) -> str:
         if trace.unit == "1" and math.isfinite(trace.value):
@@ -209,7 +217,7 @@ def out_of_date(live: Live, trace: Trace) -> tuple[str, Tone] | None:
         return None
     if live.is_behind:
         return "catching up", Tone.MUTED
-    return None if live.is_known(trace) else (f"not known, last {rough_duration(live.age(trace))} ago", Tone.WARN)
+    return None if live.is_known(trace) else (f"{UNKNOWN}, last {rough_duration(live.age(trace))} ago", Tone.WARN)
 
 
 def main_trace(traces: list[Trace]) -> Trace | None:

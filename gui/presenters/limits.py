@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.protection import InterlockTable, interlock
-from gui.presenters.instrument_rows import digits, out_of_date, rounded
+from gui.presenters.instrument_rows import UNKNOWN, digits, out_of_date, rounded
 from gui.presenters.live import Live, Trace
-from gui.presenters.numbers import NOTHING, Numbers, all_digits, digits_beside, with_unit
+from gui.presenters.numbers import Numbers, all_digits, digits_beside, with_unit
 from gui.presenters.tone import Tone
 from protocols.interlock import Interlock
 from protocols.procedure import load_procedure
@@ -128,7 +128,7 @@ class Interlocks:
             one.name,
             one.channel if trace is None else trace.label,
             self._limit(one, trace),
-            "" if trace is None else NOTHING if old is not None else self._value(one, trace),
+            "" if trace is None else UNKNOWN if old is not None else self._value(one, trace),
             room,
             one.action,
             armed,

@@ -11,9 +11,11 @@ from data.checks import Curve
 from data.samples import FloatArray
 from gui.plots.pyramid import Pyramid
 from gui.presenters.derived import Delivered, Handled, Programmed, SlopeFlow, Source, ul_per_mg
+from gui.presenters.instrument_rows import out_of_date
 from gui.presenters.limits import Interlocks
 from gui.presenters.live import Change, Live, Trace
 from gui.presenters.numbers import Numbers
+from gui.presenters.tone import Tone
 
 FLOW, VOLUME, PRESSURE, FORCE, SYRINGE = "flow", "volume", "pressure", "force", "syringe"
 TEMPERATURE, MASS, DEPTH, RESULT = "temperature", "mass", "depth", "result"
@@ -227,6 +229,12 @@ class LivePlots:
             CurveSpec("delivered", f"balance{bridged}", "uL", self.delivered.volume, provisional=True),
             CurveSpec("expected", "programmed", "uL", expected=True),
         ]
+
+    def is_known(self, spec: PlotSpec) -> bool:
+        """Whether the value that a plot shows large is of now, or of where the record is read."""
+        trace = self._live.traces.get(spec.main) or self._live.of_role("reference_mass")
+        old = None if trace is None else out_of_date(self._live, trace)
+        return old is None or old[1] is Tone.MUTED
 
     def _delivers(self) -> bool:
         plan = self._live.plan

@@ -5,6 +5,7 @@ from __future__ import annotations
 from PyQt6.QtGui import QResizeEvent
 from PyQt6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QTabWidget
 
+from gui.presenters.instrument_rows import UNKNOWN
 from gui.presenters.limits import InterlockRow, Interlocks
 from gui.presenters.live import Change, Live
 from gui.presenters.timeline import StepRow, Timeline
@@ -54,7 +55,7 @@ class CoursePanel(Panel):
             (
                 Column("Interlock", lambda row: row.name, tone=lambda row: row.tone, stretch=True, tip=_limit_tip),
                 Column("Limit", lambda row: row.limit, number=True),
-                Column("Room", lambda row: row.room or row.state, number=True, tip=_limit_tip),
+                Column("Room", _room, number=True, tip=_limit_tip),
             ),
         )
         self.tabs = QTabWidget()
@@ -126,6 +127,11 @@ def _step_tip(row: StepRow) -> str:
     parts = [row.title, str(row.state), f"planned {row.planned}" if row.planned else "",
              f"took {row.took}" if row.took else "", row.waits_for]  # fmt: skip
     return ", ".join(part for part in parts if part)
+
+
+def _room(row: InterlockRow) -> str:
+    """How far it is from its limit; what there is room for where that is not known, or it has none."""
+    return row.room or (row.value if row.value == UNKNOWN else row.state)
 
 
 def _limit_tip(row: InterlockRow) -> str:

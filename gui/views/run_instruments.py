@@ -33,7 +33,7 @@ def _name(row: InstrumentRow) -> str:
 
 def _state(row: InstrumentRow) -> str:
     if row.tone in (Tone.WARN, Tone.FAIL):
-        return row.state
+        return row.state_beside
     if row.due_tone is not Tone.MUTED:
         return "overdue" if row.due_tone is Tone.FAIL else "due soon"
     if row.quality:

@@ -18,7 +18,7 @@ from gui.plots.time_curve import Asked
 from gui.plots.time_plot import TimePlot
 from gui.plots.time_tools import TimeTools
 from gui.presenters.context import Context
-from gui.presenters.instrument_rows import digits
+from gui.presenters.instrument_rows import UNKNOWN, digits
 from gui.presenters.live import Change, Live
 from gui.presenters.live_plots import FLOW, RESULT, VOLUME, WINDOWS_S, CurveSpec, LivePlots, PlotSpec, window_text
 from gui.presenters.time_view import TimeView
@@ -96,7 +96,7 @@ class RunPlots(QWidget):
         self._pace.ask()
 
     def _heard(self, changes: frozenset[Change]) -> None:
-        if changes & {"run", "streams", "values", "phase", "ending", "events"}:
+        if changes & {"run", "streams", "values", "phase", "ending", "events", "time"}:
             self._pace.ask()
 
     def refresh(self) -> None:
@@ -231,6 +231,7 @@ class RunPlots(QWidget):
                 slot.show_curve(self._presenter.trumpet, self._live.origin, self._presenter.why_no_trumpet())
                 continue
             slot.watermark(self._live.origin)
+            slot.value(None if self._presenter.is_known(spec) else UNKNOWN)
             slot.spans(spans)
             for curve in spec.visible():
                 if curve.expected:

@@ -21,6 +21,7 @@ from gui.presenters.context import Context, Wish
 from gui.presenters.controls import Controls
 from gui.presenters.instrument_rows import InstrumentRow, Instruments
 from gui.presenters.limits import InterlockRow, Interlocks
+from gui.presenters.live_plots import CurveSpec, LivePlots, PlotSpec
 from gui.presenters.numbers import PlainNumbers, digits_beside
 from gui.presenters.run_end import end_text
 from gui.presenters.run_link import Broken
@@ -81,7 +82,7 @@ def test_a_channel_without_samples_for_long_is_pointed_out_before_anybody_said_s
     watched.block("daq", [500.0], 1.0, 37.0, 1.0)
     assert instrument(watched, "balance").tone is Tone.WARN
     assert instrument(watched, "balance").state == "not known, last 8 min 18 s ago"
-    assert instrument(watched, "balance").value == "–"
+    assert instrument(watched, "balance").value == "not known"
 
 
 def test_an_instrument_that_rests_is_not_taken_for_a_silent_one(watched: Any) -> None:
@@ -168,11 +169,14 @@ def test_what_was_read_long_ago_is_not_shown_as_what_is(measured: Any, context: 
     shell = Shell(context, measured.live)
     assert shell.header().emergency_stop == "Emergency stop: released"
     assert instrument(measured, "daq").state == interlock(measured, "outlet-pressure").state == "ok"
+    limits, pressure = Interlocks(measured.live, PlainNumbers()), PlotSpec("pressure", "Pressure", "kPa")
+    pressure.curves.append(CurveSpec("daq.outlet_pressure", "outlet", "kPa"))
+    assert LivePlots(measured.live, limits, PlainNumbers()).is_known(pressure)
     happens(measured)
     header, daq, limit = shell.header(), instrument(measured, "daq"), interlock(measured, "outlet-pressure")
     assert (header.emergency_stop, header.emergency_tone) == ("Emergency stop: not read for 1 h", Tone.WARN)
-    assert (limit.value, limit.room, limit.state, limit.tone) == ("–", "", "not known, last 1 h ago", Tone.WARN)
-    assert daq.value == "–"
+    assert (limit.value, limit.room, limit.state, limit.tone) == ("not known", "", "not known, last 1 h ago", Tone.WARN)
+    assert (daq.value, LivePlots(measured.live, limits, PlainNumbers()).is_known(pressure)) == ("not known", False)
     lost = ("silent 59 min", Tone.FAIL)  # as the runner itself has told
     assert (daq.state, daq.tone) == (lost if happens is inputs_are_lost else ("not known, last 1 h ago", Tone.WARN))
 
