@@ -19,7 +19,7 @@ from gui.presenters.context import Context
 from gui.presenters.live import TICK_S, Live
 from gui.presenters.qualification import Qualification
 from gui.presenters.register import Register
-from gui.presenters.shell import Shell
+from gui.presenters.shell import Shell, going_on
 from gui.presenters.tone import Tone
 from gui.theme.look import look
 from gui.views.background import QtBackground
@@ -32,6 +32,7 @@ from gui.views.review_page import ReviewPage
 from gui.views.run_page import RunPage
 from gui.views.screen_numbers import ScreenNumbers
 from gui.views.station_page import StationPage
+from gui.views.stop_bar import Why
 from gui.views.window import PageEntry, Window
 
 SIZE = (1600, 960)
@@ -71,11 +72,14 @@ def build(folder: Path | None = None, person: str = "") -> tuple[Window, Context
     if person:
         context.person = person
     live = Live(context)
-    window = Window(Shell(context, live), pages(context, live))
+    shell = Shell(context, live)
+    window = Window(shell, pages(context, live))
     end = background.every(TICK_S, live.tick)
 
     state, who = context.state_folder, context.person
-    guard = HangGuard(lambda: live.is_going, lambda: open_stop_bar(state, who))
+    guard = HangGuard(lambda: live.is_going or bool(going_on(state)), lambda why: open_stop_bar(state, who, why))
+    shell.open_bar = guard.ask
+    window.hand_over = lambda numbers: hand_over(state, who, numbers)
 
     def leave() -> None:
         end()
@@ -85,6 +89,11 @@ def build(folder: Path | None = None, person: str = "") -> tuple[Window, Context
     window.closing.connect(leave)
     window.resize(*SIZE)
     return window, context
+
+
+def hand_over(state: Path, person: str, numbers: Sequence[int]) -> None:
+    """Have stops that have no answer yet asked for by a small window that outlives this one; raises OSError."""
+    open_stop_bar(state, person, Why.CLOSED, numbers)
 
 
 def show(window: Window) -> None:

@@ -122,6 +122,12 @@ class BenchOverview:
         if row.run is not None:
             self.context.follow(row.run)
 
+    def stop(self, row: StationRow) -> None:
+        """Stop the run that goes on."""
+        if row.run is not None:
+            self.context.stop(row.run)
+            self._arrange()
+
     def open(self, file: Path) -> None:
         """Review a run file."""
         self.context.open(file)
@@ -218,11 +224,16 @@ class BenchOverview:
         rows = [
             station_row(one, self._rigs.get(one.name), unopened.get(one.name, ()), scan.now) for one in scan.stations
         ]
-        rows = [_recovering(row) if row.lost in self._recovering else row for row in rows]
+        rows = [_recovering(row) if row.lost in self._recovering else self._stopping(row) for row in rows]
         self.stations = tuple(sorted(rows, key=lambda row: (row.urgency, row.name)))
         stations = {one.name: one.station for one in scan.stations}
         self.ended = tuple(ended_row(one, stations.get(one.entry.station), opened) for one in scan.ended)
         self._show()
+
+    def _stopping(self, row: StationRow) -> StationRow:
+        """The row of a station, with what became of the stop of its run."""
+        text, tone = ("", Tone.PLAIN) if row.run is None else self.context.stop_says(row.run.number)
+        return replace(row, turns=(Turn("STOP:", text, tone), *row.turns)) if text else row
 
     def _hear_opened(self, file: Path) -> None:
         try:

@@ -48,6 +48,7 @@ class Context:
     folder : where run files are written and looked for.
     state_folder : of the queue, see `bench.state_folder.home`.
     notify : shows a sentence until it is dismissed.
+    stop_says : what became of the stop of a run, by its number.
     """
 
     background: Background
@@ -61,6 +62,8 @@ class Context:
     _preparers: list[Callable[[Wish], None]] = field(default_factory=list)
     _finders: list[Callable[[Mapping[str, str]], None]] = field(default_factory=list)
     _editors: list[Callable[[str], None]] = field(default_factory=list)
+    _stoppers: list[Callable[[Entry], None]] = field(default_factory=list)
+    stop_says: Callable[[int], tuple[str, Tone]] = lambda number: ("", Tone.PLAIN)
 
     def on_follow(self, call: Callable[[Entry], None]) -> None:
         """Hear that a run is to be watched."""
@@ -81,6 +84,15 @@ class Context:
     def on_edit(self, call: Callable[[str], None]) -> None:
         """Hear that a station is to be looked at; "" for whichever."""
         self._editors.append(call)
+
+    def on_stop(self, call: Callable[[Entry], None]) -> None:
+        """Hear that a run is to be stopped."""
+        self._stoppers.append(call)
+
+    def stop(self, entry: Entry) -> None:
+        """Stop a run, whether it is watched or not."""
+        for call in self._stoppers:
+            call(entry)
 
     def follow(self, entry: Entry) -> None:
         """Watch a run in the run page."""

@@ -394,11 +394,11 @@ def _started(asked: Asked) -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            **_of_its_own(),
+            **of_its_own(),
         )
 
 
-def _of_its_own() -> dict[str, Any]:
+def of_its_own() -> dict[str, Any]:
     """What keeps a process from ending with the window."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}

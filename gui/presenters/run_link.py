@@ -15,6 +15,7 @@ from queue import Empty, Full, Queue
 from uuid import uuid4
 
 from bench.rpc.client import Client, ClientError, checked
+from bench.rpc.doors import Doors
 from bench.rpc.messages import Action, Ending, Outcome, Reply, Status
 from bench.run_queue import Entry
 from data.frames import Content, FrameChain
@@ -61,12 +62,14 @@ class RunLink:
     silent_s : for how long it has not answered.
     ending : how the run ended; None while it goes on.
     behind : whether frames wait to be taken.
+    doors : where its runner is; None before it has told.
     """
 
     def __init__(self, entry: Entry, background: Background) -> None:
         self.entry = entry
         self.status: Status | None = None
         self.ending: Ending | None = None
+        self.doors: Doors | None = None
         self._background = background
         self._pieces: Queue[list[Content] | Ending | Broken] = Queue(WAITING_PIECES)
         self._left: list[Content] = []
@@ -186,6 +189,7 @@ class RunLink:
                 self._closed.wait(POLL_S)
                 continue
             if state.doors is not None:
+                self.doors = state.doors
                 return Client(state.doors, self.entry)
             if state.ending is not None:
                 self._put(state.ending)
@@ -207,7 +211,7 @@ class RunLink:
         while not self._closed.is_set() and self.ending is None:
             try:
                 if client is None:
-                    doors = self.entry.state().doors
+                    doors = self.doors = self.entry.state().doors
                     client = None if doors is None else Client(doors, self.entry, answer_s=STATUS_S)
                 if client is not None:
                     self.status = client.status()

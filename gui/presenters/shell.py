@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Protocol
 
 from bench import __version__
-from bench.run_queue import Entry
+from bench.rpc.doors import Doors
+from bench.run_queue import Entry, RunState
 from gui.presenters.context import Context
 from gui.presenters.header_text import HeaderText
 from gui.presenters.known_runs import KnownRuns
@@ -17,7 +19,7 @@ from gui.presenters.limits import station_interlocks
 from gui.presenters.live import Live, tone_of
 from gui.presenters.numbers import duration, rough_duration
 from gui.presenters.run_link import STATUS_S
-from gui.presenters.stopping import SAYS, Stopping, StopState
+from gui.presenters.stops import Stops
 from gui.presenters.timeline import Timeline
 from gui.presenters.tone import Tone
 
@@ -50,6 +52,7 @@ class Shell:
     Attributes
     ----------
     scheme, density : of the look; kept in the state folder.
+    open_bar : opens the small window with STOP for each run that goes on.
     """
 
     def __init__(self, context: Context, live: Live) -> None:
@@ -57,7 +60,12 @@ class Shell:
         self.live = live
         self._view: ShellView | None = None
         self._timeline = Timeline(live)
-        self._stopping: Stopping | None = None
+        self.stops = Stops(context, REASON, self._draw)
+        self.open_bar: Callable[[], None] = lambda: None
+        self._known = KnownRuns(context.state_folder)
+        self._going: list[tuple[Entry, RunState]] = []
+        self._is_seeing = False
+        self._latest: int | None = None  # the run that was stopped although none was watched
         self._disk = ""
         self._pid: tuple[Entry | None, int] = (None, 0)
         self._is_looking = False
@@ -68,6 +76,8 @@ class Shell:
         context.on_find(lambda _: self._go("review"))
         context.on_prepare(lambda _: self._go("run"))
         context.on_edit(lambda _: self._go("station"))
+        context.on_stop(self._stop)
+        context.stop_says = self.stops.says
         live.listen(lambda _: self._draw())
 
     def attach(self, view: ShellView) -> None:
@@ -78,7 +88,7 @@ class Shell:
         view.show_header()
         self._look()
         self.context.background.every(LOOK_S, self._look)
-        self.context.background.aside(lambda: going_on(self.context.state_folder), self._found)
+        self.context.background.aside(lambda: going_on(self.context.state_folder, self._known), self._found)
 
     def close(self) -> None:
         """Let go of everything."""
@@ -93,7 +103,8 @@ class Shell:
             self._go("bench")
 
     def _followed(self, entry: Entry) -> None:
-        self._stopping = None
+        self._latest = None
+        self.stops.show(entry.number)
         self._go("run")
 
     def header(self) -> HeaderText:
@@ -170,6 +181,9 @@ class Shell:
     def _look(self) -> None:
         """See what the bar at the bottom tells of files, aside: a drive that does not answer holds up nothing here."""
         self._draw()
+        if not self._is_seeing:
+            self._is_seeing = True
+            self.context.background.aside(self._known.going, self._seen, self._not_seen)
         if self._is_looking:
             return
         self._is_looking = True
@@ -182,6 +196,13 @@ class Shell:
         self._is_looking = False
         self._disk, self._pid = found[0], found[1:]
 
+    def _seen(self, going: list[tuple[Entry, RunState]]) -> None:
+        self._is_seeing = False
+        self._going = [(entry, state) for entry, state in going if state.state != "waiting"]
+
+    def _not_seen(self, sentence: str) -> None:
+        self._is_seeing = False  # what was known stays
+
     def _not_looked(self, sentence: str) -> None:
         self._is_looking, self._disk = False, sentence
 
@@ -190,26 +211,59 @@ class Shell:
     @property
     def can_stop(self) -> bool:
         """Whether there is anything to stop."""
-        return self.live.is_going
+        return self.live.is_going or bool(self._others)
+
+    @property
+    def _others(self) -> list[Entry]:
+        """Runs that have begun and go on; not the one that is watched, whose end is known here first."""
+        watched = None if self.live.link is None else self.live.link.entry
+        return [entry for entry, _ in self._going if entry != watched]
 
     def stop(self) -> None:
-        """Stop the run that is watched, now; pressed twice is pressed once, unless the first one had no answer."""
-        if self.live.link is None or not self.can_stop:
-            return
-        if self._stopping is not None and self._stopping.state not in (StopState.NO_ANSWER, StopState.DEAD):
-            return
-        background = self.context.background
-        self._stopping = Stopping(
-            self.live.link.entry, self.context.person, REASON, lambda: background.post(self._draw)
-        )
-        self._stopping.press()
+        """Stop the run that is watched, now; where none is, the one that goes on; where several do, ask which.
+
+        Who has watched a run to its end may still mean that one: another is never stopped without having been asked
+        for.
+        """
+        live, others = self.live, self._others
+        if live.link is not None and live.is_going:
+            self._stop(live.link.entry)
+        elif live.link is None and len(others) == 1:
+            self._latest = others[0].number
+            self.stops.show(self._latest)
+            self._stop(others[0])
+        elif others:
+            try:
+                self.open_bar()
+            except OSError as error:
+                why = f"The window with STOP for each run cannot be opened ({error.strerror})"
+                self.context.notify(f"{why}; press STOP on the run's station, page Bench", Tone.FAIL)
+
+    def _stop(self, entry: Entry) -> None:
+        """Stop a run, over the line that is known already where there is one."""
+        link = self.live.link
+        doors = link.doors if link is not None and link.entry == entry else self._doors_of(entry)
+        self.stops.press(entry, doors)
         self._draw()
 
+    def _doors_of(self, entry: Entry) -> Doors | None:
+        return next((state.doors for one, state in self._going if one == entry), None)
+
     def stop_says(self) -> tuple[str, Tone]:
-        """What became of it."""
-        if self._stopping is None:
-            return SAYS[StopState.IDLE]
-        return self._stopping.says
+        """What became of it, or what it would stop."""
+        link = self.live.link
+        said = self.stops.says(None if link is None else link.entry.number)
+        if said[0] or self.live.is_going:
+            return said
+        others = self._others
+        if link is None and self._latest is not None and (not others or self._latest in [one.number for one in others]):
+            text, tone = self.stops.says(self._latest)
+            return f"Run {self._latest:04d}: {text}", tone
+        if not others:
+            return "", Tone.PLAIN
+        if link is None and len(others) == 1:
+            return f"STOP stops run {others[0].number:04d} on {others[0].station}", Tone.MUTED
+        return "STOP asks which run", Tone.MUTED
 
     # -- the look
 

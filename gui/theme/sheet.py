@@ -98,6 +98,9 @@ def _header(s: Scheme, d: Density) -> str:
 #stop:pressed {{ background: {s.stop_pressed}; }}
 #stop:disabled {{ background: transparent; color: {s.header_muted}; border: 1px solid {s.header_muted}; }}
 #stop:focus {{ border: 3px solid {s.accent.under if s.name == "light" else s.accent_line}; }}
+#cardStop {{ background: {s.stop.under}; color: {s.stop.text}; border: 1px solid {s.stop.text}; border-radius: 3px;
+    font-weight: 700; padding: 0 8px; }}
+#cardStop:pressed {{ background: {s.stop_pressed}; }}
 #rail {{ background: {s.header.under}; }}
 #rail QToolButton {{ background: transparent; border: none; border-left: 3px solid transparent; border-radius: 0;
     color: {s.header_muted}; padding: 6px 2px; font-size: {d.small}px; min-height: {d.rail}px;

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from PyQt6.QtCore import Qt
+from PyQt6.QtCore import QElapsedTimer, Qt
+from PyQt6.QtGui import QMoveEvent
 from PyQt6.QtWidgets import (
     QFrame,
     QGridLayout,
     QHBoxLayout,
     QProgressBar,
+    QToolButton,
     QVBoxLayout,
 )
 
@@ -19,6 +21,9 @@ from gui.presenters.bench_rows import QueueLine, StationRow
 from gui.presenters.tone import Tone
 from gui.views.parts import Pill, SureButton, ToneLabel, clear, muted, set_property, tool
 from gui.views.room import Elided
+
+STEADY_MS = 400
+"""A STOP that has not been where it is for so long was not aimed at."""
 
 STATE_WIDTH, NAME_WIDTH, RUN_WIDTH, BUTTONS_WIDTH = 104, 150, 240, 200
 
@@ -34,6 +39,9 @@ class StationActions(Protocol):
 
     def edit(self, row: StationRow) -> None:
         """Look at its file."""
+
+    def stop(self, row: StationRow) -> None:
+        """Stop its run."""
 
     def open(self, file: Path) -> None:
         """Review a run file."""
@@ -72,6 +80,8 @@ class StationCard(QFrame):
         self._queue = QVBoxLayout()
         self._queue.setSpacing(2)
         self._shown: tuple[object, ...] = ()
+        self._steady = QElapsedTimer()
+        self._steady.start()
         self._make_buttons()
         self._lay_out()
         self.show_row(row)
@@ -104,6 +114,10 @@ class StationCard(QFrame):
 
     def _make_buttons(self) -> None:
         actions = self._actions
+        self.stop = QToolButton()
+        self.stop.setObjectName("cardStop")
+        self.stop.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # as the large one: no space that was meant for another
+        self.stop.pressed.connect(self._stop)
         self.watch = tool("right", "Watch", lambda: actions.watch(self.row))
         self.start = tool("play", "Get it going", self._get_going)
         self.open = tool("review", "Review", self._open)
@@ -116,7 +130,14 @@ class StationCard(QFrame):
             made.setAccessibleName(f"{made.toolTip()}: {self.row.name}")
 
     def _show_buttons(self, row: StationRow) -> None:
-        """What is most likely wanted has its word beside the icon."""
+        """What is most likely wanted has its word beside the icon; STOP always names its run."""
+        if row.run is None or self.stop.text() != f"STOP {row.run.number:04d}":
+            self._steady.start()
+        self.stop.setVisible(row.run is not None)
+        if row.run is not None:
+            self.stop.setText(f"STOP {row.run.number:04d}")
+            self.stop.setToolTip(f"Stops run {row.run.number:04d} in order. This is no emergency stop.")
+            self.stop.setAccessibleName(f"Stop run {row.run.number} on {row.name}")
         shown = (row.run, row.stuck, row.lost, row.unopened, row.file or None, row.name)
         there = [one is not None for one in shown]
         first = there.index(True)
@@ -152,6 +173,8 @@ class StationCard(QFrame):
         buttons.addStretch(1)
         for made in self._buttons:
             buttons.addWidget(made)
+        buttons.addSpacing(8)
+        buttons.addWidget(self.stop)
         top = Qt.AlignmentFlag.AlignTop
         grid.addWidget(self.state, 0, 0, top)
         grid.addLayout(names, 0, 1)
@@ -198,6 +221,16 @@ class StationCard(QFrame):
         take.setAccessibleName(f"Withdraw run {number}")
         made.addWidget(take)
         return made
+
+    def moveEvent(self, event: QMoveEvent | None) -> None:  # noqa: N802  # Qt's name
+        """Another card may come under a finger that is on its way."""
+        super().moveEvent(event)
+        self._steady.start()
+
+    def _stop(self) -> None:
+        """Stop the run on the press, unless the button has only just come to where it is."""
+        if self._steady.hasExpired(STEADY_MS):
+            self._actions.stop(self.row)
 
     def _open(self) -> None:
         if self.row.unopened is not None:

@@ -30,6 +30,8 @@ MOST_NOTICES = 3
 NEWS_MS = 15_000
 """What needs nothing to be done goes by itself after this, once somebody has had the chance to read it."""
 
+WEIGHT = {Tone.WARN: 1, Tone.FAIL: 2}
+
 
 @dataclass(frozen=True)
 class PageEntry:
@@ -69,13 +71,20 @@ class StopKey(QObject):
 
 
 class Window(QMainWindow):
-    """The main window, of pages that are made elsewhere; ``closing`` comes when it goes."""
+    """The main window, of pages that are made elsewhere; ``closing`` comes when it goes.
+
+    Attributes
+    ----------
+    hand_over : has the stops of runs, by their numbers, asked for by a process that outlives this one; raises OSError.
+    """
 
     closing = pyqtSignal()
 
     def __init__(self, shell: Shell, pages: Sequence[PageEntry]) -> None:
         super().__init__()
         self._shell = shell
+        self.hand_over: Callable[[Sequence[int]], None] | None = None
+        self._given_up: list[int] = []
         self._pages = list(pages)
         self.setWindowTitle("pumpbench")
         self.header = Header(shell.context.person)
@@ -196,11 +205,11 @@ class Window(QMainWindow):
         look().apply(self._shell.scheme, self._shell.density)
 
     def notify(self, text: str, tone: Tone) -> None:
-        """Show a sentence until it is dismissed; when there are too many, old news goes, and only then the oldest."""
+        """Show a sentence until it is dismissed; when there are too many, old news goes, and what failed goes last."""
         for same in [one for one in self.notices if one.label.text() == text]:
             self._drop_notice(same)
         while len(self.notices) >= MOST_NOTICES:
-            self._drop_notice(next((one for one in self.notices if _is_news(one)), self.notices[0]))
+            self._drop_notice(min(self.notices, key=lambda one: WEIGHT.get(one.tone, 0)))  # of the same, the oldest
         notice = Notice(text, tone)
         notice.row.addWidget(tool("remove", "Dismiss", lambda: self._drop_notice(notice)))
         self._notices.addWidget(notice)
@@ -224,13 +233,33 @@ class Window(QMainWindow):
         notice.deleteLater()
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802  # Qt's name
-        """Let go of the runs, which go on."""
+        """Let go of the runs, which go on; a stop that nobody has taken yet is not let go of."""
+        pending = self._shell.stops.pending
+        if pending and pending != self._given_up and not self._is_handed_over(pending):
+            self._given_up = pending
+            if event is not None:
+                event.ignore()
+            return
         app = QApplication.instance()
         assert app is not None
         app.removeEventFilter(self._stop_key)
         self._shell.close()
         self.closing.emit()
         super().closeEvent(event)
+
+    def _is_handed_over(self, pending: Sequence[int]) -> bool:
+        """Have somebody else ask for what has no answer; else say so, and that closing again gives it up."""
+        try:
+            if self.hand_over is not None:
+                self.hand_over(pending)
+                return True
+            why = ""
+        except OSError as error:
+            why = f" ({error.strerror})"
+        runs = ", ".join(f"{number:04d}" for number in pending)
+        text = f"STOP of run {runs} has no answer yet, and nobody else can ask for it{why}. Close again to give it up."
+        self.notify(text, Tone.FAIL)
+        return False
 
 
 def _is_news(notice: Notice) -> bool:

@@ -21,6 +21,7 @@ from pytestqt.qtbot import QtBot
 
 from bench.protection import InterlockTable
 from bench.request import Request
+from bench.rpc.doors import Doors
 from bench.rpc.messages import Action, Ending, Outcome, Reply, Status
 from bench.run_queue import Entry, enqueue
 from data.frames import Record
@@ -192,6 +193,7 @@ class Link:
         self.ending: Ending | None = None
         self.silent_s = 0.0
         self.behind = False
+        self.doors: Doors | None = None
         self.refusal = ""
         self.done: list[tuple[str, Action, bool]] = []
         self.said: list[Any] = []

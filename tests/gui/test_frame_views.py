@@ -16,7 +16,7 @@ from PyQt6.QtWidgets import QApplication
 
 from gui.app import heed_interrupts
 from gui.presenters.header_text import HeaderText
-from gui.presenters.stopping import SAYS
+from gui.presenters.stopping import CLOSING, SAYS, SILENT_SINCE, StopState
 from gui.presenters.tone import Tone
 from gui.theme.look import look
 from gui.views.background import Apart, QtBackground
@@ -181,7 +181,9 @@ def test_what_is_said_of_a_stop_has_room_within_the_bar_and_a_margin(qtbot: Any)
     qtbot.addWidget(header)
     header.show()
     header.show_text(HeaderText("sim", run="0001", emergency_stop="Emergency stop: released"))
-    for text, tone in list(SAYS.values())[1:]:
+    said = [*list(SAYS.values())[1:], (SILENT_SINCE, Tone.FAIL), (CLOSING, Tone.BUSY)]
+    said += [(f"{SAYS[StopState.ACCEPTED][0]}: 1 min 40 s so far", Tone.BUSY), ("STOP asks which run", Tone.MUTED)]
+    for text, tone in said:
         header.show_stop(text, tone, can_stop=True)
         header.adjustSize()
         label = header.stop_says

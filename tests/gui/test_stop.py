@@ -125,8 +125,12 @@ def test_a_window_that_hangs_opens_the_stop_bar_once_and_the_bar_stops_the_run(
     monkeypatch.setattr(hang_guard, "HANGS_S", 0.3)
     opened: list[subprocess.Popen[bytes]] = []
 
-    def bar_opens() -> subprocess.Popen[bytes]:
-        opened.append(subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"]))
+    reads = "import sys; [print(line, end='', flush=True) or line == 'closed\\n' and sys.exit() for line in sys.stdin]"
+
+    def bar_opens(why: str) -> subprocess.Popen[bytes]:
+        assert why == "hangs"
+        pipe = subprocess.PIPE
+        opened.append(subprocess.Popen([sys.executable, "-c", reads], stdin=pipe, stdout=pipe))
         return opened[-1]
 
     guard = HangGuard(lambda: True, bar_opens)
@@ -137,7 +141,10 @@ def test_a_window_that_hangs_opens_the_stop_bar_once_and_the_bar_stops_the_run(
     assert len(opened) == 1, "one, however often it hangs"
     assert opened[0].poll() is None
     guard.close()
-    assert opened[0].poll() is not None, "it goes with the main window"
+    opened[0].wait(60.0)  # it goes with the main window
+    assert opened[0].stdout is not None
+    assert opened[0].stdout.read().decode().split() == ["back", "hangs", "back", "closed"]
+    opened[0].stdout.close()
 
     bar = StopBar(tmp_path / "home", "Ada")
     qtbot.addWidget(bar)
