@@ -124,6 +124,12 @@ class EndedRow:
         return f"{self.entry.number:04d}"
 
     @property
+    def outcome(self) -> str:
+        """The verdict, behind how the run ended where it did not come to its end: that is why, and no pump's fault."""
+        early = "" if self.status == str(Status.COMPLETED) else self.status.replace("-", " ")
+        return ", ".join(filter(None, (early, self.verdict.replace("-", " ")))) or self.status
+
+    @property
     def review(self) -> str:
         """Whether somebody has looked at it."""
         if self.file is None:
@@ -204,6 +210,7 @@ def ended_row(ended: Ended, station: Station | None, opened: frozenset[str]) -> 
     verdict = ending.verdict
     if verdict:
         tone = next((tone for one, tone in TONE_OF_VERDICT.items() if str(one) == verdict), Tone.WARN)
+        tone = Tone.WARN if tone is Tone.GOOD and status != str(Status.COMPLETED) else tone
     else:
         tone = Tone.MUTED if ending.state == "withdrawn" else Tone.FAIL if ended.has_died else Tone.WARN
     return EndedRow(

@@ -31,7 +31,7 @@ class EndedTable(Table[EndedRow]):
                 Column("Device", lambda row: row.article),
                 Column(
                     "Outcome",
-                    lambda row: (row.verdict or row.status).replace("-", " "),
+                    lambda row: row.outcome,
                     tone=lambda row: row.tone,
                     tip=lambda row: row.reason or row.status,
                 ),

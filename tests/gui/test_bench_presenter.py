@@ -160,6 +160,23 @@ def test_a_run_without_verdict_is_told_by_its_status_and_a_dead_one_is_a_failure
     assert ended_row(replace(DIED, file=Path("/r.h5")), REAL, frozenset()).status == "died, recovered"
 
 
+@pytest.mark.parametrize(
+    ("status", "verdict", "outcome", "tone"),
+    [
+        ("completed", "fail", "fail", Tone.FAIL),
+        ("completed", "", "completed", Tone.WARN),
+        ("aborted", "fail", "aborted, fail", Tone.FAIL),
+        ("stopped-by-interlock", "conditional-pass", "stopped by interlock, conditional pass", Tone.WARN),
+        ("aborted", "pass", "aborted, pass", Tone.WARN),
+    ],
+)
+def test_a_run_that_did_not_come_to_its_end_says_so_before_its_verdict(status, verdict, outcome, tone):
+    one = ended()
+    said = replace(one.state, ending=replace(one.state.ending, status=status, verdict=verdict))
+    made = ended_row(replace(one, state=said), REAL, frozenset())
+    assert (made.outcome, made.tone) == (outcome, tone)
+
+
 # ------------------------------------------------------------------------------------------------------- looking
 
 
