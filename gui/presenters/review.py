@@ -79,7 +79,7 @@ class ReviewPages:
         if row.path.suffix == ".h5":
             self.context.open(row.path)
         else:
-            self.context.notify(f"{row.path.name} is {row.sentence}", Tone.WARN)
+            self.context.notify(f"{row.path.name}: {row.sentence}", Tone.WARN)
 
     def compare(self, rows: Sequence[RunRow]) -> None:
         """Compare runs of the list, in their order there."""

@@ -12,7 +12,17 @@ from gui.presenters.background import Cancel
 from gui.presenters.context import Context
 from gui.presenters.known_runs import KnownRuns
 from gui.presenters.numbers import NARROW_NBSP, local_date
-from gui.presenters.review_read import CUT_OFF, DAMAGED, GOING_ON, SNAPSHOT, RunRow, read_rows, recovered, verdict_of
+from gui.presenters.review_read import (
+    CUT_OFF,
+    DAMAGED,
+    GOING_ON,
+    JUST_WRITTEN,
+    RUN,
+    RunRow,
+    read_rows,
+    recovered,
+    verdict_of,
+)
 from gui.presenters.tone import TONE_OF_VERDICT, Tone, tone_of_end
 
 LOOK_S = 3.0
@@ -25,7 +35,7 @@ SINGLE_S = 10.0
 
 RECOVER_S = 3600.0
 WRITTEN_S = 30.0
-"""A journal that was written so lately is being written."""
+"""A journal that was written so lately may still be; it is if it has grown since it was first seen."""
 
 SLOWER = 20.0
 """While files are read, showing them takes at most about this part of the time."""
@@ -86,6 +96,8 @@ class RunList:
         self._batches = 0
         self._rest_until = 0.0
         self._live: set[Path] = set()
+        self._grown: set[Path] = set()  # files that were seen to grow
+        self._fresh: set[Path] = set()  # journals that were written lately
         self._sentence = ""
         context.background.every(LOOK_S, self.look)
 
@@ -218,6 +230,7 @@ class RunList:
         changed = bool(gone) or live != self._live or bool(self._sentence)
         self._live, self._sentence = live, ""
         known = {path: stamp for path, (stamp, _) in self._known.items()}
+        self._grown |= {path for path, stamp in there.items() if path in known and stamp[1] > known[path][1]}
         # The header of a journal stays as it is once it was read; it may not have been whole yet.
         headed = {path for path, (_, row) in self._known.items() if path.suffix == ".journal" and row.kind != DAMAGED}
         self._waiting = [
@@ -228,6 +241,8 @@ class RunList:
                 row = self._known[path][1]
                 self._known[path] = (stamp, replace(row, size=stamp[1]))
                 changed = True
+        fresh = {path for path in headed & there.keys() if _is_fresh(there[path])}
+        changed, self._fresh = changed or fresh != self._fresh, fresh
         self._waiting.sort(key=lambda item: -item[1][0])
         if changed or self._waiting:
             self._show()
@@ -287,8 +302,7 @@ class RunList:
     # -- small parts
 
     def _rows(self) -> list[RunRow]:
-        now_ns = time.time_ns()
-        return [self._as_of_now(row, now_ns - stamp[0] < WRITTEN_S * 1e9) for stamp, row in self._known.values()]
+        return [self._as_of_now(row, _is_fresh(stamp)) for stamp, row in self._known.values()]
 
     def _as_of_now(self, row: RunRow, just_written: bool) -> RunRow:
         """A journal that is still written is no run that was cut off; one in the foreground is in no queue."""
@@ -296,8 +310,11 @@ class RunList:
             return row
         if row.path in self.recovering:
             return replace(row, kind=GOING_ON, sentence="is being recovered…")
-        if row.path in self._live or just_written:
+        if row.path in self._live or (just_written and row.path in self._grown):
             return replace(row, kind=GOING_ON, sentence="the run goes on; its file is made when it ends")
+        if just_written:
+            said = "was written a moment ago: the run goes on, or was cut off; it shows within half a minute"
+            return replace(row, kind=JUST_WRITTEN, sentence=said)
         return row
 
     def _is_wanted(self, row: RunRow) -> bool:
@@ -315,6 +332,11 @@ class RunList:
     def _show(self) -> None:
         if self._view is not None:
             self._view.show_runs()
+
+
+def _is_fresh(stamp: Stamp) -> bool:
+    """Whether a file was changed so lately that it may be about to change again."""
+    return time.time_ns() - stamp[0] < WRITTEN_S * 1e9
 
 
 def _of(row: RunRow, what: str) -> str:
@@ -338,9 +360,7 @@ def verdict_text(row: RunRow) -> str:
     """The verdict as a word; what there is instead of one."""
     if row.verdict:
         return row.verdict.replace("-", " ")
-    return {DAMAGED: "damaged", CUT_OFF: "cut off", GOING_ON: "going on", SNAPSHOT: "snapshot"}.get(
-        row.kind, "not judged"
-    )
+    return "not judged" if row.kind == RUN else row.kind
 
 
 def verdict_tone(row: RunRow) -> Tone:
@@ -348,7 +368,8 @@ def verdict_tone(row: RunRow) -> Tone:
     verdict = verdict_of(row)
     if verdict is not None:
         return TONE_OF_VERDICT[verdict]
-    return {DAMAGED: Tone.FAIL, CUT_OFF: Tone.WARN, GOING_ON: Tone.BUSY}.get(row.kind, Tone.MUTED)
+    tones = {DAMAGED: Tone.FAIL, CUT_OFF: Tone.WARN, GOING_ON: Tone.BUSY, JUST_WRITTEN: Tone.BUSY}
+    return tones.get(row.kind, Tone.MUTED)
 
 
 def origin_text(row: RunRow) -> str:

@@ -28,6 +28,7 @@ NICENESS = 10
 """Of what nobody waits for with the mouse in the hand."""
 
 RUN, SNAPSHOT, CUT_OFF, GOING_ON, DAMAGED = "run", "snapshot", "cut off", "going on", "damaged"
+JUST_WRITTEN = "just written"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,8 @@ class RunRow:
 
     Attributes
     ----------
-    kind : `RUN`, `SNAPSHOT` of one that went on, `CUT_OFF` or `GOING_ON` for a journal without a run file, `DAMAGED`.
+    kind : `RUN`, `SNAPSHOT` of one that went on, `CUT_OFF` or `GOING_ON` for a journal without a run file,
+        `JUST_WRITTEN` where nobody knows yet which, `DAMAGED`.
     start, made : moment zero on the run's clock, and on the wall; they differ where the run was no real one.
     status, verdict : as stored; empty where there is none.
     digest : content digest by the seal, empty where there is no seal; nothing has verified it.

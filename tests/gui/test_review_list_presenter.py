@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,7 +10,7 @@ from data.journal import JournalWriter
 from gui.presenters.background import Inline
 from gui.presenters.context import Context
 from gui.presenters.review_list import ALL, BATCH, RunList, date_of, verdict_text, verdict_tone
-from gui.presenters.review_read import CUT_OFF, DAMAGED, GOING_ON, RUN, RunRow, read_rows
+from gui.presenters.review_read import CUT_OFF, DAMAGED, GOING_ON, JUST_WRITTEN, RUN, RunRow, read_rows
 from gui.presenters.tone import Tone
 
 RUNS = Path(__file__).parents[1] / "runs"
@@ -144,8 +145,19 @@ def test_a_journal_without_a_run_file_can_be_recovered_unless_it_is_still_writte
 ) -> None:
     shutil.copyfile(cut_off_journal, folder / "lost.journal")
     background(runs).tick()
-    assert row_of(runs, "lost.journal").kind == GOING_ON  # it was written a moment ago
+    assert row_of(runs, "lost.journal").kind == JUST_WRITTEN  # and may be a copy of one that was cut off
+    with (folder / "lost.journal").open("ab") as journal:
+        journal.write(b"more")
+    background(runs).tick()
+    assert row_of(runs, "lost.journal").kind == GOING_ON
+    shown: list[list[str]] = []
+    look = SimpleNamespace(show_runs=lambda: shown.append([row.kind for row in runs.rows if row.path.stem == "lost"]))
+    runs.attach(look)
     monkeypatch.setattr("gui.presenters.review_list.WRITTEN_S", 0.0)
+    background(runs).tick()
+    assert shown[-1] == [CUT_OFF]
+    shutil.copyfile(cut_off_journal, folder / "lost.journal")
+    background(runs).tick()
     row = row_of(runs, "lost.journal")
     assert (row.kind, row.procedure) == (CUT_OFF, "flow-record")
     runs.recover(row)
