@@ -56,7 +56,8 @@ def test_a_refill_after_the_alarm_silences_it_and_an_empty_vessel_takes_the_plac
 
     assert by_name(result)["alarm-cleared"].verdict is Verdict.PASS
     found = result.evaluation.values
-    assert found["delivered_ul"] == pytest.approx(found["programmed_ul"] * 1.01 * SHRINKS, rel=0.004)
+    pressed = 1.0 - 0.001 * 0.85  # kPa that 19 mL/day need through the flow sensor
+    assert found["delivered_ul"] == pytest.approx(found["programmed_ul"] * 1.01 * SHRINKS * pressed, rel=0.005)
 
 
 def test_the_balance_rests_while_a_vessel_fills_and_the_pump_is_judged_as_before(tmp_path):
