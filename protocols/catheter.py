@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from instruments.capabilities import PressureController, PumpLink, SyringePump, Tareable, Valve
-from protocols.analysis.catheter.plan import FLUSH_S, REST_S, radii_of
+from protocols.analysis.catheter.plan import BACK_UL, FLUSH_S, LONGEST_RAMP_S, REST_S, RIG_SHARE, radii_of
 from protocols.procedure import Controls, Measures, ParamError, Procedure, param
 from protocols.prompts import Confirm
 from protocols.steps import (
@@ -36,10 +36,7 @@ SETTLE_S = 15.0
 """Forced flow comes to rest: resistance times compliance is a fraction of a second, the balance takes some seconds."""
 
 HELD_S = 60.0
-LONGEST_RAMP_S = 240.0
-
-BACK_UL, BACK_UL_PER_H = 1.0, 600.0
-"""Drawn back after a ramp: a transducer with play follows a fall from then on, and not only after 0.2 kPa."""
+BACK_UL_PER_H = 600.0
 
 SPARE_S = 15.0
 """So much longer than it needs a measured push may take."""
@@ -48,7 +45,7 @@ SPARE_S = 15.0
 class Catheter(Procedure):
     """Catheter: patency, priming volume, leak, bends, connection and tip."""
 
-    name, method = "catheter", 3
+    name, method = "catheter", 4
     smallest_syringe_ul = 10_000.0
     roles = (
         Measures("outlet_pressure", "kPa"),
@@ -184,7 +181,7 @@ class Catheter(Procedure):
         yield MoveValve("outlet", False)
         yield Phase(f"{what}-closed", for_s=REST_S)
         yield ReadSyringe("syringe", f"{what}-begin")
-        rate = self.raise_ul_per_h if what == "proof" else 0.4 * self.raise_ul_per_h
+        rate = self.raise_ul_per_h if what == "proof" else RIG_SHARE * self.raise_ul_per_h
         yield Infuse("syringe", rate, _rounded(rate * LONGEST_RAMP_S / HOUR_S))
         yield Phase(f"{what}-ramp", until=above("outlet_pressure", self.proof_kpa), at_most_s=LONGEST_RAMP_S)
         yield HaltSyringe("syringe")

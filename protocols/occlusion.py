@@ -23,6 +23,7 @@ from protocols.steps import (
     StopDelivery,
     Tare,
     VentPressure,
+    Withdraw,
     above,
 )
 
@@ -47,6 +48,9 @@ longer for so much: a slip of the meniscus is then less than half of that rate."
 REST_S = 120.0
 """The closed line comes to rest before the syringe pushes into it."""
 
+BACK_SHARE = 0.1
+"""So much of the step is drawn back: a transducer with play follows a leak then at once, and not after 0.2 kPa."""
+
 LONG_AFTER = 1.8
 """A rise is given up after so many times the expected time; whether a line would have risen its compliance tells."""
 
@@ -54,7 +58,7 @@ LONG_AFTER = 1.8
 class Occlusion(Procedure):
     """Occlusion by the outlet valve, its release, and the pump against a back pressure."""
 
-    name, method = "occlusion", 3
+    name, method = "occlusion", 4
     largest_swept_ul = 0.5
     roles = (
         Measures("outlet_pressure", "kPa"),
@@ -67,6 +71,7 @@ class Occlusion(Procedure):
         Measures("flow", "uL/h", optional=True),
         Measures("back_pressure", "kPa", optional=True),
         Measures("bath_temperature", "degC", optional=True),
+        Measures("line_temperature", "degC", optional=True),
         Measures("room_temperature", "degC", optional=True),
         Measures("ambient_pressure", "kPa", optional=True),
         Measures("humidity", "%", optional=True),
@@ -151,6 +156,8 @@ class Occlusion(Procedure):
         yield Infuse("pusher", self.step_rate_ul_per_h, self.step_ul)
         yield AwaitSyringe("pusher", 2.0 * self.step_ul / self.step_rate_ul_per_h * HOUR_S + EDGE_S)
         yield ReadSyringe("pusher", "metered-end")
+        yield Withdraw("pusher", self.step_rate_ul_per_h, float(f"{BACK_SHARE * self.step_ul:.3g}"))
+        yield AwaitSyringe("pusher", 2.0 * self.step_ul / self.step_rate_ul_per_h * HOUR_S + EDGE_S)
         yield Phase("metered-hold", for_s=self.hold_s)
         yield MoveValve("outlet", True)
         yield Phase("metered-open", for_s=SHORTEST_WINDOW_S / 2.0)

@@ -86,7 +86,9 @@ def test_compliance_and_creep_are_those_of_the_line(healthy):
     true = plant.draws["catheter.proximal_compliance_ul_per_kpa"] + plant.draws["catheter.distal_compliance_ul_per_kpa"]
     colder = 0.99333 / 0.99821  # the plant's volumes are those at 37 degC, ours at 20 degC
     assert found["compliance"].value == pytest.approx(true * colder, rel=0.015)
-    assert found["catheter-compliance"].value == pytest.approx(0.29 * colder, rel=0.02)
+    of_catheter = found["catheter-compliance"]
+    assert of_catheter.value == pytest.approx(0.29 * colder, abs=of_catheter.expanded_uncertainty)
+    assert of_catheter.expanded_uncertainty < 0.03 * of_catheter.value
     assert found["compliance-by-rise"].value == pytest.approx(
         true * colder, abs=found["compliance-by-rise"].expanded_uncertainty
     )

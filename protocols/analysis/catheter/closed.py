@@ -11,16 +11,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.samples import FloatArray
-from protocols.analysis.budget import Component, bounded
+from protocols.analysis.budget import Component
+from protocols.analysis.catheter.leaking import Seen, Soft, leak_of
+from protocols.analysis.catheter.plan import BACK_UL, LONGEST_RAMP_S, RIG_SHARE
 from protocols.analysis.catheter.record import HOUR_S, CatheterRecord
-from protocols.analysis.grid import BoolArray, RecordError
-from protocols.analysis.occlusion.line import CREEP_S, ClosedLine, followed, metered_step
+from protocols.analysis.catheter.taken import Taken, taken
+from protocols.analysis.grid import RecordError
+from protocols.analysis.occlusion.metered import PLAY_KPA, at_once
 from protocols.analysis.occlusion.regression import least_squares
-from protocols.analysis.occlusion.rise import integrated
 
 REACHED = 0.95
-"""A ramp that ended below this share of its aim met a line that is not closed, or that leaks what is pushed."""
+"""A ramp that ended below this share of its aim met a line that is not closed, leaks what is pushed, or is too soft."""
+
+OPEN_UL_PER_KPA = 50.0
+"""No closed line takes so much: one that seems to is open."""
+
+LEAKING = 0.1
+"""A leak that takes less than this share of what is pushed is not why a line does not come to its pressure."""
+
+MOST_CREEP = 0.15
+"""Tubes creep by no larger share."""
+
+MARGIN, FASTEST_UL_PER_H = 1.1, 10_000.0
+"""A faster ramp is advised by so much more than needed, and as fast as it may be."""
 
 HELD = 0.5
 """A line that keeps less than this share of its pressure to the judged half has lost it: the time until then counts."""
@@ -28,25 +41,17 @@ HELD = 0.5
 LEAST_SAMPLES = 15
 """In each half of that time; with fewer the leak is known from below alone."""
 
+GONE_SHARE = 0.01
+"""Relative standard uncertainty of a leak by the law alone."""
+
 LEAST_DECAY_S = 300.0
 
-PLAY_KPA = 0.2
-"""Width of a transducer's play: 0.1 % of 200 kPa."""
+TOP_SHARE, TOP_S = 0.7, 60.0
+"""The end of a ramp is above this share of its highest rise, and what follows it lasts so long."""
 
-STILL_KPA = 0.03
-"""A pressure that falls by less over the judged half may stand, or rise within that play."""
-
-STEP, NARROWINGS = 1.2, 7
-"""Of the time constants that are tried, and how often the best one's neighbourhood is narrowed to two thirds."""
-
-LEAST_CREEP = 0.01
-"""A smaller share of creep is that of no tube, but of temperature and noise."""
-
-SETTLED = 0.05
-"""So much of the record after the ramp is left out: a transducer with play shows no fall at first."""
-
-CERTAIN = 3.0
-"""Creep that is less than this many standard uncertainties is none."""
+UNEVEN = (
+    "the pressure did not rise as that of one line; look for air that moves or a fitting that gives way, and repeat it"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +60,12 @@ class Decay:
 
     Attributes
     ----------
-    reached : whether it came to its pressure and held it; otherwise the leak is at least what was pushed, or lost.
-    ul_per_kpa, u_ul_per_kpa : its compliance.
+    reached : whether it came to its pressure and held it; otherwise the leak is that at a lower one, or at least so
+        much, and ``why`` says what was seen.
+    ul_per_kpa, u_ul_per_kpa : its compliance without pressure; 0 where the record tells none.
     leak_ul_per_h : at the mean pressure ``kpa`` of the judged half, with its components.
     gained : share of what was pushed that the balance gained meanwhile.
+    wall_ul_per_kpa, u_wall : its compliance without that of air; ``air_ul`` is what there is of that.
     """
 
     reached: bool
@@ -69,11 +76,47 @@ class Decay:
     components: tuple[Component, ...]
     gained: float
     creep_share: float = 0.0
+    why: str = ""
+    wall_ul_per_kpa: float = 0.0
+    u_wall: float = 0.0
+    air_ul: float = 0.0
 
     @property
     def u_ul_per_h(self) -> float:
         """Standard uncertainty of the leak."""
         return math.sqrt(math.fsum(one.u**2 for one in self.components))
+
+
+@dataclass(frozen=True, slots=True)
+class _Ramp:
+    """How a line was pushed up, and what came of it.
+
+    Attributes
+    ----------
+    begun_s, ended_s, held_s : when the syringe pump began and ceased to push, and from when on it stood.
+    rate_ul_per_s, base_kpa : what it pushed, and the pressure before.
+    top_kpa, reached : the highest rise, and whether that is the proof pressure.
+    gained : share of what was pushed that the balance gained meanwhile.
+    """
+
+    begun_s: float
+    ended_s: float
+    held_s: float
+    rate_ul_per_s: float
+    base_kpa: float
+    top_kpa: float
+    reached: bool
+    gained: float
+
+    @property
+    def pushed_ul(self) -> float:
+        """All of it."""
+        return self.rate_ul_per_s * max(self.ended_s - self.begun_s, 1.0)
+
+    @property
+    def pushing_s(self) -> tuple[float, float]:
+        """Its end, and from when on the syringe stood, since it began."""
+        return self.ended_s - self.begun_s, self.held_s - self.begun_s
 
 
 def decay(record: CatheterRecord, what: str, told: float, u_told: float) -> Decay:
@@ -87,132 +130,157 @@ def decay(record: CatheterRecord, what: str, told: float, u_told: float) -> Deca
     -----
     V = C p + C_creep x + G (integral of p): C from the beginning of the ramp, the creep from all of the record, and the
     leak G from the second half of the decay alone, with what creep still takes there taken off.  Of a line that loses
-    half of its pressure before, the time from the ramp until then is taken: G is that of ln p at the top.
+    half of its pressure before, the time from the ramp until then is taken: G is that of ln p at the top.  Air takes
+    less the more it is pressed: where the whole record shows some (`taken`), C is that at the judged pressure.  A line
+    that is too soft for its ramp tells its leak in the same way, at the pressure that it came to.
     """
-    closed, ramp, hold = (record.span(f"{what}-{part}") for part in ("closed", "ramp", "creep"))
-    base = record.mean_kpa("outlet_pressure", closed)[0]
-    rate = float(record.params["raise_ul_per_h"]) * (1.0 if what == "proof" else 0.4) / HOUR_S * told
-    gained = _gained(record, closed, ramp, hold, rate)
-    begun_s = record.counted_ul(f"{what}-begin")[1]
-    _, rising = record.pressure(*ramp)
-    if rising.size == 0 or float(rising.max()) < REACHED * float(record.params["proof_kpa"]):
-        top = max(float(rising.max()) - base if rising.size else 0.0, 1e-3)
-        return Decay(False, 0.0, 0.0, rate * HOUR_S, top, (), gained)
+    ramp = _ramp(record, what, told)
+    if not ramp.reached and ramp.pushed_ul > OPEN_UL_PER_KPA * ramp.top_kpa:
+        return _open(ramp)
     from_s, end_s = record.span(f"{what}-decay")
     if end_s - from_s < LEAST_DECAY_S:
         raise RecordError("the decay was recorded too briefly")
-    whole = (begun_s, hold[0], end_s)
-    seen = _seen(record, base, whole, (from_s, end_s))
-    line = metered_step(seen.since_s, seen.rise_kpa, hold[0] - begun_s, rate, u_told, record.u_gain)
-    top, left = float(seen.rise_kpa.max()), float(np.mean(seen.rise_kpa[seen.half]))
-    lost = left < HELD * top
-    if lost:
-        until_s = float(seen.t_s[(seen.t_s > hold[0]) & (seen.rise_kpa < HELD * top)][0])
-        seen = _seen(record, base, (*whole[:2], until_s, end_s), (hold[0], until_s))
-    if lost and min(int(seen.before.sum()), int(seen.half.sum())) < LEAST_SAMPLES:  # gone at once: no law of a decay
-        fell = line.ul_per_kpa * (top - left) / (end_s - hold[0]) * HOUR_S
-        u_fell = Component("compliance", fell * line.u_ul_per_kpa / line.ul_per_kpa)
-        return Decay(False, line.ul_per_kpa, line.u_ul_per_kpa, fell, top, (u_fell,), gained)
-    leak, mean, components, share = _leak(record, seen, line, hold[0] - begun_s)
-    return Decay(True, line.ul_per_kpa, line.u_ul_per_kpa, leak, mean, components, gained, share)
+    u_relative = math.hypot(u_told, record.u_gain)
+    seen = _seen(record, ramp, end_s, (from_s, end_s))
+    law = taken(seen.since_s, seen.rise_kpa, ramp.pushing_s, ramp.rate_ul_per_s, record.room_kpa, u_relative)
+    if law is None and not ramp.reached:
+        return _lost(seen, ramp)
+    why = "" if ramp.reached else _too_soft(record, ramp, law, what, told)
+    left = float(np.mean(seen.rise_kpa[seen.half]))
+    if left < HELD * ramp.top_kpa:
+        fallen = (seen.t_s > ramp.held_s) & (seen.rise_kpa < HELD * ramp.top_kpa)
+        until_s = float(seen.t_s[fallen][0])
+        if int(((seen.t_s >= ramp.held_s) & (seen.t_s < until_s)).sum()) < 2 * LEAST_SAMPLES:  # no law of a decay
+            soft = _soft(seen, ramp, law, ramp.top_kpa, u_relative)
+            return _gone(soft, ramp, law, why, (ramp.top_kpa - left) / (end_s - ramp.held_s))
+        seen = _seen(record, ramp, end_s, (ramp.held_s, until_s))
+    at_kpa = float(np.mean(seen.rise_kpa[seen.half]))
+    soft = _soft(seen, ramp, law, at_kpa, u_relative)
+    leak, components, share = leak_of(record, seen, soft, ramp.top_kpa, ramp.pushing_s[1])
+    return _with(soft, ramp, leak, at_kpa, components, share, why)
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """A ramp and its decay: times, those since the ramp's begin, and the rise (n,); the judged time and its halves."""
+def _gone(soft: Soft, ramp: _Ramp, law: Taken | None, why: str, fell_kpa_per_s: float) -> Decay:
+    """A line that lost its pressure at once: by the law of its ramp, or what it lost while it was watched at least."""
+    if why and law is not None:
+        leak, u = (one * ramp.top_kpa * HOUR_S for one in (law.leak_ul_per_s_kpa, law.u_leak))
+        parts = (Component("scatter of the pressure", u), Component("law of the line", GONE_SHARE * leak))
+        return _with(soft, ramp, leak, ramp.top_kpa, parts, 0.0, why)
+    fell = soft.here[0] * fell_kpa_per_s * HOUR_S
+    u_fell = Component("compliance", fell * soft.here[1] / soft.here[0])
+    return _with(soft, ramp, fell, ramp.top_kpa, (u_fell,), 0.0, f"no more than {ramp.top_kpa:.3g} kPa, and not held")
 
-    t_s: FloatArray
-    since_s: FloatArray
-    rise_kpa: FloatArray
-    judged: tuple[float, float]
-    before: BoolArray
-    half: BoolArray
+
+def _with(
+    soft: Soft, ramp: _Ramp, leak: float, kpa: float, components: tuple[Component, ...], share: float, why: str
+) -> Decay:
+    return Decay(not why, *soft.bare, leak, kpa, components, ramp.gained, share, why, *soft.wall, soft.air_ul)
 
 
-def _seen(record: CatheterRecord, base_kpa: float, edges_s: tuple[float, ...], judged: tuple[float, float]) -> _Seen:
-    """The record, part by part between the edges: a long decay must not thin the ramp, nor what comes soon after it."""
+def _ramp(record: CatheterRecord, what: str, told: float) -> _Ramp:
+    """Read how a line was pushed up; raises RecordError where it was not."""
+    closed, ramp, hold = (record.span(f"{what}-{part}") for part in ("closed", "ramp", "creep"))
+    base = record.mean_kpa("outlet_pressure", closed)[0]
+    rate = float(record.params["raise_ul_per_h"]) * (1.0 if what == "proof" else RIG_SHARE) / HOUR_S * told
+    begun_s = record.counted_ul(f"{what}-begin")[1]
+    gained = _gained(record, closed, ramp, hold, rate)
+    _, rising = record.pressure(*ramp)
+    most = float(rising.max()) if rising.size else base
+    reached = most >= REACHED * float(record.params["proof_kpa"])
+    return _Ramp(begun_s, ramp[1], hold[0], rate, base, max(most - base, 1e-3), reached, gained)
+
+
+def _open(ramp: _Ramp) -> Decay:
+    """What no closed line can have taken at its pressure has left it."""
+    lost = (ramp.pushed_ul - OPEN_UL_PER_KPA * ramp.top_kpa) / (ramp.ended_s - ramp.begun_s) * HOUR_S
+    why = f"no more than {ramp.top_kpa:.3g} kPa, as a line that is open"
+    return Decay(False, 0.0, 0.0, lost, ramp.top_kpa, (), ramp.gained, why=why)
+
+
+def _lost(seen: Seen, ramp: _Ramp) -> Decay:
+    """Where no law holds, what has left between two moments of one pressure, at which the line takes the same.
+
+    At most `MOST_CREEP` of it has gone into the wall.
+    """
+    top = int(np.argmax(seen.rise_kpa))
+    level = max(HELD * float(seen.rise_kpa[top]), float(seen.rise_kpa[-1]) + PLAY_KPA)
+    up = int(np.argmax(seen.rise_kpa >= level))
+    fallen = np.flatnonzero((np.arange(seen.t_s.size) > top) & (seen.rise_kpa < level))
+    down = int(fallen[0]) if fallen.size else seen.t_s.size - 1
+    at = [ramp.rate_ul_per_s * min(float(seen.since_s[k]), ramp.pushing_s[0]) for k in (up, down)]
+    drawn = BACK_UL if float(seen.t_s[down]) >= ramp.held_s else 0.0
+    left = max(at[1] - drawn - (1.0 + MOST_CREEP) * at[0], 0.0)
+    leak = left / max(float(seen.since_s[down] - seen.since_s[up]), 1.0) * HOUR_S
+    why = (
+        f"no more than {ramp.top_kpa:.3g} kPa, and not as one line all the time: "
+        "look whether it tears or a fitting gives way, and repeat it"
+    )
+    return Decay(False, 0.0, 0.0, leak, float(np.mean(seen.rise_kpa[up : down + 1])), (), ramp.gained, why=why)
+
+
+def _too_soft(record: CatheterRecord, ramp: _Ramp, law: Taken | None, what: str, told: float) -> str:
+    """Why a line that follows a law did not come to its pressure, and what to do."""
+    assert law is not None  # else nothing is known of why
+    lost = law.leak_ul_per_s_kpa * ramp.top_kpa
+    said = [f"no more than {ramp.top_kpa:.3g} kPa"]
+    if lost > LEAKING * ramp.rate_ul_per_s:
+        said.append(f"where {100.0 * lost / ramp.rate_ul_per_s:.3g} % of what was pushed leaked")
+    proof_kpa = float(record.params["proof_kpa"]) - ramp.base_kpa
+    rate = law.needed_ul(proof_kpa) / LONGEST_RAMP_S + law.leak_ul_per_s_kpa * proof_kpa
+    raised = MARGIN * rate * HOUR_S / told / (1.0 if what == "proof" else RIG_SHARE)
+    doing = []
+    if law.air_ul > 0.0:
+        said.append(f"about {law.air_ul:.0f} uL of air in the line")
+        doing.append("bleed it")
+    elif lost <= LEAKING * ramp.rate_ul_per_s:
+        said.append(f"a soft line, of {law.wall_ul_per_kpa:.3g} uL/kPa")
+    if raised <= FASTEST_UL_PER_H:
+        doing.append(f"set raise to {raised / 1000.0:.2g} mL/h")
+    elif not doing:
+        doing.append("set proof to less")
+    return f"{', '.join(said)}; {', or '.join(doing)}"
+
+
+def _soft(seen: Seen, ramp: _Ramp, law: Taken | None, at_kpa: float, u_relative: float) -> Soft:
+    """What it takes: by the beginning of the ramp where it has no air and came to its pressure, else by the law."""
+    if law is None:
+        by_end = _at_top(seen, ramp, u_relative)
+        return Soft(by_end, by_end, (0.0, 0.0))  # what of it is the wall's nobody knows
+    if law.air_ul > 0.0 or not ramp.reached:
+        bare, here = ((law.ul_per_kpa(kpa), law.u_ul_per_kpa(kpa)) for kpa in (0.0, at_kpa))
+        return Soft(bare, here, (law.wall_ul_per_kpa, law.u_wall), law.air_ul)
+    value, u = at_once(seen.since_s, seen.rise_kpa, ramp.pushing_s[1], ramp.rate_ul_per_s, u_relative)
+    return Soft(*((value, value * u),) * 3)
+
+
+def _at_top(seen: Seen, ramp: _Ramp, u_relative: float) -> tuple[float, float]:
+    """Where no law holds for the whole ramp, as where air comes in on the way: flow over the bend at its end.
+
+    What leaks and creeps there slows the rise and makes the fall after it, both alike.  The whole of what was pushed
+    over the whole rise tells how far off that may be.
+    """
+    ended_s, held_s = ramp.pushing_s
+    top = (seen.since_s < ended_s) & (seen.rise_kpa >= TOP_SHARE * ramp.top_kpa)
+    after = (seen.since_s >= held_s) & (seen.since_s < held_s + TOP_S)
+    fits = [least_squares([np.ones(int(rows.sum())), seen.since_s[rows]], seen.rise_kpa[rows]) for rows in (top, after)]
+    if fits[0] is None or fits[1] is None:
+        raise RecordError(UNEVEN)
+    bend = fits[0].coefficients[1] - fits[1].coefficients[1]
+    if not bend > 0.0:
+        raise RecordError(UNEVEN)
+    value = ramp.rate_ul_per_s / bend
+    return value, math.hypot(value * u_relative, (ramp.pushed_ul / ramp.top_kpa - value) / math.sqrt(3.0))
+
+
+def _seen(record: CatheterRecord, ramp: _Ramp, end_s: float, judged: tuple[float, float]) -> Seen:
+    """The record, part by part: a long decay must not thin the ramp, nor what comes soon after it."""
+    edges_s = sorted({ramp.begun_s, ramp.ended_s, ramp.held_s, *judged, end_s})
     parts = [record.pressure(*pair) for pair in itertools.pairwise(edges_s)]
     t_s, pressure = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
     from_s, to_s = judged
     middle_s = (from_s + to_s) / 2.0
     before, half = (t_s >= from_s) & (t_s < middle_s), (t_s >= middle_s) & (t_s <= to_s)
-    return _Seen(t_s, t_s - edges_s[0], pressure - base_kpa, judged, before, half)
-
-
-def _leak(
-    record: CatheterRecord, seen: _Seen, line: ClosedLine, held_s: float
-) -> tuple[float, float, tuple[Component, ...], float]:
-    """Leak by the second half of the judged time, the mean pressure there, its components, and the share of creep.
-
-    Parameters
-    ----------
-    held_s : from when on the syringe stood, after the ramp's begin.
-    """
-    t_s, rise, half = seen.t_s, seen.rise_kpa, seen.half
-    losses = integrated(seen.since_s, rise)
-    # What swelled in the closed line has raised the pressure, and what shrank looks like creep or a leak.
-    still = rise - record.swelled_ul(t_s) / line.ul_per_kpa
-    share, crept, u_slope = _creep(seen.since_s, rise, still, losses, held_s)
-    held = still + share * crept
-    halves = (half, seen.before)
-    fit, first = (least_squares([np.ones(int(rows.sum())), losses[rows]], held[rows]) for rows in halves)
-    if fit is None or first is None:
-        raise RecordError("the decay was recorded too briefly")
-    mean = math.fsum(rise[half].tolist()) / int(half.sum())
-    per_slope = -line.ul_per_kpa * mean * HOUR_S
-    hours = float(t_s[half][-1] - t_s[half][0]) / HOUR_S
-    swelled, u_swelled = record.warming_ul((seen.judged[0] + seen.judged[1]) / 2.0, seen.judged[1])
-    fell = per_slope * fit.coefficients[1]
-    # Drawn back, the transducer follows a fall but may hide a rise within its play: no leak is negative, though.
-    tenth = max(int(half.sum()) // 10, 1)
-    dropped = float(np.mean(rise[half][:tenth]) - np.mean(rise[half][-tenth:]))
-    hidden = swelled / hours if swelled > 0.0 and dropped < STILL_KPA else 0.0
-    leak = fell - hidden / 2.0
-    creeping = per_slope * (first.coefficients[1] - fit.coefficients[1]) if share else 0.0
-    components = (
-        Component("scatter of the pressure", abs(per_slope) * fit.u(1)),
-        Component("compliance", abs(leak) * line.u_ul_per_kpa / line.ul_per_kpa),
-        Component("warming of the fluid", u_swelled / hours),
-        Component("creep", max(abs(per_slope) * u_slope, abs(creeping) / 2.0 / math.sqrt(3.0))),
-        bounded("play of the transducer", hidden / 2.0),
-    )
-    return leak, mean, components, share
-
-
-def _creep(
-    since_s: FloatArray, rise_kpa: FloatArray, still_kpa: FloatArray, losses: FloatArray, held_s: float
-) -> tuple[float, FloatArray, float]:
-    """Share of the compliance that creeps, and what of the rise (n,) it has followed; beside any leak.
-
-    The time constant is that with the smallest residuals over all of the time after the ramp.  The third number is the
-    standard uncertainty that not knowing share and time constant leaves to the coefficient of the losses.
-    """
-    held = since_s >= held_s + SETTLED * (float(since_s[-1]) - held_s)
-    y, ones = still_kpa[held], np.ones(int(held.sum()))
-
-    def tried(lag_s: float) -> tuple[float, float, FloatArray]:
-        """Residuals, share and what was followed with a time constant; infinite residuals where there is no creep."""
-        crept = followed(since_s, rise_kpa, lag_s)
-        fit = least_squares([ones, -crept[held], -losses[held]], y)
-        if fit is None or fit.coefficients[1] < max(CERTAIN * fit.u(1), LEAST_CREEP):
-            return math.inf, 0.0, np.zeros(rise_kpa.size)
-        return fit.rss, fit.coefficients[1], crept
-
-    rss, lag_s = min((tried(lag_s)[0], lag_s) for lag_s in CREEP_S)
-    if math.isinf(rss):
-        return 0.0, np.zeros(rise_kpa.size), 0.0
-    low, high = lag_s / STEP, lag_s * STEP
-    for _ in range(NARROWINGS):
-        third = (high - low) / 3.0
-        if tried(low + third)[0] <= tried(high - third)[0]:
-            high -= third
-        else:
-            low += third
-    lag_s = (low + high) / 2.0
-    _, share, crept = tried(lag_s)
-    longer, shorter = (followed(since_s, rise_kpa, lag_s * by) for by in (1.05, 1.0 / 1.05))
-    joint = least_squares([ones, crept[held], losses[held], (longer - shorter)[held]], y)
-    return share, crept, joint.u(2) if joint is not None else 0.0
+    return Seen(t_s, t_s - edges_s[0], pressure - ramp.base_kpa, judged, before, half)
 
 
 def _gained(

@@ -10,13 +10,14 @@ from typing import Any
 
 from data.checks import Check, Limits, Owner, Verdict, worst
 from protocols.analysis.budget import Budget, Component, bounded
-from protocols.analysis.catheter.closed import PLAY_KPA, Decay
+from protocols.analysis.catheter.closed import Decay
 from protocols.analysis.catheter.fitness import Rig
 from protocols.analysis.catheter.forced import Push, Resistance, push
 from protocols.analysis.catheter.plan import REST_S, radii_of
 from protocols.analysis.catheter.record import HOUR_S, CatheterRecord
 from protocols.analysis.decision import judge
 from protocols.analysis.grid import RecordError
+from protocols.analysis.occlusion.metered import PLAY_KPA
 from protocols.analysis.rig.line import STANDARD_ATMOSPHERE_KPA
 
 FLOWING = ("rig-check", "transducer-zero", "no-air", "outlet-opens", "rig-flow", "bath-temperature")
@@ -128,7 +129,8 @@ def patency(case: Case) -> Check:
         if not blocked or not case.flows:
             return missing(name, title, "kPa", "the forced flows were not recorded")
         most = max(blocked, key=lambda one: one.kpa / one.rate_ul_per_s)
-        least = most.kpa / most.rate_ul_per_s * flow / HOUR_S
+        bridged = [one.kpa for one in case.rig.flows if one.rate_ul_per_s == most.rate_ul_per_s and not one.blocked]
+        least = (most.kpa - math.fsum(bridged)) / most.rate_ul_per_s * flow / HOUR_S
         note = f"blocked: at {most.rate_ul_per_s * 3.6:g} mL/h the pressure rose to {most.kpa:.3g} kPa; at least"
         gain = (Component("gain of the transducer", least * case.record.u_gain),)
         return from_below(found(name, title, "kPa", least, gain, limits, depends_on=FLOWING, note=note))
@@ -324,24 +326,24 @@ def leak(case: Case, proof: Decay | None, why: str) -> Check:
     if proof is None:
         return missing(name, title, "uL/h", why)
     if rig is None:
-        seen = (
-            f"{proof.leak_ul_per_h:.3g} uL/h at {proof.kpa:.0f} kPa" if proof.reached else "no pressure could be held"
-        )
+        seen = f"{proof.leak_ul_per_h:.3g} uL/h at {proof.kpa:.0f} kPa" if proof.reached else proof.why
         return missing(name, title, "uL/h", f"{seen}, but the rig was not measured with the bridge: nobody knows whose")
-    with_catheter, without = proof.leak_ul_per_h * at_kpa / proof.kpa, rig.leak_ul_per_h * at_kpa / rig.kpa
+    # A leak grows with the pressure, but one that was seen at a lower pressure alone is only at least as large.
+    scale = at_kpa / proof.kpa if proof.reached else min(at_kpa / proof.kpa, 1.0)
+    with_catheter, of_rig = proof.leak_ul_per_h * scale, proof.kpa * scale / rig.kpa
     parts = [
-        Component(f"{one.source}, {whose}", one.u * at_kpa / test.kpa)
-        for test, whose in ((proof, "catheter"), (rig, "rig"))
+        Component(f"{one.source}, {whose}", one.u * by)
+        for test, whose, by in ((proof, "catheter", scale), (rig, "rig", of_rig))
         for one in test.components
     ]
     if not proof.reached:
-        parts.append(Component("flow of the syringe", with_catheter * case.record.u_syringe))
-    value = with_catheter - (without if rig.reached else 0.0)
+        parts.append(Component("flow of the syringe", abs(with_catheter) * case.record.u_syringe))
+    value = with_catheter - (rig.leak_ul_per_h * of_rig if rig.reached else 0.0)
     case.values["leak_ul_per_h"], case.values["u_leak_ul_per_h"] = value, Budget(name, "uL/h", tuple(parts)).u
-    case.values["rig_leak_ul_per_h"] = without
-    note = "" if proof.reached else f"no more than {proof.kpa:.3g} kPa, and not held: at least"
+    case.values["rig_leak_ul_per_h"] = rig.leak_ul_per_h * at_kpa / rig.kpa
+    note = "" if proof.reached else f"at least, by what leaks at {proof.kpa * scale:.3g} kPa: {proof.why}"
     if not rig.reached:
-        note = f"{note}; " * bool(note) + "the bridged line does not hold either: nobody knows whose"
+        note = f"{note}; " * bool(note) + f"with the bridge {rig.why}: nobody knows whose"
     check = found(name, title, "uL/h", value, tuple(parts), limits, depends_on=CLOSED, note=note)
     if not rig.reached:
         return replace(check, verdict=Verdict.NOT_MEASURED)
@@ -349,22 +351,28 @@ def leak(case: Case, proof: Decay | None, why: str) -> Check:
 
 
 def compliance(case: Case, proof: Decay | None) -> Iterator[Check]:
-    """What a metre of the catheter takes at once."""
+    """What a metre of the catheter takes at once, air apart."""
     rig, declared = case.rig.decay, case.limit("compliance")
-    if proof is None or rig is None or not (proof.reached and rig.reached):
+    name, title = "compliance", "Compliance of a metre"
+    if proof is None or rig is None:
+        return
+    if not (proof.wall_ul_per_kpa > 0.0 and rig.wall_ul_per_kpa > 0.0):
+        if declared is not None:
+            yield missing(name, title, "uL/kPa", "the pressure did not rise as that of one closed line")
         return
     metres = case.record.length_mm / 1000.0
-    value = (proof.ul_per_kpa - rig.ul_per_kpa) / metres
+    value = (proof.wall_ul_per_kpa - rig.wall_ul_per_kpa) / metres
     parts = (
-        Component("with the catheter", proof.u_ul_per_kpa / metres),
-        Component("with the bridge", rig.u_ul_per_kpa / metres),
+        Component("with the catheter", proof.u_wall / metres),
+        Component("with the bridge", rig.u_wall / metres),
     )
     limits = Limits(None, float(declared["per_metre_ul_per_kpa"]), source(declared)) if declared else None
-    note = (
-        f"{proof.ul_per_kpa:.4g} uL/kPa with it, {rig.ul_per_kpa:.4g} without; creep {100.0 * proof.creep_share:.2g} %"
-    )
+    walls = f"{proof.wall_ul_per_kpa:.4g} uL/kPa with it, {rig.wall_ul_per_kpa:.4g} without"
+    note = f"{walls}; creep {100.0 * proof.creep_share:.2g} %"
+    if proof.air_ul > rig.air_ul:
+        note += f"; about {proof.air_ul - rig.air_ul:.0f} uL of air beside it"
     case.values["catheter_ul_per_kpa_m"] = value
-    yield found("compliance", "Compliance of a metre", "uL/kPa", value, parts, limits, depends_on=CLOSED, note=note)
+    yield found(name, title, "uL/kPa", value, parts, limits, depends_on=CLOSED, note=note)
 
 
 # ------------------------------------------------------------------------------------------------------------ priming

@@ -138,11 +138,11 @@ def _tight(record: CatheterRecord, bridged: Decay) -> Iterator[Check]:
         limits = Limits(None, most, source)
         yield suitability.judged(name, title, "uL/h", bridged.leak_ul_per_h, bridged.u_ul_per_h, limits, note)
     else:
-        text = f"the bridged line does not hold its pressure: it leaks at least {bridged.leak_ul_per_h:.3g} uL/h"
+        text = f"with the bridge {bridged.why}: it leaks at least {bridged.leak_ul_per_h:.3g} uL/h"
         yield suitability.not_measured(name, title, "uL/h", text)
     stated = record.run.station.get("closed_line") or {}
     bare = stated.get("bare_compliance_ul_per_kpa")
-    if bare is None or not bridged.reached:
+    if bare is None or not bridged.ul_per_kpa > 0.0:
         return
     band, source = _stated(record, "compliance_band_ul_per_kpa", 0.1)
     excess = bridged.ul_per_kpa - float(bare)

@@ -11,6 +11,15 @@ FLUSH_S = 120.0
 REST_S = 30.0
 """A flow, a bend or an open line is given so long to come to its steady state."""
 
+LONGEST_RAMP_S = 240.0
+"""A line that does not come to its proof pressure within this is given up."""
+
+RIG_SHARE = 0.4
+"""The bridged line is pushed up at so much of the rate."""
+
+BACK_UL = 1.0
+"""Drawn back after a ramp: a transducer with play follows a fall from then on, and not only after 0.2 kPa."""
+
 
 def radii_of(text: str) -> tuple[float, ...]:
     """Radii in mm from text; raises ParamError."""

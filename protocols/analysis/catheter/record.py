@@ -16,7 +16,9 @@ from data.samples import FloatArray, Quality
 from protocols.analysis import gravimetry
 from protocols.analysis.grid import RecordError
 from protocols.analysis.occlusion.rise import thinned
+from protocols.analysis.occlusion.warming import EXPANSION_PER_K
 from protocols.analysis.rig import RecordError as RigRecordError
+from protocols.analysis.rig.line import STANDARD_ATMOSPHERE_KPA
 from protocols.analysis.rig.record import RigRecord
 from protocols.analysis.witness import AIR_STEP
 
@@ -27,19 +29,6 @@ BODY_DEGC = 37.0
 UNCERTIFIED_GAIN_PERCENT = 0.25
 SYRINGE_U_PERCENT = 0.5
 """As for an occlusion, where a certificate says nothing."""
-
-EXPANSION_PER_K = 2.2e-4
-"""Of water at 22 degC."""
-
-AROUND_S = 90.0
-"""A temperature at a moment is the mean from so long before to so long after."""
-
-AIR_K, LATE_K = 0.01, 0.08
-"""Standard uncertainty of a change of the line's temperature: by a sensor in the air around it, whose last digit is
-0.01 K, and by one at the vessel, which follows the air late."""
-
-LAGS = 0.15
-"""The same as a share of the change: fluid in a thin tube follows the air within a minute of the six or more."""
 
 AIR_SHARE, AIR_RESTLESS, LEAST_AIR = 0.1, 0.4, 3
 """Air reads less than this share of full scale, and another value in more than this share of successive readings, at
@@ -145,7 +134,7 @@ class CatheterRecord:
         collection = self.run.station["collection"]
         immersion = gravimetry.immersion_factor(collection["tube_diameter_mm"], collection["vessel_diameter_mm"])
         room = self.rig.usual("room_temperature", (0.0, self.run.end_s), 20.0)
-        hpa = 10.0 * self.rig.usual("ambient_pressure", (0.0, self.run.end_s), 101.325)
+        hpa = 10.0 * self.room_kpa
         humidity = self.rig.usual("humidity", (0.0, self.run.end_s), 50.0)
         air = gravimetry.air_density_mg_per_ul(room, hpa, humidity)
         return gravimetry.volume_ul(1.0, 0.0, self.fluid_mg_per_ul, air, immersion)
@@ -185,26 +174,15 @@ class CatheterRecord:
             raise RecordError(f'the run ended before the syringe was read for "{key}"')
         return float(found[-1]["infused_ul"]), float(found[-1]["answered_s"])
 
-    def warming_ul(self, from_s: float, to_s: float) -> tuple[float, float]:
-        """Volume by which the fluid in the line swells in a stretch, and the standard uncertainty of that."""
-        per_k = float(self.run.station["collection"]["dead_volume_ul"]) * EXPANSION_PER_K
-        near = self.run.has("line_temperature")
-        role = "line_temperature" if near else "room_temperature"
-        try:
-            ends = [self.rig.mean(role, (t - AROUND_S, t + AROUND_S)) for t in (from_s, to_s)]
-        except (RigRecordError, KeyError):
-            return 0.0, per_k * LATE_K * 2.0
-        change = ends[1] - ends[0]
-        return per_k * change, per_k * math.hypot(AIR_K if near else LATE_K, LAGS * change)
+    @property
+    def ul_per_k(self) -> float:
+        """What the fluid in the line swells for each kelvin."""
+        return float(self.run.station["collection"]["dead_volume_ul"]) * EXPANSION_PER_K
 
-    def swelled_ul(self, t_s: FloatArray) -> FloatArray:
-        """Volume (n,) by which the fluid in the line has swelled since the first of some moments."""
-        role = "line_temperature" if self.run.has("line_temperature") else "room_temperature"
-        if not self.run.has(role) or not len(found := self.run.corrected(role).good()):
-            return np.zeros(t_s.size)
-        degc = np.interp(t_s, found.t, found.values)
-        per_k = float(self.run.station["collection"]["dead_volume_ul"]) * EXPANSION_PER_K
-        return np.asarray(per_k * (degc - degc[0]), dtype=np.float64)
+    @cached_property
+    def room_kpa(self) -> float:
+        """Absolute pressure of the room."""
+        return self.rig.usual("ambient_pressure", (0.0, self.run.end_s), STANDARD_ATMOSPHERE_KPA)
 
     # -- air
 

@@ -39,7 +39,10 @@ def alarm_after(run: Run, occluded: Occluded) -> Alarm | None:
         for entry in read.fields["log"] or ():
             at, _, text = str(entry).partition(",")
             t_s = float(at) - ahead
-            if text.startswith(WORDS) and occluded.closed_s <= t_s <= until_s:
+            late_s = (
+                LOGGED_S + (answered - asked) / 2.0
+            )  # one that sounded just before the opening may be noted after it
+            if text.startswith(WORDS) and occluded.closed_s <= t_s <= until_s + late_s:
                 return Alarm(t_s - occluded.closed_s, math.hypot(LOGGED_S / math.sqrt(12.0), (answered - asked) / 2.0))
     return None
 

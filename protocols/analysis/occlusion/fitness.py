@@ -11,13 +11,18 @@ from data.checks import Check, Limits, Verdict
 from protocols.analysis import suitability
 from protocols.analysis.bath import in_the_stations_band
 from protocols.analysis.grid import RecordError
-from protocols.analysis.occlusion.line import ClosedLine, metered_step
+from protocols.analysis.occlusion.line import ClosedLine
+from protocols.analysis.occlusion.metered import metered_step
 from protocols.analysis.occlusion.record import EDGE_S, HOUR_S, Occluded, OcclusionRecord
+from protocols.analysis.occlusion.warming import warming
 from protocols.analysis.rig.line import air_ul
 from protocols.analysis.rig.reference import known_rig, rig_was_checked
 
 LEAK_SHARE = 0.1
 """A leak may take this share of the slowest rate at the threshold; the rise is then a tenth late."""
+
+UNTOLD_SHARE = 0.5
+"""A line that may lose more than this share of the slowest rate, or nothing, is not known to be tight."""
 
 LARGEST_SWEPT_UL = 0.5
 LEFT_PERCENT = 10.0
@@ -54,13 +59,15 @@ def metered_line(record: OcclusionRecord) -> ClosedLine:
     from_s = float(begun["answered_s"])
     base = record.mean_kpa(from_s - EDGE_S, from_s)
     t_s, pressure = record.pressure(from_s, hold[1] - record.guard_s)
-    line = metered_step(t_s - from_s, pressure - base, hold[0] - from_s, flow, record.u_syringe, record.u_gain)
-    # What swelled in the closed line looks like a leak of the other sign.
-    held_s = hold[1] - hold[0]
-    swelled, u_swelled = record.warming_ul(*hold)
-    rise = record.mean_kpa(*hold) - base
-    leak = line.leak_ul_per_s_kpa + swelled / held_s / rise
-    return replace(line, leak_ul_per_s_kpa=leak, u_leak=math.hypot(line.u_leak, u_swelled / held_s / rise))
+    return metered_step(
+        t_s - from_s,
+        pressure - base,
+        hold[0] - from_s,
+        flow,
+        record.u_syringe,
+        record.u_gain,
+        warming(record.run, t_s, record.ul_per_k),
+    )
 
 
 def _syringe(record: OcclusionRecord, key: str) -> Mapping[str, Any] | None:
@@ -143,11 +150,13 @@ def _tight(record: OcclusionRecord, line: ClosedLine) -> Check:
     threshold = float(record.run.params["threshold_kpa"])
     at_threshold = line.leak_ul_per_s_kpa * threshold * HOUR_S
     u = line.u_leak * threshold * HOUR_S
-    most = LEAK_SHARE * min(record.rates_ul_per_h)
+    slowest = min(record.rates_ul_per_h)
+    most = LEAK_SHARE * slowest
     stated = record.run.station.get("rig_check")
     if stated:
         most = min(most, float(stated["leak_ul_per_h"]))
     most = max(most, suitability.CERTAIN * u)
+    name, title = "line-tight", f"Leak of the closed line at {threshold:g} kPa"
     note = ""
     if at_threshold > most:
         known = known_rig(record.run)
@@ -157,15 +166,19 @@ def _tight(record: OcclusionRecord, line: ClosedLine) -> Check:
         note = (
             f"a fitting, a valve or the catheter leaks ({checked}); run rig-check with a plug in the catheter's place"
         )
-    return suitability.judged(
-        "line-tight",
-        f"Leak of the closed line at {threshold:g} kPa",
-        "uL/h",
-        at_threshold,
-        u,
-        Limits(None, most, "protocol"),
-        note,
-    )
+    elif most > UNTOLD_SHARE * slowest:
+        return suitability.not_measured(name, title, "uL/h", _untold(record, at_threshold, u, most))
+    return suitability.judged(name, title, "uL/h", at_threshold, u, Limits(None, most, "protocol"), note)
+
+
+def _untold(record: OcclusionRecord, leak: float, u: float, most: float) -> str:
+    """What to do where a leak that takes half of the slowest rate would not be told."""
+    slowest = min(record.rates_ul_per_h)
+    longer_s = float(record.run.params["hold_s"]) * most / (UNTOLD_SHARE * slowest)
+    doing = f"set hold to {max(math.ceil(longer_s / 600.0) * 10, 30)} min"
+    if not record.run.has("line_temperature"):
+        doing += ", or measure the air around the line (role line_temperature)"
+    return f"{leak:.2g} +- {2.0 * u:.2g} uL/h, and the slowest rate is {slowest:.3g} uL/h: the room turned; {doing}"
 
 
 def _without_air(record: OcclusionRecord, line: ClosedLine) -> Iterator[Check]:

@@ -20,7 +20,6 @@ from protocols.analysis.occlusion.case import Case, numbered, told
 from protocols.analysis.occlusion.record import (
     HOUR_S,
     LEAST_WARMING_K,
-    LINE_EXPANSION_UL_PER_UL_K,
     Occluded,
     OcclusionRecord,
 )
@@ -45,7 +44,7 @@ class _Ideal(OcclusionRecord):
 
     def warming_ul(self, from_s: float, to_s: float) -> tuple[float, float]:
         """By a room that wanders as rooms do."""
-        per_k = float(self.run.station["collection"]["dead_volume_ul"]) * LINE_EXPANSION_UL_PER_UL_K
+        per_k = self.ul_per_k
         if "room_temperature" not in self.run.roles:
             return 0.0, per_k * 10.0 * LEAST_WARMING_K
         forgotten = -math.expm1(-(to_s - from_s) / ROOM_WANDER_S)

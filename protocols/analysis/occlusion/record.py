@@ -15,6 +15,7 @@ from protocols.analysis.collection import Collection
 from protocols.analysis.gravimetric_record import GravimetricRecordError, read_record
 from protocols.analysis.grid import RecordError
 from protocols.analysis.occlusion.rise import thinned
+from protocols.analysis.occlusion.warming import EXPANSION_PER_K
 from protocols.analysis.reading_noise import ReadingNoise
 
 HOUR_S = 3600.0
@@ -31,9 +32,6 @@ UNCERTIFIED_GAIN_PERCENT = 0.25
 
 SYRINGE_U_PERCENT = 0.5
 """The same of a syringe pump's volume: 1 % at k = 2."""
-
-LINE_EXPANSION_UL_PER_UL_K = 2.2e-4
-"""Of water at 22 degC."""
 
 LEAST_WARMING_K = 0.02
 
@@ -193,12 +191,17 @@ class OcclusionRecord:
         drift = float(self.run.station["instruments"][name]["uncertainty"]["drift_mg_per_day"])
         return blank.rate_mg_per_h, math.hypot(blank.u_mg_per_h, drift / 24.0 / math.sqrt(3.0))
 
+    @property
+    def ul_per_k(self) -> float:
+        """What the fluid in the line swells for each kelvin."""
+        return float(self.run.station["collection"]["dead_volume_ul"]) * EXPANSION_PER_K
+
     def warming_ul(self, from_s: float, to_s: float) -> tuple[float, float]:
         """Volume by which the fluid in the line swells in a stretch, and the standard uncertainty of that.
 
         The line follows the room late: half of the room's change is known, as much is not.
         """
-        per_k = float(self.run.station["collection"]["dead_volume_ul"]) * LINE_EXPANSION_UL_PER_UL_K
+        per_k = self.ul_per_k
         if not self.run.has("room_temperature"):
             return 0.0, per_k * 10.0 * LEAST_WARMING_K
         room = self.run.corrected("room_temperature").good()

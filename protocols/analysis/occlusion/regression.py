@@ -14,10 +14,13 @@ DEPENDENT = 1e-10
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Coefficients in the order of the columns, their covariance, the residuals' sum of squares, degrees of freedom."""
+    """Coefficients in the order of the columns, the residuals' sum of squares, degrees of freedom.
+
+    ``inverse`` is that of the normal matrix: the covariance of the coefficients for rows of one unit of uncertainty.
+    """
 
     coefficients: tuple[float, ...]
-    covariance: tuple[tuple[float, ...], ...]
+    inverse: tuple[tuple[float, ...], ...]
     rss: float
     dof: int
 
@@ -28,7 +31,11 @@ class Fit:
 
     def u(self, index: int) -> float:
         """Standard uncertainty of a coefficient, from the scatter of the residuals."""
-        return math.sqrt(self.covariance[index][index])
+        return math.sqrt(self.rss / self.dof * self.inverse[index][index]) if self.dof else 0.0
+
+    def u_of_scaled(self, index: int) -> float:
+        """The same where each row was divided by its standard uncertainty; more where the residuals exceed those."""
+        return math.sqrt(self.inverse[index][index]) * max(self.rms, 1.0)
 
 
 def least_squares(columns: Sequence[FloatArray], y: FloatArray) -> Fit | None:
@@ -61,11 +68,10 @@ def least_squares(columns: Sequence[FloatArray], y: FloatArray) -> Fit | None:
     rss, dof = _dot(rest, rest), n - m
     inverse = _inverse(upper)
     coefficients = tuple(math.fsum(inverse[i][j] * projected[j] for j in range(m)) for i in range(m))
-    variance = rss / dof if dof else 0.0
-    covariance = tuple(
-        tuple(variance * math.fsum(inverse[i][k] * inverse[j][k] for k in range(m)) for j in range(m)) for i in range(m)
+    normal = tuple(
+        tuple(math.fsum(inverse[i][k] * inverse[j][k] for k in range(m)) for j in range(m)) for i in range(m)
     )
-    return Fit(coefficients, covariance, rss, dof)
+    return Fit(coefficients, normal, rss, dof)
 
 
 def _inverse(upper: list[list[float]]) -> list[list[float]]:

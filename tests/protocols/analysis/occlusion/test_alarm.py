@@ -49,3 +49,22 @@ def test_without_a_log_an_alarm_that_stands_came_before_it_was_read(alarms, at_m
 def test_an_alarm_in_the_log_has_its_pressure_whatever_stands():
     check = alarm_pressure(log=True, alarms=[], at_most_kpa=55.0)
     assert (check.verdict, check.value) == (Verdict.PASS, pytest.approx(49.77, abs=0.01))
+
+
+@pytest.mark.parametrize(("late_s", "counts"), [(0.4, True), (5.0, False)])
+def test_an_alarm_that_sounds_as_the_line_is_opened_is_one_though_its_log_rounds_the_second_up(late_s, counts):
+    with Run.open(SEALED) as run:
+        dut = copy.deepcopy(run.dut)
+        dut["limits"]["occlusion"]["alarm_at_most_kpa"] = 60.0
+        opened_s = run.phase("after-1")[0]
+        events = list(run.events)
+        for k, event in enumerate(events):
+            if event.kind == "pump" and event.fields["key"] in ("closed-1", "opened-1"):
+                asked, answered = event.fields["asked_s"], event.fields["answered_s"]
+                ahead = float(event.fields["clock_s"]) - (asked + answered) / 2.0
+                entry = f"{opened_s + late_s + ahead},alarm occlusion"
+                events[k] = replace(event, fields={**event.fields, "log": [entry], "alarms": []})
+        run.__dict__.update(dut=dut, events=tuple(events))
+        check = next(check for check in evaluate(run).checks if check.name == "alarm-pressure")
+    assert check.verdict is Verdict.FAIL  # beyond 60 kPa it came, or never
+    assert (check.value is not None) == counts

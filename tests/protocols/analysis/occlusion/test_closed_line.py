@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from protocols.analysis.grid import RecordError
-from protocols.analysis.occlusion.line import ClosedLine, followed, metered_step
+from protocols.analysis.occlusion.line import ClosedLine, followed
+from protocols.analysis.occlusion.metered import metered_step
 from protocols.analysis.occlusion.regression import least_squares
 from protocols.analysis.occlusion.rise import low_passed, thinned
 from protocols.analysis.occlusion.slip import slip

@@ -1,0 +1,197 @@
+"""A soft line is not one that leaks: what does not come to its proof pressure tells which of the two it is."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.checks import Check, Verdict
+from data.run import Run
+from protocols.analysis.catheter.closed import Decay, decay
+from protocols.analysis.catheter.record import CatheterRecord
+from protocols.analysis.catheter.taken import taken
+from protocols.analysis.catheter.verdict import evaluate
+
+SEALED = Path(__file__).parents[2] / "runs" / "catheter-3.h5"
+WALL, RIG, CREEP, CREEP_S = 0.4892, 0.2, 0.05, 300.0
+ROOM_KPA, PER_K = 101.325, 0.22
+RAMP_S, BACK_S = 240.0, 6.0
+SHARES = {"proof": 1.0, "rig": 0.4}
+
+
+def pressed(t_s, flow, degc, *, wall=WALL, air=0.0, air_from_kpa=0.0, leak=0.0, tears_kpa=math.inf):
+    """Rise at some moments (n,), by small steps of its equations, of a line that leaks ``leak`` uL/h at 100 kPa.
+
+    Above ``tears_kpa`` it has torn, and leaks twenty times what is pushed at 100 kPa.
+    """
+    p = x = 0.0
+    torn, out, warms, bubble = False, [0.0], np.gradient(degc, t_s), 0.0
+    for k in range(t_s.size - 1):
+        for _ in range(10):
+            dt = float(t_s[k + 1] - t_s[k]) / 10.0
+            torn = torn or p > tears_kpa
+            bubble = bubble or air * (p >= air_from_kpa)
+            lost = (60_000.0 if torn else leak) / 3600.0 / 100.0 * p
+            soft = wall + bubble * ROOM_KPA / (ROOM_KPA + p) ** 2
+            swells = (PER_K + bubble * ROOM_KPA / (ROOM_KPA + p) / 295.0) * warms[k]
+            p += dt * (flow[k] + swells - lost - CREEP * wall * (p - x) / CREEP_S) / soft
+            x += dt * (p - x) / CREEP_S
+        out.append(p)
+    return np.array(out)
+
+
+@contextmanager
+def pushed_up(what: str = "proof", at_most: float = 5.0, **line: float) -> Iterator[Run]:
+    """The sealed run whose line, with the catheter or with the bridge, is another that is pushed for up to 4 min."""
+    with Run.open(SEALED) as run:
+        catheter = copy.deepcopy(dict(run.catheter))
+        catheter["limits"]["leak"]["at_most_ul_per_h"] = at_most
+        shown = run.series("outlet_pressure")
+        base = float(np.mean(shown.within(run.phase(f"{what}-closed")).values))
+        begun_s = next(e.fields["answered_s"] for e in run.records("syringe") if e.fields["key"] == f"{what}-begin")
+        rows = (shown.t >= begun_s) & (shown.t <= run.phase(f"{what}-decay")[1])
+        t_s, rate = shown.t[rows], 3000.0 / 3600.0 * SHARES[what]
+        room = run.corrected("line_temperature").good()
+        degc = np.interp(t_s, room.t, room.values)
+        flow = np.where(t_s < begun_s + RAMP_S, rate, 0.0)
+        p = pressed(t_s, flow, degc, **line)
+        above = np.flatnonzero(p + base >= 100.0)
+        ended_s = float(t_s[above[0]]) if above.size else begun_s + RAMP_S
+        flow = np.where(t_s < ended_s, rate, np.where(t_s < ended_s + BACK_S, -1.0 / BACK_S, 0.0))
+        p = pressed(t_s, flow, degc, **line)
+        play = np.where(t_s <= ended_s, -0.1, 0.1)
+        values = shown.values.copy()
+        values[rows] = base + p + play + np.random.default_rng(4).normal(0.0, 0.01, t_s.size)
+        run._series["outlet_pressure"] = replace(shown, values=values)
+        held_s, (_, crept_s) = ended_s + BACK_S + 1.0, run.phase(f"{what}-creep")
+        spans = {f"{what}-ramp": (begun_s, ended_s), f"{what}-creep": (held_s, max(crept_s, held_s + 60.0))}
+        phases = tuple(
+            replace(one, t0=spans[one.name][0], t1=spans[one.name][1]) if one.name in spans else one
+            for one in run.phases
+        )
+        run.__dict__.update(catheter=catheter, phases=phases)
+        yield run
+
+
+def named(run: Run) -> dict[str, Check]:
+    return {check.name: check for check in evaluate(run).checks}
+
+
+def decayed(what: str = "proof", **line: float) -> Decay:
+    with pushed_up(what, **line) as run:
+        return decay(CatheterRecord(run), what, 1.0, 0.001)
+
+
+@pytest.mark.parametrize(("line", "says"), [({"air": 400.0}, "about 40"), ({"wall": 3.0}, "a soft line, of 3.0")])
+def test_a_soft_line_that_is_tight_does_not_leak_what_was_pushed(line, says):
+    with pushed_up(**line) as run:
+        check = named(run)["leak"]
+    assert (check.verdict, check.optional) == (Verdict.NOT_MEASURED, False)
+    assert check.value == pytest.approx(0.0, abs=check.expanded_uncertainty)
+    assert check.expanded_uncertainty < 5.0
+    assert says in check.note
+    assert "set raise to " in check.note
+    assert ("bleed it" in check.note) == ("air" in line)
+
+
+@pytest.mark.parametrize("line", [{"air": 400.0}, {"wall": 3.0}])
+@pytest.mark.parametrize(
+    ("leak", "verdict"), [(3.0, Verdict.NOT_MEASURED), (20.0, Verdict.FAIL), (1000.0, Verdict.FAIL)]
+)
+def test_a_line_that_is_soft_and_leaks_tells_its_leak_at_the_pressure_that_it_came_to(line, leak, verdict):
+    with pushed_up(leak=leak, **line) as run:
+        check = named(run)["leak"]
+        seen = decay(CatheterRecord(run), "proof", 1.0, 0.001)
+    assert seen.kpa < 95.0
+    assert seen.leak_ul_per_h == pytest.approx(leak * seen.kpa / 100.0, abs=2.0 * seen.u_ul_per_h + 0.005 * leak)
+    assert check.value == pytest.approx(seen.leak_ul_per_h, rel=0.01, abs=0.2)
+    assert check.verdict is verdict
+    assert check.note.startswith("at least, by what leaks at ")
+
+
+@pytest.mark.parametrize("leak", [3500.0, 8000.0, 30_000.0])
+def test_a_line_that_leaks_what_is_pushed_fails_by_that_and_is_not_called_soft(leak):
+    with pushed_up(leak=leak) as run:
+        check = named(run)["leak"]
+    assert check.value == pytest.approx(3000.0, rel=0.05)
+    assert check.verdict is Verdict.FAIL
+    assert "soft" not in check.note
+    assert "air" not in check.note
+
+
+def test_a_line_that_tears_on_the_way_up_has_lost_what_left_between_two_moments_of_one_pressure():
+    with pushed_up(tears_kpa=50.0) as run:
+        check = named(run)["leak"]
+    assert (check.verdict, check.owner) == (Verdict.FAIL, "catheter")
+    assert 100.0 < check.value < 3000.0
+    assert "repeat it" in check.note
+
+
+@pytest.mark.parametrize(("leak", "verdict"), [(4.5, Verdict.PASS), (6.0, Verdict.FAIL)])
+def test_a_bubble_that_lets_the_line_come_to_its_pressure_does_not_move_the_leak(leak, verdict):
+    with pushed_up(air=20.0, leak=leak) as run:
+        found = named(run)
+    check = found["leak"]
+    assert check.value == pytest.approx(leak, abs=check.expanded_uncertainty)
+    assert check.verdict in (verdict, Verdict.CONDITIONAL_PASS if verdict is Verdict.PASS else verdict)
+    metres = found["compliance"]
+    assert metres.value == pytest.approx(WALL - 0.1992, abs=metres.expanded_uncertainty)
+    assert "about 20 uL of air beside it" in metres.note
+
+
+def test_where_air_comes_in_on_the_way_the_end_of_the_ramp_tells_the_leak_and_nothing_the_wall():
+    with pushed_up(air=20.0, air_from_kpa=25.0, leak=4.0) as run:
+        found = named(run)
+    leak, metres = found["leak"], found["compliance"]
+    assert leak.value == pytest.approx(4.0, abs=leak.expanded_uncertainty)
+    assert leak.expanded_uncertainty < 0.5
+    assert (metres.value, metres.verdict) == (None, Verdict.NOT_MEASURED)
+
+
+def test_a_wall_that_is_too_soft_fails_by_its_compliance_though_no_ramp_came_to_the_pressure():
+    with pushed_up(wall=3.0) as run:
+        check = named(run)["compliance"]
+    assert check.value == pytest.approx(2.8, rel=0.02)
+    assert (check.verdict, check.owner) == (Verdict.FAIL, "catheter")
+
+
+def test_a_rig_with_air_is_soft_and_does_not_leak():
+    with pushed_up("rig", wall=RIG, air=300.0) as run:
+        found = named(run)
+    assert found["rig-compliance"].verdict is Verdict.INVALID
+    assert "300 uL of air" in found["rig-compliance"].note
+    assert found["rig-tight"].verdict is Verdict.NOT_MEASURED
+    assert "bleed it" in found["rig-tight"].note
+    assert found["leak"].verdict in (Verdict.NOT_MEASURED, Verdict.INVALID)
+
+
+@pytest.mark.parametrize("leak", [0.0, 0.5, 20.0])
+def test_a_sound_line_shows_no_air(leak):
+    seen = decayed(leak=leak)
+    assert (seen.reached, seen.air_ul, seen.why) == (True, 0.0, "")
+    assert seen.ul_per_kpa == seen.wall_ul_per_kpa == pytest.approx(WALL, rel=0.005)
+    assert seen.leak_ul_per_h * 100.0 / seen.kpa == pytest.approx(leak, abs=2.0 * seen.u_ul_per_h * 100.0 / seen.kpa)
+
+
+def test_a_leak_that_begins_at_the_highest_pressure_is_not_taken_for_air():
+    t_s = np.arange(0.0, 700.0)
+    p = np.concatenate(
+        [3000.0 / 3600.0 / WALL * t_s[:60], 3000.0 / 3600.0 / WALL * 59.0 * np.exp(-t_s[: t_s.size - 60] / 600.0)]
+    )
+    p += np.random.default_rng(1).normal(0.0, 0.01, p.size)
+    law = taken(t_s, p, (59.0, 60.0), 3000.0 / 3600.0, ROOM_KPA, 0.001)
+    assert law is not None
+    assert law.air_ul == 0.0
+    assert law.leak_ul_per_s_kpa == pytest.approx(WALL / 600.0, rel=0.02)
+
+
+def test_what_comes_too_briefly_tells_no_law():
+    t_s = np.arange(0.0, 60.0, 5.0)
+    assert taken(t_s, 0.1 * t_s, (40.0, 45.0), 0.1, ROOM_KPA, 0.001) is None
