@@ -175,7 +175,8 @@ def submit(request: Request, *, hold: bool = False) -> tuple[Entry, Sequence[Fin
     """
     from bench.session import check
 
-    station, findings = check(replace(request, attended=True))
+    here = request.out.absolute()  # as its runner has it, or an override would be of another sentence than it finds
+    station, findings = check(replace(request, attended=True, out=here))
     # A client can always come, but no person answers in time that jumps.
     attended = not station.simulated or request.pace is not None
     request = replace(request, attended=attended, overrides=[_as_read(one, findings) for one in request.overrides])

@@ -113,6 +113,18 @@ def test_an_override_that_waits_is_of_what_stood_against_the_run_when_it_was_que
         check(entry.request())
 
 
+def test_an_override_that_waits_counts_however_the_folder_of_the_run_was_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(run_queue, "start_runner", lambda home, station: None)
+    monkeypatch.chdir(tmp_path)
+    taken = Override("rig-check", "Ada", "the first run of a new rig")
+    entry, _ = run_queue.submit(Request("flow-accuracy", "sim-full", overrides=[taken], out=Path("runs")))
+    request = entry.request()
+    assert len(request.overrides[0].read) == 1
+    assert check(replace(request, out=request.out.absolute()))  # as its runner does
+
+
 def test_a_person_can_answer_a_detached_run_unless_its_time_jumps(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[str] = []
     monkeypatch.setattr(run_queue, "start_runner", lambda home, station: started.append(station))
