@@ -378,8 +378,9 @@ def _off(
     stale = 0
     for strike in own:
         if strike.name == "frozen-reading":
+            # A buffer that is read once it is stuck holds what was taken since it was read before.
             stuck = slice(
-                *np.searchsorted(good.t, [strike.at_s - 1.0, strike.at_s + strike.for_s + 2.0 * spacing_s + 15.0])
+                *np.searchsorted(good.t, [strike.at_s - 15.0, strike.at_s + strike.for_s + 2.0 * spacing_s + 15.0])
             )
             before = slice(
                 *np.searchsorted(true.t, [strike.at_s - 15.0 - 2.0 * spacing_s, strike.at_s + 15.0 + spacing_s])
