@@ -83,7 +83,7 @@ def test_a_run_that_is_opened_shows_its_verdict_its_checks_its_curves_and_that_i
     assert run.origin.text() == "SIMULATED"
     assert (run.seal.word.text(), run.judge.word.text()) == ("intact", "identical")
     assert not any(label.isVisible() for label in run.why.values())
-    assert run.checks.table.rows.rowCount() == 17
+    assert run.checks.table.rows.rowCount() == 21
     assert [plot.title for plot in run.curves][2:] == ["Pressure of the closed line", "Flow sensor against the balance"]
 
 
