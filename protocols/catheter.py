@@ -45,7 +45,7 @@ SPARE_S = 15.0
 class Catheter(Procedure):
     """Catheter: patency, priming volume, leak, bends, connection and tip."""
 
-    name, method = "catheter", 4
+    name, method = "catheter", 5
     smallest_syringe_ul = 10_000.0
     roles = (
         Measures("outlet_pressure", "kPa"),
@@ -100,6 +100,11 @@ class Catheter(Procedure):
     def flows(self) -> dict[str, float]:
         """The forced flows by name, in uL/h, rising: play of the transducer is then the same at each."""
         return {"slow": self.slow_ul_per_h, "middle": self.middle_ul_per_h, "fast": self.fast_ul_per_h}
+
+    @property
+    def forced_ul_per_h(self) -> tuple[float, ...]:
+        """They pass the flow sensor, too."""
+        return tuple(self.flows.values())
 
     @property
     def pushed_ul(self) -> float:

@@ -14,6 +14,7 @@ from bench.session import Result, conduct
 from bench.station import station_path
 from data.checks import Check, Status, Verdict
 from protocols.analysis.catheter.forced import Push, gain_of, resistance
+from protocols.analysis.catheter.record import water_viscosity_mpa_s
 from protocols.analysis.grid import RecordError
 from protocols.catheter import Catheter
 from protocols.procedure import ParamError
@@ -33,9 +34,9 @@ SHORT = {"creep": "5 min", "decay": "12 min", "radii": "10 mm, 8 mm, 6 mm"}
 WARMER = 0.99821 / 0.99333  # of a volume at 20 degC that is at 37 degC
 
 
-def examined(folder: Path, *faults: str, seed: int = 1, afterwards=None, **settings) -> Result:
+def examined(folder: Path, *faults: str, seed: int = 1, afterwards=None, changes=(), **settings) -> Result:
     text = station_path("sim-catheter").read_text("utf-8")
-    for old, new in LESS_OFTEN:
+    for old, new in (*LESS_OFTEN, *changes):
         assert old in text, old
         text = text.replace(old, new)
     (folder / "station.toml").write_text(text, "utf-8")
@@ -79,7 +80,10 @@ def test_a_sound_catheter_passes_every_check(healthy):
 def test_resistance_compliance_and_bore_are_those_of_the_plant(healthy):
     result, found, plant = healthy
     values = result.evaluation.values
-    true = plant.draws["catheter.resistance_kpa_s_per_ul"]
+    of_its_water = 0.95 / water_viscosity_mpa_s(22.0)  # as the fluid's file states it
+    bath_degc = plant.truth["bath_temperature_degc"].at(1800.0)
+    thicker = of_its_water * water_viscosity_mpa_s(bath_degc) / water_viscosity_mpa_s(37.0)
+    true = plant.draws["catheter.resistance_kpa_s_per_ul"] * thicker
     assert values["resistance_kpa_s_per_ul"] == pytest.approx(true, rel=0.005)
     assert values["catheter_ul_per_kpa_m"] == pytest.approx(0.29 / WARMER, rel=0.01)
     assert values["bore_ul"] == pytest.approx(math.pi / 4.0 * 0.53**2 * 1000.0, abs=0.8)
@@ -91,6 +95,30 @@ def test_resistance_compliance_and_bore_are_those_of_the_plant(healthy):
 def test_the_same_file_gives_the_same_numbers_again(healthy):
     again = reevaluate(healthy[0].run_file)
     assert again.identical, again.why
+
+
+AT_ROOM = (
+    ('low = "30 degC"', 'low = "15 degC"'),
+    ('pump_temperature = "37 degC"', 'pump_temperature = "22 degC"'),
+    ("[simulation.plant.valves]", "[simulation.plant.bath]\nsetpoint_degc = 22.0\n\n[simulation.plant.valves]"),
+)
+BRIEF = {"prime": "0 uL", "radii": "", "held": "0 kPa", "creep": "2 min", "decay": "10 min"}
+
+
+@pytest.mark.parametrize(("fault", "verdict"), [((), Verdict.CONDITIONAL_PASS), (("kink:1.3",), Verdict.FAIL)])
+def test_a_patency_that_is_declared_for_body_temperature_is_judged_by_the_viscosity_in_the_bath(
+    tmp_path, fault, verdict
+):
+    patency = checks(examined(tmp_path, *fault, changes=AT_ROOM, **BRIEF))["patency"]
+    assert patency.limit_high == pytest.approx(3.4 * 0.95 / water_viscosity_mpa_s(37.0), rel=0.01)
+    assert (patency.verdict, patency.value > 3.4) == (verdict, True)
+
+
+def test_air_is_told_by_a_sensor_that_a_forced_flow_does_not_saturate(tmp_path):
+    sound, airy = (checks(examined(tmp_path, *faults, **BRIEF))["no-air"] for faults in ((), ("air-bubble:50",)))
+    assert (sound.verdict, sound.value) == (Verdict.PASS, 0.0)
+    assert airy.verdict is Verdict.INVALID
+    assert airy.value == pytest.approx(50.0 / 5000.0 * 3600.0, rel=0.15)  # s at 5 mL/h
 
 
 def test_faults_of_the_catheter_that_do_not_meet_are_found_side_by_side(tmp_path):

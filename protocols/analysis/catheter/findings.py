@@ -14,7 +14,7 @@ from protocols.analysis.catheter.closed import Decay
 from protocols.analysis.catheter.fitness import Rig
 from protocols.analysis.catheter.forced import Push, Resistance, push
 from protocols.analysis.catheter.plan import REST_S, radii_of
-from protocols.analysis.catheter.record import HOUR_S, CatheterRecord
+from protocols.analysis.catheter.record import BODY_DEGC, HOUR_S, CatheterRecord, water_viscosity_mpa_s
 from protocols.analysis.decision import judge
 from protocols.analysis.grid import RecordError
 from protocols.analysis.occlusion.metered import PLAY_KPA
@@ -122,7 +122,7 @@ def patency(case: Case) -> Check:
     flow = float(declared["flow_ul_per_h"]) if declared else float(case.record.params["fast_ul_per_h"])
     name, title = "patency", f"Pressure at {flow / 1000.0:g} mL/h through the catheter"
     poiseuille = case.record.poiseuille_kpa_s_per_ul * flow / HOUR_S
-    limits = Limits(DISCONNECTED * poiseuille, float(declared["at_most_kpa"]), source(declared)) if declared else None
+    limits = _at_bath(case, declared, DISCONNECTED * poiseuille) if declared else None
     blocked = [one for one in case.flows if one.blocked]
     value = case.resistance
     if value is None:
@@ -150,6 +150,14 @@ def patency(case: Case) -> Check:
         Component("gain of the transducer", abs(resistance) * case.record.u_gain * scale),
     )
     return found(name, title, "kPa", resistance * scale, parts, limits, depends_on=FLOWING, note=note)
+
+
+def _at_bath(case: Case, declared: Mapping[str, Any], low_kpa: float) -> Limits:
+    """The declared pressure is that of water at a temperature; this fluid at that of the bath needs another."""
+    at_degc = float(declared.get("temperature_c", BODY_DEGC))
+    thicker = case.record.viscosity_mpa_s / water_viscosity_mpa_s(at_degc)
+    high = float(declared["at_most_kpa"]) * thicker
+    return Limits(low_kpa, high, f"{source(declared)}, {declared['at_most_kpa']:g} kPa with water at {at_degc:g} degC")
 
 
 def arrives(case: Case) -> Check:

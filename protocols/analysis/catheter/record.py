@@ -31,8 +31,8 @@ SYRINGE_U_PERCENT = 0.5
 """As for an occlusion, where a certificate says nothing."""
 
 AIR_SHARE, AIR_RESTLESS, LEAST_AIR = 0.1, 0.4, 3
-"""Air reads less than this share of full scale, and another value in more than this share of successive readings, at
-least so many readings long."""
+"""Air reads less than this share of what is pushed, or of full scale if that is less, and another value in more than
+this share of successive readings, at least so many readings long."""
 
 EDGE_S = (1.0, 2.0)
 """Left out at the begin and end of a forced flow: stamps of instruments and steps are a second apart."""
@@ -189,8 +189,8 @@ class CatheterRecord:
     def air_s(self, name: str) -> list[tuple[float, float]]:
         """Stretches of a forced flow in which the flow sensor was in air.
 
-        By its own flag; or it reads its zero although it should saturate, and as restlessly as a sensor in air does: a
-        flow that merely does not come leaves it still.
+        By its own flag; or it reads its zero although what is pushed would show or saturate it, and as restlessly as a
+        sensor in air does: a flow that merely does not come leaves it still, and one that begins or ends is soon over.
         """
         if not self.run.has("flow") or name not in self.phases:
             return []
@@ -201,7 +201,9 @@ class CatheterRecord:
         begin = self.phases.get(f"{name}-settle", self.phases[name])[0]
         series = self.run.series("flow").within(begin, self.phases[name][1])
         flagged = (series.quality & int(Quality.AIR)) != 0
-        low = flagged | (np.abs(series.values) < AIR_SHARE * full_scale)
+        steady = (series.t >= begin + EDGE_S[0]) & (series.t <= self.phases[name][1] - EDGE_S[1])
+        pushed = min(full_scale, self._pushed_ul_per_h(name))
+        low = flagged | (steady & (np.abs(series.values) < AIR_SHARE * pushed))
         moved = np.concatenate([[False], np.abs(np.diff(series.values)) > AIR_STEP * full_scale])
         edges = np.flatnonzero(np.diff(np.concatenate([[False], low, [False]]).astype(np.int8)))
         found = []
@@ -210,6 +212,12 @@ class CatheterRecord:
             if b - a >= LEAST_AIR and (bool(flagged[a:b].any()) or restless):
                 found.append((float(series.t[a]), float(series.t[b - 1])))
         return found
+
+    def _pushed_ul_per_h(self, name: str) -> float:
+        """What a forced flow is told; bends are laid at the middle one, all that has no other name at the slowest."""
+        middle = name.startswith("bent-") or name == "straight-again"
+        key = next((key for key in FLOWS if name.endswith(f"-{key}")), "middle" if middle else "slow")
+        return self.rates_ul_per_h[key]
 
     # -- what follows from the catheter's file
 
