@@ -256,10 +256,10 @@ class OpenRun:
     @property
     def judge_says(self) -> tuple[str, str, Tone]:
         """Whether the installed code comes to what the file says: a word, why, and the tone."""
+        if self.is_replaced:
+            return "not recomputed", "What would be judged is not what is shown.", Tone.FAIL
         if self._judge_sentence:
             return "not recomputed", self._judge_sentence, Tone.FAIL
-        if self.is_replaced:
-            return "not recomputed", "What is shown is not what lies there any more.", Tone.FAIL
         again = self.again
         if again is None:
             return "recomputing…", "The installed code judges the run again from its data.", Tone.BUSY
