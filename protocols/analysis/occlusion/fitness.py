@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+import numpy as np
+
 from data.checks import Check, Limits, Verdict
+from data.samples import FloatArray
 from protocols.analysis import suitability
 from protocols.analysis.bath import in_the_stations_band
 from protocols.analysis.grid import RecordError
@@ -27,6 +31,9 @@ UNTOLD_SHARE = 0.5
 LARGEST_SWEPT_UL = 0.5
 LEFT_PERCENT = 10.0
 """An opened line keeps at most this much of its pressure."""
+
+LEAST_UL = 1.0
+"""What the balance gains in ten minutes of an open line is held against this at least."""
 
 OPENED_S = 60.0
 JUST_BEFORE_S = 10.0
@@ -79,9 +86,21 @@ def _open_before(record: OcclusionRecord, occluded: Occluded) -> Iterator[Check]
     """Before it is closed the line must be open."""
     until_s = occluded.closed_s if occluded.closed_s is not None else record.run.end_s
     t_s, pressure = record.pressure(occluded.started_s, until_s)
-    check = suitability.line_open(t_s, pressure)
+    check = suitability.line_open(t_s, pressure, partial(_over, record, occluded))
     note = check.note and "the catheter is blocked, or the outlet valve does not open; valve-test tells which"
     yield replace(check, name=_numbered("outlet-pressure", occluded), note=note)
+
+
+def _over(record: OcclusionRecord, occluded: Occluded, from_s: FloatArray, to_s: FloatArray) -> FloatArray:
+    """How many times the programmed flow the balance gained from (m,) to (m,) times, at least 1."""
+    try:
+        collected = record.collected
+    except RecordError:
+        return np.ones(from_s.size)
+    ends = np.minimum(to_s, collected.t_s[-1] if occluded.closed_s is None else occluded.closed_s)
+    gained = (collected.shown_mg(ends) - collected.shown_mg(from_s)) * collected.ul_per_mg
+    programmed = np.maximum(occluded.flow_ul_per_s * (ends - from_s), LEAST_UL)
+    return np.asarray(np.maximum(gained / programmed, 1.0), dtype=np.float64)
 
 
 def _opens(record: OcclusionRecord, occluded: Occluded) -> Iterator[Check]:

@@ -107,3 +107,24 @@ def test_a_pump_that_delivered_nothing_before_fails_however_short_the_rise():
 
     found = named(judged(stalled))
     assert (found["flow-before"].verdict, found["reaches-threshold"].verdict) == (Verdict.FAIL, Verdict.FAIL)
+
+
+@pytest.mark.parametrize(
+    ("more_mg_per_h", "flow", "line"),
+    [(5000.0, Verdict.FAIL, Verdict.PASS), (0.0, Verdict.INVALID, Verdict.INVALID)],
+)
+def test_a_pump_that_gives_far_too_much_fails_although_that_takes_more_pressure_through_an_open_line(
+    more_mg_per_h, flow, line
+):
+    def gushes(run: Run) -> None:
+        closed_s = run.phase("rise-1")[0]
+        begun_s = closed_s - 720.0
+        mass, pressure = run.series("reference_mass"), run.series("outlet_pressure")
+        more = more_mg_per_h / 3600.0 * np.clip(mass.t - begun_s, 0.0, closed_s - begun_s)
+        pushed = np.where((pressure.t > begun_s) & (pressure.t < closed_s), 12.0, 0.0)
+        run._series["reference_mass"] = replace(mass, values=mass.values + more)
+        run._series["outlet_pressure"] = replace(pressure, values=pressure.values + pushed)
+
+    found = named(judged(gushes))
+    assert found["outlet-pressure"].verdict is line
+    assert found["flow-before"].verdict is flow
