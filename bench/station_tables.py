@@ -59,10 +59,11 @@ class BalanceUncertainty(Stated):
 class Collection(Stated):
     """How the delivered fluid is collected.
 
-    ``dead_volume`` is that of the line between pump and tip, ``buoyant_volume`` that of vessel and contents beyond the
-    steel which balanced them, ``load`` their mass.  ``evaporation`` is what the station usually loses and
-    ``evaporation_spread`` the standard deviation of that between set-ups.  The pump is at ``pump_temperature``, give or
-    take ``pump_temperature_band``.
+    ``dead_volume`` is that of the line between pump and tip, ``buoyant_volume`` that of vessel and contents, ``load``
+    their mass; ``twin_buoyant_volume`` is that of a twin vessel, the vessel's own by default, and ``twin_u_relative``
+    the standard uncertainty of what the vessel loses over what its twin does.  ``evaporation`` is what the station
+    usually loses and ``evaporation_spread`` the standard deviation of that between set-ups.  The pump is at
+    ``pump_temperature``, give or take ``pump_temperature_band``.
     """
 
     topology: Literal["immersed", "weir", "pressurised-vessel", "source-weighing", "height-shifted"]
@@ -72,6 +73,10 @@ class Collection(Stated):
     meniscus_mg: MassMg = Field(alias="meniscus")
     dead_volume_ul: VolumeUl = Field(alias="dead_volume")
     buoyant_volume_ul: VolumeUl = Field(alias="buoyant_volume")
+    twin_buoyant_volume_ul: VolumeUl | None = Field(None, alias="twin_buoyant_volume", exclude_if=lambda v: v is None)
+    twin_u_percent: Percent | None = Field(
+        None, alias="twin_u_relative", gt=0.0, examples=["5 %"], exclude_if=lambda u_percent: u_percent is None
+    )
     load_mg: MassMg = Field(alias="load")
     pump_temperature_degc: TemperatureC = Field(alias="pump_temperature")
     pump_temperature_band_k: TemperatureDifferenceK = Field(alias="pump_temperature_band")

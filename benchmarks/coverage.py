@@ -36,10 +36,11 @@ def one_run(rate_ml_per_day: float, blank: str, seed: int) -> tuple[float, float
         truth["mass"] = opened.rig.plant.truth["tip_mass_mg"]
         truth["draws"] = opened.rig.plant.draws
 
+    station = "sim-twin" if blank == "twin" else "sim"
     with tempfile.TemporaryDirectory() as folder:
         settings = {"schedule": f"{rate_ml_per_day:g} mL/day", "blank": blank}
         result = conduct(
-            Request("flow-accuracy", "sim", settings=settings, seed=seed, out=Path(folder)), afterwards=look
+            Request("flow-accuracy", station, settings=settings, seed=seed, out=Path(folder)), afterwards=look
         )
         with Run.open(result.run_file) as run:
             from_s, to_s = run.phase("analysis")
@@ -72,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="coverage", description=__doc__)
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--rates", default=RATES)
-    parser.add_argument("--blank", choices=("diverter", "stopped"), default="diverter")
+    parser.add_argument("--blank", choices=("diverter", "stopped", "twin"), default="diverter")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args(arguments)

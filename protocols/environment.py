@@ -50,7 +50,7 @@ STROKES = 4
 class Environment(Procedure):
     """Delivery against back pressure, temperature and filling, as ratios to a reference condition."""
 
-    name, method = "environment", 3
+    name, method = "environment", 4
     roles = (
         Measures("flow", "uL/h"),
         Controls("pump", PumpLink),

@@ -84,7 +84,7 @@ class RigCheck(Procedure):
         "weighings": "2",
         "quiet": "5 min",
         "blank_length": "30 min",
-        "compared": "10 uL",
+        "compared": "25 uL",
         "soak": "5 min",
         "bath_wait": "10 min",
     }

@@ -34,7 +34,7 @@ SHORTENED = {
         "weighings": "2",
         "quiet": "5 min",
         "blank-length": "30 min",
-        "compared": "10 uL",
+        "compared": "25 uL",
         "soak": "5 min",
     },
 }

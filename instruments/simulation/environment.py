@@ -14,8 +14,6 @@ from instruments.simulation.parameters import Draws
 from instruments.simulation.signal import DAY_S, FloatArray
 from instruments.simulation.stepping import lag
 
-COOLEST_S = 4 * 3600.0
-
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentState:
@@ -97,7 +95,7 @@ class Environment:
 
     def _day(self, t: FloatArray) -> FloatArray:
         """Laboratory temperature that the time of day explains."""
-        phase = 2.0 * math.pi * (t - COOLEST_S) / DAY_S
+        phase = 2.0 * math.pi * (t - self._d["laboratory.coolest_h"] * 3600.0) / DAY_S
         return self._d["laboratory.temperature_degc"] - self._d["laboratory.diurnal_k"] * np.cos(phase)
 
     def _settled_bath(self, start: float, lab: FloatArray, k0: int) -> FloatArray:

@@ -14,6 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from instruments.simulation.signal import FloatArray
+from instruments.simulation.stepping import recurrence
+
+FORGOTTEN = 20.0
+"""Time constants after which noise that hangs together has forgotten what it was: one part in 5e8 is left."""
 
 
 class Noise:
@@ -35,31 +39,39 @@ class Noise:
         """The first ``n`` standard normal numbers of a block."""
         return self.generator(name, block).standard_normal(n)
 
+    def hanging_together(self, name: str, block: int, n: int, kept: float) -> FloatArray:
+        """``n`` standard normal numbers of a block, each of which keeps the share ``kept`` of the one before it.
+
+        Across blocks too: the last numbers that drive a block are a stream of their own, from which the next one
+        finds its beginning without what was before.
+        """
+        if kept < 1e-9:
+            return self.normals(name, block, n)
+        edge = min(n // 2, math.ceil(-FORGOTTEN / math.log(kept)))
+        ends = [self.normals(f"{name} edge", end, edge) for end in (block, block + 1)]
+        drive = np.concatenate([ends[0], self.normals(name, block, n - edge), ends[1]])
+        return recurrence(kept, math.sqrt(1.0 - kept * kept) * drive[1:], float(drive[0]))[edge:]
+
 
 @dataclass(frozen=True, slots=True)
 class Wander:
     """A slow random process, drawn at the ends of chunks and linear between them.
 
-    With a finite ``tau_s`` an Ornstein-Uhlenbeck process of standard deviation ``sd``; without one a random walk
-    whose standard deviation grows by ``sd`` in the square root of an hour.
+    An Ornstein-Uhlenbeck process of standard deviation ``sd`` that forgets after ``tau_s``.
     """
 
     name: str
     sd: float
-    tau_s: float | None
+    tau_s: float
     step_s: float
 
     def start(self, noise: Noise) -> float:
-        """Value at time zero: from the stationary law, zero for a walk."""
-        if self.tau_s is None:
-            return 0.0
+        """Value at time zero, from the stationary law."""
         return self.sd * float(noise.normals(f"{self.name} start", 0, 1)[0])
 
     def after(self, value: float, noise: Noise, chunk: int) -> float:
         """Value at the end of a chunk that began with ``value``."""
         z = float(noise.normals(self.name, chunk, 1)[0])
-        if self.tau_s is None:
-            return value + self.sd * math.sqrt(self.step_s / 3600.0) * z
         kept = math.exp(-self.step_s / self.tau_s)
         return value * kept + self.sd * math.sqrt(1.0 - kept * kept) * z
 

@@ -12,17 +12,21 @@ from instruments.simulation.model import Columns, Model
 from instruments.simulation.properties import pt100_ohm, thermocouple_v
 from instruments.simulation.signal import FloatArray
 
+ANTI_ALIAS_S = 1.0 / (2.0 * np.pi * 50.0)
+"""Time constant of the 50 Hz low pass before a converter: read faster than that, noise hangs together."""
+
 Smooth = Callable[[Columns, int], FloatArray]
-"""A signal without its white noise at the n + 1 grid points of a chunk that begins at a grid index."""
+"""A signal without its noise at the n + 1 grid points of a chunk that begins at a grid index."""
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
     """One signal.
 
-    ``noise`` is the standard deviation of a sample at any rate, ``noise_sqrt_s`` that of the mean over 1 s of a
-    sensor that averages between its samples; ``held`` says that values are held, not interpolated.  What is known at
-    any moment, not at grid points alone, has ``moment``: from places on the grid (shares of an index) to values.
+    ``noise`` is the standard deviation of a sample at any rate, which hangs together over the time constant
+    ``noise_s`` of the low pass that it went through; ``noise_sqrt_s`` is the standard deviation of the mean over 1 s
+    of a sensor that averages between its samples; ``held`` says that values are held, not interpolated.  What is known
+    at any moment, not at grid points alone, has ``moment``: from places on the grid (shares of an index) to values.
     """
 
     name: str
@@ -30,6 +34,7 @@ class Output:
     description: str
     smooth: Smooth
     noise: float = 0.0
+    noise_s: float = 0.0
     noise_sqrt_s: float = 0.0
     held: bool = False
     moment: Callable[[FloatArray], FloatArray] | None = None
@@ -63,10 +68,10 @@ def _setting(setting: Timeline | Forced) -> Smooth:
 def _weighing(model: Model) -> Iterator[Output]:
     d = model.draws
     noise = float(np.hypot(d["balance.noise_mg"], d["balance.vibration_mg"]))
-    yield Output(
-        "reference_load_mg", "mg", "reference balance before tare and rounding", _column("reference_mg"), noise
-    )
-    yield Output("twin_load_mg", "mg", "balance of the twin vessel before tare and rounding", _column("twin_mg"), noise)
+    over_s = d["balance.filter_s"]
+    for name, whose in (("reference", "reference balance"), ("twin", "balance of the twin vessel")):
+        column = _column(f"{name}_mg")
+        yield Output(f"{name}_load_mg", "mg", f"{whose} before tare and rounding", column, noise, over_s)
 
 
 def _flow(model: Model) -> Iterator[Output]:
@@ -94,7 +99,7 @@ def _pressures(model: Model) -> Iterator[Output]:
         def smooth(columns: Columns, k0: int, section: str = section, transducer: object = transducer) -> FloatArray:
             return model.transducers[section].output(columns[section], columns["lab_degc"], k0)
 
-        yield Output(name, unit, description, smooth, transducer.noise)
+        yield Output(name, unit, description, smooth, transducer.noise, ANTI_ALIAS_S)
     low, span = model.draws["barometer.low_hpa"], model.draws["barometer.high_hpa"] - model.draws["barometer.low_hpa"]
     error = model.draws["barometer.error_hpa"]
     yield Output(
@@ -103,6 +108,7 @@ def _pressures(model: Model) -> Iterator[Output]:
         "ambient pressure, 0-5 V",
         lambda columns, _: (columns["pressure_hpa"] + error - low) * (5.0 / span),
         model.draws["barometer.noise_hpa"] * 5.0 / span,
+        ANTI_ALIAS_S,
     )
 
 
@@ -139,6 +145,7 @@ def _pressure_instruments(model: Model) -> Iterator[Output]:
         "gauge pressure in the refill line, 0-5 V",
         lambda columns, _: (columns["refill_kpa"] * gain + zero - low) * (5.0 / span),
         d["refill_transducer.noise_kpa"] * 5.0 / span,
+        ANTI_ALIAS_S,
     )
 
 

@@ -39,7 +39,7 @@ class PlantSignal:
         self._plant = plant
         self._noise = noise
         self._held = NOTHING_HELD
-        self._white: dict[float, tuple[int, FloatArray]] = {}
+        self._white: dict[tuple[float, float], tuple[int, FloatArray]] = {}
 
     def at(self, t: float) -> float:
         """Value of the last conversion at or before ``t``."""
@@ -58,7 +58,7 @@ class PlantSignal:
         values = self._plant.moments(self, place) if self.output.moment else self._from_chunks(place)
         sd = self.output.noise or self.output.noise_sqrt_s / math.sqrt(dt)
         if sd:
-            values += sd * self._white_noise(t0, first, n)
+            values += sd * self._own_noise(t0, dt, first, n)
         return values
 
     def forget(self) -> None:
@@ -95,23 +95,30 @@ class PlantSignal:
             values = self._plant.smooth(self, chunk)[:CHUNK]
             sd = self.output.noise or self.output.noise_sqrt_s / math.sqrt(DT_S)
             if sd:
-                values = values + sd * self._noise.normals(self.output.name, chunk, CHUNK)
+                kept = self._kept(DT_S)
+                values = values + sd * self._noise.hanging_together(self.output.name, chunk, CHUNK, kept)
             listed: list[float] = values.tolist()
             self._held = (chunk * CHUNK, listed)
         return listed[k - chunk * CHUNK]
 
-    def _white_noise(self, t0: float, first: int, n: int) -> FloatArray:
-        """Standard normal numbers of the sample indices of a device that began to sample at ``t0``."""
+    def _kept(self, dt: float) -> float:
+        """Share of its noise that a value still has after ``dt``."""
+        return math.exp(-dt / self.output.noise_s) if self.output.noise_s else 0.0
+
+    def _own_noise(self, t0: float, dt: float, first: int, n: int) -> FloatArray:
+        """Standard normal numbers of the sample indices of a device that began to sample at ``t0``, ``dt`` apart."""
+        kept = self._kept(dt)
         values = np.empty(n)
         done = 0
         while done < n:
             block, offset = divmod(first + done, SAMPLES_BLOCK)
-            held = self._white.get(t0)
+            held = self._white.get((t0, kept))
             if held is None or held[0] != block:
                 if len(self._white) > 8:
                     self._white.clear()
                 name = f"{self.output.name} sampled from {t0!r}"
-                held = self._white[t0] = (block, self._noise.normals(name, block, SAMPLES_BLOCK))
+                held = (block, self._noise.hanging_together(name, block, SAMPLES_BLOCK, kept))
+                self._white[(t0, kept)] = held
             take = min(n - done, SAMPLES_BLOCK - offset)
             values[done : done + take] = held[1][offset : offset + take]
             done += take

@@ -8,7 +8,7 @@ import numpy as np
 
 from instruments.simulation.environment import EnvironmentChunk
 from instruments.simulation.grid import CHUNK, DT_S, Timeline, times
-from instruments.simulation.noise import Noise
+from instruments.simulation.noise import Noise, Wander, ramp
 from instruments.simulation.parameters import Draws
 from instruments.simulation.properties import water_density
 from instruments.simulation.signal import DAY_S, FloatArray
@@ -24,11 +24,12 @@ AIR_SPIKE = 3.0
 
 @dataclass(frozen=True, slots=True)
 class FlowState:
-    """Carried from chunk to chunk: the filtered flow, the indication, and whether the last interval had air."""
+    """Carried from chunk to chunk: the filtered flow, the indication, air in the last interval, the gain's wander."""
 
     filtered_nl_per_min: float = 0.0
     shown_nl_per_min: float = 0.0
     air: float = 0.0
+    gain: float = 0.0
 
 
 class FlowSensor:
@@ -38,10 +39,13 @@ class FlowSensor:
         self._d = draws
         self._noise = noise
         self._drift = drift_per_day
+        self._wander = Wander(
+            "flow sensor gain", draws["flow_sensor.repeatability"], draws["flow_sensor.repeatability_s"], CHUNK * DT_S
+        )
 
     def start(self) -> FlowState:
         """No flow."""
-        return FlowState(0.0, self._d["flow_sensor.zero_error_nl_per_min"])
+        return FlowState(0.0, self._d["flow_sensor.zero_error_nl_per_min"], 0.0, self._wander.start(self._noise))
 
     def advance(
         self, state: FlowState, chunk: int, line_step_ul: FloatArray, air: FloatArray, env: EnvironmentChunk
@@ -54,22 +58,23 @@ class FlowSensor:
         filtered = lag_of_mean(flow, state.filtered_nl_per_min, d["flow_sensor.time_constant_s"])
         gain = 1.0 + d["flow_sensor.gain_error"] + self._drift.integral(k0, k0 + CHUNK) / DAY_S
         warm = env.lab_degc - d["flow_sensor.reference_temperature_degc"]
-        gain = gain + d["flow_sensor.temperature_coefficient_per_k"] * warm
-        shown = filtered * gain + d["flow_sensor.zero_error_nl_per_min"]
+        wander_end = self._wander.after(state.gain, self._noise, chunk)
+        gain = gain + d["flow_sensor.temperature_coefficient_per_k"] * warm + ramp(state.gain, wander_end, CHUNK)
+        zero = d["flow_sensor.zero_error_nl_per_min"] + d["flow_sensor.zero_per_k"] * warm
+        shown = filtered * gain + zero
         flags = np.concatenate(([state.air], air))
         if flags.any():
-            self._in_air(shown, flags, chunk)
+            self._in_air(shown, flags, zero, chunk)
         shown[0] = state.shown_nl_per_min
-        return shown, flags, FlowState(float(filtered[-1]), float(shown[-1]), float(flags[-1]))
+        return shown, flags, FlowState(float(filtered[-1]), float(shown[-1]), float(flags[-1]), wander_end)
 
-    def _in_air(self, shown: FloatArray, flags: FloatArray, chunk: int) -> None:
+    def _in_air(self, shown: FloatArray, flags: FloatArray, zero: FloatArray, chunk: int) -> None:
         """In air the sensor reads noise around its zero, with a spike at either end of the bubble."""
         sd = self._d["flow_sensor.air_noise_nl_per_min"]
         noise = sd * np.concatenate(([0.0], self._noise.normals("flow sensor in air", chunk, CHUNK)))
-        zero = self._d["flow_sensor.zero_error_nl_per_min"]
         shown[:] = np.where(flags == 1.0, zero + noise, shown)
-        shown[1:][np.diff(flags) > 0.0] = zero + AIR_SPIKE * sd
-        shown[1:][np.diff(flags) < 0.0] = zero - AIR_SPIKE * sd
+        ends = np.diff(flags)
+        shown[1:] += np.where(ends == 0.0, 0.0, zero[1:] + AIR_SPIKE * sd * ends - shown[1:])
 
 
 class Transducer:

@@ -10,7 +10,7 @@ import numpy as np
 from instruments.simulation.environment import EnvironmentChunk
 from instruments.simulation.grid import CHUNK, DT_S, RATE_HZ, Timeline, times
 from instruments.simulation.mounting import OnCatheter
-from instruments.simulation.noise import Noise, Wander, ramp
+from instruments.simulation.noise import Noise
 from instruments.simulation.pan import Pan
 from instruments.simulation.parameters import Draws
 from instruments.simulation.properties import air_density, saturation_pressure, water_density
@@ -19,6 +19,12 @@ from instruments.simulation.stepping import lag, running_sum
 from instruments.simulation.tip_leak import TipLeak
 
 HOUR_S = 3600.0
+WALK_STEPS = 60
+"""Steps of the walk of a zero within a chunk, linear between them: 10 s each."""
+
+SECOND_WAVE = np.pi * (1.0 + 5.0**0.5)
+"""Turn of the shorter wave of a balance's linearity in one of the longer: by the golden section, so they never meet."""
+
 AS_DRAWN = -1.0
 """Value of the evaporation setting that leaves the drawn rate in place."""
 
@@ -105,54 +111,63 @@ class Balance:
     Parameters
     ----------
     name : of the balance, to which its noise belongs.
+    section : of the parameters that are its own; those of all balances are in "balance".
     drift : mg/h that a fault adds.
     extra : mg that somebody puts on the pan.
     """
 
-    def __init__(
-        self, name: str, draws: Draws, noise: Noise, drift_mg_per_day: float, drift: Timeline, extra: Timeline
-    ) -> None:
+    def __init__(self, name: str, section: str, draws: Draws, noise: Noise, drift: Timeline, extra: Timeline) -> None:
         self._d = draws
+        self._own = section
         self._noise = noise
         self._name = name
-        self._drift_mg_per_s = drift_mg_per_day / DAY_S
+        self._drift_mg_per_s = draws[f"{section}.drift_mg_per_day"] / DAY_S
         self._drift = drift
         self._extra = extra
-        self._walk = Wander(f"{name} zero", draws["balance.zero_walk_mg_per_sqrt_h"], None, CHUNK * DT_S)
+        self._step_mg = draws["balance.zero_walk_mg_per_sqrt_h"] * np.sqrt(CHUNK * DT_S / WALK_STEPS / HOUR_S)
 
     def load_mg(
         self,
         liquid_mg: FloatArray,
         liquid_density: FloatArray,
         air: FloatArray,
+        adjusted_air: FloatArray | float,
         temperature_degc: FloatArray,
         weight_mg: FloatArray | float = 0.0,
         gain: FloatArray | float = 0.0,
     ) -> FloatArray:
-        """Load that the cell feels in air of density ``air``, in mg of its own weights; ``gain`` is off by so much."""
-        d = self._d
+        """Load that the cell feels in air of density ``air``, in mg of its own weight; ``gain`` is off by so much.
+
+        A cell compares no weights, it holds a force with a current.  What a milligram is it learnt in the air of its
+        adjustment, so that the load's whole volume shows as the air changes (EURAMET cg-18, 4.2.4).
+        """
+        d, own = self._d, self._own
         start = d["vessel.liquid_mg"]
         # As the level rises the tube displaces more liquid, whose buoyancy the balance carries.
         immersed = 1.0 / (1.0 - (d["vessel.tube_diameter_mm"] / d["vessel.inner_diameter_mm"]) ** 2)
         glass = d["vessel.glass_mass_mg"] - d["vessel.glass_volume_ul"] * 1e-3 * air
         liquid = (start + immersed * (liquid_mg - start)) * (1.0 - air / liquid_density)
-        load: FloatArray = (glass + liquid + weight_mg) / (1.0 - air / d["balance.weights_density_kg_per_m3"])
-        wave = d["balance.linearity_mg"] * np.sin(2.0 * np.pi * load / d["balance.linearity_period_mg"])
-        warm = d["balance.temperature_coefficient_per_k"] * (temperature_degc - d["laboratory.temperature_degc"])
-        return load * (1.0 + warm + gain) + wave
+        load: FloatArray = (glass + liquid + weight_mg) / (1.0 - adjusted_air / d["balance.weights_density_kg_per_m3"])
+        turns = load / d[f"{own}.linearity_period_mg"] + d[f"{own}.linearity_phase"]
+        wave = 0.5 * d[f"{own}.linearity_mg"] * (np.sin(2.0 * np.pi * turns) + np.sin(SECOND_WAVE * turns))
+        warm = d[f"{own}.temperature_coefficient_per_k"] * (temperature_degc - d["laboratory.temperature_degc"])
+        shown: FloatArray = load * (1.0 + warm + gain) + wave
+        return shown
 
     def advance(
         self, state: BalanceState, chunk: int, load_mg: FloatArray, drafts_mg: FloatArray | float = 0.0
     ) -> tuple[FloatArray, BalanceState]:
         """Indication without noise at the n + 1 grid points of a chunk."""
         k0 = chunk * CHUNK
-        walk_end = self._walk.after(state.walk_mg, self._noise, chunk)
+        steps = self._step_mg * self._noise.normals(f"{self._name} zero", chunk, WALK_STEPS)
+        knots = running_sum(steps, state.walk_mg)
+        walk = np.interp(np.arange(CHUNK + 1), np.arange(0, CHUNK + 1, CHUNK // WALK_STEPS), knots)
         drift = self._drift_mg_per_s * times(k0, k0 + CHUNK + 1) + self._drift.integral(k0, k0 + CHUNK) / HOUR_S
-        felt = load_mg + drift + ramp(state.walk_mg, walk_end, CHUNK) + self._extra.over(k0 - 1, k0 + CHUNK)
+        felt = load_mg + drift + walk + self._extra.over(k0 - 1, k0 + CHUNK)
         felt = felt + self._drafts(chunk) + drafts_mg
         start = float(felt[0]) if state.filter_mg is None else state.filter_mg
         shown = lag(felt, start, self._d["balance.filter_s"])
-        return shown, BalanceState(walk_end, float(shown[-1]))
+        return shown, BalanceState(float(knots[-1]), float(shown[-1]))
 
     def _drafts(self, chunk: int) -> FloatArray | float:
         """Spikes of doors and drafts, off by default; one that would outlast the chunk ends with it."""
@@ -184,6 +199,8 @@ class WeighingState:
     meniscus: MeniscusState = MeniscusState()
     reference: BalanceState = BalanceState()
     twin: BalanceState = BalanceState()
+    adjusted_air: float | None = None  # density of the air in which the reference balance was adjusted last
+    twin_adjusted_air: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,17 +250,9 @@ class Weighing:
         self._leak = TipLeak(draws, settings.leak_ul_per_s_kpa, settings.is_diverted, settings.tip_kpa)
         self._meniscus = Meniscus(draws, noise)
         self._pan = Pan(draws, noise, settings.weight_mg, settings.door_is_open)
-        self._reference = Balance(
-            "reference balance",
-            draws,
-            noise,
-            draws["balance.drift_mg_per_day"],
-            settings.drift_mg_per_h,
-            settings.pan_mg,
-        )
-        self._twin = Balance(
-            "twin balance", draws, noise, draws["twin_balance.drift_mg_per_day"], Timeline(0.0), settings.twin_pan_mg
-        )
+        drift, pan = settings.drift_mg_per_h, settings.pan_mg
+        self._reference = Balance("reference balance", "balance", draws, noise, drift, pan)
+        self._twin = Balance("twin balance", "twin_balance", draws, noise, Timeline(0.0), settings.twin_pan_mg)
 
     def advance(
         self, state: WeighingState, chunk: int, line_step_ul: FloatArray, tip_air: FloatArray, env: EnvironmentChunk
@@ -266,10 +275,13 @@ class Weighing:
         air = air_density(env.pressure_hpa, env.humidity_percent, env.lab_degc)
         force, meniscus = self._meniscus.advance(state.meniscus, vessel_ul)
         weight, gain = self._pan.weight_mg(k0, air), self._gain(k0)
-        load = self._reference.load_mg(liquid - spilled, density, air, env.lab_degc, weight, gain) + force
+        adjusted = self._adjusted_air(state, k0, air)
+        load = self._reference.load_mg(liquid - spilled, density, air, adjusted, env.lab_degc, weight, gain) + force
         drafts = self._pan.drafts_mg(k0)
         reference_mg, reference = self._reference.advance(state.reference, chunk, load, drafts)
-        twin_load = self._twin.load_mg(self._d["vessel.liquid_mg"] - twin_evaporated, density, air, env.lab_degc)
+        twin_air = float(air[0]) if state.twin_adjusted_air is None else state.twin_adjusted_air
+        twin_liquid = self._d["vessel.liquid_mg"] - twin_evaporated
+        twin_load = self._twin.load_mg(twin_liquid, density, air, twin_air, env.lab_degc)
         twin_mg, twin = self._twin.advance(state.twin, chunk, twin_load)
         columns = (
             running_sum(tip_step, state.tip_ul),
@@ -283,7 +295,8 @@ class Weighing:
         )
         tip, tip_mg, vessel, caught_mg, gone, twin_gone, spilt, leaked = (float(column[-1]) for column in columns)
         gone_all = (gone, twin_gone, spilt, leaked)
-        end = WeighingState(tip, tip_mg, vessel, caught_mg, *gone_all, meniscus, reference, twin)
+        airs = float(adjusted[-1]), twin_air
+        end = WeighingState(tip, tip_mg, vessel, caught_mg, *gone_all, meniscus, reference, twin, *airs)
         return WeighingChunk(*columns, self._pan.door(k0), reference_mg, twin_mg), end
 
     def _spilled_mg(self, state: WeighingState, k0: int, liquid_mg: FloatArray, density: FloatArray) -> FloatArray:
@@ -292,6 +305,13 @@ class Weighing:
         filling_mg = liquid_mg - self._settings.taken_mg.over(k0 - 1, k0 + CHUNK)
         spilled: FloatArray = np.maximum.accumulate(np.maximum(filling_mg - capacity_mg, state.spilled_mg))
         return spilled
+
+    def _adjusted_air(self, state: WeighingState, k0: int, air: FloatArray) -> FloatArray:
+        """Density of the air in which the reference balance was adjusted: before the run, or when it did so itself."""
+        densities = np.full(CHUNK + 1, float(air[0]) if state.adjusted_air is None else state.adjusted_air)
+        for k in self._settings.adjustment_ppm.changes(k0 - 1, k0 + CHUNK):
+            densities[k + 1 - k0 :] = air[k + 1 - k0]
+        return densities
 
     def _gain(self, k0: int) -> FloatArray | float:
         """By how much the reference balance's gain is off: its adjustment, and the cosine of its tilt."""

@@ -14,9 +14,9 @@ from protocols.analysis.collection import Collection
 from protocols.analysis.gravimetric_record import GravimetricRecord
 from protocols.analysis.reading_noise import ReadingNoise
 
-LINEARITY_OVER_MG = 3000.0
-"""A balance whose deviation from linearity waves over no less than 20 g of load changes it by its full amount within
-20 g / 2 pi; over a smaller gain it changes in proportion."""
+LINEARITY_OVER_MG = 300.0
+"""A balance whose deviation from linearity waves over no less than a gram or two of load changes it by its full amount
+within that over 2 pi; over a smaller gain it changes in proportion."""
 
 AIR_HPA_PER_SQRT_H = 0.5
 """What is left of the change of air pressure after its correction, growing as a random walk does."""

@@ -2,7 +2,7 @@
 
 Everything that the balance shows besides delivery is taken off here: the certificate's correction, the buoyancy of the
 vessel in air of changing density, evaporation (with the balance's own steady drift, which a blank on the same balance
-cannot tell from it), the buoyancy of the fluid and of the immersed tube.
+cannot tell from it, and one on another balance does not know of), the buoyancy of the fluid and of the immersed tube.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from data.samples import FloatArray
-from protocols.analysis.budget import Budget, Component
+from protocols.analysis.budget import Budget, Component, bounded
 from protocols.analysis.evaporation import HOUR_S, Blank, Evaporation, blank
 from protocols.analysis.flow_budget import STANDARD_AIR_MG_PER_UL_AND_HPA, Weighing, volume_budget
 from protocols.analysis.gravimetry import immersion_factor, volume_ul
 
 BUOYANT_VOLUME_SHARE = 0.1
-"""Relative standard uncertainty of the volume of glass beyond the steel that balanced it at tare."""
+"""Relative standard uncertainty of the volume of vessel and contents."""
 
 EVAPORATION_VARIES = 0.08
 """Relative standard deviation of a mean rate of loss about the line between two blanks: humidity and temperature of a
@@ -28,6 +28,22 @@ laboratory that changes by 1 K and 10 % relative humidity over a day."""
 
 BAROMETER_HPA = 0.5
 """Standard uncertainty of a change of air pressure within a run, with the room's temperature."""
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """A second vessel on a second balance, whose record is the blank: what it does not tell of the first ones.
+
+    Attributes
+    ----------
+    drifts_mg_per_day : half-widths of the steady drift of the balance under the vessel, and of that under the twin.
+    mg_per_k : standard uncertainty of the twin's balance's temperature coefficient, times its load.
+    u_ratio : relative standard uncertainty of what the vessel loses over what the twin loses.
+    """
+
+    drifts_mg_per_day: tuple[float, float]
+    mg_per_k: float
+    u_ratio: float
 
 
 @dataclass(frozen=True)
@@ -44,6 +60,7 @@ class Collection:
     mg_per_k : standard uncertainty of the balance's temperature coefficient, times its load.
     u_line_mg_per_k : standard uncertainty of what the line's breathing was taken for in the blanks; 0 where it does not
         reach the vessel in them, or was left in.
+    twin : where the blank is the record of a twin vessel.
     """
 
     t_s: FloatArray
@@ -55,6 +72,7 @@ class Collection:
     zero_walk_mg: float
     mg_per_k: float
     u_line_mg_per_k: float = 0.0
+    twin: Twin | None = None
 
     def shown_mg(self, t_s: FloatArray) -> FloatArray:
         """Corrected indication at any times, by linear interpolation of mass."""
@@ -89,36 +107,44 @@ class Collection:
             self.weighing,
             u_evaporation_mg_per_h=loss.u,
             evaporation_dof=loss.dof,
-            # The linear part of the drift is in the blanks; what is left is the walk below.
-            drift_half_width_mg_per_day=0.0,
+            # The linear part of the drift is in blanks on the same balance; what is left is the walk below.
+            drift_half_width_mg_per_day=self.twin.drifts_mg_per_day[0] if self.twin else 0.0,
             barometric_half_width_hpa=math.sqrt(3.0) * math.hypot(BUOYANT_VOLUME_SHARE * change_hpa, BAROMETER_HPA),
         )
         budget = volume_budget(abs(volume), hours, weighing)
         walk = Component("zero walk", self.zero_walk_mg * math.sqrt(hours) * self.ul_per_mg)
-        warming = self.mg_per_k * abs(self._unseen_warming_k(from_s, to_s)) * self.ul_per_mg
+        warming = self._u_by_warming_mg(from_s, to_s) * self.ul_per_mg
         rate = abs(float(self.evaporation.rate_mg_per_h((from_s + to_s) / 2.0)))
         weather = Component("evaporation between blanks", EVAPORATION_VARIES * rate * hours * self.ul_per_mg)
         parts = [walk, Component("balance temperature", warming), weather]
         if self.u_line_mg_per_k > 0.0:
             breathed = self.u_line_mg_per_k * abs(self._blanks_warming_k_per_s()) * (to_s - from_s)
             parts.append(Component("breathing of the line", breathed * self.ul_per_mg))
+        if self.twin is not None:
+            drifted = self.twin.drifts_mg_per_day[1] * hours / 24.0
+            parts.append(bounded("zero drift of the twin's balance", drifted * self.ul_per_mg))
+            parts.append(Component("loss of the twin vessel", self.twin.u_ratio * rate * hours * self.ul_per_mg))
         return volume, budget.plus(*parts)
 
     def warming_k(self, from_s: float, to_s: float) -> float:
         """Change of the room's temperature in an interval."""
         return float(np.diff(np.interp([from_s, to_s], self.t_s, self.room_degc))[0])
 
-    def _unseen_warming_k(self, from_s: float, to_s: float) -> float:
-        """Change of the room's temperature in an interval, less what the blanks took for evaporation.
+    def _u_by_warming_mg(self, from_s: float, to_s: float) -> float:
+        """Standard uncertainty of a gain because the room's temperature changed.
 
         A balance that follows the temperature shows a false rate in each blank, which the correction spreads over the
-        interval.
+        interval; where the blanks are of another balance, each of them errs by itself.
         """
-        return self.warming_k(from_s, to_s) - self._blanks_warming_k_per_s() * (to_s - from_s)
+        gained, spread = self.warming_k(from_s, to_s), self._blanks_warming_k_per_s() * (to_s - from_s)
+        if self.twin is None:
+            return self.mg_per_k * abs(gained - spread)
+        return math.hypot(self.mg_per_k * gained, self.twin.mg_per_k * spread)
 
     def u_drift_by_warming_mg_per_h(self) -> float:
         """Standard uncertainty of the blanks' mean rate because the room warmed or cooled during them."""
-        per_k = math.hypot(self.mg_per_k, self.u_line_mg_per_k)
+        own = self.mg_per_k if self.twin is None else self.twin.mg_per_k
+        per_k = math.hypot(own, self.u_line_mg_per_k)
         return per_k * abs(self._blanks_warming_k_per_s()) * HOUR_S
 
     def _blanks_warming_k_per_s(self) -> float:
@@ -141,7 +167,12 @@ def corrected_mass_mg(
     Parameters
     ----------
     indication_mg, air_mg_per_ul : (n,) what the balance showed, and the density of the air then.
-    buoyant_volume_ul : volume of vessel and contents beyond the weights that balanced them at tare.
+    buoyant_volume_ul : volume of vessel and contents.
+
+    Notes
+    -----
+    All of their volume: a cell holds a force, and the weight by which it was adjusted is off the pan.  Less that
+    weight's volume would be right of a balance that is adjusted anew for each reading.
     """
     air = air_mg_per_ul - air_mg_per_ul[0]
     return np.asarray(gain * (indication_mg + offset_mg) + air * buoyant_volume_ul, dtype=np.float64)

@@ -30,6 +30,8 @@ WANDER_OVER_WHITE = tuple(10.0 ** (exponent / 4.0) for exponent in range(-14, 15
 
 LARGEST_DIFFERENCE_MG_PER_H = 0.1
 LARGEST_DIFFERENCE_SHARE = 0.25
+DIFFERENCE_SIGMAS = 4.0
+"""Of the blanks' difference, where its standard uncertainty is known: that of short blanks is known to a fifth."""
 
 
 class BlankError(ValueError):
@@ -275,10 +277,12 @@ class Evaporation:
     def agreement_limit_mg_per_h(self) -> float:
         """Largest difference of the blanks that a drying trap does not explain: 0.1 mg/h or 25 %, whichever is more.
 
-        A quarter of an oil layer's 0.02 mg/h alone would be less than the noise of the blanks.
+        A quarter of an oil layer's 0.02 mg/h alone would be less than the noise of the blanks.  Short blanks in a
+        restless room tell less than that: where it is known how little, no difference counts that is within it.
         """
         mean = math.fsum(one.rate_mg_per_h for one in self.blanks) / len(self.blanks)
-        return max(LARGEST_DIFFERENCE_MG_PER_H, LARGEST_DIFFERENCE_SHARE * abs(mean))
+        untold = DIFFERENCE_SIGMAS * self.u_difference_mg_per_h
+        return max(LARGEST_DIFFERENCE_MG_PER_H, LARGEST_DIFFERENCE_SHARE * abs(mean), untold)
 
     @property
     def blanks_agree(self) -> bool:

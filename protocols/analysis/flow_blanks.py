@@ -5,6 +5,7 @@ Other protocols let the record of a blank speak alone (`evaporation.blank`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Mapping
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from data.run import Run
+from data.samples import FloatArray
 from protocols.analysis.blank_weights import weighted
 from protocols.analysis.evaporation import (
     HOUR_S,
@@ -35,6 +37,9 @@ from protocols.analysis.room import (
 )
 
 MINUTE_S = 60.0
+ROOM_STEADY_S = 300.0
+"""Half of `room.ROOM_SMOOTH_S`: what a thermometer shows from so long before a moment to so long after is a line."""
+
 LEAST_SHARE = 0.8
 """A thermometer that was read in fewer of a blank's minutes does not tell what the room did."""
 
@@ -108,8 +113,21 @@ def _again(record: GravimetricRecord, alone: Blank, known: Known, digit_mg: floa
     middle_s, degc = (np.bincount(index, weights=part) / count for part in (room.t, room.values))
     _, mean_degc = stretch_means(t_s, np.asarray(np.interp(t_s, middle_s, degc)), many)
     mean_t, mean_mg = stretch_means(t_s, mass_mg, many)
-    edges = np.linspace(alone.from_s, alone.to_s, many + 1)
-    warming = np.diff(np.interp(edges, middle_s, degc)) / np.diff(edges) * HOUR_S
     rounding_mg = 0.0 if noise_carries_over_digits(mass_mg, digit_mg) else digit_mg
-    stretches = Stretches(alone.from_s, alone.to_s, mean_t, mean_mg, mean_degc, np.asarray(warming))
+    warming = warming_k_per_h(np.asarray(middle_s), np.asarray(degc), mean_t)
+    stretches = Stretches(alone.from_s, alone.to_s, mean_t, mean_mg, mean_degc, warming)
     return known_blank(stretches, known, rounding_mg)
+
+
+def warming_k_per_h(t_s: FloatArray, degc: FloatArray, at_s: FloatArray) -> FloatArray:
+    """How fast a thermometer rose around some times: slope of a straight line through what is near each of them.
+
+    From minute to minute it would show a thermometer's noise, 2 mK of a reading as 0.1 K/h.
+    """
+    found = []
+    for middle in at_s.tolist():
+        near = np.abs(t_s - middle) <= ROOM_STEADY_S
+        t, values = t_s[near] - t_s[near].mean(), degc[near]
+        square = math.fsum((t * t).tolist())
+        found.append(math.fsum((t * values).tolist()) / square * HOUR_S if square > 0.0 else 0.0)
+    return np.array(found)

@@ -27,7 +27,7 @@ class Weighing:
     linearity_half_width_mg: float = 0.10
     drift_half_width_mg_per_day: float = 0.30
     barometric_half_width_hpa: float = 20.0
-    buoyant_volume_ul: float = 9250.0  # glass and contents beyond the steel that balanced them at tare
+    buoyant_volume_ul: float = 9250.0  # vessel and contents; a light one
     meniscus_half_width_mg: float = 0.05
     u_evaporation_mg_per_h: float = 0.04
     evaporation_dof: float = math.inf

@@ -30,6 +30,7 @@ from protocols.analysis.gravimetric_record import (
     collection_of,
     mg_per_k,
     spread_mg_per_h,
+    twin_of,
 )
 from protocols.analysis.known_blank import Known, Stretches, known_blank
 from protocols.analysis.room import (
@@ -65,9 +66,12 @@ WALK_STEPS = 8
 
 
 REMEDIES = {
-    "evaporation": "longer blanks, a twin vessel or a layer of oil",
-    "evaporation between blanks": "a layer of oil or a twin vessel",
+    "evaporation": "longer blanks, or a layer of oil",
+    "evaporation between blanks": "a layer of oil",
     "balance temperature": "a steadier room, a lighter vessel or longer blanks",
+    "zero drift": "blanks on the same balance",
+    "zero drift of the twin's balance": "blanks on the same balance",
+    "loss of the twin vessel": "blanks on the same balance, or a layer of oil in both vessels",
     "linearity": "a longer analysis, or a balance that is adjusted and linear over the gain",
     "meniscus": "a longer analysis, or a thinner tube",
     "repeatability": "a longer analysis",
@@ -215,10 +219,12 @@ def _collected(
     warmer = day + wander(t_s, ROOM_WANDER_K, ROOM_WANDER_S, rng)
     room = STANDARD_AIR[0] + warmer * ("room_temperature" not in rig.unmeasured)
     from_s, to_s = plan.analysis
-    empty = collection_of((t_s, np.zeros(t_s.size), air, room), evaporation, rig.uncertainty, rig.collection, fluid)
+    twin = twin_of(rig.uncertainty, rig.twin, rig.collection) if rig.blank == "twin" else None
+    tables = evaporation, rig.uncertainty, rig.collection, fluid, twin
+    empty = collection_of((t_s, np.zeros(t_s.size), air, room), *tables)
     gained = expected_ul / empty.ul_per_mg * np.clip((t_s - from_s) / (to_s - from_s), 0.0, 1.0)
     shown = gained - evaporation.lost_mg(from_s, t_s)
-    collected = collection_of((t_s, shown, air, room), evaporation, rig.uncertainty, rig.collection, fluid)
+    collected = collection_of((t_s, shown, air, room), *tables)
     if rig.known is None:
         return collected
     return weighted(replace(collected, u_line_mg_per_k=rig.u_line_mg_per_k), from_s, to_s)
@@ -244,11 +250,11 @@ def _evaporation(plan: Plan, rig: Rig, run: int, rng: np.random.Generator, phase
     if not spans:
         stated = rig.collection["evaporation_spread_mg_per_h"]
         return Evaporation((Blank(0.0, plan.duration_s, declared, stated, math.inf),))
-    usual = declared + spread_mg_per_h(rig.uncertainty, rig.collection) * rng.normal()
+    usual = declared + spread_mg_per_h(uncertainty, rig.collection) * rng.normal()
     noise = math.hypot(uncertainty["repeatability_mg"], uncertainty["readability_mg"] / math.sqrt(12.0))
     balance = _Balance(noise, uncertainty["readability_mg"], uncertainty["zero_walk_mg"], period_s)
     surroundings = _Surroundings(
-        mg_per_k(rig.uncertainty, rig.collection),
+        mg_per_k(uncertainty, rig.collection),
         line_mg_per_k(rig.collection, rig.blank),
         air_mg(rig.collection),
         rig.unmeasured,

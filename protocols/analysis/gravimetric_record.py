@@ -15,7 +15,7 @@ from data.run import Run, Series
 from data.samples import FloatArray, Quality
 from data.schedule import Schedule
 from protocols.analysis import gravimetry
-from protocols.analysis.collection import Collection, blanks_of, corrected_mass_mg, gap_s
+from protocols.analysis.collection import Collection, Twin, blanks_of, corrected_mass_mg, gap_s
 from protocols.analysis.delivery import BOLUS_SETTLING_S
 from protocols.analysis.evaporation import HOUR_S, Blank, Evaporation
 from protocols.analysis.flow_budget import Weighing
@@ -37,6 +37,9 @@ LEAST_BLANK_SAMPLES = 24
 
 TWIN_SHARE = 0.9
 """Of the analysis for which a twin vessel has to have been weighed, or it does not tell what the vessel lost."""
+
+TWIN_RATIO_PERCENT = 5.0
+"""Relative standard uncertainty of a vessel's loss over that of its twin, where the station file does not say."""
 
 STANDARD_AIR = (20.0, 1013.25, 50.0)  # degC, hPa, %RH, where the station does not measure them
 AIR = ("room_temperature", "ambient_pressure", "humidity")
@@ -214,7 +217,14 @@ def read_record(run: Run, schedule: Schedule | None = None) -> GravimetricRecord
         calibration.get("gain", 1.0),
         calibration.get("offset", 0.0),
     )
-    rates, blanked = _blanks(run, phases, analysis, mass.t, corrected, uncertainty["readability_mg"], collection)
+    own = _twins_balance(run, uncertainty)
+    by_twin = () if own is None else _by_twin(run, analysis, own["readability_mg"], collection)
+    if own is not None and by_twin:
+        rates, blanked = by_twin, True
+    else:
+        own = None
+        rates, blanked = _blanks(phases, mass.t, corrected, uncertainty["readability_mg"], collection)
+    twin = None if own is None else twin_of(uncertainty, own, collection)
     return GravimetricRecord(
         run,
         phases,
@@ -222,11 +232,11 @@ def read_record(run: Run, schedule: Schedule | None = None) -> GravimetricRecord
         started_s,
         analysis,
         complete,
-        collection_of((mass.t, corrected, air, room), Evaporation(rates), uncertainty, collection, run.fluid),
+        collection_of((mass.t, corrected, air, room), Evaporation(rates), uncertainty, collection, run.fluid, twin),
         mass.t,
         mass.values,
         blanked,
-        spread_mg_per_h(uncertainty, collection),
+        spread_mg_per_h(own or uncertainty, collection),
         _away(phases),
         *_flow(run, phases, () if schedule is None else _boluses(schedule, started_s, run.end_s)),
         spiked_s,
@@ -271,6 +281,7 @@ def collection_of(
     uncertainty: Mapping[str, Any],
     collection: Mapping[str, Any],
     fluid: Mapping[str, Any],
+    twin: Twin | None = None,
 ) -> Collection:
     """What a vessel on a balance collected, with what the station file declares of both.
 
@@ -279,6 +290,7 @@ def collection_of(
     record : (n,) times in s, corrected mass in mg, density of the air in mg/uL, temperature of the room in degC.
     uncertainty, collection, fluid : tables of the balance, the station and the fluid, as a run file keeps them; with
         the "u_percent" of the balance's certificate, if it has one.
+    twin : see `twin_of`, where the evaporation is a twin vessel's.
     """
     t_s, mass_mg, air, room = record
     return Collection(
@@ -290,7 +302,20 @@ def collection_of(
         _weighing(fluid, uncertainty, collection, air),
         uncertainty["zero_walk_mg"],
         mg_per_k(uncertainty, collection),
+        twin=twin,
     )
+
+
+def twin_of(uncertainty: Mapping[str, Any], own: Mapping[str, Any], collection: Mapping[str, Any]) -> Twin:
+    """What a twin vessel does not tell, with what the station file declares.
+
+    Parameters
+    ----------
+    uncertainty, own : tables of the balance under the vessel, and of that under the twin.
+    """
+    drifts = float(uncertainty["drift_mg_per_day"]), float(own["drift_mg_per_day"])
+    u_percent = float(collection.get("twin_u_percent") or TWIN_RATIO_PERCENT)
+    return Twin(drifts, mg_per_k(own, collection), u_percent / 100.0)
 
 
 def mg_per_k(uncertainty: Mapping[str, Any], collection: Mapping[str, Any]) -> float:
@@ -348,20 +373,35 @@ def _on_grid(series: Series, grid: FloatArray) -> FloatArray | None:
     return np.asarray(np.interp(grid, grid[known], means[known]), dtype=np.float64) if known.any() else None
 
 
+def _twins_balance(run: Run, uncertainty: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Uncertainty of the balance under a twin vessel, as that of the other one where none is stated; None without."""
+    if run.params.get("blank", "none") != "twin" or not run.has("twin_mass"):
+        return None
+    own: Mapping[str, Any] = run.station["instruments"][run.roles["twin_mass"].partition(".")[0]].get("uncertainty")
+    return own or uncertainty
+
+
+def _by_twin(
+    run: Run, analysis: tuple[float, float], readability_mg: float, collection: Mapping[str, Any]
+) -> tuple[Blank, ...]:
+    """Both halves of a twin vessel's record, in air of one density; none where it does not tell of the analysis."""
+    twin, _ = _calm(run, run.corrected("twin_mass").good())
+    halves = _halves(twin.t, *analysis)
+    if not halves:
+        return ()
+    air, _, _ = _air(run, twin.t)
+    buoyant_ul = float(collection.get("twin_buoyant_volume_ul") or collection["buoyant_volume_ul"])
+    return blanks_of(twin.t, corrected_mass_mg(twin.values, air, buoyant_ul), halves, readability_mg, 0.0)
+
+
 def _blanks(
-    run: Run,
     phases: Mapping[str, tuple[float, float]],
-    analysis: tuple[float, float],
     t_s: FloatArray,
     mass_mg: FloatArray,
     readability_mg: float,
     collection: dict[str, Any],
 ) -> tuple[tuple[Blank, ...], bool]:
     """Blanks of the run; without any, what the station file states, and False."""
-    if run.params.get("blank", "none") == "twin" and run.has("twin_mass"):
-        twin, _ = _calm(run, run.corrected("twin_mass").good())
-        if halves := _halves(twin.t, *analysis):
-            return blanks_of(twin.t, twin.values, halves, readability_mg, 0.0), True
     found = [phases[name] for name in ("blank-before", "blank-after") if name in phases]
     long_enough = [(a, b) for a, b in found if _recorded(t_s, a + BLANK_SETTLE_S, b)]
     if long_enough:

@@ -1,8 +1,8 @@
 """What scatters the readings of a balance under a vessel, and so any sum of weighted readings, such as a bolus.
 
-Three things of different memory: each reading's own noise has none, the meniscus at the immersed tube keeps its force
-until the level has risen by some microlitres, and the zero of the balance walks.  An average over many readings takes
-out the first alone.
+Three things of different memory: each reading's own noise has that of the balance's filter, the meniscus at the
+immersed tube keeps its force until the level has risen by some microlitres, and the zero of the balance walks.  An
+average over many readings takes out the first alone.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ import numpy as np
 
 from data.samples import FloatArray
 
-SLIP_UL = 7.0
-"""Mean volume between two slips of the meniscus: 10 min at 1 mL/day, waiting times exponential."""
+SLIPS_UL = (4.0, 7.0, 10.0)
+"""Mean volume between two slips of the meniscus, waiting times exponential; which of them it is, is not known."""
+
+FILTER_S = 2.0
+"""Time constant of a balance's filter, 0.5 to 2 s: readings less apart hang together."""
 
 PARTS = 4
 """Nodes in which a mean over a block is represented: its middle alone would have all of its meniscus or none."""
@@ -45,8 +48,11 @@ class ReadingNoise:
         -----
         A random walk w has Var(sum a w) = -1/2 sum sum a a' s^2 |t - t'| for weights that sum to 0; the meniscus has
         the covariance m^2 exp(-|V - V'| / slip volume) of a value that is drawn anew at exponential waiting volumes.
+        Noise behind a filter has the correlation r = exp(-spacing / time constant) from reading to reading, so that of
+        n readings (1 - r)/(1 + r) n are independent.
         """
-        readings = np.maximum(block_s / self.spacing_s, 1.0)
+        kept = math.exp(-self.spacing_s / FILTER_S)
+        readings = np.maximum(block_s / self.spacing_s * (1.0 - kept) / (1.0 + kept), 1.0)
         white = self.reading_mg * math.sqrt(math.fsum((weights**2 / readings).tolist()))
         shift = (np.arange(PARTS) + 0.5) / PARTS - 0.5
         at = (t_s[:, None] + shift * block_s[:, None]).ravel()
@@ -54,7 +60,7 @@ class ReadingNoise:
         v = np.interp(at, t_s, volume_ul)
         pairs = w[:, None] * w[None, :]
         apart = np.abs(v[:, None] - v[None, :])
-        slips = _total(pairs * np.exp(-apart / SLIP_UL))
+        slips = math.fsum(_total(pairs * np.exp(-apart / slip_ul)) for slip_ul in SLIPS_UL) / len(SLIPS_UL)
         walk = -0.5 * _total(pairs * np.abs(at[:, None] - at[None, :])) / 3600.0
         return (
             ("readings", white),

@@ -51,7 +51,7 @@ def line_mg_per_k(collection: Mapping[str, Any], blank: str) -> float:
 
 
 def air_mg(collection: Mapping[str, Any]) -> float:
-    """Air that the vessel displaces beyond the steel that balanced it."""
+    """Air that the vessel and what is in it displace."""
     return float(collection["buoyant_volume_ul"]) * gravimetry.air_density_mg_per_ul(*STANDARD_AIR)
 
 

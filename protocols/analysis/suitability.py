@@ -13,7 +13,7 @@ from data.samples import FloatArray
 from protocols.analysis.budget import Component
 from protocols.analysis.collection import gap_s
 from protocols.analysis.decision import SIMPLE, judge
-from protocols.analysis.evaporation import Evaporation
+from protocols.analysis.evaporation import DIFFERENCE_SIGMAS, Evaporation
 
 COMPLETE_PERCENT = 90.0
 END_S = 120.0
@@ -157,7 +157,8 @@ def blanks_agree(evaporation: Evaporation, *, planned: int = 2) -> Check:
         return not_measured(name, title, "mg/h", "only one blank was recorded", optional=planned < 2)
     limit = evaporation.agreement_limit_mg_per_h
     u = math.hypot(*(one.u_mg_per_h for one in evaporation.blanks))
-    limits = Limits(-limit, limit, "0.1 mg/h or 25 %")
+    is_noise = limit == DIFFERENCE_SIGMAS * evaporation.u_difference_mg_per_h
+    limits = Limits(-limit, limit, "4 standard uncertainties" if is_noise else "0.1 mg/h or 25 %")
     return judged(name, title, "mg/h", evaporation.difference_mg_per_h, u, limits)
 
 

@@ -19,6 +19,10 @@ LINE_SHARE = 1.0 / math.sqrt(12.0)
 may lie anywhere between them."""
 
 
+REPEATABILITY_PERCENT = 0.3
+"""Standard uncertainty of a flow sensor's gain from hold to hold: 0.5 % of reading by the data sheets that we know."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sensor:
     """The flow sensor within a run: its zero, that zero's standard uncertainty, and how far it may wander; uL/h."""
@@ -95,10 +99,11 @@ class SeriesOf:
 
     @property
     def u_repeats_percent(self) -> float:
-        """Standard uncertainty of that change, by scatter and by the wander of the zero."""
+        """Standard uncertainty of that change, by scatter, by the wander of the zero and by that of the gain."""
         net = self._net(self.first)
         wander = math.sqrt(2.0) * self.sensor.wander_ul_per_h
-        return 100.0 * math.hypot(self.first.u_ul_per_h, self.last.u_ul_per_h, wander) / net
+        by_noise = 100.0 * math.hypot(self.first.u_ul_per_h, self.last.u_ul_per_h, wander) / net
+        return math.hypot(by_noise, math.sqrt(2.0) * REPEATABILITY_PERCENT)
 
     def change_percent(self, point: Point) -> float:
         """100 (R - 1) of a condition."""
@@ -128,6 +133,9 @@ class SeriesOf:
             _Part("wander of the zero", scale * wander, among="alone"),
             _Part("wander of the zero, first reference", by_first * wander),
             _Part("wander of the zero, last reference", by_last * wander),
+            _Part("repeatability of the flow sensor", ratio * REPEATABILITY_PERCENT, among="alone"),
+            _Part("repeatability, first reference", -ratio * (1.0 - share) * REPEATABILITY_PERCENT),
+            _Part("repeatability, last reference", -ratio * share * REPEATABILITY_PERCENT),
             _Part(creep.source, -math.copysign(creep.u, point.unrest_ul_per_h)),
         )
 

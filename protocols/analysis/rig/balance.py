@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.samples import FloatArray
+from protocols.analysis.reading_noise import FILTER_S
 from protocols.analysis.rig import RecordError
 from protocols.analysis.rig.line import straight_line
 from protocols.analysis.rig.record import RigRecord
@@ -150,7 +151,8 @@ class Quiet:
     ----------
     rms_mg : root mean square of the residuals from a straight line.
     drift_mg_per_h : slope of that line.
-    u_drift_mg_per_h : standard error of the slope for white residuals; a wandering zero comes on top of it.
+    u_drift_mg_per_h : standard error of the slope, of residuals that hang together as readings behind a filter do; a
+        wandering zero comes on top of it.
     spikes : separate excursions beyond `SPIKE_SIGMAS`; ``largest_mg`` the largest of them, 0 without any.
     allan_s, allan_mg : averaging times and Allan deviations of the reading.
     """
@@ -184,7 +186,9 @@ def quiet(t_s: FloatArray, mass_mg: FloatArray, readability_mg: float) -> Quiet:
     calm = np.abs(beyond) <= SPIKE_SIGMAS * sigma
     slope, rms = _line(t_s[calm], mass_mg[calm])
     # Of n points evenly spaced over T the slope has s sqrt(12 / n) / T.
-    u_slope = rms * math.sqrt(12.0 / np.count_nonzero(calm)) / float(t_s[-1] - t_s[0])
+    kept = math.exp(-interval_s / FILTER_S)
+    independent = np.count_nonzero(calm) * (1.0 - kept) / (1.0 + kept)
+    u_slope = rms * math.sqrt(12.0 / independent) / float(t_s[-1] - t_s[0])
     starts = np.flatnonzero(~calm[1:] & calm[:-1]).size + int(not calm[0])
     largest = 0.0 if calm.all() else float(np.max(np.abs(beyond[~calm])))
     lasted_s = float(t_s[-1] - t_s[0]) + interval_s

@@ -19,9 +19,10 @@ HOUR_S = 3600.0
 
 MINUTE_S = 60.0
 
-SENSOR_EVEN_PERCENT = 0.2
+SENSOR_EVEN_PERCENT = 0.35
 """How far a flow sensor's gain may differ from rate to rate, standard uncertainty: 0.1-0.15 %/K over the hour or two of
-the comparisons, and its repeatability.  Stated for the sensors that we know; nothing in a record shows it."""
+the comparisons, and its repeatability of 0.5 % of reading.  Stated for the sensors that we know; nothing in a record
+shows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ def point(
     evaporation_mg_per_h: float,
     u_evaporation_mg_per_h: float,
     u_unsteady_ul_per_h: float = 0.0,
+    u_breathes_ul_per_h: float = 0.0,
 ) -> Point:
     """Compare sensor and balance over one stretch of steady flow.
 
@@ -94,7 +96,9 @@ def point(
     mass_t_s, mass_mg : (m,) good readings of the balance.
     ul_per_mg : volume of one milligram of reading, buoyancy and immersion included.
     evaporation_mg_per_h : loss from the vessel, which the balance shows and the sensor does not.
-    u_unsteady_ul_per_h : what a wandering zero and a line that breathes may add to the balance's slope.
+    u_unsteady_ul_per_h : what a wandering zero and a meniscus that slips may add to the balance's slope.
+    u_breathes_ul_per_h : what a line between sensor and vessel may give off: it is in the ratio, and of the balance's
+        own flow it is known better (`weighed_flow`).
 
     Raises
     ------
@@ -117,7 +121,9 @@ def point(
     u_balance = math.hypot(math.hypot(fit.u_slope * HOUR_S, u_evaporation_mg_per_h) * ul_per_mg, u_unsteady_ul_per_h)
     ratio = shown / gained
     u_even = ratio * SENSOR_EVEN_PERCENT / 100.0
-    u_ratio = math.hypot(ratio * u_balance / gained, zero_flow.u_ul_per_h / gained, u_even)
+    u_ratio = math.hypot(
+        ratio * math.hypot(u_balance, u_breathes_ul_per_h) / gained, zero_flow.u_ul_per_h / gained, u_even
+    )
     return Point(shown, gained, u_ratio, u_balance)
 
 

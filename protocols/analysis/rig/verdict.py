@@ -21,6 +21,7 @@ from protocols.analysis.rig.weighed_flow import (
     flow,
     syringe_u_percent,
     walk_mg_per_h,
+    warmed_mg_per_h,
 )
 from protocols.analysis.standing import of_a_run_cut_off
 
@@ -123,7 +124,8 @@ def _quiet(record: RigRecord, values: dict[str, float], curves: list[Curve]) -> 
         yield judged(*named, float(at_100[0]), 0.0, at_most(limits["quiet_allan_mg"]), wander)
     else:
         yield unmeasured(*named, "it takes a quiet record of 5 min, read at least each 100 s")
-    u_drift = math.hypot(found.u_drift_mg_per_h, walk_mg_per_h(record, float(series.t[-1] - series.t[0])))
+    walk = walk_mg_per_h(record, float(series.t[-1] - series.t[0]))
+    u_drift = math.hypot(found.u_drift_mg_per_h, walk, warmed_mg_per_h(record, "quiet"))
     drift = "the balance drifts, or the vessel loses mass: warm-up, temperature, a dry evaporation trap"
     yield judged(
         "balance-drift",

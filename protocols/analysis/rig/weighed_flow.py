@@ -9,12 +9,15 @@ from dataclasses import replace
 import numpy as np
 
 from data.checks import Axis, Check, Curve, Limits, Verdict
+from data.samples import FloatArray
 from protocols.analysis.evaporation import HOUR_S, Blank, BlankError, blank
+from protocols.analysis.reading_noise import ReadingNoise
 from protocols.analysis.rig import RecordError
 from protocols.analysis.rig import flow as flow_check
 from protocols.analysis.rig import line as line_check
 from protocols.analysis.rig.judging import judged, told, unmeasured, within
 from protocols.analysis.rig.record import RigRecord
+from protocols.analysis.room import AIR_PER_K, LINE_U_SHARE, air_mg
 
 RATES = {"slow": "pushed-slow", "middle": "pushed-middle", "fast": "pushed"}
 """Name of the check of what arrives at each rate; the fastest has the name that the control charts know."""
@@ -33,6 +36,9 @@ MINUTE_S = 60.0
 WANDER_K_PER_H = 0.2
 """How fast a room may warm in a few minutes while its mean over an hour stands still."""
 
+SLOPE_BLOCKS = 24
+"""Parts of a record for which the noise of its slope is summed."""
+
 LINE_EXPANSION_PER_K = 2.2e-4
 """Of water at 22 degC."""
 
@@ -46,6 +52,33 @@ def syringe_u_percent(record: RigRecord) -> float:
 def walk_mg_per_h(record: RigRecord, lasted_s: float) -> float:
     """Standard deviation of the slope that a random walk of the zero has over a time T: w sqrt(6/5 / T)."""
     return float(record.balance["zero_walk_mg"]) * math.sqrt(1.2 * HOUR_S / lasted_s)
+
+
+def slope_u_mg_per_h(record: RigRecord, t_s: FloatArray, mass_mg: FloatArray) -> float:
+    """Standard uncertainty of the slope of readings that hang together, under a meniscus that slips as the level rises.
+
+    Over the few microlitres of a comparison the meniscus may slip once, or not at all: a line through the readings
+    follows it.
+    """
+    middles = (np.arange(SLOPE_BLOCKS) + 0.5) / SLOPE_BLOCKS * (t_s[-1] - t_s[0])
+    from_middle_h = (middles - math.fsum(middles.tolist()) / SLOPE_BLOCKS) / HOUR_S
+    weights = from_middle_h / math.fsum((from_middle_h**2).tolist())
+    risen_ul = abs(float(mass_mg[-1] - mass_mg[0])) * record.ul_per_mg * (middles / (t_s[-1] - t_s[0]))
+    balance, meniscus_mg = record.balance, float(record.run.station["collection"]["meniscus_mg"])
+    reading_mg = math.hypot(balance["repeatability_mg"], balance["readability_mg"] / math.sqrt(12.0))
+    noise = ReadingNoise(reading_mg, meniscus_mg / math.sqrt(3.0), 0.0, float(np.median(np.diff(t_s))))
+    lengths = np.full(SLOPE_BLOCKS, (t_s[-1] - t_s[0]) / SLOPE_BLOCKS)
+    return math.hypot(*(u for _, u in noise.parts_mg(middles, risen_ul, weights, lengths)))
+
+
+def warmed_mg_per_h(record: RigRecord, span: str) -> float:
+    """What a balance over a standing line may show an hour as the room warms: line, vessel in lighter air, the cell."""
+    collection = record.run.station.get("collection")
+    if collection is None:
+        return 0.0
+    k_per_h = math.hypot(_warming_k_per_h(record, span), WANDER_K_PER_H)
+    shown = (float(collection["dead_volume_ul"]) * LINE_EXPANSION_PER_K + air_mg(collection) * AIR_PER_K) * k_per_h
+    return math.hypot(shown, _warmed_mg_per_h(record, k_per_h))
 
 
 # ----------------------------------------------------------------------------------------------------- evaporation
@@ -147,15 +180,15 @@ def _uncompared(why: str) -> Iterator[Check]:
 def _points(record: RigRecord, zero: flow_check.Zero) -> list[flow_check.Point]:
     """Sensor and balance at each rate."""
     loss = _blank(record)
-    whole = record.run.phase("gain-slow")[0], record.run.phase("gain-fast")[1]
-    k_per_h = math.hypot(_warming_k_per_h(record, whole), WANDER_K_PER_H)
+    k_per_h = math.hypot(_warming_k_per_h(record, _compared(record)), WANDER_K_PER_H)
     collection = record.run.station["collection"]
     breathes = float(collection["dead_volume_ul"]) * LINE_EXPANSION_PER_K * k_per_h
     found = []
     for name in RATES:
         shown, mass = record.good("flow", f"gain-{name}"), record.good("reference_mass", f"gain-{name}")
         walk = walk_mg_per_h(record, float(mass.t[-1] - mass.t[0]))
-        wanders = record.ul_per_mg * math.hypot(walk, _warmed_mg_per_h(record, k_per_h))
+        own = slope_u_mg_per_h(record, mass.t, mass.values)
+        wanders = record.ul_per_mg * math.hypot(walk, own, _warmed_mg_per_h(record, k_per_h))
         found.append(
             flow_check.point(
                 shown.t,
@@ -166,7 +199,8 @@ def _points(record: RigRecord, zero: flow_check.Zero) -> list[flow_check.Point]:
                 ul_per_mg=record.ul_per_mg,
                 evaporation_mg_per_h=loss.rate_mg_per_h,
                 u_evaporation_mg_per_h=loss.u_mg_per_h,
-                u_unsteady_ul_per_h=math.hypot(breathes, wanders),
+                u_unsteady_ul_per_h=wanders,
+                u_breathes_ul_per_h=breathes,
             )
         )
     return found
@@ -194,16 +228,42 @@ def _sensor(record: RigRecord, points: list[flow_check.Point], values: dict[str,
     yield judged("flow-scatter", "Flow sensor over balance, scatter of the rates", "1", found.birge, 0.0, limits, cause)
 
 
+def _compared(record: RigRecord) -> tuple[float, float]:
+    """From the begin of the slowest rate to the end of the fastest."""
+    return record.run.phase("gain-slow")[0], record.run.phase("gain-fast")[1]
+
+
 def _asked(record: RigRecord) -> list[float]:
     return [float(record.run.params[f"{name}_ul_per_h"]) for name in RATES]
+
+
+def _caught(record: RigRecord, points: list[flow_check.Point]) -> list[tuple[float, float]]:
+    """What the balance caught of what was pushed at each rate and its u, without what the line gave off as it warmed.
+
+    The thermometer tells how fast it did, but for the wander of a room over minutes, and the line's expansion is known
+    as well as in a blank.
+    """
+    per_k = float(record.run.station["collection"]["dead_volume_ul"]) * LINE_EXPANSION_PER_K
+    found = []
+    for rate, one in zip(RATES, points, strict=True):
+        k_per_h, u_k_per_h = 0.0, math.hypot(_warming_k_per_h(record, _compared(record)), WANDER_K_PER_H)
+        if record.run.has("room_temperature"):
+            room = record.good("room_temperature", f"gain-{rate}")
+            if room.t.size < line_check.LEAST_SAMPLES:
+                room = record.good("room_temperature", _compared(record))
+            k_per_h = line_check.straight_line(room.t, room.values).slope * HOUR_S
+            u_k_per_h = math.hypot(LINE_U_SHARE * k_per_h, WANDER_K_PER_H)
+        found.append((one.balance_ul_per_h - per_k * k_per_h, math.hypot(one.u_balance_ul_per_h, per_k * u_k_per_h)))
+    return found
 
 
 def _arrives(record: RigRecord, points: list[flow_check.Point]) -> Iterator[Check]:
     """What the balance caught of what the syringe pump pushed at each rate: a loss after the sensor shows here too."""
     half = float(record.limits.get("pushed_percent", PUSHED_PERCENT))
-    for rate, one, name in zip(_asked(record), points, RATES.values(), strict=True):
-        at = 100.0 * (one.balance_ul_per_h / rate - 1.0)
-        u = math.hypot(100.0 * one.u_balance_ul_per_h / rate, syringe_u_percent(record))
+    caught = _caught(record, points)
+    for rate, (ul_per_h, u_ul_per_h), name in zip(_asked(record), caught, RATES.values(), strict=True):
+        at = 100.0 * (ul_per_h / rate - 1.0)
+        u = math.hypot(100.0 * u_ul_per_h / rate, syringe_u_percent(record))
         cause = "less arrives on the balance than was pushed: a leak in the line, before or after the sensor"
         if at > 0.0:
             cause = "more arrives than was pushed: the syringe's diameter is wrong, or the pump under test runs"
@@ -213,14 +273,15 @@ def _arrives(record: RigRecord, points: list[flow_check.Point]) -> Iterator[Chec
 
 def _lost(record: RigRecord, points: list[flow_check.Point]) -> Iterator[Check]:
     """What does not arrive at any rate alike; the syringe pump's error may be one at all rates or another at each."""
-    asked, caught = _asked(record), [one.balance_ul_per_h for one in points]
+    asked, arrived = _asked(record), _caught(record, points)
     even = syringe_u_percent(record) / 100.0
-    u = [math.hypot(one.u_balance_ul_per_h, even * rate) for one, rate in zip(points, asked, strict=True)]
+    u = [math.hypot(own, even * rate) for (_, own), rate in zip(arrived, asked, strict=True)]
     title = "Lost at any rate alike"
     try:
-        found = flow_check.loss(asked, caught, u)
+        found = flow_check.loss(asked, [ul_per_h for ul_per_h, _ in arrived], u)
         shown = [one.sensor_ul_per_h for one in points]
-        after = flow_check.loss(shown, caught, [one.u_ratio * one.balance_ul_per_h for one in points])
+        gained = [one.balance_ul_per_h for one in points]
+        after = flow_check.loss(shown, gained, [one.u_ratio * one.balance_ul_per_h for one in points])
     except RecordError as error:
         yield unmeasured("pushed-loss", title, "uL/h", str(error))
         return

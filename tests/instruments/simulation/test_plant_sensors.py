@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 from instruments.simulation.properties import pt100_ohm, thermocouple_v
 from instruments.simulation.stepping import play
 
-TRUE_FLOW = {"flow_sensor": {"gain_error": 0.0, "zero_error_nl_per_min": 0.0, "temperature_coefficient_per_k": 0.0}}
+TRUE_FLOW = {
+    "flow_sensor": {
+        "gain_error": 0.0,
+        "zero_error_nl_per_min": 0.0,
+        "temperature_coefficient_per_k": 0.0,
+        "zero_per_k": 0.0,
+        "repeatability": 0.0,
+    }
+}
 TRUE_PRESSURE = {
     f"{place}_transducer": {
         "zero_error": 0.0,
@@ -43,12 +51,47 @@ def test_the_sensor_shows_what_passes_it_at_its_own_temperature(make_plant, idea
 
 
 def test_gain_and_zero_are_those_that_were_drawn(make_plant, ideal_pump):
-    plant = make_plant(ideal_pump)
+    plant = make_plant(ideal_pump, {"flow_sensor": {"repeatability": 0.0, "zero_per_k": 0.0}})
     true = make_plant(TRUE_FLOW, ideal_pump).signals["flow_nl_per_min"].samples(600.0, 0.1, 0, 36000).mean()
     shown = plant.signals["flow_nl_per_min"].samples(600.0, 0.1, 0, 36000).mean()
 
     gain = 1.0 + plant.draws["flow_sensor.gain_error"] - 0.0013
     assert shown == pytest.approx(true * gain + plant.draws["flow_sensor.zero_error_nl_per_min"], abs=0.1)
+
+
+def test_the_zero_of_a_flow_sensor_follows_the_room(make_plant):
+    drifting = {"flow_sensor": {**TRUE_FLOW["flow_sensor"], "zero_per_k": 0.4}, "catheter": {"line_volume_ul": 0.0}}
+    plants = [make_plant(drifting, {"laboratory": {"temperature_degc": t}}, rate=None) for t in (23.0, 26.0)]
+    shown = [plant.signals["flow_nl_per_min"].samples(600.0, 0.1, 0, 36_000).mean() for plant in plants]
+
+    assert shown == pytest.approx([0.0, 1.2], abs=0.05)
+
+
+def test_the_gain_of_a_flow_sensor_wanders_within_its_repeatability(make_plant, ideal_pump):
+    """0.3 % over half an hour: so much that a comparison of the sensor with itself has to reckon with it."""
+    wandering = {"flow_sensor": {**TRUE_FLOW["flow_sensor"], "repeatability": 0.003}}
+
+    def mean(plant, t):
+        return plant.signals["flow_nl_per_min"].samples(t, 0.1, 0, 600).mean()
+
+    true = mean(make_plant(TRUE_FLOW, ideal_pump), 1200.0)
+    plants = [make_plant(wandering, ideal_pump, {"catheter": {"line_volume_ul": 0.0}}, seed=s) for s in range(60)]
+    off = [[mean(p, t) / true - 1.0 for t in (1200.0, 1260.0, 30_000.0)] for p in plants]
+    soon, late = np.diff(off)[:, 0], np.array(off)[:, 2]
+
+    assert late.std() == pytest.approx(0.003, rel=0.3)
+    assert np.corrcoef(np.array(off)[:, 0], late)[0, 1] == pytest.approx(0.0, abs=0.35)
+    assert soon.std() < 0.001
+
+
+@pytest.mark.parametrize("rate_hz", [10, 100, 1000, 10_000])
+def test_the_noise_of_a_transducer_has_the_bandwidth_of_its_filter(make_plant, rate_hz):
+    """50 Hz: the mean over a second is no better for being read faster than twice that."""
+    outlet = make_plant(rate=None).signals["outlet_pressure_v_per_v"].samples(100.0, 1.0 / rate_hz, 0, 40 * rate_hz)
+    by_law = 0.02 * (1.0 / min(rate_hz, 50.0 * np.pi)) ** 0.5
+
+    assert outlet.std() * 1e5 == pytest.approx(0.02, rel=0.1)
+    assert outlet.reshape(40, rate_hz).mean(axis=1).std() * 1e5 == pytest.approx(by_law, rel=0.3)
 
 
 def test_pressures_have_their_electrical_ranges(make_plant):
@@ -116,10 +159,28 @@ def test_room_and_weather_keep_to_their_laws(make_plant):
     days = np.arange(0.0, 4 * 86400.0, 7200.0)
     lab = np.array([plant.truth["lab_temperature_degc"].at(t) for t in days])
     assert lab.mean() == pytest.approx(22.0, abs=0.15)
-    assert lab.reshape(4, 12).mean(axis=0).argmin() in (1, 2, 3)  # about 04:00
-    assert np.ptp(lab.reshape(4, 12).mean(axis=0)) == pytest.approx(2.0, abs=0.3)
+    coolest, swing = plant.draws["laboratory.coolest_h"], plant.draws["laboratory.diurnal_k"]
+    day = -swing * np.cos(2.0 * np.pi * (np.arange(0.0, 24.0, 2.0) - coolest) / 24.0)
+    assert lab.reshape(4, 12).mean(axis=0) - 22.0 == pytest.approx(day, abs=0.35)
     starts = [make_plant(rate=None, room={}, seed=s).truth["barometer_hpa"].at(0.0) for s in range(60)]
     assert np.std(starts) == pytest.approx(8.0, rel=0.35)
+
+
+def test_no_two_runs_begin_at_the_same_hour_in_the_same_room(make_plant):
+    drawn = [make_plant(rate=None, room={}, seed=seed).draws for seed in range(60)]
+    coolest, swing, lag, slip = (
+        np.array([d[name] for d in drawn])
+        for name in (
+            "laboratory.coolest_h",
+            "laboratory.diurnal_k",
+            "vessel.temperature_lag_s",
+            "meniscus.slip_volume_ul",
+        )
+    )
+
+    assert (np.histogram(coolest, 4, (0.0, 24.0))[0] > 5).all()
+    assert [swing.min() < 0.7, swing.max() > 1.0, lag.min() < 1200.0, lag.max() > 2400.0] == [True] * 4
+    assert [slip.min() < 5.0, slip.max() > 9.0] == [True] * 2
 
 
 # ------------------------------------------------------------------------- instruments that tell the quantity itself

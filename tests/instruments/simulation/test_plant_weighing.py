@@ -17,7 +17,7 @@ QUIET = {
         "linearity_mg": 0.0,
         "temperature_coefficient_per_k": 0.0,
     },
-    "twin_balance": {"drift_mg_per_day": 0.0},
+    "twin_balance": {"drift_mg_per_day": 0.0, "linearity_mg": 0.0, "temperature_coefficient_per_k": 0.0},
     "meniscus": {"amplitude_mg": 0.0},
     "fluid": {"density_deviation_kg_per_m3": 0.0},
     "evaporation": {"rate_mg_per_h": 0.0},
@@ -82,12 +82,74 @@ def test_while_diverted_the_vessel_sees_evaporation_alone(make_plant):
     assert gain_mg(plant, 10820.0, 14400.0) > 30.0
 
 
-def test_weather_moves_an_idle_balance_by_the_buoyancy_of_the_tare(make_plant):
-    low, high = ({"laboratory": {"pressure_hpa": p}} for p in (1000.0, 1020.0))
-    plants = [make_plant(QUIET, {"vessel": {"liquid_mg": 0.0}}, over, rate=None) for over in (low, high)]
-    shift = plants[1].signals["reference_load_mg"].at(100.0) - plants[0].signals["reference_load_mg"].at(100.0)
+def weather_ul(plant, name="reference_load_mg", times=range(600, 86400, 600)):
+    """Volume by which a balance follows the density of the air, in uL, by a straight line."""
+    truth = plant.truth
+    room = [np.array([truth[n].at(t) for t in times]) for n in ("barometer_hpa", "humidity_percent")]
+    air = air_density(*room, np.array([truth["lab_temperature_degc"].at(t) for t in times]))
+    return -1e3 * np.polyfit(air, [plant.signals[name].at(t) for t in times], 1)[0]
 
-    assert shift == pytest.approx(-0.22, abs=0.01)
+
+def test_weather_moves_an_idle_balance_by_all_that_stands_on_it(make_plant):
+    """A cell was adjusted with steel once; it holds a force now, and no steel is there for the air to lift."""
+    plant = make_plant(QUIET, {"laboratory": {"pressure_wander_hpa": 8.0}}, rate=None)
+    liquid_ul = 5000.0 / float(water_density(np.array([22.0]))[0]) * 1e3
+
+    for name in ("reference_load_mg", "twin_load_mg"):
+        assert weather_ul(plant, name) == pytest.approx((13_000.0 + liquid_ul) * (1.0 + 1.2 / 8000.0), rel=1e-4)
+
+
+def test_a_balance_that_adjusts_itself_does_so_in_the_air_of_the_moment(make_plant):
+    weather = {"laboratory": {"pressure_wander_hpa": 8.0}}
+    once, again = (
+        make_plant(QUIET, weather, rate=None, faults=(("auto-adjust", 1e-9, t),) if t else ()) for t in (0.0, 43_200.0)
+    )
+    pressure = np.array([once.truth["barometer_hpa"].at(t) for t in (0.0, 43_200.2)])
+    air = air_density(pressure, np.full(2, 50.0), np.full(2, 22.0))
+    shown = [plant.signals["reference_load_mg"].at(43_300.0) for plant in (once, again)]
+
+    assert shown[1] - shown[0] == pytest.approx(shown[0] * (air[1] - air[0]) / 8000.0, rel=1e-3)
+    assert abs(shown[1] - shown[0]) > 0.01
+
+
+def test_two_balances_err_each_on_its_own(make_plant):
+    swinging = {"laboratory": {"diurnal_k": 1.0}, "catheter": {"line_volume_ul": 0.0}}
+    still = {name: {**table} for name, table in QUIET.items()}
+    for section in ("balance", "twin_balance"):
+        del still[section]["temperature_coefficient_per_k"], still[section]["linearity_mg"]
+    parts = ("temperature_coefficient_per_k", "linearity_mg", "linearity_period_mg", "linearity_phase")
+    drawn = [make_plant(seed=seed).draws for seed in range(200)]
+    swings = []
+    for seed in range(6):
+        plant = make_plant(still, swinging, {"vessel": {"glass_volume_ul": 0.0}}, rate=None, seed=seed)
+        at = (plant.draws["laboratory.coolest_h"] * 3600.0 + 43_200.0 * k for k in (0, 1))
+        swings.append([gain_mg(plant, *ends, n) for ends in [tuple(at)] for n in ("reference_load_mg", "twin_load_mg")])
+
+    for part in parts:
+        pairs = [(d[f"balance.{part}"], d[f"twin_balance.{part}"]) for d in drawn]
+        assert abs(np.corrcoef(np.transpose(pairs))[0, 1]) < 0.25
+    assert np.abs(np.subtract(*np.transpose(swings))).max() > 0.05  # ppm/K of 35 g in 2 K
+
+
+def test_a_gain_of_some_hundred_milligrams_meets_the_declared_linearity(make_plant):
+    """Within +-0.10 mg everywhere, and of two readings apart nearly what the budget says: 0.10 over the root of 3."""
+    bent = {name: {**table} for name, table in QUIET.items()}
+    del bent["balance"]["linearity_mg"]
+    loads = np.array([])
+    shown = np.array([])
+    for seed in range(80):
+        plant = make_plant(bent, PERFECT_WEIGHT, rate=None, seed=seed)
+        straight = make_plant(QUIET, PERFECT_WEIGHT, rate=None, seed=seed)
+        off = []
+        for added in (0.0, 700.0, 1042.0):
+            for one in (plant, straight):
+                one.actuators["weight_mg"].write(added, 100.0 + added)
+            at = 190.0 + added
+            off.append(plant.signals["reference_load_mg"].at(at) - straight.signals["reference_load_mg"].at(at))
+        loads, shown = np.append(loads, off), np.append(shown, np.diff(off))
+
+    assert np.abs(loads).max() <= 0.10
+    assert shown.std() == pytest.approx(0.045, rel=0.25)
 
 
 def test_the_balance_settles_with_its_filter(make_plant):
@@ -110,21 +172,52 @@ def test_a_lag_of_a_ramp_trails_by_its_time_constant():
 def test_the_balance_has_the_noise_drift_and_walk_that_are_stated(make_plant):
     drifting = {"balance": {**QUIET["balance"], "drift_mg_per_day": 0.3, "noise_mg": 0.02}}
     plant = make_plant(QUIET, drifting, rate=None)
-    noise = plant.signals["reference_load_mg"].samples(0.0, 1.0, 0, 5000)
+    noise = plant.signals["reference_load_mg"].samples(0.0, 10.0, 0, 5000)
     assert np.diff(noise).std() / 2**0.5 == pytest.approx(0.02, rel=0.05)
     assert np.array([plant.signals["reference_load_mg"].at(float(t)) for t in range(5000)]).std() == pytest.approx(
         0.02, rel=0.05
     )
     minutes = [plant.signals["reference_load_mg"].samples(t, 0.1, 0, 6000).mean() for t in (0.0, 86400.0)]
-    assert minutes[1] - minutes[0] == pytest.approx(0.3, abs=2e-3)
+    assert minutes[1] - minutes[0] == pytest.approx(0.3, abs=5e-3)
 
+
+@pytest.mark.parametrize("length_s", [60.0, 3600.0])
+def test_the_zero_walks_with_the_root_of_the_time(make_plant, length_s):
     walking = {"balance": {**QUIET["balance"], "zero_walk_mg_per_sqrt_h": 0.01}}
-    ends = [gain_mg(make_plant(QUIET, walking, rate=None, seed=seed), 0.0, 3600.0) for seed in range(40)]
-    assert np.std(ends) == pytest.approx(0.01, rel=0.35)
+    plants = (make_plant(QUIET, walking, rate=None, seed=seed) for seed in range(60))
+    gains = [gain_mg(plant, t, t + length_s) for plant in plants for t in (900.0, 4900.0)]
+
+    assert np.std(gains) == pytest.approx(0.01 * (length_s / 3600.0) ** 0.5, rel=0.2)
+
+
+def test_the_noise_of_a_balance_went_through_its_filter(make_plant):
+    """Conversions 0.1 s apart hang together, and a mean over a minute has 4.4 times the noise of independent ones."""
+    noisy = {"balance": {**QUIET["balance"], "noise_mg": 0.02}}
+    signal = make_plant(QUIET, noisy, rate=None).signals["reference_load_mg"]
+    read = np.array([signal.at(k / 10.0) for k in range(72_000)])
+    own = signal.samples(0.0, 0.1, 0, 72_000)
+
+    for values in (read - read.mean(), own - own.mean()):
+        assert values.std() == pytest.approx(0.02, rel=0.05)
+        assert np.corrcoef(values[:-1], values[1:])[0, 1] == pytest.approx(np.exp(-0.1), abs=0.01)
+        assert values.reshape(-1, 600).mean(axis=1).std() == pytest.approx(0.02 * (2.0 / 60.0) ** 0.5, rel=0.2)
+    edges = np.array([own[4096 * k - 1 : 4096 * k + 1] for k in range(1, 17)])  # where one block follows another
+    assert np.abs(np.diff(edges)).max() < 4.0 * 0.02 * (2.0 * (1.0 - np.exp(-0.1))) ** 0.5
+
+
+def test_noise_that_hangs_together_is_the_same_in_whatever_blocks_it_is_read(make_plant):
+    noisy = {"balance": {**QUIET["balance"], "noise_mg": 0.02}}
+    one, other = (make_plant(QUIET, noisy, rate=None).signals["reference_load_mg"] for _ in range(2))
+    whole = one.samples(3.0, 0.1, 0, 13_000)
+    parts = [other.samples(3.0, 0.1, first, 1000) for first in reversed(range(0, 13_000, 1000))]
+
+    assert (whole == np.concatenate(parts[::-1])).all()
+    backwards = [other.at(t) for t in (1500.3, 600.0, 599.9, 0.0)]
+    assert backwards == [one.at(t) for t in (0.0, 599.9, 600.0, 1500.3)][::-1]
 
 
 def test_the_meniscus_stays_within_its_amplitude_and_slips_with_the_level():
-    draws = PlantParameters.load().draw(Noise(5))
+    draws = PlantParameters.load({"meniscus": {"slip_volume_ul": 7.0}}).draw(Noise(5))
     meniscus = Meniscus(draws, Noise(5))
     rising = np.linspace(0.0, 700.0, 6001)
     force, state = meniscus.advance(MeniscusState(), rising)
@@ -194,12 +287,12 @@ def test_a_reference_weight_has_a_true_mass_of_its_own(make_plant):
 
 
 def test_a_reference_weight_finds_linearity_and_gain(make_plant):
-    wavy = {"balance": {**QUIET["balance"], "linearity_mg": 0.1}}
+    wavy = {"balance": {**QUIET["balance"], "linearity_mg": 0.1, "linearity_period_mg": 1500.0}}
     off = make_plant(QUIET, PERFECT_WEIGHT, rate=None, faults=(("auto-adjust", 100.0, 0.0),))
-    bent = make_plant(QUIET, PERFECT_WEIGHT, wavy, rate=None)
+    bent = [make_plant(QUIET, PERFECT_WEIGHT, wavy, rate=None) for _ in range(5)]
 
     assert placed_mg(off) == pytest.approx(20_002.0, abs=2e-3)
-    assert abs(placed_mg(bent, 10_000.0) - 10_000.0) > 0.05
+    assert max(abs(placed_mg(one, 1000.0 * n) / n - 1000.0) * n for n, one in enumerate(bent, 3)) > 0.05
 
 
 def test_moving_a_weight_or_a_door_leaves_a_draft(make_plant):

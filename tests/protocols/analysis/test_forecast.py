@@ -93,12 +93,25 @@ def test_a_short_run_is_uncertain_by_the_two_readings_at_its_ends():
     assert found.expanded == pytest.approx(100.0 * 2.0 * readings * 1.0031 / (100.0 / 24.0), rel=0.05)
 
 
-def test_more_delivery_longer_blanks_and_a_twin_vessel_each_tell_more():
+def test_more_delivery_and_longer_blanks_each_tell_more():
     plain = forecast(schedule="0.1 mL/day", analysis="12 h", blank_length="1 h").checks[0].expanded
-    changes = ({"schedule": "1 mL/day"}, {"blank_length": "8 h"}, {"blank": "twin"})
+    changes = ({"schedule": "1 mL/day"}, {"blank_length": "8 h"})
     for changed in changes:
         settings = {"schedule": "0.1 mL/day", "analysis": "12 h", "blank_length": "1 h", **changed}
         assert forecast(**settings).checks[0].expanded < 0.9 * plain
+
+
+def test_a_twin_vessel_tells_the_loss_but_not_how_either_balance_drifts():
+    settings = {"schedule": "0.1 mL/day", "analysis": "25 h", "blank": "twin"}
+
+    def u(drift_mg: float) -> float:
+        steady = {**BALANCE, "drift_mg_per_day": drift_mg}
+        instruments = {name: {**table, "uncertainty": steady} for name, table in STATION["instruments"].items()}
+        return FlowAccuracy(**settings).forecast(declared({**STATION, "instruments": instruments})).checks[0].expanded
+
+    drifts_mg = 0.3 / math.sqrt(3.0) * 25.0 / 24.0 * math.sqrt(2.0)
+    expected = 2.0 * drifts_mg * 1.0031 / (100.0 / 24.0 * 25.0) * 100.0
+    assert math.sqrt(u(0.3) ** 2 - u(0.0) ** 2) == pytest.approx(expected, rel=0.1)
 
 
 def test_a_line_that_breathes_into_the_blank_is_seen_by_the_thermometer_or_costs_certainty():

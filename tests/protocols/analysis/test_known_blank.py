@@ -14,7 +14,7 @@ from protocols.analysis.blank_weights import weighted
 from protocols.analysis.budget import coverage_factor
 from protocols.analysis.collection import Collection
 from protocols.analysis.evaporation import HOUR_S, Blank, Evaporation, blank_of_means
-from protocols.analysis.flow_blanks import known_of
+from protocols.analysis.flow_blanks import known_of, warming_k_per_h
 from protocols.analysis.flow_budget import Weighing
 from protocols.analysis.known_blank import Known, Stretches, known_blank
 
@@ -53,6 +53,21 @@ def test_a_blank_of_a_declared_balance_covers_its_error_and_is_not_padded(hours)
     errors, u = ([one.rate_mg_per_h - 0.02 for one in blanks], [one.u_mg_per_h for one in blanks])
     assert inside(blanks) >= 0.92 * len(blanks)
     assert 0.75 < np.sqrt(np.mean(np.square(errors)) / np.mean(np.square(u))) < 1.15
+
+
+def test_how_fast_a_room_warms_is_told_without_the_noise_of_its_thermometer():
+    """2 mK of a reading, of which 60 make a minute: between two minutes that is 0.02 K/h, and a lag is taken for it."""
+    rng = np.random.default_rng(3)
+    minutes = np.arange(30.0, 2400.0, 60.0)
+    at = np.arange(50.0, 2400.0, 100.0)
+    noise = 0.002 / math.sqrt(60.0)
+    shown = [warming_k_per_h(minutes, 22.0 + rng.normal(0.0, noise, minutes.size), at) for _ in range(50)]
+    swing = warming_k_per_h(minutes, 22.0 + 0.3 * np.sin(minutes / 3600.0 * 2.0), at)
+
+    assert np.std(np.array(shown)[:, 3:-3]) < 0.003
+    assert np.abs(np.diff(shown, axis=1)).mean() < 0.003
+    assert swing[3:-3] == pytest.approx(0.6 * np.cos(at[3:-3] / 3600.0 * 2.0), abs=0.005)
+    assert warming_k_per_h(minutes, np.full(minutes.size, 22.0), at) == pytest.approx(0.0)
 
 
 def test_what_is_known_steadies_the_uncertainty():

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from protocols.analysis.bolus import Summed, block_jumps, block_line
-from protocols.analysis.reading_noise import SLIP_UL, ReadingNoise
+from protocols.analysis.reading_noise import FILTER_S, SLIPS_UL, ReadingNoise
 
-SPACING, BLOCK = 5.0, 432.0
+SPACING, BLOCK = 1.0, 432.0
+"""Readings so close that they hang together behind the balance's filter."""
 MIDDLES = np.array([216.0, 648.0, 5000.0, 5432.0])
 VOLUMES = MIDDLES * 41.67 / 3600.0 + 25.0 * (MIDDLES > 3000.0)
 WEIGHTS = np.array([0.4, -1.4, 2.2, -1.2])
@@ -20,10 +21,15 @@ def simulated(generator, white, meniscus, walk):
     """One draw of the weighted sum of block means of readings."""
     t = np.arange(0.0, 5700.0, SPACING)
     volume = np.interp(t, MIDDLES, VOLUMES)
-    mass = generator.normal(0.0, white, t.size) if white else np.zeros(t.size)
+    mass = np.zeros(t.size)
+    if white:
+        kept = math.exp(-SPACING / FILTER_S)
+        mass[0], fresh = generator.normal(0.0, white), generator.normal(0.0, white * math.sqrt(1.0 - kept**2), t.size)
+        for k in range(1, t.size):
+            mass[k] = kept * mass[k - 1] + fresh[k]
     if meniscus:
-        slips = np.cumsum(generator.exponential(SLIP_UL, 200))
-        mass = mass + generator.normal(0.0, meniscus, 201)[np.searchsorted(slips, volume - volume[0])]
+        slips = np.cumsum(generator.exponential(generator.choice(SLIPS_UL), 400))
+        mass = mass + generator.normal(0.0, meniscus, 401)[np.searchsorted(slips, volume - volume[0])]
     if walk:
         mass = mass + np.cumsum(generator.normal(0.0, walk * np.sqrt(SPACING / 3600.0), t.size))
     means = [mass[(t >= m - BLOCK / 2.0) & (t < m + BLOCK / 2.0)].mean() for m in MIDDLES]
@@ -70,6 +76,7 @@ def test_weights_of_a_line_sum_to_one_and_give_its_value():
 @pytest.mark.parametrize(("window_s", "gained_ul"), [(900.0, 10.4), (4320.0, 5.0), (0.0, 0.0), (90_000.0, 1041.7)])
 def test_two_readings_a_window_apart_have_the_noise_of_both_the_meniscus_and_the_walk(window_s, gained_ul):
     noise = ReadingNoise(reading_mg=0.02, meniscus_mg=0.03, walk_mg=0.01, spacing_s=1.0)
-    slips = 2.0 * 0.03**2 * (1.0 - math.exp(-gained_ul / SLIP_UL))
+    held = sum(math.exp(-gained_ul / slip_ul) for slip_ul in SLIPS_UL) / len(SLIPS_UL)
+    slips = 2.0 * 0.03**2 * (1.0 - held)
     expected = math.sqrt(2.0 * 0.02**2 + slips + 0.01**2 * window_s / 3600.0)
     assert noise.apart_mg(window_s, gained_ul) == pytest.approx(expected, rel=1e-9)
