@@ -58,10 +58,11 @@ class Form(Stated):
 
 
 class Forms(Stated):
-    """The forms of one protocol."""
+    """The forms of one protocol; on the stations ``sound_on`` a sound pump is tried as well, in the first form."""
 
     dut: str | None = None
     full: tuple[Form, ...] = (Form(name="full"),)
+    sound_on: tuple[str, ...] = ()
     quick_seeds: int = Field(QUICK_SEEDS, ge=1)
     pumps: bool = False
 
@@ -258,6 +259,10 @@ def _all_rows(
         found = list(_rows(kind, stated, on, {each: table[each] for each in chosen or table}, length))
         if not chosen or any(row.fault for row in found):
             rows += found
+        if not chosen:
+            further, missed = _sound_elsewhere(kind, stated, loaded, length)
+            rows += further
+            left += missed
     return rows, left
 
 
@@ -284,7 +289,9 @@ def _station_for(
     """The first station that can run it, of those with settings for it before the others; or why there is none."""
     why = []
     with tempfile.TemporaryDirectory() as folder:
-        for given, station in sorted(loaded, key=lambda one: kind.name not in one[1].procedures):
+        for given, station in sorted(
+            loaded, key=lambda one: (one[1].name in forms.sound_on, kind.name not in one[1].procedures)
+        ):
             request = Request(kind.name, given, kind.qualification, forms.dut, out=Path(folder), overrides=[LATER])
             try:
                 check(request)
@@ -303,20 +310,9 @@ def _rows(
     length: _Length,
 ) -> Iterator[Row]:
     """Sound pump, claimed faults and drawn pumps of one protocol."""
-    given, station = on
-    short = Form(name=SHORT, settings=dict(kind.qualification))
-    rig = load_procedure("rig-check")
-    demanded = kind.relies_on_rig_check and station.rig_check is not None and station.rig_check.demanded
-    relied = (dict(rig.qualification) if length.quick else {}) if demanded else None
-    for number, form in enumerate([short] if length.quick else forms.full):
-        common: dict[str, Any] = {
-            "protocol": kind.name,
-            "form": form.name,
-            "station": given,
-            "dut": forms.dut,
-            "rig_check": relied,
-            "articles": articles_digest(Request(kind.name, given, dut=forms.dut), station),
-        }
+    given, _ = on
+    for number, form in enumerate(_forms(kind, forms, length)):
+        common = _common(kind, forms, form, on, length)
         seeds = length.of_row(forms)
         yield Row(**common, settings=form.settings, expected="sound", seeds=seeds)
         for name, fault in table.items():
@@ -325,6 +321,43 @@ def _rows(
                     yield _row({**common, "seeds": seeds}, form, kind, name, fault, trial, given)
         if forms.pumps and number == 0 and length.of_pumps():
             yield Row(**common, settings=form.settings, expected="right", seeds=length.of_pumps())
+
+
+def _forms(kind: type[Procedure], forms: Forms, length: _Length) -> tuple[Form, ...]:
+    """Those of the quick or of the full matrix."""
+    return (Form(name=SHORT, settings=dict(kind.qualification)),) if length.quick else forms.full
+
+
+def _common(
+    kind: type[Procedure], forms: Forms, form: Form, on: tuple[str, Station], length: _Length
+) -> dict[str, Any]:
+    """What the rows of one form on one station share."""
+    given, station = on
+    demanded = kind.relies_on_rig_check and station.rig_check is not None and station.rig_check.demanded
+    relied = dict(load_procedure("rig-check").qualification) if length.quick else {}
+    return {
+        "protocol": kind.name,
+        "form": form.name,
+        "station": given,
+        "dut": forms.dut,
+        "rig_check": relied if demanded else None,
+        "articles": articles_digest(Request(kind.name, given, dut=forms.dut), station),
+    }
+
+
+def _sound_elsewhere(
+    kind: type[Procedure], forms: Forms, loaded: Sequence[tuple[str, Station]], length: _Length
+) -> tuple[list[Row], list[LeftOut]]:
+    """A sound pump on each further station, and the stations that were not given."""
+    there = {station.name: (given, station) for given, station in loaded}
+    form, *_ = _forms(kind, forms, length)
+    rows = []
+    for on in (there[name] for name in forms.sound_on if name in there):
+        common = _common(kind, forms, form, on, length)
+        common["form"] = f"{form.name}, {on[1].name}"
+        rows.append(Row(**common, settings=form.settings, expected="sound", seeds=length.of_row(forms)))
+    missing = [name for name in forms.sound_on if name not in there]
+    return rows, [LeftOut(f"{kind.name} on {name}", f"it takes --station {name} as well") for name in missing]
 
 
 def _row(

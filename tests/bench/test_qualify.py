@@ -42,7 +42,7 @@ from protocols.operational_qualification import PARTS
 
 ROOT = Path(__file__).parents[2]
 
-SHIPPED = ("sim-long", "sim-life", "sim-full", "sim-refill", "sim-catheter")
+SHIPPED = ("sim-long", "sim-life", "sim-full", "sim-refill", "sim-catheter", "sim-twin")
 
 # --------------------------------------------------------------------------------------------------------- the plan
 
@@ -80,6 +80,23 @@ def test_a_protocol_runs_on_the_station_that_has_settings_for_it_and_else_on_the
         plan = build_plan(order, quick=True, protocols=["reservoir-life", "flow-accuracy", "priming"])
         on = {row.protocol: row.station for row in plan.rows}
         assert on == {"reservoir-life": "sim-life", "flow-accuracy": "sim-long", "priming": order[0]}
+
+
+@pytest.mark.parametrize("order", [["sim-long", "sim-twin"], ["sim-twin", "sim-long"]])
+def test_a_sound_pump_is_tried_beside_a_twin_vessel_too_and_nothing_else_is(order: list[str]) -> None:
+    plan = build_plan(order, quick=False, protocols=["flow-accuracy"])
+    by_twin = [row for row in plan.rows if row.station == "sim-twin"]
+    assert [(row.form, row.expected, row.fault) for row in by_twin] == [("1 mL/day, sim-twin", "sound", "")]
+    assert {row.station for row in plan.rows} == {"sim-long", "sim-twin"}
+    assert not plan.left_out
+
+
+def test_a_station_on_which_a_sound_pump_was_to_be_tried_too_is_missed() -> None:
+    plan = build_plan(["sim"], quick=True, protocols=["flow-accuracy"])
+    assert [(each.protocol, each.why) for each in plan.left_out] == [
+        ("flow-accuracy on sim-twin", "it takes --station sim-twin as well")
+    ]
+    assert not build_plan(["sim"], quick=True, protocols=["flow-accuracy"], faults=["leak"]).left_out
 
 
 def test_equal_plans_have_equal_digests_and_others_have_others(tmp_path: Path) -> None:
