@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.qualify.bounds import least_share
+from bench.qualify.worker import stands_alone
 from bench.request import Override, Request
 from bench.session import conduct
 from bench.station import OpenStation, station_path
@@ -226,7 +227,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     seeds = range(options.first, options.first + options.runs)
     good = True
-    with ProcessPoolExecutor(options.processes) as pool:
+    with (
+        tempfile.TemporaryDirectory() as home,
+        # With latches of the bench, a fault that ends in a stop would have the next seed refused.
+        ProcessPoolExecutor(options.processes, initializer=stands_alone, initargs=(Path(home),)) as pool,
+    ):
         for rate in map(float, options.rates.split()):
             for row in ROWS if options.faults else ROWS[:1]:
                 if options.rows not in str(row):
