@@ -132,8 +132,8 @@ def patency(case: Case) -> Check:
         bridged = [one.kpa for one in case.rig.flows if one.rate_ul_per_s == most.rate_ul_per_s and not one.blocked]
         least = (most.kpa - math.fsum(bridged)) / most.rate_ul_per_s * flow / HOUR_S
         note = f"blocked: at {most.rate_ul_per_s * 3.6:g} mL/h the pressure rose to {most.kpa:.3g} kPa; at least"
-        gain = (Component("gain of the transducer", least * case.record.u_gain),)
-        return from_below(found(name, title, "kPa", least, gain, limits, depends_on=FLOWING, note=note))
+        known = (Component("gain of the transducer", least * case.record.u_gain), *_by_bath(case, least, limits))
+        return from_below(found(name, title, "kPa", least, known, limits, depends_on=FLOWING, note=note))
     resistance = value[0]
     case.values["resistance_kpa_s_per_ul"], case.values["u_resistance_kpa_s_per_ul"] = value
     case.values["poiseuille_kpa_s_per_ul"] = case.record.poiseuille_kpa_s_per_ul
@@ -148,6 +148,7 @@ def patency(case: Case) -> Check:
         Component("flow and scatter, with the catheter", straight.u * scale),
         Component("flow and scatter, with the bridge", line.u * scale),
         Component("gain of the transducer", abs(resistance) * case.record.u_gain * scale),
+        *_by_bath(case, resistance * scale, limits),
     )
     return found(name, title, "kPa", resistance * scale, parts, limits, depends_on=FLOWING, note=note)
 
@@ -158,6 +159,12 @@ def _at_bath(case: Case, declared: Mapping[str, Any], low_kpa: float) -> Limits:
     thicker = case.record.viscosity_mpa_s / water_viscosity_mpa_s(at_degc)
     high = float(declared["at_most_kpa"]) * thicker
     return Limits(low_kpa, high, f"{source(declared)}, {declared['at_most_kpa']:g} kPa with water at {at_degc:g} degC")
+
+
+def _by_bath(case: Case, kpa: float, limits: Limits | None) -> Iterator[Component]:
+    """A limit that goes with the viscosity is as uncertain as the bath's temperature, told as one of the pressure."""
+    if limits is not None:
+        yield Component("viscosity, by the bath's temperature", abs(kpa) * case.record.u_viscosity)
 
 
 def arrives(case: Case) -> Check:

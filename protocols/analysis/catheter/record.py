@@ -118,6 +118,13 @@ class CatheterRecord:
         return self.rig.usual("bath_temperature", (0.0, self.run.end_s), BODY_DEGC)
 
     @cached_property
+    def u_bath_k(self) -> float:
+        """Standard uncertainty of that: of the probe by its certificate, or anywhere in the station's band."""
+        if self.run.has("bath_temperature"):
+            return self.rig.u("bath_temperature")
+        return float(self.run.station["collection"]["pump_temperature_band_k"]) / math.sqrt(3.0)
+
+    @cached_property
     def fluid_mg_per_ul(self) -> float:
         """Density of the fluid at 20 degC, as water changes with temperature."""
         fluid, water = self.run.fluid, gravimetry.water_density_mg_per_ul
@@ -242,6 +249,11 @@ class CatheterRecord:
         return float(stated) * here / water_viscosity_mpa_s(float(fluid["viscosity_temperature_c"]))
 
     @property
+    def u_viscosity(self) -> float:
+        """Relative standard uncertainty of the viscosity by the temperature of the bath."""
+        return thinning_per_k(self.bath_degc) * self.u_bath_k
+
+    @property
     def poiseuille_kpa_s_per_ul(self) -> float:
         """Resistance that follows from bore and length of the file.
 
@@ -256,3 +268,8 @@ class CatheterRecord:
 def water_viscosity_mpa_s(temperature_degc: float) -> float:
     """Viscosity of water: 2.414e-5 Pa s x 10^(247.8/(T - 140 K)) (Vogel form; 1 % from 0 to 100 degC)."""
     return float(2.414e-2 * 10.0 ** (247.8 / (temperature_degc + 273.15 - 140.0)))
+
+
+def thinning_per_k(temperature_degc: float) -> float:
+    """Share by which water loses viscosity with each kelvin, by the slope of the same law: 2 % at 37 degC."""
+    return math.log(10.0) * 247.8 / (temperature_degc + 273.15 - 140.0) ** 2

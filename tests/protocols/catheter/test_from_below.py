@@ -90,6 +90,7 @@ def record(**limits: object) -> SimpleNamespace:
         limits={key: {**value, **stated} for key, value in limits.items()},
         u_syringe=0.005,
         u_gain=0.001,
+        u_viscosity=0.005,
         poiseuille_kpa_s_per_ul=0.35,
         viscosity_mpa_s=water_viscosity_mpa_s(37.0),
         params={"proof_kpa": 100.0, "fast_ul_per_h": 30000.0},
