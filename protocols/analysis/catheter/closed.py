@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from protocols.analysis.budget import Component
-from protocols.analysis.catheter.leaking import Seen, Soft, leak_of
+from protocols.analysis.catheter.leaking import CERTAIN, Seen, Soft, leak_of
 from protocols.analysis.catheter.plan import BACK_UL, LONGEST_RAMP_S, RIG_SHARE
 from protocols.analysis.catheter.record import HOUR_S, CatheterRecord
 from protocols.analysis.catheter.taken import Taken, taken
@@ -147,16 +147,20 @@ def decay(record: CatheterRecord, what: str, told: float, u_told: float) -> Deca
         return _lost(seen, ramp)
     why = "" if ramp.reached else _too_soft(record, ramp, law, what, told)
     left = float(np.mean(seen.rise_kpa[seen.half]))
-    if left < HELD * ramp.top_kpa:
+    lost = left < HELD * ramp.top_kpa
+    fell_kpa_per_s = (ramp.top_kpa - left) / (end_s - ramp.held_s)
+    if lost:
         fallen = (seen.t_s > ramp.held_s) & (seen.rise_kpa < HELD * ramp.top_kpa)
         until_s = float(seen.t_s[fallen][0])
         if int(((seen.t_s >= ramp.held_s) & (seen.t_s < until_s)).sum()) < 2 * LEAST_SAMPLES:  # no law of a decay
             soft = _soft(seen, ramp, law, ramp.top_kpa, u_relative)
-            return _gone(soft, ramp, law, why, (ramp.top_kpa - left) / (end_s - ramp.held_s))
+            return _gone(soft, ramp, law, why, fell_kpa_per_s)
         seen = _seen(record, ramp, end_s, (ramp.held_s, until_s))
     at_kpa = float(np.mean(seen.rise_kpa[seen.half]))
     soft = _soft(seen, ramp, law, at_kpa, u_relative)
     leak, components, share = leak_of(record, seen, soft, ramp.top_kpa, ramp.pushing_s[1])
+    if lost and leak < CERTAIN * math.hypot(*(one.u for one in components)):  # it stood, and then was gone
+        return _gone(soft, ramp, law, why, fell_kpa_per_s)
     return _with(soft, ramp, leak, at_kpa, components, share, why)
 
 

@@ -79,6 +79,17 @@ def test_a_pressure_that_is_gone_at_once_tells_a_leak_from_below_alone(at_most, 
     assert check.note.startswith("at least")
 
 
+def test_a_line_that_stands_and_then_is_off_leaks_at_least_what_it_had_held():
+    with Run.open(SEALED) as run:
+        series, (begun_s, _) = run.series("outlet_pressure"), run.phase("proof-creep")
+        base = float(np.mean(series.within(run.phase("proof-closed")).values))
+        off = (series.t > begun_s + 120.0) & (series.t <= run.phase("proof-decay")[1])
+        run._series["outlet_pressure"] = replace(series, values=np.where(off, base, series.values))
+        check = named(run)["leak"]
+    assert check.note.startswith("at least")
+    assert check.verdict is Verdict.FAIL
+
+
 def held(leak_ul_per_h: float, *, reached: bool) -> Decay:
     return Decay(reached, 0.2, 0.001, leak_ul_per_h, 100.0, (), 0.0)
 
