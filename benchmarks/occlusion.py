@@ -37,6 +37,8 @@ from protocols.analysis.occlusion.rise import crossing_s, low_passed
 DUT = "sim-alarming"
 CREEP_SHARE = 0.05
 ALARM_KPA = 50.0
+MOVED_S = 1.0
+"""So long after its command a valve has moved."""
 
 
 LESS_OFTEN = (
@@ -153,7 +155,9 @@ def true_values(opened: OpenStation, run: Run) -> dict[str, float]:
     compliance = draws["catheter.proximal_compliance_ul_per_kpa"] + draws["catheter.distal_compliance_ul_per_kpa"]
     span = (occluded.opened_s, occluded.opened_s + occluded.window_s)
     given_off = gained("tip_mass_mg", *span) / density
-    usual = (gained("pump_volume_ul", *span) + gained("added_volume_ul", *span)) * colder
+    # What the valve takes in as it opens is missing at the tip, as it is on the balance: it is no delivery that lacks.
+    added = gained("added_volume_ul", span[0] + MOVED_S, span[1])
+    usual = (gained("pump_volume_ul", *span) + added) * colder
     stroke_s = record.stroke_ul / occluded.flow_ul_per_s
     steps = round((occluded.opened_s - occluded.closed_s + stroke_s) * 2.0)
     pressure = plant.truth["outlet_pressure_kpa"].samples(occluded.closed_s - stroke_s, 0.5, 0, steps)
