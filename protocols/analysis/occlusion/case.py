@@ -19,6 +19,9 @@ LAST_S = 10.0
 """The pressure at opening is read off a line through so much of the end of the rise."""
 
 STOPPED_AGREES = "stopped-agrees"
+AIR_DENSITY = "air-density"
+"""What is weighed stands on it, besides."""
+
 HOLDS = (
     "rig-check",
     "outlet-pressure",

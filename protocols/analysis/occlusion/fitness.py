@@ -47,6 +47,7 @@ def fitness(record: OcclusionRecord, line: ClosedLine | None, why: str) -> Itera
     line : by the metered step; None where there was none, and ``why``.
     """
     yield from rig_was_checked(record.run)
+    yield from _air(record)
     for occluded in record.occlusions:
         yield from _open_before(record, occluded)
         yield from _opens(record, occluded)
@@ -54,6 +55,15 @@ def fitness(record: OcclusionRecord, line: ClosedLine | None, why: str) -> Itera
         yield from _closed(record, line, why)
     if record.occlusions:
         yield from in_the_stations_band(record.run, (record.occlusions[0].started_s, record.run.end_s))
+
+
+def _air(record: OcclusionRecord) -> Iterator[Check]:
+    """Whether what the balance gained was corrected by the air of a laboratory, where it was weighed at all."""
+    try:
+        weighed = record.balance_record
+    except RecordError:
+        return
+    yield from suitability.air_density(weighed.collected.weighing.air_mg_per_ul, weighed.lost)
 
 
 def metered_line(record: OcclusionRecord) -> ClosedLine:

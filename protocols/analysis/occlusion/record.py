@@ -12,7 +12,7 @@ from data.run import Run, RunError, Series
 from data.samples import FloatArray
 from data.schedule import Continuous, Schedule
 from protocols.analysis.collection import Collection
-from protocols.analysis.gravimetric_record import GravimetricRecordError, read_record
+from protocols.analysis.gravimetric_record import GravimetricRecord, GravimetricRecordError, read_record
 from protocols.analysis.grid import RecordError
 from protocols.analysis.occlusion.rise import thinned
 from protocols.analysis.occlusion.warming import EXPANSION_PER_K
@@ -158,12 +158,17 @@ class OcclusionRecord:
     # -- mass
 
     @cached_property
-    def collected(self) -> Collection:
-        """The corrected balance record."""
+    def balance_record(self) -> GravimetricRecord:
+        """The balance's record."""
         try:
-            return read_record(self.run, Schedule(Continuous(self.rates_ul_per_h[0]))).collected
+            return read_record(self.run, Schedule(Continuous(self.rates_ul_per_h[0])))
         except GravimetricRecordError as error:
             raise RecordError(str(error)) from None
+
+    @cached_property
+    def collected(self) -> Collection:
+        """The corrected balance record."""
+        return self.balance_record.collected
 
     def level_mg(self, from_s: float, to_s: float) -> float:
         """Mean of the corrected indication over a stretch."""

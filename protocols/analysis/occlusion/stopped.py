@@ -19,7 +19,7 @@ from protocols.analysis import suitability
 from protocols.analysis.budget import Budget, Component, bounded
 from protocols.analysis.decision import DecisionRule, judge
 from protocols.analysis.grid import RecordError
-from protocols.analysis.occlusion.case import STOPPED_AGREES, unmeasured
+from protocols.analysis.occlusion.case import AIR_DENSITY, STOPPED_AGREES, unmeasured
 from protocols.analysis.occlusion.fitness import LARGEST_SWEPT_UL
 from protocols.analysis.occlusion.line import ClosedLine
 from protocols.analysis.occlusion.record import HOUR_S, LEAST_READINGS, OcclusionRecord
@@ -115,7 +115,7 @@ def _judged(balance: Way, others: Sequence[Way], most: float) -> Check:
         title=TITLE,
         unit="uL/h",
         owner="dut",
-        depends_on=("rig-check", STOPPED_AGREES, "balance-quiet"),
+        depends_on=("rig-check", STOPPED_AGREES, AIR_DENSITY, "balance-quiet"),
         note=note,
         budget=budget.rows(),
         **fields,

@@ -21,12 +21,10 @@ from protocols.analysis.rig import flow as flow_check
 from protocols.analysis.rig import line as line_check
 from protocols.analysis.rig.points import read_points
 from protocols.analysis.rig.record import RigRecord
+from protocols.analysis.rig.weighed_flow import syringe_u_percent
 from protocols.analysis.standing import of_a_run_cut_off
 
 RATES = ("slow", "middle", "fast")
-
-SYRINGE_U_PERCENT = 0.5
-"""Standard uncertainty of a syringe pump's rate where its certificate says nothing: 1 % at k = 2."""
 
 RAMP_FROM = 0.1
 """A ramp is used from this share of it on: valve and plunger have settled."""
@@ -197,12 +195,6 @@ def _bolus(record: RigRecord, params: Mapping[str, Any], syringe_percent: float)
     u = math.hypot(100.0 * u_mg * record.ul_per_mg / asked, syringe_percent)
     off = 100.0 * (gained * record.ul_per_mg / asked - 1.0)
     return _judged(name, title, unit, off, u, _within(float(params["bolus_error_percent"])))
-
-
-def syringe_u_percent(record: RigRecord) -> float:
-    """Relative standard uncertainty of the syringe pump's rate, by its certificate where there is one."""
-    certificate = record.run.calibration(f"{record.run.roles['pusher'].partition('.')[0]}.infused")
-    return float(certificate.get("u_percent") or SYRINGE_U_PERCENT)
 
 
 # ----------------------------------------------------------------------------------------------------- closed line

@@ -18,7 +18,7 @@ from protocols.analysis.gravimetric_record import AIR, GravimetricRecord, _air
 from protocols.analysis.gravimetry import air_density_mg_per_ul
 from protocols.procedure import load_procedure
 
-SEALED = Path(__file__).parents[2] / "runs" / "flow-accuracy-8.h5"
+RUNS = Path(__file__).parents[2] / "runs"
 
 WEIGHED_S = np.arange(0.0, 3600.0, 60.0)
 
@@ -94,14 +94,14 @@ def checks_with(monkeypatch):
     """Checks of a sealed run, by name, with what is made of its barometer's samples."""
     untouched = Run.corrected
 
-    def judged(change: Callable[[Series], Series]):
+    def judged(change: Callable[[Series], Series], sealed: str = "flow-accuracy-8"):
         monkeypatch.setattr(
             Run,
             "corrected",
             lambda run, role: (change if role == "ambient_pressure" else as_it_is)(untouched(run, role)),
         )
-        with Run.open(SEALED) as run:
-            return {check.name: check for check in load_procedure("flow-accuracy").evaluate(run).checks}
+        with Run.open(RUNS / f"{sealed}.h5") as run:
+            return {check.name: check for check in load_procedure(sealed.rpartition("-")[0]).evaluate(run).checks}
 
     return judged
 
@@ -130,3 +130,11 @@ def test_a_barometer_in_another_unit_than_its_station_says_makes_the_mean_invali
     assert found["air-density"].verdict is Verdict.INVALID
     assert found["mean-flow-error"].verdict is Verdict.INVALID
     assert "air-density" in found["mean-flow-error"].note
+
+
+def test_an_occlusion_in_air_of_no_laboratory_is_invalid(checks_with):
+    healthy = checks_with(as_it_is, "occlusion-4")
+    found = checks_with(lambda series: replace(series, values=series.values * 10.0), "occlusion-4")
+
+    assert "air-density" not in healthy
+    assert found["air-density"].verdict is Verdict.INVALID
