@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bench.findings import Finding
 from data import quantities
 from data.checks import Origin, Verdict
-from instruments.clock import VirtualClock, WallClock
+from instruments.clock import WallClock
 from protocols.analysis.declared import Declared
 from protocols.analysis.forecast import HOUR_S, Expected, Forecast, dominant, rising, shortest_s
 from protocols.procedure import Procedure, load_procedure
@@ -153,13 +153,14 @@ def subject_of(prepared: Prepared) -> Subject:
     """What a request asks about."""
     station = prepared.station.model_dump(mode="json", by_alias=False)
     articles = prepared.articles
-    begin = WallClock().start.astimezone() if prepared.station.real else VirtualClock().start
-    return Subject(prepared.procedure, station, prepared.roles, articles["dut"], articles["fluid"], _hour(begin))
+    start_h = _hour(WallClock().start) if prepared.station.real else None
+    return Subject(prepared.procedure, station, prepared.roles, articles["dut"], articles["fluid"], start_h)
 
 
 def _hour(moment: datetime) -> float:
-    """Hour of the day, by the clock that the moment carries."""
-    return moment.hour + moment.minute / 60.0
+    """Hour of the day here; of a simulated run nobody knows it, since its room is coolest at an hour that is drawn."""
+    here = moment.astimezone()
+    return here.hour + here.minute / 60.0
 
 
 def outlook(subject: Subject, values: Sequence[float] = ()) -> Outlook:
@@ -242,8 +243,8 @@ def live(run: Run) -> Live:
         If the run's protocol has no forecast, or its analysis has not begun.
     """
     procedure = load_procedure(run.procedure)(**run.params)
-    begin = run.start.astimezone() if run.origin is Origin.MEASURED else run.start
-    subject = Subject(procedure, run.station, run.roles, run.dut, run.fluid, _hour(begin))
+    start_h = _hour(run.start) if run.origin is Origin.MEASURED else None
+    subject = Subject(procedure, run.station, run.roles, run.dut, run.fluid, start_h)
     found = outlook(subject)
     phases = {phase.name: phase for phase in run.phases}
     if "analysis" not in phases:

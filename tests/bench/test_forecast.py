@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from bench.cli import main
-from bench.forecast import Live
+from bench.forecast import Live, subject_of
+from bench.request import Request, prepare
 from bench.session import Result
 from data.checks import Check, Verdict
 from data.run import Run
@@ -46,6 +49,15 @@ def test_a_run_finds_the_uncertainty_that_its_record_forecast(short_run):
         said = run.records("forecast")[0].fields
     assert (said["check"], said["unit"], said["capable"]) == ("mean-flow-error", "%", True)
     assert 0.8 < check.expanded_uncertainty / said["expanded_uncertainty"] < 1.25
+
+
+def test_of_a_simulated_run_nobody_knows_the_hour_at_which_its_room_is_coolest(monkeypatch, tmp_path):
+    prepared = prepare(Request("flow-accuracy", "sim", out=tmp_path))
+    afternoon = SimpleNamespace(start=datetime(2026, 11, 20, 15, 30).astimezone())
+    monkeypatch.setattr("bench.forecast.WallClock", lambda: afternoon)
+
+    assert subject_of(prepared).start_h is None
+    assert subject_of(replace(prepared, station=prepared.station.model_copy(update={"visa": "@py"}))).start_h == 15.5
 
 
 def test_one_line_says_it_before_the_start(short_run):
