@@ -147,7 +147,7 @@ class FlowAccuracy(Procedure):
         if self.blank != "twin" and self.blank_length_s < LONG_BLANK_S:
             yield (
                 f"blanks of {self.blank_length_s / 3600.0:.3g} h tell the evaporation poorly; "
-                f"{LONG_BLANK_S / 3600.0:g} h or a twin vessel are usual"
+                f"{LONG_BLANK_S / 3600.0:g} h are usual"
             )
         if self.blank == "diverter" and self.stabilisation_s < self.blank_length_s + SETTLE_S:
             yield (

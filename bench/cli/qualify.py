@@ -30,7 +30,7 @@ REQUIREMENTS = "requirements.html"
     help="A simulated station; a protocol takes the first one that has what it needs.  May be given more than once.",
 )
 @click.option("--quick", is_flag=True, help="One to three seeds and the shortest forms: minutes instead of a night.")
-@click.option("--seeds", type=click.IntRange(1), help="How many seeds each row gets: 20, with --quick 3.")
+@click.option("--seeds", type=click.IntRange(1), help="How many seeds each row gets: 20, with --quick 1 to 3.")
 @click.option(
     "--pumps", type=click.IntRange(0), help="How many pumps are drawn around their limit: 200, with --quick 12."
 )

@@ -114,7 +114,7 @@ def test_a_flow_sensor_that_is_read_seldom_is_told(look: Look, written: str, say
 
 def test_short_blanks_and_few_strokes_are_told(look: Look) -> None:
     found = look(settings={"blank-length": "1 h"})["method"]
-    assert found.text == "blanks of 1 h tell the evaporation poorly; 4 h or a twin vessel are usual"
+    assert found.text == "blanks of 1 h tell the evaporation poorly; 4 h are usual"
     found = look(settings={"schedule": "0.048 mL/day"})["method"]
     assert found.text == "the analysis holds 10 strokes of 5 uL; 20 would take 50 h"
 

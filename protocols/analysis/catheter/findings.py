@@ -20,7 +20,7 @@ from protocols.analysis.grid import RecordError
 from protocols.analysis.occlusion.metered import PLAY_KPA
 from protocols.analysis.rig.line import STANDARD_ATMOSPHERE_KPA
 
-FLOWING = ("rig-check", "transducer-zero", "no-air", "outlet-opens", "rig-flow", "bath-temperature")
+FLOWING = ("rig-check", "air-density", "transducer-zero", "no-air", "outlet-opens", "rig-flow", "bath-temperature")
 """What every result of a forced flow stands on."""
 
 CLOSED = ("rig-check", "transducer-zero", "no-air", "valve-closes", "rig-tight", "rig-compliance")

@@ -44,6 +44,7 @@ class Rig:
 def fitness(record: CatheterRecord, rig: Rig, proof: Decay | None) -> Iterator[Check]:
     """Every suitability check for which the run holds something; ``proof`` is the test with the catheter."""
     yield from rig_was_checked(record.run)
+    yield from suitability.air_density(record.air_mg_per_ul, record.lost_air)
     yield from _zero(record)
     yield from _air(record)
     bridged = [*rig.flows, *([rig.again] if rig.again else [])]

@@ -136,15 +136,23 @@ class CatheterRecord:
         )
 
     @cached_property
+    def air_mg_per_ul(self) -> float:
+        """Density of the air around the vessel."""
+        room = self.rig.usual("room_temperature", (0.0, self.run.end_s), 20.0)
+        humidity = self.rig.usual("humidity", (0.0, self.run.end_s), 50.0)
+        return gravimetry.air_density_mg_per_ul(room, 10.0 * self.room_kpa, humidity)
+
+    @property
+    def lost_air(self) -> tuple[str, ...]:
+        """Roles that were to measure it and gave no good sample."""
+        return self.rig.lost_air((0.0, self.run.end_s))
+
+    @cached_property
     def ul_per_mg(self) -> float:
         """Volume at 20 degC of one milligram on the balance, buoyancy and immersed tube included."""
         collection = self.run.station["collection"]
         immersion = gravimetry.immersion_factor(collection["tube_diameter_mm"], collection["vessel_diameter_mm"])
-        room = self.rig.usual("room_temperature", (0.0, self.run.end_s), 20.0)
-        hpa = 10.0 * self.room_kpa
-        humidity = self.rig.usual("humidity", (0.0, self.run.end_s), 50.0)
-        air = gravimetry.air_density_mg_per_ul(room, hpa, humidity)
-        return gravimetry.volume_ul(1.0, 0.0, self.fluid_mg_per_ul, air, immersion)
+        return gravimetry.volume_ul(1.0, 0.0, self.fluid_mg_per_ul, self.air_mg_per_ul, immersion)
 
     @cached_property
     def swelling(self) -> float:

@@ -1,4 +1,4 @@
-"""Is the balance fit?  Weighings of a reference weight, a quiet record, and what it gains of a flow.
+"""Is the balance fit?  Weighings of a reference weight, and a quiet record.
 
 Units: mg, s, mg/h, uL/h.
 """
@@ -14,8 +14,6 @@ import numpy as np
 from data.samples import FloatArray
 from protocols.analysis.reading_noise import FILTER_S
 from protocols.analysis.rig import RecordError
-from protocols.analysis.rig.line import straight_line
-from protocols.analysis.rig.record import RigRecord
 
 READINGS = 10
 """A weighing is the mean of the last so many readings before the load changes."""
@@ -212,27 +210,6 @@ def allan_deviation(values: FloatArray, m: int) -> float:
     if steps.size == 0:
         raise RecordError(f"{values.size} values hold no two means of {m}")
     return math.sqrt(float(np.mean(steps * steps)) / 2.0)
-
-
-def gained_ul_per_h(record: RigRecord, phase: str) -> tuple[float, float]:
-    """Volume that the balance gained an hour in a phase, what the vessel lost added, and its standard uncertainty.
-
-    Raises
-    ------
-    RecordError
-        If there are too few readings, or the station file says nothing of vessel or balance.
-    """
-    mass = record.good("reference_mass", phase)
-    fit = straight_line(mass.t, mass.values)
-    collection = record.run.station.get("collection")
-    if collection is None:
-        raise RecordError("the station file has no [collection], so what the vessel loses is not known")
-    balance = record.balance
-    slope = fit.slope * HOUR_S + float(collection["evaporation_mg_per_h"])
-    drift = balance["drift_mg_per_day"] / 24.0 / math.sqrt(3.0)
-    walk = balance["zero_walk_mg"] * math.sqrt(1.2 * HOUR_S / float(mass.t[-1] - mass.t[0]))
-    u = math.hypot(fit.u_slope * HOUR_S, float(collection["evaporation_spread_mg_per_h"]), drift, walk)
-    return slope * record.ul_per_mg, u * record.ul_per_mg
 
 
 def _spikes(mass_mg: FloatArray, width: int, readability_mg: float) -> tuple[FloatArray, float]:

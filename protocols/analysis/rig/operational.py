@@ -21,7 +21,7 @@ from protocols.analysis.rig import flow as flow_check
 from protocols.analysis.rig import line as line_check
 from protocols.analysis.rig.points import read_points
 from protocols.analysis.rig.record import RigRecord
-from protocols.analysis.rig.weighed_flow import syringe_u_percent
+from protocols.analysis.rig.weighed_flow import gained_ul_per_h, syringe_u_percent
 from protocols.analysis.standing import of_a_run_cut_off
 
 RATES = ("slow", "middle", "fast")
@@ -152,7 +152,7 @@ def _pushed(record: RigRecord, params: Mapping[str, Any], at: str, syringe_perce
     rate = float(params[f"{at}_ul_per_h"])
     titles = f"{at}-flow", f"Balance over syringe pump at {rate:g} uL/h"
     try:
-        slope, u_slope = balance_check.gained_ul_per_h(record, f"gain-{at}")
+        slope, u_slope = gained_ul_per_h(record, f"gain-{at}")
     except RecordError as error:
         return _unmeasured(*titles, "%", str(error))
     u = math.hypot(100.0 * u_slope / rate, syringe_percent)
@@ -169,7 +169,7 @@ def _sensor(
         shown = record.mean("flow", f"gain-{at}") - zero.ul_per_h
     except RecordError as error:
         return _unmeasured(*titles, "%", str(error))
-    u = math.hypot(100.0 * zero.u_ul_per_h / rate, syringe_percent)
+    u = math.hypot(100.0 * zero.u_ul_per_h / rate, syringe_percent, flow_check.SENSOR_EVEN_PERCENT)
     return _judged(*titles, "%", 100.0 * (shown / rate - 1.0), u, _within(float(params["sensor_error_percent"])))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from data.run import Run, RunError, Series
 from protocols.analysis import gravimetry
+from protocols.analysis.gravimetric_record import AIR
 from protocols.analysis.rig import RecordError
 
 USUAL_HUMIDITY_PERCENT = 50.0
@@ -64,6 +65,17 @@ class RigRecord:
         # A hygrometer may be read less than once in a short span.
         humidity = self.usual("humidity", span, self.usual("humidity", "blank", USUAL_HUMIDITY_PERCENT))
         return gravimetry.air_density_mg_per_ul(room, ambient_hpa, humidity)
+
+    def lost_air(self, span: str | tuple[float, float]) -> tuple[str, ...]:
+        """Roles that were to measure the air in a span of time and gave no good sample; what is usual is taken."""
+        lost = []
+        for role in AIR:
+            try:
+                if self.run.has(role):
+                    self.good(role, span)
+            except RecordError:
+                lost.append(role)
+        return tuple(lost)
 
     @property
     def fluid_mg_per_ul(self) -> float:

@@ -18,6 +18,7 @@ from protocols.analysis.rig import line as line_check
 from protocols.analysis.rig.judging import judged, told, unmeasured, within
 from protocols.analysis.rig.record import RigRecord
 from protocols.analysis.room import AIR_PER_K, LINE_U_SHARE, air_mg
+from protocols.analysis.suitability import air_density
 
 RATES = {"slow": "pushed-slow", "middle": "pushed-middle", "fast": "pushed"}
 """Name of the check of what arrives at each rate; the fastest has the name that the control charts know."""
@@ -35,6 +36,9 @@ MINUTE_S = 60.0
 
 WANDER_K_PER_H = 0.2
 """How fast a room may warm in a few minutes while its mean over an hour stands still."""
+
+USUAL_K_PER_H = 0.5
+"""How fast a laboratory warms or cools by the day's swing, at most."""
 
 SLOPE_BLOCKS = 24
 """Parts of a record for which the noise of its slope is summed."""
@@ -81,6 +85,31 @@ def warmed_mg_per_h(record: RigRecord, span: str) -> float:
     return math.hypot(shown, _warmed_mg_per_h(record, k_per_h))
 
 
+def gained_ul_per_h(record: RigRecord, phase: str) -> tuple[float, float]:
+    """Volume that the balance gained an hour in a phase, what the vessel lost added, and its standard uncertainty.
+
+    Raises
+    ------
+    RecordError
+        If there are too few readings, or the station file says nothing of vessel or balance.
+    """
+    mass = record.good("reference_mass", phase)
+    fit = line_check.straight_line(mass.t, mass.values)
+    collection, balance = record.run.station.get("collection"), record.balance
+    if collection is None:
+        raise RecordError("the station file has no [collection], so what the vessel loses is not known")
+    slope = fit.slope * HOUR_S + float(collection["evaporation_mg_per_h"])
+    parts = (
+        fit.u_slope * HOUR_S,
+        slope_u_mg_per_h(record, mass.t, mass.values),
+        float(collection["evaporation_spread_mg_per_h"]),
+        balance["drift_mg_per_day"] / 24.0 / math.sqrt(3.0),
+        walk_mg_per_h(record, float(mass.t[-1] - mass.t[0])),
+        warmed_mg_per_h(record, phase),
+    )
+    return slope * record.ul_per_mg, math.hypot(*parts) * record.ul_per_mg
+
+
 # ----------------------------------------------------------------------------------------------------- evaporation
 
 
@@ -96,11 +125,14 @@ def _blank(record: RigRecord) -> Blank:
 
 
 def _warming_k_per_h(record: RigRecord, span: str | tuple[float, float]) -> float:
-    """How fast the room warmed, as balance and line felt it."""
+    """How fast the room warmed, as balance and line felt it; what is usual where no thermometer tells."""
     if not record.run.has("room_temperature"):
-        return 0.5
-    room = record.good("room_temperature", span)
-    return abs(line_check.straight_line(room.t, room.values).slope) * HOUR_S
+        return USUAL_K_PER_H
+    try:
+        room = record.good("room_temperature", span)
+        return abs(line_check.straight_line(room.t, room.values).slope) * HOUR_S
+    except RecordError:
+        return USUAL_K_PER_H
 
 
 def _warmed_mg_per_h(record: RigRecord, k_per_h: float) -> float:
@@ -160,6 +192,7 @@ def flow(record: RigRecord, values: dict[str, float], curves: list[Curve]) -> It
     except (RecordError, BlankError) as error:
         yield from _uncompared(str(error))
         return
+    yield from air_density(record.air_mg_per_ul("gain-slow"), record.lost_air(_compared(record)))
     yield from _sensor(record, points, values)
     gained = np.array([one.balance_ul_per_h for one in points])
     shown = np.array([one.sensor_ul_per_h for one in points])

@@ -61,10 +61,13 @@ def flowing(sensor: Any) -> Any:
             raise RecordError(f'"flow" gave no good sample in phase "{phase}"')
         return Series(t, t * rate / 3600.0 if shown is None else np.full(t.size, shown), t, channel=None)  # type: ignore[arg-type]
 
-    collection = {"evaporation_mg_per_h": 0.0, "evaporation_spread_mg_per_h": 0.0}
-    balance = {"drift_mg_per_day": 0.0, "zero_walk_mg": 0.001, "repeatability_mg": 0.02}
+    collection = {"evaporation_mg_per_h": 0.0, "evaporation_spread_mg_per_h": 0.0, "meniscus_mg": 0.0}
+    collection |= {"dead_volume_ul": 0.0, "buoyant_volume_ul": 0.0, "load_mg": 0.0}
+    balance = {"drift_mg_per_day": 0.0, "zero_walk_mg": 0.001, "repeatability_mg": 0.02, "readability_mg": 0.01}
+    balance |= {"temperature_coefficient_percent_per_k": 0.0001}
     roles = {"pusher": "pusher", "flow": "sensor.flow"}
-    run = SimpleNamespace(calibration=lambda role: {}, roles=roles, station={"collection": collection})
+    station = {"collection": collection}
+    run = SimpleNamespace(calibration=lambda role: {}, roles=roles, station=station, has=roles.__contains__)
     mean = lambda role, phase: float(good(role, phase).values.mean())  # noqa: E731
     return SimpleNamespace(good=good, mean=mean, run=run, balance=balance, ul_per_mg=1.0), params
 
