@@ -351,7 +351,7 @@ class TimePlot(QFrame):
         return "; ".join(said) or "no samples yet"
 
     def read(self, t: float) -> list[tuple[str, str]]:
-        """Label and value of each curve that is shown, at a moment; from which to which where many samples are there."""
+        """Label and value of each curve that is shown, at a moment; from which to which where it has many there."""
         said = []
         for curve in self._curves.values():
             if curve.is_shown:

@@ -116,8 +116,11 @@ class StationEditor:
 
     def find(self) -> None:
         """Look for station files anew."""
-        folder = self.context.folder
-        self.context.background.aside(lambda: station_files(folder), self._found)
+        folder, path = self.context.folder, None if self.chosen is None else self.chosen.path
+        self.context.background.aside(
+            lambda: (station_files(folder), path, None if path is None else _text(path)),
+            lambda found: self._found(*found),
+        )
 
     def choose(self, name: str) -> None:
         """Show a file; what was typed in another one is kept."""
@@ -137,26 +140,22 @@ class StationEditor:
         self._show("files", "text", "checked", "review")
         self.check()
 
-    def _found(self, files: list[StationFile]) -> None:
-        there = {item.path for item in files}
-        self.files = [*(item for path, item in self._unwritten.items() if path not in there), *files]
+    def _found(self, files: list[StationFile], path: Path | None, there: str | None) -> None:
+        written = {item.path for item in files}
+        self.files = [*(item for begun, item in self._unwritten.items() if begun not in written), *files]
         self._show("files")
         wanted, self._wanted = self._wanted, ""
         if wanted and self._called(wanted) is not None:
             self.choose(wanted)
         elif self.chosen is not None:
-            self._take_over()
+            if self.chosen.path == path and there is not None:  # else what is shown is all that is left of it
+                self._take_over(there)
         elif files:
             own = [item for item in files if not item.is_shipped]
             self.choose((own[0] if own else self._called("sim") or files[0]).name)
 
-    def _take_over(self) -> None:
+    def _take_over(self, there: str) -> None:
         """Show what somebody else has written, unless something was typed here."""
-        assert self.chosen is not None
-        try:
-            there = self.chosen.path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError):
-            return  # it has gone; what is shown is all that is left of it
         if there != self.saved and not self.is_changed:
             self.text = self.saved = there
             self.is_checked = False
@@ -270,7 +269,7 @@ class StationEditor:
     @property
     def copy_name(self) -> str:
         """A name for a copy of the chosen file."""
-        return "" if self.chosen is None else free_name(self.context.folder, f"my-{self.chosen.path.stem}")
+        return "" if self.chosen is None else free_name(f"my-{self.chosen.path.stem}", self._names)
 
     def copy(self, name: str) -> None:
         """Write a copy that may be changed, and show it."""
@@ -295,7 +294,7 @@ class StationEditor:
     @property
     def new_name(self) -> str:
         """A name for a file that is begun."""
-        return free_name(self.context.folder, "lab", self._begun_names)
+        return free_name("lab", self._names)
 
     def begin(self, name: str, text: str) -> str:
         """Show a file that is written only when it is saved; returns why it cannot be, empty when it is shown."""
@@ -311,6 +310,11 @@ class StationEditor:
     def wrong_new_name(self, name: str) -> str:
         """Why a file that is begun cannot be called so; empty when it can."""
         return wrong_name(self.context.folder, name, self._begun_names)
+
+    @property
+    def _names(self) -> set[str]:
+        """Names that are taken, as far as is known: proposing one looks at no folder."""
+        return {item.path.stem for item in self.files} | self._begun_names
 
     @property
     def _begun_names(self) -> set[str]:
@@ -388,10 +392,7 @@ class StationEditor:
             first = self.problems[0]
             at = f"line {first.line}: " if first.line is not None else ""
             return f"Not saved, since the file is wrong: {at}{first.text}"
-        try:
-            there = self.chosen.path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError):
-            there = None
+        there = _text(self.chosen.path)
         if there is not None and self.chosen.path in self._unwritten:
             return f"Not saved, since {self.chosen.path} was written by somebody else meanwhile; copy your text"
         if there is not None and there != self.saved:
@@ -445,6 +446,14 @@ class StationEditor:
         if self._view is not None:
             for part in parts:
                 self._view.show_part(part)
+
+
+def _text(path: Path) -> str | None:
+    """What stands in a file; None where it cannot be read."""
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def diff(before: str, after: str) -> list[DiffLine]:

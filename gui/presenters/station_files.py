@@ -66,9 +66,8 @@ def copy_of(text: str, name: str) -> str:
     return (renamed if count else f'name = "{name}"\n{head}') + bracket + rest
 
 
-def free_name(folder: Path, stem: str, besides: Collection[str] = ()) -> str:
-    """A name that no station file has yet, nor any that is taken besides."""
-    taken = {item.path.stem for item in station_files(folder)}.union(besides)
+def free_name(stem: str, taken: Collection[str]) -> str:
+    """A name of a stem that is not taken yet."""
     number = 1
     while (name := f"{stem}-{number}") in taken:
         number += 1

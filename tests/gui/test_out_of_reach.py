@@ -21,10 +21,13 @@ from gui.presenters.context import Context
 from gui.presenters.live import Live
 from gui.presenters.qualification import Qualification
 from gui.presenters.review_list import RunList
+from gui.presenters.review_open import OpenRun
 from gui.presenters.run_link import RunLink
 from gui.presenters.setup import SetUp
 from gui.presenters.setup_check import _folder
 from gui.presenters.shell import Shell
+from gui.presenters.station_editor import StationEditor
+from gui.presenters.station_rig import StationRig
 from gui.presenters.stopping import Stopping, StopState
 from gui.views import background as views_background
 from gui.views.background import Apart, QtBackground
@@ -215,7 +218,36 @@ def test_a_drive_that_does_not_answer_is_waited_for_elsewhere(
     assert (looked, shell.status_bar()["disk"]) == ([1], "10 GB free")
 
 
-@pytest.mark.parametrize("name", ["exists", "is_file", "stat", "open"])
+def test_what_a_drive_had_left_before_it_fell_silent_is_not_told_as_of_now(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("gui.presenters.shell.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("gui.presenters.shell._room", lambda folder: "10 GB free")
+    shell = Shell(context, Live(context))
+    shell._look()
+    context.background.run()  # type: ignore[attr-defined]  # Inline's
+    assert shell.status_bar()["disk"] == "10 GB free"
+    shell._look()  # does not come back
+    now[0] = 60.0
+    assert shell.status_bar()["disk"] == f"{context.folder} does not answer"
+
+
+def test_which_process_conducts_a_run_is_known_though_the_drive_of_the_runs_does_not_answer(
+    context: Context, watched: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(context.background, "aside", lambda *words: asked.append(words))
+    monkeypatch.setattr("gui.presenters.shell._room", lambda folder: never())
+    monkeypatch.setattr(Entry, "state", lambda entry: RunState("running", pid=4711))
+    shell = Shell(context, watched.live)
+    shell._look()
+    for work, then, *_ in asked[:2]:  # the third waits for ever
+        then(work())
+    assert shell.status_bar()["runner"] == "Runner connected, process 4711"
+
+
+@pytest.mark.parametrize("name", ["exists", "is_file", "stat", "open", "glob"])
 def test_files_of_the_pages_are_looked_for_elsewhere_than_where_the_window_is_drawn(
     name: str, context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,13 +260,50 @@ def test_files_of_the_pages_are_looked_for_elsewhere_than_where_the_window_is_dr
     opened: list[Path] = []
     context.on_open(opened.append)
     listed, qualified = RunList(context), Qualification(context)
+    run, rig = OpenRun(context, tmp_path / "run.h5", lambda path: Unread()), StationRig(context)
+    editor, set_up = StationEditor(context), SetUp(context)
     monkeypatch.setattr(Path, name, look)
+    run.prove_seal(lambda: None)
+    rig.look("sim")
+    editor.find()
+    set_up.form.type_article("dut", "/share/pump.toml")
+    assert set_up.form.article_says("dut") == ("a file of yours", ""), "nobody knows yet"
     context.open_if_there(tmp_path, "it is not there")
     listed.open_folder(str(tmp_path / "run.h5"))
     qualified.look()
     is_drawing = False
+    waiting = context.background._waiting  # type: ignore[attr-defined]  # an Inline
+    waiting[:] = [one for one in waiting if one.__name__ != "do"]  # what works in processes of its own
     context.background.run()  # type: ignore[attr-defined]  # an Inline
     assert opened == [tmp_path]
+    assert "there is no file" in set_up.form.article_says("dut")[1]
+
+
+class Unread:
+    """A file that is not read."""
+
+    def ask(self, *_: object, **__: object) -> None:
+        """Answer nothing."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_a_file_that_was_named_before_it_was_there_is_found_when_it_comes(context: Context, tmp_path: Path) -> None:
+    set_up, path = SetUp(context), tmp_path / "pump.toml"
+    set_up.shown(True)
+    set_up.form.type_article("dut", str(path))
+
+    def said() -> str:
+        set_up.form.article_says("dut")
+        set_up._until_look = 0
+        set_up._tick()
+        context.background.run()  # type: ignore[attr-defined]  # Inline's
+        return set_up.form.article_says("dut")[1]
+
+    assert "there is no file" in said()
+    path.touch()
+    assert said() == ""
 
 
 def test_the_little_stop_window_stays_though_the_state_folder_cannot_be_read(

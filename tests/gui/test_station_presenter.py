@@ -192,7 +192,7 @@ def test_a_copy_is_shown_may_be_changed_and_is_called_by_its_own_name(editor: St
     run(editor)
     assert not editor.is_read_only
     assert name_in(on_disk(editor)) == "bench-2"
-    assert free_name(editor.context.folder, "bench") == "bench-1"
+    assert free_name("bench", {"mine"}) == "bench-1"
     assert "already" in wrong_name(editor.context.folder, "bench-2")
     assert "letters" in wrong_name(editor.context.folder, "../x")
 
