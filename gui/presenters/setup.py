@@ -409,8 +409,9 @@ class SetUp:
         if self._until_look == 0:
             self._until_look = LOOK_TICKS
             self._look()
-            for path in [path for path, is_there in self._files.items() if not is_there]:
-                self._seek(path)  # somebody may have put it there
+            for path in {typed.strip() for typed in self.form.articles.values()}:
+                if self._files.get(path) is False:
+                    self._seek(path)  # somebody may have put it there
             self._show("start")  # the end on the clock moves on
         self._until_look -= 1
         if self._quiet:

@@ -6,7 +6,6 @@ An invalid file is never written.  What was there before is kept beside it as ``
 from __future__ import annotations
 
 import difflib
-import os
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -22,6 +21,8 @@ from gui.presenters.station_files import (
     copy_of,
     free_name,
     station_files,
+    text_in,
+    write_whole,
     wrong_name,
 )
 from gui.presenters.tone import Tone
@@ -104,6 +105,7 @@ class StationEditor:
         self._checking: tuple[Path, str] | None = None
         self._is_uncheckable = False  # the last check came to nothing
         self._cancel: Cancel = nothing
+        self._is_finding = self._is_stale = False
         self._wanted = ""
         self._view: EditorView | None = None
         context.on_edit(self._asked)
@@ -114,12 +116,21 @@ class StationEditor:
 
     # -- choosing
 
+    def _not_found(self, sentence: str) -> None:
+        self._is_finding = False
+        self.context.notify(f"The station files cannot be looked for: {sentence}", Tone.WARN)
+
     def find(self) -> None:
-        """Look for station files anew."""
+        """Look for station files anew; again after a look that is under way: a share may not answer."""
+        if self._is_finding:
+            self._is_stale = True
+            return
+        self._is_finding, self._is_stale = True, False
         folder, path = self.context.folder, None if self.chosen is None else self.chosen.path
         self.context.background.aside(
-            lambda: (station_files(folder), path, None if path is None else _text(path)),
+            lambda: (station_files(folder), path, None if path is None else text_in(path)),
             lambda found: self._found(*found),
+            self._not_found,
         )
 
     def choose(self, name: str) -> None:
@@ -141,6 +152,10 @@ class StationEditor:
         self.check()
 
     def _found(self, files: list[StationFile], path: Path | None, there: str | None) -> None:
+        self._is_finding = False
+        if self._is_stale:
+            self.find()
+            return
         written = {item.path for item in files}
         self.files = [*(item for begun, item in self._unwritten.items() if begun not in written), *files]
         self._show("files")
@@ -206,6 +221,11 @@ class StationEditor:
                 self.review = ()
                 self._show("review")
             self._show("checked")
+
+    @property
+    def unsaved(self) -> list[str]:
+        """Files in which something is not saved: with the window it is gone."""
+        return [item.shown for item in self.files if self.has_draft(item)]
 
     def check(self) -> None:
         """Have the text checked, unless it is; the latest alone, since each check is a process."""
@@ -392,7 +412,7 @@ class StationEditor:
             first = self.problems[0]
             at = f"line {first.line}: " if first.line is not None else ""
             return f"Not saved, since the file is wrong: {at}{first.text}"
-        there = _text(self.chosen.path)
+        there = text_in(self.chosen.path)
         if there is not None and self.chosen.path in self._unwritten:
             return f"Not saved, since {self.chosen.path} was written by somebody else meanwhile; copy your text"
         if there is not None and there != self.saved:
@@ -448,14 +468,6 @@ class StationEditor:
                 self._view.show_part(part)
 
 
-def _text(path: Path) -> str | None:
-    """What stands in a file; None where it cannot be read."""
-    try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
-        return None
-
-
 def diff(before: str, after: str) -> list[DiffLine]:
     """The lines that differ, with a few around them."""
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=CONTEXT_LINES, lineterm="")
@@ -471,16 +483,3 @@ def diff(before: str, after: str) -> list[DiffLine]:
     if not made and before != after:
         made.append(DiffLine("@", "only the ends of lines differ"))
     return made
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all; raises OSError."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("w", encoding="utf-8", newline="") as out:
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -81,3 +82,24 @@ def wrong_name(folder: Path, name: str, besides: Collection[str] = ()) -> str:
     if name in {item.path.stem for item in station_files(folder)}.union(besides):
         return f'there is a station "{name}" already; choose another name'
     return ""
+
+
+def text_in(path: Path) -> str | None:
+    """What stands in a file; None where it cannot be read."""
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all; raises OSError."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("w", encoding="utf-8", newline="") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -17,12 +18,14 @@ from bench.request import Request
 from bench.rpc.client import Client
 from bench.rpc.messages import Ending, Note, Outcome, Reply
 from bench.run_queue import Entry, RunState, enqueue
+from gui.app import tell_defects
 from gui.presenters.context import Context
 from gui.presenters.live import Live
 from gui.presenters.qualification import Qualification
+from gui.presenters.register import Register
 from gui.presenters.review_list import RunList
 from gui.presenters.review_open import OpenRun
-from gui.presenters.run_link import RunLink
+from gui.presenters.run_link import Broken, RunLink
 from gui.presenters.setup import SetUp
 from gui.presenters.setup_check import _folder
 from gui.presenters.shell import Shell
@@ -71,7 +74,7 @@ def unreadable(times: int, monkeypatch: pytest.MonkeyPatch, error: Exception) ->
         yield failed
 
 
-@pytest.mark.parametrize("error", [PermissionError(13, "in use"), ValueError("half a file")])
+@pytest.mark.parametrize("error", [PermissionError(13, "in use"), ValueError("half a file"), KeyError("unforeseen")])
 def test_a_stop_is_asked_for_again_though_the_state_of_the_run_could_not_be_read(
     waiting: Entry, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
@@ -154,6 +157,37 @@ def test_what_the_run_has_not_taken_yet_is_not_said_to_be_done(
     assert len(late.asked) == 3
     assert len({key for _, key in late.asked} - {""}) == 1
     link.close()
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_run_that_cannot_be_followed_for_whatever_reason_says_so(
+    waiting: Entry, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(link: RunLink) -> Any:
+        raise KeyError("of another version")
+
+    monkeypatch.setattr(RunLink, "_client", wrong)
+    link, heard = RunLink(waiting, context.background), list[Any]()
+    until(lambda: link.take(0.01, heard.append) or heard)
+    assert heard == [Broken("KeyError: 'of another version'")]
+    link.close()
+
+
+def test_a_defect_in_a_thread_is_seen(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    seen: list[str] = []
+    context.notify = lambda text, tone: seen.append(text)
+    tell_defects(context)
+
+    def wrong() -> None:
+        raise KeyError("of another version")
+
+    thread = threading.Thread(target=wrong)
+    thread.start()
+    thread.join()
+    context.background.run()  # type: ignore[attr-defined]  # Inline's
+    assert seen == ["The window has a defect (KeyError: 'of another version'). The run is not touched by it."]
 
 
 class Mute:
@@ -329,6 +363,24 @@ def test_a_look_at_the_queue_that_is_under_way_is_not_begun_again(context: Conte
     for _ in range(100):
         set_up._tick()
     assert len(begun) == 1
+
+
+@pytest.mark.parametrize("page", [lambda context: Register(context).look, lambda context: StationEditor(context).find])
+def test_a_page_that_is_come_back_to_has_no_second_thread_wait_for_a_share(
+    context: Context, monkeypatch: pytest.MonkeyPatch, page: Any
+) -> None:
+    begun: list[Any] = []
+    monkeypatch.setattr(context.background, "aside", lambda *words: begun.append(words))
+    look = page(context)
+    for _ in range(20):
+        look()
+    assert len(begun) == 1
+    work, then, *_ = begun[0]
+    then(work())
+    assert len(begun) == 2, "who looked meanwhile is shown what is there now"
+    work, then, *_ = begun[1]
+    then(work())
+    assert len(begun) == 2
 
 
 def hangs_over_a_snapshot() -> None:

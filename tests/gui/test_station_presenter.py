@@ -249,6 +249,16 @@ def test_a_file_that_somebody_else_changed_is_not_overwritten(own: StationEditor
     assert on_disk(own) == "name = 'other'"
 
 
+def test_what_is_typed_in_any_file_is_unsaved_until_it_is_written_or_thrown_away(own: StationEditor):
+    assert own.unsaved == []
+    typed(own, 'title = "Simulated', 'title = "My')
+    own.choose("sim")
+    assert own.unsaved == ["mine"]
+    own.choose("mine")
+    own.revert()
+    assert own.unsaved == []
+
+
 def test_what_somebody_else_has_written_is_shown_where_nothing_was_typed(own: StationEditor):
     assert own.chosen is not None
     own.chosen.path.write_text(own.text.replace("[roles]", "[rolls]"), "utf-8")
