@@ -6,6 +6,7 @@ import argparse
 import faulthandler
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -116,6 +117,24 @@ def heed_interrupts() -> None:
         signal.signal(signal.SIGINT, lambda *_: None)
 
 
+def tell_defects(context: Context) -> None:
+    """Have what nobody has foreseen shown, in Qt's thread and in every other."""
+
+    def caught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        """A defect of the window is shown and survived: the run that it watches is in another process."""
+        traceback.print_exception(kind, error, trace)
+        context.notify(f"The window has a defect ({kind.__name__}: {error}). The run is not touched by it.", Tone.FAIL)
+
+    def caught_elsewhere(said: threading.ExceptHookArgs) -> None:
+        """A thread with a defect ends: what it was to bring does not come any more."""
+        error = said.exc_value
+        if error is not None:
+            context.background.post(lambda: caught(said.exc_type, error, said.exc_traceback))
+
+    sys.excepthook = caught
+    threading.excepthook = caught_elsewhere
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Open the window; returns the exit code when it is closed.  Runs that go on go on."""
     parser = argparse.ArgumentParser("pumpbench gui")
@@ -127,13 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     heed_interrupts()
     app = QApplication.instance() or QApplication(["pumpbench"])
     window, context = build(asked.folder, asked.person)
-
-    def caught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        """A defect of the window is shown and survived: the run that it watches is in another process."""
-        traceback.print_exception(kind, error, trace)
-        context.notify(f"The window has a defect ({kind.__name__}: {error}). The run is not touched by it.", Tone.FAIL)
-
-    sys.excepthook = caught
+    tell_defects(context)
     show(window)
     if asked.open is not None:
         context.open(asked.open.absolute())

@@ -13,7 +13,7 @@ from gui.plots.canvas import Canvas, qt_pen
 from gui.presenters.context import Context
 from gui.presenters.numbers import unit_text
 from gui.presenters.station_rig import Course
-from gui.presenters.time_axis import DAY_S, multiples, settled, time_step
+from gui.presenters.time_axis import DAY_S, HOUR_S, multiples, settled, time_step
 from gui.presenters.tone import Tone
 from gui.theme.look import look
 
@@ -28,14 +28,21 @@ class DateAxis(Axis):
     def at(self, low: float, high: float, size: float) -> Ticks:
         """Ticks at whole days or hours of the place."""
         step = time_step(high - low, max(int(size / (1.3 * self.most)), 2))
-        shift = datetime.fromtimestamp(low, UTC).astimezone().utcoffset()
-        offset = 0.0 if shift is None else shift.total_seconds()
-        return [(step, [t - offset for t in multiples(low + offset, high + offset, step)])]
+        offset = _offset_s(low)
+        places = multiples(low + offset - HOUR_S, high + offset + HOUR_S, step)
+        ticks = (t - _offset_s(t - offset) for t in places)  # the clocks may be put forward or back in between
+        return [(step, [t for t in ticks if low <= t <= high])]
 
     def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:  # noqa: N802
         """As pyqtgraph asks."""
         said = "%d %b %Y" if spacing >= DAY_S else "%d %b %H:%M"
         return [datetime.fromtimestamp(value, UTC).astimezone().strftime(said) for value in values]
+
+
+def _offset_s(t: float) -> float:
+    """By how much the clock of the place is ahead of UTC at a moment."""
+    shift = datetime.fromtimestamp(t, UTC).astimezone().utcoffset()
+    return 0.0 if shift is None else shift.total_seconds()
 
 
 class ControlChartPlot(QWidget):

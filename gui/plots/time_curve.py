@@ -50,6 +50,19 @@ class TimeCurve:
     last_drawn: float = -math.inf
     extremes: tuple[float, float] | None = field(default=None)
 
+    def read(self, t: float) -> tuple[float, ...]:
+        """The value at a moment; the smallest and the largest there where one point is drawn of many samples."""
+        drawn = self.drawn
+        if not callable(self.points) or self.is_step or drawn is None or drawn.exact:
+            value = self.value_at(t)
+            return () if value is None else (value,)
+        index = int(np.searchsorted(drawn.x, t, side="right")) - 1
+        if index < 0 or t > drawn.x[-1]:
+            return ()
+        together = drawn.y[drawn.x == drawn.x[index]]
+        low, high = float(np.fmin.reduce(together)), float(np.fmax.reduce(together))
+        return () if math.isnan(low) else (low,) if low == high else (low, high)
+
     def value_at(self, t: float) -> float | None:
         """The value at a moment: the sample before it of a step, else the next one; None where there is none."""
         if not callable(self.points):

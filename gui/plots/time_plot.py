@@ -351,11 +351,12 @@ class TimePlot(QFrame):
         return "; ".join(said) or "no samples yet"
 
     def read(self, t: float) -> list[tuple[str, str]]:
-        """Label and value of each curve that is shown, at a moment."""
+        """Label and value of each curve that is shown, at a moment; from which to which where it has many there."""
         said = []
         for curve in self._curves.values():
             if curve.is_shown:
-                said.append((curve.label, with_unit(self._number(curve.value_at(t)), self.unit)))
+                text = " to ".join(self._number(value) for value in curve.read(t))
+                said.append((curve.label, with_unit(text or NOTHING, self.unit)))
         return said
 
     def _show_read_out(self) -> None:

@@ -11,7 +11,7 @@ from bench.answers import DONE, read_answer, same_person
 from bench.rpc.messages import Answer, Reply
 from gui.presenters.context import Context
 from gui.presenters.live import Live
-from gui.presenters.numbers import OF_A_MASS, Numbers, all_digits, is_bare, unit_text, with_unit
+from gui.presenters.numbers import OF_A_MASS, Numbers, PlainNumbers, all_digits, is_bare, unit_text, with_unit
 from gui.presenters.tone import Tone
 from instruments.capabilities import Prompt
 from protocols.procedure import load_procedure
@@ -161,7 +161,7 @@ class Asking:
         made = Card(
             prompt.key,
             prompt.text,
-            _hint(prompt, numbers),
+            _hint(prompt),
             prompt.unit,
             (DONE,) if prompt.kind == "confirm" else prompt.choices,
             tuple(_detail(name, value, numbers) for name, value in prompt.details),
@@ -200,12 +200,13 @@ def drawing(procedure: str, name: str) -> Path | None:
     return next((place for place in places if place.is_file() and folder in place.resolve().parents), None)
 
 
-def _hint(prompt: Prompt, numbers: Numbers) -> str:
+def _hint(prompt: Prompt) -> str:
+    """What can be an answer, as it is typed: with a point, also where the screen writes a comma."""
     if prompt.kind == "confirm":
         return ""
     if prompt.kind == "text":
         return "" if prompt.choices else "words"
-    unit = unit_text(prompt.unit)
+    unit, numbers = unit_text(prompt.unit), PlainNumbers()
     low, high = (
         None if side is None else numbers.number(side, all_digits(side, OF_A_MASS))
         for side in (prompt.low, prompt.high)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +14,7 @@ from gui.presenters.background import Cancel, nothing
 from gui.presenters.bench_rows import EndedRow, StationRow, Turn, Urgency, ended_row, station_row
 from gui.presenters.bench_scan import Ended, Scan, Scanner
 from gui.presenters.context import Context
+from gui.presenters.numbers import rough_duration
 from gui.presenters.review_list import RECOVER_S
 from gui.presenters.review_read import recovered
 from gui.presenters.rig_checks import RigState, read_rig_checks, rig_files
@@ -21,6 +24,9 @@ from gui.presenters.tone import Tone
 POLL_S = 1.0
 HIDDEN_POLLS = 5
 """Nobody looks: every so many polls are enough."""
+
+LATE_S = 6.0
+"""A look that takes longer than this waits for a folder that does not answer; what is shown is of before."""
 
 OPENED = "opened.json"
 MOST_OPENED = 2000
@@ -64,6 +70,7 @@ class BenchOverview:
         self._view: BenchView | None = None
         self._is_shown = False
         self._is_looking = False
+        self._begun_at = self._seen_at = time.monotonic()  # of the look that is under way, and of what is shown
         self._polls = 0
         self._recovering: set[Path] = set()
         context.on_open(self._hear_opened)
@@ -83,10 +90,10 @@ class BenchOverview:
     def look(self) -> None:
         """Look at everything, unless that is under way."""
         if not self._is_looking:
-            self._is_looking = True
+            self._is_looking, self._begun_at = True, time.monotonic()
             folder = self.context.folder
             self.context.background.aside(
-                lambda: (self._scanner.scan(), rig_files(folder)), lambda found: self._scanned(*found), self._failed
+                lambda: (self._scanner.scan(), _rig_files(folder)), lambda found: self._scanned(*found), self._failed
             )
 
     @property
@@ -97,10 +104,14 @@ class BenchOverview:
     @property
     def summary(self) -> tuple[str, Tone]:
         """The bench in one sentence."""
+        age = rough_duration(time.monotonic() - self._seen_at)
         if self.trouble:
-            return self.trouble, Tone.FAIL
+            return self.trouble if self._scan is None else f"{self.trouble}. What stands here is {age} old", Tone.FAIL
+        late = f"the folder of the runs or that of the stations does not answer ({self.context.folder})"
         if self._scan is None:
-            return "Looking…", Tone.MUTED
+            return (f"Looking for {age}: {late}", Tone.WARN) if self._is_late else ("Looking…", Tone.MUTED)
+        if self._is_late:
+            return f"What stands here is {age} old: {late}. STOP acts all the same", Tone.FAIL
         urgent = [row for row in self.stations if row.urgency < Urgency.TO_REVIEW]
         if urgent:
             worst = Tone.FAIL if any(row.tone is Tone.FAIL for row in urgent) else Tone.WARN
@@ -114,6 +125,10 @@ class BenchOverview:
         if to_review:
             said.append("1 run is to be reviewed" if to_review == 1 else f"{to_review} runs are to be reviewed")
         return ", ".join(said).capitalize(), Tone.PLAIN
+
+    @property
+    def _is_late(self) -> bool:
+        return self._is_looking and time.monotonic() - self._begun_at > LATE_S
 
     # -- what a person does
 
@@ -180,14 +195,17 @@ class BenchOverview:
 
     def _tick(self) -> None:
         self._polls += 1
+        if self._is_shown and (self._is_late or self.trouble):
+            self._show()  # what stands there gets older
         if self._is_shown or self._polls % HIDDEN_POLLS == 0:
             self.look()
 
-    def _scanned(self, scan: Scan, rigs: tuple[tuple[str, int], ...]) -> None:
-        self._is_looking = False
+    def _scanned(self, scan: Scan, rigs: tuple[tuple[str, int], ...] | None) -> None:
+        self._is_looking, self._seen_at = False, time.monotonic()
         self._scan, self.trouble = scan, ""
         self._arrange()
-        self._look_at_rigs(scan, rigs)
+        if rigs is not None:
+            self._look_at_rigs(scan, rigs)
 
     def _failed(self, sentence: str) -> None:
         self._is_looking = False
@@ -254,6 +272,13 @@ class BenchOverview:
 def _recovering(row: StationRow) -> StationRow:
     """The row of a station while the record of its run that has died is made."""
     return replace(row, lost=None, turns=(*row.turns, Turn("Nobody:", "its record is being recovered…", Tone.BUSY)))
+
+
+def _rig_files(folder: Path) -> tuple[tuple[str, int], ...] | None:
+    """As `rig_files`; None where the folder cannot be read: the stations are told all the same."""
+    with suppress(OSError):
+        return rig_files(folder)
+    return None
 
 
 class _Opened:

@@ -23,6 +23,7 @@ from bench.station import SHIPPED, Station, load_station, stations_in
 from data.frames import JournalError
 from data.journal_reader import JournalReader
 from gui.presenters.known_runs import KnownRuns
+from gui.presenters.near_files import text_of
 from gui.presenters.station_files import name_in, own_files
 
 ANSWER_S = 0.7
@@ -106,7 +107,7 @@ class StationNow:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """All stations and the runs that have ended, at a moment; ``damaged`` says which runs nobody can read."""
+    """All stations and the runs that have ended, at a moment; ``damaged`` says what nobody can read."""
 
     stations: tuple[StationNow, ...]
     ended: tuple[Ended, ...]
@@ -125,6 +126,8 @@ class Scanner:
         self._steps: dict[int, tuple[Mapping[str, Any], ...]] = {}
         self._told: dict[int, tuple[float | None, Status | None]] = {}  # number -> unanswered since, the last it told
         self._files: dict[str, tuple[int, StationNow]] = {}
+        self._own: list[Path] = []  # station files near at hand, as far as they could be looked for
+        self._unread = ""
 
     def scan(self) -> Scan:
         """Everything as it is now."""
@@ -142,7 +145,8 @@ class Scanner:
             lost = died.get(last.number) if last is not None else None
             found.append(self._with(now, run, waits, lost if lost is not None and lost.has_died else None))
         ended = sorted([*self._ended.values(), *died.values()], key=lambda one: one.entry.number, reverse=True)
-        return Scan(tuple(found), tuple(ended[:MOST_ENDED]), datetime.now(UTC), tuple(damaged.values()))
+        wrong = (*damaged.values(), *([self._unread] if self._unread else ()))
+        return Scan(tuple(found), tuple(ended[:MOST_ENDED]), datetime.now(UTC), wrong)
 
     def _sort_out(self, there: list[Entry], states: dict[int, RunState]) -> dict[int, Ended]:
         """Keep what is over for good; returns what has died, which may yet be recovered."""
@@ -196,10 +200,16 @@ class Scanner:
     def _stations(self, there: Iterable[Entry]) -> dict[str, StationNow]:
         """Every station by its name: one's own files first, then those of runs."""
         found: dict[str, StationNow] = {}
-        for path in own_files(self._folder):
+        try:
+            self._own, self._unread = own_files(self._folder), ""
+        except OSError as error:  # a share that has gone must not hide what goes on at the stations
+            where = error.filename or self._folder
+            self._unread = f"{where} cannot be read ({error.strerror}): station files are those that were there before"
+        for path in self._own:
             for file in _named(path):
                 now = self._read(path, file)
-                found.setdefault(now.name, now)
+                if now.name:
+                    found.setdefault(now.name, now)
         for entry in sorted(there, key=_number, reverse=True):
             if entry.station not in found:
                 asked = str(entry.request_fields.get("station", ""))
@@ -211,11 +221,13 @@ class Scanner:
 
     def _read(self, path: Path, file: str) -> StationNow:
         """A station file; read again only when it has changed."""
+        kept = self._files.get(file)
         try:
             changed = path.stat().st_mtime_ns
-        except OSError:
+        except FileNotFoundError:
             return StationNow("")
-        kept = self._files.get(file)
+        except OSError:  # it cannot be reached just now
+            return StationNow("") if kept is None else kept[1]
         if kept is None or kept[0] != changed:
             kept = self._files[file] = (changed, _described(path, file))
         return kept[1]
@@ -248,7 +260,7 @@ def _described(path: Path, file: str) -> StationNow:
     try:
         station = load_station(file)
     except (ValueError, OSError) as error:
-        name = name_in(path.read_text("utf-8", errors="replace")) if path.exists() else ""
+        name = name_in(text_of(path))
         return StationNow(name or path.stem, file, wrong=str(error).splitlines()[0])
     return StationNow(station.name, file, station)
 
@@ -266,9 +278,13 @@ def _run_file(state: RunState) -> Path | None:
     """The run file, also one that was made of the journal afterwards."""
     ending = state.ending
     said = (ending.run_file if ending is not None else "") or state.run_file
-    if not said and state.journal:
+    is_told = bool(said)
+    if not is_told and state.journal:
         said = str(Path(state.journal).with_suffix(".h5"))
-    return Path(said) if said and Path(said).exists() else None
+    try:
+        return Path(said) if said and Path(said).exists() else None
+    except OSError:  # its share cannot be reached, and this is asked once: who opens it is told
+        return Path(said) if is_told else None
 
 
 def _ended_at(entry: Entry, state: RunState) -> datetime:

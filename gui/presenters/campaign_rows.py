@@ -9,7 +9,16 @@ from bench.campaign.report import COVERAGES, Report, Summary
 from data.catalogue.entry import MISSING
 from data.catalogue.store import Line
 from data.checks import Verdict
-from gui.presenters.numbers import NOTHING, Numbers, digits_of, least_percent, significant, unit_text, with_unit
+from gui.presenters.numbers import (
+    NOTHING,
+    Numbers,
+    all_digits,
+    digits_of,
+    least_percent,
+    significant,
+    unit_text,
+    with_unit,
+)
 from gui.presenters.run_search import began, name_of, verdict_said
 from gui.presenters.tone import TONE_OF_VERDICT, Tone
 
@@ -154,7 +163,7 @@ def figure_rows(report: Report, numbers: Numbers, *, is_final: bool) -> list[Fig
 
 def _figures(one: Summary, numbers: Numbers, beyond: Tone) -> FigureRow:
     digits = digits_of(one.sd) if one.sd else significant(one.mean)
-    low, high = (None if limit is None else numbers.number(limit, significant(limit, 3)) for limit in one.limits)
+    low, high = (None if limit is None else numbers.number(limit, all_digits(limit)) for limit in one.limits)
     limits = f"{low} to {high}" if low and high else f"≥ {low}" if low else f"≤ {high}" if high else NOTHING
     texts, tones = [], []
     for interval in one.intervals:

@@ -43,6 +43,7 @@ class Controls:
     is_sent: bool = False
     _about: type[Action] | None = None  # what ``says`` is about
     _refused: tuple[Action, Callable[[], None]] | None = None
+    _reset_of: str = ""
 
     def forget(self) -> None:
         """Another run is watched: what was refused by the one before is not done to it."""
@@ -77,6 +78,10 @@ class Controls:
     def said_of(self, kind: type[Action]) -> tuple[str, Tone]:
         """What became of the last command, where it was of this kind."""
         return self.says if self._about is kind else ("", Tone.PLAIN)
+
+    def said_of_reset(self, name: str) -> tuple[str, Tone]:
+        """What became of the last command, where it was to reset this interlock."""
+        return self.said_of(ResetInterlock) if name == self._reset_of else ("", Tone.PLAIN)
 
     def reconsider(self, kind: type[Action]) -> None:
         """The person writes something else, or wants it no more: what was refused of this kind is not done later."""
@@ -121,6 +126,7 @@ class Controls:
 
     def reset(self, name: str, reason: str, then: Callable[[], None] = lambda: None) -> None:
         """Arm an interlock again that holds the bench."""
+        self._reset_of = name
         if not reason.strip():
             self._about, self._refused = ResetInterlock, None
             self._say("Write why it may be reset: what the cause was and what was done about it", Tone.WARN)

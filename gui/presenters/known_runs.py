@@ -30,6 +30,8 @@ class KnownRuns:
         self._entries: list[Entry] = []
         self._damaged: dict[int, str] = {}
         self._seen: object = None
+        self._names_at = 0  # change of the folder at which its names were looked through, and those not known then
+        self._unread: list[Path] = []
         self._over: dict[int, RunState] = {}
 
     def look_through(self) -> tuple[list[Entry], dict[int, str]]:
@@ -41,6 +43,7 @@ class KnownRuns:
                 self._entries, self._damaged = look_through(self._folder)
                 same = {entry.number for entry in self._entries if before.get(entry.number) == entry}
                 self._over = {number: state for number, state in self._over.items() if number in same}
+                self._names_at = 0
                 self._seen = self._stamp()  # with the folders that had nothing to read in them
             return list(self._entries), dict(self._damaged)
 
@@ -66,9 +69,11 @@ class KnownRuns:
             changed = runs.stat().st_mtime_ns
             if time.time() - changed / 1e9 < SETTLED_S:
                 return None
-            known = {entry.number for entry in self._entries}
-            unread = [path for path in runs.glob("[0-9]*") if not path.name.isdecimal() or int(path.name) not in known]
-            return changed, tuple((path.name, *map(_changed, (path, path / "request.json"))) for path in unread)
+            if changed != self._names_at:  # else no name has come or gone
+                known, names = {entry.number for entry in self._entries}, list(runs.glob("[0-9]*"))
+                self._unread = [path for path in names if not path.name.isdecimal() or int(path.name) not in known]
+                self._names_at = changed
+            return changed, tuple((path.name, *map(_changed, (path, path / "request.json"))) for path in self._unread)
         except OSError:
             return None
 

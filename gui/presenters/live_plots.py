@@ -19,6 +19,8 @@ from gui.presenters.tone import Tone
 
 FLOW, VOLUME, PRESSURE, FORCE, SYRINGE = "flow", "volume", "pressure", "force", "syringe"
 TEMPERATURE, MASS, DEPTH, RESULT = "temperature", "mass", "depth", "result"
+CHANNEL = "channel"
+"""A plot that a person gave to a channel of a unit that no other plot has."""
 
 TITLES = {
     FLOW: "Flow",
@@ -297,6 +299,8 @@ class LivePlots:
     def _renew(self) -> None:
         """The same plots with the curves that are there now."""
         for plot in self.plots:
+            if plot.kind == CHANNEL:  # nothing in it is worked out
+                continue
             added = [curve for curve in plot.curves if curve.key in self._live.traces]
             plot.title = self._title(plot.kind)
             plot.curves = self._curves(plot.kind)
@@ -378,7 +382,7 @@ class LivePlots:
             return
         plot = self.plots[at]
         if plot.unit != trace.unit:
-            plot = self.plots[at] = PlotSpec("channel", trace.label.capitalize(), trace.unit)
+            plot = self.plots[at] = PlotSpec(CHANNEL, trace.label.capitalize(), trace.unit)
         plot.curves.append(_spec(trace, plot.kind))
         plot.limits = list(self._limits(plot))
 

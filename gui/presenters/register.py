@@ -70,6 +70,7 @@ class Register:
         self.trouble = ""
         self.impact_says: tuple[str, Tone] = ("", Tone.PLAIN)
         self._file: Path | None = None
+        self._is_reading = self._is_stale = False
         self._cancels: dict[str, Cancel] = {}
         self._view: RegisterView | None = None
 
@@ -84,7 +85,11 @@ class Register:
         """Read everything again."""
         folder, state_folder, today = self.context.folder, self.context.state_folder, self.today
         background = self.context.background
-        background.aside(lambda: articles_read(folder, state_folder, today), self._take_articles, self._no_articles)
+        if self._is_reading:  # a share may not answer; a thread for each look would leave none for anything else
+            self._is_stale = True
+        else:
+            self._is_reading = True
+            background.aside(lambda: articles_read(folder, state_folder, today), self._take_articles, self._no_articles)
         self._leave("numbers")
         self._cancels["numbers"] = background.apart(numbers_read, (state_folder,), self._take_numbers, self._no_numbers)
 
@@ -100,6 +105,8 @@ class Register:
     # -- articles
 
     def _take_articles(self, files: tuple[ArticleFile, ...]) -> None:
+        if self._was_stale():
+            return
         self.files, self.trouble = files, ""
         if self.file is None:
             self._file = files[0].path if files else None
@@ -113,8 +120,17 @@ class Register:
         self.chosen = next((row for row in rows if row.id == kept), rows[0] if rows else None)
 
     def _no_articles(self, said: str) -> None:
+        if self._was_stale():
+            return
         self.trouble = said
         self._tell_articles()
+
+    def _was_stale(self) -> bool:
+        """Read again where somebody looked meanwhile."""
+        is_stale, self._is_stale, self._is_reading = self._is_stale, False, False
+        if is_stale:
+            self.look()
+        return is_stale
 
     def choose_file(self, path: Path) -> None:
         """Show another file of articles."""

@@ -36,6 +36,9 @@ DETAILS = {
 }
 """Parts of the header that are compared key by key."""
 
+FIGURES = 15
+"""Of numbers that differ by little: all that one has."""
+
 MOST_DETAILS = 100
 """Keys of one part that are named."""
 
@@ -168,6 +171,8 @@ def _in_detail(reviews: Sequence[Review], numbers: Numbers) -> list[FactRow]:
         differing = [key for key in keys if len({repr(table.get(key)) for table in tables}) > 1]
         for key in differing[:MOST_DETAILS]:
             values = tuple(plain(table.get(key), numbers) for table in tables)
+            if len(set(values)) == 1:  # by less than is written else
+                values = tuple(plain(table.get(key), numbers, FIGURES) for table in tables)
             rows.append(FactRow(f"{title}: {key}", values, True))
     return rows
 

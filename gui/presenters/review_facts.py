@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gui.presenters.numbers import NOTHING, Numbers, exact_duration, local_date, rough_duration, significant, unit_text
+from gui.presenters.numbers import NOTHING, Numbers, all_digits, exact_duration, local_date, rough_duration, unit_text
 from gui.presenters.review_checks import Fact
 from gui.presenters.review_read import Review
 
@@ -74,19 +74,19 @@ def parameter(name: str, value: Any, numbers: Numbers) -> Fact:
     return words.replace("_", " ").capitalize(), f"{plain(value, numbers)} {unit}".rstrip()
 
 
-def plain(value: Any, numbers: Numbers) -> str:
-    """A value of a header."""
+def plain(value: Any, numbers: Numbers, figures: int = 6) -> str:
+    """A value of a header; a number with all that so many figures hold, as it was declared."""
     if value is None or value == "":
         return NOTHING
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (int, float)):
         whole = float(value).is_integer() and abs(value) < 1e9
-        return numbers.number(float(value), 0 if whole else significant(float(value)))
+        return numbers.number(float(value), 0 if whole else all_digits(float(value), figures))
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {plain(one, numbers)}" for key, one in value.items() if one is not None)
+        return ", ".join(f"{key} {plain(one, numbers, figures)}" for key, one in value.items() if one is not None)
     if isinstance(value, (list, tuple)):
-        return ", ".join(plain(one, numbers) for one in value)
+        return ", ".join(plain(one, numbers, figures) for one in value)
     return str(value)
 
 

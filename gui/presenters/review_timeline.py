@@ -10,7 +10,17 @@ from data.frames import Record
 from data.samples import UNUSABLE, Quality
 from gui.presenters.events import event_row
 from gui.presenters.file_points import Flagged
-from gui.presenters.numbers import NARROW_NBSP, Numbers, duration, local_date, local_time, rough_duration
+from gui.presenters.numbers import (
+    NARROW_NBSP,
+    OF_A_MASS,
+    Numbers,
+    all_digits,
+    duration,
+    local_date,
+    local_time,
+    rough_duration,
+    with_unit,
+)
 from gui.presenters.review_read import Review
 from gui.presenters.tone import Tone
 
@@ -178,10 +188,11 @@ def _prompts(review: Review, numbers: Numbers) -> list[Happening]:
         elif event.kind == "answer":
             asked, text = open_prompts.pop(str(said.get("key")), (event.t, str(said.get("key"))))
             value = said.get("value")
-            given = numbers.number(value, 4).rstrip("0").rstrip(".,") if isinstance(value, float) else str(value)
-            unit = f" {said['unit']}" if said.get("unit") else ""
-            who = f" by {said['person']}" if said.get("person") else ""
-            made.append(_happening(review, asked, event.t, PROMPT, f"{text} → {given}{unit}{who}", Tone.PLAIN))
+            given = numbers.number(value, all_digits(value, OF_A_MASS)) if isinstance(value, float) else str(value)
+            given = with_unit(given, str(said.get("unit") or ""))
+            who = " and ".join(str(said[key]) for key in ("person", "second_person") if said.get(key))
+            by = f" by {who}" if who else ""
+            made.append(_happening(review, asked, event.t, PROMPT, f"{text} → {given}{by}", Tone.PLAIN))
     for asked, text in open_prompts.values():
         made.append(_happening(review, asked, review.end_s, PROMPT, f"{text} → not answered", Tone.WARN))
     return made
@@ -192,7 +203,7 @@ def _moments(review: Review) -> list[Happening]:
     for event in review.events:
         said = event.fields
         if event.kind == "disturbed":
-            begin, end = float(said.get("from_s") or event.t), float(said.get("to_s") or event.t)
+            begin, end = (event.t if said.get(key) is None else float(said[key]) for key in ("from_s", "to_s"))
             channels = ", ".join(said.get("channels") or ())
             made.append(
                 _happening(review, begin, end, EVENT, f"Disturbed by {said.get('why')}: {channels}", Tone.MUTED)

@@ -165,8 +165,9 @@ class RunLink:
                     self._put([message.content for message in checked(chain, said)])
                     if self._closed.is_set():
                         return
-        except (ValueError, OSError) as error:  # `ClientError` and `JournalError` are ValueErrors
-            self._put(Broken(str(error)))
+        except Exception as error:  # noqa: BLE001  # else nobody would be told that nothing more comes
+            is_told = isinstance(error, ValueError | OSError)  # `ClientError` and `JournalError` are ValueErrors
+            self._put(Broken(str(error) if is_told else f"{type(error).__name__}: {error}"))
             self._await_end()
 
     def _await_end(self) -> None:
@@ -216,8 +217,8 @@ class RunLink:
                 if client is not None:
                     self.status = client.status()
                     self._told_at = time.monotonic()
-            except (ValueError, OSError):
-                pass  # how long it has been silent says it
+            except Exception:  # noqa: BLE001  # how long it has been silent says it
+                pass
             self._closed.wait(POLL_S)
         if client is not None:
             client.close()

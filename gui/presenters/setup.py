@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Protocol
 
 from bench.request import Override, Request
@@ -63,6 +64,9 @@ class SetUp:
         self.context = context
         self._memory = Memory.read(context.state_folder)
         self.form = SetUpForm(self._memory, context.person, context.folder, self._show, self._changed)
+        self.form.is_there = self._is_there
+        self._files: dict[str, bool] = {}  # that were named, and whether they are there
+        self._sought: set[str] = set()
         self.overrides: dict[str, str] = {}
         self._overridden: dict[str, frozenset[str]] = {}  # what was found when the reason was given, by its code
         self.lapsed: frozenset[str] = frozenset()
@@ -146,6 +150,29 @@ class SetUp:
             self.context.notify(said, Tone.WARN)
         if not wish.protocol or wish.protocol in form.choices.protocols:
             form.fill_in(wish)
+
+    def _is_there(self, path: str) -> bool | None:
+        """Whether a file that was named is there; None while nobody knows."""
+        if path not in self._files:
+            self._seek(path)
+        return self._files.get(path)
+
+    def _seek(self, path: str) -> None:
+        """Look for a file that was named, aside: a share may not answer."""
+        if path in self._sought:
+            return
+        self._sought.add(path)
+
+        def looked(is_there: bool) -> None:
+            self._sought.discard(path)
+            before, self._files[path] = self._files.get(path), is_there
+            if is_there is (before is False):  # another thing is said of it than before
+                for kind, typed in self.form.articles.items():
+                    if typed.strip() == path:
+                        self._show("article", kind)
+                self._changed()
+
+        self.context.background.aside(Path(path).is_file, looked, lambda _: looked(False))
 
     # -- what stands against it
 
@@ -382,6 +409,9 @@ class SetUp:
         if self._until_look == 0:
             self._until_look = LOOK_TICKS
             self._look()
+            for path in {typed.strip() for typed in self.form.articles.values()}:
+                if self._files.get(path) is False:
+                    self._seek(path)  # somebody may have put it there
             self._show("start")  # the end on the clock moves on
         self._until_look -= 1
         if self._quiet:

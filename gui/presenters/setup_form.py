@@ -36,6 +36,7 @@ class SetUpForm:
 
     Attributes
     ----------
+    is_there : whether there is a file of this path; None while nobody knows.
     choices : None until they have been found.
     station, protocol : what is chosen.
     recipe : what fixes some of the protocol's parameters; None without one.
@@ -48,6 +49,7 @@ class SetUpForm:
     def __init__(
         self, memory: Memory, person: str, out: Path, told: Callable[[Part, str], None], edited: Callable[[], None]
     ) -> None:
+        self.is_there: Callable[[str], bool | None] = lambda path: None
         self.choices: Choices | None = None
         self.station: StationChoice | None = None
         self.protocol: type[Procedure] | None = None
@@ -302,7 +304,9 @@ class SetUpForm:
             return found.says, ""
         if not typed.endswith(".toml"):
             return "", f"“{typed}” is no {what.lower()} that is known here; choose one, or name its file (.toml)"
-        return ("a file of yours", "") if Path(typed).is_file() else ("", f"there is no file {typed}; check the path")
+        if self.is_there(typed) is False:
+            return "", f"there is no file {typed}; check the path"
+        return "a file of yours", ""
 
     @property
     def has_own_time(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Protocol
@@ -26,6 +27,9 @@ from gui.presenters.tone import Tone
 REASON = "pressed STOP in the window"
 LOOK_S = 1.0
 """Between two looks at what a drive has left and which process conducts the run."""
+
+LATE_S = 5.0
+"""A drive that has not answered for so long does not answer: what it had left before is not what it has now."""
 
 LOOK_FILE = "window.json"
 
@@ -64,11 +68,13 @@ class Shell:
         self.open_bar: Callable[[], None] = lambda: None
         self._known = KnownRuns(context.state_folder)
         self._going: list[tuple[Entry, RunState]] = []
+        self._waiting: list[Entry] = []
         self._is_seeing = False
         self._latest: int | None = None  # the run that was stopped although none was watched
         self._disk = ""
         self._pid: tuple[Entry | None, int] = (None, 0)
-        self._is_looking = False
+        self._is_asking = self._is_looking = False
+        self._looks_since = 0.0
         self._file = context.state_folder / LOOK_FILE
         self.scheme, self.density = kept_look(context.state_folder)
         context.on_follow(self._followed)
@@ -174,6 +180,8 @@ class Shell:
         if live.link is not None:
             said["age"] = "catching up…" if live.link.behind else f"{live.samples:,} samples"
         said["disk"] = self._disk
+        if self._is_looking and time.monotonic() - self._looks_since > LATE_S:
+            said["disk"] = f"{self.context.folder} does not answer"
         said["queue"] = ""
         said["version"] = f"pumpbench {__version__}"
         return said
@@ -184,27 +192,29 @@ class Shell:
         if not self._is_seeing:
             self._is_seeing = True
             self.context.background.aside(self._known.going, self._seen, self._not_seen)
-        if self._is_looking:
-            return
-        self._is_looking = True
-        folder, entry = self.context.folder, None if self.live.link is None else self.live.link.entry
-        self.context.background.aside(
-            lambda: (_room(folder), entry, 0 if entry is None else entry.state().pid), self._looked, self._not_looked
-        )
+        link = self.live.link
+        if not self._is_asking and link is not None:
+            self._is_asking, entry = True, link.entry
+            background = self.context.background
+            background.aside(lambda: (entry, entry.state().pid), self._told, lambda _: self._told(self._pid))
+        if not self._is_looking:
+            self._is_looking, self._looks_since = True, time.monotonic()
+            folder = self.context.folder
+            self.context.background.aside(lambda: _room(folder), self._looked, self._looked)
 
-    def _looked(self, found: tuple[str, Entry | None, int]) -> None:
-        self._is_looking = False
-        self._disk, self._pid = found[0], found[1:]
+    def _told(self, pid: tuple[Entry | None, int]) -> None:
+        self._is_asking, self._pid = False, pid
+
+    def _looked(self, disk: str) -> None:
+        self._is_looking, self._disk = False, disk
 
     def _seen(self, going: list[tuple[Entry, RunState]]) -> None:
         self._is_seeing = False
         self._going = [(entry, state) for entry, state in going if state.state != "waiting"]
+        self._waiting = [entry for entry, state in going if state.state == "waiting"]
 
     def _not_seen(self, sentence: str) -> None:
         self._is_seeing = False  # what was known stays
-
-    def _not_looked(self, sentence: str) -> None:
-        self._is_looking, self._disk = False, sentence
 
     # -- stop
 
@@ -219,14 +229,21 @@ class Shell:
         watched = None if self.live.link is None else self.live.link.entry
         return [entry for entry, _ in self._going if entry != watched]
 
+    @property
+    def _only_waits(self) -> bool:
+        """Whether the run that is watched has not begun: nothing moves for it."""
+        live = self.live
+        is_told = live.link is None or live.link.doors is not None or live.status is not None or live.plan is not None
+        return not is_told and live.link is not None and live.link.entry in self._waiting
+
     def stop(self) -> None:
         """Stop the run that is watched, now; where none is, the one that goes on; where several do, ask which.
 
         Who has watched a run to its end may still mean that one: another is never stopped without having been asked
-        for.
+        for.  Who watches one that waits in the queue most likely means what moves.
         """
         live, others = self.live, self._others
-        if live.link is not None and live.is_going:
+        if live.link is not None and live.is_going and not (self._only_waits and others):
             self._stop(live.link.entry)
         elif live.link is None and len(others) == 1:
             self._latest = others[0].number
@@ -253,9 +270,11 @@ class Shell:
         """What became of it, or what it would stop."""
         link = self.live.link
         said = self.stops.says(None if link is None else link.entry.number)
+        others = self._others
+        if not said[0] and link is not None and others and self._only_waits:
+            return f"Run {link.entry.number:04d} only waits: STOP asks which run", Tone.MUTED
         if said[0] or self.live.is_going:
             return said
-        others = self._others
         if link is None and self._latest is not None and (not others or self._latest in [one.number for one in others]):
             text, tone = self.stops.says(self._latest)
             return f"Run {self._latest:04d}: {text}", tone

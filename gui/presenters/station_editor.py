@@ -6,7 +6,6 @@ An invalid file is never written.  What was there before is kept beside it as ``
 from __future__ import annotations
 
 import difflib
-import os
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -22,6 +21,8 @@ from gui.presenters.station_files import (
     copy_of,
     free_name,
     station_files,
+    text_in,
+    write_whole,
     wrong_name,
 )
 from gui.presenters.tone import Tone
@@ -104,6 +105,7 @@ class StationEditor:
         self._checking: tuple[Path, str] | None = None
         self._is_uncheckable = False  # the last check came to nothing
         self._cancel: Cancel = nothing
+        self._is_finding = self._is_stale = False
         self._wanted = ""
         self._view: EditorView | None = None
         context.on_edit(self._asked)
@@ -114,10 +116,22 @@ class StationEditor:
 
     # -- choosing
 
+    def _not_found(self, sentence: str) -> None:
+        self._is_finding = False
+        self.context.notify(f"The station files cannot be looked for: {sentence}", Tone.WARN)
+
     def find(self) -> None:
-        """Look for station files anew."""
-        folder = self.context.folder
-        self.context.background.aside(lambda: station_files(folder), self._found)
+        """Look for station files anew; again after a look that is under way: a share may not answer."""
+        if self._is_finding:
+            self._is_stale = True
+            return
+        self._is_finding, self._is_stale = True, False
+        folder, path = self.context.folder, None if self.chosen is None else self.chosen.path
+        self.context.background.aside(
+            lambda: (station_files(folder), path, None if path is None else text_in(path)),
+            lambda found: self._found(*found),
+            self._not_found,
+        )
 
     def choose(self, name: str) -> None:
         """Show a file; what was typed in another one is kept."""
@@ -137,26 +151,26 @@ class StationEditor:
         self._show("files", "text", "checked", "review")
         self.check()
 
-    def _found(self, files: list[StationFile]) -> None:
-        there = {item.path for item in files}
-        self.files = [*(item for path, item in self._unwritten.items() if path not in there), *files]
+    def _found(self, files: list[StationFile], path: Path | None, there: str | None) -> None:
+        self._is_finding = False
+        if self._is_stale:
+            self.find()
+            return
+        written = {item.path for item in files}
+        self.files = [*(item for begun, item in self._unwritten.items() if begun not in written), *files]
         self._show("files")
         wanted, self._wanted = self._wanted, ""
         if wanted and self._called(wanted) is not None:
             self.choose(wanted)
         elif self.chosen is not None:
-            self._take_over()
+            if self.chosen.path == path and there is not None:  # else what is shown is all that is left of it
+                self._take_over(there)
         elif files:
             own = [item for item in files if not item.is_shipped]
             self.choose((own[0] if own else self._called("sim") or files[0]).name)
 
-    def _take_over(self) -> None:
+    def _take_over(self, there: str) -> None:
         """Show what somebody else has written, unless something was typed here."""
-        assert self.chosen is not None
-        try:
-            there = self.chosen.path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError):
-            return  # it has gone; what is shown is all that is left of it
         if there != self.saved and not self.is_changed:
             self.text = self.saved = there
             self.is_checked = False
@@ -207,6 +221,11 @@ class StationEditor:
                 self.review = ()
                 self._show("review")
             self._show("checked")
+
+    @property
+    def unsaved(self) -> list[str]:
+        """Files in which something is not saved: with the window it is gone."""
+        return [item.shown for item in self.files if self.has_draft(item)]
 
     def check(self) -> None:
         """Have the text checked, unless it is; the latest alone, since each check is a process."""
@@ -270,7 +289,7 @@ class StationEditor:
     @property
     def copy_name(self) -> str:
         """A name for a copy of the chosen file."""
-        return "" if self.chosen is None else free_name(self.context.folder, f"my-{self.chosen.path.stem}")
+        return "" if self.chosen is None else free_name(f"my-{self.chosen.path.stem}", self._names)
 
     def copy(self, name: str) -> None:
         """Write a copy that may be changed, and show it."""
@@ -295,7 +314,7 @@ class StationEditor:
     @property
     def new_name(self) -> str:
         """A name for a file that is begun."""
-        return free_name(self.context.folder, "lab", self._begun_names)
+        return free_name("lab", self._names)
 
     def begin(self, name: str, text: str) -> str:
         """Show a file that is written only when it is saved; returns why it cannot be, empty when it is shown."""
@@ -311,6 +330,11 @@ class StationEditor:
     def wrong_new_name(self, name: str) -> str:
         """Why a file that is begun cannot be called so; empty when it can."""
         return wrong_name(self.context.folder, name, self._begun_names)
+
+    @property
+    def _names(self) -> set[str]:
+        """Names that are taken, as far as is known: proposing one looks at no folder."""
+        return {item.path.stem for item in self.files} | self._begun_names
 
     @property
     def _begun_names(self) -> set[str]:
@@ -388,10 +412,7 @@ class StationEditor:
             first = self.problems[0]
             at = f"line {first.line}: " if first.line is not None else ""
             return f"Not saved, since the file is wrong: {at}{first.text}"
-        try:
-            there = self.chosen.path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError):
-            there = None
+        there = text_in(self.chosen.path)
         if there is not None and self.chosen.path in self._unwritten:
             return f"Not saved, since {self.chosen.path} was written by somebody else meanwhile; copy your text"
         if there is not None and there != self.saved:
@@ -462,16 +483,3 @@ def diff(before: str, after: str) -> list[DiffLine]:
     if not made and before != after:
         made.append(DiffLine("@", "only the ends of lines differ"))
     return made
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all; raises OSError."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("w", encoding="utf-8", newline="") as out:
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -66,9 +67,8 @@ def copy_of(text: str, name: str) -> str:
     return (renamed if count else f'name = "{name}"\n{head}') + bracket + rest
 
 
-def free_name(folder: Path, stem: str, besides: Collection[str] = ()) -> str:
-    """A name that no station file has yet, nor any that is taken besides."""
-    taken = {item.path.stem for item in station_files(folder)}.union(besides)
+def free_name(stem: str, taken: Collection[str]) -> str:
+    """A name of a stem that is not taken yet."""
     number = 1
     while (name := f"{stem}-{number}") in taken:
         number += 1
@@ -82,3 +82,24 @@ def wrong_name(folder: Path, name: str, besides: Collection[str] = ()) -> str:
     if name in {item.path.stem for item in station_files(folder)}.union(besides):
         return f'there is a station "{name}" already; choose another name'
     return ""
+
+
+def text_in(path: Path) -> str | None:
+    """What stands in a file; None where it cannot be read."""
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all; raises OSError."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("w", encoding="utf-8", newline="") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -84,6 +84,8 @@ class StationRig:
         self.chosen = ""
         self._name = ""
         self._seen: object = None
+        self._wanted: tuple[str, object] = ("", None)
+        self._is_looking = False
         self._cancel: Cancel = nothing
         self._view: RigView | None = None
 
@@ -93,13 +95,33 @@ class StationRig:
 
     def look(self, name: str, changed: object = None) -> None:
         """Read the rig checks of a station, named as a request does, unless nothing has changed."""
-        seen = (name, changed, rig_files(self.context.folder))
+        if name != self._name:
+            self._cancel()
+            self._name, self.state, self.rows, self.chosen, self._seen = name, None, (), "", None
+            self._show()
+        self._wanted = (name, changed)
+        if self._is_looking:
+            return
+        self._is_looking, asked, folder = True, self._wanted, self.context.folder
+        self.context.background.aside(
+            lambda: rig_files(folder),
+            lambda files: self._listed(asked, files),
+            lambda said: self._not_listed(asked, said),
+        )
+
+    def _not_listed(self, asked: tuple[str, object], sentence: str) -> None:
+        self._is_looking = False
+        self._failed(asked[0], sentence)
+
+    def _listed(self, asked: tuple[str, object], files: object) -> None:
+        self._is_looking = False
+        if asked != self._wanted:
+            self.look(*self._wanted)
+            return
+        name, seen = asked[0], (*asked, files)
         if seen == self._seen:
             return
         self._seen = seen
-        if name != self._name:
-            self._name, self.state, self.rows, self.chosen = name, None, (), ""
-            self._show()
         arguments = (str(self.context.folder), (name,), True)
         self._cancel()
         self._cancel = self.context.background.apart(

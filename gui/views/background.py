@@ -19,8 +19,9 @@ from gui.presenters.background import Cancel
 
 T = TypeVar("T")
 
-THREADS = 12
-"""For what waits: several shares that do not answer leave some for the commands to a run."""
+THREADS = 32
+"""For what waits, begun where they are needed: each page may have some that a share does not let go of, and there are
+always some left for the commands to a run."""
 
 MOST_APART = 6
 """Processes at once; a file that hangs in one holds up no command."""

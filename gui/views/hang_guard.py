@@ -91,7 +91,7 @@ class HangGuard(QObject):
     def _is_wanted(self) -> bool:
         try:
             return self._wanted()
-        except (OSError, ValueError):
+        except Exception:  # noqa: BLE001  # the guard must not end by it
             return True
 
     def _show(self, why: Why) -> None:

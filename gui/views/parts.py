@@ -84,6 +84,11 @@ class Page(Ground):
         self.setAccessibleName(name)
 
     @property
+    def unsaved(self) -> Sequence[str]:
+        """What would be lost if the window were closed now."""
+        return ()
+
+    @property
     def parts(self) -> Sequence[QWidget]:
         """What takes a new look by itself when it comes into sight; a page of several leaves out what is behind."""
         return (self,)

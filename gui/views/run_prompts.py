@@ -223,7 +223,7 @@ class LatchedCard(Attention):
         self.cause.setVisible(bool(row.cause))
         self.now.setText(f"{row.channel}: now {row.value}, limit {row.limit}" if row.value else "")
         self.reset.setEnabled(self._controls.can_command)
-        text, tone = self._controls.says
+        text, tone = self._controls.said_of_reset(self.name)
         self.says.setVisible(bool(text))
         self.says.say(text, tone)
 

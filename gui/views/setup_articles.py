@@ -115,6 +115,8 @@ class ArticlesPanel(Panel):
         if not form.articles[kind].strip():
             says, error = error, ""  # nobody has done anything wrong yet
         self.rows[kind].say(says, error)
+        if form.is_asked_for(kind):
+            self.rows[kind].show()  # never hidden here: somebody may be typing in it
 
     def _show_more(self) -> None:
         self._is_more = True

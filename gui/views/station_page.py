@@ -57,6 +57,11 @@ class StationPage(Page):
         if not self.isAncestorOf(QApplication.focusWidget()):
             self.files.setFocus(Qt.FocusReason.OtherFocusReason)
 
+    @property
+    def unsaved(self) -> list[str]:
+        """As `Page.unsaved`: files that were typed in."""
+        return self.editor.unsaved
+
     # -- parts
 
     def _lay_out(self) -> None:

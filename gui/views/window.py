@@ -85,6 +85,7 @@ class Window(QMainWindow):
         self._shell = shell
         self.hand_over: Callable[[Sequence[int]], None] | None = None
         self._given_up: list[int] = []
+        self._thrown_away: dict[str, list[str]] = {}  # what is not saved, of each page, when it was last said
         self._pages = list(pages)
         self.setWindowTitle("pumpbench")
         self.header = Header(shell.context.person)
@@ -240,12 +241,25 @@ class Window(QMainWindow):
             if event is not None:
                 event.ignore()
             return
+        unsaved = {entry.key: list(entry.page.unsaved) for entry in self._pages if entry.page.unsaved}
+        if unsaved and unsaved != self._thrown_away:
+            self._thrown_away = unsaved
+            self._say_unsaved(unsaved)
+            if event is not None:
+                event.ignore()
+            return
         app = QApplication.instance()
         assert app is not None
         app.removeEventFilter(self._stop_key)
         self._shell.close()
         self.closing.emit()
         super().closeEvent(event)
+
+    def _say_unsaved(self, unsaved: dict[str, list[str]]) -> None:
+        """Say what is not saved, and show where it can be."""
+        names = ", ".join(name for page in unsaved.values() for name in page)
+        self.notify(f"Not saved: {names}. Save it, or close the window again to throw it away.", Tone.WARN)
+        self.go(next(iter(unsaved)))
 
     def _is_handed_over(self, pending: Sequence[int]) -> bool:
         """Have somebody else ask for what has no answer; else say so, and that closing again gives it up."""

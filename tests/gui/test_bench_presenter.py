@@ -429,3 +429,39 @@ def test_the_folder_of_the_runs_is_looked_through_aside(context: Context, monkey
     overview.look()
     context.background.run()  # type: ignore[attr-defined]  # Inline's
     assert done == ["looked", "brought back"]
+
+
+def test_stations_that_nobody_could_look_at_for_a_while_are_told_to_be_of_before(
+    overview: BenchOverview, lab: Context, monkeypatch: pytest.MonkeyPatch
+):
+    now = [overview._seen_at]
+    monkeypatch.setattr(bench_overview.time, "monotonic", lambda: now[0])
+    overview.shown(True)  # a look that a share does not let come to an end
+    shown = overview._view.shows
+    now[0] += 90.0
+    overview._tick()
+    assert overview.summary[0].startswith("What stands here is 1 min 30 s old")
+    assert (overview.summary[1], overview._view.shows) == (Tone.FAIL, shown + 1)
+    inline(lab).run()
+    assert "old" not in overview.summary[0]
+
+
+@pytest.mark.parametrize("name", ["glob", "exists", "stat"])
+def test_a_share_that_has_gone_hides_no_station_and_no_run(lab: Context, overview, monkeypatch, name: str):
+    run, file = queued(lab), lab.folder / "read-out_1.h5"
+    run.claim()
+    run.tell(RunState("ended", run_file=str(file), ending=Ending("ended", "completed", run_file=str(file))))
+    plain = getattr(Path, name)
+
+    def gone(path: Path, *words: Any, **options: Any) -> Any:
+        if path == lab.folder or lab.folder in path.parents:
+            raise OSError(116, "Stale file handle", str(path))
+        return plain(path, *words, **options)
+
+    monkeypatch.setattr(Path, name, gone)
+    overview.look()
+    inline(lab).run()
+    assert overview.trouble == ""
+    assert [row.name for row in overview.stations] == ["lab-1"]
+    assert [row.file for row in overview.ended] == ([file] if name != "glob" else [None])
+    assert ("cannot be read (Stale file handle)" in overview.summary[0]) == (name != "exists")

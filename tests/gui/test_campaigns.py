@@ -12,10 +12,12 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtTest import QTest
 
 from bench.campaign.plan import CampaignDut, Cell, cells, load_campaign, settled, write_campaign
+from bench.campaign.report import Summary
 from data.catalogue.entry import CheckEntry, Entry
 from data.catalogue.store import Catalogue, url_of
 from gui.presenters.background import Inline
 from gui.presenters.campaign_rows import (
+    _figures,
     attempt_rows,
     columns_of,
     figure_rows,
@@ -27,6 +29,7 @@ from gui.presenters.campaign_rows import (
 )
 from gui.presenters.campaigns import Campaigns
 from gui.presenters.context import Context, Wish
+from gui.presenters.numbers import PlainNumbers
 from gui.presenters.tone import Tone
 from gui.views.campaign_page import CampaignPage
 
@@ -150,6 +153,11 @@ def test_a_run_that_nobody_asked_for_is_shown_and_does_not_count(campaigns):
     ran(campaigns, 3, cell)
     (row,) = unplanned_rows(campaigns.counted.progress)
     assert (row.file, row.why) == ("3.h5", "nobody had asked for it: a re-test needs a reason beforehand")
+
+
+def test_a_limit_of_the_figures_is_written_as_it_was_declared() -> None:
+    figures = Summary("mean-flow-error", "%", "1 mL/day", 1, (0.5,), 0.5, None, None, (-14.5, 100.125), ())
+    assert _figures(figures, PlainNumbers(), Tone.MUTED).limits == "−14.5 to 100.125\u202f%"
 
 
 def test_figures_are_of_pumps_and_say_where_an_interval_leaves_the_limits(campaigns):

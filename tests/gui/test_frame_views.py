@@ -15,15 +15,19 @@ from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QApplication
 
 from gui.app import heed_interrupts
+from gui.presenters.context import Context
 from gui.presenters.header_text import HeaderText
+from gui.presenters.live import Live
+from gui.presenters.shell import Shell
 from gui.presenters.stopping import CLOSING, SAYS, SILENT_SINCE, StopState
 from gui.presenters.tone import Tone
 from gui.theme.look import look
 from gui.views.background import Apart, QtBackground
 from gui.views.header import Header
-from gui.views.parts import Notice, Panel, Pill, ToneLabel, button
+from gui.views.parts import Notice, Page, Panel, Pill, ToneLabel, button
 from gui.views.screen_numbers import ScreenNumbers
 from gui.views.table import MEASURED, Column, Table
+from gui.views.window import PageEntry, Window
 from instruments.clock import WallClock
 
 COLUMNS = (
@@ -221,3 +225,21 @@ def test_a_window_that_closes_leaves_no_process_behind(qtbot: Any) -> None:
     qtbot.waitUntil(lambda: bool(set(multiprocessing.active_children()) - others))
     background.close()
     qtbot.waitUntil(lambda: set(multiprocessing.active_children()) <= others)
+
+
+def test_a_window_that_is_closed_with_something_unsaved_says_so_first(qtbot: Any, context: Context) -> None:
+    class Typed(Page):
+        unsaved: Any = ("lab-3",)
+
+    page = Typed("Station")
+    window = Window(Shell(context, Live(context)), [PageEntry("station", "Station", "station", page)])
+    qtbot.addWidget(window)
+    window.show()
+    window.close()
+    assert window.isVisible()
+    assert window.notices[-1].label.text().startswith("Not saved: lab-3. Save it, or close")
+    page.unsaved = ("lab-3", "lab-4")  # something else is
+    window.close()
+    assert window.isVisible()
+    window.close()
+    assert not window.isVisible()

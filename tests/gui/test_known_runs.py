@@ -51,6 +51,13 @@ def test_a_second_look_reads_neither_what_was_asked_for_nor_how_it_ended(home: P
     assert set(read) == {"0002/state.json", "0003/state.json"}
 
 
+def test_the_names_of_a_folder_that_is_as_it_was_are_not_looked_through_again(home: Path, monkeypatch: Any) -> None:
+    runs = KnownRuns(home)
+    runs.going()
+    monkeypatch.setattr(Path, "glob", None)  # of thousands, several times a second
+    assert [entry.number for entry, _ in runs.going()] == [3]
+
+
 def test_a_run_that_comes_or_goes_is_seen(home: Path) -> None:
     runs = KnownRuns(home)
     runs.going()

@@ -94,6 +94,21 @@ def test_what_was_added_stays_when_another_stream_begins(watched: Any, plots: Li
     assert [curve.key for curve in plots.plots[1].curves][-1] == "daq.reservoir_pressure"
 
 
+def test_a_plot_that_was_given_to_a_channel_keeps_the_others_from_nothing_when_the_balance_is_tared(
+    watched: Any, plots: LivePlots
+) -> None:
+    deliver(watched, plots, 300.0)
+    assert plots.add("safety.e_stop") == 3
+    watched.record("disturbed", 310.0, why="tare", channels=["balance.mass"], from_s=301.0, to_s=309.0)
+    watched.block("balance", np.arange(310.0, 330.0), np.zeros(20))
+    plots.update()
+    assert plots.flow is not None
+    assert spec(plots, FLOW)[0].points is plots.flow.points, "the curve that is drawn is the one that grows"
+    plots.take_window(60.0)
+    plots.show_difference(True)
+    assert plots.plots[3].title == "Safety.e_stop"
+
+
 def test_another_run_begins_without_curves(watched: Any, plots: LivePlots) -> None:
     deliver(watched, plots)
     plots._heard(frozenset(["run"]))

@@ -9,18 +9,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PyQt6.QtCore import Qt
+from PyQt6.QtCore import QLocale, Qt
 from PyQt6.QtWidgets import QApplication, QComboBox, QLabel, QLineEdit, QTableView, QWidget
 
+from bench.answers import read_answer
 from bench.rpc.messages import Answer, Ending, Note, Outcome, Pause, Reply, ResetInterlock
 from data.checks import Check, Evaluation, Verdict
 from gui.plots.time_plot import TimePlot
+from gui.presenters.asking import Asking
 from gui.presenters.context import Context
 from gui.presenters.provisional import SoFar
 from gui.theme.look import look
 from gui.views.pacing import NowAndThen
 from gui.views.run_checks import ChecksPanel
 from gui.views.run_page import RunPage
+from gui.views.screen_numbers import ScreenNumbers
 from instruments.capabilities import Prompt
 
 HEIGHT = Prompt("height", "", "How high is the outlet?", "number", "mm", 0.0, 100.0)
@@ -162,6 +165,14 @@ def test_a_confirmation_by_two_names_the_other(page: RunPage, watched: Any) -> N
     assert watched.link.done == [("Ada", Answer("level", "done", "Ben"), False)]
 
 
+def test_where_the_screen_writes_a_comma_the_hint_is_what_may_be_typed(watched: Any, context: Context) -> None:
+    context.numbers = ScreenNumbers(QLocale(QLocale.Language.German))
+    watched.says(prompts=(replace(HEIGHT, low=0.5, high=2.5),))
+    hint = Asking(context, watched.live).cards()[0].hint
+    assert hint == "0.5 to 2.5\u202fmm"
+    assert read_answer(HEIGHT, hint.partition(" to ")[2]) == 2.5
+
+
 def test_what_is_typed_stays_while_another_prompt_comes(page: RunPage, watched: Any) -> None:
     watched.says(prompts=(HEIGHT,))
     page.refresh()
@@ -183,6 +194,20 @@ def test_a_latched_interlock_is_on_top_until_it_is_reset(page: RunPage, watched:
     watched.says(latched=())
     page.refresh()
     assert page.attention.latched == {}
+
+
+def test_of_two_latched_interlocks_each_tells_what_became_of_its_own_reset_alone(page: RunPage, watched: Any) -> None:
+    watched.says(latched=("outlet-pressure", "bath"))
+    watched.link.refusal = "the pressure is still beyond its limit"
+    page.refresh()
+    first, other = (page.attention.latched[name] for name in ("outlet-pressure", "bath"))
+    first.reason.setText("kink removed")
+    first.reset.click()
+    page.refresh()
+    assert (first.says.text(), other.says.text()) == (watched.link.refusal, "")
+    page.model.controls.note("the lamp flickers")
+    page.refresh()
+    assert (first.says.text(), other.says.text()) == ("", "")
 
 
 def test_a_note_is_kept_by_enter_and_the_line_is_empty_again(page: RunPage, watched: Any, qtbot: Any) -> None:

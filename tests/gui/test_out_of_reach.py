@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -17,14 +18,19 @@ from bench.request import Request
 from bench.rpc.client import Client
 from bench.rpc.messages import Ending, Note, Outcome, Reply
 from bench.run_queue import Entry, RunState, enqueue
+from gui.app import tell_defects
 from gui.presenters.context import Context
 from gui.presenters.live import Live
 from gui.presenters.qualification import Qualification
+from gui.presenters.register import Register
 from gui.presenters.review_list import RunList
-from gui.presenters.run_link import RunLink
+from gui.presenters.review_open import OpenRun
+from gui.presenters.run_link import Broken, RunLink
 from gui.presenters.setup import SetUp
 from gui.presenters.setup_check import _folder
 from gui.presenters.shell import Shell
+from gui.presenters.station_editor import StationEditor
+from gui.presenters.station_rig import StationRig
 from gui.presenters.stopping import Stopping, StopState
 from gui.views import background as views_background
 from gui.views.background import Apart, QtBackground
@@ -68,7 +74,7 @@ def unreadable(times: int, monkeypatch: pytest.MonkeyPatch, error: Exception) ->
         yield failed
 
 
-@pytest.mark.parametrize("error", [PermissionError(13, "in use"), ValueError("half a file")])
+@pytest.mark.parametrize("error", [PermissionError(13, "in use"), ValueError("half a file"), KeyError("unforeseen")])
 def test_a_stop_is_asked_for_again_though_the_state_of_the_run_could_not_be_read(
     waiting: Entry, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
@@ -153,6 +159,37 @@ def test_what_the_run_has_not_taken_yet_is_not_said_to_be_done(
     link.close()
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_run_that_cannot_be_followed_for_whatever_reason_says_so(
+    waiting: Entry, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(link: RunLink) -> Any:
+        raise KeyError("of another version")
+
+    monkeypatch.setattr(RunLink, "_client", wrong)
+    link, heard = RunLink(waiting, context.background), list[Any]()
+    until(lambda: link.take(0.01, heard.append) or heard)
+    assert heard == [Broken("KeyError: 'of another version'")]
+    link.close()
+
+
+def test_a_defect_in_a_thread_is_seen(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    seen: list[str] = []
+    context.notify = lambda text, tone: seen.append(text)
+    tell_defects(context)
+
+    def wrong() -> None:
+        raise KeyError("of another version")
+
+    thread = threading.Thread(target=wrong)
+    thread.start()
+    thread.join()
+    context.background.run()  # type: ignore[attr-defined]  # Inline's
+    assert seen == ["The window has a defect (KeyError: 'of another version'). The run is not touched by it."]
+
+
 class Mute:
     """A runner that has nothing to tell yet."""
 
@@ -215,7 +252,36 @@ def test_a_drive_that_does_not_answer_is_waited_for_elsewhere(
     assert (looked, shell.status_bar()["disk"]) == ([1], "10 GB free")
 
 
-@pytest.mark.parametrize("name", ["exists", "is_file", "stat", "open"])
+def test_what_a_drive_had_left_before_it_fell_silent_is_not_told_as_of_now(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("gui.presenters.shell.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("gui.presenters.shell._room", lambda folder: "10 GB free")
+    shell = Shell(context, Live(context))
+    shell._look()
+    context.background.run()  # type: ignore[attr-defined]  # Inline's
+    assert shell.status_bar()["disk"] == "10 GB free"
+    shell._look()  # does not come back
+    now[0] = 60.0
+    assert shell.status_bar()["disk"] == f"{context.folder} does not answer"
+
+
+def test_which_process_conducts_a_run_is_known_though_the_drive_of_the_runs_does_not_answer(
+    context: Context, watched: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(context.background, "aside", lambda *words: asked.append(words))
+    monkeypatch.setattr("gui.presenters.shell._room", lambda folder: never())
+    monkeypatch.setattr(Entry, "state", lambda entry: RunState("running", pid=4711))
+    shell = Shell(context, watched.live)
+    shell._look()
+    for work, then, *_ in asked[:2]:  # the third waits for ever
+        then(work())
+    assert shell.status_bar()["runner"] == "Runner connected, process 4711"
+
+
+@pytest.mark.parametrize("name", ["exists", "is_file", "stat", "open", "glob"])
 def test_files_of_the_pages_are_looked_for_elsewhere_than_where_the_window_is_drawn(
     name: str, context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,13 +294,50 @@ def test_files_of_the_pages_are_looked_for_elsewhere_than_where_the_window_is_dr
     opened: list[Path] = []
     context.on_open(opened.append)
     listed, qualified = RunList(context), Qualification(context)
+    run, rig = OpenRun(context, tmp_path / "run.h5", lambda path: Unread()), StationRig(context)
+    editor, set_up = StationEditor(context), SetUp(context)
     monkeypatch.setattr(Path, name, look)
+    run.prove_seal(lambda: None)
+    rig.look("sim")
+    editor.find()
+    set_up.form.type_article("dut", "/share/pump.toml")
+    assert set_up.form.article_says("dut") == ("a file of yours", ""), "nobody knows yet"
     context.open_if_there(tmp_path, "it is not there")
     listed.open_folder(str(tmp_path / "run.h5"))
     qualified.look()
     is_drawing = False
+    waiting = context.background._waiting  # type: ignore[attr-defined]  # an Inline
+    waiting[:] = [one for one in waiting if one.__name__ != "do"]  # what works in processes of its own
     context.background.run()  # type: ignore[attr-defined]  # an Inline
     assert opened == [tmp_path]
+    assert "there is no file" in set_up.form.article_says("dut")[1]
+
+
+class Unread:
+    """A file that is not read."""
+
+    def ask(self, *_: object, **__: object) -> None:
+        """Answer nothing."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_a_file_that_was_named_before_it_was_there_is_found_when_it_comes(context: Context, tmp_path: Path) -> None:
+    set_up, path = SetUp(context), tmp_path / "pump.toml"
+    set_up.shown(True)
+    set_up.form.type_article("dut", str(path))
+
+    def said() -> str:
+        set_up.form.article_says("dut")
+        set_up._until_look = 0
+        set_up._tick()
+        context.background.run()  # type: ignore[attr-defined]  # Inline's
+        return set_up.form.article_says("dut")[1]
+
+    assert "there is no file" in said()
+    path.touch()
+    assert said() == ""
 
 
 def test_the_little_stop_window_stays_though_the_state_folder_cannot_be_read(
@@ -260,6 +363,24 @@ def test_a_look_at_the_queue_that_is_under_way_is_not_begun_again(context: Conte
     for _ in range(100):
         set_up._tick()
     assert len(begun) == 1
+
+
+@pytest.mark.parametrize("page", [lambda context: Register(context).look, lambda context: StationEditor(context).find])
+def test_a_page_that_is_come_back_to_has_no_second_thread_wait_for_a_share(
+    context: Context, monkeypatch: pytest.MonkeyPatch, page: Any
+) -> None:
+    begun: list[Any] = []
+    monkeypatch.setattr(context.background, "aside", lambda *words: begun.append(words))
+    look = page(context)
+    for _ in range(20):
+        look()
+    assert len(begun) == 1
+    work, then, *_ = begun[0]
+    then(work())
+    assert len(begun) == 2, "who looked meanwhile is shown what is there now"
+    work, then, *_ = begun[1]
+    then(work())
+    assert len(begun) == 2
 
 
 def hangs_over_a_snapshot() -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from data.checks import Check, Verdict
 from data.overview import Extent, Piece, Stretch, pieces
-from data.run import Run
+from data.run import Event, Run
 from gui.presenters.background import Inline
 from gui.presenters.context import Context
 from gui.presenters.file_points import FilePoints, flagged, spread
@@ -21,7 +22,7 @@ from gui.presenters.review_checks import check_row, check_rows, facts, shares
 from gui.presenters.review_compare import compared, differences, en_number, overlaid, shifted
 from gui.presenters.review_facts import parameter, parameters, what_it_was
 from gui.presenters.review_open import OpenRun, State, grouped
-from gui.presenters.review_timeline import EXCLUDED, GAP, PHASE, PROMPT, QUALITY, gaps, narrowed
+from gui.presenters.review_timeline import EVENT, EXCLUDED, GAP, PHASE, PROMPT, QUALITY, gaps, happenings, narrowed
 from gui.presenters.tone import Tone
 
 RUNS = Path(__file__).parents[1] / "runs"
@@ -144,6 +145,33 @@ def test_phases_prompts_and_exclusions_are_stretches_of_time(catheter: OpenRun) 
     phases = narrowed(catheter.happenings, PHASE)
     assert phases[0].text == "Phase bridge-vented"
     assert [one.t0 for one in catheter.happenings] == sorted(one.t0 for one in catheter.happenings)
+
+
+ANSWER = {"key": "mass", "person": "Ada", "second_person": "", "unit": "mg", "value": 77_799.1234}
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, f"How heavy? → 77799.1234{NARROW_NBSP}mg by Ada"),
+        ({"second_person": "Ben"}, f"How heavy? → 77799.1234{NARROW_NBSP}mg by Ada and Ben"),
+        ({"value": 0.00004, "unit": "uL"}, f"How heavy? → 0.00004{NARROW_NBSP}µL by Ada"),
+        ({"value": "done", "unit": ""}, "How heavy? → done by Ada"),
+    ],
+)
+def test_an_answer_is_told_whole_with_everybody_who_gave_it(catheter: OpenRun, fields: Any, said: str) -> None:
+    assert catheter.review is not None
+    asked = Event(10.0, "prompt", {"key": "mass", "text": "How heavy?"})
+    events = (asked, Event(20.0, "answer", {**ANSWER, **fields}))
+    found = narrowed(happenings(replace(catheter.review, events=events), NUMBERS), PROMPT)
+    assert [one.text for one in found] == [said]
+
+
+def test_what_was_disturbed_from_the_first_moment_on_lasts_from_there(catheter: OpenRun) -> None:
+    assert catheter.review is not None
+    told = Event(90.0, "disturbed", {"channels": ["balance.mass"], "from_s": 0.0, "to_s": 80.0, "why": "hold"})
+    found = narrowed(happenings(replace(catheter.review, events=(told,)), NUMBERS), EVENT)
+    assert [(one.t0, one.t1) for one in found] == [(0.0, 80.0)]
 
 
 def test_an_override_is_out_of_the_ordinary_and_found_by_who_overrode(catheter: OpenRun) -> None:
@@ -308,6 +336,18 @@ def test_parameters_that_differ_by_little_are_not_told_to_be_the_same(flow: Open
     other = replace(flow.review, params={**flow.review.params, "analysis_s": value})
     rows = {row.what: row.values for row in differences([flow.review, other], NUMBERS) if row.differs}
     assert rows["Analysis"][1] == said
+
+
+def test_a_parameter_is_written_as_it_was_declared() -> None:
+    assert parameter("stop_kpa", 100.125, NUMBERS) == ("Stop", "100.125 kPa")
+    assert parameter("rate_ul_per_h", 41.666666666666664, NUMBERS)[1] == "41.6667 µL/h"
+
+
+def test_what_differs_by_little_in_the_station_is_not_written_alike(flow: OpenRun) -> None:
+    assert flow.review is not None
+    first, other = (replace(flow.review, station={"gain": gain}) for gain in (1.0012341, 1.0012342))
+    rows = {row.what: row.values for row in differences([first, other], NUMBERS) if row.differs}
+    assert rows["Station: gain"] == ("1.0012341", "1.0012342")
 
 
 def test_a_shifted_channel_has_the_start_of_the_delivery_as_zero(flow: OpenRun) -> None:

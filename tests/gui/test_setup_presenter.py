@@ -87,7 +87,9 @@ def test_the_stations_own_defaults_are_filled_in_and_marked(prepared: SetUp) -> 
     assert prepared.form.articles == {"dut": "sim-peristaltic", "catheter": "sim", "fluid": "water"}
 
 
-def test_a_device_is_known_by_file_model_or_path_and_else_refused(prepared: SetUp, tmp_path: Path) -> None:
+def test_a_device_is_known_by_file_model_or_path_and_else_refused(
+    prepared: SetUp, inline: Inline, tmp_path: Path
+) -> None:
     form = prepared.form
     for typed in ("sim-gas-driven", "SIM-G20", " sim-g20 "):
         form.type_article("dut", typed)
@@ -98,6 +100,8 @@ def test_a_device_is_known_by_file_model_or_path_and_else_refused(prepared: SetU
     form.type_article("dut", "P-0042")
     assert "no device under test that is known here" in prepared.why_not
     form.type_article("dut", str(tmp_path / "mine.toml"))
+    prepared.form.article_says("dut")
+    inline.run()
     assert "check the path" in prepared.why_not
 
 
@@ -436,11 +440,13 @@ def test_what_was_tried_is_not_what_the_next_run_begins_with(
     assert Memory.read(prepared.context.state_folder) == Memory()
 
 
-def test_a_catheter_that_is_not_the_stations_is_never_taken_without_a_word(prepared: SetUp) -> None:
+def test_a_catheter_that_is_not_the_stations_is_never_taken_without_a_word(prepared: SetUp, inline: Inline) -> None:
     assert not prepared.form.is_asked_for("catheter")
     prepared.form.type_article("catheter", "my.toml")
     assert prepared.form.is_asked_for("catheter")
     prepared.form.choose_station("template")  # whose own files are yet to be made
+    prepared.form.article_says("fluid")
+    inline.run()
     assert prepared.form.is_asked_for("fluid")
 
 

@@ -192,7 +192,7 @@ def test_a_copy_is_shown_may_be_changed_and_is_called_by_its_own_name(editor: St
     run(editor)
     assert not editor.is_read_only
     assert name_in(on_disk(editor)) == "bench-2"
-    assert free_name(editor.context.folder, "bench") == "bench-1"
+    assert free_name("bench", {"mine"}) == "bench-1"
     assert "already" in wrong_name(editor.context.folder, "bench-2")
     assert "letters" in wrong_name(editor.context.folder, "../x")
 
@@ -247,6 +247,16 @@ def test_a_file_that_somebody_else_changed_is_not_overwritten(own: StationEditor
     assert "changed meanwhile" in own.refusal
     own.write()
     assert on_disk(own) == "name = 'other'"
+
+
+def test_what_is_typed_in_any_file_is_unsaved_until_it_is_written_or_thrown_away(own: StationEditor):
+    assert own.unsaved == []
+    typed(own, 'title = "Simulated', 'title = "My')
+    own.choose("sim")
+    assert own.unsaved == ["mine"]
+    own.choose("mine")
+    own.revert()
+    assert own.unsaved == []
 
 
 def test_what_somebody_else_has_written_is_shown_where_nothing_was_typed(own: StationEditor):

@@ -288,6 +288,25 @@ def test_who_meant_the_run_that_has_just_ended_stops_no_other(lab: Lab, runner: 
     assert (lab.bars, runner.stopped) == (1, [])
 
 
+def test_who_watches_a_run_that_waits_is_asked_whether_the_one_that_moves_is_meant(lab: Lab, runner: Runner) -> None:
+    begun = lab.begun("sim-full")
+    waiting = enqueue(lab.context.state_folder, Request("read-out", "sim-full"), "sim-full")
+    live = Live(lab.context)
+    live.follow(waiting)
+    lab.shell = shell = Shell(lab.context, live)
+    shell.open_bar = lab._open
+    lab.shown()
+    assert shell.stop_says() == ("Run 0002 only waits: STOP asks which run", Tone.MUTED)
+    shell.stop()
+    assert (lab.bars, shell.stops._of, waiting.state().state) == (1, {}, "waiting")
+    begun.tell(RunState("ended", ending=Ending("ended", "completed")))
+    lab.background.tick()
+    shell.stop()
+    assert lab.bars == 1
+    until(lambda: lab.stop_of(waiting).state is StopState.STOPPED)
+    shell.close()
+
+
 def test_a_run_that_waits_is_stopped_by_nobody_who_does_not_watch_it(lab: Lab) -> None:
     enqueue(lab.context.state_folder, Request("read-out", "sim"), "sim")
     assert not lab.shown().can_stop

@@ -106,6 +106,17 @@ def test_the_name_of_a_stretch_is_read_on_a_dense_curve_too(plot: TimePlot) -> N
     assert count(name, LIGHT.curves[0].colour) == 0 < count(beside, LIGHT.curves[0].colour)
 
 
+def test_of_many_samples_in_a_pixel_the_read_out_tells_from_which_to_which(plot: TimePlot, curve: Pyramid) -> None:
+    noise = points(T, np.tile([10.0, 30.0], len(T) // 2))
+    plot.curve("balance", "Balance", 0, noise.view)  # of a file
+    plot.redraw()
+    assert plot.read(500.0) == [("Balance", "10.00 to 30.00\u202fµL/h")]
+    assert plot.read(1200.0) == [("Balance", "–")]
+    plot.time.show(500.0, 510.0)
+    plot.redraw()
+    assert plot.read(505.04) == [("Balance", "10.00\u202fµL/h")], "each sample is seen"
+
+
 def test_a_curve_is_seen_in_the_pen_of_its_number(plot: TimePlot) -> None:
     assert count(image(plot.canvas), look().scheme.curves[0].colour) > 300
 
