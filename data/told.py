@@ -45,6 +45,12 @@ def _event(said: Said) -> Told:
     return Told(str(said["text"]), levels.get(str(said.get("level")), "news"))
 
 
+def _answer(said: Said) -> str:
+    persons = " and ".join(filter(None, (str(said.get(key) or "") for key in ("person", "second_person"))))
+    unit = said.get("unit")
+    return f"{persons or 'Somebody'} answered {said['key']}: {said['value']}" + (f" {unit}" if unit else "")
+
+
 _TOLD: dict[str, Callable[[Said], Told]] = {
     "phase": _line(lambda said: f"Phase {said['name']} {'begins' if _begins(said) else 'has ended'}"),
     "event": _event,
@@ -62,7 +68,7 @@ _TOLD: dict[str, Callable[[Said], Told]] = {
     "note": _line(lambda said: f"{said['person']}: {said['text']}"),
     "exclusion": _line(lambda said: f"{said['person']} excluded {said['text']}", "warning"),
     "prompt": _line(lambda said: f"Asks: {said['text']}"),
-    "answer": _line(lambda said: f"{said.get('person', '')} answered {said['key']}: {said['value']}"),
+    "answer": _line(_answer),
     "pause": lambda said: (
         Told(f"Paused by {said['person']}", "warning") if _begins(said) else Told(f"Resumed by {said['person']}")
     ),
