@@ -124,21 +124,24 @@ class Pile(QWidget):
         self._parts = [part for part, _ in parts]
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(look().density.gap)
+        self._gap = look().density.gap
+        column.setSpacing(self._gap)
         for part, share in parts:
             column.addWidget(part, share)
 
     def least_height(self, width: int) -> int:
         """Least height at a width, at which nothing is cut: a text takes more lines where it is narrow."""
         heights = [self._least_of(part, width) for part in self._parts if not part.isHidden()]
-        return sum(heights) + look().density.gap * max(len(heights) - 1, 0)
+        return sum(heights) + self._gap * max(len(heights) - 1, 0)
 
     @staticmethod
     def _least_of(part: QWidget, width: int) -> int:
         inside, least = part.layout(), part.minimumSizeHint().height()
         if inside is None or not inside.hasHeightForWidth():
             return least
-        return max(inside.minimumHeightForWidth(width), part.minimumHeight())
+        frame = part.contentsMargins()  # which the layout does not count
+        narrow = inside.minimumHeightForWidth(width - frame.left() - frame.right())
+        return max(narrow + frame.top() + frame.bottom(), part.minimumHeight())
 
 
 class Squeezed(QScrollArea):

@@ -10,7 +10,7 @@ import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
 TOLD = re.compile(
-    r"\*\*([\d,]+) of 3,000 trials\*\*, ([\d,]+) of ([\d,]+) as claimed.*?([\d.]+) h of processor time", re.DOTALL
+    r"\*\*([\d,]+) of 3,020\s+trials\*\*, ([\d,]+) of ([\d,]+) as claimed.*?([\d.]+) h of processor time", re.DOTALL
 )
 
 

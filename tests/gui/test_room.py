@@ -203,7 +203,10 @@ def test_a_check_keeps_its_value_beside_its_verdict_on_a_small_panel(window: Win
 
 
 @pytest.mark.parametrize("height", [200, 700])
-def test_words_below_a_table_are_whole_where_there_is_little_height(height: int, qtbot: Any) -> None:
+def test_words_below_a_table_are_whole_where_there_is_little_height(
+    height: int, density: DensityName, qtbot: Any
+) -> None:
+    look().apply("light", density)
     panel, other = Panel("Checks"), Panel("Event log")
     table, words = Table[str]("Checks", (Column("Check", str, stretch=True),)), muted("many words " * 30, wrap=True)
     for one in (table, words):

@@ -145,12 +145,12 @@ def test_a_leak_at_the_tip_loses_what_the_head_drives_whatever_flows(make_plant,
 def test_a_leak_at_the_tip_drains_the_vessel_of_a_line_that_stands(make_plant):
     """dV/dt = -g (p + c V): as fast as ever at first, and down to the end of the tube."""
     still = {"catheter": {"line_volume_ul": 0.0}}
-    vessel = make_plant(still, rate=None, faults=(("leak", 0.3, 0.0),)).truth["vessel_volume_ul"]
+    vessel = make_plant(still, rate=None, faults=(("leak", 3.0, 0.0),)).truth["vessel_volume_ul"]
     lowest_ul = 0.1 / HEAD_KPA_PER_UL
 
-    assert vessel.at(3600.0) == pytest.approx(-0.3 * DAILY_UL_PER_H, rel=3e-3)
-    for days in (1.0, 10.0, 100.0):
-        sunk = -np.expm1(-AT_HEAD * HEAD_KPA_PER_UL * 86400.0 * days)
+    assert vessel.at(360.0) == pytest.approx(-0.3 * DAILY_UL_PER_H, rel=3e-3)
+    for days in (0.1, 1.0, 10.0):
+        sunk = -np.expm1(-10.0 * AT_HEAD * HEAD_KPA_PER_UL * 86400.0 * days)
         assert vessel.at(86400.0 * days) == pytest.approx(-lowest_ul * sunk, rel=1e-6)
 
 
