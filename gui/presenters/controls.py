@@ -125,7 +125,9 @@ class Controls:
         self._do(Exclude(from_s, to_s, " ".join(reason.split())), then)
 
     def reset(self, name: str, reason: str, then: Callable[[], None] = lambda: None) -> None:
-        """Arm an interlock again that holds the bench."""
+        """Arm an interlock again that holds the bench; nothing while another command has no answer yet."""
+        if not self.can_command:
+            return  # what comes of that command is told where it was asked for
         self._reset_of = name
         if not reason.strip():
             self._about, self._refused = ResetInterlock, None

@@ -210,6 +210,25 @@ def test_of_two_latched_interlocks_each_tells_what_became_of_its_own_reset_alone
     assert (first.says.text(), other.says.text()) == ("", "")
 
 
+@pytest.mark.parametrize("reason", ["", "the bath was refilled"])
+def test_the_answer_to_a_reset_stays_with_its_interlock_though_enter_is_pressed_at_another_meanwhile(
+    page: RunPage, watched: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    kept: list[Any] = []
+    monkeypatch.setattr(watched.link, "do", lambda person, action, then, failed, **_: kept.append(failed))
+    watched.says(latched=("outlet-pressure", "bath"))
+    page.refresh()
+    first, other = (page.attention.latched[name] for name in ("outlet-pressure", "bath"))
+    first.reason.setText("kink removed")
+    qtbot.keyClick(first.reason, Qt.Key.Key_Return)
+    other.reason.setText(reason)
+    qtbot.keyClick(other.reason, Qt.Key.Key_Return)
+    (refuse,) = kept
+    refuse("the pressure is still beyond its limit")
+    page.refresh()
+    assert (first.says.text(), other.says.text()) == ("the pressure is still beyond its limit", "")
+
+
 def test_a_note_is_kept_by_enter_and_the_line_is_empty_again(page: RunPage, watched: Any, qtbot: Any) -> None:
     draw(page)
     page.events.entry.setText("the lamp flickers")
