@@ -1,7 +1,7 @@
 """What every station is at, as the state folder and the runners tell it; looked at aside, since runners may be silent.
 
-A `Scanner` is used by one thread at a time.  It keeps what cannot change any more: ended runs, plans, and station files
-that are as they were.
+A `Scanner` is used by one thread at a time.  It keeps what cannot change any more: ended runs whose file was found,
+plans, and station files that are as they were.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from errno import ENOENT
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,8 @@ class Scanner:
         self._steps: dict[int, tuple[Mapping[str, Any], ...]] = {}
         self._told: dict[int, tuple[float | None, Status | None]] = {}  # number -> unanswered since, the last it told
         self._files: dict[str, tuple[int, StationNow]] = {}
-        self._own: list[Path] = []  # station files near at hand, as far as they could be looked for
+        self._own: dict[str, StationNow] = {}  # of files near at hand, as they last could be looked for
+        self._was_there = False  # the folder of the runs; it is made by the first run
         self._unread = ""
 
     def scan(self) -> Scan:
@@ -146,7 +148,7 @@ class Scanner:
             found.append(self._with(now, run, waits, lost if lost is not None and lost.has_died else None))
         ended = sorted([*self._ended.values(), *died.values()], key=lambda one: one.entry.number, reverse=True)
         wrong = (*damaged.values(), *([self._unread] if self._unread else ()))
-        return Scan(tuple(found), tuple(ended[:MOST_ENDED]), datetime.now(UTC), wrong)
+        return Scan(tuple(found), tuple(map(self._with_file, ended[:MOST_ENDED])), datetime.now(UTC), wrong)
 
     def _sort_out(self, there: list[Entry], states: dict[int, RunState]) -> dict[int, Ended]:
         """Keep what is over for good; returns what has died, which may yet be recovered."""
@@ -164,6 +166,13 @@ class Scanner:
             self._steps.pop(entry.number, None)
             self._told.pop(entry.number, None)
         return died
+
+    def _with_file(self, one: Ended) -> Ended:
+        """Look again for a file that was not there: its share was not mounted, or its record is sealed only now."""
+        number = one.entry.number
+        if one.file is None and number in self._ended and (file := _run_file(one.state)) is not None:
+            one = self._ended[number] = replace(one, file=file)
+        return one
 
     # -- runners
 
@@ -199,17 +208,16 @@ class Scanner:
 
     def _stations(self, there: Iterable[Entry]) -> dict[str, StationNow]:
         """Every station by its name: one's own files first, then those of runs."""
-        found: dict[str, StationNow] = {}
         try:
-            self._own, self._unread = own_files(self._folder), ""
+            paths, is_there = own_files(self._folder), self._folder.is_dir()
+            if self._was_there and not is_there:
+                raise FileNotFoundError(ENOENT, "it is not there any more", str(self._folder))
         except OSError as error:  # a share that has gone must not hide what goes on at the stations
             where = error.filename or self._folder
             self._unread = f"{where} cannot be read ({error.strerror}): station files are those that were there before"
-        for path in self._own:
-            for file in _named(path):
-                now = self._read(path, file)
-                if now.name:
-                    found.setdefault(now.name, now)
+        else:
+            self._own, self._was_there, self._unread = self._in_files(paths), is_there, ""
+        found = dict(self._own)
         for entry in sorted(there, key=_number, reverse=True):
             if entry.station not in found:
                 asked = str(entry.request_fields.get("station", ""))
@@ -217,6 +225,16 @@ class Scanner:
                 path = SHIPPED / f"{file}.toml" if not file.endswith(".toml") else Path(entry.cwd) / file
                 now = self._read(path, asked if path.parent == SHIPPED else joined(path, position))
                 found[entry.station] = now if now.name == entry.station else StationNow(entry.station)
+        return found
+
+    def _in_files(self, paths: Iterable[Path]) -> dict[str, StationNow]:
+        """The stations of files by their names; of two with one name the first."""
+        found: dict[str, StationNow] = {}
+        for path in paths:
+            for file in _named(path):
+                now = self._read(path, file)
+                if now.name:
+                    found.setdefault(now.name, now)
         return found
 
     def _read(self, path: Path, file: str) -> StationNow:
@@ -283,7 +301,7 @@ def _run_file(state: RunState) -> Path | None:
         said = str(Path(state.journal).with_suffix(".h5"))
     try:
         return Path(said) if said and Path(said).exists() else None
-    except OSError:  # its share cannot be reached, and this is asked once: who opens it is told
+    except OSError:  # its share cannot be reached: who opens it is told
         return Path(said) if is_told else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -427,7 +428,7 @@ def test_the_folder_of_the_runs_is_looked_through_aside(context: Context, monkey
     overview = BenchOverview(context)
     monkeypatch.setattr(overview, "_scanned", lambda *_: done.append("brought back"))
     overview.look()
-    context.background.run()  # type: ignore[attr-defined]  # Inline's
+    inline(context).run()
     assert done == ["looked", "brought back"]
 
 
@@ -446,22 +447,46 @@ def test_stations_that_nobody_could_look_at_for_a_while_are_told_to_be_of_before
     assert "old" not in overview.summary[0]
 
 
-@pytest.mark.parametrize("name", ["glob", "exists", "stat"])
-def test_a_share_that_has_gone_hides_no_station_and_no_run(lab: Context, overview, monkeypatch, name: str):
-    run, file = queued(lab), lab.folder / "read-out_1.h5"
-    run.claim()
-    run.tell(RunState("ended", run_file=str(file), ending=Ending("ended", "completed", run_file=str(file))))
-    plain = getattr(Path, name)
+@pytest.mark.parametrize("error", [OSError(116, "Stale file handle"), PermissionError(13, "Permission denied")])
+@pytest.mark.parametrize("name", ["scandir", "exists", "stat"])
+def test_a_share_that_has_gone_hides_no_station_and_no_run(lab: Context, overview, monkeypatch, name: str, error):
+    file = ended_at(lab)
+    owner = os if name == "scandir" else Path
+    plain = getattr(owner, name)
 
-    def gone(path: Path, *words: Any, **options: Any) -> Any:
-        if path == lab.folder or lab.folder in path.parents:
-            raise OSError(116, "Stale file handle", str(path))
+    def gone(path: Any, *words: Any, **options: Any) -> Any:
+        if isinstance(path, Path) and (path == lab.folder or lab.folder in path.parents):
+            raise error
         return plain(path, *words, **options)
 
-    monkeypatch.setattr(Path, name, gone)
+    monkeypatch.setattr(owner, name, gone)
     overview.look()
     inline(lab).run()
     assert overview.trouble == ""
     assert [row.name for row in overview.stations] == ["lab-1"]
-    assert [row.file for row in overview.ended] == ([file] if name != "glob" else [None])
-    assert ("cannot be read (Stale file handle)" in overview.summary[0]) == (name != "exists")
+    assert [row.file for row in overview.ended] == ([file] if name != "scandir" else [None])
+    assert (f"cannot be read ({error.strerror})" in overview.summary[0]) == (name != "exists")
+
+
+def test_a_share_that_is_not_mounted_for_a_while_hides_no_station_and_no_file_for_good(lab: Context):
+    scanner, away, file = Scanner(lab.folder, lab.state_folder), lab.folder.with_name("away"), ended_at(lab)
+    before = scanner.scan().stations
+    lab.folder.rename(away)
+    scan = scanner.scan()
+    assert scan.stations == before
+    assert scan.damaged == (
+        f"{lab.folder} cannot be read (it is not there any more): station files are those that were there before",
+    )
+    away.rename(lab.folder)
+    file.touch()
+    scan = scanner.scan()
+    assert [one.file for one in scan.ended] == [file]
+    assert scan.damaged == ()
+
+
+def ended_at(lab: Context) -> Path:
+    """A run of the station that has ended; its file, as it told."""
+    run, file = queued(lab), lab.folder / "read-out_1.h5"
+    run.claim()
+    run.tell(RunState("ended", run_file=str(file), ending=Ending("ended", "completed", run_file=str(file))))
+    return file
