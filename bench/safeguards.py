@@ -22,8 +22,10 @@ from protocols.steps import (
     HaltSyringe,
     Infuse,
     IsolatePressure,
+    MoveValve,
     Phase,
     SetPressure,
+    SetValve,
     StartDelivery,
     Step,
     VentPressure,
@@ -77,6 +79,7 @@ def safeguards(bench: Bench) -> Iterator[Finding]:
         if not missing:
             yield from _pushers(bench)
     yield from _supply(bench)
+    yield from _stands_open(bench)
 
 
 # ------------------------------------------------------------------------------------------------- interlocks
@@ -232,6 +235,21 @@ def _vent(bench: Bench, vent: str) -> Iterator[Finding]:
             where = f' of phase "{phase}"' if phase else ""
             text = f'the safe state{where} does not open the vent "{vent}"; add a step with on = false'
             yield Finding("protection", "blocks", f"{opened.path}: {text}")
+
+
+def _stands_open(bench: Bench) -> Iterator[Finding]:
+    """A vent that is open without current takes the pump's flow, unless something closes it."""
+    if not any(isinstance(step, StartDelivery | Infuse) for step in bench.steps):
+        return
+    opened, vents = bench.opened, {bench.protection.vent, bench.roles.get("vent")}
+    moved = {bench.roles.get(step.role) for step in bench.steps if isinstance(step, MoveValve | SetValve)}
+    for vent in sorted(vents - moved - {None}, key=str):
+        name, _, valve = str(vent).partition(".")
+        line = getattr(opened.instruments[name].settings, "valves", {}).get(valve)
+        last = [step.on for step in opened.station.ready if step.valve == vent]
+        if getattr(line, "normally", "closed") == "open" and last[-1:] != [True]:
+            text = f'the vent "{vent}" is open without current and nothing closes it, so the flow may take that way'
+            yield Finding("vent", "warns", f'{opened.path}: {text}; add [[ready]] with valve = "{vent}", on = true')
 
 
 def _supply(bench: Bench) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from protocols.steps import (
     AwaitSyringe,
     HaltSyringe,
     Infuse,
+    MoveValve,
     Phase,
     SetPressure,
     StartDelivery,
@@ -264,6 +265,37 @@ def test_a_hold_without_steps_and_a_missing_emergency_stop_are_told(bench: Any) 
     found = bench({'[[hold]]\nvalve = "daq.vent"\non = false': "", HALTS: "", 'e_stop = "line"\n': ""})
     assert "there is no [[hold]]" in texts(found, "hold")[0]
     assert "pusher can be driven, but there is no emergency stop" in texts(found, "e-stop")[0].replace("daq, ", "")
+
+
+CLOSED = '[[ready]]\nvalve = "daq.vent"\non = true\n\n[protection]'
+
+
+@pytest.mark.parametrize(
+    ("changes", "steps", "told"),
+    [
+        ({}, (), True),
+        ({"[protection]": CLOSED}, (), False),
+        ({"[protection]": CLOSED.replace("true", "false")}, (), True),
+        ({'pusher = "pusher"\n': 'pusher = "pusher"\nvent = "daq.vent"\n'}, (MoveValve("vent", False),), False),
+        ({'pusher = "pusher"\n': 'pusher = "pusher"\nvent = "daq.vent"\n'}, (), True),
+        ({'normally = "open"': 'normally = "closed"'}, (), False),
+    ],
+)
+def test_a_vent_that_stands_open_while_the_pump_delivers_is_told(
+    bench: Any, changes: dict[str, str], steps: Sequence[Step], told: bool
+) -> None:
+    assert texts(bench(changes, *steps), "vent") == []  # nothing flows
+    found = texts(bench(changes, *steps, StartDelivery("pump")), "vent")
+    assert bool(found) is told
+    assert all('the vent "daq.vent" is open without current and nothing closes it' in text for text in found)
+
+
+@pytest.mark.parametrize("name", [*shipped_stations(), "template"])
+def test_no_shipped_station_leaves_its_vent_open(name: str) -> None:
+    path = station_path(name)
+    station = load_station(name)
+    with open_station(station, path, VirtualClock()) as opened:
+        assert texts(Bench(opened, station.roles, (StartDelivery("pump"),), opened.interlocks), "vent") == []
 
 
 CONTROLLER = """[instruments.pace]
