@@ -309,26 +309,3 @@ class Evaporation:
         index = np.clip(np.searchsorted(middles, t_s, side="right") - 1, 0, middles.size - 1)
         here = self.rate_mg_per_h(t_s)
         return np.asarray(at_middles[index] + (t_s - middles[index]) / HOUR_S * (rates[index] + here) / 2.0)
-
-
-def twin_loss_mg(t_s: FloatArray, twin_t_s: FloatArray, twin_mass_mg: FloatArray, ratio: float = 1.0) -> FloatArray:
-    """What the vessel lost since ``t_s[0]``, from a twin vessel that is weighed but not filled.
-
-    Parameters
-    ----------
-    t_s : (n,) times at which the loss is wanted, within the twin's record.
-    twin_t_s, twin_mass_mg : (k,) record of the twin's balance.
-    ratio : open area of the vessel over that of the twin.
-
-    Raises
-    ------
-    BlankError
-        If the twin's record does not cover the times.
-    """
-    if t_s[0] < twin_t_s[0] or t_s[-1] > twin_t_s[-1]:
-        raise BlankError(
-            f"the twin vessel was weighed from {twin_t_s[0]:g} s to {twin_t_s[-1]:g} s, "
-            f"but is needed from {t_s[0]:g} s to {t_s[-1]:g} s"
-        )
-    twin = np.interp(t_s, twin_t_s, twin_mass_mg)
-    return np.asarray((twin[0] - twin) * ratio)

@@ -107,7 +107,7 @@ def _again(record: GravimetricRecord, alone: Blank, known: Known, digit_mg: floa
     room = record.run.corrected("room_temperature").within(alone.from_s, alone.to_s).good()
     minute = np.floor((room.t - alone.from_s) / MINUTE_S).astype(np.int64)
     seen, index = np.unique(minute, return_inverse=True)
-    if seen.size < LEAST_SHARE * (alone.to_s - alone.from_s) / MINUTE_S:
+    if seen.size < max(2.0, LEAST_SHARE * (alone.to_s - alone.from_s) / MINUTE_S):
         return alone
     count = np.bincount(index)
     middle_s, degc = (np.bincount(index, weights=part) / count for part in (room.t, room.values))
@@ -122,12 +122,15 @@ def _again(record: GravimetricRecord, alone: Blank, known: Known, digit_mg: floa
 def warming_k_per_h(t_s: FloatArray, degc: FloatArray, at_s: FloatArray) -> FloatArray:
     """How fast a thermometer rose around some times: slope of a straight line through what is near each of them.
 
-    From minute to minute it would show a thermometer's noise, 2 mK of a reading as 0.1 K/h.
+    From minute to minute it would show a thermometer's noise, 2 mK of a reading as 0.1 K/h.  Where it was silent for
+    longer than what is near, the slope is that over the gap; ``t_s`` holds two times at least.
     """
     found = []
     for middle in at_s.tolist():
-        near = np.abs(t_s - middle) <= ROOM_STEADY_S
+        near = np.flatnonzero(np.abs(t_s - middle) <= ROOM_STEADY_S)
+        if near.size < 2:
+            after = int(np.clip(np.searchsorted(t_s, middle), 1, t_s.size - 1))
+            near = np.array([after - 1, after])
         t, values = t_s[near] - t_s[near].mean(), degc[near]
-        square = math.fsum((t * t).tolist())
-        found.append(math.fsum((t * values).tolist()) / square * HOUR_S if square > 0.0 else 0.0)
+        found.append(math.fsum((t * values).tolist()) / math.fsum((t * t).tolist()) * HOUR_S)
     return np.array(found)

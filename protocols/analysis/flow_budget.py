@@ -12,6 +12,7 @@ HOURS_A_DAY = 24.0
 
 LINE_CHANGE_K = 1.0
 LINE_EXPANSION_PER_K = 2.2e-4
+"""Of water at 22 degC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Weighing:
     vessel_diameter_mm: float = 20.0
     u_immersion_relative: float = 0.1
     line_volume_ul: float = 1000.0
-    line_expansion_per_k: float = 2.2e-4
+    line_expansion_per_k: float = LINE_EXPANSION_PER_K
     line_half_width_k: float = 1.0
     u_time_s: float = 0.1
     u_calibration_percent: float = 0.0  # of the balance's certificate, relative to the mass

@@ -8,6 +8,7 @@ from data.checks import Check, Limits
 from data.run import Run
 from protocols.analysis.budget import Budget, Component, bounded
 from protocols.analysis.decision import judge, reported
+from protocols.analysis.flow_budget import LINE_EXPANSION_PER_K
 
 BORE_MM = 0.1
 U_BORE = 0.01
@@ -17,7 +18,6 @@ READING_MM = 0.1
 COUPON_UL = 20.0
 """Fluid before the meniscus, at most; it swells with the room's temperature."""
 
-EXPANSION_PER_K = 2.2e-4
 ROOM_K = 1.0
 HOUR_S = 3600.0
 
@@ -92,6 +92,6 @@ def _by_capillary(run: Run, moved_mm: float) -> tuple[float, Budget]:
     parts = (
         Component("reading the meniscus", math.sqrt(2.0) * READING_MM * area_mm2),
         Component("bore", abs(volume) * 2.0 * U_BORE),
-        bounded("room temperature", COUPON_UL * EXPANSION_PER_K * ROOM_K),
+        bounded("room temperature", COUPON_UL * LINE_EXPANSION_PER_K * ROOM_K),
     )
     return volume, Budget("leak", "uL", parts)

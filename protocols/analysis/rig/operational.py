@@ -15,6 +15,7 @@ from data.checks import Check, Evaluation, Limits, Status, Verdict
 from data.run import Event, Run, RunError
 from protocols.analysis.budget import Budget, Component, resolution
 from protocols.analysis.decision import judge
+from protocols.analysis.flow_budget import LINE_EXPANSION_PER_K
 from protocols.analysis.rig import RecordError
 from protocols.analysis.rig import balance as balance_check
 from protocols.analysis.rig import flow as flow_check
@@ -23,6 +24,7 @@ from protocols.analysis.rig.points import read_points
 from protocols.analysis.rig.record import RigRecord
 from protocols.analysis.rig.weighed_flow import gained_ul_per_h, syringe_u_percent
 from protocols.analysis.standing import of_a_run_cut_off
+from protocols.analysis.suitability import air_density
 
 RATES = ("slow", "middle", "fast")
 
@@ -32,9 +34,6 @@ RAMP_FROM = 0.1
 CAPSULE_CERTIFICATE_PERCENT = 1.0
 NEEDLE_CERTIFICATE_PERCENT = 1.0
 """Standard uncertainties of capsule and needle valve, until a certificate of theirs is entered: assumed."""
-
-LINE_EXPANSION_PER_K = 2.2e-4
-"""Of water at 22 degC."""
 
 U_WARMING_K = 0.05
 """What the fluid of a closed line may warm in the half of a record that counts: standard uncertainty, assumed."""
@@ -140,6 +139,7 @@ def _flow(record: RigRecord, params: Mapping[str, Any]) -> Iterator[Check]:
     except RecordError as error:
         zero, has_sensor = flow_check.Zero(0.0, 0.0), False
         yield _unmeasured("sensor-zero", "Flow sensor, zero", "uL/h", str(error))
+    yield from air_density(record.air_mg_per_ul("gain-slow"), record.lost_air("gain-slow"))
     for name in RATES:
         yield _pushed(record, params, name, syringe)
         if has_sensor:

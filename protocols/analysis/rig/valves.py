@@ -15,10 +15,11 @@ from data.run import Run, Series
 from data.samples import FloatArray
 from protocols.analysis.budget import Budget, Component, bounded
 from protocols.analysis.decision import DecisionRule, judge
+from protocols.analysis.flow_budget import LINE_EXPANSION_PER_K
 from protocols.analysis.rig import RecordError
 from protocols.analysis.rig.held import PLAY_KPA, fall
 from protocols.analysis.rig.line import Compliance, compliance
-from protocols.analysis.rig.operational import LINE_EXPANSION_PER_K, RAMP_FROM, U_WARMING_K
+from protocols.analysis.rig.operational import RAMP_FROM, U_WARMING_K
 from protocols.analysis.rig.record import RigRecord
 from protocols.analysis.rig.weighed_flow import gained_ul_per_h, syringe_u_percent
 

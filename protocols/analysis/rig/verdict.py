@@ -10,13 +10,13 @@ import numpy as np
 
 from data.checks import Axis, Check, Curve, Evaluation, Limits, Status, Verdict
 from data.run import Run
+from protocols.analysis.flow_budget import LINE_EXPANSION_PER_K
 from protocols.analysis.rig import RecordError
 from protocols.analysis.rig import balance as balance_check
 from protocols.analysis.rig import line as line_check
 from protocols.analysis.rig.judging import at_most, judged, unmeasured, within
 from protocols.analysis.rig.record import RigRecord
 from protocols.analysis.rig.weighed_flow import (
-    LINE_EXPANSION_PER_K,
     evaporation,
     flow,
     syringe_u_percent,

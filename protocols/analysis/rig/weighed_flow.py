@@ -9,8 +9,10 @@ from dataclasses import replace
 import numpy as np
 
 from data.checks import Axis, Check, Curve, Limits, Verdict
+from data.run import RunError
 from data.samples import FloatArray
 from protocols.analysis.evaporation import HOUR_S, Blank, BlankError, blank
+from protocols.analysis.flow_budget import LINE_EXPANSION_PER_K
 from protocols.analysis.reading_noise import ReadingNoise
 from protocols.analysis.rig import RecordError
 from protocols.analysis.rig import flow as flow_check
@@ -42,9 +44,6 @@ USUAL_K_PER_H = 0.5
 
 SLOPE_BLOCKS = 24
 """Parts of a record for which the noise of its slope is summed."""
-
-LINE_EXPANSION_PER_K = 2.2e-4
-"""Of water at 22 degC."""
 
 
 def syringe_u_percent(record: RigRecord) -> float:
@@ -81,8 +80,13 @@ def warmed_mg_per_h(record: RigRecord, span: str) -> float:
     if collection is None:
         return 0.0
     k_per_h = math.hypot(_warming_k_per_h(record, span), WANDER_K_PER_H)
-    shown = (float(collection["dead_volume_ul"]) * LINE_EXPANSION_PER_K + air_mg(collection) * AIR_PER_K) * k_per_h
-    return math.hypot(shown, _warmed_mg_per_h(record, k_per_h))
+    shown = float(collection["dead_volume_ul"]) * LINE_EXPANSION_PER_K + _lighter_mg_per_k(record)
+    return math.hypot(shown * k_per_h, _warmed_mg_per_h(record, k_per_h))
+
+
+def _lighter_mg_per_k(record: RigRecord) -> float:
+    """What the vessel and what is in it seem to gain as the air around them becomes warmer, and lighter."""
+    return air_mg(record.run.station["collection"]) * AIR_PER_K
 
 
 def gained_ul_per_h(record: RigRecord, phase: str) -> tuple[float, float]:
@@ -214,11 +218,13 @@ def _points(record: RigRecord, zero: flow_check.Zero) -> list[flow_check.Point]:
     """Sensor and balance at each rate."""
     loss = _blank(record)
     k_per_h = math.hypot(_warming_k_per_h(record, _compared(record)), WANDER_K_PER_H)
-    collection = record.run.station["collection"]
-    breathes = float(collection["dead_volume_ul"]) * LINE_EXPANSION_PER_K * k_per_h
+    breathes = _breathes_ul_per_k(record) * k_per_h
     found = []
     for name in RATES:
         shown, mass = record.good("flow", f"gain-{name}"), record.good("reference_mass", f"gain-{name}")
+        if mass.t.size < line_check.LEAST_SAMPLES:
+            few = f'the balance gave {mass.t.size} good readings in phase "gain-{name}"'
+            raise RecordError(f"{few}; {line_check.LEAST_SAMPLES} are needed")
         walk = walk_mg_per_h(record, float(mass.t[-1] - mass.t[0]))
         own = slope_u_mg_per_h(record, mass.t, mass.values)
         wanders = record.ul_per_mg * math.hypot(walk, own, _warmed_mg_per_h(record, k_per_h))
@@ -262,30 +268,44 @@ def _sensor(record: RigRecord, points: list[flow_check.Point], values: dict[str,
 
 
 def _compared(record: RigRecord) -> tuple[float, float]:
-    """From the begin of the slowest rate to the end of the fastest."""
-    return record.run.phase("gain-slow")[0], record.run.phase("gain-fast")[1]
+    """From the begin of the slowest rate to the end of the fastest; raises RecordError where one was not recorded."""
+    try:
+        return record.run.phase("gain-slow")[0], record.run.phase("gain-fast")[1]
+    except RunError as error:
+        raise RecordError(str(error)) from None
 
 
 def _asked(record: RigRecord) -> list[float]:
     return [float(record.run.params[f"{name}_ul_per_h"]) for name in RATES]
 
 
-def _caught(record: RigRecord, points: list[flow_check.Point]) -> list[tuple[float, float]]:
-    """What the balance caught of what was pushed at each rate and its u, without what the line gave off as it warmed.
+def _breathes_ul_per_k(record: RigRecord) -> float:
+    """What the balance gains when the room warms: fluid from the line, and a vessel in lighter air."""
+    line_ul = float(record.run.station["collection"]["dead_volume_ul"]) * LINE_EXPANSION_PER_K
+    return line_ul + _lighter_mg_per_k(record) * record.ul_per_mg
 
-    The thermometer tells how fast it did, but for the wander of a room over minutes, and the line's expansion is known
-    as well as in a blank.
+
+def _warmed_at(record: RigRecord, rate: str) -> tuple[float, float]:
+    """How fast the room warmed at a rate and its u, K/h; over all rates, or unknown, where the thermometer was silent.
+
+    It tells how fast, but for the wander of a room over minutes.  What a line gives off for it is known as well as in a
+    blank.
     """
-    per_k = float(record.run.station["collection"]["dead_volume_ul"]) * LINE_EXPANSION_PER_K
-    found = []
-    for rate, one in zip(RATES, points, strict=True):
-        k_per_h, u_k_per_h = 0.0, math.hypot(_warming_k_per_h(record, _compared(record)), WANDER_K_PER_H)
-        if record.run.has("room_temperature"):
-            room = record.good("room_temperature", f"gain-{rate}")
-            if room.t.size < line_check.LEAST_SAMPLES:
-                room = record.good("room_temperature", _compared(record))
+    for span in (f"gain-{rate}", _compared(record)):
+        try:
+            room = record.good("room_temperature", span)
             k_per_h = line_check.straight_line(room.t, room.values).slope * HOUR_S
-            u_k_per_h = math.hypot(LINE_U_SHARE * k_per_h, WANDER_K_PER_H)
+        except RecordError:
+            continue
+        return k_per_h, math.hypot(LINE_U_SHARE * k_per_h, WANDER_K_PER_H)
+    return 0.0, math.hypot(USUAL_K_PER_H, WANDER_K_PER_H)
+
+
+def _caught(record: RigRecord, points: list[flow_check.Point]) -> list[tuple[float, float]]:
+    """What the balance caught of what was pushed at each rate and its u, without what it gained as the room warmed."""
+    per_k, found = _breathes_ul_per_k(record), []
+    for rate, one in zip(RATES, points, strict=True):
+        k_per_h, u_k_per_h = _warmed_at(record, rate)
         found.append((one.balance_ul_per_h - per_k * k_per_h, math.hypot(one.u_balance_ul_per_h, per_k * u_k_per_h)))
     return found
 

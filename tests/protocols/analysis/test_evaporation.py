@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocols.analysis.budget import coverage_factor
-from protocols.analysis.evaporation import Blank, BlankError, Evaporation, blank, twin_loss_mg
+from protocols.analysis.evaporation import Blank, BlankError, Evaporation, blank
 
 HOUR_S = 3600.0
 
@@ -147,14 +147,3 @@ def test_one_blank_stands_for_the_whole_run():
 def test_without_a_blank_there_is_no_evaporation():
     with pytest.raises(BlankError, match="no blank was recorded"):
         Evaporation(())
-
-
-def test_a_twin_vessel_gives_what_was_lost_since_the_beginning():
-    twin_t = np.arange(0.0, 10.0 * HOUR_S, HOUR_S)
-    lost = twin_loss_mg(np.array([HOUR_S, 5.5 * HOUR_S]), twin_t, 100.0 - 0.2 * twin_t / HOUR_S, ratio=1.5)
-    assert lost == pytest.approx([0.0, 0.2 * 4.5 * 1.5])
-
-
-def test_a_twin_that_was_not_weighed_all_the_time_is_refused():
-    with pytest.raises(BlankError, match="the twin vessel was weighed from 0 s to 3600 s"):
-        twin_loss_mg(np.array([0.0, 7200.0]), np.array([0.0, 3600.0]), np.array([1.0, 1.0]))

@@ -70,6 +70,14 @@ def test_how_fast_a_room_warms_is_told_without_the_noise_of_its_thermometer():
     assert warming_k_per_h(minutes, np.full(minutes.size, 22.0), at) == pytest.approx(0.0)
 
 
+def test_a_room_goes_on_warming_while_its_thermometer_is_silent():
+    minutes = np.arange(30.0, 3600.0, 60.0)
+    heard = minutes[(minutes < 1200.0) | (minutes > 2700.0)]
+    found = warming_k_per_h(heard, 22.0 + 0.3 * heard / 3600.0, np.arange(0.0, 4200.0, 100.0))
+
+    assert found == pytest.approx(0.3)
+
+
 def test_what_is_known_steadies_the_uncertainty():
     rng = np.random.Generator(np.random.Philox(12))
     pairs = []

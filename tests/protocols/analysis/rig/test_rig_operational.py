@@ -69,7 +69,15 @@ def flowing(sensor: Any) -> Any:
     station = {"collection": collection}
     run = SimpleNamespace(calibration=lambda role: {}, roles=roles, station=station, has=roles.__contains__)
     mean = lambda role, phase: float(good(role, phase).values.mean())  # noqa: E731
-    return SimpleNamespace(good=good, mean=mean, run=run, balance=balance, ul_per_mg=1.0), params
+    air = {"air_mg_per_ul": lambda span: 0.0012, "lost_air": lambda span: ()}
+    return SimpleNamespace(good=good, mean=mean, run=run, balance=balance, ul_per_mg=1.0, **air), params
+
+
+def test_flows_that_were_weighed_in_the_air_of_no_laboratory_are_invalid() -> None:
+    record, params = flowing(lambda rate: rate)
+    record.air_mg_per_ul = lambda span: 0.012  # a barometer in another unit
+    found = {check.name: check for check in operational._flow(record, params)}
+    assert (found["air-density"].verdict, found["air-density"].owner) == (Verdict.INVALID, "rig")
 
 
 @pytest.mark.parametrize(

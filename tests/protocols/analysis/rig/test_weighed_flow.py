@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from data.checks import Check, Verdict
 from data.run import Run, Series
 from protocols.analysis.rig.verdict import evaluate
 
-SEALED = Path(__file__).parents[3] / "runs" / "rig-check-4.h5"
+SEALED = Path(__file__).parents[3] / "runs" / "rig-check-5.h5"
 SLOW_UL_PER_H = 30.0
 
 ARRIVES = ("pushed-slow", "pushed-middle", "pushed")
@@ -131,3 +132,77 @@ def test_without_a_zero_of_the_sensor_nothing_is_left_out(sealed: Run) -> None:
     sealed.__dict__["phases"] = tuple(phase for phase in sealed.phases if phase.name != "zero-flow")
     checks = {check.name: check for check in evaluate(sealed).checks}
     assert {checks[name].verdict for name in FLOW} == {Verdict.NOT_MEASURED}
+
+
+def without_samples(run: Run, role: str, phase: str, left: int = 0) -> None:
+    """Take the samples of a phase from a role's record, but for some."""
+    begin, end = run.phase(phase)
+    recorded = run.corrected
+
+    def lost(name: str) -> Series:
+        series = recorded(name)
+        if name != role:
+            return series
+        inside = np.flatnonzero((series.t >= begin) & (series.t <= end))
+        kept = np.delete(np.arange(series.t.size), inside[left:])
+        return replace(series, t=series.t[kept], values=series.values[kept], quality=series.quality[kept])
+
+    run.__dict__["corrected"] = lost
+
+
+@pytest.mark.parametrize("left", [0, 5])
+def test_a_thermometer_that_is_silent_at_one_rate_takes_no_other_part_of_the_check_with_it(
+    sealed: Run, left: int
+) -> None:
+    before = {check.name: check for check in evaluate(sealed).checks}
+    without_samples(sealed, "room_temperature", "gain-fast", left)
+    after = {check.name: check for check in evaluate(sealed).checks}
+    assert {name: check.verdict for name, check in after.items()} == {
+        name: check.verdict for name, check in before.items()
+    }
+    assert after["pushed"].value == pytest.approx(before["pushed"].value, abs=0.05)
+
+
+def test_a_rig_check_without_any_thermometer_of_the_room_knows_less_of_what_arrives(sealed: Run) -> None:
+    before = {check.name: check for check in evaluate(sealed).checks}
+    sealed.__dict__["roles"] = {role: name for role, name in sealed.roles.items() if role != "room_temperature"}
+    after = {check.name: check for check in evaluate(sealed).checks}
+    assert after["pushed-slow"].verdict is Verdict.PASS
+    assert after["pushed-slow"].standard_uncertainty > before["pushed-slow"].standard_uncertainty
+
+
+@pytest.mark.parametrize("last", ["gain-slow", "gain-middle"])
+def test_a_rig_check_that_ended_before_its_last_rate_is_judged_by_what_it_has(sealed: Run, last: str) -> None:
+    phases = [phase.name for phase in sealed.phases]
+    sealed.__dict__["phases"] = sealed.phases[: phases.index(last) + 1]
+    checks = {check.name: check for check in evaluate(sealed).checks}
+    assert {checks[name].verdict for name in FLOW[1:]} == {Verdict.NOT_MEASURED}
+    assert checks["balance-error"].verdict is Verdict.PASS
+    assert checks["flow-zero"].verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("left", [0, 1, 2, 19])
+def test_a_balance_that_was_hardly_read_at_one_rate_compares_nothing(sealed: Run, left: int) -> None:
+    without_samples(sealed, "reference_mass", "gain-fast", left)
+    checks = {check.name: check for check in evaluate(sealed).checks}
+    assert {checks[name].verdict for name in FLOW[1:]} == {Verdict.NOT_MEASURED}
+
+
+def test_a_vessel_in_air_that_became_lighter_gains_no_flow(sealed: Run) -> None:
+    """35 g in a room that warms by 2 K/h: 18 mL of air, 1.2 mg/mL, lighter by 1/295 per K seem 0.146 mg/h."""
+    known = {check.name: check for check in evaluate(sealed).checks}
+    recorded = sealed.corrected
+    begin = sealed.phase("settle-slow")[0]
+
+    def warming(name: str) -> Series:
+        series = recorded(name)
+        hours = (series.t - begin).clip(0.0) / 3600.0
+        if name == "room_temperature":
+            return replace(series, values=series.values + 2.0 * hours)
+        line = sealed.station["collection"]["dead_volume_ul"] * 2.2e-4
+        seems = line + sealed.station["collection"]["buoyant_volume_ul"] * 0.0012 / 295.0
+        return replace(series, values=series.values + 2.0 * hours * seems) if name == "reference_mass" else series
+
+    sealed.__dict__["corrected"] = warming
+    warmed = {check.name: check for check in evaluate(sealed).checks}
+    assert warmed["pushed-slow"].value == pytest.approx(known["pushed-slow"].value, abs=0.2)
