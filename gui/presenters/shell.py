@@ -70,7 +70,7 @@ class Shell:
         self._going: list[tuple[Entry, RunState]] = []
         self._waiting: list[Entry] = []
         self._is_seeing = False
-        self._latest: int | None = None  # the run that was stopped although none was watched
+        self._latest: int | None = None  # the run that was stopped although none was watched, while the header shows it
         self._disk = ""
         self._pid: tuple[Entry | None, int] = (None, 0)
         self._is_asking = self._is_looking = False
@@ -212,6 +212,10 @@ class Shell:
         self._is_seeing = False
         self._going = [(entry, state) for entry, state in going if state.state != "waiting"]
         self._waiting = [entry for entry, state in going if state.state == "waiting"]
+        others = [entry.number for entry in self._others]
+        if self.live.link is None and others and self._latest not in others:  # the header names what STOP stops now
+            self._latest = None
+            self.stops.show(None)
 
     def _not_seen(self, sentence: str) -> None:
         self._is_seeing = False  # what was known stays
@@ -275,7 +279,7 @@ class Shell:
             return f"Run {link.entry.number:04d} only waits: STOP asks which run", Tone.MUTED
         if said[0] or self.live.is_going:
             return said
-        if link is None and self._latest is not None and (not others or self._latest in [one.number for one in others]):
+        if link is None and self._latest is not None:
             text, tone = self.stops.says(self._latest)
             return f"Run {self._latest:04d}: {text}", tone
         if not others:

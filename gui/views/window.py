@@ -206,16 +206,23 @@ class Window(QMainWindow):
         look().apply(self._shell.scheme, self._shell.density)
 
     def notify(self, text: str, tone: Tone) -> None:
-        """Show a sentence until it is dismissed; when there are too many, old news goes, and what failed goes last."""
+        """Show a sentence until it is dismissed; when there are too many, old news goes, and what failed goes last.
+
+        What weighs less than all that stands there comes beside it: it drives nothing out, and the next one takes its
+        place.
+        """
         for same in [one for one in self.notices if one.label.text() == text]:
             self._drop_notice(same)
         while len(self.notices) >= MOST_NOTICES:
-            self._drop_notice(min(self.notices, key=lambda one: WEIGHT.get(one.tone, 0)))  # of the same, the oldest
+            lightest = min(self.notices, key=lambda one: _weight(one.tone))  # of the same, the oldest
+            if _weight(lightest.tone) > _weight(tone):
+                break
+            self._drop_notice(lightest)
         notice = Notice(text, tone)
         notice.row.addWidget(tool("remove", "Dismiss", lambda: self._drop_notice(notice)))
         self._notices.addWidget(notice)
         self.notices.append(notice)
-        if _is_news(notice):
+        if not _weight(tone):
             soon = QTimer(notice)
             soon.timeout.connect(lambda: self._drop_news(notice))
             soon.start(NEWS_MS)
@@ -234,17 +241,20 @@ class Window(QMainWindow):
         notice.deleteLater()
 
     def closeEvent(self, event: QCloseEvent | None) -> None:  # noqa: N802  # Qt's name
-        """Let go of the runs, which go on; a stop that nobody has taken yet is not let go of."""
-        pending = self._shell.stops.pending
-        if pending and pending != self._given_up and not self._is_handed_over(pending):
-            self._given_up = pending
-            if event is not None:
-                event.ignore()
-            return
+        """Let go of the runs, which go on; a stop that nobody has taken yet is not let go of.
+
+        It is handed over last: whoever takes it says that this window is closed.
+        """
         unsaved = {entry.key: list(entry.page.unsaved) for entry in self._pages if entry.page.unsaved}
         if unsaved and unsaved != self._thrown_away:
             self._thrown_away = unsaved
             self._say_unsaved(unsaved)
+            if event is not None:
+                event.ignore()
+            return
+        pending = self._shell.stops.pending
+        if pending and pending != self._given_up and not self._is_handed_over(pending):
+            self._given_up = pending
             if event is not None:
                 event.ignore()
             return
@@ -276,6 +286,6 @@ class Window(QMainWindow):
         return False
 
 
-def _is_news(notice: Notice) -> bool:
-    """Whether nobody has to do anything about it."""
-    return notice.tone not in (Tone.WARN, Tone.FAIL)
+def _weight(tone: Tone) -> int:
+    """What weighs nothing is news: nobody has to do anything about it."""
+    return WEIGHT.get(tone, 0)
