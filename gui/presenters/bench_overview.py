@@ -141,7 +141,7 @@ class BenchOverview:
         """Stop the run that goes on."""
         if row.run is not None:
             self.context.stop(row.run)
-            self._arrange()
+            self._tell_stops()
 
     def open(self, file: Path) -> None:
         """Review a run file."""
@@ -196,7 +196,7 @@ class BenchOverview:
     def _tick(self) -> None:
         self._polls += 1
         if self._is_shown and (self._is_late or self.trouble):
-            self._show()  # what stands there gets older
+            self._tell_stops()  # what stands there gets older, but for these
         if self._is_shown or self._polls % HIDDEN_POLLS == 0:
             self.look()
 
@@ -250,8 +250,12 @@ class BenchOverview:
 
     def _stopping(self, row: StationRow) -> StationRow:
         """The row of a station, with what became of the stop of its run."""
-        text, tone = ("", Tone.PLAIN) if row.run is None else self.context.stop_says(row.run.number)
-        return replace(row, turns=(Turn("STOP:", text, tone), *row.turns)) if text else row
+        return row if row.run is None else replace(row, stop=self.context.stop_says(row.run.number))
+
+    def _tell_stops(self) -> None:
+        """Show what became of each stop, with nothing read: the disk may hang just then."""
+        self.stations = tuple(self._stopping(row) for row in self.stations)
+        self._show()
 
     def _hear_opened(self, file: Path) -> None:
         try:

@@ -76,6 +76,7 @@ class StationRow:
     stuck : the first run that waits although nobody holds the station.
     unopened : a run file that nobody has looked at.
     lost : the journal of a run that has died, from which its run file can be made.
+    stop : what became of the stop of its run, in words; empty where nobody has stopped it here.
     """
 
     name: str
@@ -97,6 +98,7 @@ class StationRow:
     stuck: Entry | None = None
     unopened: Path | None = None
     lost: Path | None = None
+    stop: tuple[str, Tone] = ("", Tone.PLAIN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,9 @@ from gui.views.room import Elided
 STEADY_MS = 400
 """A STOP that has not been where it is for so long was not aimed at."""
 
+MISSED_MS = 8000
+"""So long it is said that a press was not taken for that reason."""
+
 STATE_WIDTH, NAME_WIDTH, RUN_WIDTH, BUTTONS_WIDTH = 104, 150, 240, 200
 
 
@@ -77,10 +80,11 @@ class StationCard(QFrame):
         self._turns = QVBoxLayout()
         self._turns.setSpacing(2)
         self._rig = ToneLabel()
+        self.stop_says = ToneLabel()
         self._queue = QVBoxLayout()
         self._queue.setSpacing(2)
         self._shown: tuple[object, ...] = ()
-        self._steady = QElapsedTimer()
+        self._steady, self._missed = QElapsedTimer(), QElapsedTimer()
         self._steady.start()
         self._make_buttons()
         self._lay_out()
@@ -89,7 +93,9 @@ class StationCard(QFrame):
     def show_row(self, row: StationRow) -> None:
         """Show the station as it is now."""
         self.row = row
-        self.setAccessibleName(f"Station {row.name}: {row.state}. {'; '.join(turn.text for turn in row.turns)}")
+        turns = [f"STOP: {row.stop[0]}"] if row.stop[0] else []
+        turns += [turn.text for turn in row.turns]
+        self.setAccessibleName(f"Station {row.name}: {row.state}. {'; '.join(turns)}")
         self.state.say(row.state.upper(), row.tone)
         self._name.setText(row.name)
         phase = ", ".join(part for part in (row.phase, row.next_action) if part)
@@ -111,6 +117,7 @@ class StationCard(QFrame):
         self._show_turns(row)
         self._show_queue(row)
         self._show_buttons(row)
+        self._show_stop(row)
 
     def _make_buttons(self) -> None:
         actions = self._actions
@@ -133,6 +140,7 @@ class StationCard(QFrame):
         """What is most likely wanted has its word beside the icon; STOP always names its run."""
         if row.run is None or self.stop.text() != f"STOP {row.run.number:04d}":
             self._steady.start()
+            self._missed.invalidate()
         self.stop.setVisible(row.run is not None)
         if row.run is not None:
             self.stop.setText(f"STOP {row.run.number:04d}")
@@ -147,6 +155,19 @@ class StationCard(QFrame):
             wanted = style.ToolButtonTextBesideIcon if number == first else style.ToolButtonIconOnly
             if made.toolButtonStyle() != wanted:
                 made.setToolButtonStyle(wanted)
+
+    def _show_stop(self, row: StationRow) -> None:
+        """Say what became of the stop; what is said has its room before, or a press would move the cards below."""
+        text, tone = row.stop
+        if text:
+            text = f"STOP: {text}"
+        elif row.run is not None and self._missed.isValid() and not self._missed.hasExpired(MISSED_MS):
+            text, tone = f"Not stopped, the button had just moved here: press {self.stop.text()} again", Tone.WARN
+        policy = self.stop_says.sizePolicy()
+        policy.setRetainSizeWhenHidden(row.run is not None)
+        self.stop_says.setSizePolicy(policy)
+        self.stop_says.say(text or " ", tone)
+        self.stop_says.setVisible(bool(text))
 
     def _lay_out(self) -> None:
         grid = QGridLayout(self)
@@ -181,7 +202,8 @@ class StationCard(QFrame):
         grid.addLayout(run, 0, 2)
         grid.addLayout(turns, 0, 3)
         grid.addLayout(buttons, 0, 4, top)
-        grid.addLayout(self._queue, 1, 1, 1, 4)
+        grid.addWidget(self.stop_says, 1, 1, 1, 4)
+        grid.addLayout(self._queue, 2, 1, 1, 4)
         for number, (least, stretch) in enumerate(
             ((0, 0), (NAME_WIDTH, 2), (RUN_WIDTH, 3), (0, 5), (BUTTONS_WIDTH, 0))
         ):
@@ -230,7 +252,11 @@ class StationCard(QFrame):
     def _stop(self) -> None:
         """Stop the run on the press, unless the button has only just come to where it is."""
         if self._steady.hasExpired(STEADY_MS):
+            self._missed.invalidate()
             self._actions.stop(self.row)
+        else:
+            self._missed.start()
+            self._show_stop(self.row)
 
     def _open(self) -> None:
         if self.row.unopened is not None:
