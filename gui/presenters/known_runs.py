@@ -6,14 +6,19 @@ all.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from bench.run_queue import Entry, RunState, look_through
 
 SETTLED_S = 3.0
 """A folder that was changed within this may be changed again without another time stamp."""
+
+LATE_S = 3.0
+"""What was seen longer ago than this is not what is."""
 
 
 class KnownRuns:
@@ -75,6 +80,73 @@ class KnownRuns:
                 self._names_at = changed
             return changed, tuple((path.name, *map(_changed, (path, path / "request.json"))) for path in self._unread)
         except OSError:
+            return None
+
+
+class Lookout:
+    """Looks again and again which runs there are, in a thread of its own: a folder that hangs holds up nobody.
+
+    Parameters
+    ----------
+    folder : the state folder of the queue.
+    every_s : between two looks.
+    wanted : numbers of runs that are looked for anew until they can be read.
+
+    Attributes
+    ----------
+    runs : every run that was seen last, with its state; None instead of one that cannot be read.
+    looked : set once the first look has succeeded or failed.
+    """
+
+    def __init__(self, folder: Path, every_s: float, wanted: Collection[int] = ()) -> None:
+        self.runs: list[tuple[Entry, RunState | None]] = []
+        self.looked = threading.Event()
+        self._folder, self._every_s, self._wanted = folder, every_s, frozenset(wanted)
+        self._known = KnownRuns(folder)
+        self._began = time.monotonic()
+        self._seen_at: float | None = None
+        self._over = threading.Event()
+        threading.Thread(target=self._look, name="runs", daemon=True).start()
+
+    def close(self) -> None:
+        """Look no more."""
+        self._over.set()
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing was seen yet, and it is too early to wonder why."""
+        return not self.looked.is_set() and time.monotonic() - self._began < LATE_S
+
+    @property
+    def is_known(self) -> bool:
+        """Whether all that goes on was seen just now."""
+        seen_at = self._seen_at
+        return seen_at is not None and time.monotonic() - seen_at < LATE_S
+
+    def _look(self) -> None:
+        while not self._over.is_set():
+            try:
+                self.runs = self._read()
+                is_whole = all(state is not None for _, state in self.runs)
+            except (OSError, ValueError):  # a file is being written, or out of reach: what was seen stays
+                is_whole = False
+            self._seen_at = time.monotonic() if is_whole else None
+            self.looked.set()
+            self._over.wait(self._every_s)
+
+    def _read(self) -> list[tuple[Entry, RunState | None]]:
+        with os.scandir(self._folder / "runs"):
+            pass  # raises where it cannot be read, which a look through it does not
+        found = self._known.look_through()[0]
+        missing = self._wanted - {entry.number for entry in found}
+        if missing:  # what could not be read is not read again before it changes
+            found += look_through(self._folder, lambda run: run.name.isdecimal() and int(run.name) in missing)[0]
+        return [(entry, self._state(entry)) for entry in found]
+
+    def _state(self, entry: Entry) -> RunState | None:
+        try:
+            return self._known.state(entry)
+        except (OSError, ValueError, LookupError, TypeError):  # that of another run can be read
             return None
 
 

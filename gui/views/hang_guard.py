@@ -13,6 +13,7 @@ from pathlib import Path
 from PyQt6.QtCore import QObject, QTimer
 
 from gui.presenters.qualification import of_its_own
+from gui.theme.look import look
 from gui.views.stop_bar import Why
 
 BEAT_S = 0.2
@@ -120,6 +121,7 @@ def open_stop_bar(state: Path, person: str, why: Why, press: Sequence[int] = ())
     press : numbers of runs that it stops at once.
     """
     asked = [f"--state={state}", f"--person={person}", f"--why={why}", *(f"--press={number}" for number in press)]
+    asked += [f"--scheme={look().scheme.name}", f"--density={look().density.name}"]  # the folder that has it may hang
     listens = why is not Why.CLOSED
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "gui.views.stop_bar", *asked, *(["--listen"] if listens else [])],

@@ -23,11 +23,11 @@ from bench.protection import InterlockTable
 from bench.request import Request
 from bench.rpc.doors import Doors
 from bench.rpc.messages import Action, Ending, Outcome, Reply, Status
-from bench.run_queue import Entry, enqueue
+from bench.run_queue import Entry, RunState, StationLock, enqueue
 from data.frames import Record
 from data.samples import Block, Channel, Stream
 from data.schedule import Continuous, Schedule
-from gui.presenters import setup
+from gui.presenters import setup, stopping
 from gui.presenters.background import Inline
 from gui.presenters.context import Context
 from gui.presenters.live import Live
@@ -127,6 +127,69 @@ def no_window_survives(request: pytest.FixtureRequest) -> Iterator[None]:
         gc.collect()
         left = windows() - before
     assert not left, f"left behind: {', '.join(type(one).__name__ for one in left)}"
+
+
+# ------------------------------------------------------------------------------------------------ runs that go on
+
+
+class Answers:
+    """A runner behind its doors, in place of `Client`: it answers or not."""
+
+    def __init__(self) -> None:
+        self.answers, self.state, self.outcome = True, "running", Outcome.ACCEPTED
+        self.stopped: list[str] = []
+
+    def __call__(self, doors: Doors, entry: Entry, **_: Any) -> Answers:
+        return self
+
+    def __enter__(self) -> Answers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is open."""
+
+    def stop(self, person: str, reason: str, key: str) -> Reply:
+        """Take the stop."""
+        if not self.answers:
+            raise ValueError("nobody answers")
+        self.stopped.append(reason)
+        return Reply(self.outcome)
+
+    def status(self) -> Status:
+        """Tell the state."""
+        if not self.answers:
+            raise ValueError("nobody answers")
+        return Status(1, self.state)
+
+
+@pytest.fixture
+def runner(monkeypatch: pytest.MonkeyPatch) -> Answers:
+    """The runner of every run, as it takes a stop; each moment is short."""
+    made = Answers()
+    monkeypatch.setattr(stopping, "Client", made)
+    monkeypatch.setattr(stopping, "STOP_ANSWER_S", 0.3)
+    monkeypatch.setattr(stopping, "POLL_S", 0.02)
+    return made
+
+
+@pytest.fixture
+def begun(context: Context) -> Iterator[Callable[..., Entry]]:
+    """Begins a run on a station; it goes on until it tells of its end."""
+    locks: list[StationLock] = []
+
+    def begin(station: str = "sim") -> Entry:
+        entry = enqueue(context.state_folder, Request("read-out", station), station)
+        assert entry.claim()
+        lock = StationLock.take(context.state_folder, station)
+        assert lock is not None
+        lock.tell({"number": entry.number})
+        locks.append(lock)
+        entry.tell(RunState("running", doors=Doors("unix:main", "unix:stop")))
+        return entry
+
+    yield begin
+    for lock in locks:
+        lock.release()
 
 
 # ------------------------------------------------------------------------------------------ a run that is watched

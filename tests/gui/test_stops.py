@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 from PyQt6.QtCore import Qt
 from PyQt6.QtTest import QTest
-from PyQt6.QtWidgets import QPushButton
 
 from bench.request import Request
 from bench.rpc.doors import Doors
-from bench.rpc.messages import Ending, Outcome, Reply, Status
-from bench.run_queue import Entry, RunState, StationLock, enqueue
-from gui.presenters import stopping
+from bench.rpc.messages import Ending, Outcome
+from bench.run_queue import Entry, RunState, enqueue
+from gui.presenters import bench_overview
 from gui.presenters.background import Inline
-from gui.presenters.bench_rows import StationRow, Urgency
+from gui.presenters.bench_overview import BenchOverview
+from gui.presenters.bench_rows import StationRow, Turn, Urgency
 from gui.presenters.context import Context
 from gui.presenters.live import Live
 from gui.presenters.shell import Shell
-from gui.presenters.stopping import SILENT_SINCE, Stopping, StopState
+from gui.presenters.stopping import SAYS, SILENT_SINCE, Stopping, StopState
 from gui.presenters.tone import Tone
-from gui.views import hang_guard, stop_bar
-from gui.views.hang_guard import HangGuard
+from gui.views.parts import Page
 from gui.views.station_card import STEADY_MS, StationCard
-from gui.views.stop_bar import TITLES, Listener, StopBar, Why
-from gui.views.window import Window
+from gui.views.window import PageEntry, Window
 from instruments.clock import WallClock
 
 WALL = WallClock()
+FREE = StationRow(
+    "sim", "", "sim", Urgency.RUNNING, "running", Tone.PLAIN, "", "", "", None, "", (), "", ("", Tone.MUTED)
+)
 DOORS = Doors("unix:main", "unix:stop")
 
 
@@ -40,46 +40,6 @@ def until(condition: Callable[[], Any], within_s: float = 60.0) -> None:
     while not condition():
         assert WALL.now() < by, "it did not happen"
         WALL.sleep(0.02)
-
-
-class Runner:
-    """A runner behind its doors: it answers or not; in place of `Client`."""
-
-    def __init__(self) -> None:
-        self.answers, self.state, self.outcome = True, "running", Outcome.ACCEPTED
-        self.stopped: list[str] = []
-
-    def __call__(self, doors: Doors, entry: Entry, **_: Any) -> Runner:
-        return self
-
-    def __enter__(self) -> Runner:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing is open."""
-
-    def stop(self, person: str, reason: str, key: str) -> Reply:
-        """Take the stop."""
-        if not self.answers:
-            raise ValueError("nobody answers")
-        self.stopped.append(reason)
-        return Reply(self.outcome)
-
-    def status(self) -> Status:
-        """Tell the state."""
-        if not self.answers:
-            raise ValueError("nobody answers")
-        return Status(1, self.state)
-
-
-@pytest.fixture
-def runner(monkeypatch: pytest.MonkeyPatch) -> Runner:
-    """The runner of every run; each moment is short."""
-    made = Runner()
-    monkeypatch.setattr(stopping, "Client", made)
-    monkeypatch.setattr(stopping, "STOP_ANSWER_S", 0.3)
-    monkeypatch.setattr(stopping, "POLL_S", 0.02)
-    return made
 
 
 class View:
@@ -104,9 +64,9 @@ class View:
 class Lab:
     """Runs that have begun, and the window without Qt."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, begun: Callable[..., Entry]) -> None:
         self.context, self.view, self.bars = context, View(), 0
-        self.locks: list[StationLock] = []
+        self.begun = begun
         assert isinstance(context.background, Inline)
         self.background = context.background
         context.follow = lambda entry: None  # by itself the window would watch the only one: no run is watched here
@@ -115,16 +75,6 @@ class Lab:
 
     def _open(self) -> None:
         self.bars += 1
-
-    def begun(self, station: str = "sim") -> Entry:
-        entry = enqueue(self.context.state_folder, Request("read-out", station), station)
-        assert entry.claim()
-        lock = StationLock.take(self.context.state_folder, station)
-        assert lock is not None
-        lock.tell({"number": entry.number})
-        self.locks.append(lock)
-        entry.tell(RunState("running", doors=DOORS))
-        return entry
 
     def shown(self) -> Shell:
         self.shell.attach(self.view)
@@ -136,19 +86,16 @@ class Lab:
 
 
 @pytest.fixture
-def lab(context: Context) -> Iterator[Lab]:
+def lab(context: Context, begun: Callable[..., Entry]) -> Lab:
     """A lab in which each run that has begun goes on until it tells of its end."""
-    made = Lab(context)
-    yield made
-    for lock in made.locks:
-        lock.release()
+    return Lab(context, begun)
 
 
 # --------------------------------------------------------------------------------------------------- one stop
 
 
 def test_a_runner_that_has_taken_the_stop_and_falls_silent_does_not_answer_and_does_again(
-    lab: Lab, runner: Runner
+    lab: Lab, runner: Any
 ) -> None:
     stop = Stopping(lab.begun(), "Ada", "test", lambda: None, DOORS)
     stop.press()
@@ -160,7 +107,7 @@ def test_a_runner_that_has_taken_the_stop_and_falls_silent_does_not_answer_and_d
     until(lambda: stop.state is StopState.ACCEPTED)
 
 
-def test_a_record_that_is_being_closed_makes_nobody_run_to_the_emergency_stop(lab: Lab, runner: Runner) -> None:
+def test_a_record_that_is_being_closed_makes_nobody_run_to_the_emergency_stop(lab: Lab, runner: Any) -> None:
     runner.state, runner.outcome = "closing", Outcome.REFUSED  # it comes after the steps are over
     stop = Stopping(lab.begun(), "Ada", "test", lambda: None, DOORS)
     stop.press()
@@ -181,7 +128,7 @@ def hangs(entry: Entry) -> RunState:
 
 @pytest.mark.parametrize("state", [fails, hangs])
 def test_a_stop_goes_over_the_line_that_is_known_though_nothing_can_be_read_on_disk(
-    lab: Lab, runner: Runner, state: Any, monkeypatch: pytest.MonkeyPatch
+    lab: Lab, runner: Any, state: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = lab.begun()
     monkeypatch.setattr(Entry, "state", state)
@@ -192,7 +139,7 @@ def test_a_stop_goes_over_the_line_that_is_known_though_nothing_can_be_read_on_d
     assert stop.sent_s is not None
 
 
-def test_a_stop_that_is_pressed_again_waits_for_an_answer_again(lab: Lab, runner: Runner) -> None:
+def test_a_stop_that_is_pressed_again_waits_for_an_answer_again(lab: Lab, runner: Any) -> None:
     runner.answers = False
     stop = Stopping(lab.begun(), "Ada", "test", lambda: None, DOORS)
     stop.press()
@@ -206,7 +153,7 @@ def test_a_stop_that_is_pressed_again_waits_for_an_answer_again(lab: Lab, runner
 
 
 def test_a_stop_that_fails_after_another_run_is_watched_is_told_and_shown_again(
-    lab: Lab, runner: Runner, watched: Any
+    lab: Lab, runner: Any, watched: Any
 ) -> None:
     first, other = lab.begun("sim"), lab.begun("sim-full")
     lab.shell = shell = Shell(lab.context, watched.live)
@@ -232,7 +179,7 @@ def test_a_stop_that_fails_after_another_run_is_watched_is_told_and_shown_again(
 
 
 def test_a_stop_that_had_failed_already_is_told_when_its_run_is_watched_no_more(
-    lab: Lab, runner: Runner, watched: Any
+    lab: Lab, runner: Any, watched: Any
 ) -> None:
     first, other = lab.begun("sim"), lab.begun("sim-full")
     lab.shell = shell = Shell(lab.context, watched.live)
@@ -252,7 +199,7 @@ def test_a_stop_that_had_failed_already_is_told_when_its_run_is_watched_no_more(
     assert lab.view.notices[-1][0].startswith("Run 0001: Stopping")
 
 
-def test_where_no_run_is_watched_the_one_that_goes_on_is_stopped_by_name(lab: Lab, runner: Runner) -> None:
+def test_where_no_run_is_watched_the_one_that_goes_on_is_stopped_by_name(lab: Lab, runner: Any) -> None:
     entry = lab.begun("sim-full")
     shell = lab.shown()
     assert shell.can_stop
@@ -266,7 +213,26 @@ def test_where_no_run_is_watched_the_one_that_goes_on_is_stopped_by_name(lab: La
     assert (shell.stop_says()[0], shell.can_stop) == ("Run 0001: Stopped: aborted", False)
 
 
-def test_where_several_runs_go_on_a_person_is_asked_which(lab: Lab, runner: Runner) -> None:
+def test_that_the_runner_of_a_stopped_run_is_dead_is_told_though_the_header_names_another_run_by_then(
+    lab: Lab, runner: Any
+) -> None:
+    runner.answers = False
+    first = lab.begun("sim")
+    shell = lab.shown()
+    shell.stop()
+    until(lambda: lab.stop_of(first).state is StopState.NO_ANSWER)
+    lab.begun("sim-full")
+    lab.background.tick()
+    assert shell.stop_says()[0].startswith("Run 0001: No answer")
+    first.tell(RunState("running", ending=Ending("died")))
+    until(lambda: lab.stop_of(first).state is StopState.DEAD)
+    lab.background.tick()
+    lab.background.tick()
+    assert shell.stop_says()[0] == "STOP stops run 0002 on sim-full"
+    assert [(text[:34], tone) for text, tone in lab.view.notices] == [("Run 0001: its runner is dead and t", Tone.FAIL)]
+
+
+def test_where_several_runs_go_on_a_person_is_asked_which(lab: Lab, runner: Any) -> None:
     lab.begun("sim"), lab.begun("sim-full")
     shell = lab.shown()
     assert shell.stop_says() == ("STOP asks which run", Tone.MUTED)
@@ -277,7 +243,7 @@ def test_where_several_runs_go_on_a_person_is_asked_which(lab: Lab, runner: Runn
     assert "no more processes" in lab.view.notices[-1][0]
 
 
-def test_who_meant_the_run_that_has_just_ended_stops_no_other(lab: Lab, runner: Runner, watched: Any) -> None:
+def test_who_meant_the_run_that_has_just_ended_stops_no_other(lab: Lab, runner: Any, watched: Any) -> None:
     lab.begun("sim-full")
     lab.shell = shell = Shell(lab.context, watched.live)
     shell.open_bar = lab._open
@@ -288,7 +254,7 @@ def test_who_meant_the_run_that_has_just_ended_stops_no_other(lab: Lab, runner: 
     assert (lab.bars, runner.stopped) == (1, [])
 
 
-def test_who_watches_a_run_that_waits_is_asked_whether_the_one_that_moves_is_meant(lab: Lab, runner: Runner) -> None:
+def test_who_watches_a_run_that_waits_is_asked_whether_the_one_that_moves_is_meant(lab: Lab, runner: Any) -> None:
     begun = lab.begun("sim-full")
     waiting = enqueue(lab.context.state_folder, Request("read-out", "sim-full"), "sim-full")
     live = Live(lab.context)
@@ -315,12 +281,18 @@ def test_a_run_that_waits_is_stopped_by_nobody_who_does_not_watch_it(lab: Lab) -
 # ---------------------------------------------------------------------------------------------- the main window
 
 
+class Typed(Page):
+    """A page that may have something unsaved."""
+
+    unsaved: Any = ()
+
+
 @pytest.fixture
-def window(lab: Lab, runner: Runner, qtbot: Any) -> Window:
+def window(lab: Lab, runner: Any, qtbot: Any) -> Window:
     """The window while the stop of a run has no answer."""
     runner.answers = False
     entry = lab.begun()
-    made = Window(lab.shell, [])
+    made = Window(lab.shell, [PageEntry("station", "Station", "station", Typed("Station"))])
     qtbot.addWidget(made)
     made.show()
     lab.context.stop(entry)
@@ -335,6 +307,31 @@ def test_a_window_that_closes_hands_on_a_stop_without_an_answer(window: Window) 
     assert (asked, window.isVisible()) == ([[1]], False)
 
 
+def test_a_stop_is_handed_on_once_and_not_before_what_is_unsaved_was_told(lab: Lab, window: Window) -> None:
+    asked: list[list[int]] = []
+    window.hand_over = lambda numbers: asked.append(list(numbers))
+    page = window.stack.currentWidget()
+    assert isinstance(page, Typed)
+    page.unsaved = ("lab-3",)
+    window.close()
+    assert (asked, window.isVisible()) == ([], True)
+    assert window.notices[-1].label.text().startswith("Not saved: lab-3")
+    window.close()
+    assert (asked, window.isVisible()) == ([[1]], False)
+
+
+def test_news_drives_out_no_stop_that_failed(window: Window) -> None:
+    failed = [f"Run {number:04d}: no answer to STOP" for number in (1, 2, 3)]
+    for text in failed:
+        window.notify(text, Tone.FAIL)
+    for text, tone in (("Report", Tone.GOOD), ("The balance was silent", Tone.WARN), ("Next report", Tone.GOOD)):
+        window.notify(text, tone)
+    said = [one.label.text() for one in window.notices]
+    assert said == [*failed, "The balance was silent", "Next report"]
+    window.notify("Run 0004: no answer to STOP", Tone.FAIL)
+    assert [one.label.text() for one in window.notices] == [*failed[1:], "Run 0004: no answer to STOP"]
+
+
 def test_a_window_that_cannot_hand_a_stop_on_says_so_and_closes_the_second_time(window: Window) -> None:
     def fails(numbers: Any) -> None:
         raise OSError(11, "no more processes")
@@ -347,7 +344,7 @@ def test_a_window_that_cannot_hand_a_stop_on_says_so_and_closes_the_second_time(
     assert not window.isVisible()
 
 
-def test_the_stop_of_a_station_is_pressed_on_its_card(lab: Lab, runner: Runner, qtbot: Any) -> None:
+def test_the_stop_of_a_station_is_pressed_on_its_card(lab: Lab, runner: Any, qtbot: Any) -> None:
     entry, stopped = lab.begun(), list[StationRow]()
 
     class Actions:
@@ -357,135 +354,40 @@ def test_the_stop_of_a_station_is_pressed_on_its_card(lab: Lab, runner: Runner, 
         def __getattr__(self, name: str) -> Any:
             return lambda *_: None
 
-    nothing = ("", Tone.MUTED)
-    row = StationRow("sim", "", "sim", Urgency.RUNNING, "running", Tone.PLAIN, "", "", "", None, "", (), "", nothing)
-    card = StationCard(row, Actions())
+    card = StationCard(FREE, Actions())
     qtbot.addWidget(card)
     card.show()
     assert card.stop.isHidden()
-    card.show_row(replace(row, run=entry))
+    card.show_row(replace(FREE, run=entry))
     assert (card.stop.isHidden(), card.stop.text()) == (False, "STOP 0001")
+    height = card.sizeHint().height()
     QTest.mousePress(card.stop, Qt.MouseButton.LeftButton)
     assert stopped == []  # it has only just come under the finger
+    assert card.stop_says.text() == "Not stopped, the button had just moved here: press STOP 0001 again"
+    assert card.stop_says.isVisible()
     QTest.mouseRelease(card.stop, Qt.MouseButton.LeftButton)
     qtbot.wait(STEADY_MS + 50)
     QTest.mousePress(card.stop, Qt.MouseButton.LeftButton)
     assert [one.run for one in stopped] == [entry]
+    card.show_row(replace(FREE, run=entry, stop=SAYS[StopState.STOPPING]))
+    assert card.stop_says.text() == "STOP: Stopping…"
+    assert "STOP: Stopping…" in card.accessibleName()
+    assert card.sizeHint().height() == height, "else the cards below would move under the finger"
 
 
-# ------------------------------------------------------------------------------------------------ the STOP window
-
-
-def test_a_window_that_hangs_without_a_run_asks_whether_any_goes_on_and_opens_where_nobody_can_tell(
-    qtbot: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_card_says_what_becomes_of_its_stop_though_the_folder_of_the_runs_does_not_answer(
+    lab: Lab, runner: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hang_guard, "HANGS_S", 0.3)
-    asked: list[Why] = []
-
-    def opens(why: Why) -> Any:
-        asked.append(why)
-        raise OSError("no more processes")
-
-    guard = HangGuard(lambda: bool(int("x")), opens)
-    until(lambda: asked)
-    guard.close()
-    assert asked[0] is Why.HANGS
-
-
-def test_a_stop_window_stops_at_once_what_it_was_handed(lab: Lab, runner: Runner, qtbot: Any) -> None:
-    first, other = lab.begun("sim"), lab.begun("sim-full")
-    bar = StopBar(lab.context.state_folder, "Ada", Why.CLOSED, [other.number])
-    qtbot.addWidget(bar)
-    qtbot.waitUntil(lambda: bool(runner.stopped))
-    states = {number: row.stopping.state for number, row in bar._rows.items()}
-    assert states[first.number] is StopState.IDLE
-    assert states[other.number] is not StopState.IDLE
-
-
-def test_the_button_of_a_run_that_has_ended_goes_and_no_other_comes_to_its_place(
-    lab: Lab, runner: Runner, qtbot: Any
-) -> None:
-    first, other = lab.begun("sim"), lab.begun("sim-full")
-    bar = StopBar(lab.context.state_folder, "Ada")
-    qtbot.addWidget(bar)
-    bar.show()
-    buttons = bar.findChildren(QPushButton, "stop")
-    before = buttons[1].y()
-    first.tell(RunState("ended", ending=Ending("ended", "completed")))
-    qtbot.waitUntil(lambda: bar.runs == [other.number])
-    qtbot.waitUntil(lambda: not buttons[0].isVisible())
-    assert buttons[1].isVisible()
-    assert buttons[1].y() == before or buttons[1].y() > before
-
-
-def test_a_stop_window_says_what_the_main_one_does_and_goes_when_it_is_of_no_use(
-    lab: Lab, runner: Runner, qtbot: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lab.begun()
-    bar = StopBar(lab.context.state_folder, "Ada")
-    qtbot.addWidget(bar)
-    bar.show()
-    assert bar.panel.title.text() == TITLES[Why.HANGS]
-    bar.tell(Why.BACK)
-    assert bar.panel.title.text() == "The main window answers again"
-    monkeypatch.setattr(stop_bar, "LINGER_S", 0.2)
-    qtbot.waitUntil(lambda: not bar.isVisible())
-
-
-def test_a_stop_window_that_has_done_what_it_was_handed_goes_and_one_whose_run_has_died_stays(
-    lab: Lab, runner: Runner, qtbot: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stop_bar, "LINGER_S", 0.3)
-    lab.begun("sim")
-    other = lab.begun("sim-full")
-    bar = StopBar(lab.context.state_folder, "Ada", Why.CLOSED, [other.number])
-    qtbot.addWidget(bar)
-    bar.show()
-    qtbot.waitUntil(lambda: bool(runner.stopped))
-    qtbot.wait(800)
-    assert bar.isVisible(), "the run has not ended"
-    other.tell(RunState("ended", ending=Ending("died")))
-    qtbot.waitUntil(lambda: bar._rows[other.number].ending is not None)
-    qtbot.wait(800)
-    assert bar.isVisible(), "a person has to see that the bench is safe"
-    assert "dead" in bar._rows[other.number].label.text()
-    bar._rows[other.number].ending = Ending("ended", "aborted")
-    qtbot.waitUntil(lambda: not bar.isVisible())
-
-
-def test_a_stop_window_in_which_a_stop_has_no_answer_outlives_the_main_one(
-    lab: Lab, runner: Runner, qtbot: Any
-) -> None:
+    entry, turn = lab.begun(), Turn("Nobody:", "the run goes on")
+    lab.shown()
+    overview = BenchOverview(lab.context)
+    overview.shown(True)  # this look never comes back
+    overview.stations = (replace(FREE, run=entry, turns=(turn,)),)
+    monkeypatch.setattr(bench_overview, "LATE_S", 0.0)
     runner.answers = False
-    lab.begun()
-    bar = StopBar(lab.context.state_folder, "Ada")
-    qtbot.addWidget(bar)
-    bar.show()
-    QTest.mousePress(bar.findChild(QPushButton, "stop"), Qt.MouseButton.LeftButton)
-    bar.tell(Why.CLOSED)
-    assert bar.isVisible()
-    runner.answers = True
-    qtbot.waitUntil(lambda: not bar._has_work)
-    bar.tell(Why.CLOSED)
-    assert not bar.isVisible()
-
-
-def test_a_stop_window_opens_in_a_lower_corner(lab: Lab, qtbot: Any) -> None:
-    bar = StopBar(lab.context.state_folder, "Ada")
-    qtbot.addWidget(bar)
-    bar.show()
-    room = bar.screen().availableGeometry()
-    assert bar.geometry().center().y() > room.center().y()
-    assert bar.geometry().bottom() <= room.bottom()
-
-
-@pytest.mark.parametrize(("told", "heard"), [(b"back\nclosed\n", ["back", "closed"]), (b"back\n", ["back", "gone"])])
-def test_a_stop_window_hears_the_main_one_and_its_end(
-    told: bytes, heard: list[str], tmp_path: Path, qtbot: Any
-) -> None:
-    (tmp_path / "pipe").write_bytes(told)
-    seen: list[Why] = []
-    with (tmp_path / "pipe").open("rb", buffering=0) as pipe:
-        listener = Listener(pipe, seen.append)
-        qtbot.waitUntil(lambda: seen == heard)
-        assert listener is not None
+    overview.stop(overview.stations[0])
+    assert overview.stations[0].stop == SAYS[StopState.STOPPING]
+    until(lambda: lab.stop_of(entry).state is StopState.NO_ANSWER)
+    overview._tick()
+    assert overview.stations[0].stop == SAYS[StopState.NO_ANSWER]
+    assert overview.stations[0].turns == (turn,)
