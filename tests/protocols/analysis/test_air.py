@@ -132,7 +132,7 @@ def test_a_barometer_in_another_unit_than_its_station_says_makes_the_mean_invali
     assert "air-density" in found["mean-flow-error"].note
 
 
-@pytest.mark.parametrize("sealed", ["occlusion-4", "catheter-5", "rig-check-4"])
+@pytest.mark.parametrize("sealed", ["occlusion-4", "catheter-5", "rig-check-5"])
 def test_a_rig_whose_barometer_is_in_another_unit_is_none_to_judge_by(checks_with, sealed):
     healthy = checks_with(as_it_is, sealed)
     found = checks_with(lambda series: replace(series, values=series.values * 10.0), sealed)
@@ -142,4 +142,4 @@ def test_a_rig_whose_barometer_is_in_another_unit_is_none_to_judge_by(checks_wit
 
 
 def test_what_a_rig_check_takes_for_a_dead_barometer_is_said(checks_with):
-    assert "ambient_pressure gave no good sample" in checks_with(dead, "rig-check-4")["air-density"].note
+    assert "ambient_pressure gave no good sample" in checks_with(dead, "rig-check-5")["air-density"].note
