@@ -190,7 +190,7 @@ class Head(QWidget):
         self._row.addWidget(part)
         self._extra.append(part)
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, *, has_unit: bool = True) -> None:
         """Show the value of now; its place never gets narrower, so that nothing beside it moves."""
         if text != self.value.text():
             self.value.setText(text)
@@ -198,7 +198,7 @@ class Head(QWidget):
             if wanted > self.value.minimumWidth():
                 self.value.setMinimumWidth(wanted)
                 self._arrange()
-        self.unit.setVisible(bool(text))
+        self.unit.setVisible(bool(text) and has_unit)
 
     def _measure_anew(self) -> None:
         """Letters have another size now."""

@@ -156,7 +156,7 @@ class TimePlot(QFrame):
         self._main = key
 
     def value(self, text: str | None) -> None:
-        """Show this text as the value of now; None for the last value of the main curve."""
+        """Show this text, as it is, as the value of now; None for the last value of the main curve."""
         self._value = text
         self._show_value()
 
@@ -330,24 +330,27 @@ class TimePlot(QFrame):
         digits = significant(value) if self.digits is None else self.digits
         return self.context.numbers.number(value, digits)
 
+    def _main_curve(self) -> TimeCurve | None:
+        key = self._main or next((one.key for one in self._curves.values() if isinstance(one.pen, int)), "")
+        return self._curves.get(key)
+
     def _show_value(self) -> None:
         if self._value is not None:
-            self.head.say(self._value)
-            return
-        key = self._main or next((one.key for one in self._curves.values() if isinstance(one.pen, int)), "")
-        curve = self._curves.get(key)
-        last = curve.points.last if curve is not None and isinstance(curve.points, Pyramid) else None
-        text = "" if last is None else self._number(last[1])
-        if text != self.head.value.text():
-            self.head.say(text)
-            self.setAccessibleDescription(self.describe())
+            self.head.say(self._value, has_unit=False)
+        else:
+            curve = self._main_curve()
+            last = curve.points.last if curve is not None and isinstance(curve.points, Pyramid) else None
+            self.head.say("" if last is None else self._number(last[1]))
+        if (words := self.describe()) != self.accessibleDescription():
+            self.setAccessibleDescription(words)
 
     def describe(self) -> str:
-        """The last value of each curve, in words."""
-        said = []
+        """The value of now of each curve, in words: what is shown large, else the last."""
+        said, main = [], self._main_curve()
         for curve in self._curves.values():
             if isinstance(curve.points, Pyramid) and curve.points.last is not None:
-                said.append(f"{curve.label}: {with_unit(self._number(curve.points.last[1]), self.unit)}")
+                last = with_unit(self._number(curve.points.last[1]), self.unit)
+                said.append(f"{curve.label}: {self._value if self._value is not None and curve is main else last}")
         return "; ".join(said) or "no samples yet"
 
     def read(self, t: float) -> list[tuple[str, str]]:

@@ -130,6 +130,17 @@ def test_the_value_of_now_and_the_last_values_are_told(plot: TimePlot, curve: Py
     assert plot.head.value.text() == "20.9 held"
 
 
+def test_a_value_that_is_not_known_is_told_to_a_screen_reader_too_and_has_no_unit(plot: TimePlot) -> None:
+    plot.curve("flow", "Flow sensor", 1, points(T, np.full_like(T, 19.5)))
+    plot.redraw()
+    plot.value("not known")
+    assert plot.accessibleDescription() == "Balance: not known; Flow sensor: 19.50\u202fµL/h"
+    assert not plot.head.unit.isVisible()
+    plot.value(None)
+    assert "not known" not in plot.accessibleDescription()
+    assert plot.head.unit.isVisible()
+
+
 def test_the_view_follows_what_comes_until_somebody_zooms(plot: TimePlot, curve: Pyramid) -> None:
     assert plot.time.t1 >= 999.9
     key(plot, Qt.Key.Key_Plus)
