@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from PyQt6.QtCore import QEvent, QSize, Qt, QTimer
-from PyQt6.QtGui import QColor, QPainter, QPaintEvent
+from PyQt6.QtGui import QColor, QKeySequence, QPainter, QPaintEvent
 from PyQt6.QtWidgets import (
     QAbstractButton,
     QApplication,
@@ -209,6 +209,7 @@ class SureButton(QPushButton):
             return
         self._again.start(SURE_MS)
         self.setText(self.sure)
+        self.setShortcut(QKeySequence.mnemonic(self._plain))  # the same keys act the second time
         self.setAccessibleName(self.sure)
 
     def calm(self) -> None:

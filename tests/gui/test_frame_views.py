@@ -24,7 +24,7 @@ from gui.presenters.tone import Tone
 from gui.theme.look import look
 from gui.views.background import Apart, QtBackground
 from gui.views.header import Header
-from gui.views.parts import Notice, Page, Panel, Pill, ToneLabel, button
+from gui.views.parts import Notice, Page, Panel, Pill, SureButton, ToneLabel, button
 from gui.views.screen_numbers import ScreenNumbers
 from gui.views.table import MEASURED, Column, Table
 from gui.views.window import PageEntry, Window
@@ -80,6 +80,20 @@ def test_a_row_that_is_added_makes_its_column_wide_enough(qtbot: Any) -> None:
     for rows in (["runs"], ["runs", "waits, number 1 in the queue of the station"]):
         table.show_rows(rows)
         qtbot.waitUntil(lambda: table.columnWidth(0) >= table.sizeHintForColumn(0))
+
+
+def test_what_is_pressed_twice_can_be_pressed_twice_by_its_letter(qtbot: Any) -> None:
+    pressed: list[int] = []
+    made = SureButton("With&draw", "Withdraw run 2: press again", lambda: pressed.append(2))
+    qtbot.addWidget(made)
+    made.show()
+    made.activateWindow()
+    qtbot.waitUntil(made.isActiveWindow)
+    for shown, done in ((made.sure, []), ("With&draw", [2]), (made.sure, [2]), ("With&draw", [2, 2])):
+        with qtbot.waitSignal(made.clicked):
+            qtbot.keyClick(made, Qt.Key.Key_D, Qt.KeyboardModifier.AltModifier)
+        assert (made.text(), pressed) == (shown, done)
+        qtbot.waitUntil(lambda: not made.isDown())
 
 
 def test_a_list_of_thousands_is_measured_by_its_beginning(qtbot: Any) -> None:
