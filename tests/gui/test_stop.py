@@ -149,7 +149,7 @@ def test_a_window_that_hangs_opens_the_stop_bar_once_and_the_bar_stops_the_run(
     bar = StopBar(tmp_path / "home", "Ada")
     qtbot.addWidget(bar)
     bar.show()
-    assert bar.runs == [entry.number]
+    qtbot.waitUntil(lambda: bar.runs == [entry.number])
     bar.activateWindow()
     qtbot.waitUntil(bar.isActiveWindow)
     assert not isinstance(bar.focusWidget(), QPushButton), "a space of somebody who types elsewhere presses nothing"
