@@ -58,18 +58,25 @@ class Background(Protocol):
 
 
 class Inline:
-    """Does everything at once, where it is asked for; `run` makes the calls that wait.  For tests and for scripts."""
+    """Does everything at once, where it is asked for; `run` makes the calls that wait.  For tests and for scripts.
+
+    Attributes
+    ----------
+    notices : sentences for which nobody else cares.
+    repeated : calls that `tick` makes.
+    waiting : what was asked for and is not done yet, in order.
+    """
 
     def __init__(self) -> None:
         self.notices: list[str] = []
         self.repeated: list[Callable[[], None]] = []
-        self._waiting: list[Callable[[], None]] = []
+        self.waiting: list[Callable[[], None]] = []
 
     def aside(
         self, work: Callable[[], T], then: Callable[[T], None], failed: Callable[[str], None] | None = None
     ) -> None:
         """As `Background.aside`."""
-        self._waiting.append(lambda: self._do(work, then, failed))
+        self.waiting.append(lambda: self._do(work, then, failed))
 
     def apart(
         self,
@@ -87,15 +94,15 @@ class Inline:
             self._do(lambda: work(*arguments), then, failed)
 
         def cancel() -> None:
-            if do in self._waiting:
-                self._waiting.remove(do)
+            if do in self.waiting:
+                self.waiting.remove(do)
 
-        self._waiting.append(do)
+        self.waiting.append(do)
         return cancel
 
     def post(self, call: Callable[[], None]) -> None:
         """As `Background.post`."""
-        self._waiting.append(call)
+        self.waiting.append(call)
 
     def every(self, interval_s: float, call: Callable[[], None]) -> Callable[[], None]:
         """As `Background.every`; `tick` makes the calls."""
@@ -104,8 +111,8 @@ class Inline:
 
     def run(self) -> None:
         """Do all that waits, and what comes of it."""
-        while self._waiting:
-            self._waiting.pop(0)()
+        while self.waiting:
+            self.waiting.pop(0)()
 
     def tick(self) -> None:
         """Make each repeated call once, then `run`."""

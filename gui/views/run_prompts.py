@@ -15,6 +15,7 @@ from PyQt6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLineEdit,
+    QPushButton,
     QVBoxLayout,
     QWidget,
 )
@@ -110,7 +111,7 @@ class PromptCard(Attention):
         made.setAccessibleName("Answer of the second person")
         return made
 
-    def _buttons(self) -> list[QWidget]:
+    def _buttons(self) -> list[QPushButton]:
         if self.card.is_confirmation:
             return [button("&Done", "play", lambda: self._send(DONE), primary=True)]
         if self.card.choices:

@@ -369,7 +369,7 @@ def test_what_nobody_sees_is_looked_at_less_often(overview: BenchOverview, lab: 
 
 
 def test_a_look_that_takes_long_is_not_begun_twice(overview: BenchOverview, lab: Context):
-    waiting = inline(lab)._waiting
+    waiting = inline(lab).waiting
     overview.look()
     overview.look()
     assert len(waiting) == 1

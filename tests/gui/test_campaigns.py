@@ -211,7 +211,7 @@ def test_what_was_counted_of_one_campaign_is_not_shown_for_another_and_goes_with
     campaigns._seen = None
     campaigns.look()
     background = campaigns.context.background
-    background._waiting.pop(0)()  # the first is to be counted
+    background.waiting.pop(0)()  # the first is to be counted
     campaigns.choose(other)
     background.run()
     assert {cell.serial for cell in order(campaigns)} == {"C"} == set(texts(campaigns))

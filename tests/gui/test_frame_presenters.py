@@ -129,11 +129,11 @@ def test_an_uncertainty_has_two_figures_and_is_no_power_of_ten(value: float, tex
     assert figures(value, 2) == text
 
 
-def test_a_window_without_a_run_says_so_and_has_nothing_to_stop(context: Context) -> None:
+def test_a_window_without_a_run_says_so_and_has_nothing_to_stop(context: Context, inline: Inline) -> None:
     page = Page()
     shell = Shell(context, Live(context))
     shell.attach(page)
-    context.background.tick()  # type: ignore[attr-defined]  # Inline's
+    inline.tick()
     assert shell.header().station == "No station"
     assert not shell.can_stop
     shell.stop()
@@ -152,12 +152,14 @@ def test_a_window_watches_the_one_run_that_goes_on_though_others_wait(context: C
     lock.release()
 
 
-def test_a_drive_that_is_gone_is_said_and_looked_for_once(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_drive_that_is_gone_is_said_and_looked_for_once(
+    context: Context, inline: Inline, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Path, "exists", lambda _: False)  # nor is its root there
     monkeypatch.setattr("shutil.disk_usage", lambda _: os.stat("not there"))
     shell = Shell(context, Live(context))
     shell.attach(Page())
-    context.background.tick()  # type: ignore[attr-defined]  # Inline's
+    inline.tick()
     said = shell.status_bar()["disk"]
     assert said == f"{context.folder} cannot be reached: No such file or directory"
 

@@ -142,7 +142,7 @@ def test_what_persons_and_files_say_is_shown_as_it_is_and_not_as_markup(page: Ru
     watched.says(prompts=(asks,))
     page.refresh()
     card = page.attention.prompts["label"]
-    assert card.buttons[0].text() == "P && Q"  # type: ignore[attr-defined]  # a push button
+    assert card.buttons[0].text() == "P && Q"
     shown = [one for one in card.findChildren(QLabel) if one.text()]
     assert {one.textFormat() for one in shown} == {Qt.TextFormat.PlainText}
     assert "Is <b>p</b> < 5 kPa?" in [one.text() for one in shown]
@@ -152,7 +152,7 @@ def test_a_choice_is_a_button(page: RunPage, watched: Any) -> None:
     watched.says(prompts=(LABEL,))
     page.refresh()
     red, _ = page.attention.prompts["label"].buttons
-    red.click()  # type: ignore[attr-defined]  # a push button
+    red.click()
     assert watched.link.done == [("Ada", Answer("label", "red"), False)]
 
 
@@ -161,7 +161,7 @@ def test_a_confirmation_by_two_names_the_other(page: RunPage, watched: Any) -> N
     page.refresh()
     card = page.attention.prompts["level"]
     card.second.setText("Ben")
-    card.buttons[0].click()  # type: ignore[attr-defined]  # a push button
+    card.buttons[0].click()
     assert watched.link.done == [("Ada", Answer("level", "done", "Ben"), False)]
 
 

@@ -77,7 +77,7 @@ def looked(presenter: Qualification) -> None:
     background = inline(presenter)
     presenter.look()
     while presenter._is_looking:
-        background._waiting.pop(0)()
+        background.waiting.pop(0)()
 
 
 def test_a_folder_without_trials_says_so(presenter: Qualification) -> None:
@@ -193,7 +193,7 @@ def test_the_end_of_a_process_is_seen_at_the_next_look_and_no_thread_waits_for_i
     process = Process(None)
     monkeypatch.setattr(qualification, "_started", lambda asked: process)
     presenter.start()
-    assert inline(presenter)._waiting == []
+    assert inline(presenter).waiting == []
     looked(presenter)
     assert presenter.running == 4711
     process.code = 0

@@ -11,6 +11,7 @@ import h5py
 import pytest
 from PyQt6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PyQt6.QtGui import QDropEvent
+from PyQt6.QtWidgets import QLabel
 
 from gui.presenters.background import Inline
 from gui.presenters.context import Context
@@ -41,7 +42,6 @@ def page(qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     background = Inline()
     context = Context(background, folder=tmp_path, state_folder=tmp_path / "home")
     made = ReviewPage(context, lambda path: HereReader(path, background))
-    made.background = background  # type: ignore[attr-defined]
     qtbot.addWidget(made)
     made.resize(1290, 640)
     made.show()
@@ -51,8 +51,14 @@ def page(qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     made.pages.close()
 
 
+def inline_of(page: ReviewPage) -> Inline:
+    background = page.pages.context.background
+    assert isinstance(background, Inline)
+    return background
+
+
 def work(page: ReviewPage) -> None:
-    page.background.run()  # type: ignore[attr-defined]
+    inline_of(page).run()
 
 
 def opened(page: ReviewPage, name: str) -> ReviewPage:
@@ -102,8 +108,9 @@ def test_the_check_that_is_chosen_shows_its_budget_the_largest_source_first(page
     checks.table.selectRow(0)
     assert checks.detail.title.text().startswith("Mean flow error: +0.65")
     first = checks.detail._budget.itemAtPosition(1, 0)
-    assert first is not None
-    assert first.widget().text() == "linearity"  # type: ignore[union-attr]
+    label = None if first is None else first.widget()
+    assert isinstance(label, QLabel)
+    assert label.text() == "linearity"
 
 
 def test_what_happened_is_shown_in_the_plots_when_it_is_chosen(page: ReviewPage) -> None:
@@ -217,7 +224,7 @@ def test_the_page_is_usable_on_a_small_screen_in_the_dark_with_gloves(page: Revi
 def test_the_folder_is_looked_at_only_while_the_page_is_to_be_seen(page: ReviewPage) -> None:
     page.hide()
     shutil.copyfile(RUNS / NAMES[0], page.pages.list.folder / "another.h5")
-    page.background.tick()  # type: ignore[attr-defined]
+    inline_of(page).tick()
     assert len(page.pages.list.rows) == len(NAMES)
     page.show()
     work(page)

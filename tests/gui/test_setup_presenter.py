@@ -387,7 +387,7 @@ def test_what_was_looked_at_before_a_station_file_was_changed_is_not_shown_after
 ) -> None:
     background = inline
     prepared._look()  # its answer comes late
-    late = background._waiting.pop(0)
+    late = background.waiting.pop(0)
     prepared.find()
     background.run()
     choices = prepared.form.choices

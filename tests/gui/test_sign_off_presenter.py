@@ -47,7 +47,8 @@ def off(signed_bench: Path, tmp_path: Path) -> SignOff:
 
 
 def work(off: SignOff) -> None:
-    off.context.background.run()  # type: ignore[attr-defined]
+    assert isinstance(off.context.background, Inline)
+    off.context.background.run()
 
 
 def answered(off: SignOff) -> SignOff:

@@ -41,7 +41,8 @@ def view(qtbot: Any, signed_bench: Path) -> Iterator[SignView]:
 
 
 def work(view: SignView) -> None:
-    view._context.background.run()  # type: ignore[attr-defined]
+    assert isinstance(view._context.background, Inline)
+    view._context.background.run()
 
 
 def filled_in(view: SignView, passphrase: str) -> SignView:
