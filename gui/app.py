@@ -120,16 +120,24 @@ def heed_interrupts() -> None:
 def tell_defects(context: Context) -> None:
     """Have what nobody has foreseen shown, in Qt's thread and in every other."""
 
+    def told(kind: type[BaseException], error: BaseException | None) -> None:
+        context.notify(f"The window has a defect ({kind.__name__}: {error}). The run is not touched by it.", Tone.FAIL)
+
     def caught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """A defect of the window is shown and survived: the run that it watches is in another process."""
         traceback.print_exception(kind, error, trace)
-        context.notify(f"The window has a defect ({kind.__name__}: {error}). The run is not touched by it.", Tone.FAIL)
+        told(kind, error)
 
     def caught_elsewhere(said: threading.ExceptHookArgs) -> None:
-        """A thread with a defect ends: what it was to bring does not come any more."""
-        error = said.exc_value
-        if error is not None:
-            context.background.post(lambda: caught(said.exc_type, error, said.exc_traceback))
+        """A thread with a defect ends: what it was to bring does not come any more.
+
+        It is printed at once: Qt's thread may hang, or take no more calls since the window closes.
+        """
+        kind, error = said.exc_type, said.exc_value
+        if issubclass(kind, SystemExit):
+            return  # a thread that ends itself, as Python has it
+        traceback.print_exception(kind, error, said.exc_traceback)
+        context.background.post(lambda: told(kind, error))
 
     sys.excepthook = caught
     threading.excepthook = caught_elsewhere

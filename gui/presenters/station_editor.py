@@ -6,31 +6,31 @@ An invalid file is never written.  What was there before is kept beside it as ``
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Literal, Protocol
 
 from gui.presenters.background import Cancel, nothing
+from gui.presenters.certificate_rows import CertificateRow, certificate_row
 from gui.presenters.context import Context
-from gui.presenters.numbers import NOTHING, digits_of, with_unit
-from gui.presenters.station_check import CHECKS, Certificate, Checked, Problem, check_station
+from gui.presenters.station_check import CHECKS, Checked, Problem, check_station
 from gui.presenters.station_files import (
     FOLDER,
+    Draft,
     StationFile,
-    copy_of,
+    copied,
     free_name,
     station_files,
     text_in,
-    write_whole,
+    why_not_written,
+    written,
     wrong_name,
 )
 from gui.presenters.tone import Tone
 
 Part = Literal["files", "text", "checked", "review"]
-
-SOON_DAYS = 30
-"""A calibration that is due so soon is to be thought of."""
 
 CONTEXT_LINES = 2
 """Lines around a change that are shown with it."""
@@ -52,18 +52,6 @@ class DiffLine:
 
     sign: str
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class CertificateRow:
-    """The calibration of a channel as a row."""
-
-    channel: str
-    certificate: str
-    due: str
-    left: str
-    u: str
-    tone: Tone
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +89,8 @@ class StationEditor:
         self._drafts: dict[Path, str] = {}
         self._unwritten: dict[Path, StationFile] = {}  # files that were begun here and are not on the disk yet
         self._seen: dict[Path, str] = {}  # the text on the disk from which a draft was made
+        self._texts: dict[Path, str | None] = {}  # as they were last read; None where they could not be
+        self._in_hand: set[Path] = set()  # files that are being compared or written
         self._wants_save = False
         self._checking: tuple[Path, str] | None = None
         self._is_uncheckable = False  # the last check came to nothing
@@ -116,62 +106,72 @@ class StationEditor:
 
     # -- choosing
 
-    def _not_found(self, sentence: str) -> None:
-        self._is_finding = False
-        self.context.notify(f"The station files cannot be looked for: {sentence}", Tone.WARN)
-
     def find(self) -> None:
         """Look for station files anew; again after a look that is under way: a share may not answer."""
         if self._is_finding:
             self._is_stale = True
             return
         self._is_finding, self._is_stale = True, False
-        folder, path = self.context.folder, None if self.chosen is None else self.chosen.path
-        self.context.background.aside(
-            lambda: (station_files(folder), path, None if path is None else text_in(path)),
-            lambda found: self._found(*found),
-            self._not_found,
-        )
+        folder, chosen = self.context.folder, None if self.chosen is None else self.chosen.path
+        self.context.background.aside(lambda: _read(folder, chosen), lambda found: self._found(*found), self._not_found)
 
     def choose(self, name: str) -> None:
-        """Show a file; what was typed in another one is kept."""
+        """Show a file as it was last read, then as it is now; what was typed in another one is kept."""
         found = self._called(name)
-        if found is None or found == self.chosen:
-            return
-        try:
-            saved = "" if found.path in self._unwritten else found.path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            self.context.notify(f"{found.path} cannot be read: {error}", Tone.WARN)
-            return
+        if found is not None and found != self.chosen and self._open(found):
+            self.find()
+
+    def _open(self, found: StationFile) -> bool:
+        """Show a file as it was last read; whether it could be."""
+        path = found.path
+        saved = "" if path in self._unwritten else self._seen.get(path, self._texts.get(path))
+        if saved is None:
+            self.context.notify(f"{path} cannot be read; see that it is there, and text in UTF-8", Tone.WARN)
+            self._show("files")
+            return False
         self._keep_draft()
-        self.chosen, self.saved = found, self._seen.get(found.path, saved)
-        self.text = self._drafts.get(found.path, saved)
+        self.chosen, self.saved = found, saved
+        self.text = self._drafts.get(path, saved)
         self.checked, self.is_checked, self.review, self.refusal = None, False, (), ""
         self._wants_save = False
         self._show("files", "text", "checked", "review")
         self.check()
+        return True
 
-    def _found(self, files: list[StationFile], path: Path | None, there: str | None) -> None:
-        self._is_finding = False
-        if self._is_stale:
+    def _was_stale(self) -> bool:
+        """Look again where somebody has asked for that, or has written, since the look was begun."""
+        is_stale, self._is_stale, self._is_finding = self._is_stale, False, False
+        if is_stale:
             self.find()
+        return is_stale
+
+    def _not_found(self, sentence: str) -> None:
+        if not self._was_stale():
+            self.context.notify(f"The station files cannot be looked for: {sentence}", Tone.WARN)
+
+    def _found(self, files: list[StationFile], texts: dict[Path, str | None]) -> None:
+        if self._was_stale():
             return
-        written = {item.path for item in files}
-        self.files = [*(item for begun, item in self._unwritten.items() if begun not in written), *files]
+        there = {item.path for item in files}
+        left = [item for item in self.files if item.path not in there and self._is_all_that_is_left(item)]
+        self.files, self._texts = [*left, *files], texts
         self._show("files")
-        wanted, self._wanted = self._wanted, ""
-        if wanted and self._called(wanted) is not None:
-            self.choose(wanted)
+        wanted, self._wanted = self._called(self._wanted) if self._wanted else None, ""
+        if wanted is not None and wanted != self.chosen:
+            self._open(wanted)
         elif self.chosen is not None:
-            if self.chosen.path == path and there is not None:  # else what is shown is all that is left of it
-                self._take_over(there)
+            self._take_over(texts.get(self.chosen.path))
         elif files:
             own = [item for item in files if not item.is_shipped]
-            self.choose((own[0] if own else self._called("sim") or files[0]).name)
+            self._open(own[0] if own else self._called("sim") or files[0])
 
-    def _take_over(self, there: str) -> None:
+    def _is_all_that_is_left(self, file: StationFile) -> bool:
+        """Whether the text of a file that is on no disk, or not any more, is still here."""
+        return file == self.chosen or file.path in self._drafts or file.path in self._unwritten
+
+    def _take_over(self, there: str | None) -> None:
         """Show what somebody else has written, unless something was typed here."""
-        if there != self.saved and not self.is_changed:
+        if there is not None and there != self.saved and not self.is_changed:
             self.text = self.saved = there
             self.is_checked = False
             self._show("text", "checked")
@@ -274,6 +274,8 @@ class StationEditor:
         """What is to be said of the file in a few words."""
         if self.chosen is None:
             return "No station file is chosen", Tone.MUTED
+        if self.chosen.path in self._in_hand:
+            return f"Waiting for {self.chosen.path.parent}…", Tone.BUSY
         if not self.is_checked:
             return ("Not checked", Tone.WARN) if self._is_uncheckable else ("Checking…", Tone.MUTED)
         count = len(self.problems)
@@ -293,23 +295,19 @@ class StationEditor:
 
     def copy(self, name: str) -> None:
         """Write a copy that may be changed, and show it."""
-        if self.chosen is None:
-            return
-        wrong = wrong_name(self.context.folder, name)
-        path = self.context.folder / FOLDER / f"{name}.toml"
-        if not wrong:
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(path, copy_of(self.text, name))
-            except OSError as error:
-                wrong = f"{path} cannot be written ({error.strerror}); choose another folder with --folder"
-        if wrong:
-            self.refusal = wrong
-            self._show("review")
-            return
-        self.refusal = ""
-        self._wanted = str(path)
-        self.find()
+        folder, text = self.context.folder, self.text
+        path = folder / FOLDER / f"{name}.toml"
+
+        def done(wrong: str) -> None:
+            self._refuse(wrong)
+            if not wrong:
+                self._wanted = str(path)
+                self.find()
+
+        if wrong := self.wrong_new_name(name):
+            self._refuse(wrong)
+        elif self.chosen is not None:
+            self._aside(path, lambda: copied(folder, name, text), done)
 
     @property
     def new_name(self) -> str:
@@ -328,17 +326,13 @@ class StationEditor:
         return ""
 
     def wrong_new_name(self, name: str) -> str:
-        """Why a file that is begun cannot be called so; empty when it can."""
-        return wrong_name(self.context.folder, name, self._begun_names)
+        """Why another file cannot be called so, as far as is known; empty when it can."""
+        return wrong_name(name, self._names)
 
     @property
     def _names(self) -> set[str]:
-        """Names that are taken, as far as is known: proposing one looks at no folder."""
-        return {item.path.stem for item in self.files} | self._begun_names
-
-    @property
-    def _begun_names(self) -> set[str]:
-        return {path.stem for path in self._unwritten}
+        """Names that are taken, as far as is known: no folder is looked at, a share may not answer."""
+        return {item.path.stem for item in self.files}
 
     def save(self) -> None:
         """Show what would be written; a text that is wrong is refused."""
@@ -349,30 +343,69 @@ class StationEditor:
             self.check()
             return
         self._wants_save = False
-        self.refusal = self._why_not_saved()
-        self.review = () if self.refusal else tuple(diff(self.saved, self.text))
-        self._show("review")
+        if self.problems:
+            first = self.problems[0]
+            at = f"line {first.line}: " if first.line is not None else ""
+            self._refuse(f"Not saved, since the file is wrong: {at}{first.text}")
+            return
+        draft = self._draft()
+
+        def compared(why: str) -> None:
+            if self.chosen is not None and draft == self._draft():  # else it is no more what would be written
+                self.review = () if why else tuple(diff(draft.saved, draft.text))
+                self._refuse(why)
+
+        self._aside(draft.path, lambda: why_not_written(draft), compared)
 
     def write(self) -> None:
         """Write what was shown, and keep the old beside it."""
         if self.chosen is None or not self.review or not self.is_checked or self.problems:
             return
-        self.refusal = self._why_not_saved()
-        if not self.refusal:
-            path = self.chosen.path
-            try:
-                if path in self._unwritten:
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                else:
-                    write_whole(path.with_name(f"{path.name}.bak"), self.saved)
-                write_whole(path, self.text)
-            except OSError as error:
-                self.refusal = f"{path} was not saved ({error.strerror}); nothing was changed"
-            else:
-                self.saved = self.text
-                self._unwritten.pop(path, None)
+        draft = self._draft()
+        if draft.path in self._in_hand:
+            return
         self.review = ()
+        self._aside(draft.path, lambda: written(draft), lambda why: self._written(draft, why))
+
+    def _written(self, draft: Draft, why: str) -> None:
+        path = draft.path
+        if why:
+            self._refuse(why)
+            return
+        self._unwritten.pop(path, None)
+        self._texts[path] = draft.text
+        self._is_stale |= self._is_finding  # what is being read may be older
+        if self.chosen is not None and self.chosen.path == path:
+            self.saved = draft.text
+        elif self._drafts.get(path) == draft.text:
+            del self._drafts[path], self._seen[path]
+        elif path in self._drafts:
+            self._seen[path] = draft.text
         self._show("files", "checked", "review")
+
+    def _draft(self) -> Draft:
+        """What would be written now."""
+        assert self.chosen is not None
+        path = self.chosen.path
+        return Draft(path, self.text, self.saved, path in self._unwritten)
+
+    def _aside(self, path: Path, work: Callable[[], str], then: Callable[[str], None]) -> None:
+        """Have something done with a file, unless that is under way: a share may not answer."""
+        if path in self._in_hand:
+            return
+
+        def done(said: str) -> None:
+            self._in_hand.discard(path)
+            then(said)
+
+        self._in_hand.add(path)
+        self._show("review")
+        self.context.background.aside(work, done, done)
+
+    def _refuse(self, sentence: str) -> None:
+        """Say why something was not done; empty when it was."""
+        self.refusal = sentence
+        self._show("review")
 
     def go_on(self) -> None:
         """Go back to the text without saving."""
@@ -381,20 +414,18 @@ class StationEditor:
 
     def revert(self) -> None:
         """Throw away what was typed since the file was last saved."""
-        if self.chosen is None:
+        if self.chosen is None or self.chosen.path in self._in_hand:
             return
         if self.chosen.path in self._unwritten:
             self._forget(self.chosen.path)
             return
-        try:
-            self.saved = self.chosen.path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            self.context.notify(f"{self.chosen.path} cannot be read: {error}", Tone.WARN)
-            return
+        there = self._texts.get(self.chosen.path)
+        self.saved = self.saved if there is None else there
         self.text, self.is_checked, self.review, self.refusal = self.saved, False, (), ""
         self._keep_draft()
         self._show("files", "text", "checked", "review")
         self.check()
+        self.find()
 
     def _forget(self, path: Path) -> None:
         """Throw a file away that was never written, and show another one."""
@@ -405,19 +436,6 @@ class StationEditor:
         self.checked, self.is_checked, self.review, self.refusal = None, False, (), ""
         self._show("text", "checked", "review")
         self.find()
-
-    def _why_not_saved(self) -> str:
-        assert self.chosen is not None
-        if self.problems:
-            first = self.problems[0]
-            at = f"line {first.line}: " if first.line is not None else ""
-            return f"Not saved, since the file is wrong: {at}{first.text}"
-        there = text_in(self.chosen.path)
-        if there is not None and self.chosen.path in self._unwritten:
-            return f"Not saved, since {self.chosen.path} was written by somebody else meanwhile; copy your text"
-        if there is not None and there != self.saved:
-            return "Not saved, since the file on the disk was changed meanwhile; copy your text, then revert"
-        return ""
 
     # -- what the station is
 
@@ -445,27 +463,19 @@ class StationEditor:
     def certificates(self, today: date) -> list[CertificateRow]:
         """The calibrations, what is due first."""
         found = () if self.checked is None else self.checked.certificates
-        return [self._certificate(one, today) for one in found]
-
-    def _certificate(self, one: Certificate, today: date) -> CertificateRow:
-        stated = one.calibration
-        if stated is None:
-            return CertificateRow(one.channel, "none", NOTHING, "", NOTHING, Tone.MUTED)
-        days = (stated.due - today).days
-        tone = Tone.FAIL if days < 0 else Tone.WARN if days <= SOON_DAYS else Tone.PLAIN
-        left = f"overdue for {-days} d" if days < 0 else "due today" if days == 0 else f"in {days} d"
-        numbers = self.context.numbers
-        told = [with_unit(numbers.number(stated.u, digits_of(stated.u)), one.unit)] if stated.u else []
-        if stated.u_percent:
-            told.append(with_unit(numbers.number(stated.u_percent, digits_of(stated.u_percent)), "%"))
-        return CertificateRow(
-            one.channel, stated.certificate, f"{stated.due}", left, " and ".join(told) or NOTHING, tone
-        )
+        return [certificate_row(one, today, self.context.numbers) for one in found]
 
     def _show(self, *parts: Part) -> None:
         if self._view is not None:
             for part in parts:
                 self._view.show_part(part)
+
+
+def _read(folder: Path, chosen: Path | None) -> tuple[list[StationFile], dict[Path, str | None]]:
+    """The files that are at hand, and what stands in them and in the one that is shown."""
+    files = station_files(folder)
+    paths = [item.path for item in files] + ([] if chosen is None else [chosen])
+    return files, {path: text_in(path) for path in paths}
 
 
 def diff(before: str, after: str) -> list[DiffLine]:

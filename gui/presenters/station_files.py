@@ -75,11 +75,11 @@ def free_name(stem: str, taken: Collection[str]) -> str:
     return name
 
 
-def wrong_name(folder: Path, name: str, besides: Collection[str] = ()) -> str:
+def wrong_name(name: str, taken: Collection[str]) -> str:
     """Why a new file cannot be called so; empty when it can."""
     if not _GOOD_NAME.fullmatch(name):
         return f'"{name}" cannot be the name of a station: write letters, digits, - and _, at most 40 of them'
-    if name in {item.path.stem for item in station_files(folder)}.union(besides):
+    if name in taken:
         return f'there is a station "{name}" already; choose another name'
     return ""
 
@@ -90,6 +90,60 @@ def text_in(path: Path) -> str | None:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError):
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What is to be written into a station file.
+
+    Attributes
+    ----------
+    saved : what was in the file when it was last read.
+    is_new : whether the file is only begun.
+    """
+
+    path: Path
+    text: str
+    saved: str
+    is_new: bool
+
+
+def why_not_written(draft: Draft) -> str:
+    """Why a draft must not be written over what is on the disk; empty when it may."""
+    there = text_in(draft.path)
+    if there is None or (there == draft.saved and not draft.is_new):
+        return ""
+    if draft.is_new:
+        return f"Not saved, since {draft.path} was written by somebody else meanwhile; copy your text"
+    return "Not saved, since the file on the disk was changed meanwhile; copy your text, then revert"
+
+
+def written(draft: Draft) -> str:
+    """Write a draft, and keep the old beside it; returns why it is not written, empty when it is."""
+    if why := why_not_written(draft):
+        return why
+    try:
+        if draft.is_new:
+            draft.path.parent.mkdir(parents=True, exist_ok=True)
+        else:
+            write_whole(draft.path.with_name(f"{draft.path.name}.bak"), draft.saved)
+        write_whole(draft.path, draft.text)
+    except OSError as error:
+        return f"{draft.path} was not saved ({error.strerror}); nothing was changed"
+    return ""
+
+
+def copied(folder: Path, name: str, text: str) -> str:
+    """Write a copy of a station file under another name; returns why it is not written, empty when it is."""
+    path = folder / FOLDER / f"{name}.toml"
+    try:
+        if why := wrong_name(name, {item.path.stem for item in station_files(folder)}):
+            return why
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, copy_of(text, name))
+    except OSError as error:
+        return f"{path} cannot be written ({error.strerror}); choose another folder with --folder"
+    return ""
 
 
 def write_whole(path: Path, text: str) -> None:

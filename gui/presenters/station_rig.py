@@ -111,6 +111,9 @@ class StationRig:
 
     def _not_listed(self, asked: tuple[str, object], sentence: str) -> None:
         self._is_looking = False
+        if asked != self._wanted:
+            self.look(*self._wanted)  # of the other station nothing is wanted any more
+            return
         self._failed(asked[0], sentence)
 
     def _listed(self, asked: tuple[str, object], files: object) -> None:

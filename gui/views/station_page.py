@@ -9,8 +9,9 @@ from PyQt6.QtCore import Qt
 from PyQt6.QtGui import QKeySequence, QShortcut
 from PyQt6.QtWidgets import QApplication, QComboBox, QHBoxLayout, QPushButton, QTabWidget, QVBoxLayout, QWidget
 
+from gui.presenters.certificate_rows import CertificateRow
 from gui.presenters.context import Context
-from gui.presenters.station_editor import CertificateRow, Part, StationEditor
+from gui.presenters.station_editor import Part, StationEditor
 from gui.presenters.station_rig import StationRig
 from gui.presenters.station_scan import StationScan
 from gui.presenters.tone import Tone

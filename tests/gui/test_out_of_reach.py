@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +19,7 @@ from bench.rpc.client import Client
 from bench.rpc.messages import Ending, Note, Outcome, Reply
 from bench.run_queue import Entry, RunState, enqueue
 from gui.app import tell_defects
+from gui.presenters.background import Inline, nothing
 from gui.presenters.context import Context
 from gui.presenters.live import Live
 from gui.presenters.qualification import Qualification
@@ -29,6 +30,7 @@ from gui.presenters.run_link import Broken, RunLink
 from gui.presenters.setup import SetUp
 from gui.presenters.setup_check import _folder
 from gui.presenters.shell import Shell
+from gui.presenters.station_check import Checked
 from gui.presenters.station_editor import StationEditor
 from gui.presenters.station_rig import StationRig
 from gui.presenters.stopping import Stopping, StopState
@@ -145,14 +147,14 @@ class Late:
     ("last", "told"), [(Reply(Outcome.ACCEPTED, "kept"), "kept"), (Reply(Outcome.REFUSED, "too late"), "too late")]
 )
 def test_what_the_run_has_not_taken_yet_is_not_said_to_be_done(
-    waiting: Entry, context: Context, monkeypatch: pytest.MonkeyPatch, last: Reply, told: str
+    waiting: Entry, context: Context, inline: Inline, monkeypatch: pytest.MonkeyPatch, last: Reply, told: str
 ) -> None:
     late = Late([Reply(Outcome.PENDING, "the run has not taken it yet"), Reply(Outcome.PENDING), last])
     monkeypatch.setattr(Client, "of", lambda *_, **__: late)
     link = RunLink(waiting, context.background)
     heard: list[str] = []
     link.do("Ada", Note("n"), lambda reply: heard.append(reply.sentence), heard.append)
-    context.background.run()  # type: ignore[attr-defined]  # Inline's
+    inline.run()
     assert heard == [told]
     assert len(late.asked) == 3
     assert len({key for _, key in late.asked} - {""}) == 1
@@ -173,21 +175,43 @@ def test_a_run_that_cannot_be_followed_for_whatever_reason_says_so(
     link.close()
 
 
-def test_a_defect_in_a_thread_is_seen(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def defects(context: Context, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is told of defects of the window."""
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
     seen: list[str] = []
     context.notify = lambda text, tone: seen.append(text)
     tell_defects(context)
+    return seen
+
+
+def ends_by(error: BaseException) -> None:
+    """A thread that ends by an error."""
 
     def wrong() -> None:
-        raise KeyError("of another version")
+        raise error
 
     thread = threading.Thread(target=wrong)
     thread.start()
     thread.join()
-    context.background.run()  # type: ignore[attr-defined]  # Inline's
-    assert seen == ["The window has a defect (KeyError: 'of another version'). The run is not touched by it."]
+
+
+def test_a_defect_in_a_thread_is_seen_and_printed_though_the_window_takes_no_more_calls(
+    defects: list[str], inline: Inline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ends_by(KeyError("of another version"))
+    assert "KeyError: 'of another version'" in capsys.readouterr().err
+    inline.run()
+    assert defects == ["The window has a defect (KeyError: 'of another version'). The run is not touched by it."]
+
+
+def test_a_thread_that_ends_itself_has_no_defect(
+    defects: list[str], inline: Inline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ends_by(SystemExit(0))
+    inline.run()
+    assert (defects, capsys.readouterr().err) == ([], "")
 
 
 class Mute:
@@ -228,7 +252,7 @@ def test_who_follows_no_more_leaves_a_runner_that_has_nothing_to_tell(
 
 
 def test_a_drive_that_does_not_answer_is_waited_for_elsewhere(
-    context: Context, monkeypatch: pytest.MonkeyPatch
+    context: Context, inline: Inline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[int] = []
     monkeypatch.setattr("gui.presenters.shell._room", lambda folder: looked.append(1) or "10 GB free")
@@ -248,19 +272,19 @@ def test_a_drive_that_does_not_answer_is_waited_for_elsewhere(
     for _ in range(100):  # as at each tick of a run
         shell._draw()
     assert looked == []
-    context.background.tick()  # type: ignore[attr-defined]  # Inline's
+    inline.tick()
     assert (looked, shell.status_bar()["disk"]) == ([1], "10 GB free")
 
 
 def test_what_a_drive_had_left_before_it_fell_silent_is_not_told_as_of_now(
-    context: Context, monkeypatch: pytest.MonkeyPatch
+    context: Context, inline: Inline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
     monkeypatch.setattr("gui.presenters.shell.time.monotonic", lambda: now[0])
     monkeypatch.setattr("gui.presenters.shell._room", lambda folder: "10 GB free")
     shell = Shell(context, Live(context))
     shell._look()
-    context.background.run()  # type: ignore[attr-defined]  # Inline's
+    inline.run()
     assert shell.status_bar()["disk"] == "10 GB free"
     shell._look()  # does not come back
     now[0] = 60.0
@@ -281,11 +305,14 @@ def test_which_process_conducts_a_run_is_known_though_the_drive_of_the_runs_does
     assert shell.status_bar()["runner"] == "Runner connected, process 4711"
 
 
-@pytest.mark.parametrize("name", ["exists", "is_file", "stat", "open", "glob"])
+FILES = [(Path, "exists"), (Path, "is_file"), (Path, "stat"), (Path, "open"), (Path, "glob"), (os, "scandir")]
+
+
+@pytest.mark.parametrize(("owner", "name"), FILES)
 def test_files_of_the_pages_are_looked_for_elsewhere_than_where_the_window_is_drawn(
-    name: str, context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    owner: Any, name: str, context: Context, inline: Inline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain, is_drawing = getattr(Path, name), True
+    plain, is_drawing = getattr(owner, name), True
 
     def look(path: Path, *words: Any, **options: Any) -> Any:
         assert not is_drawing, f"{path} was looked for where the window is drawn"
@@ -296,7 +323,8 @@ def test_files_of_the_pages_are_looked_for_elsewhere_than_where_the_window_is_dr
     listed, qualified = RunList(context), Qualification(context)
     run, rig = OpenRun(context, tmp_path / "run.h5", lambda path: Unread()), StationRig(context)
     editor, set_up = StationEditor(context), SetUp(context)
-    monkeypatch.setattr(Path, name, look)
+    monkeypatch.setattr(inline, "apart", lambda *_, **__: nothing)  # what works in processes of its own
+    monkeypatch.setattr(owner, name, look)
     run.prove_seal(lambda: None)
     rig.look("sim")
     editor.find()
@@ -306,11 +334,62 @@ def test_files_of_the_pages_are_looked_for_elsewhere_than_where_the_window_is_dr
     listed.open_folder(str(tmp_path / "run.h5"))
     qualified.look()
     is_drawing = False
-    waiting = context.background._waiting  # type: ignore[attr-defined]  # an Inline
-    waiting[:] = [one for one in waiting if one.__name__ != "do"]  # what works in processes of its own
-    context.background.run()  # type: ignore[attr-defined]  # an Inline
+    inline.run()
     assert opened == [tmp_path]
     assert "there is no file" in set_up.form.article_says("dut")[1]
+
+
+@pytest.mark.parametrize(("owner", "name"), [*FILES, (Path, "mkdir"), (Path, "replace"), (os, "fsync")])
+def test_a_station_file_is_read_and_written_elsewhere_than_where_the_window_is_drawn(
+    owner: Any, name: str, context: Context, inline: Inline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, plain_aside, is_aside = getattr(owner, name), inline.aside, list[int]()
+
+    def aside(work: Any, *words: Any) -> None:
+        def elsewhere() -> Any:
+            is_aside.append(1)
+            try:
+                return work()
+            finally:
+                is_aside.pop()
+
+        plain_aside(elsewhere, *words)
+
+    def look(*words: Any, **options: Any) -> Any:
+        assert is_aside, f"{words} was looked for where the window is drawn"
+        return plain(*words, **options)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(inline, "aside", aside)
+    monkeypatch.setattr(inline, "apart", lambda work, words, then, *_: then(RIGHT) or nothing)
+    editor = StationEditor(context)
+    steps: list[Callable[[], object]] = [
+        editor.find,
+        lambda: editor.copy("mine"),
+        lambda: editor.type(editor.text + "# more"),
+        editor.check,
+        editor.save,
+        editor.write,
+        lambda: editor.choose("sim"),
+        lambda: editor.choose("mine"),
+        lambda: editor.type(""),
+        editor.revert,
+        lambda: editor.begin("other", editor.text),
+        editor.check,
+        editor.save,
+        editor.write,
+    ]
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, name, look)
+        for step in steps:
+            step()
+            inline.run()
+    for one in ("mine", "other"):
+        assert (context.folder / "stations" / f"{one}.toml").read_text("utf-8").endswith("# more")
+
+
+RIGHT = Checked(())
+"""A station file without mistakes."""
 
 
 class Unread:
@@ -323,7 +402,9 @@ class Unread:
         """Nothing is open."""
 
 
-def test_a_file_that_was_named_before_it_was_there_is_found_when_it_comes(context: Context, tmp_path: Path) -> None:
+def test_a_file_that_was_named_before_it_was_there_is_found_when_it_comes(
+    context: Context, inline: Inline, tmp_path: Path
+) -> None:
     set_up, path = SetUp(context), tmp_path / "pump.toml"
     set_up.shown(True)
     set_up.form.type_article("dut", str(path))
@@ -332,7 +413,7 @@ def test_a_file_that_was_named_before_it_was_there_is_found_when_it_comes(contex
         set_up.form.article_says("dut")
         set_up._until_look = 0
         set_up._tick()
-        context.background.run()  # type: ignore[attr-defined]  # Inline's
+        inline.run()
         return set_up.form.article_says("dut")[1]
 
     assert "there is no file" in said()
@@ -351,10 +432,10 @@ def test_the_little_stop_window_stays_though_the_state_folder_cannot_be_read(
     assert bar.runs == [waiting.number]
 
 
-def test_a_look_at_the_queue_that_is_under_way_is_not_begun_again(context: Context) -> None:
+def test_a_look_at_the_queue_that_is_under_way_is_not_begun_again(context: Context, inline: Inline) -> None:
     set_up = SetUp(context)
     set_up.shown(True)
-    begun = context.background._waiting  # type: ignore[attr-defined]  # Inline's
+    begun = inline.waiting
     for _ in range(100):
         set_up._tick()
     assert len(begun) == 1

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,13 +18,13 @@ from bench.rig_chart import RigChart
 from bench.rig_reference import RigReference
 from bench.station import SHIPPED
 from data.checks import Origin, Verdict
-from gui.presenters import station_editor
+from gui.presenters import station_editor, station_files, station_rig
 from gui.presenters.background import Inline
 from gui.presenters.context import Context
 from gui.presenters.rig_checks import CheckRow, RigState, read_rig_checks
 from gui.presenters.station_check import check_station
 from gui.presenters.station_editor import Part, StationEditor, diff
-from gui.presenters.station_files import copy_of, free_name, name_in, station_files, wrong_name
+from gui.presenters.station_files import StationFile, copy_of, free_name, name_in, wrong_name
 from gui.presenters.station_rig import StationRig, course_of
 from gui.presenters.toml_lines import Piece, keys, line_of, parts, pieces
 from gui.presenters.tone import Tone
@@ -83,9 +84,25 @@ def typed(editor: StationEditor, old: str, new: str) -> None:
     run(editor)
 
 
-def on_disk(editor: StationEditor) -> str:
+def save(editor: StationEditor) -> None:
+    """The comparison is asked for, and has come."""
+    editor.save()
+    run(editor)
+
+
+def write(editor: StationEditor) -> None:
+    """What was shown is written."""
+    editor.write()
+    run(editor)
+
+
+def chosen(editor: StationEditor) -> StationFile:
     assert editor.chosen is not None
-    return editor.chosen.path.read_text("utf-8")
+    return editor.chosen
+
+
+def on_disk(editor: StationEditor) -> str:
+    return chosen(editor).path.read_text("utf-8")
 
 
 # ---------------------------------------------------------------------------------------------- lines of a text
@@ -193,14 +210,14 @@ def test_a_copy_is_shown_may_be_changed_and_is_called_by_its_own_name(editor: St
     assert not editor.is_read_only
     assert name_in(on_disk(editor)) == "bench-2"
     assert free_name("bench", {"mine"}) == "bench-1"
-    assert "already" in wrong_name(editor.context.folder, "bench-2")
-    assert "letters" in wrong_name(editor.context.folder, "../x")
+    assert "already" in wrong_name("bench-2", {"bench-2"})
+    assert "letters" in wrong_name("../x", ())
 
 
 def test_a_copy_of_a_name_that_cannot_be_is_refused_with_a_sentence(editor: StationEditor):
     editor.copy("sim")
     assert 'there is a station "sim" already' in editor.refusal
-    assert all(item.is_shipped for item in station_files(editor.context.folder))
+    assert all(item.is_shipped for item in station_files.station_files(editor.context.folder))
 
 
 # --------------------------------------------------------------------------------------------------------- saving
@@ -209,43 +226,40 @@ def test_a_copy_of_a_name_that_cannot_be_is_refused_with_a_sentence(editor: Stat
 def test_what_is_saved_was_shown_before_and_the_old_is_kept_beside_it(own: StationEditor):
     before = own.saved
     typed(own, 'title = "Simulated', 'title = "My')
-    own.save()
+    save(own)
     assert [line.sign for line in own.review if line.sign in "+-"] == ["-", "+"]
     assert on_disk(own) == before
-    own.write()
+    write(own)
     assert on_disk(own) == own.text != before
-    assert own.chosen is not None
-    assert own.chosen.path.with_name("mine.toml.bak").read_text("utf-8") == before
+    assert chosen(own).path.with_name("mine.toml.bak").read_text("utf-8") == before
     assert not own.is_changed
 
 
 def test_a_file_that_is_wrong_is_never_written(own: StationEditor):
     before = on_disk(own)
     typed(own, 'driver = "mettler', 'drver = "mettler')
-    own.save()
-    own.write()
+    save(own)
+    write(own)
     assert own.refusal.startswith("Not saved, since the file is wrong: line ")
     assert on_disk(own) == before
 
 
 def test_what_was_typed_after_the_comparison_is_compared_again_before_it_is_written(own: StationEditor):
     typed(own, 'title = "Simulated', 'title = "My')
-    own.save()
+    save(own)
     own.type(own.text.replace("[roles]", "[rolls]"))
-    own.write()
+    write(own)
     assert on_disk(own) == own.saved
-    own.save()  # checks first, since it was not checked yet
-    run(own)
+    save(own)  # checks first, since it was not checked yet
     assert "wrong" in own.refusal
 
 
 def test_a_file_that_somebody_else_changed_is_not_overwritten(own: StationEditor):
     typed(own, 'title = "Simulated', 'title = "My')
-    assert own.chosen is not None
-    own.chosen.path.write_text("name = 'other'", "utf-8")
-    own.save()
+    chosen(own).path.write_text("name = 'other'", "utf-8")
+    save(own)
     assert "changed meanwhile" in own.refusal
-    own.write()
+    write(own)
     assert on_disk(own) == "name = 'other'"
 
 
@@ -260,24 +274,83 @@ def test_what_is_typed_in_any_file_is_unsaved_until_it_is_written_or_thrown_away
 
 
 def test_what_somebody_else_has_written_is_shown_where_nothing_was_typed(own: StationEditor):
-    assert own.chosen is not None
-    own.chosen.path.write_text(own.text.replace("[roles]", "[rolls]"), "utf-8")
+    chosen(own).path.write_text(own.text.replace("[roles]", "[rolls]"), "utf-8")
     own.find()
     run(own)
     assert "[rolls]" in own.text
     assert len(own.problems) == 1
 
 
+def test_what_was_typed_stays_though_its_file_is_gone_from_the_disk(own: StationEditor):
+    typed(own, 'title = "Simulated', 'title = "My')
+    file, text = chosen(own), own.text
+    file.path.unlink()
+    own.find()
+    run(own)
+    assert own.unsaved == ["mine"]
+    own.choose("sim")
+    run(own)
+    assert own.unsaved == ["mine"]
+    own.choose(file.name)
+    run(own)
+    save(own)
+    write(own)
+    assert (own.unsaved, on_disk(own)) == ([], text)
+
+
+def test_a_look_that_was_begun_before_a_file_was_saved_does_not_show_the_old_text(
+    own: StationEditor, monkeypatch: pytest.MonkeyPatch
+):
+    begun: list[Any] = []
+    monkeypatch.setattr(own.context.background, "aside", lambda *words: begun.append(words))
+    own.find()
+    work, then, _ = begun.pop()
+    old = work()
+    monkeypatch.undo()
+    typed(own, 'title = "Simulated', 'title = "My')
+    save(own)
+    write(own)
+    then(old)
+    assert own.text == on_disk(own)
+    run(own)
+    assert own.text == own.saved == on_disk(own)
+
+
+def test_a_look_that_failed_is_begun_again_for_who_asked_meanwhile(own: StationEditor, monkeypatch: pytest.MonkeyPatch):
+    begun: list[Any] = []
+    monkeypatch.setattr(own.context.background, "aside", lambda *words: begun.append(words))
+    own.find()
+    own.context.edit("sim")
+    begun[0][2]("stale file handle")
+    (_, (work, then, _)) = begun
+    then(work())
+    assert chosen(own).name == "sim"
+
+
+def test_what_is_written_slowly_is_unsaved_until_it_is_on_the_disk_and_what_is_typed_meanwhile_longer(
+    own: StationEditor, monkeypatch: pytest.MonkeyPatch
+):
+    typed(own, 'title = "Simulated', 'title = "My')
+    save(own)
+    text = own.text
+    own.write()
+    own.write()
+    own.type(text + "# more")
+    assert (own.unsaved, own.state[1]) == (["mine"], Tone.BUSY)
+    run(own)
+    assert (own.unsaved, own.saved, on_disk(own)) == (["mine"], text, text)
+
+
 def test_a_disk_that_takes_nothing_leaves_the_old_file(own: StationEditor, monkeypatch: pytest.MonkeyPatch):
     before = on_disk(own)
     typed(own, 'title = "Simulated', 'title = "My')
-    own.save()
+    save(own)
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(station_editor, "write_whole", full)
-    own.write()
+    monkeypatch.setattr(station_files, "write_whole", full)
+    write(own)
     assert "No space left" in own.refusal
     assert on_disk(own) == before
     assert own.is_changed
@@ -285,7 +358,7 @@ def test_a_disk_that_takes_nothing_leaves_the_old_file(own: StationEditor, monke
 
 def test_what_is_typed_is_kept_while_another_file_is_looked_at_and_goes_when_it_is_thrown_away(own: StationEditor):
     typed(own, 'title = "Simulated', 'title = "My')
-    name, text = own.chosen.name, own.text  # type: ignore[union-attr]
+    name, text = chosen(own).name, own.text
     own.choose("sim-full")
     own.choose(name)
     assert own.text == text
@@ -318,8 +391,7 @@ def test_a_protocol_on_the_bench_is_prepared_with_its_name_and_only_where_it_can
     own.context.on_prepare(lambda wish: asked.append((wish.station, wish.protocol)))
     for action in own.actions:
         own.prepare(action.protocol)
-    assert own.chosen is not None
-    assert asked == [(own.chosen.name, "read-out"), (own.chosen.name, "calibration")]
+    assert asked == [(chosen(own).name, "read-out"), (chosen(own).name, "calibration")]
     assert "has no outlet" in {one.protocol: one.why_not for one in own.actions}["valve-test"]
 
 
@@ -436,6 +508,27 @@ def test_too_few_rig_checks_have_no_limits(context: Context):
     assert rig.course is not None
     assert rig.course.limits == ()
     assert "from 5 rig checks on" in rig.rules
+
+
+def test_of_a_station_whose_rig_checks_could_not_be_listed_nothing_is_said_once_another_is_looked_at(
+    context: Context, inline: Inline, monkeypatch: pytest.MonkeyPatch
+):
+    told: list[str] = []
+    context.notify = lambda text, tone: told.append(text)
+    listed = iter([OSError(116, "Stale file handle"), ()])
+
+    def files(_: Path) -> object:
+        if isinstance(next(listed), OSError):
+            raise OSError(116, "Stale file handle")
+        return ()
+
+    monkeypatch.setattr(station_rig, "rig_files", files)
+    monkeypatch.setattr(station_rig, "read_rig_checks", lambda folder, names, whole: {names[0]: RigState(names[0])})
+    rig = StationRig(context)
+    rig.look("sim-full")
+    rig.look("sim")
+    inline.run()
+    assert (rig.state, told) == (RigState("sim"), [])
 
 
 def test_what_comes_for_another_station_is_not_shown(context: Context):

@@ -16,6 +16,7 @@ from gui.presenters import station_scan
 from gui.presenters.background import Inline
 from gui.presenters.context import Context
 from gui.presenters.station_editor import StationEditor
+from gui.presenters.station_files import StationFile
 from gui.presenters.station_scan import StationScan
 from gui.presenters.tone import Tone
 from instruments.clock import WallClock
@@ -51,16 +52,24 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return places
 
 
-def run(scan: StationScan) -> None:
+def inline_of(scan: StationScan) -> Inline:
     background = scan.context.background
     assert isinstance(background, Inline)
-    background.run()
+    return background
+
+
+def run(scan: StationScan) -> None:
+    inline_of(scan).run()
 
 
 def one_step(scan: StationScan) -> None:
     """The process that was begun first comes back."""
-    background: Any = scan.context.background
-    background._waiting.pop(0)()
+    inline_of(scan).waiting.pop(0)()
+
+
+def chosen(editor: StationEditor) -> StationFile:
+    assert editor.chosen is not None
+    return editor.chosen
 
 
 # ---------------------------------------------------------------------------------------------------- what is asked
@@ -147,11 +156,11 @@ def test_ports_are_asked_one_after_the_other_and_each_is_shown_when_it_is_done(s
     assert [row.result for row in scan.rows] == ["is asked…", "waits"]
     one_step(scan)
     assert [row.result for row in scan.rows] == ["recognised", "is asked…"]
-    scan.context.background.repeated[0]()  # type: ignore[attr-defined]  # a second passes
+    inline_of(scan).repeated[0]()  # a second passes
     assert scan.progress == ("Asking /dev/ttyUSB1 (2 of 2), 1 s so far; it may take 20 s", Tone.BUSY)
     one_step(scan)
     assert [row.result for row in scan.rows] == ["recognised", "known already"]
-    assert scan.context.background.repeated == []  # type: ignore[attr-defined]
+    assert inline_of(scan).repeated == []
 
 
 def test_a_scan_that_is_ended_asks_no_further_and_keeps_what_has_answered(scan: StationScan, asked: list[str]):
@@ -232,7 +241,9 @@ def test_what_answers_becomes_a_station_that_is_written_when_it_is_saved(scan: S
     assert tomllib.loads(editor.text)["instruments"]["balance"]["serial"] == "B021002593"
     assert editor.state == ("No mistakes, not saved yet", Tone.GOOD)
     editor.save()
+    run(scan)
     editor.write()
+    run(scan)
     assert editor.chosen.path.read_text("utf-8") == editor.text
     assert not list(editor.chosen.path.parent.glob("*.bak"))
     written = editor.text
@@ -251,7 +262,7 @@ def begun(scan: StationScan, name: str) -> StationEditor:
 
 def test_a_file_that_was_begun_is_kept_while_another_is_looked_at(scan: StationScan):
     editor = begun(scan, "lab-1")
-    name = editor.chosen.name  # type: ignore[union-attr]
+    name = chosen(editor).name
     editor.choose("sim")
     editor.find()
     run(scan)
@@ -285,10 +296,12 @@ def test_a_file_that_somebody_else_has_written_meanwhile_stays_theirs(scan: Stat
     editor = scan.editor
     editor.begin("lab-1", (SHIPPED / "sim.toml").read_text("utf-8"))
     run(scan)
-    path = editor.chosen.path  # type: ignore[union-attr]
+    path = chosen(editor).path
     path.parent.mkdir()
     path.write_text("theirs", "utf-8")
     editor.save()
+    run(scan)
     assert "was written by somebody else" in editor.refusal
     editor.write()
+    run(scan)
     assert path.read_text("utf-8") == "theirs"

@@ -16,6 +16,7 @@ from data.checks import Origin, Verdict
 from gui.presenters.background import Inline
 from gui.presenters.context import Context
 from gui.presenters.rig_checks import CheckRow, RigState
+from gui.presenters.station_files import StationFile
 from gui.theme.look import look
 from gui.views.station_file import NODE
 from gui.views.station_page import StationPage
@@ -40,6 +41,11 @@ def page(context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qtbo
     qtbot.mouseClick(made.file.copy_button, Qt.MouseButton.LeftButton)
     run(made)
     return made
+
+
+def chosen(page: StationPage) -> StationFile:
+    assert page.editor.chosen is not None
+    return page.editor.chosen
 
 
 def run(page: StationPage) -> None:
@@ -104,14 +110,16 @@ def test_a_part_of_the_contents_leads_to_its_line(page: StationPage):
 def test_nothing_is_written_before_the_comparison_was_seen(page: StationPage, qtbot: Any):
     assert not page.save.isEnabled()
     replaced(page, 'title = "Simulated', 'title = "My')
-    path = page.editor.chosen.path  # type: ignore[union-attr]
+    path = chosen(page).path
     before = path.read_text("utf-8")
     qtbot.mouseClick(page.save, Qt.MouseButton.LeftButton)
+    run(page)
     said = page.file.comparison.lines.toPlainText()
     assert '+ title = "My' in said
     assert '- title = "Simulated' in said
     assert path.read_text("utf-8") == before
     qtbot.mouseClick(page.file.comparison.write, Qt.MouseButton.LeftButton)
+    run(page)
     assert 'title = "My' in path.read_text("utf-8")
     assert not page.file.comparison.isVisible()
 
@@ -119,6 +127,7 @@ def test_nothing_is_written_before_the_comparison_was_seen(page: StationPage, qt
 def test_a_refusal_stays_until_it_is_understood(page: StationPage, qtbot: Any):
     replaced(page, "[roles]", "[rolls]")
     qtbot.mouseClick(page.save, Qt.MouseButton.LeftButton)
+    run(page)
     assert page.file.refusal.isVisible()
     assert page.file.refusal.label.text().startswith("Not saved, since the file is wrong")
     page.editor.go_on()
@@ -155,7 +164,7 @@ def test_a_protocol_that_cannot_run_here_says_why_and_the_others_are_prepared(pa
     assert not page.protocols["valve-test"].isEnabled()
     assert "has no outlet" in page.protocols["valve-test"].toolTip()
     qtbot.mouseClick(page.protocols["read-out"], Qt.MouseButton.LeftButton)
-    assert asked == [(page.editor.chosen.name, "read-out")]  # type: ignore[union-attr]
+    assert asked == [(chosen(page).name, "read-out")]
 
 
 def test_another_look_keeps_the_text_its_marks_and_what_is_typed(page: StationPage):
@@ -178,9 +187,9 @@ def test_a_rig_check_that_wanders_is_drawn_with_its_limits_and_its_signals(page:
         CheckRow(Path("r.h5"), at, at, Verdict.PASS, at + timedelta(days=1), 1, Origin.SIMULATED) for at in begun[::-1]
     )
     page.tabs.setCurrentWidget(page.checks)
-    name = page.editor.chosen.name  # type: ignore[union-attr]
+    name = chosen(page).name
     page.rig._heard(name, {name: RigState("mine", True, RigReference(True, True), rows, (chart,))})
-    assert page.checks.checks.model().rowCount() == len(values)  # type: ignore[union-attr]
+    assert len(page.checks.checks.rows.rows) == len(values)
     assert "beyond three standard deviations" in page.checks.remark.text()
     assert [len(item.getData()[0]) for item in page.checks.plot.canvas._items] == [8, 2, 1]
     low, high = page.checks.plot.canvas.hands.viewRange()[1]
