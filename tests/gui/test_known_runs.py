@@ -55,7 +55,17 @@ def test_the_names_of_a_folder_that_is_as_it_was_are_not_looked_through_again(ho
     runs = KnownRuns(home)
     runs.going()
     monkeypatch.setattr(Path, "glob", None)  # of thousands, several times a second
+    monkeypatch.setattr(os, "scandir", None)
     assert [entry.number for entry, _ in runs.going()] == [3]
+
+
+def test_a_folder_of_runs_that_cannot_be_read_is_not_an_empty_one(home: Path, monkeypatch: Any) -> None:
+    def gone(path: Path) -> Any:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", gone)
+    with pytest.raises(PermissionError):
+        KnownRuns(home).going()
 
 
 def test_a_run_that_comes_or_goes_is_seen(home: Path) -> None:
