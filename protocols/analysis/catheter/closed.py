@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from protocols.analysis.budget import Component
+from data.checks import Status
+from protocols.analysis.budget import Component, bounded
 from protocols.analysis.catheter.leaking import CERTAIN, Seen, Soft, leak_of
 from protocols.analysis.catheter.plan import BACK_UL, LONGEST_RAMP_S, RIG_SHARE
 from protocols.analysis.catheter.record import HOUR_S, CatheterRecord
@@ -19,6 +20,8 @@ from protocols.analysis.catheter.taken import Taken, taken
 from protocols.analysis.grid import RecordError
 from protocols.analysis.occlusion.metered import PLAY_KPA, at_once
 from protocols.analysis.occlusion.regression import least_squares
+from protocols.analysis.occlusion.rise import integrated
+from protocols.analysis.occlusion.warming import warming
 
 REACHED = 0.95
 """A ramp that ended below this share of its aim met a line that is not closed, leaks what is pushed, or is too soft."""
@@ -36,7 +39,16 @@ MARGIN, FASTEST_UL_PER_H = 1.1, 10_000.0
 """A faster ramp is advised by so much more than needed, and as fast as it may be."""
 
 HELD = 0.5
-"""A line that keeps less than this share of its pressure to the judged half has lost it: the time until then counts."""
+"""A line that keeps less than this share of its pressure has lost it: the time until then counts."""
+
+TAIL = 10
+"""What is left at the end of a record is the mean of so many samples."""
+
+STOPPED_S = 5.0
+"""Before the end of a run that was stopped the line may be open already."""
+
+FALLING = (0.9, 0.1)
+"""How fast a pressure went is told from between these shares of its fall."""
 
 LEAST_SAMPLES = 15
 """In each half of that time; with fewer the leak is known from below alone."""
@@ -48,6 +60,9 @@ LEAST_DECAY_S = 300.0
 
 TOP_SHARE, TOP_S = 0.7, 60.0
 """The end of a ramp is above this share of its highest rise, and what follows it lasts so long."""
+
+TORN = "and not as one line all the time: look whether it tears or a fitting gives way, and repeat it"
+STANDS = "and not as that of one wall, but it stands; look for air that moves, or set raise to more, and repeat it"
 
 UNEVEN = (
     "the pressure did not rise as that of one line; look for air that moves or a fitting that gives way, and repeat it"
@@ -66,6 +81,7 @@ class Decay:
     leak_ul_per_h : at the mean pressure ``kpa`` of the judged half, with its components.
     gained : share of what was pushed that the balance gained meanwhile.
     wall_ul_per_kpa, u_wall : its compliance without that of air; ``air_ul`` is what there is of that.
+    softer_ul_per_kpa2 : half of what the wall takes more for each kPa.
     """
 
     reached: bool
@@ -80,6 +96,7 @@ class Decay:
     wall_ul_per_kpa: float = 0.0
     u_wall: float = 0.0
     air_ul: float = 0.0
+    softer_ul_per_kpa2: float = 0.0
 
     @property
     def u_ul_per_h(self) -> float:
@@ -94,7 +111,7 @@ class _Ramp:
     Attributes
     ----------
     begun_s, ended_s, held_s : when the syringe pump began and ceased to push, and from when on it stood.
-    rate_ul_per_s, base_kpa : what it pushed, and the pressure before.
+    rate_ul_per_s, base_kpa : what it pushed, and the pressure before; ``u_rate`` is relative.
     top_kpa, reached : the highest rise, and whether that is the proof pressure.
     gained : share of what was pushed that the balance gained meanwhile.
     """
@@ -103,6 +120,7 @@ class _Ramp:
     ended_s: float
     held_s: float
     rate_ul_per_s: float
+    u_rate: float
     base_kpa: float
     top_kpa: float
     reached: bool
@@ -130,58 +148,114 @@ def decay(record: CatheterRecord, what: str, told: float, u_told: float) -> Deca
     -----
     V = C p + C_creep x + G (integral of p): C from the beginning of the ramp, the creep from all of the record, and the
     leak G from the second half of the decay alone, with what creep still takes there taken off.  Of a line that loses
-    half of its pressure before, the time from the ramp until then is taken: G is that of ln p at the top.  Air takes
-    less the more it is pressed: where the whole record shows some (`taken`), C is that at the judged pressure.  A line
-    that is too soft for its ramp tells its leak in the same way, at the pressure that it came to.
+    half of its pressure, the time from the ramp until then is taken: G is that of ln p at the top.  Air takes less the
+    more it is pressed, and a wall that softens takes more: where the whole record shows either (`taken`), C is that at
+    the judged pressure.  A line that is too soft for its ramp tells its leak in the same way, at the pressure that it
+    came to.  What a line has lost and no such leak explains went at once (`_gone`).
     """
-    ramp = _ramp(record, what, told)
+    ramp = _ramp(record, what, told, u_told)
     if not ramp.reached and ramp.pushed_ul > OPEN_UL_PER_KPA * ramp.top_kpa:
         return _open(ramp)
     from_s, end_s = record.span(f"{what}-decay")
+    if record.run.status is not Status.COMPLETED:
+        end_s -= STOPPED_S
     if end_s - from_s < LEAST_DECAY_S:
         raise RecordError("the decay was recorded too briefly")
-    u_relative = math.hypot(u_told, record.u_gain)
     seen = _seen(record, ramp, end_s, (from_s, end_s))
-    law = taken(seen.since_s, seen.rise_kpa, ramp.pushing_s, ramp.rate_ul_per_s, record.room_kpa, u_relative)
+    swelled = warming(record.run, seen.t_s, record.ul_per_k).swelled_ul
+    law = taken(
+        seen.since_s,
+        seen.rise_kpa,
+        ramp.pushing_s,
+        ramp.rate_ul_per_s,
+        record.room_kpa,
+        math.hypot(u_told, record.u_gain),
+        swelled,
+    )
     if law is None and not ramp.reached:
         return _lost(seen, ramp)
     why = "" if ramp.reached else _too_soft(record, ramp, law, what, told)
-    left = float(np.mean(seen.rise_kpa[seen.half]))
-    lost = left < HELD * ramp.top_kpa
-    fell_kpa_per_s = (ramp.top_kpa - left) / (end_s - ramp.held_s)
+    return _held(record, ramp, seen, law, why)
+
+
+def _held(record: CatheterRecord, ramp: _Ramp, whole: Seen, law: Taken | None, why: str) -> Decay:
+    """What a line lost that was pushed up as one."""
+    u_relative = math.hypot(ramp.u_rate, record.u_gain)
+    seen, end_s = whole, whole.judged[1]
+    lost = min(float(np.mean(seen.rise_kpa[seen.half])), _end_kpa(seen)) < HELD * ramp.top_kpa
     if lost:
-        fallen = (seen.t_s > ramp.held_s) & (seen.rise_kpa < HELD * ramp.top_kpa)
-        until_s = float(seen.t_s[fallen][0])
+        last = int(np.flatnonzero(seen.rise_kpa >= HELD * ramp.top_kpa)[-1])
+        until_s = float(seen.t_s[min(last + 1, seen.t_s.size - 1)])
         if int(((seen.t_s >= ramp.held_s) & (seen.t_s < until_s)).sum()) < 2 * LEAST_SAMPLES:  # no law of a decay
-            soft = _soft(seen, ramp, law, ramp.top_kpa, u_relative)
-            return _gone(soft, ramp, law, why, fell_kpa_per_s)
+            return _gone(whole, ramp, law, why, u_relative)
         seen = _seen(record, ramp, end_s, (ramp.held_s, until_s))
     at_kpa = float(np.mean(seen.rise_kpa[seen.half]))
     soft = _soft(seen, ramp, law, at_kpa, u_relative)
     leak, components, share = leak_of(record, seen, soft, ramp.top_kpa, ramp.pushing_s[1])
-    if lost and leak < CERTAIN * math.hypot(*(one.u for one in components)):  # it stood, and then was gone
-        return _gone(soft, ramp, law, why, fell_kpa_per_s)
+    u = math.hypot(*(one.u for one in components))
+    certain = leak >= CERTAIN * u
+    if (lost and not certain) or _unexplained_ul(seen, ramp, soft, (leak + 2.0 * u) / at_kpa if certain else 0.0) > 0.0:
+        return _gone(whole, ramp, law, why, u_relative)  # it stood, and then was gone
     return _with(soft, ramp, leak, at_kpa, components, share, why)
 
 
-def _gone(soft: Soft, ramp: _Ramp, law: Taken | None, why: str, fell_kpa_per_s: float) -> Decay:
-    """A line that lost its pressure at once: by the law of its ramp, or what it lost while it was watched at least."""
-    if why and law is not None:
-        leak, u = (one * ramp.top_kpa * HOUR_S for one in (law.leak_ul_per_s_kpa, law.u_leak))
-        parts = (Component("scatter of the pressure", u), Component("law of the line", GONE_SHARE * leak))
-        return _with(soft, ramp, leak, ramp.top_kpa, parts, 0.0, why)
-    fell = soft.here[0] * fell_kpa_per_s * HOUR_S
-    u_fell = Component("compliance", fell * soft.here[1] / soft.here[0])
-    return _with(soft, ramp, fell, ramp.top_kpa, (u_fell,), 0.0, f"no more than {ramp.top_kpa:.3g} kPa, and not held")
+def _end_kpa(seen: Seen) -> float:
+    """What is left at the end of the judged time."""
+    return float(np.mean(seen.rise_kpa[seen.half][-TAIL:]))
+
+
+def _unexplained_ul(seen: Seen, ramp: _Ramp, soft: Soft, leak_ul_per_h_kpa: float) -> float:
+    """What has left a line by the end of the judged time and is no steady leak, no creep, no play, not drawn back."""
+    rows = (seen.t_s >= ramp.held_s) & (seen.t_s <= seen.judged[1])
+    end_kpa = min(_end_kpa(seen), float(seen.rise_kpa[rows][-1]))
+    leaked = leak_ul_per_h_kpa / HOUR_S * float(integrated(seen.t_s[rows] - ramp.held_s, seen.rise_kpa[rows])[-1])
+    softest = max(soft.here[0], soft.bare[0])
+    least = min(soft.here[0], soft.bare[0]) * (ramp.top_kpa - end_kpa)
+    return least - leaked - BACK_UL - MOST_CREEP * ramp.pushed_ul - PLAY_KPA * softest
+
+
+def _gone(seen: Seen, ramp: _Ramp, law: Taken | None, why: str, u_relative: float) -> Decay:
+    """A line that lost pressure at once: it leaks at least what it lost while that fell, or what the ramp tells.
+
+    Where no law tells what it takes, that is what was pushed over the pressure that this made.
+    """
+    fell_kpa, for_s = _fell(seen, ramp)
+    at_kpa = ramp.top_kpa - fell_kpa / 2.0
+    secant = (ramp.pushed_ul / ramp.top_kpa, MOST_CREEP / math.sqrt(3.0) * ramp.pushed_ul / ramp.top_kpa)
+    here = secant if law is None else (law.ul_per_kpa(at_kpa), law.u_ul_per_kpa(at_kpa))
+    leak = here[0] * fell_kpa / for_s * HOUR_S
+    parts: tuple[Component, ...] = (Component("compliance", leak * here[1] / here[0]),)
+    soft = Soft(secant, here, (0.0, 0.0)) if law is None else _soft(seen, ramp, law, ramp.top_kpa, u_relative)
+    by_law = 0.0 if law is None or not why else law.leak_ul_per_s_kpa * ramp.top_kpa * HOUR_S
+    if law is not None and by_law > leak:
+        leak = by_law
+        parts = (
+            Component("scatter of the pressure", law.u_leak * ramp.top_kpa * HOUR_S),
+            Component("law of the line", GONE_SHARE * leak),
+            Component("flow of the syringe", u_relative * leak),
+        )
+    return _with(soft, ramp, leak, ramp.top_kpa, parts, 0.0, f"no more than {ramp.top_kpa:.3g} kPa, and not held")
+
+
+def _fell(seen: Seen, ramp: _Ramp) -> tuple[float, float]:
+    """How far a pressure went down in most of its fall, and in how many seconds."""
+    t_s, rise = (values[seen.t_s >= ramp.ended_s] for values in (seen.t_s, seen.rise_kpa))
+    end_kpa = float(np.mean(rise[-TAIL:]))
+    above, below = (end_kpa + share * (ramp.top_kpa - end_kpa) for share in FALLING)
+    first = int(np.flatnonzero(rise >= above)[-1]) if (rise >= above).any() else 0
+    under = np.flatnonzero(rise[first:] <= below)
+    last = first + int(under[0]) if under.size else rise.size - 1
+    return max(float(rise[first] - rise[last]), 0.0), max(float(t_s[last] - t_s[first]), 1.0)
 
 
 def _with(
     soft: Soft, ramp: _Ramp, leak: float, kpa: float, components: tuple[Component, ...], share: float, why: str
 ) -> Decay:
-    return Decay(not why, *soft.bare, leak, kpa, components, ramp.gained, share, why, *soft.wall, soft.air_ul)
+    held = (*soft.wall, soft.air_ul, soft.softer_ul_per_kpa2)
+    return Decay(not why, *soft.bare, leak, kpa, components, ramp.gained, share, why, *held)
 
 
-def _ramp(record: CatheterRecord, what: str, told: float) -> _Ramp:
+def _ramp(record: CatheterRecord, what: str, told: float, u_told: float) -> _Ramp:
     """Read how a line was pushed up; raises RecordError where it was not."""
     closed, ramp, hold = (record.span(f"{what}-{part}") for part in ("closed", "ramp", "creep"))
     base = record.mean_kpa("outlet_pressure", closed)[0]
@@ -191,35 +265,43 @@ def _ramp(record: CatheterRecord, what: str, told: float) -> _Ramp:
     _, rising = record.pressure(*ramp)
     most = float(rising.max()) if rising.size else base
     reached = most >= REACHED * float(record.params["proof_kpa"])
-    return _Ramp(begun_s, ramp[1], hold[0], rate, base, max(most - base, 1e-3), reached, gained)
+    return _Ramp(begun_s, ramp[1], hold[0], rate, u_told, base, max(most - base, 1e-3), reached, gained)
 
 
 def _open(ramp: _Ramp) -> Decay:
     """What no closed line can have taken at its pressure has left it."""
     lost = (ramp.pushed_ul - OPEN_UL_PER_KPA * ramp.top_kpa) / (ramp.ended_s - ramp.begun_s) * HOUR_S
     why = f"no more than {ramp.top_kpa:.3g} kPa, as a line that is open"
-    return Decay(False, 0.0, 0.0, lost, ramp.top_kpa, (), ramp.gained, why=why)
+    return Decay(False, 0.0, 0.0, lost, ramp.top_kpa, _by_flow(ramp, lost), ramp.gained, why=why)
+
+
+def _by_flow(ramp: _Ramp, leak_ul_per_h: float) -> tuple[Component, ...]:
+    """Of a leak that is told by what was pushed alone."""
+    return (Component("flow of the syringe", leak_ul_per_h * ramp.u_rate),)
 
 
 def _lost(seen: Seen, ramp: _Ramp) -> Decay:
     """Where no law holds, what has left between two moments of one pressure, at which the line takes the same.
 
-    At most `MOST_CREEP` of it has gone into the wall.
+    At most `MOST_CREEP` of it has gone into the wall.  A pressure that has not fallen by more than the transducer's
+    play tells of no leak at all: a line may be soft in its own way.
     """
-    top = int(np.argmax(seen.rise_kpa))
-    level = max(HELD * float(seen.rise_kpa[top]), float(seen.rise_kpa[-1]) + PLAY_KPA)
-    up = int(np.argmax(seen.rise_kpa >= level))
-    fallen = np.flatnonzero((np.arange(seen.t_s.size) > top) & (seen.rise_kpa < level))
-    down = int(fallen[0]) if fallen.size else seen.t_s.size - 1
+    rise, top = seen.rise_kpa, int(np.argmax(seen.rise_kpa))
+    level = max(HELD * float(rise[top]), float(np.mean(rise[-TAIL:])) + PLAY_KPA)
+    fallen = np.flatnonzero((np.arange(rise.size) > top) & (rise < level))
+    if level >= float(rise[top]) or not fallen.size:
+        hours = float(seen.t_s[-1] - seen.t_s[top]) / HOUR_S
+        play = bounded("play of the transducer", PLAY_KPA * ramp.pushed_ul / ramp.top_kpa / hours)
+        why = f"no more than {ramp.top_kpa:.3g} kPa, {STANDS}"
+        return Decay(False, 0.0, 0.0, 0.0, ramp.top_kpa, (play,), ramp.gained, why=why)
+    up, down = int(np.argmax(rise >= level)), int(fallen[0])
     at = [ramp.rate_ul_per_s * min(float(seen.since_s[k]), ramp.pushing_s[0]) for k in (up, down)]
     drawn = BACK_UL if float(seen.t_s[down]) >= ramp.held_s else 0.0
     left = max(at[1] - drawn - (1.0 + MOST_CREEP) * at[0], 0.0)
     leak = left / max(float(seen.since_s[down] - seen.since_s[up]), 1.0) * HOUR_S
-    why = (
-        f"no more than {ramp.top_kpa:.3g} kPa, and not as one line all the time: "
-        "look whether it tears or a fitting gives way, and repeat it"
-    )
-    return Decay(False, 0.0, 0.0, leak, float(np.mean(seen.rise_kpa[up : down + 1])), (), ramp.gained, why=why)
+    mean_kpa = float(np.mean(rise[up : down + 1]))
+    why = f"no more than {ramp.top_kpa:.3g} kPa, {TORN}"
+    return Decay(False, 0.0, 0.0, leak, mean_kpa, _by_flow(ramp, leak), ramp.gained, why=why)
 
 
 def _too_soft(record: CatheterRecord, ramp: _Ramp, law: Taken | None, what: str, told: float) -> str:
@@ -237,7 +319,8 @@ def _too_soft(record: CatheterRecord, ramp: _Ramp, law: Taken | None, what: str,
         said.append(f"about {law.air_ul:.0f} uL of air in the line")
         doing.append("bleed it")
     elif lost <= LEAKING * ramp.rate_ul_per_s:
-        said.append(f"a soft line, of {law.wall_ul_per_kpa:.3g} uL/kPa")
+        softer = f", {law.ul_per_kpa(ramp.top_kpa):.3g} at the end" if law.softer_ul_per_kpa2 > 0.0 else ""
+        said.append(f"a soft line, of {law.wall_ul_per_kpa:.3g} uL/kPa{softer}")
     if raised <= FASTEST_UL_PER_H:
         doing.append(f"set raise to {raised / 1000.0:.2g} mL/h")
     elif not doing:
@@ -246,13 +329,13 @@ def _too_soft(record: CatheterRecord, ramp: _Ramp, law: Taken | None, what: str,
 
 
 def _soft(seen: Seen, ramp: _Ramp, law: Taken | None, at_kpa: float, u_relative: float) -> Soft:
-    """What it takes: by the beginning of the ramp where it has no air and came to its pressure, else by the law."""
+    """What it takes: by the ramp's beginning where it takes the same all the way to its pressure, else by the law."""
     if law is None:
         by_end = _at_top(seen, ramp, u_relative)
         return Soft(by_end, by_end, (0.0, 0.0))  # what of it is the wall's nobody knows
-    if law.air_ul > 0.0 or not ramp.reached:
+    if law.air_ul > 0.0 or law.softer_ul_per_kpa2 > 0.0 or not ramp.reached:
         bare, here = ((law.ul_per_kpa(kpa), law.u_ul_per_kpa(kpa)) for kpa in (0.0, at_kpa))
-        return Soft(bare, here, (law.wall_ul_per_kpa, law.u_wall), law.air_ul)
+        return Soft(bare, here, (law.wall_ul_per_kpa, law.u_wall), law.air_ul, law.softer_ul_per_kpa2)
     value, u = at_once(seen.since_s, seen.rise_kpa, ramp.pushing_s[1], ramp.rate_ul_per_s, u_relative)
     return Soft(*((value, value * u),) * 3)
 

@@ -18,7 +18,6 @@ from protocols.analysis.catheter.record import BODY_DEGC, HOUR_S, CatheterRecord
 from protocols.analysis.decision import judge
 from protocols.analysis.grid import RecordError
 from protocols.analysis.occlusion.metered import PLAY_KPA
-from protocols.analysis.rig.line import STANDARD_ATMOSPHERE_KPA
 
 FLOWING = ("rig-check", "air-density", "transducer-zero", "no-air", "outlet-opens", "rig-flow", "bath-temperature")
 """What every result of a forced flow stands on."""
@@ -238,7 +237,7 @@ class Bend:
 
 
 def bends(case: Case) -> tuple[Bend, ...]:
-    """Every bend that was recorded."""
+    """Every bend that was recorded, up to the one in which the run ended."""
     value, straight, line = case.resistance, case.straight, case.line
     if value is None or straight is None or line is None or not value[0] > 0.0:
         return ()
@@ -246,9 +245,10 @@ def bends(case: Case) -> tuple[Bend, ...]:
     told = case.told[0] * case.record.swelling
     done = []
     for number, radius_mm in enumerate(radii_of(str(case.record.params["radii"])), 1):
-        if f"bent-{number}" not in case.record.phases:
+        try:
+            one = push(case.record, f"bent-{number}", rate, REST_S)
+        except RecordError:
             break
-        one = push(case.record, f"bent-{number}", rate, REST_S)
         flow = one.rate_ul_per_s * told
         resistance = (one.kpa - straight.intercept_kpa) / flow - line.kpa_s_per_ul
         ratio = resistance / value[0]
@@ -351,8 +351,6 @@ def leak(case: Case, proof: Decay | None, why: str) -> Check:
         for test, whose, by in ((proof, "catheter", scale), (rig, "rig", of_rig))
         for one in test.components
     ]
-    if not proof.reached:
-        parts.append(Component("flow of the syringe", abs(with_catheter) * case.record.u_syringe))
     value = with_catheter - (rig.leak_ul_per_h * of_rig if rig.reached else 0.0)
     case.values["leak_ul_per_h"], case.values["u_leak_ul_per_h"] = value, Budget(name, "uL/h", tuple(parts)).u
     case.values["rig_leak_ul_per_h"] = rig.leak_ul_per_h * at_kpa / rig.kpa
@@ -384,6 +382,9 @@ def compliance(case: Case, proof: Decay | None) -> Iterator[Check]:
     limits = Limits(None, float(declared["per_metre_ul_per_kpa"]), source(declared)) if declared else None
     walls = f"{proof.wall_ul_per_kpa:.4g} uL/kPa with it, {rig.wall_ul_per_kpa:.4g} without"
     note = f"{walls}; creep {100.0 * proof.creep_share:.2g} %"
+    if proof.softer_ul_per_kpa2 > rig.softer_ul_per_kpa2:
+        more = 2.0 * (proof.softer_ul_per_kpa2 - rig.softer_ul_per_kpa2) * proof.kpa / metres
+        note += f"; it softens: {value + more:.4g} uL/kPa at {proof.kpa:.0f} kPa"
     if proof.air_ul > rig.air_ul:
         note += f"; about {proof.air_ul - rig.air_ul:.0f} uL of air beside it"
     case.values["catheter_ul_per_kpa_m"] = value
@@ -420,7 +421,7 @@ def priming(case: Case) -> Iterator[Check]:
         Component("count of the syringe", math.sqrt(2.0) * COUNT_UL),
         Component("balance", record.u_level_mg * record.ul_per_mg),
         # Where the catheter still resists the air has the pressure of the outlet, behind it that of the line.
-        bounded("compression of the air", bore * pushing_kpa / STANDARD_ATMOSPHERE_KPA),
+        bounded("compression of the air", bore * pushing_kpa / record.room_kpa),
     )
     relative = tuple(Component(one.source, 100.0 * one.u / record.bore_ul) for one in parts)
     case.values["bore_ul"] = bore

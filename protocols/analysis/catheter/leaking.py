@@ -52,18 +52,23 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Soft:
-    """What a line takes for a kPa, with its standard uncertainty: without pressure, where it is judged, its wall."""
+    """What a line takes for a kPa, with its standard uncertainty: without pressure, where it is judged, its wall.
+
+    Beside that its air, and by how much for each kPa the wall softens.
+    """
 
     bare: tuple[float, float]
     here: tuple[float, float]
     wall: tuple[float, float]
     air_ul: float = 0.0
+    softer_ul_per_kpa2: float = 0.0
 
     def straight(self, rise_kpa: FloatArray, room_kpa: float) -> FloatArray:
-        """The rise (n,) that a line without air would have that takes as much, and for a kPa what this takes there."""
-        if not self.air_ul:
+        """The rise (n,) that a line of one compliance would have that takes as much, and for a kPa what this does."""
+        if not (self.air_ul or self.softer_ul_per_kpa2):
             return rise_kpa
-        held = self.wall[0] * rise_kpa + self.air_ul * rise_kpa / (room_kpa + rise_kpa)
+        held = (self.wall[0] + self.softer_ul_per_kpa2 * rise_kpa) * rise_kpa
+        held = held + self.air_ul * rise_kpa / (room_kpa + rise_kpa)
         return np.asarray(held / self.here[0], dtype=np.float64)
 
 

@@ -30,6 +30,9 @@ UNCERTIFIED_GAIN_PERCENT = 0.25
 SYRINGE_U_PERCENT = 0.5
 """As for an occlusion, where a certificate says nothing."""
 
+UNCERTIFIED_BATH_K = 0.5
+"""Of a bath's probe without a certificate: a Pt100 of class B and its reader."""
+
 AIR_SHARE, AIR_RESTLESS, LEAST_AIR = 0.1, 0.4, 3
 """Air reads less than this share of what is pushed, or of full scale if that is less, and another value in more than
 this share of successive readings, at least so many readings long."""
@@ -119,9 +122,9 @@ class CatheterRecord:
 
     @cached_property
     def u_bath_k(self) -> float:
-        """Standard uncertainty of that: of the probe by its certificate, or anywhere in the station's band."""
+        """Standard uncertainty of that: of the probe, by its certificate if it has one; or the station's band."""
         if self.run.has("bath_temperature"):
-            return self.rig.u("bath_temperature")
+            return self.rig.u("bath_temperature") or UNCERTIFIED_BATH_K
         return float(self.run.station["collection"]["pump_temperature_band_k"]) / math.sqrt(3.0)
 
     @cached_property

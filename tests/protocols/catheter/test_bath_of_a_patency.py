@@ -45,7 +45,11 @@ def test_a_thermometer_that_is_off_by_its_u_moves_value_over_limit_by_what_the_b
     assert dict(here.budget)[BY_BATH] == pytest.approx(here.value * moved, rel=0.03)
 
 
+def test_a_thermometer_without_a_certificate_is_not_taken_for_one_without_an_error():
+    assert dict(patency(u_k=0.0).budget)[BY_BATH] == pytest.approx(2.0 * dict(patency().budget)[BY_BATH])
+
+
 def test_a_pressure_near_its_limit_passes_with_conditions_where_the_bath_may_be_warmer():
-    near = patency().value * 1.006
-    sure, unsure = (patency(u_k=u_k, at_most_kpa=near) for u_k in (0.0, 0.25))
+    near = patency().value * 1.008
+    sure, unsure = (patency(u_k=u_k, at_most_kpa=near) for u_k in (0.01, 0.25))
     assert (sure.verdict, unsure.verdict) == (Verdict.PASS, Verdict.CONDITIONAL_PASS)

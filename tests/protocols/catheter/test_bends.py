@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from data.checks import Check, Verdict
+from data.checks import Check, Status, Verdict
+from data.run import Run
 from protocols.analysis.catheter.findings import Bend, Case, kink_radius
+from protocols.analysis.catheter.verdict import evaluate
+
+SEALED = Path(__file__).parents[2] / "runs" / "catheter-5.h5"
 
 DECLARED = {"radius_mm": 8.0, "source": "maker", "revision": "A"}
 
@@ -63,3 +69,16 @@ def test_without_a_declared_radius_the_smallest_open_mandrel_is_told():
     check = judged({10.0: 1.0, 8.0: 1.02, 6.0: 5.0}, declared=None)
     assert (check.verdict, check.value, check.optional) == (Verdict.NOT_MEASURED, 8.0, True)
     assert check.note == "kinked at 6 mm, 5 times the resistance"
+
+
+def test_a_run_that_ends_in_a_bend_keeps_what_was_found_before():
+    with Run.open(SEALED) as run:
+        end_s = run.phase("bent-2")[0] + 4.0
+        phases = tuple(replace(one, t1=min(one.t1, end_s)) for one in run.phases if one.t0 < end_s)
+        catheter = {**run.catheter, "limits": {**run.catheter["limits"]}}
+        catheter["limits"]["patency"] = {**catheter["limits"]["patency"], "at_most_kpa": 2.0}
+        run.__dict__.update(phases=phases, status=Status.ABORTED, end_s=end_s, catheter=catheter)
+        found = {check.name: check for check in evaluate(run).checks}
+    assert found["patency"].verdict is Verdict.FAIL
+    assert found["kink-radius"].value == 10.0
+    assert found["leak"].verdict is Verdict.NOT_MEASURED
