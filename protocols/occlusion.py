@@ -58,7 +58,7 @@ LONG_AFTER = 1.8
 class Occlusion(Procedure):
     """Occlusion by the outlet valve, its release, and the pump against a back pressure."""
 
-    name, method = "occlusion", 4
+    name, method = "occlusion", 5
     largest_swept_ul = 0.5
     roles = (
         Measures("outlet_pressure", "kPa"),
@@ -158,6 +158,7 @@ class Occlusion(Procedure):
         yield ReadSyringe("pusher", "metered-end")
         yield Withdraw("pusher", self.step_rate_ul_per_h, float(f"{BACK_SHARE * self.step_ul:.3g}"))
         yield AwaitSyringe("pusher", 2.0 * self.step_ul / self.step_rate_ul_per_h * HOUR_S + EDGE_S)
+        yield ReadSyringe("pusher", "metered-back")
         yield Phase("metered-hold", for_s=self.hold_s)
         yield MoveValve("outlet", True)
         yield Phase("metered-open", for_s=SHORTEST_WINDOW_S / 2.0)

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.checks import Status
+from protocols.analysis.assumed import PLAY_KPA
 from protocols.analysis.budget import Component, bounded
 from protocols.analysis.catheter.leaking import CERTAIN, Seen, Soft, leak_of
 from protocols.analysis.catheter.plan import BACK_UL, LONGEST_RAMP_S, RIG_SHARE
 from protocols.analysis.catheter.record import HOUR_S, CatheterRecord
 from protocols.analysis.catheter.taken import Taken, taken
 from protocols.analysis.grid import RecordError
-from protocols.analysis.occlusion.metered import PLAY_KPA, at_once
+from protocols.analysis.occlusion.metered import at_once
 from protocols.analysis.occlusion.regression import least_squares
 from protocols.analysis.occlusion.rise import integrated
 from protocols.analysis.occlusion.warming import warming

@@ -9,6 +9,7 @@ from itertools import takewhile
 from typing import Any
 
 from data.checks import Check, Limits, Owner, Verdict, worst
+from protocols.analysis.assumed import PLAY_KPA
 from protocols.analysis.budget import Budget, Component, bounded
 from protocols.analysis.catheter.closed import Decay
 from protocols.analysis.catheter.fitness import Rig
@@ -17,7 +18,6 @@ from protocols.analysis.catheter.plan import REST_S, radii_of
 from protocols.analysis.catheter.record import BODY_DEGC, HOUR_S, CatheterRecord, water_viscosity_mpa_s
 from protocols.analysis.decision import judge
 from protocols.analysis.grid import RecordError
-from protocols.analysis.occlusion.metered import PLAY_KPA
 
 FLOWING = ("rig-check", "air-density", "transducer-zero", "no-air", "outlet-opens", "rig-flow", "bath-temperature")
 """What every result of a forced flow stands on."""

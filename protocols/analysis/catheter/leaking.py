@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.samples import FloatArray
+from protocols.analysis.assumed import PLAY_KPA
 from protocols.analysis.budget import Component, bounded
 from protocols.analysis.catheter.record import HOUR_S, CatheterRecord
 from protocols.analysis.grid import BoolArray, RecordError
 from protocols.analysis.occlusion.afterwards import CREEP_S
 from protocols.analysis.occlusion.line import followed
-from protocols.analysis.occlusion.metered import PLAY_KPA
 from protocols.analysis.occlusion.regression import Fit, least_squares
 from protocols.analysis.occlusion.rise import integrated
 from protocols.analysis.occlusion.warming import warming

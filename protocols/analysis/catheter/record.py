@@ -14,6 +14,7 @@ from data.quantities import parse
 from data.run import Run
 from data.samples import FloatArray, Quality
 from protocols.analysis import gravimetry
+from protocols.analysis.assumed import SYRINGE_U_PERCENT, TRANSDUCER_GAIN_U_PERCENT
 from protocols.analysis.grid import RecordError
 from protocols.analysis.occlusion.rise import thinned
 from protocols.analysis.occlusion.warming import EXPANSION_PER_K
@@ -25,10 +26,6 @@ from protocols.analysis.witness import AIR_STEP
 HOUR_S = 3600.0
 MOST_SAMPLES = 2000
 BODY_DEGC = 37.0
-
-UNCERTIFIED_GAIN_PERCENT = 0.25
-SYRINGE_U_PERCENT = 0.5
-"""As for an occlusion, where a certificate says nothing."""
 
 UNCERTIFIED_BATH_K = 0.5
 """Of a bath's probe without a certificate: a Pt100 of class B and its reader."""
@@ -105,7 +102,7 @@ class CatheterRecord:
     @property
     def u_gain(self) -> float:
         """Relative standard uncertainty of the outlet transducer's gain."""
-        return float(self.run.calibration("outlet_pressure").get("u_percent") or UNCERTIFIED_GAIN_PERCENT) / 100.0
+        return float(self.run.calibration("outlet_pressure").get("u_percent") or TRANSDUCER_GAIN_U_PERCENT) / 100.0
 
     @property
     def u_syringe(self) -> float:

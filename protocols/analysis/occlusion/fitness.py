@@ -18,7 +18,7 @@ from protocols.analysis.grid import RecordError
 from protocols.analysis.occlusion.line import ClosedLine
 from protocols.analysis.occlusion.metered import metered_step
 from protocols.analysis.occlusion.record import EDGE_S, HOUR_S, Occluded, OcclusionRecord
-from protocols.analysis.occlusion.warming import warming
+from protocols.analysis.occlusion.warming import thermometer, warming
 from protocols.analysis.rig.line import air_ul
 from protocols.analysis.rig.reference import known_rig, rig_was_checked
 
@@ -28,12 +28,18 @@ LEAK_SHARE = 0.1
 UNTOLD_SHARE = 0.5
 """A line that may lose more than this share of the slowest rate, or nothing, is not known to be tight."""
 
+SHORT_HOLD_S, LONGEST_HOLD_S = 1800.0, 4.0 * HOUR_S
+"""Within these a longer hold is advised: less helps little, and the parameter takes no more."""
+
 LARGEST_SWEPT_UL = 0.5
 LEFT_PERCENT = 10.0
 """An opened line keeps at most this much of its pressure."""
 
 LEAST_UL = 1.0
 """What the balance gains in ten minutes of an open line is held against this at least."""
+
+MOMENTS = 500
+"""At so many moments of the hold a thermometer is asked for."""
 
 OPENED_S = 60.0
 JUST_BEFORE_S = 10.0
@@ -75,7 +81,9 @@ def metered_line(record: OcclusionRecord) -> ClosedLine:
     flow = float(record.run.params["step_rate_ul_per_h"]) / HOUR_S
     from_s = float(begun["answered_s"])
     base = record.mean_kpa(from_s - EDGE_S, from_s)
-    t_s, pressure = record.pressure(from_s, hold[1] - record.guard_s)
+    # A long hold must not thin out the rise before it.
+    parts = [record.pressure(from_s, hold[0]), record.pressure(hold[0], hold[1] - record.guard_s)]
+    t_s, pressure = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     return metered_step(
         t_s - from_s,
         pressure - base,
@@ -84,7 +92,16 @@ def metered_line(record: OcclusionRecord) -> ClosedLine:
         record.u_syringe,
         record.u_gain,
         warming(record.run, t_s, record.ul_per_k),
+        _left_ul(begun, _syringe(record, "metered-back")),
     )
+
+
+def _left_ul(begun: Mapping[str, Any], back: Mapping[str, Any] | None) -> float | None:
+    """What the syringe pump has pushed less what it drew back, by its own count; None where it was not read then."""
+    if back is None:
+        return None
+    pushed, drawn = (float(back[key]) - float(begun[key]) for key in ("infused_ul", "withdrawn_ul"))
+    return pushed - drawn
 
 
 def _syringe(record: OcclusionRecord, key: str) -> Mapping[str, Any] | None:
@@ -174,17 +191,27 @@ def _swept(record: OcclusionRecord, line: ClosedLine) -> Iterator[Check]:
     )
 
 
-def _tight(record: OcclusionRecord, line: ClosedLine) -> Check:
-    """Leak of the closed line at the threshold."""
-    threshold = float(record.run.params["threshold_kpa"])
-    at_threshold = line.leak_ul_per_s_kpa * threshold * HOUR_S
-    u = line.u_leak * threshold * HOUR_S
-    slowest = min(record.rates_ul_per_h)
-    most = LEAK_SHARE * slowest
+def tightness_untold(record: OcclusionRecord, line: ClosedLine) -> bool:
+    """Whether nobody knows if the line is tight: it may lose half of the slowest rate, or nothing."""
+    at_threshold, _, most = _leak_at_threshold(record, line)
+    return at_threshold <= most and most > UNTOLD_SHARE * min(record.rates_ul_per_h)
+
+
+def _leak_at_threshold(record: OcclusionRecord, line: ClosedLine) -> tuple[float, float, float]:
+    """Leak of the closed line at the threshold, its standard uncertainty, and how much it may be, in uL/h."""
+    per_kpa = float(record.run.params["threshold_kpa"]) * HOUR_S
+    u = line.u_leak * per_kpa
+    most = LEAK_SHARE * min(record.rates_ul_per_h)
     stated = record.run.station.get("rig_check")
     if stated:
         most = min(most, float(stated["leak_ul_per_h"]))
-    most = max(most, suitability.CERTAIN * u)
+    return line.leak_ul_per_s_kpa * per_kpa, u, max(most, suitability.CERTAIN * u)
+
+
+def _tight(record: OcclusionRecord, line: ClosedLine) -> Check:
+    """Leak of the closed line at the threshold."""
+    threshold = float(record.run.params["threshold_kpa"])
+    at_threshold, u, most = _leak_at_threshold(record, line)
     name, title = "line-tight", f"Leak of the closed line at {threshold:g} kPa"
     note = ""
     if at_threshold > most:
@@ -195,19 +222,39 @@ def _tight(record: OcclusionRecord, line: ClosedLine) -> Check:
         note = (
             f"a fitting, a valve or the catheter leaks ({checked}); run rig-check with a plug in the catheter's place"
         )
-    elif most > UNTOLD_SHARE * slowest:
-        return suitability.not_measured(name, title, "uL/h", _untold(record, at_threshold, u, most))
+    elif tightness_untold(record, line):
+        note = _untold(record, at_threshold, u, most)
+        return suitability.not_measured(name, title, "uL/h", "; ".join((*_silent(record), note)))
+    note = "; ".join(filter(None, (*_silent(record), note)))
     return suitability.judged(name, title, "uL/h", at_threshold, u, Limits(None, most, "protocol"), note)
+
+
+def _silent(record: OcclusionRecord) -> Iterator[str]:
+    """What to say of a thermometer that was recorded and tells nothing of the line while it was held."""
+    begun, hold = _syringe(record, "metered-begin"), record.phases.get("metered-hold")
+    if begun is None or hold is None:
+        return
+    t_s = np.linspace(float(begun["answered_s"]), hold[1], MOMENTS)
+    for role in ("line_temperature", "room_temperature"):
+        if record.run.has(role):
+            if thermometer(record.run, role, t_s) is not None:
+                return
+            yield f"{role} fell silent while the line was held"
 
 
 def _untold(record: OcclusionRecord, leak: float, u: float, most: float) -> str:
     """What to do where a leak that takes half of the slowest rate would not be told."""
-    slowest = min(record.rates_ul_per_h)
-    longer_s = float(record.run.params["hold_s"]) * most / (UNTOLD_SHARE * slowest)
-    doing = f"set hold to {max(math.ceil(longer_s / 600.0) * 10, 30)} min"
+    slowest, hold_s = min(record.rates_ul_per_h), float(record.run.params["hold_s"])
+    longer_s = max(math.ceil(hold_s * most / (UNTOLD_SHARE * slowest) / 600.0) * 600.0, SHORT_HOLD_S)
+    doing = []
+    if hold_s < longer_s <= LONGEST_HOLD_S:
+        doing.append(f"set hold to {longer_s / 60.0:.0f} min")
     if not record.run.has("line_temperature"):
-        doing += ", or measure the air around the line (role line_temperature)"
-    return f"{leak:.2g} +- {2.0 * u:.2g} uL/h, and the slowest rate is {slowest:.3g} uL/h: the room turned; {doing}"
+        doing.append("measure the air around the line (role line_temperature)")
+    return (
+        f"{leak:.2g} +- {2.0 * u:.2g} uL/h, and the slowest rate is {slowest:.3g} uL/h: the record after the step does "
+        f"not tell a leak from creep and a room that turns; {', or '.join(doing) or 'test at a higher rate'}"
+    )
 
 
 def _without_air(record: OcclusionRecord, line: ClosedLine) -> Iterator[Check]:

@@ -10,10 +10,11 @@ import math
 import numpy as np
 
 from data.samples import FloatArray
-from protocols.analysis.grid import RecordError
-from protocols.analysis.occlusion.afterwards import afterwards
+from protocols.analysis.assumed import PLAY_KPA
+from protocols.analysis.grid import BoolArray, RecordError
+from protocols.analysis.occlusion.afterwards import LIKELY_CREEP, afterwards
 from protocols.analysis.occlusion.line import ClosedLine
-from protocols.analysis.occlusion.rise import initial_slope, neighbour_noise
+from protocols.analysis.occlusion.rise import initial_slope, integrated, neighbour_noise
 from protocols.analysis.occlusion.warming import Warming
 
 IDLE = "the pressure did not rise while the syringe pump pushed; the line is open or the pump idle"
@@ -29,8 +30,8 @@ FROM, TO = 0.1, 0.95
 SETTLED = 0.1
 """So much of the record after the step is left out: a transducer with play shows no fall at first."""
 
-PLAY_KPA = 0.2
-"""Width of a transducer's play: 0.1 % of 200 kPa."""
+GONE = 0.5
+"""Where the line holds less than this share of what the syringe left in it, it leaks: no tube creeps by so much."""
 
 PARTS, LEAST_OF_A_PART, CLEAR = 12, 6, 3.0
 """A fall is looked for in so many parts, of so many samples at least, and seen beyond so many standard deviations."""
@@ -44,6 +45,7 @@ def metered_step(
     u_flow: float,
     u_gain: float,
     warming: Warming | None = None,
+    left_ul: float | None = None,
 ) -> ClosedLine:
     """The line from a step of a syringe pump.
 
@@ -54,6 +56,7 @@ def metered_step(
     flow_ul_per_s : what it pushed, ``u_flow`` the relative standard uncertainty of that.
     u_gain : relative standard uncertainty of the transducer's gain.
     warming : what the fluid in the line has swelled at these times; None for a line that has always one temperature.
+    left_ul : what the syringe has pushed less what it drew back; None where nobody knows.
 
     Raises
     ------
@@ -62,9 +65,13 @@ def metered_step(
 
     Notes
     -----
-    The compliance is that of the rise (`at_once`), creep and leak come from the time after it (`afterwards`).
+    The compliance is that of the rise (`at_once`), creep and leak come from the time after it (`afterwards`).  What
+    leaks so fast that it is gone by then is missing in the line (`_gone`).
     """
     compliance, u = at_once(t_s, rise_kpa, held_s, flow_ul_per_s, math.hypot(u_flow, u_gain))
+    gone = None if left_ul is None else _gone(t_s, rise_kpa, t_s >= held_s, compliance, left_ul, u)
+    if gone is not None:
+        return ClosedLine(compliance, compliance * u, leak_ul_per_s_kpa=gone[0], u_leak=gone[1])
     held = t_s >= held_s + SETTLED * (float(t_s[-1]) - held_s)
     if int(held.sum()) < LEAST_SAMPLES:
         raise RecordError(TOO_BRIEF)
@@ -103,6 +110,35 @@ def at_once(
     if law is None or not law.slope_kpa_per_s > 0.0:
         raise RecordError(IDLE)
     return flow_ul_per_s / law.slope_kpa_per_s, math.hypot(u_relative, law.u_slope / law.slope_kpa_per_s)
+
+
+def _gone(
+    t_s: FloatArray, rise_kpa: FloatArray, held: BoolArray, compliance: float, left_ul: float, u_relative: float
+) -> tuple[float, float] | None:
+    """Leak of a line that has lost most of what was left in it, and its standard uncertainty; None where it has not.
+
+    Parameters
+    ----------
+    held : (n,) when the syringe stood.
+    u_relative : that of the compliance and of the volume.
+
+    Notes
+    -----
+    What is missing has leaked over the integral of p since the syringe began, however soon it did: G = (V - C p) /
+    (integral of p), at the moment in the hold at which that is surest.  Early the tube may have crept, late the
+    transducer's play has added up.  Once the line is empty nothing is left of the record by which `afterwards` could
+    tell a leak.
+    """
+    losses = integrated(t_s, rise_kpa)
+    told = held & (losses > 0.0)
+    if not told.any() or not float(np.min(compliance * rise_kpa[told])) < GONE * left_ul:
+        return None
+    inside, losses, play = compliance * rise_kpa[told], losses[told], PLAY_KPA / math.sqrt(3.0)
+    leak = (left_ul - inside) / losses
+    missing = np.sqrt((LIKELY_CREEP * inside) ** 2 + (compliance * play) ** 2 + (u_relative * left_ul) ** 2)
+    u = np.hypot(missing / losses, leak * play * t_s[told] / losses)
+    surest = int(np.argmin(u / np.maximum(leak, 1e-12)))
+    return float(leak[surest]), float(u[surest])
 
 
 def _hidden_kpa(rise_kpa: FloatArray, swelled_kpa: FloatArray) -> float:

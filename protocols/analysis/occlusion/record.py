@@ -11,11 +11,12 @@ import numpy as np
 from data.run import Run, RunError, Series
 from data.samples import FloatArray
 from data.schedule import Continuous, Schedule
+from protocols.analysis.assumed import SYRINGE_U_PERCENT, TRANSDUCER_GAIN_U_PERCENT
 from protocols.analysis.collection import Collection
 from protocols.analysis.gravimetric_record import GravimetricRecord, GravimetricRecordError, read_record
 from protocols.analysis.grid import RecordError
 from protocols.analysis.occlusion.rise import thinned
-from protocols.analysis.occlusion.warming import EXPANSION_PER_K
+from protocols.analysis.occlusion.warming import EXPANSION_PER_K, thermometer
 from protocols.analysis.reading_noise import ReadingNoise
 
 HOUR_S = 3600.0
@@ -26,12 +27,6 @@ EDGE_S = 30.0
 LEAST_READINGS = 5
 MOST_SAMPLES = 2000
 WHOLE = 1e-6
-
-UNCERTIFIED_GAIN_PERCENT = 0.25
-"""Standard uncertainty of a transducer's gain where its certificate says nothing: 0.25 % of full scale."""
-
-SYRINGE_U_PERCENT = 0.5
-"""The same of a syringe pump's volume: 1 % at k = 2."""
 
 LEAST_WARMING_K = 0.02
 
@@ -147,7 +142,7 @@ class OcclusionRecord:
     @property
     def u_gain(self) -> float:
         """Relative standard uncertainty of the transducer's gain."""
-        return float(self.run.calibration("outlet_pressure").get("u_percent") or UNCERTIFIED_GAIN_PERCENT) / 100.0
+        return float(self.run.calibration("outlet_pressure").get("u_percent") or TRANSDUCER_GAIN_U_PERCENT) / 100.0
 
     @property
     def u_syringe(self) -> float:
@@ -207,8 +202,9 @@ class OcclusionRecord:
         The line follows the room late: half of the room's change is known, as much is not.
         """
         per_k = self.ul_per_k
-        if not self.run.has("room_temperature"):
+        ends_s = np.array([from_s, to_s])
+        room = thermometer(self.run, "room_temperature", ends_s)
+        if room is None:
             return 0.0, per_k * 10.0 * LEAST_WARMING_K
-        room = self.run.corrected("room_temperature").good()
-        change = float(np.diff(np.interp([from_s, to_s], room.t, room.values))[0]) if len(room) else 0.0
+        change = float(np.diff(np.interp(ends_s, room.t, room.values))[0])
         return 0.5 * per_k * change, per_k * max(LEAST_WARMING_K, 0.5 * abs(change))

@@ -12,6 +12,7 @@ from protocols.analysis.budget import Budget, Component
 from protocols.analysis.decision import SIMPLE, judge, reported
 from protocols.analysis.occlusion.alarm import alarm_after, stood
 from protocols.analysis.occlusion.case import HOLDS, Case, told, unmeasured
+from protocols.analysis.occlusion.fitness import tightness_untold
 from protocols.analysis.occlusion.line import ClosedLine, followed
 from protocols.analysis.occlusion.record import HOUR_S
 from protocols.analysis.occlusion.released import STOPPED
@@ -26,6 +27,9 @@ from protocols.analysis.occlusion.slip import LEAST_SHARE, Slip, slip
 
 MOMENT_S = 0.1
 """Standard uncertainty of the moment of closing."""
+
+CERTAIN = 3.0
+"""A line may leak by so many standard uncertainties more than was found, or less."""
 
 LATE = 0.1
 """A sound pump may be late at the threshold by so much of the time that it needs: it slows as the pressure rises."""
@@ -83,8 +87,8 @@ def _highest(case: Case, slipping: Slip | None) -> Check:
             fields["verdict"], note = Verdict.NOT_MEASURED, "the run ended during the rise"
         elif case.line is None:
             fields["verdict"], note = Verdict.NOT_MEASURED, f"{note}: without the metered step nothing tells which"
-        elif early := _given_up_early(case, case.line):
-            fields["verdict"], note = Verdict.NOT_MEASURED, early
+        elif doubt := _untold(case, case.line) or _given_up_early(case, case.line):
+            fields["verdict"], note = Verdict.NOT_MEASURED, doubt
     return Check(
         name="reaches-threshold",
         title="Highest pressure",
@@ -96,27 +100,47 @@ def _highest(case: Case, slipping: Slip | None) -> Check:
     )
 
 
-def _given_up_early(case: Case, line: ClosedLine) -> str:
-    """What to do where the rise did not last as long as this line and the flow before need; empty where it did.
+def _untold(case: Case, line: ClosedLine) -> str:
+    """Why nothing that the line may have lost is the pump's; empty where it is known to be tight, or not to be."""
+    if _delivers_nothing(case) or not tightness_untold(case.record, line):
+        return ""
+    return "nobody knows whether the line is tight, see line-tight"
 
-    A pump that delivers next to nothing, and a leak that takes all, need no time to be told.
+
+def _delivers_nothing(case: Case) -> bool:
+    """Whether next to nothing came while the line was open: it needs neither time nor a tight line to be told."""
+    return 100.0 * case.volumes.before_ul_per_h[0] < STOPPED * case.occluded.rate_ul_per_h
+
+
+def _given_up_early(case: Case, line: ClosedLine) -> str:
+    """What to do where the rise did not last as long as this line, as it may leak, and the flow before need; else "".
+
+    A leak that takes all for certain needs no time to be told: it is the rig's.
     """
     flow, budget = case.volumes.before_ul_per_h
     closed_s, opened_s, rate = case.occluded.closed_s, case.occluded.opened_s, case.occluded.rate_ul_per_h
-    if closed_s is None or opened_s is None or 100.0 * flow < STOPPED * rate:
+    if closed_s is None or opened_s is None or _delivers_nothing(case):
         return ""
     threshold = _threshold(case)
     takes = line.ul_per_kpa + line.creep_ul_per_kpa
     rise_kpa = threshold + 2.0 * case.record.u_kpa(threshold) - case.behind.base_kpa
     least_ul_per_s = (flow - min(budget.expanded, 0.5 * flow)) / HOUR_S
-    leak = max(line.leak_ul_per_s_kpa, 0.0)
-    needs_s = (1.0 + LATE) * time_to_rise_s(rise_kpa, least_ul_per_s, takes + 2.0 * line.u_ul_per_kpa, leak)
-    lasted_s = opened_s - closed_s
-    if math.isinf(needs_s) or lasted_s >= needs_s:
+    certain, possible = (max(line.leak_ul_per_s_kpa + by * line.u_leak, 0.0) for by in (-CERTAIN, CERTAIN))
+    if math.isinf(time_to_rise_s(rise_kpa, least_ul_per_s, takes, certain)):
         return ""
+    tight_s, leaking_s = (
+        (1.0 + LATE) * time_to_rise_s(rise_kpa, least_ul_per_s, takes + 2.0 * line.u_ul_per_kpa, leak)
+        for leak in (0.0, possible)
+    )
+    lasted_s = opened_s - closed_s
+    if lasted_s >= leaking_s:
+        return ""
+    if math.isinf(leaking_s):
+        return f"a leak of up to {possible * threshold * HOUR_S:.3g} uL/h may take the whole flow; see line-tight"
     return (
         f"the rise was given up after {lasted_s / 60.0:.3g} min, and at the flow before a line of {takes:.3g} uL/kPa "
-        f"takes up to {needs_s / 60.0:.3g} min to {threshold:g} kPa; set line to {takes * rate / flow:.3g} uL/kPa"
+        f"takes up to {leaking_s / 60.0:.3g} min to {threshold:g} kPa; set line to "
+        f"{takes * rate / flow * leaking_s / tight_s:.3g} uL/kPa"
     )
 
 
@@ -126,7 +150,7 @@ def _why_not(case: Case, slipping: Slip | None) -> str:
     if slipping is not None:
         most = highest_rise_kpa(case.flow_ul_per_s, slipping.lost_ul_per_s_kpa, slipping.kpa)
         return f"the rollers slip from {slipping.kpa:.0f} kPa on, the pressure ends at {most:.0f} kPa"
-    if line is not None and line.leak_ul_per_s_kpa > 3.0 * line.u_leak:
+    if line is not None and line.leak_ul_per_s_kpa > CERTAIN * line.u_leak:
         most = case.behind.base_kpa + highest_rise_kpa(case.flow_ul_per_s, line.leak_ul_per_s_kpa)
         if most < _threshold(case):
             return f"with this leak the pressure ends at {most:.0f} kPa"
@@ -185,6 +209,9 @@ def _slips(case: Case, slipping: Slip | None) -> Iterator[Check]:
     else:
         fields = judge(slipping.kpa, math.hypot(slipping.u_kpa, case.record.u_kpa(slipping.kpa)), math.inf, limits)
         note = f"above it they lose {slipping.lost_ul_per_s_kpa * HOUR_S:.3g} uL/h for each kPa"
+        failed = fields["verdict"] in (Verdict.FAIL, Verdict.CONDITIONAL_FAIL)
+        if failed and (doubt := _untold(case, case.line)):
+            fields["verdict"], note = Verdict.NOT_MEASURED, f"{note}; {doubt}"
     yield Check(
         name=name,
         title=title,

@@ -7,18 +7,15 @@ pulsation fall out of the differences between them.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from protocols.analysis.budget import Budget, Component
+from protocols.analysis.bolus_budget import LINEARITY_OVER_MG
+from protocols.analysis.budget import Budget, Component, bounded
 from protocols.analysis.grid import RecordError
 from protocols.analysis.occlusion.record import EDGE_S, HOUR_S, Occluded, OcclusionRecord
-
-LINEAR_MG = 1000.0
-"""Over a gain so small against its range a balance's linearity counts in proportion; beyond, in full."""
-
 
 RESPONSE_S = 1.0
 """How late a balance shows what flows onto it (filters of 0.5-2 s), and how well the moment of opening is known.
@@ -59,15 +56,15 @@ def volumes(record: OcclusionRecord, occluded: Occluded) -> Volumes:
     levels = {name: record.level_mg(t_s - EDGE_S, t_s + EDGE_S) for name, t_s in at.items()}
     weigh = _Weigh(record, at, levels, occluded.rate_ul_per_h / HOUR_S)
     hours = long_s / HOUR_S
-    before = weigh.difference({"closing": 1.0, "first": -1.0}, hours)
+    before = weigh.difference([("first", "closing")], hours)
     bolus = after = None
     if "bolus" in at:
-        bolus = weigh.difference({"bolus": 1.0, "opening": -1.0, "closing": -1.0, "first": 1.0}, 0.0)
+        bolus = weigh.difference([("opening", "bolus"), ("first", "closing")], 0.0)
         late = Component("response of the balance", weigh.flow_ul_per_s * RESPONSE_S)
         bolus = (bolus[0], bolus[1].plus(late))
         bolus = _with_warming(record, bolus, (at["opening"], at["bolus"]), (at["first"], at["closing"]))
     if "last" in at:
-        after = weigh.difference({"last": 1.0, "bolus": -1.0}, hours)
+        after = weigh.difference([("bolus", "last")], hours)
     return Volumes(_per_hour(before, hours), bolus, None if after is None else _per_hour(after, hours))
 
 
@@ -80,8 +77,11 @@ class _Weigh:
     levels: Mapping[str, float]
     flow_ul_per_s: float
 
-    def difference(self, weights: Mapping[str, float], evaporated_h: float) -> tuple[float, Budget]:
-        """Volume of a weighted sum of levels, in which evaporation of so many hours is missing."""
+    def difference(self, gains: Sequence[tuple[str, str]], evaporated_h: float) -> tuple[float, Budget]:
+        """Volume of the first gain from one level to another less the second, without evaporation of so many hours."""
+        weights: dict[str, float] = {}
+        for (low, high), sign in zip(gains, (1.0, -1.0), strict=False):
+            weights |= {low: -sign, high: sign}
         collected, noise = self.record.collected, self.record.noise
         weighing, per_mg = collected.weighing, collected.ul_per_mg
         names = sorted(weights, key=lambda name: self.at[name])
@@ -94,8 +94,9 @@ class _Weigh:
         delivered = np.concatenate([[0.0], np.cumsum(np.maximum(np.diff(level), 0.0))]) * per_mg
         block = np.full(t_s.size, 2.0 * EDGE_S)
         parts = [Component(source, u * per_mg) for source, u in noise.parts_mg(t_s, delivered, w, block)]
-        share = min(1.0, abs(gained) / LINEAR_MG)
-        parts.append(Component("linearity", share * weighing.linearity_half_width_mg / math.sqrt(3.0) * per_mg))
+        # Each gain is bent by itself, however alike the two are: they lie at other loads.
+        each = [min(1.0, abs(self.levels[high] - self.levels[low]) / LINEARITY_OVER_MG) for low, high in gains]
+        parts.append(bounded("linearity", math.hypot(*each) * weighing.linearity_half_width_mg * per_mg))
         parts.append(Component("evaporation and drift", u_rate * evaporated_h * per_mg))
         density = weighing.density_half_width_mg_per_ul / math.sqrt(3.0) / weighing.fluid_mg_per_ul
         parts.append(Component("density", density * abs(volume)))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.samples import FloatArray
+from protocols.analysis.assumed import PLAY_KPA
 from protocols.analysis.occlusion.line import followed
 from protocols.analysis.occlusion.regression import least_squares
 from protocols.analysis.occlusion.rise import integrated
@@ -26,9 +27,6 @@ CREEP_S = tuple(60.0 * STEP**k for k in range(16))
 
 SETTLED = 0.2
 """So much of the record is left out of the law of creep: a transducer with play shows no fall at first."""
-
-PLAY_KPA = 0.2
-"""What a pressure may fall before the transducer shows it: 0.1 % of 200 kPa, assumed."""
 
 POINTS = 300
 """The law is fitted to at most so many means."""

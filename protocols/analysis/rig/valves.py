@@ -13,11 +13,12 @@ import numpy as np
 from data.checks import Check, Evaluation, Limits, Verdict
 from data.run import Run, Series
 from data.samples import FloatArray
+from protocols.analysis.assumed import PLAY_KPA
 from protocols.analysis.budget import Budget, Component, bounded
 from protocols.analysis.decision import DecisionRule, judge
 from protocols.analysis.flow_budget import LINE_EXPANSION_PER_K
 from protocols.analysis.rig import RecordError
-from protocols.analysis.rig.held import PLAY_KPA, fall
+from protocols.analysis.rig.held import fall
 from protocols.analysis.rig.line import Compliance, compliance
 from protocols.analysis.rig.operational import RAMP_FROM, U_WARMING_K
 from protocols.analysis.rig.record import RigRecord

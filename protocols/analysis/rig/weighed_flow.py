@@ -11,6 +11,7 @@ import numpy as np
 from data.checks import Axis, Check, Curve, Limits, Verdict
 from data.run import RunError
 from data.samples import FloatArray
+from protocols.analysis.assumed import SYRINGE_U_PERCENT
 from protocols.analysis.evaporation import HOUR_S, Blank, BlankError, blank
 from protocols.analysis.flow_budget import LINE_EXPANSION_PER_K
 from protocols.analysis.reading_noise import ReadingNoise
@@ -24,9 +25,6 @@ from protocols.analysis.suitability import air_density
 
 RATES = {"slow": "pushed-slow", "middle": "pushed-middle", "fast": "pushed"}
 """Name of the check of what arrives at each rate; the fastest has the name that the control charts know."""
-
-SYRINGE_U_PERCENT = 0.5
-"""Standard uncertainty of a syringe pump's rate where its certificate says nothing: 1 % at k = 2."""
 
 PUSHED_PERCENT = 2.0
 """How much more or less than what is pushed may arrive, where the station file of a run does not say so yet."""

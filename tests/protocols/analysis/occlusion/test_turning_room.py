@@ -17,6 +17,7 @@ from protocols.analysis.occlusion.warming import AWAY_K, warming
 C, CREEP, TAU, PUSH = 0.49, 0.05, 300.0, 300.0 / 3600.0
 BEGUN_S, PUSHED_S, HELD_S = 300.0, 420.0, 434.0
 PER_K = 0.22
+READ = ("key", "answered_s", "infused_ul", "withdrawn_ul")
 SLOW, USUAL = "0.1 mL/day", "1 mL/day"
 
 
@@ -57,9 +58,22 @@ def room(rng, end_s, turn_k=0.0):
 
 
 def held(
-    seed, *, leak=0.0, creep=CREEP, turn_k=0.0, hold_s=900.0, drawn_back=True, rates=SLOW, roles=("room_temperature",)
+    seed,
+    *,
+    leak=0.0,
+    creep=CREEP,
+    turn_k=0.0,
+    hold_s=900.0,
+    drawn_back=True,
+    rates=SLOW,
+    roles=("room_temperature",),
+    lets_go_s=math.inf,
+    silent_s=math.inf,
 ):
-    """A metered step into a line that leaks ``leak`` uL/h at 60 kPa, by a transducer with a play of 0.2 kPa."""
+    """A metered step into a line that leaks ``leak`` uL/h at 60 kPa, by a transducer with a play of 0.2 kPa.
+
+    From ``lets_go_s`` on it leaks 20 mL/h; from ``silent_s`` on there is no thermometer.
+    """
     rng = np.random.default_rng(seed)
     end_s = HELD_S + hold_s
     t_s, air, thermometer = room(rng, end_s + 600.0, turn_k)
@@ -73,14 +87,18 @@ def held(
         last = min(max(last, p - 0.1), p + 0.1)
         shown.append(last)
         if t_s[k] > 180.0:
-            p += (flow[k] - leak / 3600.0 / 60.0 * p - creep * C * (p - x) / TAU) / C
+            loses = leak if t_s[k] < lets_go_s else 20000.0
+            p += (flow[k] - loses / 3600.0 / 60.0 * p - creep * C * (p - x) / TAU) / C
             x += (p - x) / TAU
     channels = {
         "outlet_pressure": Channel(t_s, np.array(shown) + rng.normal(0.1, 0.01, t_s.size)),
         "room_temperature": Channel(t_s, thermometer + rng.normal(0.0, 0.002, t_s.size)),
         "line_temperature": Channel(t_s[::30], np.round(air[::30], 2)),
     }
-    keys = (("metered-begin", BEGUN_S), ("metered-end", PUSHED_S + 1.0))
+    for role in ("room_temperature", "line_temperature"):
+        channels[role] = channels[role].within(0.0, silent_s)
+    read = (("metered-begin", BEGUN_S, 0.0, 0.0), ("metered-end", PUSHED_S + 1.0, 10.0, 0.0))
+    read += (("metered-back", HELD_S - 1.0, 10.0, 1.0),) if drawn_back else ()
     run = SimpleNamespace(
         params={"step_rate_ul_per_h": 300.0, "threshold_kpa": 60.0, "rates": rates, "hold_s": hold_s},
         station={"collection": {"dead_volume_ul": 1000.0}, "rig_check": {"leak_ul_per_h": 2.0}},
@@ -88,7 +106,7 @@ def held(
         roles={"pusher": "pusher"},
         has=lambda role: role in roles,
         corrected=lambda role: channels[role],
-        records=lambda _: [SimpleNamespace(fields={"key": key, "answered_s": at}) for key, at in keys],
+        records=lambda _: [SimpleNamespace(fields=dict(zip(READ, one, strict=True))) for one in read],
         calibration=lambda _: {"u_percent": 0.1},
     )
     record = OcclusionRecord(run)  # type: ignore[arg-type]
@@ -124,10 +142,43 @@ def test_a_sound_line_is_tight_at_either_rate_whatever_the_room_does():
         assert held(seed, turn_k=0.2, rates=USUAL)[2].verdict is Verdict.PASS
 
 
+def test_a_thermometer_that_fell_silent_is_said_to_have_done_so():
+    both = ("room_temperature", "line_temperature")
+    assert held(1, rates=USUAL, roles=both)[2].note == ""
+    value, u, check = held(1, rates=USUAL, roles=both, silent_s=600.0)
+    without = held(1, rates=USUAL, roles=())
+    assert (value, u) == without[:2]
+    assert check.verdict is Verdict.PASS
+    said = "line_temperature fell silent while the line was held; room_temperature fell silent while the line was held"
+    assert check.note == said
+
+
 def test_a_leak_that_takes_a_tenth_of_the_flow_is_seen_at_either_rate():
     for seed in range(4):
         assert held(seed, leak=12.0, rates=USUAL)[2].verdict is Verdict.INVALID
         assert held(seed, leak=0.8, hold_s=3600.0)[2].verdict is Verdict.INVALID
+
+
+@pytest.mark.parametrize("leak", [540.0, 2000.0, 3000.0, 5000.0, 8000.0])
+@pytest.mark.parametrize("hold_s", [900.0, 3600.0])
+@pytest.mark.parametrize("creep", [0.0, 0.15])
+def test_a_leak_by_which_the_line_is_empty_soon_after_the_step_is_the_rigs(leak, hold_s, creep):
+    value, u, check = held(1, leak=leak, hold_s=hold_s, creep=creep, rates=USUAL)
+    assert (check.verdict, check.owner) == (Verdict.INVALID, "rig")
+    assert value == pytest.approx(leak, abs=2.0 * u)
+    assert u < 0.1 * leak
+
+
+@pytest.mark.parametrize("lets_go_s", [PUSHED_S + 5.0, 600.0, 1000.0])
+def test_a_line_that_held_and_then_let_go_leaks(lets_go_s):
+    assert held(1, lets_go_s=lets_go_s, rates=USUAL)[2].verdict is Verdict.INVALID
+
+
+@pytest.mark.parametrize("creep", [0.05, 0.3])
+def test_a_tight_line_is_tight_however_much_it_creeps_and_however_long_it_is_held(creep):
+    value, u, check = held(1, creep=creep, hold_s=14400.0)
+    assert check.verdict is Verdict.PASS
+    assert value == pytest.approx(0.0, abs=3.0 * u)
 
 
 def test_where_the_room_hides_half_of_the_slowest_rate_nobody_knows_whether_the_line_is_tight():
@@ -135,8 +186,9 @@ def test_where_the_room_hides_half_of_the_slowest_rate_nobody_knows_whether_the_
     untold = [check for check in found if check.verdict is Verdict.NOT_MEASURED]
     assert untold
     assert not any(check.optional for check in untold)
-    assert all("the room turned; set hold to " in check.note for check in untold)
+    assert all("does not tell a leak from creep and a room that turns; set hold to " in check.note for check in untold)
     assert all("role line_temperature" in check.note for check in untold)
+    assert all(30.0 <= float(check.note.split("set hold to ")[1].split(" min")[0]) <= 240.0 for check in untold)
     assert not any(check.verdict is Verdict.INVALID for check in found)
 
 
