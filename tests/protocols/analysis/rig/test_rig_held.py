@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from protocols.analysis.rig import RecordError
-from protocols.analysis.rig.held import PLAY_KPA, fall
+from protocols.analysis.assumed import PLAY_KPA
+from protocols.analysis.rig.held import fall
 
 T = np.arange(0.0, 1320.0, 0.5)
 HELD_S = 120.0
