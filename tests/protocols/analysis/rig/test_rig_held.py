@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from protocols.analysis.rig import RecordError
 from protocols.analysis.assumed import PLAY_KPA
+from protocols.analysis.rig import RecordError
 from protocols.analysis.rig.held import fall
 
 T = np.arange(0.0, 1320.0, 0.5)
