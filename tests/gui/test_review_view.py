@@ -78,7 +78,7 @@ def test_a_run_is_chosen_and_opened_with_the_keyboard(page: ReviewPage, qtbot: A
 
 
 def test_a_run_that_is_opened_shows_its_verdict_its_checks_its_curves_and_that_it_is_proved(page: ReviewPage) -> None:
-    name = "rig-check-4.h5"
+    name = "rig-check-5.h5"
     shutil.copyfile(RUNS / name, page.pages.list.folder / name)
     run = opened(page, name).run
     assert page.pages.run is not None
