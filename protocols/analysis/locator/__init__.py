@@ -12,7 +12,7 @@ from dataclasses import replace
 from data.checks import Evaluation
 from data.run import Run
 from protocols.analysis.locator.likelihood import NOTHING, Score, explained, scores, strength, visible
-from protocols.analysis.locator.recorded import DELIVERED, of_record, pump_percent
+from protocols.analysis.locator.recorded import BOLUS, DELIVERED, of_record, pump_percent
 from protocols.analysis.locator.shown import AT_LIMIT, Shown, by_name, of_checks
 from protocols.analysis.locator.signatures import Signature, Table, table
 from protocols.analysis.locator.words import Cause, Location, Whose
@@ -47,7 +47,9 @@ def shows(run: Run, evaluation: Evaluation) -> tuple[Shown, ...]:
     """Every quantity of the table that a run shows."""
     known = table()
     recorded = (replace(one, title=known.quantity[one.name].title) for one in of_record(run, evaluation))
-    weighed = {DELIVERED: pump_percent(run)}  # a pump that declares no limit is weighed all the same
+    weighed = dict.fromkeys(
+        (DELIVERED, BOLUS), pump_percent(run)
+    )  # a pump that declares no limit is weighed all the same
     return tuple(by_name([*recorded, *of_checks(evaluation.checks, known, weighed)]).values())
 
 

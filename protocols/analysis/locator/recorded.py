@@ -31,8 +31,11 @@ PUMP_PERCENT = 5.0
 """Standard deviation of sound pumps where no limit is declared: ±15 % is what makers of implants state."""
 
 SIDES = ("low_percent", "high_percent")
-DELIVERED = "delivered"
-"""What reaches the vessel, against the programme."""
+ONE_RATE = 0.2
+"""Parts of the analysis whose programme differs by less than this share are of one rate."""
+
+DELIVERED, BOLUS = "delivered", "bolus"
+"""What reaches the vessel, and what of a bolus does, against the programme."""
 
 SENSOR_GAIN_PERCENT = 5.0
 HONEST_CHANGE_PERCENT = 4.0 / AT_LIMIT
@@ -286,6 +289,9 @@ def _balance(run: Run, edges_s: FloatArray) -> FloatArray:
 def _change(name: str, parts: _Parts, flow: FloatArray, source: str) -> Iterator[Shown]:
     """The largest change of a flow from one side of a moment to the other, in percent of the programme."""
     known = np.isfinite(flow) & (parts.programmed > 0.0)
+    if known.any():
+        # What is lost or gained steadily is another share of another rate.
+        known &= np.abs(parts.programmed / np.median(parts.programmed[known]) - 1.0) < ONE_RATE
     if known.sum() < FEWEST:
         return
     change, spread, at = largest_change(100.0 * flow[known] / parts.programmed[known])

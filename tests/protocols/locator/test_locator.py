@@ -18,7 +18,7 @@ from bench.qualify.faults import faults_file, read_faults
 from data.checks import Check, Evaluation, Verdict
 from data.run import Run
 from protocols.analysis.locator import NOTHING, Location, Shown, locate, ranked, shows
-from protocols.analysis.locator.recorded import largest_change, pump_percent
+from protocols.analysis.locator.recorded import _change, _Parts, largest_change, pump_percent
 from protocols.analysis.locator.shown import CERTAIN, by_name, of_check, of_checks
 from protocols.analysis.locator.signatures import table
 
@@ -53,6 +53,35 @@ def test_no_signature_is_of_a_fault_that_does_not_exist() -> None:
 
 
 # ----------------------------------------------------------------------------------------------- the ranking
+
+
+def steady(**percent: float) -> Location:
+    """Ranking of flows in percent of the programme, each known to 2 %."""
+    return ranked(
+        [Shown(name, KNOWN.quantity[name].title, z, "%", z / 2.0, "x", spread=2.0) for name, z in percent.items()]
+    )
+
+
+def test_what_is_lost_steadily_beside_a_bolus_is_not_in_it_and_is_a_leak() -> None:
+    assert steady(bolus=0.0, passed=0.0, lost=29.0).tied == ("leak",)
+
+
+def test_what_a_drifting_balance_gains_beside_a_bolus_is_no_pump_and_no_leak() -> None:
+    found = steady(bolus=0.0, passed=0.0, lost=-14.0, delivered=14.0)
+    assert (found.tied, found.owner) == (("balance-drift",), "rig")
+
+
+def test_a_pump_that_gives_too_little_gives_it_in_boluses_too() -> None:
+    assert steady(bolus=-25.0, passed=-25.0, lost=0.0).tied == ("under-delivery",)
+
+
+def test_a_steady_loss_is_no_change_of_the_flow_where_the_programme_changes() -> None:
+    """300 uL/h of a bridge, then 40: 10 uL/h lost are another share of each."""
+    programmed = np.repeat([300.0, 40.0], [4, 20])
+    edges = np.arange(programmed.size + 1) * 600.0
+    parts = _Parts(edges, programmed, programmed, programmed - 10.0)
+    (change,) = _change("caught-change", parts, parts.balance, "balance.mass")
+    assert change.value == pytest.approx(0.0, abs=1e-9)
 
 
 @st.composite
