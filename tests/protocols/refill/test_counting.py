@@ -14,7 +14,7 @@ from data.checks import Limits, Verdict
 from data.run import Run
 from data.schedule import Continuous, Flex, PatientBolus, PeriodicBolus, Schedule
 from protocols.analysis.budget import Budget, Component
-from protocols.analysis.refill import after, records, verdict
+from protocols.analysis.refill import after, needle, records, verdict
 from protocols.analysis.refill.ledger import Syringes
 from protocols.analysis.refill.needle import Insertion
 from protocols.refill_port import RefillPort
@@ -170,6 +170,21 @@ def test_an_insertion_that_was_made_and_not_recorded_is_missed(evaluated, monkey
     monkeypatch.setattr(verdict, "insertion", lambda run, number: AT_STOP if number == 1 else None)
     check = next(check for check in evaluated().checks if check.name == "needle-at-stop")
     assert (check.verdict, check.note) == (Verdict.NOT_MEASURED, "insertion 2 was not recorded")
+
+
+@pytest.mark.parametrize("lost", ["needle_force", "needle_depth"])
+def test_an_insertion_whose_gauge_or_stage_never_sent_a_sample_was_not_recorded(lost):
+    with Run.open(SEALED) as run:
+        run.__dict__["has"] = lambda role: role != lost
+        assert needle.insertion(run, 1) is None
+
+
+@pytest.mark.parametrize(("said", "note"), [(18_000.0, "its count said 18.000 mL"), (np.nan, "")])
+def test_a_count_before_the_refill_that_is_no_number_is_not_told(said, note):
+    before = SimpleNamespace(fields={"key": "before", "reservoir_ul": said})
+    run = SimpleNamespace(params={}, dut={}, records=lambda kind: [before], phases=(), has=lambda role: False)
+    first = next(verdict._filling(verdict._Refill(run, None, None, None, ())))
+    assert (first.name, first.note) == ("aspirated", note)
 
 
 @pytest.mark.parametrize(("limit_n", "optional"), [(3.0, False), (None, True)])
