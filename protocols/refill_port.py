@@ -55,7 +55,7 @@ LARGEST_UL = 60_000.0
 class RefillPort(Procedure):
     """Refill of the reservoir through its port, with the ledger of its volume and the hours after it."""
 
-    name, method = "refill-port", 4
+    name, method = "refill-port", 5
     leaves_out = True
     roles = (
         Measures("reference_mass", "mg"),
@@ -253,7 +253,7 @@ class RefillPort(Procedure):
 
     def _leak_reading(self, key: str) -> Step:
         if self.septum == "mass":
-            text = "Cap the catheter port, dry the pump, and weigh it against the dummy pump."
+            text = "Cap the catheter port, dry the pump, weigh it against the dummy pump, and give pump less dummy."
             return Ask(key, "weigh-pump", text, unit="mg", low=-HEAVIEST_MG, high=HEAVIEST_MG)
         return Ask(key, "read-capillary", "Read the meniscus of the coupon's capillary.", unit="mm", low=-1e3, high=1e4)
 

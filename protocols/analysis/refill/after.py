@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,8 +13,9 @@ import numpy as np
 from data.checks import Check, Limits, Verdict
 from data.run import Run
 from data.samples import FloatArray
-from protocols.analysis.decision import judge, reported
+from protocols.analysis.decision import SIMPLE, judge, reported
 from protocols.analysis.gravimetric_record import GravimetricRecord
+from protocols.analysis.standing import of_a_run_cut_off
 
 GRID_S = 60.0
 SURGE_S = 3600.0
@@ -20,7 +23,7 @@ SILENT_S = 300.0
 """What came while the balance gave nothing for longer than this may have come all at once."""
 
 FINE = (Verdict.PASS, Verdict.CONDITIONAL_PASS)
-DAY_H = 24.0
+DAY_S = 86_400.0
 
 
 def excess(record: GravimetricRecord) -> tuple[FloatArray, FloatArray]:
@@ -81,7 +84,8 @@ def surge(record: GravimetricRecord, limit: Limits | None, depends_on: tuple[str
     name, title = "surge", "Beyond the schedule in any hour after the refill"
     from_s, to_s = record.analysis
     if to_s - from_s < 3.0 * GRID_S:
-        return reported(name, title, None, "uL", "the run ended before delivery was watched", depends_on)
+        short = reported(name, title, None, "uL", "the run ended before delivery was watched", depends_on)
+        return replace(short, optional=limit is None)
     seconds, over = excess(record)
     value, first, last = largest_surge(over, round(SURGE_S / GRID_S))
     begin, end = from_s + float(seconds[first]), from_s + float(seconds[last])
@@ -96,7 +100,7 @@ def surge(record: GravimetricRecord, limit: Limits | None, depends_on: tuple[str
         )
         if fields["verdict"] in FINE and judge(most, budget.u, budget.dof, limit)["verdict"] not in FINE:
             fields |= {"verdict": Verdict.NOT_MEASURED, "conformity_probability": None}
-    return Check(
+    check = Check(
         name,
         title,
         unit="uL",
@@ -107,45 +111,92 @@ def surge(record: GravimetricRecord, limit: Limits | None, depends_on: tuple[str
         budget=budget.rows(),
         **fields,
     )
+    # Any hour of the watch may have been the worst: one that was cut off passes nothing.
+    return check if record.complete else of_a_run_cut_off(check)
 
 
 def alarm_date(
-    run: Run, filled: tuple[float, float] | None, limit: Limits | None, depends_on: tuple[str, ...]
+    run: Run, filled: tuple[float, float] | None, limit: Limits | None, started_s: float | None
 ) -> tuple[Check, Mapping[str, float]]:
-    """The pump's own count of its reservoir against what was filled in, and the alarm's date by each.
+    """The pump's own count of its reservoir against what it was told; the alarm's date by the count and by the filling.
 
     Parameters
     ----------
     filled : volume and its standard uncertainty in uL.
+    started_s : when the start of delivery was confirmed; None where it never was.
     """
-    name, title = "alarm-date", "Reservoir by the pump's count less what was filled in"
+    name, title = "alarm-date", "Reservoir by the pump's count less what it was told"
     stated = run.dut.get("low_reservoir_ul")
-    status = _status(run, "filled")
     if stated is None:
-        return reported(name, title, None, "uL", "this pump has no low-reservoir alarm", depends_on), {}
-    if filled is None or status is None:
-        return reported(name, title, None, "uL", "filling or count was not read", depends_on), {}
-    rate = float(run.schedule.expected_volume_ul(0.0, DAY_H * 3600.0)) / DAY_H
-    counted = float(status["reservoir_ul"])
-    note = ""
-    values: dict[str, float] = {}
-    if rate > 0.0:
-        ours_h, its_h = (max(volume - stated, 0.0) / rate for volume in (filled[0], counted))
-        started = status["answered_s"]
-        dates = [
-            f"{run.start + timedelta(seconds=started, hours=hours):%Y-%m-%d %H:%M} UTC" for hours in (ours_h, its_h)
-        ]
-        note = f"low-reservoir alarm {ours_h / DAY_H:.2f} days after the start, {dates[0]}; by the pump {dates[1]}"
-        values = {"alarm_after_days": ours_h / DAY_H, "alarm_after_days_by_the_pump": its_h / DAY_H}
-    if "low-reservoir" in status["alarms"]:
+        return reported(name, title, None, "uL", "this pump has no low-reservoir alarm"), {}
+    counted = _counted(run)
+    if counted is None:
+        return replace(reported(name, title, None, "uL", "its count was not read"), optional=limit is None), {}
+    note, values = _dates(run, None if filled is None else filled[0] - stated, counted - stated, started_s)
+    if "low-reservoir" in _status(run)["alarms"]:
         note += "; the pump raises the alarm already"
-    fields = judge(counted - filled[0], filled[1], float("inf"), limit)
-    check = Check(
-        name, title, unit="uL", owner="dut", optional=limit is None, depends_on=depends_on, note=note, **fields
-    )
-    return check, values
+    # It is told what was to be filled in, whatever went in: the difference is none of its count.
+    fields = judge(counted - float(run.params["fill_ul"]), 0.0, math.inf, limit)
+    return Check(name, title, unit="uL", owner="dut", optional=limit is None, note=note, **fields), values
 
 
-def _status(run: Run, key: str) -> Mapping[str, Any] | None:
-    found = [event.fields for event in run.records("pump") if event.fields.get("key") == key]
-    return found[-1] if found else None
+def _dates(
+    run: Run, filled_ul: float | None, counted_ul: float, started_s: float | None
+) -> tuple[str, Mapping[str, float]]:
+    """When the alarm comes, in words and in days after the start, by volumes that are above that of the alarm."""
+    above = (("alarm_after_days", filled_ul), ("alarm_after_days_by_the_pump", counted_ul))
+    moments = {name: run.schedule.moment_of_volume_s(volume) for name, volume in above if volume is not None}
+    words = [_worded(run, moment_s, started_s) for moment_s in moments.values()]
+    told = f"by the pump {words[-1]}" if filled_ul is None else f"{words[0]}; by the pump {words[-1]}"
+    if run.schedule.patient is not None:
+        told += "; boluses that a patient will ask for are not counted"
+    days = {name: moment_s / DAY_S for name, moment_s in moments.items() if math.isfinite(moment_s)}
+    return f"low-reservoir alarm {told}", days
+
+
+def _worded(run: Run, moment_s: float, started_s: float | None) -> str:
+    if not math.isfinite(moment_s):
+        return "not within ten years"
+    date = "" if started_s is None else f", {run.start + timedelta(seconds=started_s + moment_s):%Y-%m-%d %H:%M} UTC"
+    return f"{moment_s / DAY_S:.2f} days after the start{date}"
+
+
+def told_filled(
+    run: Run, filled: tuple[float, float] | None, limit: Limits | None, certain_ul: float, depends_on: tuple[str, ...]
+) -> Check:
+    """What the pump was told of its filling, less what went in: so far off is a count that counts rightly.
+
+    Parameters
+    ----------
+    filled : volume and its standard uncertainty in uL.
+    limit : of the pump's count; None where its file declares none.
+    certain_ul : the difference that counts then.
+    """
+    name, title, told_ul = "told-filled", "Filling as the pump was told less what went in", float(run.params["fill_ul"])
+    if filled is None or not _status(run):
+        note = "filling or count was not read"
+        return Check(name, title, None, "uL", Verdict.NOT_MEASURED, "record", depends_on=depends_on, note=note)
+    off_ul = told_ul - filled[0]
+    if limit is not None:
+        fields = judge(off_ul, filled[1], math.inf, limit)
+    else:
+        fields = judge(
+            off_ul, filled[1], math.inf, Limits(-certain_ul, certain_ul, "3 u of filling and syringe"), SIMPLE
+        )
+        fields["verdict"] = Verdict.PASS if abs(off_ul) <= certain_ul else Verdict.FAIL
+    note = f"told {told_ul / 1000.0:.3f} mL, filled {filled[0] / 1000.0:.3f} mL"
+    if fields["verdict"] in (Verdict.FAIL, Verdict.CONDITIONAL_FAIL):
+        note += "; tell the pump what went in before it is used"
+    return Check(name, title, unit="uL", owner="record", depends_on=depends_on, note=note, **fields)
+
+
+def _counted(run: Run) -> float | None:
+    """What the pump counted in its reservoir after it was told; None where that is no number."""
+    counted = float(_status(run).get("reservoir_ul", math.nan))
+    return counted if math.isfinite(counted) else None
+
+
+def _status(run: Run) -> Mapping[str, Any]:
+    """What the pump reported after its filling; empty where it was not read."""
+    found = [event.fields for event in run.records("pump") if event.fields.get("key") == "filled"]
+    return found[-1] if found else {}

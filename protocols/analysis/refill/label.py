@@ -20,6 +20,18 @@ _THOUSANDS = re.compile(r"[1-9][0-9]{0,2}(?:(?:,[0-9]{3})+|(?: [0-9]{3})+)(\.[0-
 _BEFORE = " ,;:=(["
 _BETWEEN = re.compile(r"[ .,;:=()\[\]]*")
 
+_WORD = re.compile(r"\w+")
+
+NO_DRUG = frozenset({"none", "water", "saline"})
+"""Labels of vials in which there is no drug."""
+
+_SOLVENTS = frozenset({"water", "saline", "nacl", "chloride"})
+_OFTEN = frozenset(
+    {"baclofen", "bupivacaine", "clonidine", "fentanyl", "floxuridine", "hydromorphone", "insulin", "morphine"}
+    | {"ropivacaine", "sufentanil", "treprostinil", "ziconotide"}
+)
+"""Drugs for such pumps: one of them on a label is a drug, even where no concentration stands beside it."""
+
 ALIKE = 1e-3
 """Two statements of one concentration, such as 2000 ug/mL and 40 mg/20 mL, differ by no more than this share."""
 
@@ -64,6 +76,28 @@ def read_label(text: str) -> Label:
     if max(stated) - min(stated) > ALIKE * max(stated):
         raise LabelError("it states two concentrations")
     return Label(plain[: found[0].start()].strip(_BEFORE), stated[0])
+
+
+def same_name(one: str, other: str) -> bool:
+    """Whether two names of a drug are written alike but for their capitals."""
+    return one.casefold() == other.casefold()
+
+
+def may_name(one: str, other: str) -> bool:
+    """Whether all words of the one stand in the other: "Baclofen injection" may name baclofen, and may name more."""
+    here, there = (set(_WORD.findall(name.casefold())) for name in (one, other))
+    return bool(here and there) and (here <= there or there <= here)
+
+
+def is_drug(text: str) -> bool:
+    """Whether a text that is no solvent names a drug: with a concentration, or as one that is often in such pumps."""
+    words = set(_WORD.findall(text.casefold()))
+    if words & _OFTEN:
+        return True
+    try:
+        return bool(read_label(text).drug) and not words & _SOLVENTS
+    except LabelError:
+        return False
 
 
 def _ug_per_ml(found: re.Match[str]) -> float:

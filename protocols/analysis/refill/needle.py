@@ -54,7 +54,7 @@ def insertion(run: Run, number: int) -> Insertion | None:
     """The insertion of this number; None where the run does not hold it."""
     spans = {phase.name: (phase.t0, phase.t1) for phase in run.phases}
     asked = [event.t for event in run.records("prompt") if event.fields.get("key") == f"insert-{number}"]
-    if not asked or f"seated-{number}" not in spans:
+    if not asked or f"seated-{number}" not in spans or not (run.has("needle_force") and run.has("needle_depth")):
         return None
     force, depth = run.corrected("needle_force").good(), run.corrected("needle_depth").good()
     free = force.within(spans[f"free-{number}"]).values

@@ -16,7 +16,7 @@ from data.checks import Check, Limits, Verdict
 from data.run import Run
 from data.schedule import Bolus, Continuous, PatientBolus, Schedule
 from protocols.analysis.decision import SIMPLE, judge, reported
-from protocols.analysis.refill.label import LabelError, read_label
+from protocols.analysis.refill.label import NO_DRUG, LabelError, is_drug, may_name, read_label, same_name
 
 AGREE_PERCENT = 0.1
 """Words and numbers that are copied agree within their digits."""
@@ -27,6 +27,7 @@ AGREE_S = 1.0
 DAY_S = 86_400.0
 
 WRITE_LABEL = 'type drug and concentration alone, such as "baclofen 2000 ug/mL"'
+WRITE_ORDER = 'order drug and concentration, such as "300 ug/day at 2000 ug/mL; drug baclofen"'
 
 NO_ASSAY = "a right label on wrong content shows in nothing but an assay"
 
@@ -35,7 +36,7 @@ def reconciled(run: Run) -> Iterator[Check]:
     """Every comparison for which the run holds both sides."""
     programmed = run.schedule
     wanted = Schedule.parse(run.params["order"]) if run.params["order"] else None
-    yield _vial(run, wanted or programmed)
+    yield _vial(run, *(one for one in (wanted, programmed) if one is not None))
     if wanted is None:
         note = "no order was stated; give --set order=..."
         yield reported("order", "Program against order", None, "%", note)
@@ -50,32 +51,60 @@ def reconciled(run: Run) -> Iterator[Check]:
     yield _dose(programmed)
 
 
-def _vial(run: Run, wanted: Schedule) -> Check:
+def _vial(run: Run, *stated: Schedule) -> Check:
+    """The label against drug and concentration that order, program or the fluid's file state, in this order."""
     name, title = "vial", "Label of the vial against order"
     said = str(run.answers.get("vial") or "").strip()
     if not said:
         return _unread(name, title, "the vial was not scanned")
-    drug = wanted.drug or _drug_of_fluid(run)
-    if wanted.concentration_ug_per_ml is None:
-        there = said.lower() in ("none", "water", "saline")
-        if there and drug:
-            return _exact(name, title, 100.0, f'"{said}" where {drug} was to be filled in')
-        return _exact(name, title, 0.0 if there else 100.0, "" if there else f'"{said}" where no drug was ordered')
+    drugs = [one for one in (*(each.drug for each in stated), _drug_of_fluid(run)) if one]
+    drug = drugs[0] if drugs else ""
+    for other in drugs[1:]:
+        if not may_name(drug, other):
+            return _exact(name, title, 100.0, f'order, program and fluid name two drugs, "{drug}" and "{other}"')
+    known = [one.concentration_ug_per_ml for one in stated] + [run.fluid.get("concentration_ug_per_ml")]
+    concentration = next((float(one) for one in known if one is not None), None)
+    if not drug and concentration is None:
+        return _without_drug(run, name, title, said)
+    if said.casefold() in NO_DRUG or (not _drug_of_fluid(run) and _is_fluid(run, said)):
+        return _exact(name, title, 100.0, f'"{said}" where {drug or "a drug"} was to be filled in')
+    check = _with_drug(name, title, said, drug, concentration)
+    other = next((one for one in drugs if not same_name(drug, one)), "")
+    if other and check.verdict is not Verdict.FAIL:
+        return _unread(name, title, f'it is not clear whether "{drug}" and "{other}" are one drug; write one name')
+    return check
+
+
+def _without_drug(run: Run, name: str, title: str, said: str) -> Check:
+    """No drug was ordered: that none is there says the name of the fluid, or of a solvent alone."""
+    if said.casefold() in NO_DRUG or _is_fluid(run, said):
+        return _exact(name, title, 0.0, "")
+    if is_drug(said):
+        return _exact(name, title, 100.0, f'"{said}" where no drug was ordered')
+    known = f'"{run.fluid["name"]}", as in the fluid\'s file, or ' if run.fluid.get("name") else ""
+    return _unread(name, title, f'"{said}" may be without drug or not; type {known}"none" where there is none in it')
+
+
+def _with_drug(name: str, title: str, said: str, drug: str, concentration: float | None) -> Check:
+    """A drug was ordered, by its name, its concentration, or both."""
     try:
         label = read_label(said)
     except LabelError as error:
-        if not any(letter.isdigit() for letter in said):
+        if not any(letter.isdigit() for letter in said) and not may_name(drug, said):
             return _exact(name, title, 100.0, f'"{said}" is no drug with a concentration')
         return _unread(name, title, f'the label "{said}" is not read: {error}; {WRITE_LABEL}')
-    known = bool(drug) and label.drug.casefold() == drug.casefold()
-    if drug and label.is_plain and not known:
+    if drug and label.is_plain and not may_name(drug, label.drug):
         return _exact(name, title, 100.0, f'"{label.drug}" where {drug} was ordered')
-    off = 100.0 * (label.ug_per_ml / wanted.concentration_ug_per_ml - 1.0)
+    if concentration is None:
+        return _unread(name, title, f"{said}: no concentration was ordered; {WRITE_ORDER}")
+    off = 100.0 * (label.ug_per_ml / concentration - 1.0)
     if abs(off) > AGREE_PERCENT:
-        where = f"{label.ug_per_ml:.6g} ug/mL where {wanted.concentration_ug_per_ml:.6g} ug/mL was ordered"
+        where = f"{label.ug_per_ml:.6g} ug/mL where {concentration:.6g} ug/mL was ordered"
         return _exact(name, title, off, f"{said}: {where}; {NO_ASSAY}")
-    if not known and not label.is_plain:
-        return _unread(name, title, f'the label "{said}" does not name its drug alone; {WRITE_LABEL}')
+    if not drug:
+        return _unread(name, title, f"{said}: nothing says which drug was ordered; {WRITE_ORDER}")
+    if not same_name(drug, label.drug):
+        return _unread(name, title, f'the label "{said}" does not name {drug} alone; {WRITE_LABEL}')
     return _exact(name, title, off, f"{said}; {NO_ASSAY}")
 
 
@@ -83,6 +112,11 @@ def _drug_of_fluid(run: Run) -> str:
     """The drug that the fluid's file states; "" for none."""
     stated = str(run.fluid.get("drug") or "none")
     return "" if stated == "none" else stated
+
+
+def _is_fluid(run: Run, said: str) -> bool:
+    """Whether a label says what the fluid's file calls the fluid."""
+    return same_name(said, str(run.fluid.get("name") or ""))
 
 
 def _same(name: str, title: str, found: Schedule, wanted: Schedule, *, copied: bool = False) -> Check:

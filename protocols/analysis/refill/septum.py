@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
-from data.checks import Check, Limits
+from data.checks import Check, Limits, Verdict
 from data.run import Run
 from protocols.analysis.budget import Budget, Component, bounded
 from protocols.analysis.decision import judge, reported
 from protocols.analysis.flow_budget import LINE_EXPANSION_PER_K
+from protocols.analysis.suitability import CERTAIN
 
 BORE_MM = 0.1
 U_BORE = 0.01
@@ -20,6 +22,12 @@ COUPON_UL = 20.0
 
 ROOM_K = 1.0
 HOUR_S = 3600.0
+
+GAINED = {
+    "mass": "the pump gained mass against the dummy: the sign (it is pump less dummy), or a wet pump",
+    "coupon": "the meniscus went back: the sign, or the capillary dries",
+}
+"""A septum gives off and takes nothing in; a limit from above alone would pass what was read the wrong way round."""
 
 NAME, TITLE = "septum-leak", "Leak of the septum"
 
@@ -33,8 +41,10 @@ def leak(
         note = "not asked for: --set septum=mass, or septum=coupon; no pressure shows it"
         return reported(NAME, TITLE, None, "uL/day", note, depends_on)
     times = {event.fields["key"]: event.t for event in run.records("answer")}
+    limit = None if limit_ul_per_h is None else Limits(None, 24.0 * limit_ul_per_h, source)
     if not {"leak-before", "leak-after"} <= times.keys():
-        return reported(NAME, TITLE, None, "uL/day", "it was not read twice", depends_on)
+        missing = reported(NAME, TITLE, None, "uL/day", "it was not read twice", depends_on)
+        return replace(missing, optional=limit is None)
     days = (times["leak-after"] - times["leak-before"]) / HOUR_S / 24.0
     moved = float(run.answers["leak-after"]) - float(run.answers["leak-before"])
     if how == "mass":
@@ -42,9 +52,12 @@ def leak(
     else:
         volume, budget = _by_capillary(run, moved)
     daily = budget.scaled("leak", "uL/day", 1.0 / days)
-    limit = None if limit_ul_per_h is None else Limits(None, 24.0 * limit_ul_per_h, source)
     punctured = _punctures(run)
     note = f"after {punctured + int(run.dut.get('punctures') or 0)} punctures, over {days:.2f} days, by {how}"
+    fields = judge(volume / days, daily.u, daily.dof, limit)
+    if volume / days < -CERTAIN * daily.u:
+        note += f"; {GAINED[how]}"
+        fields |= {"verdict": Verdict.INVALID, "conformity_probability": None}
     return Check(
         NAME,
         TITLE,
@@ -54,7 +67,7 @@ def leak(
         depends_on=depends_on,
         note=note,
         budget=daily.rows(),
-        **judge(volume / days, daily.u, daily.dof, limit),
+        **fields,
     )
 
 

@@ -85,13 +85,15 @@ def evaluate(run: Run) -> Evaluation:
     if refill.record is not None:
         fit += fitness(refill.record, excluded)
         fit.append(_undisturbed(refill.record, excluded))
-    date, values = after.alarm_date(run, _filled(refill), refill.limit("count_ul", both=True), SYRINGES)
+    started_s = None if refill.record is None else refill.record.started_s
+    date, values = after.alarm_date(run, _filled(refill), refill.limit("count_ul", both=True), started_s)
     judged = [
         *_insertion_force(refill),
         *_ledger(refill),
         *_filling(refill),
         *_delivery(refill),
         date,
+        _told(refill),
         septum.leak(run, _density(refill), refill.limits.get("septum_leak_ul_per_h"), refill.source, NEEDLE),
         septum.life(run),
         *records.reconciled(run),
@@ -347,7 +349,8 @@ def _filling(refill: _Refill) -> Iterator[Check]:
     run = refill.run
     before = next((event.fields for event in run.records("pump") if event.fields.get("key") == "before"), None)
     first = None if refill.found is None else refill.found.emptied_ul[0]
-    note = "" if before is None else f"its count said {float(before['reservoir_ul']) / 1000.0:.3f} mL"
+    counted = math.nan if before is None else float(before["reservoir_ul"])
+    note = f"its count said {counted / 1000.0:.3f} mL" if math.isfinite(counted) else ""
     yield reported("aspirated", "Aspirated before the refill", first, "uL", note, SYRINGES)
     filled = _filled(refill)
     limited = _limited(run, _PUSHED)
@@ -355,6 +358,14 @@ def _filling(refill: _Refill) -> Iterator[Check]:
     yield reported("filled", "Filled", None if filled is None else filled[0], "uL", stopped, SYRINGES)
     yield reported("refill-pressure", "Refill pressure, highest", _highest_kpa(run), "kPa")
     yield _capacity(refill)
+
+
+def _told(refill: _Refill) -> Check:
+    """What the pump was told against what went in, by what its count may be off; by 3 u where nothing is declared."""
+    filled = _filled(refill)
+    u = math.hypot(filled[1] if filled else 0.0, _counted(refill.run)[1], bounded("", _held_ul(refill.run)).u)
+    limit = refill.limit("count_ul", both=True)
+    return after.told_filled(refill.run, filled, limit, suitability.CERTAIN * u, SYRINGES)
 
 
 _PUSHED = ("filling", "filling-slowly")
@@ -366,19 +377,24 @@ def _capacity(refill: _Refill) -> Check:
     name, title = "capacity", "Volume at which the reservoir closed, less its capacity"
     run, found = refill.run, refill.found
     tested = found is not None and found.overfilled_ul is not None
-    closed = _limited(run, _OVERFILLED if tested else _PUSHED)
+    early, slow = _OVERFILLED if tested else _PUSHED
+    ended = _limited(run, (early, slow))
+    # A needle's resistance ends the fast phase, too: a reservoir that closed ends the slow one after it as well.
+    closed = slow in ended
+    fast = f"the pressure limit ended the phase {early}, which closes nothing by itself" if early in ended else ""
     volume = None if found is None else found.overfilled_ul if tested else found.filled_ul
     limit = refill.limit("capacity_ul", both=True)
     if found is None or volume is None or not (closed or tested):
         asked = bool(run.params["overfill"]) and limit is not None
         note = "the over-fill test was not measured" if asked else "the filling did not reach it"
+        note = "; ".join(filter(None, (note, fast)))
         return replace(reported(name, title, None, "uL", note, SYRINGES), optional=not asked)
     leaves = Component("what an emptying leaves", float(run.params["emptying_ul"]))
     budget = found.volume("capacity", volume).plus(leaves)
     less = float(run.params["left_ul"]) + volume - float(run.dut["reservoir_ul"])
     fields, note = judge(less, budget.u, budget.dof, limit), ""
     if not closed:
-        note = "at least: it did not close until there"
+        note = "; ".join(filter(None, ("at least: it did not close until there", fast)))
         if fields["verdict"] is Verdict.FAIL and less > 0.0:
             note += "; nothing protects it from over-filling"
         else:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data.checks import Verdict
 from data.schedule import Schedule
 from protocols.analysis.refill import needle, records, septum
 from protocols.analysis.refill.after import largest_surge
@@ -141,6 +142,21 @@ def test_a_cored_septum_shows_in_the_mass_of_the_pump():
     assert check.standard_uncertainty == pytest.approx(math.sqrt(2.0) * 0.2 / WATER / 2.0)
     assert check.verdict.value == "fail"
     assert leak("mass", 10.0, 10.0).verdict.value == "pass"
+
+
+@pytest.mark.parametrize(("how", "moved", "said"), [("mass", 40.0, "pump less dummy"), ("coupon", -5.0, "went back")])
+def test_a_septum_that_takes_fluid_in_was_read_the_wrong_way_round(how, moved, said):
+    check = leak(how, 12.0, 12.0 + moved)
+
+    assert (check.verdict, check.optional) == (Verdict.INVALID, False)
+    assert said in check.note
+    assert leak(how, 12.0, 12.0 + moved / 100.0).verdict is Verdict.PASS  # within the noise of two readings
+
+
+@pytest.mark.parametrize(("limit", "optional"), [(1.0, False), (None, True)])
+def test_a_leak_that_is_limited_counts_where_it_was_not_read_twice(limit, optional):
+    check = septum.leak(said({"leak-before": 3.0}, septum="mass"), WATER, limit, "the maker", ())
+    assert (check.verdict, check.optional) == (Verdict.NOT_MEASURED, optional)
 
 
 def test_85_nl_a_day_are_10_8_mm_of_the_capillary():

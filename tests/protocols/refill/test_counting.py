@@ -14,7 +14,7 @@ from data.checks import Limits, Verdict
 from data.run import Run
 from data.schedule import Continuous, Flex, PatientBolus, PeriodicBolus, Schedule
 from protocols.analysis.budget import Budget, Component
-from protocols.analysis.refill import after, records, verdict
+from protocols.analysis.refill import after, needle, records, verdict
 from protocols.analysis.refill.ledger import Syringes
 from protocols.analysis.refill.needle import Insertion
 from protocols.refill_port import RefillPort
@@ -49,16 +49,18 @@ def test_records_that_agree_pass_no_pump_that_nothing_limits(evaluated):
     assert RefillPort().limited_by()[0] == ("refill", "mean")  # said before the start
 
 
-def capacity(pushed_ul, *, closed=False, reservoir_ul=20_000.0, limit_ul=500.0):
-    """The check after an over-fill test of so much."""
-    ended = [SimpleNamespace(fields={"phase": "over-filling"})] if closed else []
+def capacity(pushed_ul, *, closed=False, reservoir_ul=20_000.0, limit_ul=500.0, overfill=True, early=False):
+    """The check after an over-fill test of so much, or after the filling alone; the pressure may have ended phases."""
+    slow, fast = ("over-filling", "over-filling-early") if overfill else ("filling-slowly", "filling")
+    ended = [SimpleNamespace(fields={"phase": phase}) for phase, is_ in ((fast, early), (slow, closed)) if is_]
     limits = {"capacity_ul": limit_ul, "source": "maker", "revision": "A"}
     run = SimpleNamespace(
-        params={"left_ul": 200.0, "emptying_ul": 10.0, "overfill": True},
+        params={"left_ul": 200.0, "emptying_ul": 10.0, "overfill": overfill},
         dut={"reservoir_ul": reservoir_ul, "limits": {"refill": limits}},
         records=lambda kind: ended,
     )
-    found = None if pushed_ul is None else Syringes(8000.0, (None, None), pushed_ul, 5.0, 5e-5, True)
+    volumes = (8000.0, (None, None), pushed_ul) if overfill else (pushed_ul, (None, None), None)
+    found = None if pushed_ul is None else Syringes(*volumes, 5.0, 5e-5, True)
     return verdict._capacity(verdict._Refill(run, None, found, None, ()))
 
 
@@ -79,13 +81,28 @@ def test_a_reservoir_that_did_not_close_is_known_from_below_alone(pushed_ul, clo
     assert (check.verdict, check.optional) == (expected, False)
 
 
+@pytest.mark.parametrize(
+    ("overfill", "pushed_ul", "closed", "expected"),
+    [
+        (True, 19_650.0, False, Verdict.NOT_MEASURED),  # then 5 mL ran in slowly, and it never closed
+        (False, 4000.0, False, Verdict.NOT_MEASURED),
+        (True, 19_650.0, True, Verdict.PASS),
+        (False, 4000.0, True, Verdict.FAIL),
+    ],
+)
+def test_a_reservoir_has_closed_where_the_pressure_ended_the_slow_phase(overfill, pushed_ul, closed, expected):
+    check = capacity(pushed_ul, closed=closed, overfill=overfill, early=True)
+    assert check.verdict is expected
+    assert ("which closes nothing by itself" in check.note) is (not closed)
+
+
 @pytest.mark.parametrize(("reservoir_ul", "said"), [(40_000.0, True), (20_000.0, False)])
 def test_an_over_fill_test_that_does_not_fill_the_pump_is_told_before_the_start(reservoir_ul, said):
     told = RefillPort(overfill="yes").remarks({"reservoir_ul": reservoir_ul})
     assert any("its capacity will not be measured; raise overfill_most" in one for one in told) is said
 
 
-def surge(came_ul, silent_h, limit_ul=50.0):
+def surge(came_ul, silent_h, limit_ul=50.0, complete=True):
     """The check of 48 h at 1 mL/day, so much more in the hour from 10 h on, and no balance in a stretch."""
     t_s = np.arange(0.0, 48.0 * 3600.0 + 1.0, 30.0)
     t_s = t_s[(t_s <= silent_h[0] * 3600.0) | (t_s >= silent_h[1] * 3600.0)]
@@ -93,6 +110,7 @@ def surge(came_ul, silent_h, limit_ul=50.0):
     delivered = rate * t_s + came_ul * np.clip(t_s / 3600.0 - 10.0, 0.0, 1.0)
     record = SimpleNamespace(
         analysis=(0.0, 48.0 * 3600.0),
+        complete=complete,
         volumes=lambda from_s, to_s: (t_s, delivered),
         programmed_ul=lambda times: rate * times + 70.0,  # it began before
         collected=SimpleNamespace(delivered=lambda from_s, to_s: (0.0, Budget("", "uL", (Component("all", 0.5),)))),
@@ -122,6 +140,12 @@ def test_a_surge_that_a_silent_balance_may_hide_is_not_measured(came_ul, silent_
     assert ("silent" in check.note) is (silent_h[1] - silent_h[0] > 0.1)
 
 
+@pytest.mark.parametrize(("came_ul", "expected"), [(0.0, Verdict.NOT_MEASURED), (120.0, Verdict.FAIL)])
+def test_a_watch_that_was_cut_off_passes_no_hour_and_keeps_a_surge_that_was_seen(came_ul, expected):
+    check = surge(came_ul, (0.0, 0.0), complete=False)
+    assert (check.verdict, check.optional) == (expected, False)
+
+
 def test_what_a_silence_may_hide_is_all_that_came_in_it():
     assert "up to 187 uL" in surge(0.0, (8.0, 12.5)).note  # 4.5 h of 41.7 uL
     assert surge(0.0, (8.0, 12.5)).value == pytest.approx(0.0, abs=1e-6)
@@ -146,6 +170,21 @@ def test_an_insertion_that_was_made_and_not_recorded_is_missed(evaluated, monkey
     monkeypatch.setattr(verdict, "insertion", lambda run, number: AT_STOP if number == 1 else None)
     check = next(check for check in evaluated().checks if check.name == "needle-at-stop")
     assert (check.verdict, check.note) == (Verdict.NOT_MEASURED, "insertion 2 was not recorded")
+
+
+@pytest.mark.parametrize("lost", ["needle_force", "needle_depth"])
+def test_an_insertion_whose_gauge_or_stage_never_sent_a_sample_was_not_recorded(lost):
+    with Run.open(SEALED) as run:
+        run.__dict__["has"] = lambda role: role != lost
+        assert needle.insertion(run, 1) is None
+
+
+@pytest.mark.parametrize(("said", "note"), [(18_000.0, "its count said 18.000 mL"), (np.nan, "")])
+def test_a_count_before_the_refill_that_is_no_number_is_not_told(said, note):
+    before = SimpleNamespace(fields={"key": "before", "reservoir_ul": said})
+    run = SimpleNamespace(params={}, dut={}, records=lambda kind: [before], phases=(), has=lambda role: False)
+    first = next(verdict._filling(verdict._Refill(run, None, None, None, ())))
+    assert (first.name, first.note) == ("aspirated", note)
 
 
 @pytest.mark.parametrize(("limit_n", "optional"), [(3.0, False), (None, True)])

@@ -14,9 +14,9 @@ from protocols.analysis.refill.label import Label, LabelError, read_label
 WEAK, STRONG = "0.5 mL/day at 500 ug/mL", "0.5 mL/day at 2000 ug/mL"
 
 
-def vial(label, order, drug="none"):
-    run = SimpleNamespace(answers={"vial": label}, fluid={"drug": drug})
-    return records._vial(run, Schedule.parse(order))
+def vial(label, order, drug="none", program="", **fluid):
+    run = SimpleNamespace(answers={"vial": label}, fluid={"drug": drug, **fluid})
+    return records._vial(run, *(Schedule.parse(text) for text in (order, program) if text))
 
 
 def order(programmed, ordered, **how):
@@ -92,9 +92,8 @@ def test_a_vial_of_five_times_the_concentration_fails(label):
     assert "2500 ug/mL where 500 ug/mL was ordered" in check.note
 
 
-@pytest.mark.parametrize("drug", ["", "; drug baclofen"])
-def test_the_right_vial_with_a_separator_of_thousands_passes(drug):
-    assert vial("Baclofen 2,000 mcg/mL", STRONG + drug).verdict is Verdict.PASS
+def test_the_right_vial_with_a_separator_of_thousands_passes():
+    assert vial("Baclofen 2,000 mcg/mL", f"{STRONG}; drug baclofen").verdict is Verdict.PASS
 
 
 @pytest.mark.parametrize(
@@ -106,9 +105,69 @@ def test_a_label_that_does_not_name_its_drug_alone_passes_nothing(label):
     assert vial(label, "0.5 mL/day at 20 mg/mL").verdict is Verdict.FAIL
 
 
-@pytest.mark.parametrize(("fluid", "verdict"), [("baclofen", "pass"), ("morphine", "fail"), ("none", "pass")])
+@pytest.mark.parametrize(("fluid", "verdict"), [("baclofen", "pass"), ("morphine", "fail"), ("none", "not-measured")])
 def test_the_drug_is_that_of_the_fluids_file_where_the_schedule_names_none(fluid, verdict):
     assert vial("Baclofen 500 mcg/mL", WEAK, fluid).verdict.value == verdict
+
+
+@pytest.mark.parametrize(
+    ("order", "program", "fluid", "label", "verdict"),
+    [
+        (WEAK, f"{WEAK}; drug baclofen", "none", "morphine 500 ug/mL", "fail"),
+        (WEAK, f"{WEAK}; drug baclofen", "none", "baclofen 500 ug/mL", "pass"),
+        (f"{WEAK}; drug baclofen", f"{WEAK}; drug Baclofen", "Baclofen", "baclofen 500 ug/mL", "pass"),
+        (WEAK, f"{WEAK}; drug baclofen", "morphine", "baclofen 500 ug/mL", "fail"),
+        (f"{WEAK}; drug baclofen", f"{WEAK}; drug baclofen", "morphine", "baclofen 500 ug/mL", "fail"),
+        (f"{WEAK}; drug baclofen", "", "baclofen and morphine", "baclofen 500 ug/mL", "not-measured"),
+        (f"{WEAK}; drug baclofen", "", "baclofen and morphine", "baclofen 2000 ug/mL", "fail"),
+        (WEAK, WEAK, "none", "morphine 500 ug/mL", "not-measured"),  # nobody says which drug was meant
+    ],
+)
+def test_a_label_is_held_against_the_drug_that_order_program_and_fluid_agree_on(order, program, fluid, label, verdict):
+    check = vial(label, order, fluid, program)
+    assert (check.verdict.value, check.optional) == (verdict, False)
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["Baclofen injection 500 mcg/mL", "Lioresal (baclofen) 500 mcg/mL", "Baclofen\N{REGISTERED SIGN} 0.5 mg/mL"],
+)
+def test_a_label_that_says_more_than_the_drug_is_typed_anew_and_one_of_another_concentration_fails(label):
+    check = vial(label, f"{WEAK}; drug baclofen")
+
+    assert check.verdict is Verdict.NOT_MEASURED
+    assert "type drug and concentration alone" in check.note
+    assert vial(label, f"{STRONG}; drug baclofen").verdict is Verdict.FAIL
+    assert vial(label, f"{WEAK}; drug morphine").verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize("label", ["Hydromorphone 500 mcg/mL", "Hydromorphone", "water for injection", "Pure Water"])
+def test_a_name_that_only_ends_like_the_drug_is_another_one_and_a_solvent_is_no_drug(label):
+    assert vial(label, f"{WEAK}; drug morphine", name="pure water").verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(
+    ("label", "verdict"),
+    [
+        ("water, ISO 3696 class III", "pass"),
+        ("none", "pass"),
+        ("water for injection", "not-measured"),
+        ("NaCl 0.9 %", "not-measured"),
+        ("Sodium chloride 9 mg/mL", "not-measured"),
+        ("Morphine", "fail"),
+        ("Ketamine 50 mg/mL", "fail"),
+        ("morphine 500 ug/mL in water", "fail"),
+    ],
+)
+def test_where_no_drug_was_ordered_the_fluids_own_name_passes_and_a_drug_fails(label, verdict):
+    check = vial(label, "1 mL/day", name="Water, ISO 3696 class III")
+    assert (check.verdict.value, check.optional) == (verdict, False)
+
+
+@pytest.mark.parametrize(("label", "verdict"), [("baclofen 500 ug/mL", "pass"), ("baclofen 2 mg/mL", "fail")])
+def test_an_order_in_millilitres_takes_its_drug_and_its_concentration_from_the_fluids_file(label, verdict):
+    assert vial(label, "1 mL/day", "baclofen", concentration_ug_per_ml=500.0).verdict.value == verdict
+    assert vial("baclofen 500 ug/mL", "1 mL/day; drug baclofen").verdict is Verdict.NOT_MEASURED
 
 
 def test_a_vial_without_drug_fails_where_the_fluids_file_states_one():
