@@ -29,10 +29,11 @@ class BolusAccuracy(Procedure):
     Notes
     -----
     Method 3: a limited bolus that cannot be judged stays in the verdict, a delivery that nobody programmed fails the
-    pump, and where the pump's clock is not known its midnight may be at any time.
+    pump, and where the pump's clock is not known its midnight may be at any time.  Method 6: what a granted request
+    delivered has the limits of a bolus, a refused one may change nothing, and the basal flow is judged.
     """
 
-    name, method = "bolus-accuracy", 5
+    name, method = "bolus-accuracy", 6
     leaves_out = True
     roles = (
         Measures("reference_mass", "mg"),

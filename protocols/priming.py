@@ -25,10 +25,11 @@ class Priming(Procedure):
     Notes
     -----
     Method 3: the rate after a bridge is judged; before, a pump that went on at the old rate passed.  A volume beside
-    which something is excluded is not judged.
+    which something is excluded is not judged.  Method 6: the basal flow before and after a priming bolus is judged, and
+    no pump fails by a path that the programmed volume does not fill.
     """
 
-    name, method = "priming", 5
+    name, method = "priming", 6
     leaves_out = True
     roles = (
         Measures("reference_mass", "mg"),

@@ -83,13 +83,14 @@ def jump_budget(record: GravimetricRecord, jumps: Sequence[Jump], stroke_s: floa
         Component("calibration of the balance", amount * weighing.u_calibration_percent / 100.0),
         Component("basal flow changed", _unsteady(noise, jumps, per_mg)),
     ]
-    if any(not _whole(basal, stroke_s) for basal, _ in ordered):
+    if any(not whole_strokes(basal, stroke_s) for basal, _ in ordered):
         # The pump's wave is within a stroke; a mean over part of one may be off by as much as half of it.
         components.append(bounded("part of a stroke", record.stroke_ul / 2.0 * math.sqrt(2.0 / len(jumps))))
     return Budget("bolus volume", "uL", tuple(components))
 
 
-def _whole(basal: Basal, stroke_s: float) -> bool:
+def whole_strokes(basal: Basal, stroke_s: float) -> bool:
+    """Whether the blocks of a line are whole strokes, so that the pump's wave is not in it."""
     return stroke_s <= 0.0 or abs(basal.block_s - stroke_s) < 1e-6 * stroke_s
 
 
@@ -106,11 +107,21 @@ def _unsteady(noise: ReadingNoise, jumps: Sequence[Jump], per_mg: float) -> floa
 
 def _u_slope(noise: ReadingNoise, basal: Basal) -> float:
     """Standard uncertainty of a slope, in mg/s, from readings, meniscus and walk of blocks on their own."""
+    return math.hypot(*(u for _, u in _slope_parts(noise, basal)))
+
+
+def _slope_parts(noise: ReadingNoise, basal: Basal) -> tuple[tuple[str, float], ...]:
     at = np.array(basal.blocks_s)
     slope = np.array(basal.weights(basal.middle_s + 1.0)) - np.array(basal.weights(basal.middle_s))
     lengths = np.full(at.size, basal.block_s)
     risen = basal.slope_per_s * (at - at[0])
-    return math.hypot(*(u for _, u in noise.parts_mg(at, risen, slope, lengths)))
+    return noise.parts_mg(at, risen, slope, lengths)
+
+
+def slope_parts_ul_per_s(record: GravimetricRecord, basal: Basal) -> list[tuple[str, float]]:
+    """What the readings make of a line's slope: standard uncertainties in uL/s by their source."""
+    per_mg = record.collected.ul_per_mg
+    return [(source, u * per_mg) for source, u in _slope_parts(noise_of(record), basal)]
 
 
 def slope_u_ul_per_s(record: GravimetricRecord, basal: Basal) -> float:

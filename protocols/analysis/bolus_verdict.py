@@ -12,7 +12,8 @@ from data.checks import Axis, Check, Curve, Evaluation, Exclusion, Limits, Verdi
 from data.run import Event, Run
 from data.samples import FloatArray
 from data.schedule import Bolus, Schedule
-from protocols.analysis.bolus import Basal, Jump, block_jumps
+from protocols.analysis.basal_flow import basal_check
+from protocols.analysis.bolus import Jump, block_jumps
 from protocols.analysis.bolus_budget import jump_budget, noise_of
 from protocols.analysis.budget import Budget
 from protocols.analysis.decision import SIMPLE, judge, reported
@@ -22,14 +23,17 @@ from protocols.analysis.gravimetric_record import EDGE_S, GravimetricRecord, Gra
 from protocols.analysis.grid import RecordError, kept
 from protocols.analysis.rig_fitness import fitness
 from protocols.analysis.standing import as_limits, exclusions, of_a_run_cut_off, on_suitability
-from protocols.analysis.suitability import balance_quiet
+from protocols.analysis.suitability import CERTAIN, balance_quiet
 
 HOUR_S = 3600.0
 CLOCK_EDGE_S = 5.0
 """How far the moment of a request may be off that at which the pump judged it."""
 
 DELIVERED_SHARE = 0.5
-"""A request of which the balance saw more than this part of a bolus delivered one."""
+"""A granted request of which the balance saw no more than this part of a bolus delivered none."""
+
+REFUSED_SHARE = 0.1
+"""A refused request changes nothing; so much of a bolus may be the basal flow's own unrest, which no U knows of."""
 
 STANDS_ON = (
     "rig-check",
@@ -200,7 +204,9 @@ def pump_checks(
     expected = float(record.run.params["bolus_ul"])
     seen = [_seen(record, one, expected, excluded, stroke_s) for one in found]
     boluses, asked = seen[: len(planned)], seen[len(planned) :]
-    checks = [*_volumes(record, boluses, expected), *_answers(requests, asked, expected), _basal(found)]
+    limits = as_limits(record.dut["limits"]["bolus"])
+    answers = _answers(requests, asked, expected, limits)
+    checks = [*_volumes(record, boluses, expected, limits), *answers, _basal(record, found, excluded)]
     return checks, tuple(_curves(boluses, expected))
 
 
@@ -227,9 +233,10 @@ def _seen(
     return _Seen(jump, budget)
 
 
-def _volumes(record: GravimetricRecord, boluses: Sequence[_Seen], expected_ul: float) -> Iterator[Check]:
+def _volumes(
+    record: GravimetricRecord, boluses: Sequence[_Seen], expected_ul: float, limits: Limits | None
+) -> Iterator[Check]:
     """Mean, largest and smallest error, and each bolus."""
-    limits = as_limits(record.dut["limits"]["bolus"])
     used = [one for one in boluses if not one.left_out]
     if not used:
         note, verdict = "no bolus was recorded", Verdict.NOT_MEASURED
@@ -290,7 +297,9 @@ def _range(lengths_s: Sequence[float]) -> str:
 # --------------------------------------------------------------------------------------------------- answers
 
 
-def _answers(requests: Sequence[Request], seen: Sequence[_Seen], expected_ul: float) -> Iterator[Check]:
+def _answers(
+    requests: Sequence[Request], seen: Sequence[_Seen], expected_ul: float, limits: Limits | None
+) -> Iterator[Check]:
     """Whether the pump answered by its rule, and delivered what it answered."""
     if not requests:
         return
@@ -315,21 +324,9 @@ def _answers(requests: Sequence[Request], seen: Sequence[_Seen], expected_ul: fl
         return
     otherwise = []
     for number, (asked, one) in enumerate(zip(requests, seen, strict=True), 1):
-        share = one.jump.amount / expected_ul
-        title = f"Request {number}, delivered of a bolus"
-        u = one.budget.u / expected_ul
-        told = "granted" if asked.granted else "refused"
-        yield Check(
-            name=f"request-{number}",
-            title=title,
-            unit="%",
-            owner="dut",
-            optional=True,
-            depends_on=STANDS_ON,
-            note=f"{told} ({asked.told})",
-            **judge(100.0 * share, 100.0 * u, one.budget.dof, None),
-        )
-        if (share > DELIVERED_SHARE) != asked.granted:
+        yield _request(asked, one, number, expected_ul, limits)
+        if _otherwise(asked, one, expected_ul):
+            told = "granted" if asked.granted else "refused"
             otherwise.append(f"request {number} was {told}, and {one.jump.amount:.3g} uL were delivered")
     yield _count(
         "requests-delivered",
@@ -339,6 +336,24 @@ def _answers(requests: Sequence[Request], seen: Sequence[_Seen], expected_ul: fl
         "; ".join(otherwise),
         STANDS_ON,
     )
+
+
+def _request(asked: Request, seen: _Seen, number: int, expected_ul: float, limits: Limits | None) -> Check:
+    """What was delivered of a bolus; a bolus that was granted has the limits of any other."""
+    name, title = f"request-{number}", f"Request {number}, delivered of a bolus"
+    note = f"{'granted' if asked.granted else 'refused'} ({asked.told})"
+    error = 100.0 * (seen.jump.amount / expected_ul - 1.0)
+    held = limits if asked.granted else None
+    check = _error_check(name, title, error, seen.budget, expected_ul, held, note)
+    low, high = (None if limit is None else 100.0 + limit for limit in (check.limit_low, check.limit_high))
+    return replace(check, value=100.0 + error, limit_low=low, limit_high=high)
+
+
+def _otherwise(asked: Request, seen: _Seen, expected_ul: float) -> bool:
+    """Whether a request delivered otherwise than it was answered."""
+    if asked.granted:
+        return seen.jump.amount <= DELIVERED_SHARE * expected_ul
+    return abs(seen.jump.amount) > max(CERTAIN * seen.budget.u, REFUSED_SHARE * expected_ul)
 
 
 def _said(request: Request, number: int) -> str:
@@ -354,12 +369,12 @@ def _count(name: str, title: str, count: int, source: str, note: str, depends_on
 # ------------------------------------------------------------------------------------------------ small parts
 
 
-def _basal(found: Sequence[Jump]) -> Check:
-    """Mean slope between the boluses; evaporation as the station states it is taken off."""
-    lines: list[Basal] = [found[0].before, *(one.after for one in found)] if found else []
-    mean = math.fsum(one.slope_per_s for one in lines) / len(lines) * HOUR_S if lines else None
-    note = f"mean of {len(lines)} stretches" if lines else ""
-    return reported("basal-flow", "Basal flow between boluses", mean, "uL/h", note, STANDS_ON)
+def _basal(record: GravimetricRecord, found: Sequence[Jump], excluded: Sequence[Exclusion]) -> Check:
+    """Mean slope between the boluses: a flow that is wrong before and after a bolus alike leaves its jump as it is."""
+    lines = [found[0].before, *(one.after for one in found)] if found else []
+    used = [one for one in lines if kept(one.from_s, one.to_s, excluded) == [(one.from_s, one.to_s)]]
+    title = "Basal flow between boluses, against programmed"
+    return basal_check(record, "basal-error", title, used, len(lines) - len(used), STANDS_ON)
 
 
 def _quiet(record: GravimetricRecord) -> Iterator[Check]:

@@ -11,6 +11,7 @@ import numpy as np
 from data.checks import Axis, Check, Curve, Evaluation, Exclusion, Limits, Verdict
 from data.run import Run
 from data.schedule import Bolus
+from protocols.analysis.basal_flow import basal_check
 from protocols.analysis.bolus import Basal, Jump, Summed, block_line
 from protocols.analysis.bolus_budget import jump_budget, line_u_ul, slope_u_ul_per_s
 from protocols.analysis.budget import Budget, Component, bounded
@@ -65,6 +66,8 @@ class Need:
 def needed(run: Run) -> Need | None:
     """Volume of internal path and catheter, of the catheter alone after its revision; None where it is not stated."""
     catheter, occasion = run.catheter, str(run.params["occasion"])
+    if not catheter:
+        return None
     bore, volume = float(catheter["bore_mm"]), float(catheter["priming_volume_ul"])
     length = float(catheter["length_supplied_mm"]) - float(catheter["length_trimmed_mm"])
     parts = [
@@ -97,12 +100,13 @@ def evaluate(run: Run) -> Evaluation:
     need = needed(run)
     bolus = run.schedule.boluses[0]
     bridges = bolus.kind == "bridge"
-    found = [*_programmed(run, bolus, need)]
+    programmed = list(_programmed(run, bolus, need))
+    found: list[Check] = []
     try:
         found += (bridge if bridges else priming)(record, bolus, need, excluded)
     except RecordError as error:
         found.append(_nothing(str(error)))
-    judged = [on_suitability(check, bad) for check in found]
+    judged = [on_suitability(_of_the_record(check, programmed[0]), bad) for check in (*programmed, *found)]
     planned_s = float(next(step["for_s"] for step in run.steps if step.get("name") == "analysis"))
     if record.analysis[1] - record.analysis[0] < planned_s - 1.0:
         judged = [of_a_run_cut_off(check) for check in judged]
@@ -122,7 +126,8 @@ def _programmed(run: Run, bolus: Bolus, need: Need | None) -> Iterator[Check]:
     """Programmed against needed volume: an error of it is one of the record, not of the pump."""
     name, title = "programmed-volume", "Programmed volume against what the path needs"
     if need is None:
-        yield replace(reported(name, title, None, "%", "the pump's model file states no internal path"), owner="record")
+        note = "the pump's model file states no internal path" if run.catheter else "the run names no catheter"
+        yield replace(reported(name, title, None, "%", note), owner="record")
         return
     tolerance = float(run.params["tolerance_percent"])
     error = 100.0 * (bolus.volume_ul / need.volume_ul - 1.0)
@@ -136,6 +141,15 @@ def _programmed(run: Run, bolus: Bolus, need: Need | None) -> Iterator[Check]:
     tail = tail_share(bore, length, flow) * float(catheter["priming_volume_ul"])
     note = "computed: after so much more the tip has 95 % of the new concentration"
     yield replace(reported("tail", "Tail of the front", tail, "uL", note), owner="catheter")
+
+
+def _of_the_record(check: Check, programmed: Check) -> Check:
+    """A path that was not filled with a volume that is not the path's says nothing of the pump."""
+    off = programmed.verdict in (Verdict.FAIL, Verdict.CONDITIONAL_FAIL)
+    if check.name != "path-filled" or not off or check.verdict is Verdict.PASS:
+        return check
+    note = f"{check.note}; programmed-volume is beyond its limits, so this is not the pump's"
+    return replace(check, verdict=Verdict.INVALID, note=note)
 
 
 def _reached(record: GravimetricRecord, bolus: Bolus, need: Need, from_s: float) -> Iterator[Check]:
@@ -201,6 +215,11 @@ def priming(
         record, "bolus-error", "Priming bolus, delivered against programmed", found.amount, budget, bolus, "bolus"
     )
     yield check if _whole(before.from_s, to_s, excluded) else _left_out(check)
+    # The jump holds no flow that is wrong before and after the bolus alike.
+    for word, line in (("before", before), ("after", after)):
+        used = [line] if _whole(line.from_s, line.to_s, excluded) else []
+        title = f"Basal flow {word} the bolus, against programmed"
+        yield basal_check(record, f"basal-{word}-error", title, used, 1 - len(used), STANDS_ON)
     if need is not None:
         yield from _reached(record, bolus, need, start)
 

@@ -47,6 +47,32 @@ def weighed():
     return weigh
 
 
+ASKED_S = (7800.0, 10_200.0, 12_660.0, 15_060.0, 17_520.0)
+"""Requests of the sealed run: granted, refused, granted, refused, refused."""
+
+
+@pytest.fixture
+def delivering():
+    """Verdict and checks of the sealed run: more uL weighed in the 5 min after some requests, times the basal flow."""
+
+    def deliver(asked=(), more_ul=0.0, basal=1.0, limits=("mean", "segment", "bolus"), low=-14.5, high=14.5):
+        with Run.open(SEALED) as run:
+            mass = run.series("reference_mass")
+            started = next(e.fields["confirmed_s"] for e in run.records("pump-command") if "RUN" in e.fields["command"])
+            rate_mg_per_s = run.params["basal_ul_per_h"] * 0.997 / 3600.0
+            values = mass.values + (basal - 1.0) * rate_mg_per_s * np.maximum(mass.t - started, 0.0)
+            for at_s in asked:
+                values = values + more_ul * 0.997 * np.clip((mass.t - at_s) / 300.0, 0.0, 1.0)
+            run._series["reference_mass"] = replace(mass, values=values)
+            declared = {**run.dut["limits"]["mean"], "low_percent": low, "high_percent": high}
+            for name in ("mean", "segment", "bolus"):
+                run.dut["limits"][name] = declared if name in limits else None
+            evaluation = evaluate(run)
+        return evaluation.verdict, {check.name: check for check in evaluation.checks}
+
+    return deliver
+
+
 @pytest.fixture
 def clockless():
     """Check of the answers in a sealed run of which the pump's clock is not known, the last one granted or refused."""
@@ -131,7 +157,8 @@ def unlimited(conducted):
 def test_boluses_of_twice_their_volume_without_a_limit_leave_no_pass(unlimited, named):
     check = named(unlimited)["bolus-mean-error"]
     assert check.value == pytest.approx(100.0, abs=3.0)
-    assert (check.verdict, unlimited.evaluation.verdict) == (Verdict.NOT_MEASURED, Verdict.NOT_MEASURED)
+    assert (check.verdict, check.optional) == (Verdict.NOT_MEASURED, False)
+    assert named(unlimited)["basal-error"].verdict is unlimited.evaluation.verdict is Verdict.FAIL
     assert "the pump's file declares no [limits.bolus]" in check.note
 
 
@@ -201,6 +228,80 @@ def test_requests_are_counted_only_where_what_each_delivered_was_weighed(weighed
     check = weighed(more_mg, at_s - 1200.0, 2400.0, events=out)[1]["requests-delivered"]
     assert (check.verdict, check.optional) == (verdict, False)
     assert says in check.note
+
+
+@pytest.mark.parametrize(("more_ul", "share"), [(22.5, 190.0), (-10.0, 60.0)])
+def test_a_granted_request_has_the_limits_of_a_bolus(delivering, more_ul, share):
+    verdict, checks = delivering((ASKED_S[0], ASKED_S[2]), more_ul)
+    found = [checks["request-1"], checks["request-3"]]
+    assert [(one.verdict, one.owner, one.optional) for one in found] == [(Verdict.FAIL, "dut", False)] * 2
+    assert [one.value for one in found] == pytest.approx([share] * 2, abs=2.5)
+    assert (found[0].limit_low, found[0].limit_high, verdict) == (85.5, 114.5, Verdict.FAIL)
+    assert checks["requests-delivered"].verdict is Verdict.PASS
+
+
+def test_a_sound_request_passes_and_without_a_limit_is_reported(delivering):
+    verdict, checks = delivering()
+    assert [checks[f"request-{i}"].verdict for i in (1, 3)] == [Verdict.PASS] * 2
+    assert [checks[f"request-{i}"].optional for i in (2, 4, 5)] == [True] * 3
+    assert verdict is Verdict.PASS
+    check = delivering(limits=())[1]["request-1"]
+    assert (check.verdict, check.optional) == (Verdict.NOT_MEASURED, True)
+
+
+def test_a_limit_on_one_side_alone_holds_a_granted_request_too(delivering):
+    checks = delivering((ASKED_S[0],), 22.5, low=None)[1]
+    assert (checks["request-1"].limit_low, checks["request-1"].limit_high) == (None, 114.5)
+    assert checks["request-1"].verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize("more_ul", [11.25, -11.25])
+def test_a_refused_request_that_changes_the_delivery_fails(delivering, more_ul):
+    verdict, checks = delivering((ASKED_S[1], ASKED_S[3], ASKED_S[4]), more_ul)
+    check = checks["requests-delivered"]
+    assert (check.verdict, check.value, check.owner, verdict) == (Verdict.FAIL, 3.0, "dut", Verdict.FAIL)
+    assert "request 2 was refused, and " in check.note
+
+
+def test_what_a_balance_may_see_of_nothing_is_no_delivery_of_a_refused_request(delivering):
+    verdict, checks = delivering((ASKED_S[1], ASKED_S[3], ASKED_S[4]), 2.0)
+    assert (checks["requests-delivered"].verdict, verdict) == (Verdict.PASS, Verdict.PASS)
+
+
+@pytest.mark.parametrize(("basal", "error"), [(3.0, 200.0), (0.1, -90.0)])
+@pytest.mark.parametrize("limits", [("segment", "bolus"), ("mean", "bolus")])
+def test_a_basal_flow_that_is_wrong_before_and_after_each_bolus_alike_fails(delivering, basal, error, limits):
+    verdict, checks = delivering(basal=basal, limits=limits)
+    check = checks["basal-error"]
+    assert checks["bolus-mean-error"].verdict is Verdict.PASS
+    assert (check.verdict, check.owner, verdict) == (Verdict.FAIL, "dut", Verdict.FAIL)
+    assert check.value == pytest.approx(error, abs=2.0)
+
+
+def test_a_sound_basal_flow_passes_with_its_uncertainty_and_is_reported_without_a_limit(delivering):
+    check = delivering()[1]["basal-error"]
+    assert (check.verdict, check.note[:27]) == (Verdict.PASS, "41.95 of 41.67 uL/h over 11")
+    assert 0.3 < check.expanded_uncertainty < 0.5
+    check = delivering(basal=3.0, limits=("bolus",))[1]["basal-error"]
+    assert (check.verdict, check.optional) == (Verdict.NOT_MEASURED, True)
+    assert "declares neither [limits.segment] nor [limits.mean]" in check.note
+
+
+def test_a_basal_flow_over_parts_of_strokes_is_not_known_well_enough():
+    with Run.open(SEALED) as run:
+        run.dut["stroke_ul"] = 20.0
+        check = next(one for one in evaluate(run).checks if one.name == "basal-error")
+    assert check.verdict is Verdict.NOT_CAPABLE
+    assert max(check.budget, key=lambda part: part[1])[0] == "part of a stroke"
+
+
+def test_a_stretch_of_basal_flow_beside_which_something_is_excluded_is_left_out():
+    with Run.open(SEALED) as run:
+        out = {"from_s": 2500.0, "to_s": 2520.0, "reason": "door", "person": "Ada"}
+        run.__dict__["events"] = (*run.events, Event(2500.0, "exclusion", out))
+        check = next(one for one in evaluate(run).checks if one.name == "basal-error")
+    assert (check.verdict, "in 7 stretches" in check.note) == (Verdict.PASS, True)
+    assert check.note.endswith("1 left out: part of it is excluded")
 
 
 def test_a_dump_between_boluses_is_an_unexpected_delivery_and_a_bolus_is_none(weighed):

@@ -39,7 +39,8 @@ def test_twice_the_volume_without_a_limit_leaves_no_pass(conducted, named):
     result = conducted("priming", "over-delivery:2@0h", dut="sim-peristaltic")
     check = named(result)["bolus-error"]
     assert check.value == pytest.approx(100.0, abs=3.0)
-    assert (check.verdict, result.evaluation.verdict) == (Verdict.NOT_MEASURED, Verdict.NOT_MEASURED)
+    assert (check.verdict, check.optional) == (Verdict.NOT_MEASURED, False)
+    assert named(result)["basal-after-error"].verdict is result.evaluation.verdict is Verdict.FAIL
     assert "the pump's file declares no [limits.bolus]" in check.note
 
 
@@ -53,6 +54,77 @@ def test_a_volume_for_another_catheter_is_a_fault_of_the_record(conducted, named
     assert (checks["programmed-volume"].verdict, checks["programmed-volume"].owner) == (Verdict.FAIL, "record")
     assert checks["bolus-error"].verdict is Verdict.PASS
     assert checks["path-filled"].verdict is not Verdict.PASS
+    assert [one.name for one in result.evaluation.checks if one.verdict is Verdict.FAIL] == ["programmed-volume"]
+
+
+@pytest.fixture
+def implanted():
+    """Verdict and checks of a sealed priming of an implant, with other limits or times the basal flow or the bolus."""
+
+    def prime(before=1.0, after=1.0, limits=("segment", "bolus"), catheter=True, bolus=1.0):
+        with Run.open(BRIDGE.with_name("priming-1.h5")) as run:
+            mass, begun = run.series("reference_mass"), run.phase("analysis")[0]
+            edges = begun + np.array([0.0, 2400.0, 4800.0, 1e6])
+            flow = 0.997 * 41.67 / 3600.0 * (np.array([before, after, after]) - 1.0)
+            flow[1] += (bolus - 1.0) * 420.0 * 0.997 / 2400.0
+            more = np.concatenate([[0.0], np.cumsum(flow * np.diff(edges))])
+            values = mass.values + np.interp(mass.t, edges, more)
+            run._series["reference_mass"] = replace(mass, values=values)
+            for name in {"mean", "segment", "bolus"} - set(limits):
+                run.dut["limits"][name] = None
+            if not catheter:
+                run.__dict__["catheter"] = {}
+            evaluation = evaluate(run)
+        return evaluation.verdict, {check.name: check for check in evaluation.checks}
+
+    return prime
+
+
+@pytest.mark.parametrize("limits", [("segment", "bolus"), ("mean", "bolus")])
+def test_three_times_the_basal_flow_before_and_after_a_priming_bolus_fails(implanted, limits):
+    verdict, checks = implanted(3.0, 3.0, limits)
+    found = [checks["basal-before-error"], checks["basal-after-error"]]
+    assert [(one.verdict, one.owner) for one in found] == [(Verdict.FAIL, "dut")] * 2
+    assert [one.value for one in found] == pytest.approx([200.0] * 2, abs=2.0)
+    assert verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(("before", "after"), [(2.0, 1.0), (1.0, 0.5)])
+def test_the_basal_flow_before_and_after_a_priming_bolus_is_judged_each_for_itself(implanted, before, after):
+    verdict, checks = implanted(before, after)
+    found = [checks[f"basal-{word}-error"].verdict is Verdict.FAIL for word in ("before", "after")]
+    assert (found, verdict) == ([before != 1.0, after != 1.0], Verdict.FAIL)
+
+
+def test_a_sound_priming_passes_its_basal_flow_and_without_a_limit_reports_it(implanted):
+    verdict, checks = implanted()
+    found = [checks["basal-before-error"], checks["basal-after-error"]]
+    assert ([one.verdict for one in found], verdict) == ([Verdict.PASS] * 2, Verdict.PASS)
+    assert all(0.5 < one.expanded_uncertainty < 1.5 for one in found)
+    verdict, checks = implanted(limits=("bolus",))
+    check = checks["basal-after-error"]
+    assert (check.verdict, check.optional, verdict) == (Verdict.NOT_MEASURED, True, Verdict.PASS)
+
+
+def test_no_pump_fails_by_a_path_that_the_programmed_volume_does_not_fill(bridged):
+    verdict, checks = bridged(internal_path_ul=320.0)
+    check = checks["path-filled"]
+    assert (checks["programmed-volume"].verdict, verdict) == (Verdict.FAIL, Verdict.FAIL)
+    assert (check.verdict, check.value) == (Verdict.INVALID, pytest.approx(78.1, abs=0.5))
+    assert "programmed-volume is beyond its limits" in check.note
+    assert {one.owner for one in checks.values() if one.verdict is Verdict.FAIL} == {"record"}
+
+
+def test_a_pump_that_fills_too_little_of_a_path_that_was_programmed_rightly_fails(implanted):
+    verdict, checks = implanted(bolus=0.6)
+    assert (checks["programmed-volume"].verdict, checks["path-filled"].verdict) == (Verdict.PASS, Verdict.FAIL)
+    assert verdict is Verdict.FAIL
+
+
+def test_without_a_catheter_nothing_says_what_the_path_needs(implanted):
+    verdict, checks = implanted(catheter=False)
+    assert (checks["programmed-volume"].note, verdict) == ("the run names no catheter", Verdict.PASS)
+    assert "path-filled" not in checks
 
 
 def test_a_bridge_ends_when_the_path_is_emptied_at_the_old_rate(conducted, named):
@@ -67,8 +139,9 @@ def test_a_bridge_ends_when_the_path_is_emptied_at_the_old_rate(conducted, named
 def bridged():
     """Verdict and checks of a sealed bridge from 4 to 1 mL/day, more (uL/h) weighed after it, or some mg wiped off."""
 
-    def bridge(more=0.0, lost_mg=0.0, limits=True):
+    def bridge(more=0.0, lost_mg=0.0, limits=True, **dut):
         with Run.open(BRIDGE) as run:
+            run.dut.update(dut)
             if not limits:
                 run.dut["limits"]["segment"] = None
             mass = run.series("reference_mass")
