@@ -34,6 +34,8 @@ SIDES = ("low_percent", "high_percent")
 DELIVERED = "delivered"
 """What reaches the vessel, against the programme."""
 
+WEIGHED = (DELIVERED, "bolus")
+
 SENSOR_GAIN_PERCENT = 5.0
 HONEST_CHANGE_PERCENT = 4.0 / AT_LIMIT
 """A flow may change so much within a run by itself: 4 % at the limit, as for sensor against balance."""
