@@ -53,6 +53,8 @@ def document(found: Location) -> dict[str, Any]:
     return {
         "first": found.first.name,
         "owner": found.owner,
+        "whose": list(found.whose),
+        "objections": list(found.objections),
         "tied": list(found.tied),
         "next_action": found.next_action,
         "causes": [_cause(one) for one in found.causes],
@@ -79,12 +81,17 @@ def _cause(one: Cause) -> dict[str, Any]:
 
 def told(found: Location) -> list[str]:
     """The answer for people: whose, the causes with their evidence, and what to do next."""
+    from protocols.analysis.locator import UNKNOWN
+
     first = found.first
-    said = [f"{first.says}: {first.name}, of the {WHOSE[first.owner]}" if first.owner != "nobody" else first.says]
+    whose = " or of the ".join(WHOSE[one] for one in found.whose if one != "nobody")
+    said = [f"{first.says}: {first.name}, of the {whose}" if first.owner != "nobody" else first.says]
     if len(found.tied) > 1:
         said.append(f"  this run cannot tell it from {', '.join(name for name in found.tied if name != first.name)}")
     if found.alike:
         said.append(f"  and could not have shown {', '.join(found.alike)}, which would look the same")
+    if first.name == UNKNOWN and found.objections:
+        said.append(f"  it is odd by {', '.join(found.objections)}")
     if found.besides:
         said.append(f"  it does not explain everything; besides it {found.besides} does")
     said += ["", f"{'cause':24}{'whose':10}{'weight':>8}  likelihood behind the first"]

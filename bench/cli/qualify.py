@@ -117,7 +117,7 @@ def _write(plan: Plan, done: Mapping[tuple[str, int], Any], out: Path) -> Matrix
     from bench.qualify.page import page, write_page
     from bench.qualify.plan import code_identity
     from bench.qualify.record_page import requirements_page
-    from bench.qualify.requirements import MATRIX, trace
+    from bench.qualify.requirements import MATRIX, sources, trace
     from bench.qualify.store import write_matrix
     from instruments.clock import WallClock
 
@@ -127,7 +127,7 @@ def _write(plan: Plan, done: Mapping[tuple[str, int], Any], out: Path) -> Matrix
     write_matrix(out / "matrix.h5", matrix, drawn)
     write_page(out / "matrix.html", page(matrix))
     (out / MATRIX).write_text(json.dumps(matrix.to_json(), indent=1, allow_nan=False), encoding="utf-8")
-    write_page(out / REQUIREMENTS, requirements_page(trace(out), made_at))
+    write_page(out / REQUIREMENTS, requirements_page(trace(out), made_at, sources(out)))
     return matrix
 
 
@@ -139,7 +139,7 @@ def _bench(station: str, out: Path, parts: Sequence[str], person: str, *, as_jso
     from bench.qualify.hardware import qualify_bench, said
     from bench.qualify.page import write_page
     from bench.qualify.record_page import bench_page, requirements_page
-    from bench.qualify.requirements import trace
+    from bench.qualify.requirements import sources, trace
     from bench.run_queue import holding
     from bench.station import load_station
     from data.checks import Verdict
@@ -158,7 +158,7 @@ def _bench(station: str, out: Path, parts: Sequence[str], person: str, *, as_jso
     with holding(loaded):
         record = qualify_bench(station, out, made_at=made_at, person=person, parts=parts, lead=lead, begins=begins)
     write_page(out / "bench.html", bench_page(record))
-    write_page(out / REQUIREMENTS, requirements_page(trace(out), made_at))
+    write_page(out / REQUIREMENTS, requirements_page(trace(out), made_at, sources(out)))
     if as_json:
         click.echo(json.dumps(record.to_json(), indent=1, allow_nan=False))
     else:
@@ -166,6 +166,8 @@ def _bench(station: str, out: Path, parts: Sequence[str], person: str, *, as_jso
             click.echo(f"{part.name}: " + (str(part.verdict) if part.run else f"not run, {part.why_not}"))
             for check in part.checks:
                 click.echo(f"  {check.title}: {said(check)}, {check.verdict}")
+        if record.left:
+            click.echo(f"still to be run: {', '.join(record.left)}")
         click.echo(f"record: {out / 'bench.html'}; evidence: {out / REQUIREMENTS}")
     if record.verdict in (Verdict.FAIL, Verdict.CONDITIONAL_FAIL):
         return 1

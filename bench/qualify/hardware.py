@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bench.preflight import PreflightError
-from bench.qualify.requirements import BENCH
+from bench.qualify.requirements import BENCH, GOOD
 from bench.request import Request, RequestError, prepare
 from bench.session import Lead, Result, conduct
 from bench.station import Station, load_station
@@ -23,6 +23,8 @@ PROTOCOL = "operational-qualification"
 STANDS_FOR = {"leak": ("rig-leak:20",)}
 """Faults of a simulated rig that stand for what a person opens at a real one."""
 
+NOT_ASKED = "not asked for"
+
 NOT_SIMULATED = {
     "relief": "a simulated rig has no relief valve",
     "watchdog": "a simulated rig has no cable that a person could pull; kills and resets are tried by the suite",
@@ -31,14 +33,23 @@ NOT_SIMULATED = {
 
 @dataclass(frozen=True)
 class Part:
-    """What became of one part."""
+    """What became of one part.
+
+    Attributes
+    ----------
+    why_not : why it was not run; ``cannot`` where this station never can.
+    made_at, person : of its run, which may be of an earlier day than the record.
+    """
 
     name: str
     run: str = ""
     file: str = ""
     status: str = ""
     why_not: str = ""
+    cannot: bool = False
     checks: tuple[Check, ...] = ()
+    made_at: str = ""
+    person: str = ""
 
     @property
     def verdict(self) -> Verdict:
@@ -59,8 +70,15 @@ class BenchRecord:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of the parts that were run."""
-        return worst(part.verdict for part in self.parts if part.run)
+        """The worst of the parts that were run; at best not-measured while any is left."""
+        found = worst(part.verdict for part in self.parts if part.run)
+        return Verdict.NOT_MEASURED if found in GOOD and self.left else found
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """Parts that are still to be run; of a simulated bench those that it can."""
+        simulated = self.station.simulated
+        return tuple(part.name for part in self.parts if not part.run and not (simulated and part.cannot))
 
     def to_json(self) -> dict[str, Any]:
         """One document."""
@@ -79,6 +97,8 @@ class BenchRecord:
                     "file": part.file,
                     "status": part.status,
                     "why_not": part.why_not,
+                    "made_at": part.made_at,
+                    "person": part.person,
                     "verdict": str(part.verdict) if part.run else "",
                     "checks": [_check_json(check) for check in part.checks],
                 }
@@ -100,6 +120,22 @@ def _check_json(check: Check) -> dict[str, Any]:
         "said": said(check),
         "note": check.note,
     }
+
+
+def _check_from(said: Mapping[str, Any]) -> Check:
+    """The check of a document, as far as a record tells it."""
+    return Check(
+        name=said["name"],
+        title=said["title"],
+        value=said["value"],
+        unit=said["unit"],
+        verdict=Verdict(said["verdict"]),
+        owner="rig",
+        expanded_uncertainty=said["U"],
+        limit_low=said["limit_low"],
+        limit_high=said["limit_high"],
+        note=said["note"],
+    )
 
 
 def said(check: Check) -> str:
@@ -126,9 +162,11 @@ def qualify_bench(
 ) -> BenchRecord:
     """Run the parts in order, the one that ends with a pressed emergency stop last, and gather their record.
 
+    Every part stands in the record: what an earlier record of the same station in the folder has of the others is kept.
+
     Parameters
     ----------
-    parts : these alone; all without it.
+    parts : these alone are run; all without it.
     lead : who leads each run and asks a person; None for a simulated station, whose operator answers.
 
     Raises
@@ -140,27 +178,69 @@ def qualify_bench(
         if name not in PARTS:
             raise RequestError(f'--part "{name}" is not known; there are {", ".join(PARTS)}')
     station = load_station(station_name)
-    chosen = [name for name in (*(part for part in PARTS if part != "e-stop"), "e-stop") if not parts or name in parts]
-    done, files = [], []
-    for name in chosen:
+    earlier = _earlier(out, station)
+    before = {part.name: part for part in earlier.parts}
+    done, files, why_none = [], [], []
+    for name in (*(part for part in PARTS if part != "e-stop"), "e-stop"):
         request = _request(station, station_name, name, out, person, seed)
-        if why := _why_not(station, request, name):
-            done.append(Part(name, why_not=why))
+        asked, why = not parts or name in parts, _why_not(station, request, name)
+        if why or not asked:
+            done.append(before.get(name, Part(name, why_not=why or NOT_ASKED, cannot=bool(why))))
+            why_none += [f"{name}: {why}"] if asked else []
             continue
         begins(name)
         leader = lead()
         try:
             result = conduct(replace(request, attended=leader is not None), lead=leader)
         except PreflightError as error:
-            done.append(Part(name, why_not=str(error)))
+            done.append(before.get(name, Part(name, why_not=str(error))))
+            why_none.append(f"{name}: {error}")
             continue
         files.append(result.run_file)
-        done.append(_part(name, result))
+        done.append(_part(name, result, made_at))
     if not files:
-        raise RequestError("no part can be run: " + "; ".join(f"{part.name}: {part.why_not}" for part in done))
-    record = _record(station, made_at, person, tuple(done), files)
+        raise RequestError("no part can be run: " + "; ".join(why_none))
+    record = _record(station, made_at, person, tuple(done), files, earlier.installed)
     (out / BENCH).write_text(json.dumps(record.to_json(), indent=1, allow_nan=False), encoding="utf-8")
     return record
+
+
+@dataclass(frozen=True)
+class _Earlier:
+    """What a folder holds of the same station: the parts that were run, and each instrument as it was read."""
+
+    parts: tuple[Part, ...] = ()
+    installed: tuple[Mapping[str, str], ...] = ()
+
+
+def _earlier(out: Path, station: Station) -> _Earlier:
+    """Read the record of a folder; raises RequestError where it is another bench's, or no record."""
+    path = out / BENCH
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        if (found["station"], found["simulated"]) != (station.name, station.simulated):
+            raise RequestError(f'{path}: it is of bench "{found["station"]}"; choose another folder with --out')
+        parts = tuple(_part_from(part, found) for part in found["parts"] if part["run"])
+        return _Earlier(parts, tuple(found["installed"]))
+    except FileNotFoundError:
+        return _Earlier()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, RequestError):
+            raise
+        raise RequestError(f"{path}: it is no record of a bench ({error}); choose another folder with --out") from None
+
+
+def _part_from(part: Mapping[str, Any], record: Mapping[str, Any]) -> Part:
+    """A part of a document; one without a date of its own is of the record's."""
+    return Part(
+        part["part"],
+        part["run"],
+        part["file"],
+        part["status"],
+        checks=tuple(map(_check_from, part["checks"])),
+        made_at=part.get("made_at") or record["made_at"],
+        person=part.get("person") or record["person"],
+    )
 
 
 def _request(station: Station, given: str, part: str, out: Path, person: str, seed: int) -> Request:
@@ -183,24 +263,34 @@ def _why_not(station: Station, request: Request, part: str) -> str:
     return ""
 
 
-def _part(name: str, result: Result) -> Part:
+def _part(name: str, result: Result, made_at: str) -> Part:
+    with Run.open(result.run_file) as run:
+        person = str(run.session.get("user") or "")
     return Part(
         name,
         result.verification.digest[:16],
         f"runs/{result.run_file.name}",
         str(result.end.status),
         checks=result.evaluation.checks,
+        made_at=made_at,
+        person=person,
     )
 
 
-def _record(station: Station, made_at: str, person: str, parts: tuple[Part, ...], files: Sequence[Path]) -> BenchRecord:
-    identities: dict[str, dict[str, str]] = {}
+def _record(
+    station: Station,
+    made_at: str,
+    person: str,
+    parts: tuple[Part, ...],
+    files: Sequence[Path],
+    known: Sequence[Mapping[str, str]],
+) -> BenchRecord:
+    read = ("maker", "model", "serial", "firmware")
+    identities = {one["instrument"]: {name: one.get(name, "") for name in read} for one in known}
     for path in files:
         with Run.open(path) as run:
             for event in run.records("identity"):
-                identities[str(event.fields["instrument"])] = {
-                    name: str(event.fields.get(name) or "") for name in ("maker", "model", "serial", "firmware")
-                }
+                identities[str(event.fields["instrument"])] = {name: str(event.fields.get(name) or "") for name in read}
             software, who = dict(run.software), person or str(run.session.get("user") or "")
     installed = tuple(_installed(station, identities))
     return BenchRecord(station, made_at, who, parts, installed, software)

@@ -32,12 +32,13 @@ WORDS: dict[State, tuple[str, str]] = {
 
 RULE = (
     "Every limit was stated before the runs. A result inside its limit by less than U is conditional; a bench whose U "
-    "is over a third of a limit is not capable of it."
+    "is over a third of a limit is not capable of it. Until every part was run the bench is not-measured at best."
 )
 SIMULATED = " This bench is simulated: it shows the guide, and proves nothing of metal and glass."
 EVIDENCE = (
     "Rows of the matrix of faults show what the software finds on the simulated bench; checks of a part show what this "
-    "bench measures. Open: a row or a part that was not run, or not to its end."
+    "bench measures. Open: a row or a part that was not run, or not to its end, a row that other code found, and what "
+    "was found on a simulated bench."
 )
 
 
@@ -82,7 +83,8 @@ def _part(part: Part) -> str:
     head = ("check", "value ± U", "limits", "verdict", "")
     return (
         f"<h3>{escape(part.name)}</h3>\n{_table(head, rows)}\n"
-        f'<p class="small">run <code>{escape(part.run)}</code>, {escape(part.status)}, {escape(part.file)}</p>'
+        f'<p class="small">run <code>{escape(part.run)}</code>, {escape(part.status)}, {escape(part.file)}, '
+        f"{escape(part.made_at)}, {escape(part.person)}</p>"
     )
 
 
@@ -105,17 +107,18 @@ def _limits(check: Check) -> str:
     return f"±{high:g}{unit}" if low == -high else f"{low:g} to {high:g}{unit}"
 
 
-def requirements_page(traced: Sequence[Traced], made_at: str) -> str:
-    """Requirement, evidence, runs."""
+def requirements_page(traced: Sequence[Traced], made_at: str, made_of: Sequence[str] = ()) -> str:
+    """Requirement, evidence, runs; with what the evidence was made of, in sentences."""
     title = "Requirements and their evidence"
     counts = {state: sum(each.state == state for each in traced) for state in WORDS}
     summary = ", ".join(f"{counts[state]} {word}" for state, (_, word) in WORDS.items() if counts[state])
     rows = "\n".join(map(_requirement, traced))
+    basis = "".join(f"<p>{escape(each)}</p>\n" for each in made_of)
     headings = "".join(f"<th>{text}</th>" for text in ("requirement", "state", "evidence", "said", "runs"))
     body = (
         f'<h1>{title}</h1>\n<p class="soft">{escape(made_at)}</p>\n'
         f'<p class="verdict{" bad" if counts["fails"] else ""}">{len(traced)} requirements: {escape(summary)}.</p>\n'
-        f"<p>{escape(EVIDENCE)}</p>\n"
+        f"<p>{escape(EVIDENCE)}</p>\n{basis}"
         f'<div class="wide"><table class="matrix"><thead><tr>{headings}</tr></thead>\n'
         f"<tbody>\n{rows}\n</tbody></table></div>"
     )

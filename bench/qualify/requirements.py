@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, RootModel, ValidationError
 
-from bench.qualify.faults import table_file
+from bench.qualify.faults import faults_file, read_faults, table_file
+from bench.qualify.plan import code_identity
 from bench.qualify.words import percent
-from data.checks import Verdict
+from data.checks import Owner, Verdict
 from data.quantity_fields import Stated
 from data.tomlfile import FileError, explain, read_toml
+from protocols.procedure import procedure_names
 
 NAME = "requirements.toml"
 MATRIX, BENCH = "matrix.json", "bench.json"
 
 SHOWN_RUNS = 3
+SHOWN_DIGITS = 10
+"""Of the identity of code."""
+
+EVERY = "*"
+OTHER_CODE = "found by other code"
+SIMULATED = "on a simulated bench, which shows nothing of a real one"
 
 State = Literal["holds", "fails", "missing", "named"]
+ORDER: tuple[State, ...] = ("fails", "missing", "holds", "named")
+
+GOOD = (Verdict.PASS, Verdict.CONDITIONAL_PASS)
+BAD = (Verdict.FAIL, Verdict.CONDITIONAL_FAIL)
 
 
 class Requirement(Stated):
@@ -29,6 +41,7 @@ class Requirement(Stated):
 
     sentence: str = Field(min_length=1)
     rows: tuple[str, ...] = ()
+    faults_of: tuple[Owner, ...] = ()
     bench: tuple[str, ...] = ()
     tests: tuple[str, ...] = ()
 
@@ -59,8 +72,7 @@ class Traced:
     def state(self) -> State:
         """Fails when any evidence does, is missing while any is, else holds; named where there are only tests."""
         states = {each.state for each in self.evidence}
-        order: tuple[State, ...] = ("fails", "missing", "holds", "named")
-        return next((state for state in order if state in states), "missing")
+        return next((state for state in ORDER if state in states), "missing")
 
 
 def read_requirements(path: Path | None = None) -> dict[str, Requirement]:
@@ -72,9 +84,27 @@ def read_requirements(path: Path | None = None) -> dict[str, Requirement]:
             found[name] = Requirement.model_validate(table)
         except ValidationError as error:
             raise FileError(explain(path, error, model=Requirement, prefix=name)) from None
-        if not (found[name].rows or found[name].bench or found[name].tests):
+        if not (found[name].rows or found[name].faults_of or found[name].bench or found[name].tests):
             raise FileError(f'{path}: key "{name}": nothing shows this requirement; name rows, checks or tests')
     return found
+
+
+def rows_of(requirement: Requirement) -> list[str]:
+    """Names of the rows that a requirement asks for, each once."""
+    table = read_faults(faults_file())
+    installed = set(procedure_names())
+    names: list[str] = []
+    for row in requirement.rows:
+        protocol, _, what = row.partition("/")
+        if protocol != EVERY:
+            names.append(row)
+            continue
+        claiming = {each for fault in table.values() for each in fault.protocols()} & installed
+        names += [f"{each}/{what}" for each in sorted(claiming)]
+    for name, fault in table.items():
+        if fault.owner in requirement.faults_of:
+            names += [f"{protocol}/{name}" for protocol in fault.claims if protocol in installed]
+    return list(dict.fromkeys(names))
 
 
 def trace(folder: Path) -> list[Traced]:
@@ -83,11 +113,29 @@ def trace(folder: Path) -> list[Traced]:
     rows, checks = dict(_of_matrix(matrix)), dict(_of_bench(bench))
     traced = []
     for name, requirement in read_requirements().items():
-        evidence = [rows.get(row, Evidence(row, "missing", "not run")) for row in requirement.rows]
+        evidence = [rows.get(row, Evidence(row, "missing", "not run")) for row in rows_of(requirement)]
         evidence += [checks.get(check, Evidence(check, "missing", "not run")) for check in requirement.bench]
         evidence += [Evidence(test, "named", "the suite runs it") for test in requirement.tests]
         traced.append(Traced(name, requirement.sentence, tuple(evidence)))
     return traced
+
+
+def sources(folder: Path) -> list[str]:
+    """What the evidence of a folder was made with, and when: a sentence for the matrix, and one for the bench."""
+    matrix, bench = (_document(folder / name) for name in (MATRIX, BENCH))
+    said = []
+    if matrix:
+        same = "the code of today" if _of_this_code(matrix) else f"{OTHER_CODE}, so that its rows are open"
+        code = str(matrix.get("code") or "?")[:SHOWN_DIGITS]
+        said.append(f"Matrix of faults: {matrix.get('made_at', '?')}, code {code}, {same}.")
+    if bench:
+        simulated = f", {SIMULATED}" if bench.get("simulated") else ""
+        said.append(f"Bench {bench.get('station', '?')}: {bench.get('made_at', '?')}{simulated}.")
+    return said
+
+
+def _of_this_code(matrix: Mapping[str, Any]) -> bool:
+    return matrix.get("code") == code_identity()
 
 
 def _document(path: Path) -> Mapping[str, Any]:
@@ -108,9 +156,16 @@ def _of_matrix(document: Mapping[str, Any]) -> Iterator[tuple[str, Evidence]]:
         else:
             state = "holds" if all(row["trials"] == row["planned"] for row in rows) else "missing"
         runs = [run["run"] for row in rows for run in row["runs"] if run["run"]]
-        yield name, Evidence(name, state, "; ".join(map(_counted, rows)), _few(runs))
+        yield name, _by_code(Evidence(name, state, "; ".join(map(_counted, rows)), _few(runs)), document)
     if pumps := document.get("pumps"):
-        yield "pumps", _of_pumps(pumps, document.get("drawn") or {})
+        yield "pumps", _by_code(_of_pumps(pumps, document.get("drawn") or {}), document)
+
+
+def _by_code(evidence: Evidence, document: Mapping[str, Any]) -> Evidence:
+    """What other code found shows nothing of this one."""
+    if _of_this_code(document):
+        return evidence
+    return replace(evidence, state="missing", said=f"{evidence.said}, {OTHER_CODE}")
 
 
 def _of_pumps(pumps: Sequence[Mapping[str, Any]], drawn: Mapping[str, Any]) -> Evidence:
@@ -131,15 +186,25 @@ def _counted(row: Mapping[str, Any]) -> str:
 
 
 def _of_bench(document: Mapping[str, Any]) -> Iterator[tuple[str, Evidence]]:
-    """Evidence by "PART/CHECK"."""
-    good = (Verdict.PASS, Verdict.CONDITIONAL_PASS)
-    bad = (Verdict.FAIL, Verdict.CONDITIONAL_FAIL)
+    """Evidence by "PART/CHECK", and by "PART/*" for all of a part; a simulated bench shows nothing of a real one."""
     for part in document.get("parts", ()):
-        for check in part["checks"]:
-            name, verdict = f"{part['part']}/{check['name']}", check["verdict"]
-            state: State = "holds" if verdict in good else "fails" if verdict in bad else "missing"
-            said = f"{verdict}, {check['said']}" if check["said"] else verdict
+        found = [_of_check(part, check, simulated=bool(document.get("simulated"))) for check in part["checks"]]
+        yield from ((each.name, each) for each in found)
+        if found:
+            state: State = next(state for state in ORDER if state in {each.state for each in found})
+            amiss = [each.name.partition("/")[2] for each in found if each.state == state != "holds"]
+            said = f"{len(found)} checks" + (f", not as asked for: {', '.join(amiss)}" if amiss else "")
+            name = f"{part['part']}/{EVERY}"
             yield name, Evidence(name, state, said, (part["run"],))
+
+
+def _of_check(part: Mapping[str, Any], check: Mapping[str, Any], *, simulated: bool) -> Evidence:
+    name, verdict = f"{part['part']}/{check['name']}", check["verdict"]
+    said = f"{verdict}, {check['said']}" if check["said"] else str(verdict)
+    state: State = "holds" if verdict in GOOD else "fails" if verdict in BAD else "missing"
+    if simulated:
+        state, said = "fails" if state == "fails" else "missing", f"{said}, {SIMULATED}"
+    return Evidence(name, state, said, (part["run"],))
 
 
 def _few(runs: Sequence[str]) -> tuple[str, ...]:

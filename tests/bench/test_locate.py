@@ -11,6 +11,8 @@ import pytest
 from bench.cli import main
 from bench.request import Request
 from bench.session import conduct
+from data.checks import Verdict
+from protocols.procedure import load_procedure
 
 RUNS = Path(__file__).parents[1] / "runs"
 
@@ -60,3 +62,17 @@ def test_a_stuck_valve_is_the_rigs_and_the_next_step_is_said(
     assert [one["name"] for one in answer["causes"] if one["behind"] == 0.0] == ["valve-stuck-closed"]
     assert answer["next_action"]
     assert located(capsys, str(run.run_file))[1].startswith("the outlet valve does not open: valve-stuck-closed")
+
+
+def test_a_leak_that_makes_a_run_invalid_is_not_called_nothing(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    settings = dict(load_procedure("bolus-accuracy").qualification)
+    run = conduct(Request("bolus-accuracy", "sim", settings=settings, faults=("leak:0.3@0s",), out=tmp_path))
+    assert run.evaluation.verdict is Verdict.INVALID
+    code, said = located(capsys, str(run.run_file), "--json")
+    answer = json.loads(said)
+    assert code == 1
+    assert (answer["first"], answer["owner"]) == ("leak", "catheter")
+    assert "sensor-balance-ratio" in answer["objections"]
+    assert "nothing" not in {one["name"] for one in answer["causes"]}

@@ -14,7 +14,7 @@ from bench.qualify import drawn
 from bench.qualify.matrix import Matrix, matrix_of
 from bench.qualify.outcome import drawn_error
 from bench.qualify.page import page
-from bench.qualify.plan import Plan, Row
+from bench.qualify.plan import Plan, Row, code_identity
 from bench.qualify.requirements import _of_matrix
 from bench.qualify.words import summary
 from data.checks import Check, Evaluation, Limits, Verdict
@@ -79,7 +79,7 @@ DIED = {"verdict": "", "status": "error", "as_claimed": False, "why": "disk full
 
 def drawn_matrix(trials: Callable[[int], dict[str, Any]], seeds: int = 12) -> Matrix:
     done = {(DRAWN.key, seed): trials(seed) | {"seed": seed} for seed in range(1, seeds + 1)}
-    return matrix_of(Plan(True, (DRAWN,), (), {}), done, code="", made_at="")
+    return matrix_of(Plan(True, (DRAWN,), (), {}), done, code=code_identity(), made_at="")
 
 
 def aimed(seed: int) -> dict[str, Any]:

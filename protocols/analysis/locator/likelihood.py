@@ -11,7 +11,9 @@ The rule, for quantities z in units of what is honest (see `shown`):
   together, in the ratios that the cause fixes, by one free size, which is fitted: one for their means, one for their
   changes within the run;
 - "nothing" moves nothing; it is 4 ahead, so that at the limit of its check, z = 3, a quantity alone makes nothing and
-  its cause equally likely.
+  its cause equally likely;
+- where something is certainly odd (a check that counts says so, or a quantity is beyond 4), "nothing" is no answer.  In
+  its place stands "unknown", which moves nothing either and is not ahead: a cause that explains any of it goes before.
 """
 
 from __future__ import annotations
@@ -30,6 +32,9 @@ MAY = 2.0
 NOTHING_AHEAD = 4.0
 
 NOTHING = "nothing"
+UNKNOWN = "unknown"
+NO_CAUSES = (NOTHING, UNKNOWN)
+"""Answers that are no cause of the table."""
 
 Run = Mapping[str, Shown]
 
@@ -43,9 +48,16 @@ class Score:
     size_percent: float | None = None
 
 
-def scores(shown: Run, known: Table) -> list[Score]:
-    """Every cause, those that the run could not have shown too, and "nothing"; likeliest first."""
-    found = [Score(NOTHING, NOTHING_AHEAD + math.fsum(quiet(one.z) for one in shown.values()))]
+def scores(shown: Run, known: Table, *, objected: bool = False) -> list[Score]:
+    """Every cause, those that the run could not have shown too, and "nothing" or "unknown"; likeliest first.
+
+    Parameters
+    ----------
+    objected : whether a check that counts failed or is invalid.
+    """
+    left = math.fsum(quiet(one.z) for one in shown.values())
+    certain = objected or any(abs(one.z) > MOST for one in shown.values())
+    found = [Score(UNKNOWN, left) if certain else Score(NOTHING, NOTHING_AHEAD + left)]
     found += [score(name, cause, shown, known) for name, cause in known.cause.items()]
     return sorted(found, key=lambda one: -one.log_likelihood)
 
@@ -57,8 +69,13 @@ def visible(cause: Signature, shown: Run) -> bool:
     return any(quantity in shown for quantity in cause.ratios)
 
 
-def score(name: str, cause: Signature, shown: Run, known: Table) -> Score:
-    """Log-likelihood of a cause, with its sizes where they fit best."""
+def score(name: str, cause: Signature, shown: Run, known: Table, may_costs: float = MAY) -> Score:
+    """Log-likelihood of a cause, with its sizes where they fit best.
+
+    Parameters
+    ----------
+    may_costs : of each quantity that the cause may move, and that is not as usual on its side.
+    """
     left = {one: value.z for one, value in shown.items()}
     size, total = None, 0.0
     for family, ratios in (("mean", cause.mean), ("change", cause.change)):
@@ -82,7 +99,7 @@ def score(name: str, cause: Signature, shown: Run, known: Table) -> Score:
             left.pop(sign.quantity, None)
     for sign in cause.may_show:
         if sign.quantity in left:
-            total += may(left.pop(sign.quantity), sign)
+            total += may(left.pop(sign.quantity), sign, may_costs)
     return Score(name, total + math.fsum(map(quiet, left.values())) - cause.rarer, size)
 
 
@@ -104,9 +121,11 @@ def quiet(z: float) -> float:
     return -0.5 * min(abs(z), MOST) ** 2
 
 
-def may(z: float, sign: Sign) -> float:
-    """Of a quantity that may be moved."""
-    return max(quiet(z), -MAY) if strength(z, sign) > 0.0 else quiet(z)
+def may(z: float, sign: Sign, most: float = MAY) -> float:
+    """Of a quantity that may be moved; it costs so much at the most once it is not as usual."""
+    if strength(z, sign) <= 0.0 or quiet(z) >= -MAY:
+        return quiet(z)
+    return -most
 
 
 def must(z: float, sign: Sign) -> float:

@@ -31,11 +31,15 @@ PUMP_PERCENT = 5.0
 """Standard deviation of sound pumps where no limit is declared: ±15 % is what makers of implants state."""
 
 SIDES = ("low_percent", "high_percent")
+
 ONE_RATE = 0.2
 """Parts of the analysis whose programme differs by less than this share are of one rate."""
 
-DELIVERED, BOLUS = "delivered", "bolus"
-"""What reaches the vessel, and what of a bolus does, against the programme."""
+DELIVERED = "delivered"
+"""What reaches the vessel, against the programme."""
+
+WEIGHED = (DELIVERED, "bolus")
+"""What a pump that declares no limit of it is weighed by all the same."""
 
 SENSOR_GAIN_PERCENT = 5.0
 HONEST_CHANGE_PERCENT = 4.0 / AT_LIMIT

@@ -55,6 +55,8 @@ class Signature(Stated):
     size: Literal["+", "+-"] = "+"
     shows: tuple[str, ...] = ()
     may: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    stops: bool = False
     rarer: float = Field(0.0, ge=0.0)
 
     @cached_property
@@ -71,6 +73,11 @@ class Signature(Stated):
     def may_show(self) -> tuple[Sign, ...]:
         """Signs that may be there."""
         return tuple(Sign.parse(one) for one in self.may)
+
+    @cached_property
+    def has_to_go_with(self) -> tuple[Sign, ...]:
+        """Signs without which a cause that the run could not show does not look the same."""
+        return tuple(Sign.parse(one) for one in self.also)
 
     def has_to_move(self, quantity: str) -> bool:
         """Whether it cannot be without moving a quantity, or another one of the same group."""
@@ -97,7 +104,7 @@ class Table(Stated):
     @model_validator(mode="after")
     def _known(self) -> Self:
         for name, cause in self.cause.items():
-            signs = (*(sign for group in cause.has_to_show for sign in group), *cause.may_show)
+            signs = (*(sign for group in cause.has_to_show for sign in group), *cause.may_show, *cause.has_to_go_with)
             for quantity in (*cause.ratios, *(sign.quantity for sign in signs)):
                 if quantity not in self.quantity:
                     raise ValueError(f'cause "{name}": there is no quantity "{quantity}"; add it, or correct its name')

@@ -17,9 +17,10 @@ class Cause:
 
     Attributes
     ----------
-    name, owner, says : as in docs/faults.toml; "nothing" belongs to nobody.
+    name, owner, says : as in docs/faults.toml; "nothing", and "unknown" where something is odd and no cause of the
+        table need explain it, belong to nobody.
     behind : by how much its log-likelihood is behind that of the likeliest, 0 for that.
-    weight : its share of the likelihoods of all causes that the run could show.
+    weight : its share of the likelihoods of all causes that the run could show, and of those that look the same.
     size_percent : size that fits best, in percent of what was programmed; None where it has none.
     explains : quantities that are not as usual, and that it moves that way.
     leaves : quantities that are not as usual, and that it does not explain.
@@ -49,7 +50,9 @@ class Location:
     shown : every quantity that the run showed.
     unseen : causes that the run could not have shown; they are not ranked.
     alike : those of them that would make all that was shown no less likely.
+    whose : owners that the answer leaves open: of the likeliest cause, then of those that are alike.
     besides : a second cause, which explains what the likeliest leaves; empty where that leaves nothing.
+    objections : names of the checks that count and failed or are invalid.
     """
 
     causes: tuple[Cause, ...]
@@ -58,7 +61,9 @@ class Location:
     shown: tuple[Shown, ...]
     unseen: tuple[str, ...]
     alike: tuple[str, ...]
+    whose: tuple[Whose, ...]
     besides: str = ""
+    objections: tuple[str, ...] = ()
 
     @property
     def first(self) -> Cause:

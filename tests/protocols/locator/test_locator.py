@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from bench.qualify.faults import faults_file, read_faults
 from data.checks import Check, Evaluation, Verdict
 from data.run import Run
-from protocols.analysis.locator import NOTHING, Location, Shown, locate, ranked, shows
+from protocols.analysis.locator import NOTHING, UNKNOWN, Location, Shown, locate, ranked, shows
 from protocols.analysis.locator.recorded import _change, _Parts, largest_change, pump_percent
 from protocols.analysis.locator.shown import CERTAIN, by_name, of_check, of_checks
 from protocols.analysis.locator.signatures import table
@@ -133,12 +133,16 @@ def test_a_cause_that_the_run_could_not_show_is_not_ranked(drawn: tuple[str, lis
     location = ranked([one for one in drawn[1] if one.name not in gone])
     named = {one.name for one in location.causes}
     assert named.isdisjoint(location.unseen)
-    assert named | set(location.unseen) == {NOTHING, *KNOWN.cause}
+    assert len(named & {NOTHING, UNKNOWN}) == 1
+    assert (named | set(location.unseen)) - {NOTHING, UNKNOWN} == set(KNOWN.cause)
     assert set(location.alike) <= set(location.unseen)
 
 
 def test_weights_add_up_and_fall() -> None:
-    weights = [one.weight for one in moved(lost=4.0, delivered=-4.0, passed=0.0).causes]
+    location = moved(lost=4.0, delivered=-4.0, passed=0.0, bath=0.0, air=0.0, settings=0.0, data_gone=0.0,
+                     balance_stands=0.0, blank=0.0, read_back=0.0)  # fmt: skip
+    assert not location.alike
+    weights = [one.weight for one in location.causes]
     assert sum(weights) == pytest.approx(1.0)
     assert weights == sorted(weights, reverse=True)
 
@@ -171,6 +175,87 @@ def test_the_next_action_tests_what_the_first_two_differ_in() -> None:
 def test_a_second_fault_is_named_beside_the_first() -> None:
     location = moved(delivered=5.0, passed=5.0, lost=0.0, blank=5.0)
     assert {location.first.name, location.besides} == {"over-delivery", "dry-evaporation-trap"}
+
+
+# --------------------------------------------------------------------------------- what is odd, and nobody explains
+
+
+def test_nothing_is_no_answer_while_a_check_that_counts_objects() -> None:
+    sound = [shown(name, 0.0) for name in KNOWN.quantity]
+    assert ranked(sound).first.name == NOTHING
+    location = ranked(sound, objections=["excluded"])
+    assert (location.first.name, location.owner) == (UNKNOWN, "nobody")
+    assert NOTHING not in {one.name for one in location.causes}
+    assert location.next_action == "read what the report says of excluded"
+
+
+@pytest.mark.parametrize("z", [-6.0, -4.5, 4.5, 6.0])
+def test_nothing_is_no_answer_where_a_quantity_is_certainly_odd(z: float) -> None:
+    location = moved(**(dict.fromkeys((name.replace("-", "_") for name in KNOWN.quantity), 0.0) | {"no_flow": z}))
+    assert NOTHING not in {one.name for one in location.causes}
+
+
+def test_what_no_cause_explains_is_blamed_on_nobody() -> None:
+    quiet = dict.fromkeys((name.replace("-", "_") for name in KNOWN.quantity), 0.0)
+    location = moved(**quiet | {"span": 6.0})
+    assert (location.first.name, location.owner) == (UNKNOWN, "nobody")
+    assert [one.name for one in location.first.leaves] == ["span"]
+    assert location.next_action == KNOWN.quantity["span"].test
+
+
+@pytest.mark.parametrize("verdict", [Verdict.FAIL, Verdict.INVALID])
+@pytest.mark.parametrize("optional", [False, True])
+def test_a_check_objects_where_it_counts(verdict: Verdict, optional: bool) -> None:
+    with Run.open(next(path for path in RUNS if path.stem.startswith("flow-accuracy"))) as run:
+        assert run.evaluation is not None
+        further = check(None, None, None, verdict=verdict, optional=optional)
+        location = locate(run, Evaluation((*run.evaluation.checks, further)))
+    assert location.objections == (() if optional else ("x",))
+    assert (location.first.name == NOTHING) is optional
+
+
+def test_a_steady_leak_is_a_leak_though_every_bolus_is_right() -> None:
+    """The basal flow is taken off a bolus, and a steady loss with it."""
+    location = moved(lost=6.0, bolus=0.2, passed=-0.3, passed_change=2.0, lost_change=0.5, parted=0.7, blank=0.0)
+    assert location.first.name == "leak"
+    assert moved(lost=0.0, bolus=5.0, passed=5.0, read_back=0.0).first.name == "over-delivery"
+
+
+# --------------------------------------------------------------------------------- what a run could not have shown
+
+
+STANDS = {"delivered": -6.0, "passed": -6.0, "passed_change": -6.0, "caught_change": -6.0, "lost_change": 0.0}
+
+
+def test_a_stall_that_a_closed_line_brings_about_as_well_is_not_the_pumps_alone() -> None:
+    stall = STANDS | {"no_flow": 6.0, "alarm_stall": 6.0, "lost": 0.0}
+    location = moved(**stall)
+    assert location.first.name == "motor-stall"
+    assert {"occlusion", "valve-stuck-closed"} <= set(location.alike)
+    assert {"rig", "catheter"} <= set(location.whose)
+    assert location.first.weight < 0.5
+    assert location.next_action == KNOWN.quantity["pressure-rise"].test
+    seen = moved(**stall, pressure_rise=0.0)
+    assert {"occlusion", "valve-stuck-closed"}.isdisjoint(seen.alike)
+
+
+def test_a_pump_without_a_bath_thermometer_may_be_cold() -> None:
+    slow = {"delivered": -5.0, "passed": -5.0, "lost": 0.0, "read_back": 0.0}
+    assert "bath-off" in moved(**slow).alike
+    assert "rig" in moved(**slow).whose
+    assert "bath-off" not in moved(**slow, bath=0.0).alike
+
+
+def test_a_loss_on_the_balance_without_a_flow_sensor_may_be_its_tracked_zero() -> None:
+    location = moved(delivered=-5.0, blank=0.0, read_back=0.0)
+    assert location.owner == "dut"
+    assert {"auto-zero", "leak"} <= set(location.alike)
+    assert "auto-zero" not in moved(delivered=-5.0, blank=0.0, read_back=0.0, settings=0.0).alike
+
+
+def test_a_flow_that_only_falls_short_is_no_closed_line() -> None:
+    location = moved(delivered=-5.0, passed=-5.0, lost=0.0, passed_change=0.0, caught_change=0.0, lost_change=0.0)
+    assert {"valve-stuck-closed", "occlusion", "disconnect"}.isdisjoint(location.alike)
 
 
 # ----------------------------------------------------------------------------------------------- what is shown
