@@ -48,9 +48,14 @@ STROKES = 4
 
 
 class Environment(Procedure):
-    """Delivery against back pressure, temperature and filling, as ratios to a reference condition."""
+    """Delivery against back pressure, temperature and filling, as ratios to a reference condition.
 
-    name, method = "environment", 4
+    Notes
+    -----
+    Method 5: a temperature that did not hold for its soak is none, however the bath stood in the hold after it.
+    """
+
+    name, method = "environment", 5
     roles = (
         Measures("flow", "uL/h"),
         Controls("pump", PumpLink),

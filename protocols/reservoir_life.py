@@ -26,9 +26,15 @@ FILLING_S = 1800.0
 
 
 class ReservoirLife(Procedure):
-    """Life of a filling: low-reservoir alarm, delivery over the level, and the empty reservoir."""
+    """Life of a filling: low-reservoir alarm, delivery over the level, and the empty reservoir.
 
-    name, method = "reservoir-life", 7
+    Notes
+    -----
+    Method 8: more that came out than was filled in is the rig's; of a run that ended early nothing is known of an alarm
+    after the pump's last answer.
+    """
+
+    name, method = "reservoir-life", 8
     runs_empty = True
     roles = (
         Measures("reference_mass", "mg"),

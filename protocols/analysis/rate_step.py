@@ -8,16 +8,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from data.checks import Axis, Check, Curve, Evaluation, Exclusion, Verdict
+from data.checks import Axis, Check, Curve, Evaluation, Exclusion, Limits, Verdict
 from data.run import Run
 from data.samples import FloatArray
 from protocols.analysis import delivery
 from protocols.analysis.budget import Budget, bounded, coverage_factor
 from protocols.analysis.decision import judge, reported
+from protocols.analysis.flow_events import interruptions, undriven
+from protocols.analysis.flow_parts import anew
 from protocols.analysis.gravimetric_record import GravimetricRecord, GravimetricRecordError, read_record
 from protocols.analysis.grid import kept
 from protocols.analysis.rate_course import course
-from protocols.analysis.rig_fitness import fitness
+from protocols.analysis.rig_fitness import doubt_percent, fitness
 from protocols.analysis.short_volume import short_volume
 from protocols.analysis.standing import ON_WITNESSED, as_limits, exclusions, of_a_run_cut_off, on_suitability
 from protocols.analysis.start import doubt_by_balance, rule_of, start_check, start_within
@@ -60,7 +62,7 @@ def evaluate(run: Run) -> Evaluation:
         length_s = plateaus[-1].to_s - plateaus[0].from_s
         record = read_record(run, course(changes, length_s))
     except GravimetricRecordError as error:
-        return Evaluation((_nothing(str(error)),))
+        return Evaluation((_nothing(str(error)), *undriven(run)))
     record = replace(record, analysis=(plateaus[0].from_s, plateaus[-1].to_s))
     record = replace(record, flow_zero_ul_per_h=standing_zero(record))
     excluded = exclusions(record)
@@ -68,6 +70,7 @@ def evaluate(run: Run) -> Evaluation:
     bad = {check.name for check in fit if check.verdict is Verdict.INVALID}
     course_of = time_course(record)
     found = [*_start(record, plateaus[0], course_of, excluded), *steps(record, plateaus, course_of, excluded)]
+    found += interruptions(record, excluded, doubt_percent(record, fit), ON_WITNESSED)
     judged = [on_suitability(check, bad) for check in found]
     planned = sum(step["step"] == "Phase" for step in run.steps)
     last = plateaus[-1]
@@ -167,7 +170,7 @@ def _start(
 def steps(
     record: GravimetricRecord, plateaus: Sequence[Plateau], course_of: Course, excluded: Sequence[Exclusion]
 ) -> Iterator[Check]:
-    """Each rate's new mean, and of each change what it changed, its settling and its overshoot."""
+    """Each rate's new mean and whole volume, and of each change what it changed, its settling and its overshoot."""
     means: list[tuple[float, Budget] | None] = []
     for one in plateaus:
         name = f"step-{one.number}" if one.number else "start"
@@ -175,6 +178,7 @@ def steps(
         mean = _mean(record, one, excluded)
         means.append(mean)
         yield _mean_check(record, one, mean, f"{name}-error", f"{title}, new mean against programmed")
+        yield plateau(record, one, f"{name}-plateau", f"{title}, all that was delivered at it", excluded)
         before = means[one.number - 1] if one.number else None
         if mean is not None and before is not None and before[0] > CERTAIN * before[1].u:
             achieved = 100.0 * (mean[0] / before[0] - 1.0)
@@ -267,22 +271,51 @@ def transition(record: GravimetricRecord, one: Plateau, name: str, title: str, e
         record.stroke_ul, min(float(record.run.params["transition_s"]), one.to_s - one.from_s)
     )
     end = one.from_s + length_s
-    expected = one.rate_ul_per_h * length_s / HOUR_S
     if kept(one.from_s, end, excluded) != [(one.from_s, end)]:
         check = reported(name, title, None, "%", "part of it is excluded", ON_WITNESSED)
         return replace(check, optional=limits is None)
     volume, budget = short_volume(record, one.from_s, end)
     if not strokes and record.stroke_ul:
         budget = budget.plus(bounded("part of a stroke", record.stroke_ul / 2.0))
+    expected = one.rate_ul_per_h * length_s / HOUR_S
+    check = _volume_check(name, title, (volume, expected), budget, limits, f"in the first {length_s / 60.0:.4g} min")
+    if expected < LEAST_OVER_U * budget.u:
+        note = f"expected {expected:.4g} uL is under {LEAST_OVER_U:g} u of {budget.u:.2g} uL"
+        check = replace(check, verdict=Verdict.NOT_CAPABLE, note=note)
+    return check
+
+
+def plateau(record: GravimetricRecord, one: Plateau, name: str, title: str, excluded: Sequence[Exclusion]) -> Check:
+    """Volume of all whole strokes of a rate against the programmed one: what is in neither transition nor new mean.
+
+    Each stretch that exclusions leave has readings of its own, and is cut somewhere in a stroke.
+    """
+    limits = as_limits(record.dut["limits"]["segment"])
+    length_s, strokes = one.whole(record.stroke_ul, one.to_s - one.from_s)
+    end = one.from_s + length_s
+    stretches = kept(one.from_s, end, excluded)
+    if not stretches:
+        check = reported(name, title, None, "%", "all of it is excluded", ON_WITNESSED)
+        return replace(check, optional=limits is None)
+    volume = math.fsum(short_volume(record, *stretch)[0] for stretch in stretches)
+    budget = anew(short_volume(record, one.from_s, end)[1], len(stretches))
+    if record.stroke_ul and (not strokes or stretches != [(one.from_s, end)]):
+        budget = budget.plus(bounded("part of a stroke", math.sqrt(len(stretches)) * record.stroke_ul / 2.0))
+    left_s = math.fsum(to_s - from_s for from_s, to_s in stretches)
+    said = f"in {left_s / 60.0:.4g} min"
+    return _volume_check(name, title, (volume, one.rate_ul_per_h * left_s / HOUR_S), budget, limits, said)
+
+
+def _volume_check(
+    name: str, title: str, volumes_ul: tuple[float, float], budget: Budget, limits: Limits | None, said: str
+) -> Check:
+    """A delivered volume against the programmed one, in percent; ``volumes_ul`` are both."""
+    volume, expected = volumes_ul
     percent = budget.scaled(title, "%", 100.0 / expected)
     fields = judge(100.0 * (volume / expected - 1.0), percent.u, percent.dof, limits)
-    note = f"{volume - expected:+.3g} uL in the first {length_s / 60.0:.4g} min"
-    if expected < LEAST_OVER_U * budget.u:
-        fields["verdict"] = Verdict.NOT_CAPABLE
-        note = f"expected {expected:.4g} uL is under {LEAST_OVER_U:g} u of {budget.u:.2g} uL"
     return Check(
         name=name, title=title, unit="%", owner="dut", optional=limits is None, depends_on=ON_WITNESSED,
-        budget=percent.rows(), note=note, **fields,
+        budget=percent.rows(), note=f"{volume - expected:+.3g} uL {said}", **fields,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -104,14 +104,27 @@ class Record:
     def held(self, name: str) -> Hold | None:
         """A hold; None when the run ended before its end.  Raises RecordError."""
         span = self.phases.get(name)
-        return None if span is None else hold(name, self.flow, *span, self.stroke_s)
+        if span is None:
+            return None
+        self._insist("flow")
+        return hold(name, self.flow, *span, self.stroke_s)
+
+    def _insist(self, role: str) -> None:
+        if not self.run.has(role):
+            raise RecordError(f'nothing was recorded of "{role}"; look whether its instrument answers')
 
     def mean(self, role: str, span: tuple[float, float]) -> float:
         """Mean of a channel in a stretch; raises RecordError without good samples."""
+        self._insist(role)
         values = self.run.corrected(role).within(span).good().values
         if not values.size:
             raise RecordError(f'"{role}" gave no good samples from {span[0]:.0f} s to {span[1]:.0f} s')
         return math.fsum(values.tolist()) / values.size
+
+    @cached_property
+    def soaked(self) -> set[str]:
+        """Names of the soaks in which the bath stayed in its band for as long as was asked for."""
+        return {str(event.fields["phase"]) for event in self.run.records("condition")}
 
     def conditions(self, kind: Kind) -> tuple[float, ...]:
         """What was asked for, in order."""
@@ -341,9 +354,19 @@ def _temperature_held(
     # Where the temperature is no condition, the station says how well it has to be held.
     half = float(record.run.params["band_k"]) if kind.name == "temperature" else _station_band_k(record)
     check = f"{name}-held" if kind.name == "temperature" else f"{name}-bath"
-    yield from bath.in_band(
-        record.run, check, f"Pump temperature, {name}", span, wanted_degc - half, wanted_degc + half
-    )
+    title = f"Pump temperature, {name}"
+    for held in bath.in_band(record.run, check, title, span, wanted_degc - half, wanted_degc + half):
+        yield _after_soak(record, held, name) if kind.name == "temperature" else held
+
+
+def _after_soak(record: Record, held: Check, name: str) -> Check:
+    """The same; a bath that came into its band just before a hold says nothing of the pump, which follows it late."""
+    soak = "start" if name == "temperature-first" else f"{name}-soak"
+    if soak in record.soaked or held.verdict is Verdict.INVALID:
+        return held
+    long = float(record.run.params["soak_s"]) / 60.0
+    note = f'the bath did not stay in its band for {long:.4g} min in "{soak}", before the hold; look after its heater'
+    return replace(held, verdict=Verdict.INVALID, note=note)
 
 
 def _station_band_k(record: Record) -> float:

@@ -21,6 +21,7 @@ from protocols.analysis.pump_reports import pump_reports
 from protocols.analysis.reservoir_life.record import HOUR_S, LifeRecord, read_life
 from protocols.analysis.rig_fitness import fitness
 from protocols.analysis.standing import as_limits, exclusions, of_a_run_cut_off, on_suitability, source
+from protocols.analysis.suitability import CERTAIN, judged
 
 DAY_S = 86_400.0
 
@@ -42,6 +43,9 @@ QUICK_S = 1.0
 EQUAL_READINGS = 16
 """An empty pump leaves a balance that is read each minute at one value for two or three readings, never for so many."""
 
+UNDRAWN_UL = 200.0
+"""A syringe may leave so much in a reservoir that it empties; the filling comes on top, and a pump may deliver both."""
+
 PROVOKED = ("low-reservoir", "empty-reservoir")
 
 STANDS_ON = (
@@ -53,6 +57,7 @@ STANDS_ON = (
     "balance-alive",
     "bath-temperature",
     "sensor-balance-ratio",
+    "within-filling",
 )
 
 
@@ -116,12 +121,12 @@ def evaluate(run: Run) -> Evaluation:
     excluded = exclusions(record.gravimetric)
     unable = _unable(run)
     held = fitness(record.gravimetric, excluded, least_readings=EQUAL_READINGS)
-    fit = tuple(check for check in held if check.name not in unable)
+    fit = (*(check for check in held if check.name not in unable), _within_filling(record))
     bad = {check.name for check in fit if check.verdict is Verdict.INVALID}
-    judged = [on_suitability(check, bad) for check in found]
+    standing = [on_suitability(check, bad) for check in found]
     if run.status is not Status.COMPLETED or not record.gravimetric.complete or not run.phases[-1].complete:
-        judged = [of_a_run_cut_off(check) for check in judged]
-    return Evaluation((*judged, *fit), tuple(_curves(life)), excluded, _values(life))
+        standing = [of_a_run_cut_off(check) for check in standing]
+    return Evaluation((*standing, *fit), tuple(_curves(life)), excluded, _values(life))
 
 
 def _unable(run: Run) -> set[str]:
@@ -129,6 +134,16 @@ def _unable(run: Run) -> set[str]:
     t_s = run.series("flow").t if run.has("flow") else np.empty(0)
     slow = t_s.size > 1 and float(np.median(np.diff(t_s))) > QUICK_S
     return {"ratio-steady", "no-air"} if slow else {"ratio-steady"}
+
+
+def _within_filling(record: LifeRecord) -> Check:
+    """No pump delivers more than its reservoir holds: what is left at the end is not clearly below nothing."""
+    name, title = "within-filling", "Left of the filling at the end of the record"
+    left, budget = record.left(record.gravimetric.analysis[1])
+    lowest = -UNDRAWN_UL - CERTAIN * budget.u
+    note = "more came out than was filled in: a balance that drifts, a filling, or a reservoir that was not emptied"
+    limits = Limits(lowest, None, "3 u below what a syringe may leave in the reservoir")
+    return judged(name, title, "uL", left, budget.u, limits, note if left < lowest else "", budget.dof)
 
 
 def _nothing(note: str) -> Check:
@@ -198,6 +213,9 @@ def _before_empty(life: Life) -> Check:
     alarm_s, empty_s = life.alarm_s, life.empty_s
     if alarm_s is None and empty_s is None:
         note = "the run ended before the alarm and before the reservoir was empty"
+        return Check(name, title, None, "h", Verdict.NOT_MEASURED, "dut", depends_on=STANDS_ON, note=note)
+    if alarm_s is None and empty_s is not None and empty_s > float(life.record.last_status["answered_s"]):
+        note = f"empty {_days(life, empty_s)} after the start; the pump was last read before, without the alarm"
         return Check(name, title, None, "h", Verdict.NOT_MEASURED, "dut", depends_on=STANDS_ON, note=note)
     if empty_s is None:
         note = "it still delivered at the end of the run"
@@ -307,7 +325,8 @@ def _end(life: Life) -> Iterator[Check]:
     if life.empty_s is not None:
         left, budget = life.record.left(life.empty_s)
         fields = judge(left, budget.u, budget.dof, None)
-        yield Check("left-when-empty", "Left when it delivers no more", unit="uL", owner="dut", optional=True, **fields)
+        title = "Left when it delivers no more"
+        yield Check("left-when-empty", title, unit="uL", owner="dut", optional=True, depends_on=STANDS_ON, **fields)
         last = float(life.windows[2][-1])
         yield reported("empty-flow", "Delivered of the program at the end", 100.0 * last, "%", "", STANDS_ON)
     if "empty-reservoir" in run.dut["alarms"] and run.params["end"] == "empty":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +20,9 @@ from protocols.procedure import ParamError
 from protocols.rate_step import RateStep, course
 
 SEALED = Path(__file__).parents[2] / "runs" / "rate-step-1.h5"
+
+
+WITH_SENSOR = SEALED.with_name("rate-step-6.h5")
 
 
 @pytest.fixture(scope="module")
@@ -155,3 +159,62 @@ def test_a_drop_wiped_off_makes_no_late_start_where_only_the_balance_sees_it(wip
     unseen, passed = wiped(500.0)["start-up"], wiped(1500.0)["start-up"]
     assert (unseen.verdict, "part of the time before is excluded" in unseen.note) == (Verdict.NOT_MEASURED, True)
     assert passed.verdict is Verdict.PASS
+
+
+@pytest.fixture
+def more_flowed():
+    """Judges a sealed run with a transition of 10 min in which flow was so many times the program meanwhile."""
+
+    def judge(times, from_s, to_s):
+        with Run.open(WITH_SENSOR) as run:
+            run.__dict__["params"] = {**run.params, "transition_s": 600.0}
+            begin = run.phase("step-1")[0]
+            mass, flow = run.series("reference_mass"), run.series("flow")
+            rate = 1.2 * float(run.params["basal_ul_per_h"])
+            extra = (times - 1.0) * rate / 3600.0 * np.clip(mass.t - begin - from_s, 0.0, to_s - from_s)
+            inside = (flow.t >= begin + from_s) & (flow.t <= begin + to_s)
+            run._series["reference_mass"] = replace(mass, values=mass.values + extra)
+            run._series["flow"] = replace(flow, values=np.where(inside, times * flow.values, flow.values))
+            return evaluate(run)
+
+    return judge
+
+
+def of(evaluation):
+    return {check.name: check for check in evaluation.checks}
+
+
+@pytest.mark.parametrize("times", [3.0, 1.8])
+def test_too_much_between_transition_and_last_half_fails_the_pump(more_flowed, times):
+    found = more_flowed(times, 700.0, 1750.0)
+    checks = of(found)
+    assert checks["step-1-overshoot"].verdict is checks["step-1-error"].verdict is Verdict.PASS
+    assert (checks["step-1-plateau"].verdict, found.verdict) == (Verdict.FAIL, Verdict.FAIL)
+    assert checks["step-1-plateau"].value == pytest.approx((times - 1.0) * 1050.0 / 36.0, abs=1.0)
+
+
+def test_a_dump_between_transition_and_last_half_is_an_unexpected_delivery(more_flowed):
+    found = more_flowed(16.0, 1000.0, 1060.0)
+    assert (of(found)["unexpected-delivery"].verdict, found.verdict) == (Verdict.FAIL, Verdict.FAIL)
+
+
+def test_a_pump_that_stands_between_transition_and_last_half_fails(more_flowed):
+    found = more_flowed(0.0, 650.0, 1780.0)
+    assert (of(found)["no-flow"].verdict, found.verdict) == (Verdict.FAIL, Verdict.FAIL)
+
+
+def test_of_a_rate_of_which_a_drop_was_wiped_off_the_rest_is_told_by_no_better_than_where_its_strokes_are_cut(wiped):
+    whole, rest = wiped(-1e6)["start-plateau"], wiped(1200.0)["start-plateau"]
+    assert (whole.verdict, rest.verdict) == (Verdict.PASS, Verdict.NOT_CAPABLE)  # an hour holds eight strokes
+    assert rest.value == pytest.approx(whole.value, abs=0.5)
+    assert rest.expanded_uncertainty == pytest.approx(2.0 * 100.0 * math.sqrt(2.0 / 12.0) / 8.0, rel=0.05)
+
+
+def test_what_a_pump_gave_that_was_never_told_to_run_is_in_the_verdict():
+    with Run.open(SEALED) as run:
+        run.__dict__["params"] = {**run.params, "blank": "stopped"}
+        run.__dict__["events"] = tuple(one for one in run.events if one.kind != "pump-command")
+        mass = run.series("reference_mass")
+        jumped = mass.values + 30.0 * (mass.t > 900.0)
+        run._series["reference_mass"] = replace(mass, values=jumped)
+        assert of(evaluate(run))["unexpected-delivery"].verdict is Verdict.FAIL

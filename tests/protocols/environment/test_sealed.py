@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -60,3 +60,56 @@ def test_a_run_that_ended_in_its_last_hold_passes_nothing_though_the_hold_has_an
         found = evaluate(run)
     assert verdicts(found)["pressure-1"] is Verdict.NOT_MEASURED
     assert found.verdict is Verdict.NOT_MEASURED
+
+
+SOAKS = ("start", "temperature-1-soak", "temperature-last-soak")
+
+
+def as_temperatures(soaked: Iterable[str]) -> Evaluation:
+    """A sealed run of a back pressure as one of 42 degC; the bath is in its band from 2 s before each hold on."""
+    with Run.open(SEALED.with_name("environment-5.h5")) as run:
+        named = [replace(one, name=one.name.replace("pressure", "temperature")) for one in run.phases]
+        some = run.events[0]
+        met = tuple(replace(some, kind="condition", fields={"phase": name}) for name in soaked)
+        params = {**run.params, "pressures": "none", "temperatures": "42 degC"}
+        run.__dict__.update(phases=tuple(named), params=params, events=(*run.events, *met))
+        bath = run.series("bath_temperature")
+        from_s, to_s = run.phase("temperature-1")
+        warm = (bath.t >= from_s - 2.0) & (bath.t <= to_s)
+        run._series["bath_temperature"] = replace(bath, values=np.where(warm, 42.0, 37.0))
+        return evaluate(run)
+
+
+def test_temperatures_that_held_for_their_soaks_are_judged() -> None:
+    found = verdicts(as_temperatures(SOAKS))
+    assert {found[f"temperature-{at}-held"] for at in ("first", "1", "last")} == {Verdict.PASS}
+    assert found["temperature-1"] is Verdict.CONDITIONAL_PASS  # 4.9 % of the 5 % that are allowed
+
+
+@pytest.mark.parametrize(
+    ("missing", "check"),
+    [
+        ("start", "temperature-first"),
+        ("temperature-1-soak", "temperature-1"),
+        ("temperature-last-soak", "temperature-last"),
+    ],
+)
+def test_a_temperature_that_never_held_for_its_soak_judges_no_pump_wherever_the_bath_stood_in_the_hold(
+    missing: str, check: str
+) -> None:
+    found = as_temperatures(name for name in SOAKS if name != missing)
+    assert verdicts(found)[f"{check}-held"] is Verdict.INVALID
+    assert verdicts(found)["temperature-1"] is Verdict.INVALID
+    assert found.verdict is Verdict.INVALID
+
+
+@pytest.mark.parametrize("role", ["flow", "controller_pressure", "outlet_pressure"])
+def test_a_channel_that_was_never_written_leaves_nothing_measured_and_says_so(
+    role: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with sealed() as run:
+        find = run._find
+        monkeypatch.setattr(run, "_find", lambda name: None if name == role else find(name))
+        found = evaluate(run)
+    assert found.verdict is Verdict.NOT_MEASURED
+    assert any(f'nothing was recorded of "{role}"' in check.note for check in found.checks)

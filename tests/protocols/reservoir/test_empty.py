@@ -165,3 +165,56 @@ def test_without_a_log_an_alarm_came_between_two_readings(
     found = read_off(with_alarm, empty_share)
     assert found["alarm-before-empty"].verdict is expected
     assert found["alarm-error"].verdict is Verdict.NOT_MEASURED
+
+
+def cut_after_the_first_vessel(*, alarm: bool) -> dict[str, Check]:
+    """A sealed life of two vessels that a person ended in the second, after it ran dry; read with the first alone."""
+    with Run.open(SEALED.with_name("reservoir-life-7.h5")) as run:
+        events = []
+        for event in run.events:
+            if event.kind == "pump" and event.fields["key"] == "count-2":
+                continue
+            if event.kind == "pump" and not alarm:
+                event = replace(event, fields={**event.fields, "log": ["0.0,start"]})
+            events.append(event)
+        run.__dict__.update(events=tuple(events), status=Status.ABORTED)
+        return {check.name: check for check in evaluate(run).checks}
+
+
+def test_of_an_alarm_after_the_last_answer_of_a_run_that_ended_early_nothing_is_known() -> None:
+    check = cut_after_the_first_vessel(alarm=True)["alarm-before-empty"]
+    assert (check.verdict, check.optional) == (Verdict.NOT_MEASURED, False)
+    assert check.note.endswith("the pump was last read before, without the alarm")
+
+
+def test_a_pump_that_was_asked_after_it_ran_dry_and_has_no_alarm_fails_in_a_run_that_ended_early_too() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Life, "empty_s", 20_000.0)
+        check = cut_after_the_first_vessel(alarm=False)["alarm-before-empty"]
+    assert check.verdict is Verdict.FAIL
+
+
+def gaining(mg: float, filled_ul: float = 0.0) -> Evaluation:
+    """The sealed life on a balance that gained so much by itself, evenly, and so much more typed as filled in."""
+    with Run.open(SEALED) as run:
+        mass = run.series("reference_mass")
+        drift = mg * (mass.t - mass.t[0]) / (mass.t[-1] - mass.t[0])
+        run._series["reference_mass"] = replace(mass, values=mass.values + drift)
+        run.__dict__["answers"] = {**run.answers, "filled": run.answers["filled"] + filled_ul}
+        return evaluate(run)
+
+
+@pytest.mark.parametrize(("mg", "filled_ul"), [(600.0, 0.0), (0.0, -600.0)])
+def test_more_that_came_out_than_was_filled_in_is_the_rigs(mg: float, filled_ul: float) -> None:
+    found = gaining(mg, filled_ul)
+    checks = {check.name: check for check in found.checks}
+    check = checks["within-filling"]
+    assert (check.verdict, check.owner, check.suitability) == (Verdict.INVALID, "rig", True)
+    assert checks["alarm-error"].verdict is checks["alarm-before-empty"].verdict is Verdict.INVALID
+    assert found.verdict is Verdict.INVALID
+
+
+@pytest.mark.parametrize(("mg", "filled_ul"), [(0.0, 0.0), (0.0, -60.0), (200.0, 0.0)])
+def test_what_a_syringe_leaves_in_an_emptied_reservoir_makes_no_rig_unfit(mg: float, filled_ul: float) -> None:
+    check = next(check for check in gaining(mg, filled_ul).checks if check.name == "within-filling")
+    assert check.verdict is Verdict.PASS
