@@ -85,9 +85,9 @@ def qualify(
             click.echo(
                 f"note: {ledger.path}: {ledger.foreign} trials of another plan or of other code do not count", err=True
             )
-        interrupted = False
+        interrupted, changed = False, ""
         try:
-            _run(plan, ledger, out, jobs or usual_jobs())
+            changed = _run(plan, ledger, out, jobs or usual_jobs())
         except KeyboardInterrupt:
             interrupted = True
         matrix = _write(plan, ledger.done, out)
@@ -95,21 +95,30 @@ def qualify(
     if interrupted:
         click.echo("stopped; the same command goes on from here", err=True)
         return EXIT_INTERRUPTED
+    if changed:
+        click.echo(f"stopped: {changed}", err=True)
+        return 1
     return 0 if matrix.holds else 1
 
 
-def _run(plan: Plan, ledger: Any, out: Path, jobs: int) -> None:
-    """Run what is not done yet."""
+def _run(plan: Plan, ledger: Any, out: Path, jobs: int) -> str:
+    """Run what is not done yet; returns what changed under it, for which it stopped, or nothing."""
+    from bench.qualify.ledger import CHANGED
+    from bench.qualify.plan import Basis
     from bench.qualify.pool import run_all
 
     trials = list(plan.trials())
     left = [(row, seed) for row, seed in trials if (row.key, seed) not in ledger.done]
     with _progress(plan, len(trials), jobs) as advance:
         advance(ledger.done)
-        with closing(run_all(left, out, min(jobs, max(1, len(left))))) as said_by_trials:
+        workers = min(jobs, max(1, len(left)))
+        with closing(run_all(left, out, workers, Basis.of(plan))) as said_by_trials:
             for said in said_by_trials:
                 ledger.append(said)
+                if said["status"] == CHANGED:
+                    return str(said["why"])
                 advance(ledger.done)
+    return ""
 
 
 def _write(plan: Plan, done: Mapping[tuple[str, int], Any], out: Path) -> Matrix:

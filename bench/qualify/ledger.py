@@ -23,7 +23,11 @@ LOCK = "under-way.lock"
 DIED = "died"
 """Status of a trial whose process died under it: it counts as a miss, and is run again by whoever goes on."""
 
-RUN_AGAIN = (DIED, Status.ABORTED)
+CHANGED = "changed"
+"""Status of a trial before or during which a file changed that its plan relies on: it is of no plan, and counts for
+nothing."""
+
+RUN_AGAIN = (DIED, Status.ABORTED, CHANGED)
 """Nothing in a matrix aborts a run but a signal to its process, so what was aborted says nothing of its row."""
 
 
@@ -75,7 +79,8 @@ class Ledger:
         """Add one trial; it is on the disk when this returns."""
         said = dict(trial)
         self._lines.append(self._stamp | said)
-        self.done[said["row"], said["seed"]] = said
+        if said.get("status") != CHANGED:
+            self.done[said["row"], said["seed"]] = said
 
 
 def look(folder: Path, plan: str, code: str) -> dict[tuple[str, int], dict[str, Any]]:

@@ -163,14 +163,14 @@ class Matrix:
 
     @property
     def alarmed_rigs(self) -> tuple[int, int]:
-        """Rigs on which any sound pump alarmed, and rigs on which all were run.
+        """Rigs on which any sound pump alarmed, and rigs on which every sound row was run, or one alarmed.
 
         The rows of one seed share its rig: one that alarms may do so in each of them, so they prove no more than one.
+        A row that was not run on a rig says nothing of it.
         """
         alarmed = {trial["seed"] for line in self._sound for trial in line.surprises}
-        ran = [(line.planned, {trial["seed"] for trial in line.trials}) for line in self._sound]
-        planned = range(1, max((most for most, _ in ran), default=0) + 1)
-        whole = {seed for seed in planned if all(seed > most or seed in seeds for most, seeds in ran)}
+        ran = [{trial["seed"] for trial in line.trials} for line in self._sound]
+        whole = set.intersection(*ran) if ran else set()
         return len(alarmed), len(whole | alarmed)
 
     @property

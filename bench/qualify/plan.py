@@ -425,6 +425,32 @@ def file_digest(station: str) -> str:
     return hashlib.sha256(station_path(station).read_bytes()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What the trials of a plan rely on besides their rows: code, and the SHA-256 of each station file."""
+
+    code: str
+    stations: Mapping[str, str]
+
+    @classmethod
+    def of(cls, plan: Plan) -> Basis:
+        """Of a plan, and of the code that made it."""
+        return cls(code_identity(), dict(plan.stations))
+
+
+def changed(row: Row, basis: Basis) -> str:
+    """What a row relies on and is not as it was when its plan was made; empty where all is."""
+    try:
+        articles = articles_digest(Request(row.protocol, row.station, dut=row.dut), load_station(row.station))
+        if file_digest(row.station) != basis.stations[row.station]:
+            return f"station file {row.station}"
+    except (ValueError, OSError) as error:
+        return f"station file {row.station} ({str(error).splitlines()[0]})"
+    if articles != row.articles:
+        return f"file of the pump, fluid or catheter on {row.station}"
+    return "code" if code_identity.__wrapped__() != basis.code else ""
+
+
 @cache
 def code_identity() -> str:
     """SHA-256 over what decides what a trial says: code, tables of the plant, shipped files, versions of packages."""

@@ -14,7 +14,7 @@ from shutil import rmtree
 from typing import IO, Any
 
 from bench.qualify.ledger import DIED
-from bench.qualify.plan import Row
+from bench.qualify.plan import Basis, Row
 from bench.qualify.trial import UNDER_WAY
 
 LOG = "workers.log"
@@ -25,8 +25,9 @@ WORKER = ("-P", "-m", "bench.qualify.worker")
 class Worker:
     """One process; started with its first trial, and anew after it died."""
 
-    def __init__(self, folder: Path, log: IO[bytes]) -> None:
+    def __init__(self, folder: Path, log: IO[bytes], basis: Basis | None = None) -> None:
         self._folder = folder
+        self._basis = None if basis is None else asdict(basis)
         self._log = log
         self._process: subprocess.Popen[str] | None = None
 
@@ -37,7 +38,7 @@ class Worker:
         assert process.stdout is not None
         line = ""
         try:
-            asked = {"row": asdict(row), "seed": seed, "folder": str(self._folder)}
+            asked = {"row": asdict(row), "seed": seed, "folder": str(self._folder), "basis": self._basis}
             print(json.dumps(asked), file=process.stdin, flush=True)
             line = process.stdout.readline()
         except OSError:
@@ -81,10 +82,17 @@ class Worker:
         return self._process
 
 
-def run_all(trials: Iterable[tuple[Row, int]], folder: Path, jobs: int) -> Generator[dict[str, Any], None, None]:
-    """What each trial said, as they end; to close it ends the workers."""
+def run_all(
+    trials: Iterable[tuple[Row, int]], folder: Path, jobs: int, basis: Basis | None = None
+) -> Generator[dict[str, Any], None, None]:
+    """What each trial said, as they end; to close it ends the workers.
+
+    Parameters
+    ----------
+    basis : what the plan relies on; each worker looks whether that still holds.
+    """
     remaining = iter(trials)
-    with (folder / LOG).open("ab") as log, _workers(folder, log, jobs) as (threads, idle):
+    with (folder / LOG).open("ab") as log, _workers(folder, log, jobs, basis) as (threads, idle):
         under_way: dict[Future[dict[str, Any]], Worker] = {}
         while True:
             while idle and (trial := next(remaining, None)) is not None:
@@ -99,9 +107,11 @@ def run_all(trials: Iterable[tuple[Row, int]], folder: Path, jobs: int) -> Gener
 
 
 @contextmanager
-def _workers(folder: Path, log: IO[bytes], jobs: int) -> Iterator[tuple[ThreadPoolExecutor, list[Worker]]]:
+def _workers(
+    folder: Path, log: IO[bytes], jobs: int, basis: Basis | None
+) -> Iterator[tuple[ThreadPoolExecutor, list[Worker]]]:
     """Threads and as many workers, which are ended with the block."""
-    everybody = [Worker(folder, log) for _ in range(jobs)]
+    everybody = [Worker(folder, log, basis) for _ in range(jobs)]
     rmtree(folder / UNDER_WAY, ignore_errors=True)  # of a process that was killed
     try:
         with ThreadPoolExecutor(jobs) as threads:

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.qualify.drawn import aim, is_wrong, limits_of, stratum_of, wanted_error
+from bench.qualify.ledger import CHANGED
 from bench.qualify.located import located
 from bench.qualify.outcome import compare, drawn_error, mean_error
-from bench.qualify.plan import Row, articles_digest, code_identity, file_digest
+from bench.qualify.plan import Basis, Row, articles_digest, changed, code_identity, file_digest
 from bench.request import Request
 from bench.session import Result, conduct
 from bench.station import OpenStation, load_station
@@ -43,29 +44,39 @@ FIRST_LIMITS, FIRST_U = Limits(-14.5, 14.5, ""), 0.5
 AIMS = 3
 
 
-def conduct_trial(row: Row, seed: int, folder: Path) -> dict[str, Any]:
+def conduct_trial(row: Row, seed: int, folder: Path, basis: Basis | None = None) -> dict[str, Any]:
     """Run one trial and say what it said, as plain data.
 
     Parameters
     ----------
     folder : of the qualification; rig checks, and the run files of surprises, are kept in it.
+    basis : what the plan relies on; a trial before or during which that changed has the status ``changed``.
     """
     begun, cpu = Clock.wall(), time.process_time()
-    (folder / UNDER_WAY).mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder / UNDER_WAY, ignore_cleanup_errors=True) as temporary:
-        try:
-            if row.expected == "right":
-                said = _drawn(row, seed, folder, Path(temporary))
-            else:
-                said = _tried(row, seed, folder, Path(temporary))
-        except (ValueError, OSError, UnsavedError) as error:
-            said = {"verdict": "", "status": "error", "as_claimed": False, "why": str(error).splitlines()[0]}
+    what = "" if basis is None else changed(row, basis)
+    said = {} if what else _conducted(row, seed, folder)
+    what = what or ("" if basis is None else changed(row, basis))
+    if what:
+        why = f"{what} changed after the plan was made; the same command makes another"
+        said = {"verdict": "", "status": CHANGED, "as_claimed": False, "why": why}
     return said | {
         "row": row.key,
         "seed": seed,
         "wall_s": round(Clock.wall() - begun, 3),
         "cpu_s": round(time.process_time() - cpu, 3),
     }
+
+
+def _conducted(row: Row, seed: int, folder: Path) -> dict[str, Any]:
+    """What the run of a trial said."""
+    (folder / UNDER_WAY).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder / UNDER_WAY, ignore_cleanup_errors=True) as temporary:
+        try:
+            if row.expected == "right":
+                return _drawn(row, seed, folder, Path(temporary))
+            return _tried(row, seed, folder, Path(temporary))
+        except (ValueError, OSError, UnsavedError) as error:
+            return {"verdict": "", "status": "error", "as_claimed": False, "why": str(error).splitlines()[0]}
 
 
 def _tried(row: Row, seed: int, folder: Path, temporary: Path) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def alarmed_rigs(matrix: Matrix) -> str:
     if not rigs:
         return ""
     most = percent(most_share(alarmed, rigs))
-    return f"{alarmed} of {some(rigs, 'rig')} alarmed in any row, which proves at most {most}"
+    return f"{alarmed} of {some(rigs, 'rig')} on which each was run alarmed in any row, which proves at most {most}"
 
 
 def never_found_by(matrix: Matrix) -> dict[str, str]:

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench.qualify.plan import Row
+from bench.qualify.plan import Basis, Row
 from bench.qualify.trial import conduct_trial
 
 
@@ -45,7 +45,8 @@ def _work() -> None:
     os.dup2(2, 1)  # nothing else may speak on it
     for line in sys.stdin:
         asked = json.loads(line)
-        said = conduct_trial(row_from(asked["row"]), asked["seed"], Path(asked["folder"]))
+        basis = Basis(**asked["basis"]) if asked["basis"] else None
+        said = conduct_trial(row_from(asked["row"]), asked["seed"], Path(asked["folder"]), basis)
         try:
             print(json.dumps(said, allow_nan=False), file=answers, flush=True)
         except BrokenPipeError:

@@ -99,6 +99,24 @@ def test_a_miss_is_coloured_named_and_fails_the_matrix() -> None:
     assert "Not as claimed" in text
 
 
+def test_a_matrix_stops_when_what_it_relies_on_changed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trials(asked, folder, jobs, basis):  # type: ignore[no-untyped-def]
+        for row, seed in asked:
+            why = f"{'code' if basis.code else ''} changed after the plan was made"
+            yield {"row": row.key, "seed": seed, "verdict": "", "status": "changed", "as_claimed": False, "why": why}
+
+    monkeypatch.setattr("bench.qualify.pool.run_all", trials)
+    with pytest.raises(SystemExit) as end:
+        main(["qualify", "--station", "sim", "--quick", "--protocol", "priming", "--out", str(tmp_path)])
+    out, err = capsys.readouterr()
+    assert end.value.code == 1
+    assert "stopped: code changed after the plan was made" in err
+    assert "trials are missing" in out
+    assert (tmp_path / "trials.jsonl").read_bytes().count(b"\n") == 1
+
+
 def test_what_was_not_run_is_not_called_as_claimed() -> None:
     plan = build_plan(["sim"], quick=True, seeds=1, protocols=["priming"], faults=["over-delivery"])
     matrix = matrix_of(plan, {}, code="c" * 64, made_at="2026-01-01")

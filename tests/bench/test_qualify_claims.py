@@ -11,6 +11,7 @@ from bench.qualify.matrix import Matrix, matrix_of
 from bench.qualify.outcome import compare
 from bench.qualify.page import page
 from bench.qualify.plan import Plan, Row
+from bench.qualify.words import alarmed_rigs
 from data.checks import Check, Evaluation, Status, Verdict
 
 SOUND = Row("flow-accuracy", "short", "sim", {}, None, "sound", 1)
@@ -166,6 +167,14 @@ def test_rows_of_one_seed_share_its_rig_and_prove_no_more_than_one_of_them() -> 
     alarms = counted(*((row, bad) for row in rows)).to_json()["false_alarms"]
     assert (alarms["count"], alarms["rigs_alarmed"], alarms["rigs"]) == (10, 1, 20)
     assert counted((rows[0], [{}] * 20), (rows[1], [{}] * 5)).alarmed_rigs == (0, 5)
+
+
+def test_a_rig_on_which_a_sound_row_was_not_even_planned_is_not_counted() -> None:
+    flow, catheter = replace(SOUND, seeds=3), replace(SOUND, protocol="catheter", seeds=1)
+    matrix = counted((flow, [{}] * 3), (catheter, [{}]))
+    assert matrix.alarmed_rigs == (0, 1)
+    assert alarmed_rigs(matrix) == "0 of 1 rig on which each was run alarmed in any row, which proves at most 95 %"
+    assert counted((flow, [{}, {}, {"as_claimed": False}]), (catheter, [{}])).alarmed_rigs == (1, 2)
 
 
 def test_a_claim_that_no_trial_bears_out_is_named() -> None:

@@ -95,6 +95,13 @@ def test_a_trial_that_a_signal_stopped_says_nothing_and_is_run_again(tmp_path: P
         assert again.foreign == 0
 
 
+def test_a_trial_of_a_changed_file_is_no_miss_and_is_run_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        with Ledger(tmp_path, "plan", "code") as ledger:
+            ledger.append(TRIAL | {"status": "changed", "as_claimed": False})
+            assert ledger.done == {}
+
+
 def test_trials_of_another_plan_or_of_other_code_do_not_count(tmp_path: Path) -> None:
     for plan, code in (("plan", "other"), ("other", "code")):
         with Ledger(tmp_path, plan, code) as ledger:

@@ -11,7 +11,7 @@ import pytest
 
 from bench.qualify import trial
 from bench.qualify.faults import faults_file, read_faults
-from bench.qualify.plan import Plan, Row, build_plan, code_identity
+from bench.qualify.plan import Basis, Plan, Row, build_plan, changed, code_identity
 from bench.request import Request, RequestError
 from bench.station import station_path
 from data.tomlfile import FileError
@@ -105,6 +105,60 @@ def test_another_pump_under_the_same_name_and_another_version_of_a_package_make_
     was = code_identity.__wrapped__()
     monkeypatch.setattr("bench.qualify.plan.software", lambda: {"numpy": "0.1"})
     assert code_identity.__wrapped__() != was
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> tuple[Path, Plan]:
+    """A station file of its own with a pump of its own, and the plan that was made of them."""
+    pump, station = tmp_path / "pump.toml", tmp_path / "mine.toml"
+    pump.write_text((ROOT / "bench" / "duts" / "sim-peristaltic.toml").read_text("utf-8"), "utf-8")
+    text = station_path("sim").read_text("utf-8")
+    station.write_text(re.sub(r'(?m)^dut = "[^"]*"', lambda _: f"dut = '{pump}'", text), "utf-8")
+    return station, build_plan([str(station)], quick=True, seeds=1, protocols=["flow-accuracy"])
+
+
+def test_a_worker_sees_what_changed_under_its_plan(mine: tuple[Path, Plan]) -> None:
+    station, plan = mine
+    basis, row = Basis.of(plan), plan.rows[0]
+    assert changed(row, basis) == ""
+    pump = station.with_name("pump.toml")
+    whole = pump.read_text("utf-8")
+    pump.write_text(whole.replace("14.5 %", "1.5 %"), "utf-8")
+    assert changed(row, basis) == f"file of the pump, fluid or catheter on {station}"
+    pump.write_text(whole, "utf-8")
+    station.write_text(station.read_text("utf-8") + "# moved\n", "utf-8")
+    assert changed(row, basis) == f"station file {station}"
+    station.write_text("half of a fi", "utf-8")
+    assert changed(row, basis).startswith(f"station file {station} (")
+
+
+def test_a_worker_sees_that_the_code_changed(mine: tuple[Path, Plan], monkeypatch: pytest.MonkeyPatch) -> None:
+    basis = Basis.of(mine[1])
+    monkeypatch.setattr("bench.qualify.plan.software", lambda: {"numpy": "0.1"})
+    assert changed(mine[1].rows[0], basis) == "code"
+
+
+@pytest.mark.parametrize("during", [False, True])
+def test_a_trial_under_which_a_file_changed_is_of_no_plan(
+    during: bool, mine: tuple[Path, Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    station, plan = mine
+    basis, runs = Basis.of(plan), list[Row]()
+
+    def moved() -> None:
+        station.write_text(station.read_text("utf-8") + "# moved\n", "utf-8")
+
+    def tried(row: Row, *_: object) -> dict[str, object]:
+        runs.append(row)
+        moved()
+        return {"verdict": "pass", "status": "completed", "as_claimed": True, "why": ""}
+
+    monkeypatch.setattr(trial, "_tried", tried)
+    if not during:
+        moved()
+    said = trial.conduct_trial(plan.rows[0], 1, tmp_path, basis)
+    assert (said["status"], said["verdict"], len(runs)) == ("changed", "", int(during))
+    assert f"station file {station} changed after the plan was made" in said["why"]
 
 
 def test_a_rig_check_of_another_form_station_or_code_is_made_anew(
