@@ -240,9 +240,15 @@ def live(run: Run) -> Live:
     Raises
     ------
     ForecastError
-        If the run's protocol has no forecast, or its analysis has not begun.
+        If a run of its protocol cannot be forecast while it goes on, or its analysis has not begun.
     """
     procedure = load_procedure(run.procedure)(**run.params)
+    name = procedure.forecast_over
+    if not name:
+        raise ForecastError(
+            f"{run.path}: a run of {run.procedure} cannot be forecast while it goes on; wait for its end, at which it "
+            "is judged as a whole"
+        )
     start_h = _hour(run.start) if run.origin is Origin.MEASURED else None
     subject = Subject(procedure, run.station, run.roles, run.dut, run.fluid, start_h)
     found = outlook(subject)
@@ -252,9 +258,6 @@ def live(run: Run) -> Live:
     analysed_s = phases["analysis"].t1 - phases["analysis"].t0
     at_end = found.plan.checks[0]
     check = next(one for one in procedure.evaluate(run).checks if one.name == at_end.name)
-    name = procedure.forecast_over
-    if not name:
-        raise ForecastError(f"{run.path}: a run of {run.procedure} cannot be forecast while it goes on")
     low = procedure.params[name].low
     long_enough = analysed_s >= (quantities.parse(low, "time") if low else 0.0)
     so_far = subject.forecast(**{name: analysed_s}) if long_enough else None

@@ -12,11 +12,12 @@ from types import SimpleNamespace
 import pytest
 
 from bench.cli import main
-from bench.forecast import Live, subject_of
+from bench.forecast import ForecastError, Live, Subject, live, subject_of
 from bench.request import Request, prepare
 from bench.session import Result
 from data.checks import Check, Verdict
 from data.run import Run
+from protocols.procedure import load_procedure
 
 SHORT = ("--set", "stabilisation=0 h", "--set", "analysis=1 h", "--set", "blank-length=30 min")
 
@@ -128,3 +129,27 @@ def test_a_run_and_a_plan_are_not_asked_for_at_once(forecast, unfinished):
     code, _, err = forecast("flow-accuracy", "--run", unfinished)
     assert code == 2
     assert "--run takes the plan from the run" in err
+
+
+RUNS = Path(__file__).parents[1] / "runs"
+
+
+@pytest.mark.parametrize("name", ["rate-step-6", "environment-4", "reservoir-life-7", "read-out-2"])
+def test_a_run_whose_protocol_has_no_analysis_is_not_told_to_wait_for_it(name: str) -> None:
+    with (
+        Run.open(RUNS / f"{name}.h5") as run,
+        pytest.raises(ForecastError, match="cannot be forecast while it goes on; wait for its end"),
+    ):
+        live(run)
+
+
+@pytest.mark.parametrize("number", [1, 4, 7])
+def test_a_vessel_change_costs_the_readings_at_its_edges_as_well(number: int) -> None:
+    """A balance that is read every two minutes misses more of a change than one that is read every 20 s."""
+    with Run.open(RUNS / f"reservoir-life-{number}.h5") as run:
+        procedure = load_procedure(run.procedure)(**run.params)
+        forecast = Subject(procedure, run.station, run.roles, run.dut, run.fluid, None).forecast()
+        found = {check.name: check.expanded_uncertainty for check in procedure.evaluate(run).checks}
+    assert forecast is not None
+    for check in forecast.checks:
+        assert found[check.name] == pytest.approx(check.expanded, rel=0.05), check.name

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -111,17 +112,21 @@ def pump_percent(run: Run) -> float:
 
 
 def _pump_says(run: Run) -> Iterator[Shown]:
-    """Alarms, log and clock, where the pump was read after it had been started."""
+    """Alarms, log and clock, where the pump was read after it had been started.
+
+    What a person reads off a programmer has no log and no clock, and names alarms in its own words.
+    """
     read = run.records("pump")
     later = [one for one in read if one.fields["key"] != "before"]
     if not later:
         return
-    alarms = {str(name) for one in later for name in one.fields["alarms"] or ()}
+    alarms = [_words(str(name)) for one in later for name in one.fields["alarms"] or ()]
     for name in ALARMS:
         if name not in PROVOKED.get(run.procedure, ()):
-            yield _happened(f"alarm-{name}", name in alarms, "pump.alarms")
-    log = [str(line) for one in later for line in one.fields["log"] or ()]
-    yield _happened("reset-logged", any("reset" in line for line in log), "pump.log")
+            yield _happened(f"alarm-{name}", any(_is_alarm(name, told) for told in alarms), "pump.alarms")
+    if any(one.fields["log"] for one in read):
+        log = [str(line).casefold() for one in later for line in one.fields["log"] or ()]
+        yield _happened("reset-logged", any("reset" in line for line in log), "pump.log")
     clocks = [one.fields for one in read if math.isfinite(float(one.fields["clock_s"]))]
     if len(clocks) > 1:
         first, last = clocks[0], clocks[-1]
@@ -129,6 +134,15 @@ def _pump_says(run: Run) -> Iterator[Shown]:
         jump = float(last["clock_s"]) - float(first["clock_s"]) - ours
         spread = math.hypot(CLOCK_S, 1e-6 * CLOCK_PPM * ours)
         yield Shown("pump-clock", "", jump, "s", clipped(jump / spread), "pump.clock_s", CLOCK_S, spread=spread)
+
+
+def _words(told: str) -> list[str]:
+    return re.findall(r"[a-z0-9]+", told.casefold())
+
+
+def _is_alarm(name: str, told: Sequence[str]) -> bool:
+    """Whether the words of an alarm as it was told name one that is known: "Motor stalled!" is a stall."""
+    return all(any(word.startswith(part) for word in told) for part in _words(name))
 
 
 def _requests(run: Run) -> Iterator[Shown]:

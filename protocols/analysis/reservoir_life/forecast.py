@@ -14,7 +14,7 @@ from protocols.analysis.evaporation import HOUR_S
 from protocols.analysis.forecast import Forecast
 from protocols.analysis.gravimetric_forecast import Plan, Rig
 from protocols.analysis.ideal_record import expected_of, ideal_records
-from protocols.analysis.reservoir_life.record import LifeRecord
+from protocols.analysis.reservoir_life.record import EDGE_READINGS, LifeRecord
 from protocols.analysis.standing import source
 
 SPACING_S = 60.0
@@ -38,7 +38,9 @@ def life_forecast(
     schedule = Schedule(Continuous(rate_ul_per_h))
     plan = Plan({}, 0.0, length_s)
     records = ideal_records(declared, plan, replace(rig, period_s=SPACING_S), schedule, (0.0, length_s))
-    lives = (LifeRecord(declared.as_run, one, (vessels - 1) * CHANGE_S, fill_ul) for one in records)
+    # What the balance shows at either end of a vessel is the middle of some readings: so many spacings are not weighed.
+    away_s = (vessels - 1) * (CHANGE_S + EDGE_READINGS * rig.period_s)
+    lives = (LifeRecord(declared.as_run, one, away_s, fill_ul) for one in records)
     found = expected_of([_checks(life, min(fill_ul, planned_ul)) for life in lives])
     duration_s = length_s + (vessels - 1) * CHANGE_S
     return Forecast(duration_s, length_s, tuple(found)) if found else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,11 @@ from bench.qualify.faults import faults_file, read_faults
 from data.checks import Check, Evaluation, Verdict
 from data.run import Run
 from protocols.analysis.locator import NOTHING, UNKNOWN, Location, Shown, locate, ranked, shows
+<<<<<<< HEAD
 from protocols.analysis.locator.recorded import _change, _Parts, largest_change, pump_percent
+=======
+from protocols.analysis.locator.recorded import _pump_says, largest_change, pump_percent
+>>>>>>> 7525a45dae9d5edfca5c50b58dee9ea17f844962
 from protocols.analysis.locator.shown import CERTAIN, by_name, of_check, of_checks
 from protocols.analysis.locator.signatures import table
 
@@ -346,6 +351,38 @@ def test_what_is_weighed_without_a_limit_counts_by_the_declared_mean(declared: o
     assert weighed is not None
     assert (weighed.z, weighed.spread) == (pytest.approx(2.0), pytest.approx(spread))
     assert of_check(check(2.0 * spread, None, None, 0.1)) is None
+
+
+def pump_read(*alarms: str, log: tuple[str, ...] = (), clock_s: float = math.nan) -> Any:
+    """A run of which the pump was read before and after."""
+    fields = {"clock_s": clock_s, "answered_s": 0.0}
+    before = SimpleNamespace(fields=fields | {"key": "before", "alarms": (), "log": log[:1]})
+    after = SimpleNamespace(fields=fields | {"key": "after", "alarms": alarms, "log": log})
+    return SimpleNamespace(procedure="flow-accuracy", records=lambda kind: [before, after])
+
+
+@pytest.mark.parametrize(
+    ("told", "alarm"),
+    [
+        ("stall", "alarm-stall"),
+        ("Motor stalled!", "alarm-stall"),
+        ("LOW BATTERY", "alarm-low-battery"),
+        ("Battery: low", "alarm-low-battery"),
+        ("Occlusion detected", "alarm-occlusion"),
+        ("low reservoir", ""),
+    ],
+)
+def test_an_alarm_that_a_person_typed_is_known_by_its_words(told: str, alarm: str) -> None:
+    found = {one.name for one in _pump_says(pump_read(told)) if one.z}
+    assert found == ({alarm} if alarm else set())
+
+
+def test_a_log_that_nobody_read_shows_no_pump_without_a_reset() -> None:
+    assert "reset-logged" not in {one.name for one in _pump_says(pump_read())}
+    logged = {one.name: one.z for one in _pump_says(pump_read(log=("start", "RESET 2"), clock_s=1.0))}
+    assert logged["reset-logged"] == CERTAIN
+    whole = {one.name: one.z for one in _pump_says(pump_read(log=("start", "stop"), clock_s=1.0))}
+    assert whole["reset-logged"] == 0.0
 
 
 # ------------------------------------------------------------------------------------------------- run files
