@@ -19,11 +19,7 @@ from bench.qualify.faults import faults_file, read_faults
 from data.checks import Check, Evaluation, Verdict
 from data.run import Run
 from protocols.analysis.locator import NOTHING, UNKNOWN, Location, Shown, locate, ranked, shows
-<<<<<<< HEAD
-from protocols.analysis.locator.recorded import _change, _Parts, largest_change, pump_percent
-=======
-from protocols.analysis.locator.recorded import _pump_says, largest_change, pump_percent
->>>>>>> 7525a45dae9d5edfca5c50b58dee9ea17f844962
+from protocols.analysis.locator.recorded import _change, _Parts, _pump_says, largest_change, pump_percent
 from protocols.analysis.locator.shown import CERTAIN, by_name, of_check, of_checks
 from protocols.analysis.locator.signatures import table
 
