@@ -29,6 +29,11 @@ class Verdict(StrEnum):
         """0 for the worst."""
         return list(Verdict).index(self)
 
+    @property
+    def fails(self) -> bool:
+        """True where the measured value lies outside its limits, by however little."""
+        return self in (Verdict.FAIL, Verdict.CONDITIONAL_FAIL)
+
 
 class Status(StrEnum):
     """How a run ended; it says nothing of the device under test."""

@@ -178,7 +178,7 @@ def _bench(station: str, out: Path, parts: Sequence[str], person: str, *, as_jso
         if record.left:
             click.echo(f"still to be run: {', '.join(record.left)}")
         click.echo(f"record: {out / 'bench.html'}; evidence: {out / REQUIREMENTS}")
-    if record.verdict in (Verdict.FAIL, Verdict.CONDITIONAL_FAIL):
+    if record.verdict.fails:
         return 1
     return 0 if record.verdict in (Verdict.PASS, Verdict.CONDITIONAL_PASS) else 4
 

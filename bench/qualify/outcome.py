@@ -11,7 +11,7 @@ from bench.qualify.plan import Row
 from data.checks import Check, Evaluation, Owner, Status, Verdict
 
 PASSES = (Verdict.PASS, Verdict.CONDITIONAL_PASS)
-FAILS = (Verdict.FAIL, Verdict.CONDITIONAL_FAIL)
+FAILS = tuple(verdict for verdict in Verdict if verdict.fails)
 
 NOT_PASSED = (*FAILS, Verdict.INVALID)
 """What several faults at once get: not-measured says nothing of any of them."""
@@ -121,7 +121,7 @@ def _verdict_fits(row: Row, evaluation: Evaluation) -> bool:
     """A fault of the pump fails it and nobody else; one of anything else neither fails nor passes it."""
     blamed = _blamed(evaluation)
     if row.owner == "dut":
-        return evaluation.verdict in FAILS and blamed == {"dut"}
+        return evaluation.verdict.fails and blamed == {"dut"}
     return evaluation.verdict not in PASSES and not ({"dut", "catheter"} - {row.owner}) & blamed
 
 

@@ -19,7 +19,6 @@ SIGNS = {
     Verdict.NOT_MEASURED: "–",
     Verdict.NOT_CAPABLE: "?",
 }
-BAD = (Verdict.FAIL, Verdict.CONDITIONAL_FAIL)
 GOOD = (Verdict.PASS, Verdict.CONDITIONAL_PASS)
 
 WORDS: dict[State, tuple[str, str]] = {
@@ -45,7 +44,7 @@ EVIDENCE = (
 def bench_page(record: BenchRecord) -> str:
     """Installation and operation of a bench."""
     title = f"Qualification of bench {record.station.name}"
-    state = " bad" if record.verdict in BAD else ""
+    state = " bad" if record.verdict.fails else ""
     simulated = SIMULATED if record.station.simulated else ""
     body = (
         f"<h1>{escape(title)}</h1>\n"
@@ -89,7 +88,7 @@ def _part(part: Part) -> str:
 
 
 def _check(check: Check) -> Sequence[str]:
-    style = ' style="color:var(--bad)"' if check.verdict in BAD else ""
+    style = ' style="color:var(--bad)"' if check.verdict.fails else ""
     verdict = f'<span class="word"{style}>{SIGNS[check.verdict]} {escape(str(check.verdict))}</span>'
     value = said(check) if check.value is not None else ""
     return [escape(check.title), escape(value), escape(_limits(check)), verdict, escape(check.note)]

@@ -33,7 +33,6 @@ State = Literal["holds", "fails", "missing", "named"]
 ORDER: tuple[State, ...] = ("fails", "missing", "holds", "named")
 
 GOOD = (Verdict.PASS, Verdict.CONDITIONAL_PASS)
-BAD = (Verdict.FAIL, Verdict.CONDITIONAL_FAIL)
 
 
 class Requirement(Stated):
@@ -201,7 +200,7 @@ def _of_bench(document: Mapping[str, Any]) -> Iterator[tuple[str, Evidence]]:
 def _of_check(part: Mapping[str, Any], check: Mapping[str, Any], *, simulated: bool) -> Evidence:
     name, verdict = f"{part['part']}/{check['name']}", check["verdict"]
     said = f"{verdict}, {check['said']}" if check["said"] else str(verdict)
-    state: State = "holds" if verdict in GOOD else "fails" if verdict in BAD else "missing"
+    state: State = "holds" if verdict in GOOD else "fails" if verdict.fails else "missing"
     if simulated:
         state, said = "fails" if state == "fails" else "missing", f"{said}, {SIMULATED}"
     return Evidence(name, state, said, (part["run"],))

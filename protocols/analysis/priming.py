@@ -145,7 +145,7 @@ def _programmed(run: Run, bolus: Bolus, need: Need | None) -> Iterator[Check]:
 
 def _of_the_record(check: Check, programmed: Check) -> Check:
     """A path that was not filled with a volume that is not the path's says nothing of the pump."""
-    off = programmed.verdict in (Verdict.FAIL, Verdict.CONDITIONAL_FAIL)
+    off = programmed.verdict.fails
     if check.name != "path-filled" or not off or check.verdict is Verdict.PASS:
         return check
     note = f"{check.note}; programmed-volume is beyond its limits, so this is not the pump's"

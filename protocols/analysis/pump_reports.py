@@ -58,5 +58,5 @@ def _clock(run: Run, first: Mapping[str, Any], last: Mapping[str, Any]) -> Check
     fields = judge(1e6 * off_s / ours, u, math.inf, limits)
     if limits is not None and fields["verdict"] in (Verdict.NOT_MEASURED, Verdict.NOT_CAPABLE):
         note += "; a run of days tells it better"
-    wrong = fields["verdict"] in (Verdict.FAIL, Verdict.CONDITIONAL_FAIL)
+    wrong = fields["verdict"].fails
     return Check(name, title, unit="ppm", owner="dut", optional=not wrong, note=note, **fields)

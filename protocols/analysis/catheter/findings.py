@@ -317,7 +317,7 @@ def _bent(
     if opened < len(bent):
         first = bent[opened]
         seen = f"{first.ratio:.3g} times the resistance"
-        if verdicts[opened] in (Verdict.FAIL, Verdict.CONDITIONAL_FAIL):
+        if verdicts[opened].fails:
             note = f"kinked at {first.radius_mm:g} mm, {seen}"
         else:
             note = f"not told at {first.radius_mm:g} mm, {seen}, U {2.0 * first.u:.2g}"

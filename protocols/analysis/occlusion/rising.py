@@ -209,7 +209,7 @@ def _slips(case: Case, slipping: Slip | None) -> Iterator[Check]:
     else:
         fields = judge(slipping.kpa, math.hypot(slipping.u_kpa, case.record.u_kpa(slipping.kpa)), math.inf, limits)
         note = f"above it they lose {slipping.lost_ul_per_s_kpa * HOUR_S:.3g} uL/h for each kPa"
-        failed = fields["verdict"] in (Verdict.FAIL, Verdict.CONDITIONAL_FAIL)
+        failed = fields["verdict"].fails
         if failed and (doubt := _untold(case, case.line)):
             fields["verdict"], note = Verdict.NOT_MEASURED, f"{note}; {doubt}"
     yield Check(

@@ -162,7 +162,13 @@ def _worded(run: Run, moment_s: float, started_s: float | None) -> str:
 
 
 def told_filled(
-    run: Run, filled: tuple[float, float] | None, limit: Limits | None, certain_ul: float, depends_on: tuple[str, ...]
+    run: Run,
+    filled: tuple[float, float] | None,
+    limit: Limits | None,
+    certain_ul: float,
+    depends_on: tuple[str, ...],
+    *,
+    closed_early: bool = False,
 ) -> Check:
     """What the pump was told of its filling, less what went in: so far off is a count that counts rightly.
 
@@ -171,6 +177,8 @@ def told_filled(
     filled : volume and its standard uncertainty in uL.
     limit : of the pump's count; None where its file declares none.
     certain_ul : the difference that counts then.
+    closed_early : the reservoir failed by closing before its capacity: that less went in is then its doing, not the
+        record's.
     """
     name, title, told_ul = "told-filled", "Filling as the pump was told less what went in", float(run.params["fill_ul"])
     if filled is None or not _status(run):
@@ -185,8 +193,11 @@ def told_filled(
         )
         fields["verdict"] = Verdict.PASS if abs(off_ul) <= certain_ul else Verdict.FAIL
     note = f"told {told_ul / 1000.0:.3f} mL, filled {filled[0] / 1000.0:.3f} mL"
-    if fields["verdict"] in (Verdict.FAIL, Verdict.CONDITIONAL_FAIL):
+    if fields["verdict"].fails:
         note += "; tell the pump what went in before it is used"
+        if closed_early and off_ul > 0.0:
+            note += "; the reservoir took no more, see capacity"
+            fields |= {"verdict": Verdict.NOT_MEASURED, "conformity_probability": None}
     return Check(name, title, unit="uL", owner="record", depends_on=depends_on, note=note, **fields)
 
 

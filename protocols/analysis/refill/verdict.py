@@ -93,7 +93,6 @@ def evaluate(run: Run) -> Evaluation:
         *_filling(refill),
         *_delivery(refill),
         date,
-        _told(refill),
         septum.leak(run, _density(refill), refill.limits.get("septum_leak_ul_per_h"), refill.source, NEEDLE),
         septum.life(run),
         *records.reconciled(run),
@@ -357,15 +356,19 @@ def _filling(refill: _Refill) -> Iterator[Check]:
     stopped = f"the pressure limit ended the phase {limited[0]}" if limited else ""
     yield reported("filled", "Filled", None if filled is None else filled[0], "uL", stopped, SYRINGES)
     yield reported("refill-pressure", "Refill pressure, highest", _highest_kpa(run), "kPa")
-    yield _capacity(refill)
+    capacity = _capacity(refill)
+    yield capacity
+    yield _told(refill, capacity)
 
 
-def _told(refill: _Refill) -> Check:
+def _told(refill: _Refill, capacity: Check) -> Check:
     """What the pump was told against what went in, by what its count may be off; by 3 u where nothing is declared."""
     filled = _filled(refill)
     u = math.hypot(filled[1] if filled else 0.0, _counted(refill.run)[1], bounded("", _held_ul(refill.run)).u)
     limit = refill.limit("count_ul", both=True)
-    return after.told_filled(refill.run, filled, limit, suitability.CERTAIN * u, SYRINGES)
+    closed_early = capacity.verdict.fails and capacity.value is not None and capacity.value < 0.0
+    certain_ul = suitability.CERTAIN * u
+    return after.told_filled(refill.run, filled, limit, certain_ul, SYRINGES, closed_early=closed_early)
 
 
 _PUSHED = ("filling", "filling-slowly")

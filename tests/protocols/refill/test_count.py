@@ -93,6 +93,25 @@ def test_without_a_limit_of_the_count_a_filling_that_clearly_differs_fails_the_r
     assert after.told_filled(refilled(18_000.0), (filled_ul, 7.0), None, 60.0, ()).verdict is verdict
 
 
+@pytest.mark.parametrize(("limit", "certain_ul"), [(LIMIT, 60.0), (None, 60.0)])
+@pytest.mark.parametrize(
+    ("filled_ul", "closed_early", "verdict"),
+    [
+        (16_480.0, True, Verdict.NOT_MEASURED),
+        (16_480.0, False, Verdict.FAIL),
+        (19_500.0, True, Verdict.FAIL),  # no reservoir that closes explains that more went in
+        (18_020.0, True, Verdict.PASS),
+    ],
+)
+def test_a_reservoir_that_closes_early_is_no_slip_of_the_record(limit, certain_ul, filled_ul, closed_early, verdict):
+    filled = (filled_ul, 7.0)
+    told = after.told_filled(refilled(18_000.0), filled, limit, certain_ul, (), closed_early=closed_early)
+
+    assert told.verdict is verdict
+    assert ("see capacity" in told.note) is (verdict is Verdict.NOT_MEASURED)
+    assert ("tell the pump" in told.note) is not (verdict is Verdict.PASS)
+
+
 @pytest.mark.parametrize("counted_ul", [None, math.nan, math.inf])
 @pytest.mark.parametrize(("limit", "optional"), [(LIMIT, False), (None, True)])
 def test_a_count_that_is_no_number_was_not_read_and_counts_where_it_is_limited(counted_ul, limit, optional):
