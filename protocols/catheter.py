@@ -45,7 +45,7 @@ SPARE_S = 15.0
 class Catheter(Procedure):
     """Catheter: patency, priming volume, leak, bends, connection and tip."""
 
-    name, method = "catheter", 6
+    name, method = "catheter", 7
     smallest_syringe_ul = 10_000.0
     roles = (
         Measures("outlet_pressure", "kPa"),

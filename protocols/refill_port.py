@@ -55,7 +55,7 @@ LARGEST_UL = 60_000.0
 class RefillPort(Procedure):
     """Refill of the reservoir through its port, with the ledger of its volume and the hours after it."""
 
-    name, method = "refill-port", 5
+    name, method = "refill-port", 6
     leaves_out = True
     roles = (
         Measures("reference_mass", "mg"),

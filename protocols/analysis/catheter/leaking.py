@@ -132,6 +132,11 @@ def leak_of(
 
 def _told(seen: Seen, losses: FloatArray, still_kpa: FloatArray, held_s: float) -> _Told:
     share, crept, u_slope = _creep(seen.since_s, seen.rise_kpa, still_kpa, losses, held_s)
+    if share < LEAST_CREEP:
+        # Less than tubes creep by may be temperature: it is anything between nothing and what was found.
+        share /= 2.0
+        doubt = _in_half(seen, share * crept, losses) if share else _unseen(seen, still_kpa, losses, held_s)
+        u_slope = math.hypot(u_slope, bounded("", doubt).u)
     half, before = (_slope(still_kpa + share * crept, losses, rows) for rows in (seen.half, seen.before))
     if half is None or before is None:
         raise RecordError("the decay was recorded too briefly")
@@ -150,6 +155,28 @@ def _felt(pattern_kpa: FloatArray, told: _Told, losses: FloatArray, seen: Seen, 
         pattern_kpa = pattern_kpa + (0.0 if fit is None else fit.coefficients[1]) * told.crept
     slope = _slope(pattern_kpa, losses, seen.half)
     return 0.0 if slope is None else slope.coefficients[1]
+
+
+def _in_half(seen: Seen, pattern_kpa: FloatArray, losses: FloatArray) -> float:
+    """What a pattern (n,) adds to the slope of the judged half, without sign."""
+    slope = _slope(pattern_kpa, losses, seen.half)
+    return 0.0 if slope is None else abs(slope.coefficients[1])
+
+
+def _unseen(seen: Seen, still_kpa: FloatArray, losses: FloatArray, held_s: float) -> float:
+    """The most that creep which is not told adds to the slope of the judged half, of whatever time constant.
+
+    It is what a fit that asks for it finds, and twice the standard uncertainty of that, but no more than `LEAST_CREEP`.
+    """
+    held = _after(seen.since_s, held_s)
+    y, ones = still_kpa[held], np.ones(int(held.sum()))
+    most = 0.0
+    for lag_s in CREEP_S:
+        crept = followed(seen.since_s, seen.rise_kpa, lag_s)
+        fit = least_squares([ones, -crept[held], -losses[held]], y)
+        share = LEAST_CREEP if fit is None else min(max(fit.coefficients[1], 0.0) + 2.0 * fit.u(1), LEAST_CREEP)
+        most = max(most, _in_half(seen, share * crept, losses))
+    return most
 
 
 def _hidden_ul(rise_kpa: FloatArray, swelled_ul: FloatArray) -> float:
@@ -174,7 +201,7 @@ def _creep(
         """Residuals, share and what was followed with a time constant; infinite residuals where there is no creep."""
         crept = followed(since_s, rise_kpa, lag_s)
         fit = least_squares([ones, -crept[held], -losses[held]], y)
-        if fit is None or fit.coefficients[1] < max(CERTAIN * fit.u(1), LEAST_CREEP):
+        if fit is None or fit.coefficients[1] <= CERTAIN * fit.u(1):
             return math.inf, 0.0, np.zeros(rise_kpa.size)
         return fit.rss, fit.coefficients[1], crept
 

@@ -39,6 +39,7 @@ class Line:
     air_from_kpa: float = 0.0
     leak: float = 0.0
     creep: float = CREEP
+    creep_s: float = CREEP_S
     softens: float = 0.0  # share of the compliance at 100 kPa
     gives_kpa: float = math.inf
     tears_kpa: float = math.inf
@@ -63,9 +64,9 @@ def pressed(t_s, flow, degc, line: Line, burst_s: float):
             opened = 60_000.0 / 3600.0 / 100.0 * max(p - line.slit_kpa, 0.0)
             lost = opened if torn else line.leak / 3600.0 / 100.0 * p
             swells = (PER_K + bubble * ROOM_KPA / (ROOM_KPA + p) / 295.0) * warms[k]
-            creeps = line.creep * line.wall * (p - x) / CREEP_S
+            creeps = line.creep * line.wall * (p - x) / line.creep_s
             p += dt * (flow[k] + swells - lost - creeps) / line.ul_per_kpa(p, bubble)
-            x += dt * (p - x) / CREEP_S
+            x += dt * (p - x) / line.creep_s
         out.append(p)
     return np.array(out)
 
@@ -320,3 +321,14 @@ def test_a_leak_that_begins_at_the_highest_pressure_is_not_taken_for_air():
 def test_what_comes_too_briefly_tells_no_law():
     t_s = np.arange(0.0, 60.0, 5.0)
     assert taken(t_s, 0.1 * t_s, (40.0, 45.0), 0.1, ROOM_KPA, 0.001) is None
+
+
+@pytest.mark.parametrize("leak", [0.0, 3.0])
+@pytest.mark.parametrize("creep_s", [120.0, 300.0, 900.0])
+@pytest.mark.parametrize("creep", [0.0, 0.003, 0.006, 0.009, 0.015])
+def test_a_tube_that_creeps_by_less_than_tubes_do_moves_its_leak_within_the_uncertainty(creep, creep_s, leak):
+    told = decayed(creep=creep, creep_s=creep_s, leak=leak)
+    u = math.sqrt(math.fsum(part.u**2 for part in told.components))
+
+    assert told.leak_ul_per_h == pytest.approx(leak * told.kpa / 100.0, abs=2.0 * u)
+    assert u < 0.25
