@@ -12,7 +12,7 @@ from data.checks import Check
 from protocols.analysis.bolus import Basal
 from protocols.analysis.bolus_budget import slope_parts_ul_per_s, whole_strokes
 from protocols.analysis.budget import Budget, Component
-from protocols.analysis.decision import judge, reported
+from protocols.analysis.decision import reported, result
 from protocols.analysis.gravimetric_record import GravimetricRecord
 from protocols.analysis.short_volume import short_volume
 from protocols.analysis.standing import as_limits
@@ -56,17 +56,8 @@ def basal_check(
         notes.append(f"{left_out} left out: part of it is excluded")
     if limits is None:
         notes.append("the pump's file declares neither [limits.segment] nor [limits.mean]")
-    return Check(
-        name=name,
-        title=title,
-        unit="%",
-        owner="dut",
-        optional=limits is None,
-        depends_on=depends_on,
-        budget=percent.rows(),
-        note="; ".join(notes),
-        **judge(100.0 * (flow / rate - 1.0), percent.u, percent.dof, limits),
-    )
+    error = 100.0 * (flow / rate - 1.0)
+    return result(name, title, error, percent, limits, depends_on=depends_on, note="; ".join(notes))
 
 
 def basal_budget(record: GravimetricRecord, lines: Sequence[Basal], stroke_s: float) -> Budget:

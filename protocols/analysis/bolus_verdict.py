@@ -16,7 +16,7 @@ from protocols.analysis.basal_flow import basal_check
 from protocols.analysis.bolus import Jump, block_jumps
 from protocols.analysis.bolus_budget import jump_budget, noise_of
 from protocols.analysis.budget import Budget
-from protocols.analysis.decision import SIMPLE, judge, reported
+from protocols.analysis.decision import SIMPLE, judge, reported, result
 from protocols.analysis.delivery import LEAST_OVER_U
 from protocols.analysis.flow_events import STUCK, unexpected
 from protocols.analysis.gravimetric_record import EDGE_S, GravimetricRecord, GravimetricRecordError, read_record
@@ -276,17 +276,7 @@ def _error_check(
     name: str, title: str, error: float, budget: Budget, expected_ul: float, limits: Limits | None, note: str
 ) -> Check:
     percent = budget.scaled(title, "%", 100.0 / expected_ul)
-    return Check(
-        name=name,
-        title=title,
-        unit="%",
-        owner="dut",
-        optional=limits is None,
-        depends_on=STANDS_ON,
-        budget=percent.rows(),
-        note=note,
-        **judge(error, percent.u, percent.dof, limits),
-    )
+    return result(name, title, error, percent, limits, depends_on=STANDS_ON, note=note)
 
 
 def _range(lengths_s: Sequence[float]) -> str:

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from data.checks import Check, Limits, Verdict
-from protocols.analysis.budget import coverage_factor
+from data.checks import Check, Limits, Owner, Verdict
+from protocols.analysis.budget import Budget, coverage_factor
 
 Kind = Literal["non-binary", "simple acceptance", "guarded acceptance"]
 
@@ -103,6 +103,40 @@ def judge(
         fields["conformity_probability"] = conformity_probability(value, u, dof, limits)
         fields["verdict"] = _verdict(value, expanded, limits, rule)
     return fields
+
+
+def result(
+    name: str,
+    title: str,
+    value: float | None,
+    budget: Budget,
+    limits: Limits | None,
+    *,
+    owner: Owner = "dut",
+    depends_on: tuple[str, ...] = (),
+    note: str = "",
+    optional: bool | None = None,
+    rule: DecisionRule = NON_BINARY,
+) -> Check:
+    """A value with its budget, judged.
+
+    Parameters
+    ----------
+    value : in the unit of the budget; None when it could not be measured.
+    limits : None when nothing limits the quantity.
+    optional : None for a result that counts where something limits it, and is only shown where nothing does.
+    """
+    return Check(
+        name=name,
+        title=title,
+        unit=budget.unit,
+        owner=owner,
+        optional=limits is None if optional is None else optional,
+        depends_on=depends_on,
+        note=note,
+        budget=budget.rows(),
+        **judge(value, budget.u, budget.dof, limits, rule),
+    )
 
 
 def reported(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from data.checks import Check, Exclusion, Limits, Verdict
 from protocols.analysis import delivery, gravimetry
 from protocols.analysis.budget import Budget
-from protocols.analysis.decision import judge, reported
+from protocols.analysis.decision import judge, reported, result
 from protocols.analysis.evaporation import HOUR_S
 from protocols.analysis.flow_budget import mean_rate_u_percent
 from protocols.analysis.flow_parts import anew
@@ -48,27 +49,17 @@ def means(record: GravimetricRecord, excluded: Sequence[Exclusion], doubt: float
     except RecordError as error:
         yield nothing(str(error))
         return
-    fields = judge(overall, in_percent.u, in_percent.dof, limits)
     notes = []
     if not record.complete:
         notes.append(_why_short(record))
     if doubt:
         notes.append(f"without the blank after it, the balance is only known to {doubt:.2g} % of the flow")
     by = doubt if record.complete else doubt + shifted_percent(record, excluded)
-    proven = fields["verdict"] is Verdict.FAIL and _beyond(overall, fields["expanded_uncertainty"] + by, limits)
-    if notes and not proven:
-        # A limit that is clearly broken is broken; anything else would have needed the whole run.
-        fields["verdict"] = Verdict.NOT_MEASURED
-    yield Check(
-        name="mean-flow-error",
-        title="Mean flow error",
-        unit="%",
-        owner="dut",
-        depends_on=ON_WITNESSED,
-        budget=in_percent.rows(),
-        note="; ".join(notes),
-        **fields,
-    )
+    name, title, note = "mean-flow-error", "Mean flow error", "; ".join(notes)
+    check = result(name, title, overall, in_percent, limits, depends_on=ON_WITNESSED, note=note, optional=False)
+    proven = check.verdict is Verdict.FAIL and _beyond(overall, in_percent.expanded + by, limits)
+    # A limit that is clearly broken is broken; anything else would have needed the whole run.
+    yield check if proven or not notes else replace(check, verdict=Verdict.NOT_MEASURED)
     yield from _mean_at_body_temperature(record, overall)
     yield from _mean_rate(record, in_percent, excluded)
 

@@ -15,7 +15,7 @@ from protocols.analysis.basal_flow import basal_check
 from protocols.analysis.bolus import Basal, Jump, Summed, block_line
 from protocols.analysis.bolus_budget import jump_budget, line_u_ul, slope_u_ul_per_s
 from protocols.analysis.budget import Budget, Component, bounded
-from protocols.analysis.decision import judge, reported
+from protocols.analysis.decision import judge, reported, result
 from protocols.analysis.front import tail_share
 from protocols.analysis.gravimetric_record import EDGE_S, GravimetricRecord, GravimetricRecordError, read_record
 from protocols.analysis.grid import WHOLE, RecordError, kept
@@ -132,9 +132,9 @@ def _programmed(run: Run, bolus: Bolus, need: Need | None) -> Iterator[Check]:
     tolerance = float(run.params["tolerance_percent"])
     error = 100.0 * (bolus.volume_ul / need.volume_ul - 1.0)
     percent = need.budget.scaled(title, "%", 100.0 * bolus.volume_ul / need.volume_ul**2)
-    fields = judge(error, percent.u, percent.dof, Limits(-tolerance, tolerance, "parameter tolerance"))
+    limits = Limits(-tolerance, tolerance, "parameter tolerance")
     words = f"{need.words}; {need.volume_ul:.4g} uL in all"
-    yield Check(name=name, title=title, unit="%", owner="record", note=words, budget=percent.rows(), **fields)
+    yield result(name, title, error, percent, limits, owner="record", note=words)
     catheter, flow = run.catheter, bolus.rate_ul_per_h
     bore = float(catheter["bore_mm"])
     length = float(catheter["length_supplied_mm"]) - float(catheter["length_trimmed_mm"])
@@ -178,15 +178,14 @@ def _reached(record: GravimetricRecord, bolus: Bolus, need: Need, from_s: float)
     parts += need.budget.scaled("", "%", filled / need.volume_ul).components
     whole = Budget("path filled", "%", tuple(parts))
     least = 100.0 - float(record.run.params["tolerance_percent"])
-    yield Check(
-        name="path-filled",
-        title="Part of the path that is filled when the bolus ends",
-        unit="%",
-        owner="dut",
+    yield result(
+        "path-filled",
+        "Part of the path that is filled when the bolus ends",
+        filled,
+        whole,
+        Limits(least, None, "parameter tolerance"),
         depends_on=STANDS_ON,
-        budget=whole.rows(),
         note="basal flow meanwhile included",
-        **judge(filled, whole.u, whole.dof, Limits(least, None, "parameter tolerance")),
     )
 
 
@@ -229,15 +228,12 @@ def _error(
 ) -> Check:
     limits = as_limits(record.dut["limits"][quantity])
     percent = budget.scaled(title, "%", 100.0 / bolus.volume_ul)
-    fields = judge(100.0 * (volume / bolus.volume_ul - 1.0), percent.u, percent.dof, limits)
+    error = 100.0 * (volume / bolus.volume_ul - 1.0)
     note = f"{volume:.5g} of {bolus.volume_ul:.5g} uL"
     if limits is None:
         note += f"; the pump's file declares no [limits.{quantity}]"
     # Not optional: it is the run's result, and without a limit there is no verdict.
-    return Check(
-        name=name, title=title, unit="%", owner="dut", depends_on=STANDS_ON,
-        budget=percent.rows(), note=note, **fields,
-    )  # fmt: skip
+    return result(name, title, error, percent, limits, depends_on=STANDS_ON, note=note, optional=False)
 
 
 def _whole(from_s: float, to_s: float, excluded: Sequence[Exclusion]) -> bool:
@@ -320,13 +316,9 @@ def _new_rate(record: GravimetricRecord, from_s: float, new: float) -> tuple[Che
     note = f"{held}{(to_s - begin) / 60.0:.4g} min"
     if limits is None:
         note += "; the pump's file declares no [limits.segment]"
-    fields = judge(100.0 * (volume / expected - 1.0), percent.u, percent.dof, limits)
-    name, title = NEW_RATE
+    error = 100.0 * (volume / expected - 1.0)
     # Not optional: a pump that goes on at the old rate has given its bridge as truly as one that does not.
-    return Check(
-        name=name, title=title, unit="%", owner="dut", depends_on=STANDS_ON,
-        budget=percent.rows(), note=note, **fields,
-    ), begin  # fmt: skip
+    return result(*NEW_RATE, error, percent, limits, depends_on=STANDS_ON, note=note, optional=False), begin
 
 
 def _bridge_end(

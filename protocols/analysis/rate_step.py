@@ -13,7 +13,7 @@ from data.run import Run
 from data.samples import FloatArray
 from protocols.analysis import delivery
 from protocols.analysis.budget import Budget, bounded, coverage_factor
-from protocols.analysis.decision import judge, reported
+from protocols.analysis.decision import judge, reported, result
 from protocols.analysis.flow_events import interruptions, undriven
 from protocols.analysis.flow_parts import anew
 from protocols.analysis.gravimetric_record import GravimetricRecord, GravimetricRecordError, read_record
@@ -217,12 +217,9 @@ def _mean_check(
     note = f"{strokes} whole strokes, {length_s / 60.0:.4g} min" if strokes else "less than one stroke"
     if limits is None:
         note += "; the pump's file declares no [limits.segment]"
-    fields = judge(100.0 * (flow / one.rate_ul_per_h - 1.0), percent.u, percent.dof, limits)
+    error = 100.0 * (flow / one.rate_ul_per_h - 1.0)
     # Not optional: it is the run's result, and without a limit there is no verdict.
-    return Check(
-        name=name, title=title, unit="%", owner="dut", depends_on=ON_WITNESSED,
-        budget=percent.rows(), note=note, **fields,
-    )  # fmt: skip
+    return result(name, title, error, percent, limits, depends_on=ON_WITNESSED, note=note, optional=False)
 
 
 def _settling(record: GravimetricRecord, one: Plateau, course_of: Course, name: str, title: str) -> Check:
@@ -312,11 +309,8 @@ def _volume_check(
     """A delivered volume against the programmed one, in percent; ``volumes_ul`` are both."""
     volume, expected = volumes_ul
     percent = budget.scaled(title, "%", 100.0 / expected)
-    fields = judge(100.0 * (volume / expected - 1.0), percent.u, percent.dof, limits)
-    return Check(
-        name=name, title=title, unit="%", owner="dut", optional=limits is None, depends_on=ON_WITNESSED,
-        budget=percent.rows(), note=f"{volume - expected:+.3g} uL {said}", **fields,
-    )  # fmt: skip
+    error, note = 100.0 * (volume / expected - 1.0), f"{volume - expected:+.3g} uL {said}"
+    return result(name, title, error, percent, limits, depends_on=ON_WITNESSED, note=note)
 
 
 # ----------------------------------------------------------------------------------------------------- curves

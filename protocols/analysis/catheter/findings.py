@@ -16,7 +16,7 @@ from protocols.analysis.catheter.fitness import Rig
 from protocols.analysis.catheter.forced import Push, Resistance, push
 from protocols.analysis.catheter.plan import REST_S, radii_of
 from protocols.analysis.catheter.record import BODY_DEGC, HOUR_S, CatheterRecord, water_viscosity_mpa_s
-from protocols.analysis.decision import judge
+from protocols.analysis.decision import judge, result
 from protocols.analysis.grid import RecordError
 
 FLOWING = ("rig-check", "air-density", "transducer-zero", "no-air", "outlet-opens", "rig-flow", "bath-temperature")
@@ -88,18 +88,7 @@ def found(
 ) -> Check:
     """A result with its budget; optional where nothing limits it."""
     budget = Budget(name, unit, components)
-    fields = judge(value, budget.u, budget.dof, limits)
-    return Check(
-        name=name,
-        title=title,
-        unit=unit,
-        owner=owner,
-        optional=limits is None,
-        depends_on=depends_on,
-        note=note,
-        budget=budget.rows(),
-        **fields,
-    )
+    return result(name, title, value, budget, limits, owner=owner, depends_on=depends_on, note=note)
 
 
 def missing(name: str, title: str, unit: str, note: str, owner: Owner = "catheter") -> Check:
@@ -277,21 +266,12 @@ def kink_radius(case: Case, bent: tuple[Bend, ...]) -> Iterator[Check]:
     declared = case.limit("kink")
     limits = Limits(None, float(declared["radius_mm"]), source(declared)) if declared else None
     mandrel = Budget(name, "mm", (Component("mandrel", MANDREL_MM / math.sqrt(3.0)),))
-    fields = judge(opened[-1][0].radius_mm if opened else None, mandrel.u, mandrel.dof, limits)
+    radius_mm = opened[-1][0].radius_mm if opened else None
+    check = result(name, title, radius_mm, mandrel, limits, owner="catheter", depends_on=FLOWING)
     if limits is not None and limits.high is not None:
-        fields["verdict"] = _at_radius(bent, verdicts, len(opened), limits.high)
-        fields["conformity_probability"] = None  # a mandrel is chosen, not measured
-    yield Check(
-        name=name,
-        title=title,
-        unit="mm",
-        owner="catheter",
-        optional=limits is None,
-        depends_on=FLOWING,
-        note=_bent(bent, verdicts, len(opened), fields["verdict"], limits),
-        budget=mandrel.rows(),
-        **fields,
-    )
+        verdict = _at_radius(bent, verdicts, len(opened), limits.high)
+        check = replace(check, verdict=verdict, conformity_probability=None)  # a mandrel is chosen, not measured
+    yield replace(check, note=_bent(bent, verdicts, len(opened), check.verdict, limits))
 
 
 def _stays_open(one: Bend, kinked: float) -> Verdict:

@@ -17,7 +17,7 @@ from data.run import Run, Series
 from data.samples import Quality
 from data.units import DimensionName
 from protocols.analysis import bath, suitability, witness
-from protocols.analysis.decision import judge
+from protocols.analysis.decision import result
 from protocols.analysis.environment.hold import Hold, hold
 from protocols.analysis.environment.series import Point, Sensor, SeriesOf
 from protocols.analysis.grid import RecordError
@@ -231,17 +231,8 @@ def results(
         note = f"{series.repeats_percent:+.2g} % between the references"
         if point.hold.strokes:
             note = f"{point.hold.strokes} strokes; {note}"
-        yield Check(
-            name=point.hold.name,
-            title=title,
-            unit="%",
-            owner="dut",
-            optional=limits is None,
-            depends_on=stands_on,
-            budget=budget.rows(),
-            note=note,
-            **judge(series.change_percent(point), budget.u, budget.dof, limits),
-        )
+        change = series.change_percent(point)
+        yield result(point.hold.name, title, change, budget, limits, depends_on=stands_on, note=note)
     if series.points:
         yield _coefficient(kind, series, stands_on)
 
@@ -252,17 +243,8 @@ def _coefficient(kind: Kind, series: SeriesOf, stands_on: tuple[str, ...]) -> Ch
         slope, budget = series.coefficient(series.points)
     except RecordError as error:
         return Check(name, title, None, unit, Verdict.NOT_MEASURED, "dut", optional=True, note=str(error))
-    return Check(
-        name=name,
-        title=title,
-        unit=unit,
-        owner="dut",
-        optional=True,
-        depends_on=stands_on,
-        budget=budget.rows(),
-        note=f"least squares through the reference, {len(series.points)} conditions",
-        **judge(slope, budget.u, budget.dof, None),
-    )
+    note = f"least squares through the reference, {len(series.points)} conditions"
+    return result(name, title, slope, budget, None, depends_on=stands_on, note=note)
 
 
 def _written(kind: Kind, value: float) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from data.checks import Check
 from data.schedule import Continuous, Schedule
 from protocols.analysis.collection import Collection
-from protocols.analysis.decision import judge
+from protocols.analysis.decision import result
 from protocols.analysis.declared import Declared
 from protocols.analysis.forecast import Forecast
 from protocols.analysis.gravimetric_forecast import Plan, Rig
@@ -130,14 +130,7 @@ def _bolus(record: _Ideal, found: Volumes) -> Check:
     assert found.bolus_ul is not None  # the ideal record reaches so far
     value, budget = found.bolus_ul
     limits = Case.limits(_Only(record), None, "bolus_at_most_ul")  # type: ignore[arg-type]  # all that it asks
-    return Check(
-        name="bolus",
-        title="Bolus on release",
-        unit="uL",
-        owner="dut",
-        budget=budget.rows(),
-        **judge(value, budget.u, budget.dof, limits),
-    )
+    return result("bolus", "Bolus on release", value, budget, limits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from data.checks import Check, Limits, Verdict
-from protocols.analysis.decision import SIMPLE, judge, reported
+from protocols.analysis.decision import SIMPLE, reported, result
 from protocols.analysis.occlusion.case import AIR_DENSITY, HOLDS, Case, told, unmeasured
 from protocols.analysis.occlusion.record import Occluded, OcclusionRecord
 from protocols.analysis.occlusion.volumes import Volumes
@@ -34,19 +35,10 @@ def flow_checks(occluded: Occluded, found: Volumes) -> Iterator[Check]:
             continue
         percent = flow[1].scaled(name, "%", 100.0 / occluded.rate_ul_per_h)
         value = 100.0 * flow[0] / occluded.rate_ul_per_h
-        fields = judge(value, percent.u, percent.dof, Limits(STOPPED, GUSHING, "protocol"), SIMPLE)
-        fields["verdict"] = Verdict.PASS if STOPPED <= value <= GUSHING else Verdict.FAIL
+        limits = Limits(STOPPED, GUSHING, "protocol")
         note = "no flow" if value < STOPPED else "far more than was programmed" if value > GUSHING else ""
-        yield Check(
-            name=name,
-            title=title,
-            unit="%",
-            owner="dut",
-            depends_on=depends,
-            note=note,
-            budget=percent.rows(),
-            **fields,
-        )
+        check = result(name, title, value, percent, limits, depends_on=depends, note=note, rule=SIMPLE)
+        yield replace(check, verdict=Verdict.PASS if STOPPED <= value <= GUSHING else Verdict.FAIL)
 
 
 def bolus_checks(case: Case) -> Iterator[Check]:
@@ -58,16 +50,8 @@ def bolus_checks(case: Case) -> Iterator[Check]:
     value, budget = found
     limits = case.limits(None, "bolus_at_most_ul")
     case.keep("pressure_at_release_kpa", behind.at_opening_kpa)
-    yield Check(
-        name="bolus",
-        title="Bolus on release",
-        unit="uL",
-        owner="dut",
-        depends_on=(*HOLDS, AIR_DENSITY, "valve-opens", "bolus-consistent"),
-        optional=limits is None,
-        budget=budget.rows(),
-        **judge(value, budget.u, budget.dof, limits),
-    )
+    stands_on = (*HOLDS, AIR_DENSITY, "valve-opens", "bolus-consistent")
+    yield result("bolus", "Bolus on release", value, budget, limits, depends_on=stands_on)
 
 
 def consistent(case: Case) -> Iterator[Check]:

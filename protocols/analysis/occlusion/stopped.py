@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from data.checks import Check, Limits, Verdict
 from protocols.analysis import suitability
 from protocols.analysis.budget import Budget, Component, bounded
-from protocols.analysis.decision import DecisionRule, judge
+from protocols.analysis.decision import DecisionRule, result
 from protocols.analysis.grid import RecordError
 from protocols.analysis.occlusion.case import AIR_DENSITY, STOPPED_AGREES, unmeasured
 from protocols.analysis.occlusion.fitness import LARGEST_SWEPT_UL
@@ -106,20 +106,10 @@ def _judged(balance: Way, others: Sequence[Way], most: float) -> Check:
         verdict, text = Verdict.NOT_MEASURED, "the record is too short to tell"
     if "runs" in said and "stands" in said:
         verdict, text = Verdict.NOT_MEASURED, f"see {STOPPED_AGREES}"
-    budget = shown.budget
-    fields = judge(shown.flow, budget.u, budget.dof, Limits(None, most, "protocol"), CLEAR_BY_U)
-    fields["verdict"] = verdict
     note = "; ".join(filter(None, (text, ", ".join(str(way) for way in ways if way is not shown or text))))
-    return Check(
-        name=NAME,
-        title=TITLE,
-        unit="uL/h",
-        owner="dut",
-        depends_on=("rig-check", STOPPED_AGREES, AIR_DENSITY, "balance-quiet"),
-        note=note,
-        budget=budget.rows(),
-        **fields,
-    )
+    stands_on, limits = ("rig-check", STOPPED_AGREES, AIR_DENSITY, "balance-quiet"), Limits(None, most, "protocol")
+    check = result(NAME, TITLE, shown.flow, shown.budget, limits, depends_on=stands_on, note=note, rule=CLEAR_BY_U)
+    return replace(check, verdict=verdict)
 
 
 def _agree(balance: Way, others: Sequence[Way], most: float) -> Check:

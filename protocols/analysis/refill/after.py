@@ -13,7 +13,7 @@ import numpy as np
 from data.checks import Check, Limits, Verdict
 from data.run import Run
 from data.samples import FloatArray
-from protocols.analysis.decision import SIMPLE, judge, reported
+from protocols.analysis.decision import SIMPLE, judge, reported, result
 from protocols.analysis.gravimetric_record import GravimetricRecord
 from protocols.analysis.standing import of_a_run_cut_off
 
@@ -91,26 +91,14 @@ def surge(record: GravimetricRecord, limit: Limits | None, depends_on: tuple[str
     begin, end = from_s + float(seconds[first]), from_s + float(seconds[last])
     _, budget = record.collected.delivered(begin, max(end, begin + GRID_S))
     note = f"from {seconds[first] / 3600.0:.2f} h to {seconds[last] / 3600.0:.2f} h after the start" if value else ""
-    fields = judge(value, budget.u, budget.dof, limit)
+    check = result(name, title, value, budget, limit, depends_on=depends_on, note=note)
     low, high, silent_s = possible(record, over)
     if silent_s:
         most = largest_surge(high, round(SURGE_S / GRID_S), low)[0]
-        note = "; ".join(
-            filter(None, (note, f"the balance was silent for {silent_s / 60.0:.0f} min: up to {most:.3g} uL"))
-        )
-        if fields["verdict"] in FINE and judge(most, budget.u, budget.dof, limit)["verdict"] not in FINE:
-            fields |= {"verdict": Verdict.NOT_MEASURED, "conformity_probability": None}
-    check = Check(
-        name,
-        title,
-        unit="uL",
-        owner="dut",
-        optional=limit is None,
-        depends_on=depends_on,
-        note=note,
-        budget=budget.rows(),
-        **fields,
-    )
+        silent = f"the balance was silent for {silent_s / 60.0:.0f} min: up to {most:.3g} uL"
+        check = replace(check, note="; ".join(filter(None, (note, silent))))
+        if check.verdict in FINE and judge(most, budget.u, budget.dof, limit)["verdict"] not in FINE:
+            check = replace(check, verdict=Verdict.NOT_MEASURED, conformity_probability=None)
     # Any hour of the watch may have been the worst: one that was cut off passes nothing.
     return check if record.complete else of_a_run_cut_off(check)
 

@@ -8,8 +8,7 @@ from typing import Any
 from data.checks import Check, Limits
 from data.schedule import Schedule
 from protocols.analysis import gravimetry
-from protocols.analysis.budget import Budget
-from protocols.analysis.decision import judge
+from protocols.analysis.decision import result
 from protocols.analysis.declared import Declared
 from protocols.analysis.evaporation import HOUR_S
 from protocols.analysis.forecast import Forecast
@@ -44,18 +43,13 @@ def _checks(record: GravimetricRecord, plan: Plan) -> Iterator[Check]:
     if programmed > 0.0:
         mean = as_limits((run.dut.get("limits") or {}).get("mean"))
         percent = residual.scaled("residual", "%", 100.0 / programmed)
-        yield _check("residual", "Delivered, by the residual, against programmed", 0.0, percent, mean)
+        yield result("residual", "Delivered, by the residual, against programmed", 0.0, percent, mean)
     missing = residual.plus(by_the_balance(record.collected.delivered(from_s, to_s + RUN_OUT_S)[1]))
-    yield _check("pocket-fill", "Missing after the refill", 0.0, missing, _limit(run.dut, "pocket_ul"))
+    yield result("pocket-fill", "Missing after the refill", 0.0, missing, _limit(run.dut, "pocket_ul"))
     if run.params["septum"] != "none":
         days = float(run.params["septum_length_s"]) / HOUR_S / 24.0
         leak = u_leak(run, weighing.fluid_mg_per_ul).scaled("leak", "uL/day", 1.0 / days)
-        yield _check(NAME, TITLE, 0.0, leak, None)
-
-
-def _check(name: str, title: str, value: float, budget: Budget, limits: Limits | None) -> Check:
-    fields = judge(value, budget.u, budget.dof, limits)
-    return Check(name=name, title=title, unit=budget.unit, owner="dut", budget=budget.rows(), **fields)
+        yield result(NAME, TITLE, 0.0, leak, None)
 
 
 def _limit(dut: Mapping[str, Any], key: str) -> Limits | None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from data.checks import Check, Limits, Verdict
 from data.run import Run
 from protocols.analysis.budget import Budget, Component, bounded
-from protocols.analysis.decision import judge, reported
+from protocols.analysis.decision import reported, result
 from protocols.analysis.flow_budget import LINE_EXPANSION_PER_K
 from protocols.analysis.suitability import CERTAIN
 
@@ -54,21 +54,11 @@ def leak(
     daily = budget.scaled("leak", "uL/day", 1.0 / days)
     punctured = _punctures(run)
     note = f"after {punctured + int(run.dut.get('punctures') or 0)} punctures, over {days:.2f} days, by {how}"
-    fields = judge(volume / days, daily.u, daily.dof, limit)
+    check = result(NAME, TITLE, volume / days, daily, limit, depends_on=depends_on, note=note)
     if volume / days < -CERTAIN * daily.u:
         note += f"; {GAINED[how]}"
-        fields |= {"verdict": Verdict.INVALID, "conformity_probability": None}
-    return Check(
-        NAME,
-        TITLE,
-        unit="uL/day",
-        owner="dut",
-        optional=limit is None,
-        depends_on=depends_on,
-        note=note,
-        budget=daily.rows(),
-        **fields,
-    )
+        return replace(check, verdict=Verdict.INVALID, conformity_probability=None, note=note)
+    return check
 
 
 def life(run: Run) -> Check:

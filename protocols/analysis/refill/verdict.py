@@ -13,7 +13,7 @@ from data.checks import Axis, Check, Curve, Evaluation, Exclusion, Limits, Verdi
 from data.run import Run
 from protocols.analysis import suitability
 from protocols.analysis.budget import Component, bounded
-from protocols.analysis.decision import judge, reported
+from protocols.analysis.decision import judge, reported, result
 from protocols.analysis.gravimetric_record import GravimetricRecord, GravimetricRecordError, read_record
 from protocols.analysis.recurring_falls import steps
 from protocols.analysis.refill import after, records, septum
@@ -284,16 +284,14 @@ def _ledger(refill: _Refill) -> Iterator[Check]:
         f"filled {closed.filled_ul / 1000.0:.3f} mL, delivered {closed.delivered_ul / 1000.0:.3f} mL, "
         f"came back {closed.emptied_ul / 1000.0:.3f} mL"
     )
-    yield Check(
+    yield result(
         "pocket-fill",
         "Missing after the refill",
-        unit="uL",
-        owner="dut",
-        optional=refill.limit("pocket_ul") is None,
+        closed.missing_ul,
+        closed.budget,
+        refill.limit("pocket_ul", both=True),
         depends_on=(*SYRINGES, *BALANCE),
         note=note,
-        budget=closed.budget.rows(),
-        **judge(closed.missing_ul, closed.budget.u, closed.budget.dof, refill.limit("pocket_ul", both=True)),
     )
     half = suitability.CERTAIN * closed.budget.u
     open_note = "more than all uncertainties together is missing" if abs(closed.missing_ul) > half else "it closes"
@@ -328,16 +326,14 @@ def _residual(refill: _Refill, closed: Ledger) -> Check:
     budget = closed.residual_budget.scaled("residual", "%", 100.0 / closed.programmed_ul)
     expected = closed.filled_ul - closed.programmed_ul
     note = f"residual {closed.emptied_ul / 1000.0:.3f} mL where the schedule leaves {expected / 1000.0:.3f} mL"
-    return Check(
+    return result(
         "residual",
         "Delivered, by the residual, against programmed",
-        unit="%",
-        owner="dut",
-        optional=limits is None,
+        100.0 * (closed.by_residual_ul / closed.programmed_ul - 1.0),
+        budget,
+        limits,
         depends_on=(*SYRINGES, *RECORDS, "ledger"),
         note=note,
-        budget=budget.rows(),
-        **judge(100.0 * (closed.by_residual_ul / closed.programmed_ul - 1.0), budget.u, budget.dof, limits),
     )
 
 
@@ -395,24 +391,13 @@ def _capacity(refill: _Refill) -> Check:
     leaves = Component("what an emptying leaves", float(run.params["emptying_ul"]))
     budget = found.volume("capacity", volume).plus(leaves)
     less = float(run.params["left_ul"]) + volume - float(run.dut["reservoir_ul"])
-    fields, note = judge(less, budget.u, budget.dof, limit), ""
-    if not closed:
-        note = "; ".join(filter(None, ("at least: it did not close until there", fast)))
-        if fields["verdict"] is Verdict.FAIL and less > 0.0:
-            note += "; nothing protects it from over-filling"
-        else:
-            fields |= {"verdict": Verdict.NOT_MEASURED, "conformity_probability": None}
-    return Check(
-        name,
-        title,
-        unit="uL",
-        owner="dut",
-        optional=limit is None,
-        depends_on=SYRINGES,
-        note=note,
-        budget=budget.rows(),
-        **fields,
-    )
+    check = result(name, title, less, budget, limit, depends_on=SYRINGES)
+    if closed:
+        return check
+    note = "; ".join(filter(None, ("at least: it did not close until there", fast)))
+    if check.verdict is Verdict.FAIL and less > 0.0:
+        return replace(check, note=f"{note}; nothing protects it from over-filling")
+    return replace(check, verdict=Verdict.NOT_MEASURED, conformity_probability=None, note=note)
 
 
 def _highest_kpa(run: Run) -> float | None:
@@ -441,16 +426,8 @@ def _delivery(refill: _Refill) -> Iterator[Check]:
     spans = {phase.name: (phase.t0, phase.t1) for phase in refill.run.phases}
     if "free-1" in spans and "withdrawal-1" in spans:
         value, budget = record.collected.delivered(spans["free-1"][0], spans["withdrawal-1"][1])
-        yield Check(
-            "during-refill",
-            "Delivered while the pump stood for the refill",
-            unit="uL",
-            owner="dut",
-            optional=limit is None,
-            depends_on=BALANCE,
-            budget=budget.rows(),
-            **judge(value, budget.u, budget.dof, refill.limit("surge_ul", both=True)),
-        )
+        title, limits = "Delivered while the pump stood for the refill", refill.limit("surge_ul", both=True)
+        yield result("during-refill", title, value, budget, limits, depends_on=BALANCE)
     yield after.surge(record, limit, (*BALANCE, *RECORDS))
     closed = refill.closed
     if closed is not None and closed.programmed_ul > 0.0:

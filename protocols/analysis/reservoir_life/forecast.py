@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from data.checks import Check, Limits
 from data.schedule import Continuous, Schedule
-from protocols.analysis.decision import judge
+from protocols.analysis.decision import judge, result
 from protocols.analysis.declared import Declared
 from protocols.analysis.evaporation import HOUR_S
 from protocols.analysis.forecast import Forecast
@@ -54,12 +54,10 @@ def _checks(life: LifeRecord, most_ul: float) -> Iterator[Check]:
         left, budget = life.left(at_s)
         stated = (run.dut.get("limits") or {}).get("low_reservoir")
         limits = Limits(-stated["within_ul"], stated["within_ul"], source(stated)) if stated else None
-        fields = judge(left - float(declared), budget.u, budget.dof, limits)
         title = "Left at the low-reservoir alarm less declared"
-        yield Check(name="alarm-error", title=title, unit="uL", owner="dut", budget=budget.rows(), **fields)
+        yield result("alarm-error", title, left - float(declared), budget, limits)
         u = max(life.gravimetric.stroke_ul, 1.0) / math.sqrt(3.0)
         title = "Programmed volume at the alarm less that by what the pump was told"
         yield Check(name="alarm-calculated", title=title, unit="uL", owner="dut", **judge(0.0, u, math.inf, None))
     left, budget = life.left(most_ul / life.rate_ul_per_h * HOUR_S)
-    fields = judge(left, budget.u, budget.dof, None)
-    yield Check(name="left-when-empty", title="Left when empty", unit="uL", owner="dut", budget=budget.rows(), **fields)
+    yield result("left-when-empty", "Left when empty", left, budget, None)

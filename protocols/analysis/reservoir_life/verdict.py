@@ -14,7 +14,7 @@ from data.checks import Axis, Check, Curve, Evaluation, Limits, Status, Verdict
 from data.run import Run
 from data.samples import FloatArray
 from protocols.analysis.budget import Budget
-from protocols.analysis.decision import SIMPLE, judge, reported
+from protocols.analysis.decision import SIMPLE, judge, reported, result
 from protocols.analysis.gravimetric_record import GravimetricRecordError
 from protocols.analysis.grid import RecordError
 from protocols.analysis.pump_reports import pump_reports
@@ -171,17 +171,9 @@ def _alarm(life: Life) -> Iterator[Check]:
         return
     left, budget = life.record.left(life.alarm_s)
     limits = Limits(-stated["within_ul"], stated["within_ul"], source(stated)) if stated else None
-    yield Check(
-        name="alarm-error",
-        title="Left at the low-reservoir alarm less declared",
-        unit="uL",
-        owner="dut",
-        optional=limits is None,
-        depends_on=STANDS_ON,
-        note=f"{left / 1000.0:.3f} mL were left where {float(declared) / 1000.0:g} mL are declared",
-        budget=budget.rows(),
-        **judge(left - float(declared), budget.u, budget.dof, limits),
-    )
+    note = f"{left / 1000.0:.3f} mL were left where {float(declared) / 1000.0:g} mL are declared"
+    title, less = "Left at the low-reservoir alarm less declared", left - float(declared)
+    yield result("alarm-error", title, less, budget, limits, depends_on=STANDS_ON, note=note)
     yield _arithmetic(life, float(declared))
     yield _dates(life)
 
@@ -303,16 +295,7 @@ def _level(life: Life) -> Iterator[Check]:
         relative.append(budget.scaled("", "%", 100.0 / volume))
     change = rates[1] / rates[0]
     budget = Budget(title, "%", (*relative[1].components, *relative[0].components)).scaled(title, "%", change)
-    yield Check(
-        name=name,
-        title=title,
-        unit="%",
-        owner="dut",
-        optional=limits is None,
-        depends_on=STANDS_ON,
-        budget=budget.rows(),
-        **judge(100.0 * (change - 1.0), budget.u, budget.dof, limits),
-    )
+    yield result(name, title, 100.0 * (change - 1.0), budget, limits, depends_on=STANDS_ON)
 
 
 def _span(t_s: FloatArray) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from typing import Any
 from data.checks import Check, Evaluation, Limits, Status, Verdict
 from data.run import Event, Run, RunError
 from protocols.analysis.budget import Budget, Component, resolution
-from protocols.analysis.decision import judge
+from protocols.analysis.decision import judge, result
 from protocols.analysis.flow_budget import LINE_EXPANSION_PER_K
 from protocols.analysis.rig import RecordError
 from protocols.analysis.rig import balance as balance_check
@@ -112,8 +112,7 @@ def _weights(record: RigRecord, params: Mapping[str, Any]) -> Iterator[Check]:
             ),
         )
         limits = _within(float(params["weight_error_mg"]))
-        check = _judged(*titles, "mg", one.error_mg, budget.u, limits, budget.dof)
-        yield replace(check, budget=budget.rows())
+        yield result(*titles, one.error_mg, budget, limits, owner="rig")
     yield _repeats(measured, declared)
 
 

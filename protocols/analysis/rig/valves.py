@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from data.run import Run, Series
 from data.samples import FloatArray
 from protocols.analysis.assumed import PLAY_KPA
 from protocols.analysis.budget import Budget, Component, bounded
-from protocols.analysis.decision import DecisionRule, judge
+from protocols.analysis.decision import DecisionRule, judge, result
 from protocols.analysis.flow_budget import LINE_EXPANSION_PER_K
 from protocols.analysis.rig import RecordError
 from protocols.analysis.rig.held import fall
@@ -126,13 +127,13 @@ def _leak(record: RigRecord) -> Check:
         leak, budget = _lost(record, name)
     except RecordError as error:
         return _unmeasured(name, title, unit, str(error))
-    fields = judge(leak, budget.u, budget.dof, _largest_leak(record), CLEAR_BY_U)
+    check = result(name, title, leak, budget, _largest_leak(record), owner="rig", rule=CLEAR_BY_U)
+    if check.verdict is Verdict.PASS:
+        return check
     note = "outlet or vent passes, or a fitting or the septum leaks"
-    if fields["verdict"] is Verdict.PASS:
-        note = ""
-    elif fields["verdict"] is not Verdict.FAIL:
+    if check.verdict is not Verdict.FAIL:
         note = f"within U of the limit: hold it for longer, or {note}"
-    return Check(name=name, title=title, unit=unit, owner="rig", note=note, budget=budget.rows(), **fields)
+    return replace(check, note=note)
 
 
 def _largest_leak(record: RigRecord) -> Limits:

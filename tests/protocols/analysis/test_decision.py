@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.checks import Check, Limits, Verdict
+from protocols.analysis.budget import Budget, Component
 from protocols.analysis.decision import (
     GUARDED,
     NON_BINARY,
@@ -15,6 +16,7 @@ from protocols.analysis.decision import (
     conformity_probability,
     judge,
     normalised_error,
+    result,
 )
 
 LABEL = Limits(-14.5, 14.5, "label")
@@ -113,6 +115,25 @@ def test_a_judgement_fills_a_check():
     )
     assert check.coverage_factor == pytest.approx(2.517, abs=1e-3)
     assert check.expanded_uncertainty == pytest.approx(check.coverage_factor * 1.0)
+
+
+PERCENT = Budget("mean", "%", (Component("scatter", 1.0, 6.0), Component("density", 0.0)))
+
+
+def test_a_result_has_unit_and_rows_of_its_budget_and_is_judged_by_its_u():
+    check = result("mean", "Mean flow error", 13.0, PERCENT, LABEL, note="short")
+    assert (check.unit, check.owner, check.note) == ("%", "dut", "short")
+    assert check.budget == PERCENT.rows()
+    assert check.degrees_of_freedom == pytest.approx(6.0)
+    assert check.verdict is Verdict.CONDITIONAL_PASS
+    assert result("mean", "Mean flow error", 13.0, PERCENT, LABEL, rule=SIMPLE).verdict is Verdict.PASS
+
+
+def test_a_result_counts_where_something_limits_it_unless_it_is_said_otherwise():
+    assert not result("mean", "Mean", 1.0, PERCENT, LABEL).optional
+    assert result("mean", "Mean", 1.0, PERCENT, None).optional
+    assert not result("mean", "Mean", 1.0, PERCENT, None, optional=False).optional
+    assert result("mean", "Mean", 1.0, PERCENT, LABEL, optional=True).optional
 
 
 @pytest.mark.parametrize(
