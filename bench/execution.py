@@ -7,24 +7,16 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import singledispatchmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bench.looks import follow
+from bench.needed import capability
 from bench.prompts import Prompts, Record
 from bench.safety import Safety
 from bench.soak import Soak
 from bench.station import OpenStation
 from bench.watch import Watch
-from instruments.capabilities import (
-    Confirmation,
-    PressureController,
-    PumpLink,
-    ReservoirCount,
-    SyringePump,
-    Tareable,
-    TemperatureBath,
-    Valve,
-)
+from instruments.capabilities import Confirmation, PressureController, PumpLink
 from instruments.clock import Event
 from instruments.instrument import Buffered, InstrumentError, Polled
 from protocols.procedure import Procedure
@@ -126,15 +118,15 @@ class Executor:
     @do.register
     def _(self, step: Tare) -> None:
         self.safety.insist()
-        self._controlled(step.role, Tareable).tare()
+        self._controlled(step).tare()
 
     @do.register
     def _(self, step: SetValve) -> None:
-        self._valve(step.role, lambda _: step.on)
+        self._valve(step, lambda _: step.on)
 
     @do.register
     def _(self, step: MoveValve) -> None:
-        self._valve(step.role, lambda normally_open: step.is_open != normally_open)
+        self._valve(step, lambda normally_open: step.is_open != normally_open)
 
     @do.register
     def _(self, step: ReadSettings) -> None:
@@ -146,24 +138,24 @@ class Executor:
 
     @do.register
     def _(self, step: Program) -> None:
-        self._pump(step.role, lambda pump: pump.program(step.schedule))
+        self._pump(step, lambda pump: pump.program(step.schedule))
 
     @do.register
     def _(self, step: StartDelivery) -> None:
-        self._pump(step.role, lambda pump: pump.start())
+        self._pump(step, lambda pump: pump.start())
         self.watch.arm()
 
     @do.register
     def _(self, step: StopDelivery) -> None:
-        self._pump(step.role, lambda pump: pump.stop())
+        self._pump(step, lambda pump: pump.stop())
 
     @do.register
     def _(self, step: RequestBolus) -> None:
-        self._pump(step.role, lambda pump: pump.bolus(step.volume_ul, step.duration_s, step.kind))
+        self._pump(step, lambda pump: pump.bolus(step.volume_ul, step.duration_s, step.kind))
 
     @do.register
     def _(self, step: ReadPump) -> None:
-        pump = self._controlled(step.role, PumpLink)
+        pump = self._controlled(step)
         asked = self.opened.clock.now()
         status = pump.status()
         answered = self.opened.clock.now()
@@ -181,13 +173,13 @@ class Executor:
 
     @do.register
     def _(self, step: ReadProgram) -> None:
-        pump = self._controlled(step.role, PumpLink)
+        pump = self._controlled(step)
         self.record("program", {"key": step.key, "schedule": pump.read_back().to_json()})
 
     @do.register
     def _(self, step: SetReservoir) -> None:
         self.safety.insist()
-        counting = self._controlled(step.role, ReservoirCount)
+        counting = self._controlled(step)
         self.record("pump-command", asdict(counting.set_reservoir(step.volume_ul)))
 
     # -- pressure, syringe, temperature
@@ -197,35 +189,35 @@ class Executor:
         def order(controller: PressureController) -> Confirmation:
             return controller.set_pressure(step.pressure_kpa, step.slew_kpa_per_s)
 
-        self._order(step.role, PressureController, order)
+        self._order(step, order)
 
     @do.register
     def _(self, step: IsolatePressure) -> None:
-        self._order(step.role, PressureController, lambda controller: controller.isolate())
+        self._order(step, lambda controller: controller.isolate())
 
     @do.register
     def _(self, step: VentPressure) -> None:
-        self._order(step.role, PressureController, lambda controller: controller.vent())
+        self._order(step, lambda controller: controller.vent())
 
     @do.register
     def _(self, step: Infuse) -> None:
-        self._order(step.role, SyringePump, lambda pump: pump.infuse(step.rate_ul_per_h, step.volume_ul))
+        self._order(step, lambda pump: pump.infuse(step.rate_ul_per_h, step.volume_ul))
 
     @do.register
     def _(self, step: Withdraw) -> None:
-        self._order(step.role, SyringePump, lambda pump: pump.withdraw(step.rate_ul_per_h, step.volume_ul))
+        self._order(step, lambda pump: pump.withdraw(step.rate_ul_per_h, step.volume_ul))
 
     @do.register
     def _(self, step: HaltSyringe) -> None:
-        self._order(step.role, SyringePump, lambda pump: pump.halt())
+        self._order(step, lambda pump: pump.halt())
 
     @do.register
     def _(self, step: ClearSyringe) -> None:
-        self._order(step.role, SyringePump, lambda pump: pump.clear_counts())
+        self._order(step, lambda pump: pump.clear_counts())
 
     @do.register
     def _(self, step: AwaitSyringe) -> None:
-        syringe = self._controlled(step.role, SyringePump)
+        syringe = self._controlled(step)
         clock, never = self.opened.clock, self.opened.clock.event()
         latest_s = clock.now() + step.at_most_s
         while (state := syringe.syringe_state()).running != "stopped" and not state.alarm:
@@ -242,7 +234,7 @@ class Executor:
 
     @do.register
     def _(self, step: ReadSyringe) -> None:
-        syringe = self._controlled(step.role, SyringePump)
+        syringe = self._controlled(step)
         asked_s = self.opened.clock.now()
         state = syringe.syringe_state()
         times = {"asked_s": asked_s, "answered_s": self.opened.clock.now()}
@@ -250,11 +242,11 @@ class Executor:
 
     @do.register
     def _(self, step: SetTemperature) -> None:
-        self._order(step.role, TemperatureBath, lambda bath: bath.set_temperature(step.temperature_degc))
+        self._order(step, lambda bath: bath.set_temperature(step.temperature_degc))
 
     @do.register
     def _(self, step: SwitchBath) -> None:
-        self._order(step.role, TemperatureBath, lambda bath: bath.switch(step.on))
+        self._order(step, lambda bath: bath.switch(step.on))
 
     # -- time
 
@@ -343,29 +335,29 @@ class Executor:
             self.record("phase", {"name": name, "state": "end"})
             self.course.phase = ""
 
-    def _valve(self, role: str, energised: Callable[[bool], bool]) -> None:
+    def _valve(self, step: SetValve | MoveValve, energised: Callable[[bool], bool]) -> None:
         """Drive a valve and read it back; ``energised`` says from its position without current whether it gets some."""
-        name, _, valve = self._target(role).partition(".")
-        instrument = self.opened.instruments[name]
+        name, _, valve = self._target(step.role).partition(".")
+        instrument = self._controlled(step)
         line = getattr(instrument.settings, "valves", {}).get(valve)
         on = energised(getattr(line, "normally", "closed") == "open")
         with self.safety.drive():
-            cast(Valve, instrument).set_valve(valve, on)
-            state = cast(Valve, instrument).valves().get(valve)
+            instrument.set_valve(valve, on)
+            state = instrument.valves().get(valve)
         self.record("valve", {"valve": f"{name}.{valve}", "asked": on, "read_back": state})
         if state != on:
             raise InstrumentError(name, f'valve "{valve}" reads back {state} after it was set to {on}')
 
-    def _order(self, role: str, capability: type[Any], order: Callable[[Any], Confirmation]) -> None:
+    def _order(self, step: Any, order: Callable[[Any], Confirmation]) -> None:
         """Command what pushes, presses or heats, unless the bench has gone safe.
 
         It may take a second.  Where the bench goes safe or is held meanwhile, that is done again after it: the order
         may have come to the instrument behind the one that stopped it.
         """
-        instrument, name = self._controlled(role, capability), self._target(role).partition(".")[0]
+        instrument, name = self._controlled(step), self._target(step.role).partition(".")[0]
         with self.safety.drive(brief=False):
             done = order(instrument)
-        self.record("command", {"role": role, "instrument": name, **asdict(done)})
+        self.record("command", {"role": step.role, "instrument": name, **asdict(done)})
 
     def _outage_s(self, role: str) -> float:
         """How long a channel may give no good sample."""
@@ -377,14 +369,16 @@ class Executor:
             spacing_s = instrument.period_s
         return max(OUTAGE_S, 3.0 * spacing_s)
 
-    def _pump(self, role: str, command: Callable[[PumpLink], Confirmation]) -> None:
+    def _pump(self, step: Any, command: Callable[[PumpLink], Confirmation]) -> None:
         self.safety.insist()
-        done = command(self._controlled(role, PumpLink))
+        done = command(self._controlled(step))
         self.record("pump-command", asdict(done))
 
-    def _controlled(self, role: str, capability: type[Any]) -> Any:
+    def _controlled(self, step: Any) -> Any:
+        """The instrument in a step's role, which can be commanded as the step needs; raises InstrumentError."""
+        role, needed = step.role, capability(step)
         name = self._target(role).partition(".")[0]
         instrument = self.opened.instruments[name]
-        if not isinstance(instrument, capability):
-            raise InstrumentError(name, f'cannot take the role "{role}": it is no {capability.__name__}')
+        if needed is not None and not isinstance(instrument, needed):
+            raise InstrumentError(name, f'cannot take the role "{role}": it is no {needed.__name__}')
         return instrument

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from typing import Any, Literal
 from bench import program_findings
 from bench.computer import computer
 from bench.findings import Finding
-from bench.preflight_plan import Plan, beyond_interlocks, boluses, duration, fillings
+from bench.preflight_plan import Plan, beyond_interlocks, boluses, duration, fillings, incapable
 from bench.request import Override
 from bench.resting import spacing
 from bench.safeguards import LATCHED, Bench, safeguards
@@ -23,7 +23,7 @@ from data.tomlfile import FileError
 from instruments.capabilities import SyringePump
 from instruments.clock import Clock
 from instruments.instrument import Buffered
-from protocols.procedure import Measures, Procedure
+from protocols.procedure import Controls, Measures, Procedure
 from protocols.steps import Phase, Program, StartDelivery, StopDelivery
 
 __all__ = ["LATCHED", "OVERRIDABLE", "Finding", "PreflightError", "findings", "insist"]
@@ -172,9 +172,12 @@ def findings(
         _disk,
     )
     found = [finding for check in checks for finding in check(asked)]
+    told = {(role.role, role.capability) for role in procedure.roles if isinstance(role, Controls)}
+    everything = [*procedure.steps(), *procedure.teardown()]
+    found += incapable(replace(plan, steps=everything), told)
     interlocks = [*opened.interlocks, *procedure.interlocks()]
     found += [*fillings(plan), *beyond_interlocks(plan)]
-    found += safeguards(Bench(opened, roles, [*procedure.steps(), *procedure.teardown()], interlocks))
+    found += safeguards(Bench(opened, roles, everything, interlocks))
     found += computer() if opened.station.real else ()
     found += [Finding("method", "warns", text) for text in procedure.remarks(asked.dut)]
     found.append(duration(plan, None if opened.station.simulated else asked.finish))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 from bench.findings import Finding
+from bench.needed import capability
 from bench.station import OpenStation
 from data import schedule_ranges
 from protocols.interlock import Interlock
@@ -70,6 +71,30 @@ def boluses(plan: Plan) -> Iterator[Finding]:
             if one is not None and one.text not in said:
                 said.add(one.text)
                 yield Finding("rate", "blocks", f"{plan.dut['model']}: {one.text}")
+
+
+def incapable(plan: Plan, told: Collection[tuple[str, type]]) -> Iterator[Finding]:
+    """Instruments that took a role, but cannot do what a step asks of it.
+
+    Parameters
+    ----------
+    told : roles with the capability that the protocol declares for them, of which another finding tells.
+    """
+    said: set[tuple[str, type]] = set(told)
+    for step in plan.steps:
+        needed, role = capability(step), str(getattr(step, "role", ""))
+        if needed is None or (role, needed) in said:
+            continue
+        said.add((role, needed))
+        name = plan.roles.get(role, role).partition(".")[0]
+        instrument = plan.opened.instruments.get(name)
+        if instrument is None or isinstance(instrument, needed):
+            continue
+        driver = plan.opened.station.instruments[name].driver
+        text = f'role "{role}": instrument "{name}" ({driver}) is no {needed.__name__}'
+        undone = f"so the step {type(step).__name__} cannot be done"
+        advice = "name another instrument, or leave out what needs it"
+        yield Finding("role", "blocks", f"{plan.opened.path}: {text}, {undone}; {advice}")
 
 
 def fillings(plan: Plan) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, StrictBool, StrictInt, computed_field, model_validator
 
+from data.alarms import Alarm
 from data.catheter_limits import CatheterLimits
 from data.quantity_fields import (
     ClockPpm,
@@ -34,17 +35,6 @@ from data.refill_limits import RefillLimits
 from data.tomlfile import read_toml
 
 Kind = Literal["peristaltic", "valve-gated", "gas-driven"]
-Alarm = Literal[
-    "low-reservoir",
-    "empty-reservoir",
-    "stall",
-    "occlusion",
-    "valve-error",
-    "low-battery",
-    "replacement-due",
-    "end-of-service",
-    "stopped-too-long",
-]
 LowReservoir = Literal["calculated", "predicted", "measured", "none"]
 
 

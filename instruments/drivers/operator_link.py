@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from data.alarms import alarms_typed
 from data.quantities import echo, format_quantity, plain_number
 from data.quantity_fields import Percent
 from data.schedule import Bolus, Continuous, Flex, PatientBolus, PeriodicBolus, Schedule, Stopped
@@ -67,7 +68,9 @@ class OperatorLinkSettings(Settings):
 
 
 class OperatorLink(Instrument):
-    """A pump behind its programmer and a person; meets `instruments.capabilities.PumpLink`.
+    """A pump behind its programmer and a person.
+
+    It meets `PumpLink` and `ReservoirCount` of `instruments.capabilities`.
 
     ``operator`` is given by whoever runs the bench, before the instrument is opened.
     """
@@ -120,7 +123,10 @@ class OperatorLink(Instrument):
         text = f"Program the pump with its programmer: {schedule}.  That is: {lines}.  Do not start delivery."
         command = " ".join(["SET", *(f"{name}={_plain(value)}" for name, value in wanted.items())])
         done = self._do(Prompt(what, "program-pump", text, details=tuple(wanted.items())), command)
-        reply = self._photographed(what, lines) if self.settings.read_back == "photo" else self._compared(what, wanted)
+        if self.settings.read_back == "photo":
+            reply = self._photographed(what, "the whole program", lines)
+        else:
+            reply = self._compared(what, wanted)
         self._programmed = wanted
         return Confirmation(done.command, f"{done.reply}; {reply}", done.issued_s, done.confirmed_s)
 
@@ -150,6 +156,19 @@ class OperatorLink(Instrument):
         )
         return self._do(prompt, command)
 
+    def set_reservoir(self, volume_ul: float) -> Confirmation:
+        """Have the pump told what its reservoir holds, and read back; raises InstrumentReplyError where it differs."""
+        what = self._next("reservoir")
+        asked = _shown("volume_ul", volume_ul)
+        text = f"Tell the pump with its programmer that its reservoir now holds {asked}.  Leave its delivery as it is."
+        command = f"FILL volume_ul={_plain(volume_ul)}"
+        done = self._do(Prompt(what, "set-reservoir", text, details=(("volume_ul", volume_ul),)), command)
+        if self.settings.read_back == "photo":
+            reply = self._photographed(what, "the reservoir volume", f"reservoir volume {asked}")
+        else:
+            reply = self._counted(what, volume_ul, done.issued_s)
+        return Confirmation(done.command, f"{done.reply}; {reply}", done.issued_s, done.confirmed_s)
+
     # -- what it says
 
     def status(self) -> PumpStatus:
@@ -160,13 +179,12 @@ class OperatorLink(Instrument):
         alarms = self._read(
             what, "alarms", 'Which alarms does the programmer show?  Separate them by commas; write "none" for none.'
         )
-        told = [alarm.strip() for alarm in str(alarms).split(",")]
         return PumpStatus(
             running=running == "running",
             mode=str(self._programmed.get("mode", "")),
             delivered_ul=math.nan,
             reservoir_ul=float(reservoir),
-            alarms=tuple(alarm for alarm in told if alarm and alarm.casefold() != "none"),
+            alarms=alarms_typed(str(alarms)),
             clock_s=math.nan,
         )
 
@@ -206,9 +224,24 @@ class OperatorLink(Instrument):
             held[name] = self._read(what, name, f"Which {_named(name)} does the programmer show?", twice=True)
         return held
 
-    def _photographed(self, what: str, lines: str) -> str:
+    def _counted(self, what: str, volume_ul: float, issued_s: float) -> str:
+        """Read the reservoir volume back and compare; returns what was read."""
+        question = "Which reservoir volume does the programmer show?"
+        held_ul = float(self._read(what, "reservoir_ul", question, twice=True))
+        # A pump that runs counts down from the moment at which it was told; boluses are not looked at.
+        rates = [float(value) for name, value in self._programmed.items() if name.endswith("rate_ul_per_h")]
+        gone_ul = max(rates, default=0.0) * (self.clock.now() - issued_s) / 3600.0
+        nearest_ul = min(max(held_ul, volume_ul - gone_ul), volume_ul)
+        if not self._agree(nearest_ul, held_ul):
+            shown, asked = (_shown("volume_ul", volume) for volume in (held_ul, volume_ul))
+            text = f"the reservoir volume read back is {shown} where {asked} was asked"
+            advice = "if its screen only rounds it, state a larger agreement in the station file"
+            raise InstrumentReplyError(self.name, f"{text}; {advice}")
+        return f"read back reservoir_ul={_plain(held_ul)}"
+
+    def _photographed(self, what: str, screen: str, lines: str) -> str:
         """Have the screen photographed and compared; returns the file and its SHA-256."""
-        text = "Photograph the programmer's screen with the whole program, and give the path of the picture."
+        text = f"Photograph the programmer's screen with {screen}, and give the path of the picture."
         answer = self._ask(Prompt(f"{what}-photo", "photograph-programmer", text, "text"))
         path = Path(str(answer.value))
         try:

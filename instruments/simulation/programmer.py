@@ -51,6 +51,11 @@ class Programmer:
         self._pump.stop(t)
         return "done"
 
+    def fill(self, details: Details, t: float) -> str:
+        """Enter what the reservoir holds; raises `ProgramError`."""
+        self._pump.fill(_number(details, "volume_ul"), t)
+        return "done"
+
     def bolus(self, details: Details, t: float) -> str:
         """Request a bolus; says "granted" or "refused"."""
         kind = _one_of(KINDS, details.get("kind"), "kind of bolus")

@@ -21,6 +21,7 @@ from protocols.analysis.delivery import LEAST_OVER_U
 from protocols.analysis.flow_events import STUCK, unexpected
 from protocols.analysis.gravimetric_record import EDGE_S, GravimetricRecord, GravimetricRecordError, read_record
 from protocols.analysis.grid import RecordError, kept
+from protocols.analysis.pump_reports import clock_s
 from protocols.analysis.rig_fitness import fitness
 from protocols.analysis.standing import as_limits, exclusions, of_a_run_cut_off, on_suitability
 from protocols.analysis.suitability import CERTAIN, balance_quiet
@@ -144,7 +145,7 @@ def _answered_s(event: Event) -> float:
 def _pump_day_s(run: Run, started_s: float) -> float | None:
     """What the pump's clock showed at the start of delivery; None where it does not say."""
     for event in run.records("pump"):
-        clock = float(event.fields["clock_s"])
+        clock = clock_s(event.fields)
         if math.isfinite(clock):
             return clock - (float(event.fields["answered_s"]) - started_s)
     return None

@@ -19,6 +19,12 @@ OURS_PPM = 1.0
 LEAST_S = 600.0
 
 
+def clock_s(said: Mapping[str, Any]) -> float:
+    """The pump's clock in one of its answers; NaN where it was not read, as off a programmer: a file has None there."""
+    shown = said["clock_s"]
+    return math.nan if shown is None else float(shown)
+
+
 def pump_reports(
     run: Run, first: Mapping[str, Any], last: Mapping[str, Any], provoked: Collection[str]
 ) -> Iterator[Check]:
@@ -44,7 +50,7 @@ def _clock(run: Run, first: Mapping[str, Any], last: Mapping[str, Any]) -> Check
     """Pace of the pump's clock between two answers, in ppm; a jump shows as a pace that no crystal has."""
     name, title = "pump-clock", "Pump's clock against ours"
     ours = float(last["answered_s"]) - float(first["answered_s"])
-    its = float(last["clock_s"]) - float(first["clock_s"])
+    its = clock_s(last) - clock_s(first)
     if not (math.isfinite(its) and ours >= LEAST_S):
         return reported(name, title, None, "ppm", "the pump's clock was not read twice")
     off_s = its - ours

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, cast
 
 import pytest
 
 from bench.engine import Halted
 from bench.guard import Change
+from bench.needed import capability
 from bench.safety import SafeStateLatchedError
 from bench.soak import Soak
 from bench.watch import Watch
@@ -234,6 +235,23 @@ def test_no_step_commands_anything_once_the_bench_is_safe(bench: Any, step: Step
     bench.run(Phase("slow", for_s=60.0), at=[(20.0, late)])
     assert [machine.told for machine in bench.more] == [[], [], []]
     assert bench.of("pump-command") == bench.of("answer") == []
+
+
+@pytest.mark.parametrize(
+    "step", [step for step in EXAMPLES if capability(step) is not None], ids=lambda step: type(step).__name__
+)
+def test_an_instrument_that_cannot_do_what_a_step_needs_ends_the_run(bench: Any, step: Any) -> None:
+    wrong = replace(step, role="gauge.pressure")
+    end = done(bench, wrong)
+    needed = capability(step)
+    assert needed is not None
+    assert end.status is Status.ERROR
+    assert f"it is no {needed.__name__}" in end.reason
+
+
+def test_every_step_that_commands_an_instrument_says_what_it_needs() -> None:
+    commanded = {type(step) for step in EXAMPLES if hasattr(step, "role")} - {ReadSettings, Condition, VesselChange}
+    assert {type(step) for step in EXAMPLES if capability(step) is not None} == commanded
 
 
 def test_the_machines_of_this_test_have_the_capabilities(bench: Any) -> None:

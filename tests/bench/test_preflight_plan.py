@@ -15,11 +15,24 @@ from bench.request import Override, Request, prepare
 from bench.session import check
 from bench.station import open_station, station_path
 from instruments.clock import VirtualClock
+from instruments.drivers import mettler_mtsics, pump_link
 from protocols.procedure import load_procedure
 from protocols.steps import RequestBolus
 
 UNCHECKED = [Override("rig-check", "Ada", "the rig is not what is tested here")]
 PlanOf = Callable[..., Plan]
+
+
+class Countless(pump_link.PumpLinkHead):
+    """A pump that counts no reservoir."""
+
+    set_reservoir = None  # type: ignore[assignment]
+
+
+class Tareless(mettler_mtsics.MtSicsBalance):
+    """A balance that cannot be set to zero."""
+
+    tare = None  # type: ignore[assignment]
 
 
 @pytest.fixture
@@ -108,6 +121,38 @@ def test_before_delivery_an_interlock_of_the_delivery_rules_nothing_out(plan_of:
 def test_an_interlock_that_only_logs_rules_nothing_out(plan_of: PlanOf) -> None:
     changes = {'slew = "50 kPa/min"\naction = "stop"': 'slew = "50 kPa/min"\naction = "log"'}
     assert list(beyond_interlocks(plan_of("occlusion", "sim-full", changes, limit="400 kPa"))) == []
+
+
+@pytest.mark.parametrize(
+    ("protocol", "station", "settings"),
+    [
+        ("refill-port", "sim-refill", {}),
+        ("reservoir-life", "sim-long", {}),
+        ("environment", "sim-full", {"levels": "10 mL"}),
+    ],
+)
+def test_a_pump_that_counts_no_reservoir_is_refused_before_a_step_tells_it_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str, station: str, settings: dict[str, str]
+) -> None:
+    monkeypatch.setattr(pump_link, "DRIVER", Countless)
+    says = r'role "pump": instrument "pump" \(pump-link\) is no ReservoirCount, so the step SetReservoir cannot be done'
+    with pytest.raises(PreflightError, match=says) as refused:
+        check(Request(protocol, station, settings, out=tmp_path, overrides=UNCHECKED))
+    assert sum(finding.code == "role" for finding in refused.value.findings) == 1
+
+
+def test_what_no_step_asks_for_an_instrument_need_not_be_able_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pump_link, "DRIVER", Countless)
+    check(Request("environment", "sim-full", {"levels": "none"}, out=tmp_path, overrides=UNCHECKED))
+
+
+def test_a_role_that_the_protocol_declares_is_told_of_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mettler_mtsics, "DRIVER", Tareless)
+    with pytest.raises(PreflightError, match='"balance" is no Tareable') as refused:
+        check(Request("reservoir-life", "sim-long", out=tmp_path, overrides=UNCHECKED))
+    assert sum(finding.code == "role" for finding in refused.value.findings) == 1
 
 
 def test_a_request_that_is_not_programmed_is_held_against_the_pumps_rate_too(plan_of: PlanOf) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.schedule import Bolus, Continuous, Flex, PatientBolus, PeriodicBolus, Schedule, Stopped
-from instruments.capabilities import Answer, PumpLink
+from instruments.capabilities import Answer, PumpLink, ReservoirCount
 from instruments.clock import VirtualClock
 from instruments.drivers.operator_link import OperatorLink, OperatorLinkSettings, _schedule, _values
 from instruments.instrument import (
@@ -17,6 +17,7 @@ from instruments.instrument import (
     InstrumentRefusal,
     InstrumentReplyError,
 )
+from instruments.simulation.faults import fault
 from instruments.simulation.operator import SimulatedOperator
 from instruments.simulation.parameters import PlantParameters
 from instruments.simulation.plant import Plant
@@ -68,6 +69,7 @@ def make(person, **settings):
 
 def test_it_is_a_pump_link_that_measures_nothing_by_itself(link):
     assert isinstance(link, PumpLink)
+    assert isinstance(link, ReservoirCount)
     assert link.channels == ()
 
 
@@ -141,6 +143,7 @@ def test_prompts_have_names_of_their_own_in_a_run(link, person):
         link.program(DRUG)
         link.start()
         link.stop()
+        link.set_reservoir(18_000.0)
         link.status()
     keys = [prompt.key for prompt in person.prompts]
     assert len(keys) == len(set(keys))
@@ -162,6 +165,63 @@ def test_a_photograph_takes_the_place_of_typing_and_is_known_by_its_hash(person,
         link.program(PLAIN)
 
 
+# ------------------------------------------------------------------------------------------------ the reservoir
+
+
+def test_a_pump_is_told_what_its_reservoir_holds_and_two_persons_read_it_back(link, person):
+    done = link.set_reservoir(12_500.0)
+    (order,) = person.of("set-reservoir")
+    (read,) = person.of("read-programmer")
+    assert person.plant.pump.state(person.clock.now()).reservoir_ul == pytest.approx(12_500.0)
+    assert "now holds 12.5 mL = 12500 uL" in order.text
+    assert (order.key, read.key, read.second_person) == (
+        "pump-reservoir-1",
+        "pump-reservoir-1-reservoir_ul",
+        True,
+    )
+    assert done.command == "FILL volume_ul=12500"
+    assert done.reply == "done by Ada; read back reservoir_ul=12500"
+    assert done.issued_s < done.confirmed_s < person.clock.now()
+
+
+@pytest.mark.parametrize(
+    ("shown", "agrees"), [(18_010.0, True), (17_990.0, True), (18_300.0, False), (17_900.0, False), (0.0, False)]
+)
+def test_a_reservoir_volume_that_reads_back_otherwise_is_an_error_beyond_the_rounding(link, person, shown, agrees):
+    person.otherwise["pump-reservoir-1-reservoir_ul"] = shown
+    if agrees:
+        assert f"reservoir_ul={shown:g}" in link.set_reservoir(18_000.0).reply
+    else:
+        with pytest.raises(InstrumentReplyError, match=r"reservoir volume read back is .* where 18 mL .*agreement"):
+            link.set_reservoir(18_000.0)
+
+
+def test_a_pump_that_stores_another_volume_than_it_is_told_is_found_as_it_is_read_back(person):
+    person.plant = Plant(PlantParameters.load({}), person.clock, 7, [fault("reservoir-count", 3000.0, 0.0)])
+    person.operator = SimulatedOperator(person.plant, person.clock, 7)
+    with pytest.raises(InstrumentReplyError, match="read back is 13 mL = 13000 uL where 10 mL"):
+        make(person).set_reservoir(10_000.0)
+
+
+def test_a_pump_that_runs_has_counted_down_when_its_screen_is_read(link, person):
+    link.program(Schedule.parse("24 mL/day"))
+    link.start()
+    link.set_reservoir(1000.0)
+    left = person.plant.pump.state(person.clock.now()).reservoir_ul
+    assert left < 1000.0 * (1.0 - 2e-3)  # more than the rounding that is allowed
+
+
+def test_a_photograph_shows_the_reservoir_volume(person, tmp_path):
+    link = make(person, read_back="photo")
+    picture = tmp_path / "screen.jpg"
+    picture.write_bytes(b"a picture")
+    person.otherwise["pump-reservoir-1-photo"] = str(picture)
+    assert "photograph screen.jpg sha256=" in link.set_reservoir(18_000.0).reply
+    (photographed,), (compared,) = person.of("photograph-programmer"), person.of("compare-photograph")
+    assert "with the reservoir volume" in photographed.text
+    assert "18 mL" in compared.text
+
+
 # ------------------------------------------------------------------------------------------------ what it says
 
 
@@ -178,6 +238,13 @@ def test_the_status_is_what_the_programmer_shows(link, person):
 def test_alarms_are_typed_as_a_list(link, person):
     person.otherwise["pump-status-1-alarms"] = "low-reservoir, stall"
     assert link.status().alarms == ("low-reservoir", "stall")
+
+
+def test_alarms_are_kept_in_the_words_that_are_judged(link, person):
+    person.otherwise["pump-status-1-alarms"] = "LOW RESERVOIR, Error 51"
+    person.otherwise["pump-status-2-alarms"] = "None."
+    assert link.status().alarms == ("low-reservoir", "error-51")
+    assert link.status().alarms == ()
 
 
 def test_a_bolus_that_the_pump_refuses_is_a_reply(link, person):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from data.alarms import tells
 from data.checks import Check, Evaluation
 from data.quantities import parse
 from data.run import Event, Run, RunError
@@ -18,6 +18,7 @@ from protocols.analysis.catheter.findings import DISCONNECTED
 from protocols.analysis.catheter.record import CatheterRecord
 from protocols.analysis.grid import RecordError, touched
 from protocols.analysis.locator.shown import AT_LIMIT, CERTAIN, Shown, clipped
+from protocols.analysis.pump_reports import clock_s
 from protocols.analysis.rig.reference import known_rig
 
 HOUR_S = 3600.0
@@ -114,35 +115,26 @@ def pump_percent(run: Run) -> float:
 def _pump_says(run: Run) -> Iterator[Shown]:
     """Alarms, log and clock, where the pump was read after it had been started.
 
-    What a person reads off a programmer has no log and no clock, and names alarms in its own words.
+    What a person reads off a programmer has no log and no clock, and may name alarms in its own words.
     """
     read = run.records("pump")
     later = [one for one in read if one.fields["key"] != "before"]
     if not later:
         return
-    alarms = [_words(str(name)) for one in later for name in one.fields["alarms"] or ()]
+    alarms = [str(name) for one in later for name in one.fields["alarms"] or ()]
     for name in ALARMS:
         if name not in PROVOKED.get(run.procedure, ()):
-            yield _happened(f"alarm-{name}", any(_is_alarm(name, told) for told in alarms), "pump.alarms")
+            yield _happened(f"alarm-{name}", any(tells(told, name) for told in alarms), "pump.alarms")
     if any(one.fields["log"] for one in read):
         log = [str(line).casefold() for one in later for line in one.fields["log"] or ()]
         yield _happened("reset-logged", any("reset" in line for line in log), "pump.log")
-    clocks = [one.fields for one in read if math.isfinite(float(one.fields["clock_s"]))]
+    clocks = [one.fields for one in read if math.isfinite(clock_s(one.fields))]
     if len(clocks) > 1:
         first, last = clocks[0], clocks[-1]
         ours = float(last["answered_s"]) - float(first["answered_s"])
-        jump = float(last["clock_s"]) - float(first["clock_s"]) - ours
+        jump = clock_s(last) - clock_s(first) - ours
         spread = math.hypot(CLOCK_S, 1e-6 * CLOCK_PPM * ours)
         yield Shown("pump-clock", "", jump, "s", clipped(jump / spread), "pump.clock_s", CLOCK_S, spread=spread)
-
-
-def _words(told: str) -> list[str]:
-    return re.findall(r"[a-z0-9]+", told.casefold())
-
-
-def _is_alarm(name: str, told: Sequence[str]) -> bool:
-    """Whether the words of an alarm as it was told name one that is known: "Motor stalled!" is a stall."""
-    return all(any(word.startswith(part) for word in told) for part in _words(name))
 
 
 def _requests(run: Run) -> Iterator[Shown]:
@@ -172,7 +164,7 @@ def _requests(run: Run) -> Iterator[Shown]:
 def _on_the_day(run: Run, granted: list[float], at_s: float, day: str) -> int:
     """Boluses granted before on the same day of the pump's clock, or in the 24 h before."""
     day_s = 24.0 * HOUR_S
-    ahead = next((float(one.fields["clock_s"]) - float(one.fields["answered_s"]) for one in run.records("pump")), 0.0)
+    ahead = next((clock_s(one.fields) - float(one.fields["answered_s"]) for one in run.records("pump")), 0.0)
     if day == "rolling" or not math.isfinite(ahead):
         return sum(at_s - one < day_s for one in granted)
     return sum(math.floor((one + ahead) / day_s) == math.floor((at_s + ahead) / day_s) for one in granted)

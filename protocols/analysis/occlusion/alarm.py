@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from data.run import Run
 from protocols.analysis.occlusion.record import Occluded
+from protocols.analysis.pump_reports import clock_s
 
 ALARM = "occlusion"
 WORDS = f"alarm {ALARM}"
@@ -35,7 +36,7 @@ def alarm_after(run: Run, occluded: Occluded) -> Alarm | None:
         if read.fields["key"] not in keys:
             continue
         asked, answered = float(read.fields["asked_s"]), float(read.fields["answered_s"])
-        ahead = float(read.fields["clock_s"]) - (asked + answered) / 2.0
+        ahead = clock_s(read.fields) - (asked + answered) / 2.0
         for entry in read.fields["log"] or ():
             at, _, text = str(entry).partition(",")
             t_s = float(at) - ahead
@@ -55,7 +56,7 @@ def stood(run: Run, occluded: Occluded) -> bool | None:
     """
     reads = {read.fields["key"]: read.fields for read in run.records("pump")}
     here = [reads[key] for key in (f"closed-{occluded.number}", f"opened-{occluded.number}") if key in reads]
-    if any(read["log"] and math.isfinite(float(read["clock_s"])) for read in here):
+    if any(read["log"] and math.isfinite(clock_s(read)) for read in here):
         return False
     standing = {key: ALARM in read["alarms"] for key, read in reads.items()}
     return None if standing.get(f"opened-{occluded.number - 1}") else standing.get(f"closed-{occluded.number}")

@@ -15,6 +15,7 @@ from data.samples import FloatArray
 from protocols.analysis.budget import Budget, Component
 from protocols.analysis.gravimetric_record import GravimetricRecord, read_record
 from protocols.analysis.grid import RecordError
+from protocols.analysis.pump_reports import clock_s
 
 HOUR_S = 3600.0
 
@@ -96,7 +97,7 @@ class LifeRecord:
         is a log, or no reading with the alarm.
         """
         first, last = self.statuses["before"], self.last_status
-        clocks = (float(first["clock_s"]), float(last["clock_s"]))
+        clocks = (clock_s(first), clock_s(last))
         if last["log"] and all(map(math.isfinite, clocks)):
             return None
         earlier_s = self.gravimetric.started_s
@@ -110,13 +111,13 @@ class LifeRecord:
     def logged_s(self, words: str) -> float | None:
         """Moment on the run's clock of the first entry since the start with these words in the pump's log."""
         first, last = self.statuses["before"], self.last_status
-        span = float(last["clock_s"]) - float(first["clock_s"])
+        span = clock_s(last) - clock_s(first)
         if not span > 0.0:
             return None
         pace = (float(last["answered_s"]) - float(first["answered_s"])) / span
         for entry in last["log"]:
             clock, _, text = str(entry).partition(",")
-            at_s = float(first["answered_s"]) + (float(clock) - float(first["clock_s"])) * pace
+            at_s = float(first["answered_s"]) + (float(clock) - clock_s(first)) * pace
             if words in text and at_s >= self.gravimetric.started_s:
                 return at_s
         return None

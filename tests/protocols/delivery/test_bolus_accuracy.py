@@ -83,7 +83,7 @@ def clockless():
             for event in run.events:
                 fields = dict(event.fields)
                 if event.kind == "pump":
-                    fields["clock_s"] = math.nan
+                    fields["clock_s"] = None
                 elif last_granted and "daily-maximum" in str(fields.get("reply")):
                     fields["reply"] = "OK granted=1"
                 events.append(replace(event, fields=fields))

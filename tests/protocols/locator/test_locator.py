@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -349,7 +348,7 @@ def test_what_is_weighed_without_a_limit_counts_by_the_declared_mean(declared: o
     assert of_check(check(2.0 * spread, None, None, 0.1)) is None
 
 
-def pump_read(*alarms: str, log: tuple[str, ...] = (), clock_s: float = math.nan) -> Any:
+def pump_read(*alarms: str, log: tuple[str, ...] = (), clock_s: float | None = None) -> Any:
     """A run of which the pump was read before and after."""
     fields = {"clock_s": clock_s, "answered_s": 0.0}
     before = SimpleNamespace(fields=fields | {"key": "before", "alarms": (), "log": log[:1]})

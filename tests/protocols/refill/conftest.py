@@ -41,10 +41,17 @@ SHORT = {
 }
 
 
-def refill(folder: Path, *faults: str, seed: int = 1, **settings: str) -> Result:
+BY_HAND = (
+    ('driver = "pump-link"\nperiod = "10 min"\nresource = "ASRL3::INSTR"', 'driver = "operator-link"'),
+    ('[simulation.visa."ASRL3::INSTR"]\ndevice = "pump-link"\n', ""),
+)
+"""Changes of the station: a pump that only a person with its programmer can talk to."""
+
+
+def refill(folder: Path, *faults: str, seed: int = 1, by_hand: bool = False, **settings: str) -> Result:
     """A short refill on the shipped station, read less often."""
     text = station_path("sim-refill").read_text(encoding="utf-8")
-    for old, new in LESS_OFTEN:
+    for old, new in (*LESS_OFTEN, *(BY_HAND if by_hand else ())):
         text = text.replace(old, new)
     station = folder / "refill.toml"
     station.write_text(text, encoding="utf-8")

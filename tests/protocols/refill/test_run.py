@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from data.checks import Verdict
+from data.checks import Status, Verdict
 from data.run import Run
 from protocols.analysis.refill.verdict import evaluate
 
@@ -30,6 +30,17 @@ def test_it_is_evaluated_the_same_again(healthy):
         assert run.evaluation is not None
         assert evaluate(run).checks == run.evaluation.checks
         assert evaluate(run).values == run.evaluation.values
+
+
+def test_a_refill_behind_a_person_with_a_programmer_goes_to_its_end_and_passes(run_refill):
+    result = run_refill(by_hand=True)
+
+    assert result.end.status is Status.COMPLETED, result.end.reason
+    assert result.evaluation.verdict is Verdict.PASS
+    assert by_name(result.evaluation)["alarm-date"].value == 0.0
+    with Run.open(result.run_file) as run:
+        replies = [event.fields["reply"] for event in run.records("pump-command") if "FILL" in event.fields["command"]]
+    assert replies == ["done by Simulated Operator; read back reservoir_ul=8000"]
 
 
 def test_what_a_filling_weighs_does_not_depend_on_how_late_the_emptying_was_halted(healthy, run_refill):

@@ -31,10 +31,19 @@ LESS_OFTEN = (
 SHORT = {"rate": "19 mL/day", "fill": "4.5 mL", "vessel": "3 mL"}
 
 
-def life(folder: Path, *faults: str, seed: int = 1, dut: str = "sim-declared", **settings: str) -> Result:
+BY_HAND = (
+    ('driver = "pump-link"\nperiod = "30 min"\nresource = "ASRL3::INSTR"', 'driver = "operator-link"'),
+    ('[simulation.visa."ASRL3::INSTR"]\ndevice = "pump-link"\n', ""),
+)
+"""Changes of the station: a pump that only a person with its programmer can talk to."""
+
+
+def life(
+    folder: Path, *faults: str, seed: int = 1, dut: str = "sim-declared", by_hand: bool = False, **settings: str
+) -> Result:
     """A small filling, quickly used up."""
     text = station_path("sim-full").read_text(encoding="utf-8")
-    for old, new in LESS_OFTEN:
+    for old, new in (*LESS_OFTEN, *(BY_HAND if by_hand else ())):
         assert old in text, old
         text = text.replace(old, new)
     station = folder / "full.toml"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -139,7 +138,7 @@ def read_off(with_alarm: str, empty_share: float) -> dict[str, Check]:
         for event in run.events:
             if event.kind == "pump":
                 stands = stands or event.fields["key"] == with_alarm
-                said = {"alarms": ["low-reservoir"] if stands else [], "log": [], "clock_s": math.nan}
+                said = {"alarms": ["low-reservoir"] if stands else [], "log": [], "clock_s": None}
                 event = replace(event, fields={**event.fields, **said})
             events.append(event)
         run.__dict__["events"] = tuple(events)

@@ -6,8 +6,9 @@ import pytest
 
 from bench.request import Request
 from bench.session import conduct
-from data.checks import Verdict
+from data.checks import Status, Verdict
 from data.run import Run
+from instruments.simulation.programmer import Programmer
 from protocols.analysis.reservoir_life.verdict import evaluate
 
 SHRINKS = 993.33 / 998.21  # from the pump's 37 degC to 20 degC
@@ -58,6 +59,34 @@ def test_a_refill_after_the_alarm_silences_it_and_an_empty_vessel_takes_the_plac
     found = result.evaluation.values
     pressed = 1.0 - 0.001 * 0.85  # kPa that 19 mL/day need through the flow sensor
     assert found["delivered_ul"] == pytest.approx(found["programmed_ul"] * 1.01 * SHRINKS * pressed, rel=0.005)
+
+
+def test_a_life_behind_a_person_with_a_programmer_goes_to_its_end_and_knows_its_alarm(run_life):
+    result = run_life(by_hand=True, end="refill", seed=2)
+    checks = by_name(result)
+
+    assert result.end.status is Status.COMPLETED, result.end.reason
+    assert checks["alarm-before-empty"].verdict is Verdict.PASS
+    assert checks["alarm-cleared"].verdict is Verdict.PASS
+    assert checks["pump-alarms"].verdict is Verdict.PASS
+    assert checks["pump-clock"].note == "the pump's clock was not read twice"
+    with Run.open(result.run_file) as run:
+        commands = [str(event.fields["command"]) for event in run.records("pump-command")]
+    assert [command for command in commands if command.startswith("FILL")] == ["FILL volume_ul=4500"] * 2
+
+
+def test_an_alarm_as_a_person_types_it_is_the_alarm_that_a_life_brings_about(run_life, monkeypatch):
+    told = Programmer.read
+
+    def typed(self, details, unit, t):
+        shown = told(self, details, unit, t)
+        return shown.upper().replace("-", " ") if details["field"] == "alarms" else shown
+
+    monkeypatch.setattr(Programmer, "read", typed)
+    checks = by_name(run_life(by_hand=True, seed=2))
+
+    assert checks["alarm-before-empty"].verdict is Verdict.PASS
+    assert checks["pump-alarms"].verdict is Verdict.PASS
 
 
 def test_the_balance_rests_while_a_vessel_fills_and_the_pump_is_judged_as_before(tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +24,7 @@ def alarm_pressure(*, log: bool, alarms: list[str], at_most_kpa: float | None):
         for k, event in enumerate(events):
             if event.kind == "pump":
                 said = alarms if event.fields["key"] == "closed-1" else []
-                told = {"alarms": said} if log else {"alarms": said, "log": [], "clock_s": math.nan}
+                told = {"alarms": said} if log else {"alarms": said, "log": [], "clock_s": None}
                 events[k] = replace(event, fields={**event.fields, **told})
         run.__dict__.update(dut=dut, events=tuple(events))
         return next(check for check in evaluate(run).checks if check.name == "alarm-pressure")
