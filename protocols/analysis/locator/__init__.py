@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from data.checks import Evaluation, Verdict
 from data.run import Run
+from protocols.analysis.locator.flows import WEIGHED, pump_percent
 from protocols.analysis.locator.likelihood import (
     NO_CAUSES,
     NOTHING,
@@ -22,7 +23,7 @@ from protocols.analysis.locator.likelihood import (
     strength,
     visible,
 )
-from protocols.analysis.locator.recorded import WEIGHED, of_record, pump_percent
+from protocols.analysis.locator.recorded import of_record
 from protocols.analysis.locator.shown import AT_LIMIT, Shown, by_name, of_checks
 from protocols.analysis.locator.signatures import Signature, Table, table
 from protocols.analysis.locator.words import Cause, Location, Whose

@@ -19,7 +19,8 @@ from bench.qualify.faults import faults_file, read_faults
 from data.checks import Check, Evaluation, Verdict
 from data.run import Run
 from protocols.analysis.locator import NOTHING, UNKNOWN, Location, Shown, locate, ranked, shows
-from protocols.analysis.locator.recorded import _change, _Parts, _pump_says, largest_change, pump_percent
+from protocols.analysis.locator.flows import _change, _Parts, largest_change, pump_percent
+from protocols.analysis.locator.pump import pump_says
 from protocols.analysis.locator.shown import CERTAIN, by_name, of_check, of_checks
 from protocols.analysis.locator.signatures import table
 
@@ -369,15 +370,15 @@ def pump_read(*alarms: str, log: tuple[str, ...] = (), clock_s: float = math.nan
     ],
 )
 def test_an_alarm_that_a_person_typed_is_known_by_its_words(told: str, alarm: str) -> None:
-    found = {one.name for one in _pump_says(pump_read(told)) if one.z}
+    found = {one.name for one in pump_says(pump_read(told)) if one.z}
     assert found == ({alarm} if alarm else set())
 
 
 def test_a_log_that_nobody_read_shows_no_pump_without_a_reset() -> None:
-    assert "reset-logged" not in {one.name for one in _pump_says(pump_read())}
-    logged = {one.name: one.z for one in _pump_says(pump_read(log=("start", "RESET 2"), clock_s=1.0))}
+    assert "reset-logged" not in {one.name for one in pump_says(pump_read())}
+    logged = {one.name: one.z for one in pump_says(pump_read(log=("start", "RESET 2"), clock_s=1.0))}
     assert logged["reset-logged"] == CERTAIN
-    whole = {one.name: one.z for one in _pump_says(pump_read(log=("start", "stop"), clock_s=1.0))}
+    whole = {one.name: one.z for one in pump_says(pump_read(log=("start", "stop"), clock_s=1.0))}
     assert whole["reset-logged"] == 0.0
 
 
