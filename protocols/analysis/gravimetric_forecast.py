@@ -23,16 +23,15 @@ from protocols.analysis.collection import EVAPORATION_VARIES, Collection
 from protocols.analysis.declared import Declared
 from protocols.analysis.evaporation import HOUR_S, STRETCHES, Blank, Evaporation, blank_of_means
 from protocols.analysis.gravimetric_record import (
-    AIR,
     BLANK_SETTLE_S,
     LEAST_BLANK_S,
-    STANDARD_AIR,
     collection_of,
     mg_per_k,
     spread_mg_per_h,
     twin_of,
 )
 from protocols.analysis.known_blank import Known, Stretches, known_blank
+from protocols.analysis.measured_air import AIR, STANDARD_AIR
 from protocols.analysis.room import (
     AIR_PER_HPA,
     AIR_PER_K,
