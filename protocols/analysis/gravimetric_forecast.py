@@ -18,7 +18,6 @@ from data.quantities import parse
 from data.samples import FloatArray
 from protocols.analysis import gravimetry
 from protocols.analysis.blank_weights import weighted
-from protocols.analysis.budget import Budget
 from protocols.analysis.collection import EVAPORATION_VARIES, Collection
 from protocols.analysis.declared import Declared
 from protocols.analysis.evaporation import HOUR_S, STRETCHES, Blank, Evaporation, blank_of_means
@@ -182,11 +181,6 @@ def _period_s(instrument: Mapping[str, Any]) -> float:
 def likely_runs(plan: Plan, rig: Rig, fluid: Mapping[str, Any], expected_ul: float) -> list[Collection]:
     """What some likely runs of a plan collect, delivering ``expected_ul`` in its analysis."""
     return [_collected(plan, rig, fluid, expected_ul, run, rng) for run, rng in enumerate(_generators())]
-
-
-def likely_budgets(plan: Plan, rig: Rig, fluid: Mapping[str, Any], expected_ul: float) -> list[Budget]:
-    """Budget in uL of the volume delivered in the analysis, of each likely run."""
-    return [one.delivered(*plan.analysis)[1] for one in likely_runs(plan, rig, fluid, expected_ul)]
 
 
 def likely_surroundings(plan: Plan, rig: Rig, runs: int) -> Iterator[tuple[Evaporation, FloatArray, FloatArray]]:

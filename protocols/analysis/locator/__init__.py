@@ -97,7 +97,7 @@ def ranked(shown: Sequence[Shown], known: Table | None = None, objections: Seque
     return Location(
         causes=tuple(causes),
         tied=tuple(one.name for one in near),
-        next_action=_of_the_unseen(causes[0], alike, found, known) or _next_action(causes, found, known, objections),
+        next_action=_of_the_unseen(causes[0], alike, known) or _next_action(causes, found, known, objections),
         shown=tuple(shown),
         unseen=tuple(one.cause for one in unseen),
         alike=tuple(alike),
@@ -218,7 +218,7 @@ def _next_action(
     return min(tests)[-1]
 
 
-def _of_the_unseen(first: Cause, alike: Iterable[str], shown: Mapping[str, Shown], known: Table) -> str:
+def _of_the_unseen(first: Cause, alike: Iterable[str], known: Table) -> str:
     """The cheapest test that shows a cause that looks the same and comes before the first; empty where none does."""
     signs = [
         sign.quantity
