@@ -6,6 +6,7 @@ import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 
@@ -121,7 +122,7 @@ def test_noise_is_nothing(noise: list[float]) -> None:
 
 @settings(max_examples=30)
 @given(signatures(), st.randoms(use_true_random=False))
-def test_the_order_in_which_quantities_come_changes_nothing(drawn: tuple[str, list[Shown]], random) -> None:  # type: ignore[no-untyped-def]
+def test_the_order_in_which_quantities_come_changes_nothing(drawn: tuple[str, list[Shown]], random: Random) -> None:
     _, found = drawn
     mixed = list(found)
     random.shuffle(mixed)
@@ -263,7 +264,7 @@ def test_a_flow_that_only_falls_short_is_no_closed_line() -> None:
 # ----------------------------------------------------------------------------------------------- what is shown
 
 
-def check(value: float | None, low: float | None, high: float | None, u: float = 0.0, **more: object) -> Check:
+def check(value: float | None, low: float | None, high: float | None, u: float = 0.0, **more: Any) -> Check:
     verdict = more.pop("verdict", Verdict.PASS)
     return Check(
         "x",
@@ -275,7 +276,7 @@ def check(value: float | None, low: float | None, high: float | None, u: float =
         u,
         limit_low=low,
         limit_high=high,
-        **more,  # type: ignore[arg-type]
+        **more,
     )
 
 
