@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.request import Request, articles_of
-from bench.station import Station, as_plant, load_station, station_path, wires_of
+from bench.simulated_plant import as_plant, wires_of
+from bench.station import Station, load_station, station_path
 from bench.station_tables import Served
 from data.tomlfile import FileError, read_toml
 

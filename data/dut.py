@@ -147,11 +147,6 @@ class DutModel(Stated):
         """Whether a blocked outlet raises an alarm; without one, time to alarm is n/a by model, not a fail."""
         return "occlusion" in self.alarms
 
-    @property
-    def usable_ul(self) -> float:
-        """Volume between a full reservoir and its residual volume."""
-        return self.reservoir_ul - self.residual_ul
-
     def item(self, serial: str, **register: Any) -> Dut:
         """The pump of this model with this serial number; ``register`` are further fields of `Dut`."""
         return Dut.from_json({**self.model_dump(mode="json"), "serial": serial, **register})

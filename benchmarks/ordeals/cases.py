@@ -213,7 +213,7 @@ def shown_n(device: Any, t: FloatArray, values: FloatArray) -> FloatArray:
     if device.lost:
         return np.full_like(t, np.nan)
     last = [int(at * 1000 + 1e-6) for at in t]
-    return np.array([device.force.samples(0.0, 1e-3, k - 1, 2).mean() - device._zero_n for k in last])  # noqa: SLF001
+    return np.array([device.force.samples(0.0, 1e-3, k - 1, 2).mean() - device._zero_n for k in last])  # noqa: SLF001  # no other way to see it
 
 
 # ---------------------------------------------------------------------------------------------- druck-pace

@@ -108,7 +108,7 @@ class Ordeal:
             self.reached = True
             write(data, now)
 
-        self.device.write = heard  # type: ignore[method-assign]
+        self.device.write = heard  # type: ignore[method-assign]  # an ear at the end of the wire
 
     def run(self, strikes: int) -> None:
         """Episodes of faults until so many have struck, each followed by a look whether the driver is in step."""
@@ -171,7 +171,7 @@ class Ordeal:
             return False
         self.stuck = self.stuck or self.times("freeze") > frozen
         self.judge(*rows, self.case.max_step if self.times("flip") > flipped else 0.0)
-        self.stuck = self.stuck and isinstance(self.driver, Buffered) and bool(self.driver._held)  # noqa: SLF001
+        self.stuck = self.stuck and isinstance(self.driver, Buffered) and bool(self.driver._held)  # noqa: SLF001  # no other way to see it
         return True
 
     def rows(self) -> tuple[FloatArray, FloatArray, QualityArray]:

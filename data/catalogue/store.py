@@ -307,7 +307,7 @@ class Catalogue:
         with self._reading() as at:
             found = [Point(Line(*row[:cut]), CheckEntry(*row[cut:])) for row in at.execute(asked)]
         seen: set[str] = set()
-        return [one for one in found if not (one.run.run_id in seen or seen.add(one.run.run_id))]  # type: ignore[func-returns-value]
+        return [one for one in found if not (one.run.run_id in seen or seen.add(one.run.run_id))]  # type: ignore[func-returns-value]  # None on purpose
 
     def check_names(self) -> list[str]:
         """Names of the checks that there are."""

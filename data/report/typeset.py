@@ -1,13 +1,13 @@
-"""A report as PDF/A-3 with its run or campaign as JSON inside, and as pictures of its pages."""
+"""A report as PDF/A-3 with its run or campaign as JSON inside."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Final
 
 from data.report import FONTS
 from data.report.blocks import Report
@@ -18,7 +18,7 @@ from data.report.wording import SIGNS, as_json, drawable
 from data.run import Run, RunError
 from data.seal import Verification, verify
 
-STANDARD = "a-3a"
+STANDARD: Final = "a-3a"
 """PDF/A-3, level a: with structure and words for every picture, and files may be attached."""
 
 TEMPLATE = Path(__file__).parent / "report.typ"
@@ -42,21 +42,23 @@ def report_pdf(path: Path, *, found: Verification | None = None, vouched: Vouche
 
 def pdf_of(report: Report, figures: Sequence[Drawing], data: str) -> bytes:
     """A report with its drawings as PDF/A-3a that carries ``data``, which is JSON."""
+    import typst
 
-    def compiled(typst: Any, main: str, **how: Any) -> Any:
-        return typst.compile(main, pdf_standards=[STANDARD], **how)
-
-    return bytes(_set(report, figures, data, compiled))
-
-
-def report_pages(path: Path, *, ppi: float = 110.0, found: Verification | None = None) -> list[bytes]:
-    """The pages of the report as PNG, for a preview."""
-
-    def compiled(typst: Any, main: str, **how: Any) -> Any:
-        return typst.compile(main, format="png", ppi=ppi, **how)
-
-    pages = _set(*gathered(path, found), compiled)
-    return [bytes(page) for page in pages] if isinstance(pages, list) else [bytes(pages)]
+    with TemporaryDirectory(prefix="pumpbench-") as folder:
+        root = Path(folder)
+        files: list[dict[str, Any]] = []
+        for at, drawing in enumerate(figures):
+            (root / f"drawing-{at}.svg").write_bytes(drawing.svg)
+            files.append({"file": f"drawing-{at}.svg", "wide": drawing.wide})
+        said = {**asdict(report), "drawings": files, "mark": SIGNS[report.tone]}
+        (root / "report.json").write_text(as_json(_drawable(said, signs())), "utf-8")
+        (root / report.data_name).write_text(data, "utf-8")
+        main = root / "report.typ"
+        main.write_bytes(TEMPLATE.read_bytes())
+        where, fonts = str(root), [str(FONTS)]
+        return typst.compile(
+            str(main), root=where, font_paths=fonts, ignore_system_fonts=True, pdf_standards=[STANDARD]
+        )
 
 
 def gathered(
@@ -87,23 +89,6 @@ def program() -> str:
         return f"pumpbench {version('pumpbench')}"
     except PackageNotFoundError:
         return "pumpbench"
-
-
-def _set(report: Report, figures: Sequence[Drawing], data: str, compiled: Callable[..., Any]) -> Any:
-    import typst
-
-    with TemporaryDirectory(prefix="pumpbench-") as folder:
-        root = Path(folder)
-        files: list[dict[str, Any]] = []
-        for at, drawing in enumerate(figures):
-            (root / f"drawing-{at}.svg").write_bytes(drawing.svg)
-            files.append({"file": f"drawing-{at}.svg", "wide": drawing.wide})
-        said = {**asdict(report), "drawings": files, "mark": SIGNS[report.tone]}
-        (root / "report.json").write_text(as_json(_drawable(said, signs())), "utf-8")
-        (root / report.data_name).write_text(data, "utf-8")
-        main = root / "report.typ"
-        main.write_bytes(TEMPLATE.read_bytes())
-        return compiled(typst, str(main), root=str(root), font_paths=[str(FONTS)], ignore_system_fonts=True)
 
 
 def _drawable(value: Any, known: Container[int]) -> Any:

@@ -112,7 +112,7 @@ class Controls:
         }
         moving = {"back_pressure_kpa": Track(initial.pop("back_pressure_kpa")), "needle_mm": Track(0.0)}
         names = [field.name for field in fields(cls) if field.name not in moving]
-        return cls(**moving, **{name: Timeline(initial.get(name, 0.0)) for name in names})  # type: ignore[arg-type]
+        return cls(**moving, **{name: Timeline(initial.get(name, 0.0)) for name in names})  # type: ignore[arg-type]  # the other fields
 
     def each(self) -> Iterable[Timeline | Track]:
         """All of them."""

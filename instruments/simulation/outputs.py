@@ -96,7 +96,7 @@ def _pressures(model: Model) -> Iterator[Output]:
     for section, (name, unit, description) in names.items():
         transducer = model.transducers[section]
 
-        def smooth(columns: Columns, k0: int, section: str = section, transducer: object = transducer) -> FloatArray:
+        def smooth(columns: Columns, k0: int, section: str = section) -> FloatArray:
             return model.transducers[section].output(columns[section], columns["lab_degc"], k0)
 
         yield Output(name, unit, description, smooth, transducer.noise, ANTI_ALIAS_S)

@@ -96,7 +96,7 @@ class Rig:
         self.misbehaviours: dict[str, Misbehaviour | DaqMisbehaviour] = {}
         on_wire = self._aimed(faults, "wire", description.get("visa", {}), "VISA resource")
         devices = {
-            resource: self._device(resource, table, clock, seed, on_wire)
+            resource: self._device(resource, table, seed, on_wire)
             for resource, table in description.get("visa", {}).items()
         }
         self.devices = devices
@@ -127,9 +127,7 @@ class Rig:
 
     # -- devices behind VISA resources
 
-    def _device(
-        self, resource: str, table: Mapping[str, Any], clock: Clock, seed: int, faults: Sequence[FaultSpec]
-    ) -> ByteDevice:
+    def _device(self, resource: str, table: Mapping[str, Any], seed: int, faults: Sequence[FaultSpec]) -> ByteDevice:
         where = f'simulation.visa."{resource}"'
         settings = dict(table)
         kind = _device_kind(f"{where}.device", settings.pop("device", None))

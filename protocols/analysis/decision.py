@@ -51,7 +51,6 @@ class DecisionRule:
 
 NON_BINARY = DecisionRule()
 SIMPLE = DecisionRule("simple acceptance", 0.0)
-GUARDED = DecisionRule("guarded acceptance")
 
 
 def judge(
@@ -170,14 +169,6 @@ def conformity_probability(value: float, u: float, dof: float, limits: Limits) -
     return max(0.0, below_high - below_low)
 
 
-def acceptance_limits(expanded: float, limits: Limits, rule: DecisionRule = NON_BINARY) -> tuple[float, float]:
-    """Limits drawn in by the guard band; an open side is infinite; low above high means that nothing can pass."""
-    guard = rule.guard_factor * expanded
-    low = -math.inf if limits.low is None else limits.low + guard
-    high = math.inf if limits.high is None else limits.high - guard
-    return low, high
-
-
 def capable(expanded: float, limits: Limits, r_max: float | None) -> bool:
     """Whether U is at most ``r_max`` of the limit.
 
@@ -191,14 +182,6 @@ def limit_size(limits: Limits) -> float:
     if limits.low is not None and limits.high is not None:
         return (limits.high - limits.low) / 2.0
     return abs(limits.high if limits.high is not None else limits.low or 0.0)
-
-
-def normalised_error(x1: float, expanded1: float, x2: float, expanded2: float) -> float:
-    """En of two results with their expanded uncertainties; they agree when it is within -1 and 1 (ISO 13528)."""
-    together = math.hypot(expanded1, expanded2)
-    if together == 0.0:
-        raise DecisionError("two results without uncertainty cannot be compared; give at least one of them")
-    return (x1 - x2) / together
 
 
 def _verdict(value: float, expanded: float, limits: Limits, rule: DecisionRule) -> Verdict:

@@ -12,7 +12,7 @@ import numpy as np
 
 from data.checks import Exclusion
 from data.samples import FloatArray
-from protocols.analysis.grid import Grid, RecordError, change, kept, whole_intervals
+from protocols.analysis.grid import Grid, RecordError, change, kept
 from protocols.analysis.mass_steps import Expected
 
 HOUR_S = 3600.0
@@ -242,14 +242,3 @@ def _part(from_s: float, to_s: float, kind: str, delivered: float, wanted: float
         why = f"expected {wanted:.4g} uL is under {LEAST_OVER_U:g} u of {u_volume_ul:.2g} uL"
         return Part(from_s, to_s, kind, delivered, wanted, None, why if wanted > 0.0 else "nothing is expected")
     return Part(from_s, to_s, kind, delivered, wanted, 100.0 * (delivered / wanted - 1.0))
-
-
-def strokes_needed(stroke_ul: float, rate_ul_per_h: float, interval_s: float) -> int:
-    """Whole strokes in a sample interval.
-
-    Raises
-    ------
-    RecordError
-        If the interval is not a whole number of strokes, so that means over it alias with the pump's cycle.
-    """
-    return whole_intervals(interval_s, stroke_ul / rate_ul_per_h * HOUR_S)

@@ -180,18 +180,6 @@ def run_length(shift: float, k: float, h: float) -> float:
     return float(steps[0]) / float(alarm[0]) if alarm[0] > 0.0 else math.inf
 
 
-def cusum(sums: StrokeSums, chart: Chart, target_percent: float = 0.0) -> tuple[FloatArray, FloatArray]:
-    """The upper and lower sums (n,) of the chart in percent, without resets; excluded groups change nothing."""
-    upper, lower = np.zeros(sums.end_s.size), np.zeros(sums.end_s.size)
-    high = low = 0.0
-    for index, error in enumerate(sums.error_percent.tolist()):
-        if math.isfinite(error):
-            high = max(0.0, high + error - target_percent - chart.allowance_percent)
-            low = max(0.0, low - error + target_percent - chart.allowance_percent)
-        upper[index], lower[index] = high, low
-    return upper, lower
-
-
 def alarms(sums: StrokeSums, chart: Chart, target_percent: float = 0.0) -> tuple[Alarm, ...]:
     """Shifts that the chart sees; after each, the mean since it began is the new target and the chart starts anew."""
     found: list[Alarm] = []

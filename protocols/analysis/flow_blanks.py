@@ -81,7 +81,7 @@ def known_of(
     ----------
     uncertainty, collection : tables of the balance and of the station, as a run file keeps them.
     blank : how it is taken; a twin vessel stands on another balance, of which the air at this one says nothing.
-    unmeasured : what of the air nothing measured, of `gravimetric_record.AIR`.
+    unmeasured : what of the air nothing measured, of `measured_air.AIR`.
 
     Returns
     -------

@@ -94,11 +94,6 @@ def volume_budget(volume_ul: float, duration_h: float, weighing: Weighing) -> Bu
     return converted.plus(*in_ul)
 
 
-def error_budget(volume_ul: float, expected_ul: float, duration_h: float, weighing: Weighing) -> Budget:
-    """Budget in percent of the flow error 100 (V/V_expected - 1)."""
-    return volume_budget(volume_ul, duration_h, weighing).scaled("flow error", "%", 100.0 / expected_ul)
-
-
 def mean_rate_u_percent(
     mean_u_percent: float, analysis_s: float, whole_s: float, whole_ul: float, line_volume_ul: float
 ) -> float:

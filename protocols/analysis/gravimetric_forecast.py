@@ -18,21 +18,19 @@ from data.quantities import parse
 from data.samples import FloatArray
 from protocols.analysis import gravimetry
 from protocols.analysis.blank_weights import weighted
-from protocols.analysis.budget import Budget
 from protocols.analysis.collection import EVAPORATION_VARIES, Collection
 from protocols.analysis.declared import Declared
 from protocols.analysis.evaporation import HOUR_S, STRETCHES, Blank, Evaporation, blank_of_means
 from protocols.analysis.gravimetric_record import (
-    AIR,
     BLANK_SETTLE_S,
     LEAST_BLANK_S,
-    STANDARD_AIR,
     collection_of,
     mg_per_k,
     spread_mg_per_h,
     twin_of,
 )
 from protocols.analysis.known_blank import Known, Stretches, known_blank
+from protocols.analysis.measured_air import AIR, STANDARD_AIR
 from protocols.analysis.room import (
     AIR_PER_HPA,
     AIR_PER_K,
@@ -183,11 +181,6 @@ def _period_s(instrument: Mapping[str, Any]) -> float:
 def likely_runs(plan: Plan, rig: Rig, fluid: Mapping[str, Any], expected_ul: float) -> list[Collection]:
     """What some likely runs of a plan collect, delivering ``expected_ul`` in its analysis."""
     return [_collected(plan, rig, fluid, expected_ul, run, rng) for run, rng in enumerate(_generators())]
-
-
-def likely_budgets(plan: Plan, rig: Rig, fluid: Mapping[str, Any], expected_ul: float) -> list[Budget]:
-    """Budget in uL of the volume delivered in the analysis, of each likely run."""
-    return [one.delivered(*plan.analysis)[1] for one in likely_runs(plan, rig, fluid, expected_ul)]
 
 
 def likely_surroundings(plan: Plan, rig: Rig, runs: int) -> Iterator[tuple[Evaporation, FloatArray, FloatArray]]:

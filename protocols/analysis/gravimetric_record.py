@@ -20,6 +20,7 @@ from protocols.analysis.delivery import BOLUS_SETTLING_S
 from protocols.analysis.evaporation import HOUR_S, Blank, Evaporation
 from protocols.analysis.flow_budget import Weighing
 from protocols.analysis.grid import kept
+from protocols.analysis.measured_air import AIR, air_at
 from protocols.analysis.spikes import spikes
 from protocols.analysis.witness import AIR_STEP, MINUTE_S, Minutes, minutes_of
 
@@ -40,13 +41,6 @@ TWIN_SHARE = 0.9
 
 TWIN_RATIO_PERCENT = 5.0
 """Relative standard uncertainty of a vessel's loss over that of its twin, where the station file does not say."""
-
-STANDARD_AIR = (20.0, 1013.25, 50.0)  # degC, hPa, %RH, where the station does not measure them
-AIR = ("room_temperature", "ambient_pressure", "humidity")
-"""Roles that measure them."""
-
-HPA_PER_KPA = 10.0
-AIR_GRID_S = 300.0
 
 
 class GravimetricRecordError(ValueError):
@@ -209,7 +203,7 @@ def read_record(run: Run, schedule: Schedule | None = None) -> GravimetricRecord
     collection = station["collection"]
     calibration = run.calibration("reference_mass")
     uncertainty = balance["uncertainty"] | {"u_percent": calibration.get("u_percent", 0.0)}
-    air, room, lost = _air(run, mass.t)
+    air, room, lost = air_at(run, mass.t)
     corrected = corrected_mass_mg(
         mass.values,
         air,
@@ -342,37 +336,6 @@ def _started(run: Run) -> float:
     raise GravimetricRecordError("delivery never started; the run ended before the pump was told to run")
 
 
-def _air(run: Run, t_s: FloatArray) -> tuple[FloatArray, FloatArray, tuple[str, ...]]:
-    """Density of the air and temperature of the room at each sample, from what the station measures of them.
-
-    With them come the roles that were to measure it and gave no good sample.
-    """
-    grid = np.arange(t_s[0], t_s[-1] + AIR_GRID_S, AIR_GRID_S)
-    measured = {role: _on_grid(run.corrected(role).good(), grid) for role in AIR if run.has(role)}
-    lost = tuple(role for role, means in measured.items() if means is None)
-    room, hpa, humidity = (
-        np.full(grid.size, usual) if (means := measured.get(role)) is None else means * scale
-        for role, scale, usual in zip(AIR, (1.0, HPA_PER_KPA, 1.0), STANDARD_AIR, strict=True)
-    )
-    density = [
-        gravimetry.air_density_mg_per_ul(*point)
-        for point in zip(room.tolist(), hpa.tolist(), humidity.tolist(), strict=True)
-    ]
-    at_samples = np.interp(t_s, grid, density), np.interp(t_s, grid, room)
-    return np.asarray(at_samples[0]), np.asarray(at_samples[1]), lost
-
-
-def _on_grid(series: Series, grid: FloatArray) -> FloatArray | None:
-    """Means of the good samples of a slow channel around each grid point; None where it has none around any."""
-    edges = np.searchsorted(series.t, np.concatenate([grid - AIR_GRID_S / 2.0, [grid[-1] + AIR_GRID_S / 2.0]]))
-    sums = np.concatenate([[0.0], np.cumsum(series.values)])
-    count = np.diff(edges)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        means = (sums[edges[1:]] - sums[edges[:-1]]) / count
-    known = count > 0
-    return np.asarray(np.interp(grid, grid[known], means[known]), dtype=np.float64) if known.any() else None
-
-
 def _twins_balance(run: Run, uncertainty: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Uncertainty of the balance under a twin vessel, as that of the other one where none is stated; None without."""
     if run.params.get("blank", "none") != "twin" or not run.has("twin_mass"):
@@ -389,7 +352,7 @@ def _by_twin(
     halves = _halves(twin.t, *analysis)
     if not halves:
         return ()
-    air, _, _ = _air(run, twin.t)
+    air, _, _ = air_at(run, twin.t)
     buoyant_ul = float(collection.get("twin_buoyant_volume_ul") or collection["buoyant_volume_ul"])
     return blanks_of(twin.t, corrected_mass_mg(twin.values, air, buoyant_ul), halves, readability_mg, 0.0)
 

@@ -19,7 +19,8 @@ from protocols.analysis.budget import Budget, Component
 from protocols.analysis.declared import Declared
 from protocols.analysis.forecast import Expected, expected
 from protocols.analysis.gravimetric_forecast import Plan, Rig, likely_surroundings
-from protocols.analysis.gravimetric_record import STANDARD_AIR, GravimetricRecord, collection_of, spread_mg_per_h
+from protocols.analysis.gravimetric_record import GravimetricRecord, collection_of, spread_mg_per_h
+from protocols.analysis.measured_air import STANDARD_AIR
 
 RUNS = 8
 """Likely blanks and rooms that are drawn."""

@@ -9,7 +9,7 @@ from typing import Any
 from protocols.analysis import gravimetry
 from protocols.analysis.evaporation import HOUR_S
 from protocols.analysis.flow_budget import LINE_EXPANSION_PER_K
-from protocols.analysis.gravimetric_record import STANDARD_AIR
+from protocols.analysis.measured_air import STANDARD_AIR
 
 ROOM_K = 1.0
 """The room is expected to swing by plus and minus this over a day; no station file declares it."""

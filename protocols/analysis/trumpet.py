@@ -6,15 +6,14 @@ After IEC 60601-2-24 (which excludes implants; here a declared convention).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from data.checks import Exclusion
 from data.samples import FloatArray
-from protocols.analysis.grid import BoolArray, Grid, RecordError, resample, whole_intervals
+from protocols.analysis.grid import BoolArray, Grid, RecordError, whole_intervals
 
 HOUR_S = 3600.0
 BLOCK = 32_768
@@ -117,41 +116,6 @@ def prefix_counts(counts: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
     cumulative = np.zeros(counts.size + 1, dtype=np.int64)
     np.cumsum(counts, dtype=np.int64, out=cumulative[1:])
     return cumulative
-
-
-def segment_trumpets(
-    t_s: FloatArray,
-    volume_ul: FloatArray,
-    segments: Iterable[tuple[float, float, float]],
-    interval_s: float,
-    windows_s: Sequence[float],
-    exclusions: Sequence[Exclusion] = (),
-    edge_s: float = 0.0,
-) -> tuple[tuple[float, float, tuple[TrumpetPoint, ...]], ...]:
-    """A trumpet for each stretch of constant rate in which at least one window fits.
-
-    Parameters
-    ----------
-    t_s, volume_ul : (n,) record of the cumulative delivered volume.
-    segments : (from_s, to_s, rate_ul_per_h) of each stretch; a stopped one is passed over.
-    edge_s : uncertainty of the edges' times; as much is left out at each end.
-
-    Returns
-    -------
-    tuple
-        (from_s, to_s, points) of each analysed stretch.
-    """
-    found = []
-    for from_s, to_s, rate in segments:
-        begin, end = max(from_s + edge_s, float(t_s[0])), min(to_s - edge_s, float(t_s[-1]))
-        fitting = [window for window in windows_s if window <= end - begin]
-        if rate <= 0.0 or not fitting:
-            continue
-        grid = resample(t_s, volume_ul, interval_s, begin, end, exclusions)
-        fitting = [window for window in fitting if whole_intervals(window, interval_s) < grid.values.size]
-        points = trumpet_of_grid(grid, rate, fitting)
-        found.append((begin, begin + grid.length_s, points))
-    return tuple(found)
 
 
 def trumpet_of_grid(grid: Grid, set_rate_ul_per_h: float, windows_s: Sequence[float]) -> tuple[TrumpetPoint, ...]:

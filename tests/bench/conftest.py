@@ -279,7 +279,7 @@ class ToyBench:
     def open_outlet(self) -> None:
         """Have somebody open the outlet as sampling begins."""
         usual = self.gauge.start
-        self.gauge.start = lambda: [self.box.moves.append((0.0, "outlet", True)), usual()][1]  # type: ignore[method-assign]
+        self.gauge.start = lambda: [self.box.moves.append((0.0, "outlet", True)), usual()][1]  # type: ignore[method-assign]  # on purpose
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         """Fields of the records of one kind, with their time as "t"."""

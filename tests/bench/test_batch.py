@@ -65,7 +65,7 @@ def polled(period_s: float, every: int = 1, mute: tuple[float, float] = (0.0, 0.
     clock.record_every_s = WallClock.record_every_s
     kept, room = Kept(clock), Thermometer("room", Settings(), clock, Connection())
     room.period_s, room.mute = period_s, mute  # type: ignore[misc]  # a property of the real ones
-    sampler = Sampler(room, clock, kept, lambda *_: None, 0.05, Resting(every))  # type: ignore[arg-type]
+    sampler = Sampler(room, clock, kept, lambda *_: None, 0.05, Resting(every))  # type: ignore[arg-type]  # as a recorder
 
     def main() -> None:
         worker = clock.worker("sampler", sampler.run)
@@ -116,7 +116,7 @@ class Interrupted(_Flag):
 def test_an_end_that_comes_as_the_worker_takes_another_order_is_not_missed() -> None:
     clock = VirtualClock()
     room = Thermometer("room", Settings(), clock, Connection())
-    sampler = Sampler(room, clock, Kept(clock), lambda *_: None, 0.05, Resting(20))  # type: ignore[arg-type]
+    sampler = Sampler(room, clock, Kept(clock), lambda *_: None, 0.05, Resting(20))  # type: ignore[arg-type]  # as a recorder
     sampler._wake = Interrupted(clock, sampler.end)
 
     def main() -> bool:

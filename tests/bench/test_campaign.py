@@ -60,7 +60,7 @@ def progress(file: Path, tmp_path: Path) -> Iterator[Callable[..., Progress]]:
             catalogue.add(runs)
             return progress_of(plan or load_campaign(file), catalogue, register)
 
-        after.catalogue = catalogue  # type: ignore[attr-defined]
+        after.catalogue = catalogue  # type: ignore[attr-defined]  # for the tests that add to it
         yield after
 
 

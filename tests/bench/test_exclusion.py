@@ -27,6 +27,7 @@ from bench.session import Underway, conduct
 from bench.trust.checklist import authors_of, checklist
 from data.checks import Check, Evaluation, Verdict
 from data.report import story
+from data.report.blocks import Table
 from data.run import Event, Run
 from instruments.clock import VirtualClock, WallClock
 from protocols.procedure import load_procedure
@@ -212,7 +213,8 @@ def test_the_first_page_of_the_report_and_the_checklist_show_who_excluded_what_a
         first, *_ = story.first_page(run, run.evaluation)
     assert first.title == "Exclusions"
     (table,) = first.blocks
-    assert table.rows[0] == ["00:59:00", "01:01:00", "2 min", "I touched the vessel", "Ada"]  # type: ignore[union-attr]
+    assert isinstance(table, Table)
+    assert table.rows[0] == ["00:59:00", "01:01:00", "2 min", "I touched the vessel", "Ada"]
     (item,) = [one for one in checklist(touched) if one.key == "exclusions"]
     assert (item.found, item.text.partition(";")[0]) == ("look", "3540 s to 3660 s: I touched the vessel (Ada)")
 
@@ -262,7 +264,7 @@ def going_on(home: Path, engine: Led, kept: Kept) -> Iterator[Desk]:
     lock.tell({"number": 1})
     with serving(desk, unix_doors(home, 1)) as doors:
         path = Path("a.journal")
-        desk.begins(Underway(engine, WallClock(), kept, "id", path, path))  # type: ignore[arg-type]
+        desk.begins(Underway(engine, WallClock(), kept, "id", path, path))  # type: ignore[arg-type]  # all it needs
         entry.tell(RunState("running", os.getpid(), doors=doors))
         try:
             yield desk

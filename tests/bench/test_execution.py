@@ -274,7 +274,7 @@ def test_a_normally_open_valve_is_opened_by_releasing_it(bench: Any, is_open: bo
         normally = "open"
 
     class Lines(Settings):
-        valves: dict[str, Any] = {"outlet": Line(), "vent": Line()}  # noqa: RUF012
+        valves: dict[str, Any] = {"outlet": Line(), "vent": Line()}  # noqa: RUF012  # a field: pydantic copies it
 
     bench.box.settings = Lines()
     done(bench, MoveValve("box.outlet", is_open))
@@ -438,7 +438,7 @@ def test_a_plan_counts_what_its_prompts_allow() -> None:
     class Toy(Procedure):
         name, method = "toy", 1
 
-        def steps(self) -> Iterable[Step]:  # type: ignore[override]
+        def steps(self) -> Iterable[Step]:  # type: ignore[override]  # steps without a bench
             yield Confirm("level", "", "Level it.", allow_s=120.0)
             yield VesselChange("balance", "vessel", settle_s=60.0, allow_s=240.0)
 

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import h5py
 import pytest
@@ -102,7 +103,7 @@ def test_a_miss_is_coloured_named_and_fails_the_matrix() -> None:
 def test_a_matrix_stops_when_what_it_relies_on_changed(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def trials(asked, folder, jobs, basis):  # type: ignore[no-untyped-def]
+    def trials(asked: Any, folder: Any, jobs: Any, basis: Any) -> Any:
         for row, seed in asked:
             why = f"{'code' if basis.code else ''} changed after the plan was made"
             yield {"row": row.key, "seed": seed, "verdict": "", "status": "changed", "as_claimed": False, "why": why}

@@ -12,7 +12,7 @@ from bench.qualify.outcome import compare
 from bench.qualify.page import page
 from bench.qualify.plan import Plan, Row
 from bench.qualify.words import alarmed_rigs
-from data.checks import Check, Evaluation, Status, Verdict
+from data.checks import Check, Evaluation, Owner, Status, Verdict
 
 SOUND = Row("flow-accuracy", "short", "sim", {}, None, "sound", 1)
 LEAK = replace(SOUND, expected="found", fault="leak", owner="catheter", checks=("ratio",))
@@ -25,9 +25,9 @@ BOTH = replace(SLOW, checks=("mean", "other"), every=True)
 
 def said(**verdicts: Verdict) -> Evaluation:
     """An evaluation: the owner is that which such a check has."""
-    owners = {"ratio": "catheter", "evaporation": "rig"}
+    owners: dict[str, Owner] = {"ratio": "catheter", "evaporation": "rig"}
     return Evaluation(
-        tuple(Check(name, name, 1.0, "%", each, owners.get(name, "dut")) for name, each in verdicts.items())  # type: ignore[arg-type]
+        tuple(Check(name, name, 1.0, "%", each, owners.get(name, "dut")) for name, each in verdicts.items())
     )
 
 

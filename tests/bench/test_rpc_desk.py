@@ -120,7 +120,7 @@ class Led:
         self.desk = Desk(7, "toy", "toys", held=held, patience_s=patience_s)
         self.lease = self.desk.acquire("Ada").lease
         path = Path("a.journal")
-        self.run = Underway(engine, clock or WallClock(), self.recorder, "id", path, path)  # type: ignore[arg-type]
+        self.run = Underway(engine, clock or WallClock(), self.recorder, "id", path, path)  # type: ignore[arg-type]  # as a recorder
         if begun:
             self.desk.begins(self.run)
 

@@ -98,7 +98,7 @@ class Live:
 
     def begin(self) -> None:
         """Let the run be under way."""
-        self.desk.begins(Underway(self.engine, WALL, self, "id", self.journal, self.journal))  # type: ignore[arg-type]
+        self.desk.begins(Underway(self.engine, WALL, self, "id", self.journal, self.journal))  # type: ignore[arg-type]  # as a recorder
 
     def write(self, blocks: int, samples: int = 10) -> None:
         """Write blocks and sync them."""
@@ -156,8 +156,8 @@ def test_a_client_killed_ten_times_has_every_frame_without_a_gap(live: Live, tmp
     spool = tmp_path / "spool"
     spool.write_bytes(PREAMBLE_BYTES)
     command = [sys.executable, "-P", "-c", FOLLOWER, live.doors.main, str(spool)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    clients = [subprocess.Popen(command, **pipes) for _ in range(11)]  # type: ignore[call-overload]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    clients = [subprocess.Popen(command, **pipes) for _ in range(11)]
     writing = WALL.event()
     WALL.worker("run", lambda: [live.write(3) or WALL.sleep(0.002) for _ in iter(writing.is_set, True)])
     for killed, client in enumerate(clients):
@@ -165,7 +165,7 @@ def test_a_client_killed_ten_times_has_every_frame_without_a_gap(live: Live, tmp
         client.stdin.close()
         if killed < 10:
             there = spool.stat().st_size
-            until(lambda there=there: spool.stat().st_size > there + 2000)  # type: ignore[misc]
+            until(lambda there=there: spool.stat().st_size > there + 2000)  # type: ignore[misc]  # bound on purpose
             client.send_signal(signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
             client.wait()
             client.stdout.close()

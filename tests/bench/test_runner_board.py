@@ -45,16 +45,16 @@ def samples(values: list[list[float]]) -> Block:
 @pytest.fixture
 def board() -> Board:
     """A board as on a terminal."""
-    made = Board(Runner())  # type: ignore[arg-type]
+    made = Board(Runner())  # type: ignore[arg-type]  # as much of one as it shows
     made._live = True
     return made
 
 
 def drawn(board: Board) -> str:
-    console = Console(width=110, file=io.StringIO())
+    written = io.StringIO()
+    console = Console(width=110, file=written)
     console.print(board._drawn())
-    said: str = console.file.getvalue()  # type: ignore[attr-defined]
-    return said
+    return written.getvalue()
 
 
 def test_a_board_shows_where_the_run_stands_its_last_values_and_what_happened(board: Board) -> None:

@@ -66,7 +66,10 @@ def sketched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     monkeypatch.setattr(Sketch, "begun", [])
     monkeypatch.setattr("bench.runner.Runner", Sketch)
     monkeypatch.setattr("bench.runner._write_to", lambda log: None)
-    started = lambda home, station: Sketch.begun.append(station_holder(home, station) or -1)  # noqa: E731
+
+    def started(home: Path, station: str) -> None:
+        Sketch.begun.append(station_holder(home, station) or -1)
+
     monkeypatch.setattr(run_queue, "start_runner", started)
     return Sketch.begun
 
@@ -91,7 +94,7 @@ def test_whoever_stops_a_run_in_its_teardown_or_while_its_file_is_made_has_nothi
 ) -> None:
     def completes_nevertheless(desk: Desk) -> None:
         deaf = SimpleNamespace(stop=lambda *_: None, record=lambda *_, **__: None, steps=(), phase="", rested_s=0.0)
-        desk.begins(Underway(deaf, WALL, deaf, "r", Path("a"), Path("b")))  # type: ignore[arg-type]
+        desk.begins(Underway(deaf, WALL, deaf, "r", Path("a"), Path("b")))  # type: ignore[arg-type]  # all it needs
         if closing:
             desk.ends()
         assert desk.command(STOP).outcome is outcome

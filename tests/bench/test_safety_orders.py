@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -218,9 +219,9 @@ def test_what_a_dead_run_has_left_is_ended_though_an_instrument_before_it_is_mis
 def test_a_valve_that_the_safe_state_energises_is_not_driven(bench: Any) -> None:
     toys = bench()
     toys.box.moves.append((-1.0, "vent", True))
-    opened = type("Opened", (), {"instruments": {"box": toys.box}})
-    assert list(driven(opened, [SafeStep(valve="box.vent", on=True)])) == []  # type: ignore[arg-type]  # all it needs
-    assert [name for name, _ in driven(opened, [SafeStep(valve="box.vent", on=False)])] == ["box"]  # type: ignore[arg-type]
+    opened: Any = SimpleNamespace(instruments={"box": toys.box})
+    assert list(driven(opened, [SafeStep(valve="box.vent", on=True)])) == []
+    assert [name for name, _ in driven(opened, [SafeStep(valve="box.vent", on=False)])] == ["box"]
 
 
 # -------------------------------------------------------------------------------------- a computer that is at its end

@@ -137,7 +137,7 @@ def test_a_flow_sensor_whose_ring_stays_empty_is_lost(monkeypatch: pytest.Monkey
 
         def main() -> None:
             sensor.open()
-            sampler = Sampler(sensor, clock, kept, lambda level, text: told.append(text), 0.05)  # type: ignore[arg-type]
+            sampler = Sampler(sensor, clock, kept, lambda level, text: told.append(text), 0.05)  # type: ignore[arg-type]  # as a recorder
             sampler.watch(Guard(interlock, 0, seen.append, last_good_s=clock.now()))
             worker = clock.worker("sampler", sampler.run)
             clock.sleep(60.0)

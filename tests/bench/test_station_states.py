@@ -201,7 +201,7 @@ class Play:
                 rig.devices[resource]
             )
         troubles = [
-            DaqTrouble((DAQ[what],), 1.0, t, t + for_s, away_s=for_s, back_by_s=t + for_s)  # type: ignore[arg-type]
+            DaqTrouble((DAQ[what],), 1.0, t, t + for_s, away_s=for_s, back_by_s=t + for_s)  # type: ignore[arg-type]  # a kind
             for t, what, for_s in self.happens
             if what in DAQ
         ]

@@ -56,7 +56,6 @@ def test_quantities_of_a_pump_are_in_our_units():
     pump = load_dut(ROLLER)
     assert pump.rate_range_ul_per_h == (2.0, 1000.0)
     assert pump.stroke_ul == 5.0
-    assert pump.usable_ul == 18_500.0
     assert pump.low_reservoir_ul == 2000.0
 
 

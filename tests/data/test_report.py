@@ -19,7 +19,7 @@ from data.checks import Check, Verdict, four_digits
 from data.report.blocks import Pairs, Report, Section, Table
 from data.report.content import attachment, report_of
 from data.report.dose import Course, worst_windows
-from data.report.typeset import report_pages, report_pdf
+from data.report.typeset import report_pdf
 from data.report.web import page, report_html
 from data.report.wording import as_json, label, plain, value_text
 from data.run import Run, RunError
@@ -77,12 +77,6 @@ def test_the_same_file_gives_the_same_bytes_and_carries_its_run_at_full_precisio
     data = attached(pdf)
     assert [check["value"] for check in data["checks"]] == [check.value for check in stored.checks]
     assert data["content_digest"] == INTACT.digest
-
-
-def test_a_preview_has_a_picture_of_each_page() -> None:
-    pages = report_pages(FLOW.with_name("read-out-1.h5"), ppi=20, found=INTACT)
-    assert len(pages) > 2
-    assert all(picture.startswith(b"\x89PNG") for picture in pages)
 
 
 def test_a_simulated_run_and_an_altered_file_are_called_so_across_each_page() -> None:

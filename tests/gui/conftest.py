@@ -112,7 +112,8 @@ def windows() -> set[QWidget]:
     if not isinstance(app, QApplication):
         return set()
     app.sendPostedEvents(None, QEvent.Type.DeferredDelete)
-    return {one for one in app.topLevelWidgets() if one.metaObject().className() not in OF_QT}  # type: ignore[union-attr]
+    found = ((one, one.metaObject()) for one in app.topLevelWidgets())
+    return {one for one, kind in found if kind is not None and kind.className() not in OF_QT}
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,10 @@
 """The list of runs: what is in the folder, in words and in order, whatever state its files are in."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -125,8 +127,10 @@ def test_a_file_that_ends_the_process_that_reads_it_is_damaged_and_the_others_ar
     folder: Path, tmp_path: Path
 ) -> None:
     class Crashing(Inline):
-        def apart(self, work, arguments, then, failed=None, *, deadline_s=120.0, late=""):  # type: ignore[no-untyped-def]
-            def worked(paths):  # type: ignore[no-untyped-def]
+        def apart(
+            self, work: Any, arguments: Any, then: Any, failed: Any = None, *, deadline_s: float = 120.0, late: str = ""
+        ) -> Callable[[], None]:
+            def worked(paths: Any) -> Any:
                 if any(path.name == "cut.h5" for path in paths):
                     raise ValueError("ended without an answer; the file may be damaged")
                 return read_rows(paths)

@@ -186,7 +186,8 @@ def test_lost_samples_and_what_was_not_used_are_told(catheter: OpenRun) -> None:
 
 
 def test_quality_flags_of_a_channel_are_told_once_it_has_been_looked_at(catheter: OpenRun) -> None:
-    flow = next(one for one in catheter.review.channels if one.name == "flow_sensor.flow")  # type: ignore[union-attr]
+    assert catheter.review is not None
+    flow = next(one for one in catheter.review.channels if one.name == "flow_sensor.flow")
     assert narrowed(catheter.happenings, QUALITY) == []
     catheter.points(flow.name).view(0.0, 1e4, 100)
     work(catheter)
@@ -238,9 +239,9 @@ class Long:
     """A reader of a channel of many pieces of which each sample is its own number; answers when told."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple] = []  # type: ignore[type-arg]
+        self.asked: list[tuple[Any, ...]] = []
 
-    def ask(self, work, arguments, then, failed, *, urgency=1):  # type: ignore[no-untyped-def]
+    def ask(self, work: Any, arguments: Any, then: Any, failed: Any, *, urgency: int = 1) -> None:
         self.asked.append((urgency, work, arguments, then))
 
     def answer(self) -> None:

@@ -124,17 +124,17 @@ def test_fingers_in_gloves_have_something_to_scroll_by(window: Window, qtbot: An
 @pytest.mark.parametrize("density", ["desk"], indirect=True)
 def test_whoever_answers_by_enter_is_at_the_next_question_and_never_at_stop(window: Window, watched: Any) -> None:
     window.go("run")
-    page = window.stack.currentWidget()
+    page: Any = window.stack.currentWidget()
     watched.says(prompts=(VIAL,))
-    page.refresh()  # type: ignore[union-attr]  # the run page
+    page.refresh()
     for word in ("baclofen", "25 mm"):
         field = QApplication.focusWidget()
-        assert field in [card.field for card in page.attention.prompts.values()]  # type: ignore[union-attr]
+        assert field in [card.field for card in page.attention.prompts.values()]
         QTest.keyClicks(field, word)
         QTest.keyClick(field, Qt.Key.Key_Return)
         watched.says(prompts=(HEIGHT,) if word == "baclofen" else ())
-        page.refresh()  # type: ignore[union-attr]
-    assert QApplication.focusWidget() is page.course.steps  # type: ignore[union-attr]
+        page.refresh()
+    assert QApplication.focusWidget() is page.course.steps
     assert watched.link.done == [("Ada", Answer("vial", "baclofen"), False), ("Ada", Answer("height", "25 mm"), False)]
     QTest.keyClick(window, Qt.Key.Key_Space)
     assert window.header.stop_says.text() == ""

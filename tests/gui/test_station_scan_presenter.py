@@ -134,7 +134,7 @@ def test_a_port_is_written_in_any_of_the_ways_of_people(text, resource):
 
 
 def test_a_serial_port_is_known_by_the_name_that_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from serial.tools import list_ports, list_ports_common  # type: ignore[import-untyped]
+    from serial.tools import list_ports, list_ports_common  # type: ignore[import-untyped]  # pyserial ships no types
 
     ports = [list_ports_common.ListPortInfo(name, skip_link_detection=True) for name in ("/dev/tty2", "/dev/tty1")]
     ports[0].manufacturer, ports[0].product = "FTDI", "FT232R"

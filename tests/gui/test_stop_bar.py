@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PyQt6.QtCore import Qt
+from PyQt6.QtCore import QPoint, Qt
 from PyQt6.QtTest import QTest
 from PyQt6.QtWidgets import QPushButton
 
@@ -94,7 +94,10 @@ def test_no_button_moves_by_whatever_is_said_beside_another(
         begun(station)
     bar = opened()
     qtbot.waitUntil(lambda: bar.runs == [1, 2, 3])
-    places = lambda: [button.mapToGlobal(button.rect().topLeft()) for button in bar.findChildren(QPushButton, "stop")]  # noqa: E731
+
+    def places() -> list[QPoint]:
+        return [button.mapToGlobal(button.rect().topLeft()) for button in bar.findChildren(QPushButton, "stop")]
+
     qtbot.waitUntil(lambda: len({place.y() for place in places()}) == 3)
     qtbot.wait(50)
     before = places()

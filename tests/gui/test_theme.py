@@ -11,7 +11,7 @@ from PyQt6.QtWidgets import QApplication, QLabel, QLineEdit, QStackedWidget
 from gui.presenters.tone import Tone
 from gui.theme.look import look
 from gui.theme.sheet import style_sheet
-from gui.theme.tokens import DENSITIES, SCHEMES, Scheme, contrast
+from gui.theme.tokens import DENSITIES, SCHEMES, Scheme, SchemeName, contrast
 from gui.views.parts import Page
 
 TEXT = 4.5
@@ -64,7 +64,7 @@ def test_what_needs_notice_has_a_fill_and_what_does_not_has_none(scheme: Scheme)
 
 @pytest.mark.parametrize("density", list(DENSITIES))
 def test_the_style_sheet_is_whole(scheme: Scheme, density: str) -> None:
-    sheet = style_sheet(scheme, DENSITIES[density])  # type: ignore[index]  # the keys are those of the table
+    sheet = style_sheet(scheme, DENSITIES[density])
     assert sheet.count("{") == sheet.count("}")
     assert DENSITIES["touch"].control >= 44  # fingers in gloves
 
@@ -104,10 +104,11 @@ def test_the_ground_between_the_parts_of_a_page_has_the_look_of_now(qtbot: Any) 
     page.resize(300, 200)
     look().keep(page.part)
     page.show()
-    for name in ("dark", "light"):
-        look().apply(name, "desk")  # type: ignore[arg-type]  # a name of a scheme
+    schemes: tuple[SchemeName, ...] = ("dark", "light")
+    for name in schemes:
+        look().apply(name, "desk")
         seen = page.grab().toImage().pixelColor(290, 190)
-        assert seen == QColor(SCHEMES[name].window)  # type: ignore[index]
+        assert seen == QColor(SCHEMES[name].window)
 
 
 def glyphs(text: str, font: QFont) -> list[int]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from data.checks import Evaluation, Verdict
 from data.run import Run
+from protocols.analysis.locator.flows import WEIGHED, pump_percent
 from protocols.analysis.locator.likelihood import (
     NO_CAUSES,
     NOTHING,
@@ -22,7 +23,7 @@ from protocols.analysis.locator.likelihood import (
     strength,
     visible,
 )
-from protocols.analysis.locator.recorded import WEIGHED, of_record, pump_percent
+from protocols.analysis.locator.recorded import of_record
 from protocols.analysis.locator.shown import AT_LIMIT, Shown, by_name, of_checks
 from protocols.analysis.locator.signatures import Signature, Table, table
 from protocols.analysis.locator.words import Cause, Location, Whose
@@ -96,7 +97,7 @@ def ranked(shown: Sequence[Shown], known: Table | None = None, objections: Seque
     return Location(
         causes=tuple(causes),
         tied=tuple(one.name for one in near),
-        next_action=_of_the_unseen(causes[0], alike, found, known) or _next_action(causes, found, known, objections),
+        next_action=_of_the_unseen(causes[0], alike, known) or _next_action(causes, found, known, objections),
         shown=tuple(shown),
         unseen=tuple(one.cause for one in unseen),
         alike=tuple(alike),
@@ -217,7 +218,7 @@ def _next_action(
     return min(tests)[-1]
 
 
-def _of_the_unseen(first: Cause, alike: Iterable[str], shown: Mapping[str, Shown], known: Table) -> str:
+def _of_the_unseen(first: Cause, alike: Iterable[str], known: Table) -> str:
     """The cheapest test that shows a cause that looks the same and comes before the first; empty where none does."""
     signs = [
         sign.quantity

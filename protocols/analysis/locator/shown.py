@@ -73,6 +73,11 @@ def clipped(z: float) -> float:
     return max(-CERTAIN, min(CERTAIN, z))
 
 
+def happened(name: str, it_did: bool, source: str) -> Shown:
+    """Something that may not happen at all."""
+    return Shown(name, "", None if it_did else 0.0, "1", CERTAIN if it_did else 0.0, source)
+
+
 def of_checks(
     checks: Sequence[Check], known: Table, unlimited: Mapping[str, float] = MappingProxyType({})
 ) -> Iterator[Shown]:

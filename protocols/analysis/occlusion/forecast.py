@@ -75,7 +75,7 @@ def occlusion_forecast(
         rise_s = line_ul_per_kpa * float(params["limit_kpa"]) / rate * HOUR_S
         occluded = _occluded(number, rate, window_s, rise_s, one.stroke_ul)
         record = _weighed(rig, occluded, line_ul_per_kpa * float(params["limit_kpa"]), declared)
-        found = [*flow_checks(occluded, volumes(record, occluded)), *_rise_checks(record, occluded, rise_s)]
+        found = [*flow_checks(occluded, volumes(record, occluded)), *_rise_checks(record, rise_s)]
         found.append(_bolus(record, volumes(record, occluded)))
         checks += [numbered(check, occluded) for check in found]
         duration_s += float(params["settle_s"]) + 3.0 * window_s + rise_s + PER_WINDOW_S
@@ -119,7 +119,7 @@ def _line_checks(record: OcclusionRecord, line_ul_per_kpa: float) -> Iterator[Ch
         yield told("catheter-compliance", "Compliance of the catheter", own, u, "uL/kPa", "catheter")
 
 
-def _rise_checks(record: OcclusionRecord, occluded: Occluded, rise_s: float) -> Iterator[Check]:
+def _rise_checks(record: OcclusionRecord, rise_s: float) -> Iterator[Check]:
     limit, threshold = float(record.run.params["limit_kpa"]), float(record.run.params["threshold_kpa"])
     u = math.hypot(record.u_kpa(threshold) / (limit / rise_s), MOMENT_S)
     yield told("time-to-threshold", f"Time to {threshold:g} kPa", rise_s * threshold / limit, u, "s", "dut")

@@ -13,8 +13,9 @@ from protocols.analysis.declared import Declared
 from protocols.analysis.evaporation import HOUR_S
 from protocols.analysis.forecast import Forecast
 from protocols.analysis.gravimetric_forecast import Plan, Rig
-from protocols.analysis.gravimetric_record import STANDARD_AIR, GravimetricRecord
+from protocols.analysis.gravimetric_record import GravimetricRecord
 from protocols.analysis.ideal_record import expected_of, ideal_records
+from protocols.analysis.measured_air import STANDARD_AIR
 from protocols.analysis.refill.ledger import RUN_OUT_S, by_the_balance, residual_budget, syringes
 from protocols.analysis.refill.septum import NAME, TITLE, u_leak
 from protocols.analysis.standing import as_limits, source

@@ -50,7 +50,7 @@ def leak(
     if how == "mass":
         volume, budget = _by_mass(run, moved, fluid_mg_per_ul)
     else:
-        volume, budget = _by_capillary(run, moved)
+        volume, budget = _by_capillary(moved)
     daily = budget.scaled("leak", "uL/day", 1.0 / days)
     punctured = _punctures(run)
     note = f"after {punctured + int(run.dut.get('punctures') or 0)} punctures, over {days:.2f} days, by {how}"
@@ -80,7 +80,7 @@ def _punctures(run: Run) -> int:
 
 def u_leak(run: Run, fluid_mg_per_ul: float) -> Budget:
     """Budget in uL of a septum that does not leak, by the way that was chosen."""
-    return (_by_mass(run, 0.0, fluid_mg_per_ul) if run.params["septum"] == "mass" else _by_capillary(run, 0.0))[1]
+    return (_by_mass(run, 0.0, fluid_mg_per_ul) if run.params["septum"] == "mass" else _by_capillary(0.0))[1]
 
 
 def _by_mass(run: Run, gained_mg: float, fluid_mg_per_ul: float) -> tuple[float, Budget]:
@@ -89,7 +89,7 @@ def _by_mass(run: Run, gained_mg: float, fluid_mg_per_ul: float) -> tuple[float,
     return -gained_mg / fluid_mg_per_ul, Budget("leak", "mg", (weighing,)).scaled("leak", "uL", 1.0 / fluid_mg_per_ul)
 
 
-def _by_capillary(run: Run, moved_mm: float) -> tuple[float, Budget]:
+def _by_capillary(moved_mm: float) -> tuple[float, Budget]:
     area_mm2 = math.pi / 4.0 * BORE_MM**2
     volume = moved_mm * area_mm2
     parts = (

@@ -8,7 +8,7 @@ from typing import Any
 
 from data.run import Run, RunError, Series
 from protocols.analysis import gravimetry
-from protocols.analysis.gravimetric_record import AIR
+from protocols.analysis.measured_air import AIR
 from protocols.analysis.rig import RecordError
 
 USUAL_HUMIDITY_PERCENT = 50.0

@@ -14,8 +14,9 @@ from data.checks import Verdict
 from data.run import Run, Series
 from data.samples import Channel, Quality
 from protocols.analysis import suitability
-from protocols.analysis.gravimetric_record import AIR, GravimetricRecord, _air
+from protocols.analysis.gravimetric_record import GravimetricRecord
 from protocols.analysis.gravimetry import air_density_mg_per_ul
+from protocols.analysis.measured_air import AIR, air_at
 from protocols.procedure import load_procedure
 
 RUNS = Path(__file__).parents[2] / "runs"
@@ -36,7 +37,7 @@ def station(**values):
 
 
 def test_the_air_is_as_dense_as_barometer_thermometer_and_hygrometer_say():
-    density, room, lost = _air(station(room_temperature=25.0, ambient_pressure=95.0, humidity=30.0), WEIGHED_S)
+    density, room, lost = air_at(station(room_temperature=25.0, ambient_pressure=95.0, humidity=30.0), WEIGHED_S)
 
     assert density == pytest.approx(air_density_mg_per_ul(25.0, 950.0, 30.0))
     assert room == pytest.approx(25.0)
@@ -48,8 +49,8 @@ def test_a_dead_sensor_of_the_air_is_as_good_as_none(role):
     others = {"room_temperature": 23.0, "ambient_pressure": 99.0, "humidity": 40.0}
     del others[role]
 
-    dead, room, lost = _air(station(**others, **{role: np.nan}), WEIGHED_S)
-    without, room_without, lost_without = _air(station(**others), WEIGHED_S)
+    dead, room, lost = air_at(station(**others, **{role: np.nan}), WEIGHED_S)
+    without, room_without, lost_without = air_at(station(**others), WEIGHED_S)
 
     assert np.array_equal(dead, without)
     assert np.array_equal(room, room_without)
@@ -59,7 +60,7 @@ def test_a_dead_sensor_of_the_air_is_as_good_as_none(role):
 def test_a_sensor_that_was_read_at_another_time_only_tells_nothing_of_the_weighings():
     run = station(ambient_pressure=99.0)
 
-    assert _air(run, WEIGHED_S + 86_400.0)[2] == ("ambient_pressure",)
+    assert air_at(run, WEIGHED_S + 86_400.0)[2] == ("ambient_pressure",)
 
 
 def test_a_role_without_a_good_sample_counts_as_unmeasured():

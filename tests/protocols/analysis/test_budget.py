@@ -14,7 +14,7 @@ from protocols.analysis.budget import (
     resolution,
     welch_satterthwaite,
 )
-from protocols.analysis.flow_budget import Weighing, cycle, error_budget, volume_budget
+from protocols.analysis.flow_budget import Weighing, cycle, volume_budget
 from protocols.analysis.gravimetry import air_density_mg_per_ul, water_density_mg_per_ul, water_expansion_per_k
 
 EXAMPLE = Weighing(
@@ -50,20 +50,21 @@ def test_each_row_of_the_worked_example(source, u_ul, share, share_at_a_tenth):
 
 def test_the_worked_example_at_1_ml_a_day():
     budget = volume_budget(1000.0, 24.0, EXAMPLE)
-    percent = error_budget(1000.0, 1000.0, 24.0, EXAMPLE)
+    percent = budget.scaled("flow error", "%", 100.0 / 1000.0)
     assert f"{budget.u:.3f} {percent.u:.3f} {2.0 * percent.u:.2f}" == "1.014 0.101 0.20"
     assert f"{budget.dof:.1f} {budget.coverage_factor:.2f} {percent.expanded:.2f}" == "6.1 2.50 0.25"
 
 
 def test_the_worked_example_at_0_1_ml_a_day():
-    budget, percent = volume_budget(100.0, 24.0, EXAMPLE), error_budget(100.0, 100.0, 24.0, EXAMPLE)
+    budget = volume_budget(100.0, 24.0, EXAMPLE)
+    percent = budget.scaled("flow error", "%", 1.0)
     assert f"{budget.u:.3f} {percent.u:.2f} {2.0 * percent.u:.2f}" == "0.997 1.00 1.99"
     assert f"{budget.dof:.1f} {percent.expanded:.1f}" == "5.8 2.5"
 
 
 def test_the_worked_example_with_an_oil_layer():
     oil = replace(EXAMPLE, u_evaporation_mg_per_h=0.004, drift_half_width_mg_per_day=0.1, barometric_half_width_hpa=5.0)
-    assert f"{2.0 * error_budget(100.0, 100.0, 24.0, oil).u:.2f}" == "0.37"
+    assert f"{2.0 * volume_budget(100.0, 24.0, oil).u:.2f}" == "0.37"  # uL of 100 uL
 
 
 def test_drift_and_evaporation_grow_with_time_and_density_with_volume():

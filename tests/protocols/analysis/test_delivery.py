@@ -11,7 +11,6 @@ from protocols.analysis.delivery import (
     overall,
     segment_delivery,
     startup_s,
-    strokes_needed,
 )
 from protocols.analysis.grid import Grid, RecordError, resample
 
@@ -199,12 +198,6 @@ def test_boluses_that_cannot_be_judged_say_why():
     assert [part.left_out for part in small] == ["expected 50 uL is under 20 u of 10 uL"] * 2
     excluded = bolus_delivery(t_s, volume, BOLUSES, 0.1, exclusions=[Exclusion(7500.0, 7501.0, "door")])
     assert [part.left_out for part in excluded] == ["part of it is excluded", ""]
-
-
-def test_an_interval_of_whole_strokes_is_told_from_one_that_aliases():
-    assert strokes_needed(5.0, 1000.0 / 24.0, 432.0 * 4) == 4
-    with pytest.raises(RecordError, match="not a whole number"):
-        strokes_needed(5.0, 1000.0 / 24.0, 900.0)
 
 
 def test_the_sums_of_a_resampled_record_are_those_of_the_record():

@@ -14,7 +14,7 @@ from data.checks import Limits
 from protocols.analysis.budget import Budget, Component
 from protocols.analysis.declared import Declared
 from protocols.analysis.forecast import Expected, Forecast, Likely, dominant, expected, shortest_s, within
-from protocols.analysis.gravimetric_forecast import Plan, Rig, likely_budgets, plan_of, rig_of
+from protocols.analysis.gravimetric_forecast import Plan, Rig, likely_runs, plan_of, rig_of
 from protocols.flow_accuracy import FlowAccuracy
 
 BALANCE = {
@@ -80,7 +80,8 @@ def test_a_perfect_balance_leaves_the_fluid_and_the_room():
     still |= {"buoyant_volume_ul": 0.0, "tube_diameter_mm": 0.0}
     plan = Plan({"blank-before": (0.0, 7200.0), "analysis": (7200.0, 93_600.0)}, 0.0, 93_600.0)
     rig = Rig({**BALANCE, **perfect}, BALANCE, still, 1.0, 1.0, "stopped")
-    for budget in likely_budgets(plan, rig, FLUID, 1000.0):
+    for run in likely_runs(plan, rig, FLUID, 1000.0):
+        _, budget = run.delivered(*plan.analysis)
         # Density alone, with the air's part of a hundredth of a percent of the volume.
         assert budget.u == pytest.approx(1000.0 * 1.7e-4 / 0.9982, rel=0.02)
 

@@ -6,14 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.checks import Exclusion
 from protocols.analysis import trumpet as module
 from protocols.analysis.grid import RecordError
 from protocols.analysis.trumpet import (
     default_windows_s,
     extremes_of_a_perfect_pump,
     prefix_counts,
-    segment_trumpets,
     trumpet,
 )
 
@@ -245,26 +243,6 @@ def test_default_windows_follow_the_interval():
 def test_what_cannot_be_computed_is_refused(rate, window_s, message):
     with pytest.raises(RecordError, match=message):
         trumpet(np.arange(11.0), 1.0, rate, [window_s])
-
-
-def test_each_stretch_of_constant_rate_has_its_own_trumpet():
-    t_s = np.arange(0.0, 7201.0, 10.0)
-    volume = np.where(t_s < 3600.0, t_s * 1.02, 3672.0 + (t_s - 3600.0) * 2.0 * 0.97) / 3600.0
-    segments = [(0.0, 3600.0, 1.0), (3600.0, 7200.0, 2.0), (7200.0, 9000.0, 0.0)]
-    first, second = segment_trumpets(t_s, volume, segments, 60.0, [60.0, 600.0, 3600.0], edge_s=30.0)
-    assert (first[0], first[1]) == (30.0, 3570.0)
-    assert [point.ep_max_percent for point in first[2]] == pytest.approx([2.0, 2.0])
-    assert [point.ep_min_percent for point in second[2]] == pytest.approx([-3.0, -3.0])
-
-
-def test_a_segment_trumpet_respects_exclusions():
-    t_s = np.arange(0.0, 3601.0, 10.0)
-    volume = np.where(t_s > 1800.0, t_s + 500.0, t_s) / 3600.0
-    [(_, _, points)] = segment_trumpets(
-        t_s, volume, [(0.0, 3600.0, 1.0)], 60.0, [60.0], [Exclusion(1800.0, 1810.0, "door")]
-    )
-    assert (points[0].windows, points[0].windows_used) == (60, 59)
-    assert points[0].ep_max_percent == pytest.approx(0.0, abs=1e-9)
 
 
 def test_noise_alone_gives_a_perfect_pump_a_trumpet():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +19,8 @@ from bench.qualify.faults import faults_file, read_faults
 from data.checks import Check, Evaluation, Verdict
 from data.run import Run
 from protocols.analysis.locator import NOTHING, UNKNOWN, Location, Shown, locate, ranked, shows
-from protocols.analysis.locator.recorded import _change, _Parts, _pump_says, largest_change, pump_percent
+from protocols.analysis.locator.flows import _change, _Parts, largest_change, pump_percent
+from protocols.analysis.locator.pump import pump_says
 from protocols.analysis.locator.shown import CERTAIN, by_name, of_check, of_checks
 from protocols.analysis.locator.signatures import table
 
@@ -119,7 +121,7 @@ def test_noise_is_nothing(noise: list[float]) -> None:
 
 @settings(max_examples=30)
 @given(signatures(), st.randoms(use_true_random=False))
-def test_the_order_in_which_quantities_come_changes_nothing(drawn: tuple[str, list[Shown]], random) -> None:  # type: ignore[no-untyped-def]
+def test_the_order_in_which_quantities_come_changes_nothing(drawn: tuple[str, list[Shown]], random: Random) -> None:
     _, found = drawn
     mixed = list(found)
     random.shuffle(mixed)
@@ -261,7 +263,7 @@ def test_a_flow_that_only_falls_short_is_no_closed_line() -> None:
 # ----------------------------------------------------------------------------------------------- what is shown
 
 
-def check(value: float | None, low: float | None, high: float | None, u: float = 0.0, **more: object) -> Check:
+def check(value: float | None, low: float | None, high: float | None, u: float = 0.0, **more: Any) -> Check:
     verdict = more.pop("verdict", Verdict.PASS)
     return Check(
         "x",
@@ -273,7 +275,7 @@ def check(value: float | None, low: float | None, high: float | None, u: float =
         u,
         limit_low=low,
         limit_high=high,
-        **more,  # type: ignore[arg-type]
+        **more,
     )
 
 
@@ -368,15 +370,15 @@ def pump_read(*alarms: str, log: tuple[str, ...] = (), clock_s: float | None = N
     ],
 )
 def test_an_alarm_that_a_person_typed_is_known_by_its_words(told: str, alarm: str) -> None:
-    found = {one.name for one in _pump_says(pump_read(told)) if one.z}
+    found = {one.name for one in pump_says(pump_read(told)) if one.z}
     assert found == ({alarm} if alarm else set())
 
 
 def test_a_log_that_nobody_read_shows_no_pump_without_a_reset() -> None:
-    assert "reset-logged" not in {one.name for one in _pump_says(pump_read())}
-    logged = {one.name: one.z for one in _pump_says(pump_read(log=("start", "RESET 2"), clock_s=1.0))}
+    assert "reset-logged" not in {one.name for one in pump_says(pump_read())}
+    logged = {one.name: one.z for one in pump_says(pump_read(log=("start", "RESET 2"), clock_s=1.0))}
     assert logged["reset-logged"] == CERTAIN
-    whole = {one.name: one.z for one in _pump_says(pump_read(log=("start", "stop"), clock_s=1.0))}
+    whole = {one.name: one.z for one in pump_says(pump_read(log=("start", "stop"), clock_s=1.0))}
     assert whole["reset-logged"] == 0.0
 
 

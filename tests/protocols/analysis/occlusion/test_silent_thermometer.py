@@ -7,6 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from data.run import Series
+from data.samples import Channel
 from protocols.analysis.occlusion.record import LEAST_WARMING_K, OcclusionRecord
 from protocols.analysis.occlusion.warming import warming
 
@@ -15,28 +17,16 @@ HELD_S = np.arange(4000.0, 5200.0, 5.0)
 ALWAYS = np.arange(0.0, 6000.0)
 
 
-class Channel:
-    """Good samples of a role."""
-
-    def __init__(self, t, values):
-        self.t, self.values = t, values
-
-    def __len__(self):
-        return self.t.size
-
-    def good(self):
-        return self
-
-
 def shown(t_s, degc=None, seed=1):
     """A thermometer with 3 mK of noise in a room that stays, or as it is given."""
     noise = np.random.default_rng(seed).normal(0.0, 0.003, t_s.size)
-    return Channel(t_s, noise + (22.0 if degc is None else degc))
+    values = noise + (22.0 if degc is None else degc)
+    return Series(t_s, values, np.zeros(t_s.size, np.uint16), Channel("degc", "degC"))
 
 
 def swelled(**roles):
     run = SimpleNamespace(has=lambda role: role in roles, corrected=roles.__getitem__)
-    return warming(run, HELD_S, PER_K)  # type: ignore[arg-type]
+    return warming(run, HELD_S, PER_K)
 
 
 WITHOUT = swelled()
@@ -78,7 +68,7 @@ def test_what_flows_out_as_the_line_warms_is_not_told_by_a_thermometer_that_fell
     def record(**roles):
         station = {"collection": {"dead_volume_ul": 1000.0}}
         run = SimpleNamespace(has=lambda role: role in roles, corrected=roles.__getitem__, station=station)
-        return OcclusionRecord(run)  # type: ignore[arg-type]
+        return OcclusionRecord(run)
 
     known, u_known = record(room_temperature=shown(ALWAYS, 22.0 + 1e-4 * ALWAYS)).warming_ul(4000.0, 5200.0)
     assert (known, u_known) == (pytest.approx(0.0132, abs=0.001), pytest.approx(0.0132, abs=0.001))

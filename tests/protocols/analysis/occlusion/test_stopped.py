@@ -106,7 +106,7 @@ LINE = ClosedLine(C, 0.003, 0.05 * C, 300.0)
 
 def found(record: Standing, line: ClosedLine | None = LINE) -> dict[str, Check]:
     assert set(dir(OcclusionRecord)) >= {"loss_mg_per_h", "warming_ul", "mean_kpa", "u_kpa", "guard_s", "collected"}
-    return {check.name: check for check in stopped_flow(record, line)}  # type: ignore[arg-type]
+    return {check.name: check for check in stopped_flow(record, line)}  # type: ignore[arg-type]  # as much of a record as it reads
 
 
 def long_s(rate: float) -> float:

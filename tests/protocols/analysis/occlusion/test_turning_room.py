@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from data.checks import Verdict
+from data.run import Series
+from data.samples import Channel
 from protocols.analysis.occlusion.fitness import _tight, metered_line
 from protocols.analysis.occlusion.metered import metered_step
 from protocols.analysis.occlusion.record import OcclusionRecord
@@ -21,21 +23,8 @@ READ = ("key", "answered_s", "infused_ul", "withdrawn_ul")
 SLOW, USUAL = "0.1 mL/day", "1 mL/day"
 
 
-class Channel:
-    """As much of a series as an evaluation asks for."""
-
-    def __init__(self, t, values):
-        self.t, self.values = t, values
-
-    def __len__(self):
-        return self.t.size
-
-    def good(self):
-        return self
-
-    def within(self, from_s, to_s):
-        rows = (self.t >= from_s) & (self.t <= to_s)
-        return Channel(self.t[rows], self.values[rows])
+def series(t_s, values):
+    return Series(t_s, values, np.zeros(t_s.size, np.uint16), Channel("x", "1"))
 
 
 def room(rng, end_s, turn_k=0.0):
@@ -91,9 +80,9 @@ def held(
             p += (flow[k] - loses / 3600.0 / 60.0 * p - creep * C * (p - x) / TAU) / C
             x += (p - x) / TAU
     channels = {
-        "outlet_pressure": Channel(t_s, np.array(shown) + rng.normal(0.1, 0.01, t_s.size)),
-        "room_temperature": Channel(t_s, thermometer + rng.normal(0.0, 0.002, t_s.size)),
-        "line_temperature": Channel(t_s[::30], np.round(air[::30], 2)),
+        "outlet_pressure": series(t_s, np.array(shown) + rng.normal(0.1, 0.01, t_s.size)),
+        "room_temperature": series(t_s, thermometer + rng.normal(0.0, 0.002, t_s.size)),
+        "line_temperature": series(t_s[::30], np.round(air[::30], 2)),
     }
     for role in ("room_temperature", "line_temperature"):
         channels[role] = channels[role].within(0.0, silent_s)
@@ -109,7 +98,7 @@ def held(
         records=lambda _: [SimpleNamespace(fields=dict(zip(READ, one, strict=True))) for one in read],
         calibration=lambda _: {"u_percent": 0.1},
     )
-    record = OcclusionRecord(run)  # type: ignore[arg-type]
+    record = OcclusionRecord(run)
     line = metered_line(record)
     scale = 60.0 * 3600.0
     return line.leak_ul_per_s_kpa * scale, line.u_leak * scale, _tight(record, line)
@@ -210,9 +199,9 @@ def test_what_is_drawn_back_counts_in_no_compliance():
 
 def test_a_line_that_may_be_half_an_hour_sooner_than_its_thermometer_leaves_open_what_that_makes():
     t_s = np.arange(0.0, 3600.0, 10.0)
-    rising = Channel(t_s, 20.0 + 1e-4 * np.clip(t_s - 1800.0, 0.0, None))
+    rising = series(t_s, 20.0 + 1e-4 * np.clip(t_s - 1800.0, 0.0, None))
     run = SimpleNamespace(has=lambda role: role == "room_temperature", corrected=lambda _: rising)
-    found = warming(run, t_s, PER_K)  # type: ignore[arg-type]
+    found = warming(run, t_s, PER_K)
     assert found.swelled_ul[-1] == pytest.approx(PER_K * 1e-4 * (1800.0 + 900.0), rel=0.01)
     assert found.open_ul[0][-1] == pytest.approx(PER_K * 1e-4 * 900.0)
     assert found.soonest_ul[-1] == pytest.approx(PER_K * 1e-4 * 3600.0, rel=0.01)

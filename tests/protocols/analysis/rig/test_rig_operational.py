@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 from bench.closing import _in_this_run
 from data.checks import Status, Verdict
 from data.run import Event, Run, Series
+from data.samples import Channel
 from protocols.analysis.rig import RecordError, operational
 from protocols.operational_qualification import PARTS, OperationalQualification
 from protocols.procedure import ParamError
 
 SEALED = Path(__file__).parents[3] / "runs" / "operational-qualification-1.h5"
+CHANNEL = Channel("x", "1")
 PARAMS = {"injection_ul_per_h": 600.0, "proof_kpa": 100.0}
 
 
@@ -35,7 +37,7 @@ def closed_line(c_ul_per_kpa: float, leak_ul_per_h: float) -> Any:
 
     def good(role: str, phase: str) -> Series:
         t, values = phases[phase]
-        return Series(t, values, np.zeros(t.size, dtype=np.uint16), channel=None)  # type: ignore[arg-type]
+        return Series(t, values, np.zeros(t.size, dtype=np.uint16), CHANNEL)
 
     station = {"collection": {"dead_volume_ul": 1000.0}}
     run = SimpleNamespace(calibration=lambda role: {}, roles={"pusher": "pusher"}, station=station)
@@ -59,7 +61,7 @@ def flowing(sensor: Any) -> Any:
         shown = sensor(rate) if role == "flow" else None
         if role == "flow" and shown is None:
             raise RecordError(f'"flow" gave no good sample in phase "{phase}"')
-        return Series(t, t * rate / 3600.0 if shown is None else np.full(t.size, shown), t, channel=None)  # type: ignore[arg-type]
+        return Series(t, t * rate / 3600.0 if shown is None else np.full(t.size, shown), t, CHANNEL)
 
     collection = {"evaporation_mg_per_h": 0.0, "evaporation_spread_mg_per_h": 0.0, "meniscus_mg": 0.0}
     collection |= {"dead_volume_ul": 0.0, "buoyant_volume_ul": 0.0, "load_mg": 0.0}
@@ -68,7 +70,10 @@ def flowing(sensor: Any) -> Any:
     roles = {"pusher": "pusher", "flow": "sensor.flow"}
     station = {"collection": collection}
     run = SimpleNamespace(calibration=lambda role: {}, roles=roles, station=station, has=roles.__contains__)
-    mean = lambda role, phase: float(good(role, phase).values.mean())  # noqa: E731
+
+    def mean(role: str, phase: str) -> float:
+        return float(good(role, phase).values.mean())
+
     air = {"air_mg_per_ul": lambda span: 0.0012, "lost_air": lambda span: ()}
     return SimpleNamespace(good=good, mean=mean, run=run, balance=balance, ul_per_mg=1.0, **air), params
 
@@ -123,7 +128,7 @@ def weighed(load_sd_mg: float) -> dict[str, Any]:
         what, number, k = phase.split("-")
         t = 200.0 * (2 * int(k) - (what == "empty")) + np.arange(20.0)
         load = masses[number] * (what == "loaded") + load_sd_mg * random.standard_normal()
-        return Series(t, np.full(20, load), t, channel=None)  # type: ignore[arg-type]
+        return Series(t, np.full(20, load), t, CHANNEL)
 
     record: Any = SimpleNamespace(good=good, balance=BALANCE)
     params = OperationalQualification(part="weights").values()
@@ -176,7 +181,7 @@ def stopped(
     }
     events["confirm"] += [Event(fields["at"], "confirm", fields) for fields in done]
     t = np.arange(0.0, 11.0)
-    shown = Series(t, np.where(t < 10.0, 0.0, 1.0), np.zeros(t.size, dtype=np.uint16), channel=None)  # type: ignore[arg-type]
+    shown = Series(t, np.where(t < 10.0, 0.0, 1.0), np.zeros(t.size, dtype=np.uint16), CHANNEL)
     run = SimpleNamespace(
         station={"protection": {"e_stop": "e-stop"}},
         status=status,
