@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, RootModel, ValidationError
 
 from bench.qualify.faults import faults_file, read_faults, table_file
+from bench.qualify.outcome import FAILS
 from bench.qualify.plan import code_identity
 from bench.qualify.words import percent
 from data.checks import Owner, Verdict
@@ -200,7 +201,7 @@ def _of_bench(document: Mapping[str, Any]) -> Iterator[tuple[str, Evidence]]:
 def _of_check(part: Mapping[str, Any], check: Mapping[str, Any], *, simulated: bool) -> Evidence:
     name, verdict = f"{part['part']}/{check['name']}", check["verdict"]
     said = f"{verdict}, {check['said']}" if check["said"] else str(verdict)
-    state: State = "holds" if verdict in GOOD else "fails" if verdict.fails else "missing"
+    state: State = "holds" if verdict in GOOD else "fails" if verdict in FAILS else "missing"
     if simulated:
         state, said = "fails" if state == "fails" else "missing", f"{said}, {SIMULATED}"
     return Evidence(name, state, said, (part["run"],))
