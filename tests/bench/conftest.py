@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import bench.closing
+import bench.station
+import bench.trust.register
 from bench.engine import End, Engine
 from bench.latch import Latches
 from bench.recorder import Recorder
@@ -22,6 +25,7 @@ from bench.station import OpenStation, Station
 from data.journal import JournalWriter, Record, read_journal
 from data.samples import Block, Channel, Quality, Reading
 from data.schedule import Schedule
+from data.seal import Verification
 from instruments.capabilities import Confirmation, PumpStatus
 from instruments.clock import Clock, VirtualClock
 from instruments.instrument import (
@@ -325,13 +329,23 @@ def short_run(tmp_path_factory: pytest.TempPathFactory, short_request: Callable[
     return conduct(short_request(out=tmp_path_factory.mktemp("short")))
 
 
+@pytest.fixture(scope="module")
+def unsealed() -> Iterator[None]:
+    """No run of the module is sealed, registered or verified, which takes a third of a short one.
+
+    For modules whose tests look at what a run found; sealing has tests of its own.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench.trust.register, "seal_run", lambda path, home: "not sealed")
+        patch.setattr(bench.closing, "verify", lambda path: Verification(True, "intact", (), ""))
+        yield
+
+
 @pytest.fixture(scope="session")
 def sim_station() -> Callable[..., Path]:
     """Writes the simulated station's file with some texts replaced: sim_station(folder, {"old": "new"})."""
 
     def write(folder: Path, changes: dict[str, str] | None = None, name: str = "station.toml") -> Path:
-        import bench.station
-
         text = (bench.station.SHIPPED / "sim.toml").read_text("utf-8")
         for old, new in (changes or {}).items():
             assert old in text, f"{old!r} is not in sim.toml"
