@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -329,15 +330,24 @@ def short_run(tmp_path_factory: pytest.TempPathFactory, short_request: Callable[
     return conduct(short_request(out=tmp_path_factory.mktemp("short")))
 
 
-@pytest.fixture(scope="module")
-def unsealed() -> Iterator[None]:
-    """No run of the module is sealed, registered or verified, which takes a third of a short one.
+@pytest.fixture(scope="session")
+def without_seals() -> Callable[[], AbstractContextManager[None]]:
+    """A context in which no run is sealed, registered or verified, which takes a third of a short one."""
 
-    For modules whose tests look at what a run found; sealing has tests of its own.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench.trust.register, "seal_run", lambda path, home: "not sealed")
-        patch.setattr(bench.closing, "verify", lambda path: Verification(True, "intact", (), ""))
+    @contextmanager
+    def unsealed() -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(bench.trust.register, "seal_run", lambda path, home: "not sealed")
+            patch.setattr(bench.closing, "verify", lambda path: Verification(True, "intact", (), ""))
+            yield
+
+    return unsealed
+
+
+@pytest.fixture(scope="module")
+def unsealed(without_seals: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    """No run of the module is sealed: its tests look at what was found, and sealing has tests of its own."""
+    with without_seals():
         yield
 
 
