@@ -368,9 +368,10 @@ def sim_station() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def occluded(tmp_path_factory: pytest.TempPathFactory, sim_station: Callable[..., Path]) -> Request:
-    """Asks for a run whose tip is closed, on a station that soon stops for the pressure."""
+    """Asks for a run whose tip is closed, on a station that soon stops for the pressure, and is read less often."""
     folder = tmp_path_factory.mktemp("occluded")
-    station = sim_station(folder, {'high = "150 kPa"': 'high = "6 kPa"'})
+    less_often = {'period = "1 s"': 'period = "5 s"', 'interval = "0.1 s"': 'interval = "0.5 s"', '"10 Hz"': '"2 Hz"'}
+    station = sim_station(folder, {'high = "150 kPa"': 'high = "6 kPa"', **less_often})
     settings = {"stabilisation": "2 h", "analysis": "1 h", "blank-length": "30 min"}
     return Request("flow-accuracy", str(station), settings=settings, seed=3, faults=["occlusion@3 min"])
 
