@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import bench.closing
+import bench.station
+import bench.trust.register
 from bench.engine import End, Engine
 from bench.latch import Latches
 from bench.recorder import Recorder
@@ -22,6 +26,7 @@ from bench.station import OpenStation, Station
 from data.journal import JournalWriter, Record, read_journal
 from data.samples import Block, Channel, Quality, Reading
 from data.schedule import Schedule
+from data.seal import Verification
 from instruments.capabilities import Confirmation, PumpStatus
 from instruments.clock import Clock, VirtualClock
 from instruments.instrument import (
@@ -326,12 +331,31 @@ def short_run(tmp_path_factory: pytest.TempPathFactory, short_request: Callable[
 
 
 @pytest.fixture(scope="session")
+def without_seals() -> Callable[[], AbstractContextManager[None]]:
+    """A context in which no run is sealed, registered or verified, which takes a third of a short one."""
+
+    @contextmanager
+    def unsealed() -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(bench.trust.register, "seal_run", lambda path, home: "not sealed")
+            patch.setattr(bench.closing, "verify", lambda path: Verification(True, "intact", (), ""))
+            yield
+
+    return unsealed
+
+
+@pytest.fixture(scope="module")
+def unsealed(without_seals: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    """No run of the module is sealed: its tests look at what was found, and sealing has tests of its own."""
+    with without_seals():
+        yield
+
+
+@pytest.fixture(scope="session")
 def sim_station() -> Callable[..., Path]:
     """Writes the simulated station's file with some texts replaced: sim_station(folder, {"old": "new"})."""
 
     def write(folder: Path, changes: dict[str, str] | None = None, name: str = "station.toml") -> Path:
-        import bench.station
-
         text = (bench.station.SHIPPED / "sim.toml").read_text("utf-8")
         for old, new in (changes or {}).items():
             assert old in text, f"{old!r} is not in sim.toml"
@@ -344,9 +368,10 @@ def sim_station() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def occluded(tmp_path_factory: pytest.TempPathFactory, sim_station: Callable[..., Path]) -> Request:
-    """Asks for a run whose tip is closed, on a station that soon stops for the pressure."""
+    """Asks for a run whose tip is closed, on a station that soon stops for the pressure, and is read less often."""
     folder = tmp_path_factory.mktemp("occluded")
-    station = sim_station(folder, {'high = "150 kPa"': 'high = "6 kPa"'})
+    less_often = {'period = "1 s"': 'period = "5 s"', 'interval = "0.1 s"': 'interval = "0.5 s"', '"10 Hz"': '"2 Hz"'}
+    station = sim_station(folder, {'high = "150 kPa"': 'high = "6 kPa"', **less_often})
     settings = {"stabilisation": "2 h", "analysis": "1 h", "blank-length": "30 min"}
     return Request("flow-accuracy", str(station), settings=settings, seed=3, faults=["occlusion@3 min"])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,13 @@ def ask(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result
     return run
 
 
+@pytest.fixture
+def unsealed(without_seals: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    """For tests of what is asked and answered."""
+    with without_seals():
+        yield
+
+
 def values(result: Result) -> dict[str, Any]:
     return {check.name: check.value for check in result.evaluation.checks}
 
@@ -77,6 +85,7 @@ def answers(result: Result) -> list[dict[str, Any]]:
         return [dict(event.fields) for event in run.records("answer")]
 
 
+@pytest.mark.usefixtures("unsealed")
 def test_a_simulated_operator_makes_a_run_whole(ask: Callable[..., Result]) -> None:
     result = ask()
     assert result.end.status is Status.COMPLETED
@@ -96,6 +105,7 @@ def test_equal_seeds_give_equal_files_and_other_seeds_other_reactions(ask: Calla
 FILE = 'person = "Ada"\nsecond_person = "Ben"\n[answers]\nlevel = "done"\nheight = "12.5 cm"\n'
 
 
+@pytest.mark.usefixtures("unsealed")
 def test_a_file_answers_what_it_knows_and_the_operator_the_rest(ask: Callable[..., Result], tmp_path: Path) -> None:
     (tmp_path / "answers.toml").write_text(FILE)
     result = ask(answers=str(tmp_path / "answers.toml"))
@@ -132,6 +142,7 @@ def test_a_wrong_file_on_the_command_line_is_one_sentence(
     assert list(tmp_path.glob("*.journal")) == []
 
 
+@pytest.mark.usefixtures("unsealed")
 def test_a_question_that_nobody_can_answer_ends_the_run_and_not_the_patience(ask: Callable[..., Result]) -> None:
     result = ask(settings={"asks": "riddle"})
     assert result.end.status is Status.ERROR

@@ -28,8 +28,9 @@ LESS_OFTEN = (
     ('period = "2 s"', 'period = "10 s"'),
     ('period = "1 s"', 'period = "2 s"'),
     ('driver = "pump-link"', 'driver = "pump-link"\nperiod = "10 min"'),
-    ('slew = "20 kPa/s" ', 'slew = "10 kPa/s" '),
+    ('slew = "20 kPa/s" ', 'slew = "2 kPa/s" '),
 )
+pytestmark = pytest.mark.usefixtures("unsealed")
 SHORT = {"creep": "5 min", "decay": "12 min", "radii": "10 mm, 8 mm, 6 mm"}
 WARMER = 0.99821 / 0.99333  # of a volume at 20 degC that is at 37 degC
 

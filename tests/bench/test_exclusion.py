@@ -165,7 +165,7 @@ class Person:
 
 
 @pytest.fixture(scope="module")
-def touched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def touched(tmp_path_factory: pytest.TempPathFactory, sim_station: Callable[..., Path]) -> Path:
     """A run whose vessel was touched in the analysis, which Ada excluded half an hour later, and a bit twice."""
     folder = tmp_path_factory.mktemp("touched")
     person = Person(
@@ -173,7 +173,9 @@ def touched(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (5401.0, lambda engine: engine.exclude("Ada", 3640.0, 3680.0, "and again")),
     )
     short = {"stabilisation": "0 h", "analysis": "1 h", "blank-length": "30 min"}
-    request = Request("flow-accuracy", "sim", short, seed=3, faults=[f"auto-adjust:600@{TOUCHED_S:g} s"], out=folder)
+    less_often = {'period = "1 s"': 'period = "2 s"', 'interval = "0.1 s"': 'interval = "1 s"', '"10 Hz"': '"1 Hz"'}
+    station = str(sim_station(folder, less_often))
+    request = Request("flow-accuracy", station, short, seed=3, faults=[f"auto-adjust:600@{TOUCHED_S:g} s"], out=folder)
     result = conduct(request, lead=person)
     assert person.said == ["", ""]
     return result.run_file

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -65,10 +66,12 @@ def test_a_stuck_valve_is_the_rigs_and_the_next_step_is_said(
 
 
 def test_a_leak_that_makes_a_run_invalid_is_not_called_nothing(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
+    capsys: pytest.CaptureFixture[str], sim_station: Callable[..., Path], tmp_path: Path
 ) -> None:
+    less_often = {'period = "1 s"': 'period = "2 s"', 'interval = "0.1 s"': 'interval = "1 s"', '"10 Hz"': '"1 Hz"'}
+    station = str(sim_station(tmp_path, less_often))
     settings = dict(load_procedure("bolus-accuracy").qualification)
-    run = conduct(Request("bolus-accuracy", "sim", settings=settings, faults=("leak:0.3@0s",), out=tmp_path))
+    run = conduct(Request("bolus-accuracy", station, settings=settings, faults=("leak:0.3@0s",), out=tmp_path))
     assert run.evaluation.verdict is Verdict.INVALID
     code, said = located(capsys, str(run.run_file), "--json")
     answer = json.loads(said)

@@ -18,6 +18,7 @@ from instruments.clock import WallClock
 from protocols.analysis.looks import Look
 from protocols.steps import JudgedPhase, Phase
 
+pytestmark = pytest.mark.usefixtures("unsealed")
 JUDGED = JudgedPhase("analysis", for_s=10_000.0, looks_s=(2000.0, 4000.0, 6000.0), risk=0.01)
 SOUND, FAILED = Look("mean", 1.0, "%"), Look("mean", 50.0, "%", 35.0, 20.0, stop=True)
 

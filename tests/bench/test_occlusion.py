@@ -30,6 +30,7 @@ LESS_OFTEN = (
     ('slew = "2 kPa/s"\nperiod = "2 s"', 'slew = "2 kPa/s"\nperiod = "30 s"'),
     ('driver = "pump-link"', 'driver = "pump-link"\nperiod = "10 min"'),
 )
+pytestmark = pytest.mark.usefixtures("unsealed")
 SHORT = {"rates": "5 mL/day", "window": "10 uL", "settle": "10 min"}
 FIT = {"pass", "conditional-pass"}
 

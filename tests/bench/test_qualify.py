@@ -38,7 +38,7 @@ def qualified(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes, di
     """Folder of a matrix whose process was killed after its first trial, that trial, and the matrix after going on."""
     folder = tmp_path_factory.mktemp("qualified")
     text = station_path("sim").read_text("utf-8")
-    for old, new in (('period = "1 s"', 'period = "10 s"'), ('interval = "0.1 s"', 'interval = "0.2 s"')):
+    for old, new in (('period = "1 s"', 'period = "10 s"'), ('interval = "0.1 s"', 'interval = "1 s"')):
         text = text.replace(old, new)
     (folder / "sim.toml").write_text(text.replace('rate = "10 Hz"', 'rate = "1 Hz"'), "utf-8")
     out, ledger = folder / "out", folder / "out" / "trials.jsonl"

@@ -53,7 +53,10 @@ def test_a_torn_last_line_goes_and_the_next_one_is_whole(length: int, tmp_path: 
         assert list(ledger.done) == [("a", 1), ("a", 3)]
 
 
-def test_a_folder_has_one_qualification_at_a_time_and_others_may_look(tmp_path: Path) -> None:
+def test_a_folder_has_one_qualification_at_a_time_and_others_may_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.file_lock.HOLD_ON_S", 0.1)
     with Ledger(tmp_path, "plan", "code") as ledger:
         ledger.append({"row": "a", "seed": 1, "status": "completed"})
         assert under_way(tmp_path) == os.getpid()

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.resting import Resting, samples_in
+from bench.station import station_path
 from benchmarks.week import drawn, judged, one
 from data.fold import fold
 from data.run import Run
@@ -191,10 +192,11 @@ def test_any_blocks_and_holes_keep_the_first_sample_of_each_window_and_count_the
 
 def test_hours_of_faults_at_one_of_eight_pumps_lose_nothing_untold_while_it_rests(tmp_path: Path) -> None:
     """benchmarks/eight.py does the same for a month of all eight."""
-    strikes = drawn(LENGTH_S, EVERY_S, seed=5)
-    sound, faulty = (
-        one("sim-eight#2", LENGTH_S, 5, these, tmp_path / name) for name, these in (("s", ()), ("f", strikes))
-    )
+    text = station_path("sim-eight").read_text("utf-8")
+    assert 'interval = "0.1 s"' in text
+    (tmp_path / "eight.toml").write_text(text.replace('interval = "0.1 s"', 'interval = "0.5 s"'), "utf-8")
+    station, strikes = f"{tmp_path / 'eight.toml'}#2", drawn(LENGTH_S, EVERY_S, seed=5)
+    sound, faulty = (one(station, LENGTH_S, 5, these, tmp_path / name) for name, these in (("s", ()), ("f", strikes)))
     found = judged(faulty.run_file, sound.run_file, strikes)
     assert found.wrong == []
     assert faulty.status == "completed"

@@ -16,13 +16,14 @@ DRIVERS = {
     "omega-px409": {"reference": "gauge", "high": "15 psi"},
     "sartorius-sbi": {"parity": "none"},
 }
+PACE = 4.0  # of the rig; its drivers are in real time
 WIRES = ["tcp"] if sys.platform == "win32" else ["tcp", "pty"]
 
 
 @pytest.fixture(scope="module")
 def rig():
     described = served_rig.of_instruments({driver: driver for driver in DRIVERS}, daq=False)
-    with serve_rig(described.simulation, described.where, WallClock(), described.resources) as served:
+    with serve_rig(described.simulation, described.where, WallClock(PACE), described.resources) as served:
         yield served
 
 

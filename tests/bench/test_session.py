@@ -9,7 +9,7 @@ import signal
 import subprocess
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,13 @@ def record_request(**options: Any) -> Request:
     return Request("flow-record", "sim", **{"settings": RECORD, "person": "Ada", **options})
 
 
+@pytest.fixture
+def unsealed(without_seals: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    """For tests of the record alone."""
+    with without_seals():
+        yield
+
+
 # ------------------------------------------------------------------------------------------------- a whole run
 
 
@@ -63,11 +70,12 @@ def test_a_run_has_its_number_before_it_ends_and_keeps_it(tmp_path: Path, monkey
     ("serial", "stem"),
     [("A/12", "A-12"), ("../../x", "..-..-x"), ("SN:7", "SN-7"), ("..", ".."), ("A 12-ü", "A 12-ü")],
 )
+@pytest.mark.usefixtures("unsealed")
 def test_a_serial_number_that_is_no_file_name_stays_in_the_folder_and_in_the_record(
     tmp_path: Path, serial: str, stem: str
 ) -> None:
-    result = conduct(record_request(serial=serial, out=tmp_path))
-    assert result.run_file == tmp_path / f"flow-record_sim_{stem}_0001.h5"
+    result = conduct(Request("read-out", "sim", settings={"length": "10 s"}, serial=serial, out=tmp_path))
+    assert result.run_file == tmp_path / f"read-out_sim_{stem}_0001.h5"
     with Run.open(result.run_file) as run:
         assert run.dut["serial"] == serial
 
@@ -185,6 +193,7 @@ def samples_in(folder: Path, stream: str) -> int:
     return sum(len(block.t) for block in said if isinstance(block, Block) and block.stream == stream)
 
 
+@pytest.mark.usefixtures("unsealed")
 @pytest.mark.parametrize("pace", [[], ["--pace", "50000"]], ids=["virtual", "paced"])
 def test_control_c_stops_a_run_in_order(
     signalled: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str], pace: list[str]
@@ -206,6 +215,7 @@ PATIENT = {f'driver = "{name}"': f'driver = "{name}"\ntimeout = "60 s"' for name
 """Changes of the simulated station, for a computer that stalls while a run goes on in real time."""
 
 
+@pytest.mark.usefixtures("unsealed")
 def test_a_termination_stops_a_run_on_the_wall_clock(
     signalled: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
@@ -229,6 +239,7 @@ def test_a_termination_stops_a_run_on_the_wall_clock(
 # -------------------------------------------------------------------------------------------------- the wall clock
 
 
+@pytest.mark.usefixtures("unsealed")
 def test_an_interlock_acts_on_the_wall_clock(
     monkeypatch: pytest.MonkeyPatch, sim_station: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -342,6 +353,7 @@ def test_a_run_file_that_cannot_be_made_keeps_its_journal(
 # ------------------------------------------------------------------------------------------------------- snapshots
 
 
+@pytest.mark.usefixtures("unsealed")
 def test_snapshots_of_a_running_run_open_in_other_peoples_readers(tmp_path: Path) -> None:
     import xarray
 
@@ -369,6 +381,7 @@ def test_snapshots_of_a_running_run_open_in_other_peoples_readers(tmp_path: Path
             assert tree["entry/daq"].sizes["time"] in (6000, 6001)
 
 
+@pytest.mark.usefixtures("unsealed")
 def test_a_simulated_run_leaves_nothing_of_its_rig_behind(tmp_path: Path) -> None:
     """Its watchdog and its heartbeat relay are still armed at the end, which kept all of it for ever."""
     seen: list[weakref.ref[object]] = []

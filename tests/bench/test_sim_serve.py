@@ -27,7 +27,7 @@ from data.tomlfile import FileError
 from instruments.clock import WallClock
 from instruments.simulation.devices.newera_ne1000 import packet
 
-PACE = 4.0
+PACE = 8.0
 
 
 def connected(address: str) -> socket.socket:
@@ -180,7 +180,7 @@ def test_a_silent_host_is_noticed_by_the_device_itself(pair, ahead):
 
 
 def test_a_run_drives_the_rig_over_sockets_and_its_record_says_that_it_is_simulated(written, tmp_path):
-    text = written.read_text("utf-8").replace('::SOCKET"', '::SOCKET"\ntimeout = "10 s"')
+    text = written.read_text("utf-8").replace('::SOCKET"', '::SOCKET"\ntimeout = "20 s"')
     written.write_text(text, "utf-8")  # for a computer that stalls
     result = conduct(Request("read-out", str(written), settings={"length": "10 s"}, out=tmp_path))
     assert (result.end.status, result.origin) == (Status.COMPLETED, Origin.SIMULATED)
