@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import subprocess
 import sys
@@ -28,7 +27,7 @@ from gui.views.parts import Notice, Page, Panel, Pill, SureButton, ToneLabel, bu
 from gui.views.screen_numbers import ScreenNumbers
 from gui.views.table import MEASURED, Column, Table
 from gui.views.window import PageEntry, Window
-from instruments.clock import WallClock
+from tests.gui.apart_work import apart_again, dies, never, raises
 
 COLUMNS = (
     Column[tuple[str, float]]("Name", lambda row: row[0], stretch=True),
@@ -39,22 +38,6 @@ COLUMNS = (
 
 def tone(row: tuple[str, float]) -> Tone:
     return Tone.WARN if row[1] > 1.0 else Tone.PLAIN
-
-
-def never() -> None:
-    WallClock().sleep(600.0)
-
-
-def raises() -> None:
-    raise ValueError("the file is no run")
-
-
-def apart_again() -> Any:
-    return Apart().do(divmod, (7, 2), 100.0)
-
-
-def dies() -> None:
-    os._exit(3)
 
 
 def test_rows_that_are_added_keep_what_is_chosen(qtbot: Any) -> None:
@@ -172,7 +155,7 @@ def test_work_in_another_process_comes_back_raises_or_is_ended() -> None:
     with pytest.raises(ValueError, match="ended without an answer"):
         Apart().do(dies, (), 100.0)
     with pytest.raises(ValueError, match="gave no answer within"):
-        Apart().do(never, (), 0.5)
+        Apart().do(never, (), 0.2)
 
 
 def test_work_in_another_process_may_start_processes_of_its_own() -> None:

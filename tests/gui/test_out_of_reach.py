@@ -19,6 +19,7 @@ from bench.rpc.client import Client
 from bench.rpc.messages import Ending, Note, Outcome, Reply
 from bench.run_queue import Entry, RunState, enqueue
 from gui.app import tell_defects
+from gui.presenters import stopping
 from gui.presenters.background import Inline, nothing
 from gui.presenters.context import Context
 from gui.presenters.live import Live
@@ -28,7 +29,6 @@ from gui.presenters.review_list import RunList
 from gui.presenters.review_open import OpenRun
 from gui.presenters.run_link import Broken, RunLink
 from gui.presenters.setup import SetUp
-from gui.presenters.setup_check import _folder
 from gui.presenters.shell import Shell
 from gui.presenters.station_check import Checked
 from gui.presenters.station_editor import StationEditor
@@ -38,6 +38,7 @@ from gui.views import background as views_background
 from gui.views.background import Apart, QtBackground
 from gui.views.stop_bar import StopBar
 from instruments.clock import WallClock
+from tests.gui.apart_work import checks, hangs_in_a_check, hangs_over_a_snapshot, never
 
 WALL = WallClock()
 
@@ -47,11 +48,6 @@ def until(condition: Any, within_s: float = 60.0) -> None:
     while not condition():
         assert WALL.now() < by, "it did not happen"
         WALL.sleep(0.02)
-
-
-def never() -> None:
-    """Works for ever."""
-    WALL.wait(WALL.event())
 
 
 @pytest.fixture
@@ -80,6 +76,7 @@ def unreadable(times: int, monkeypatch: pytest.MonkeyPatch, error: Exception) ->
 def test_a_stop_is_asked_for_again_though_the_state_of_the_run_could_not_be_read(
     waiting: Entry, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
+    monkeypatch.setattr(stopping, "POLL_S", 0.02)
     with unreadable(2, monkeypatch, error):
         stop = Stopping(waiting, "Ada", "test", lambda: None)
         stop.press()
@@ -464,25 +461,17 @@ def test_a_page_that_is_come_back_to_has_no_second_thread_wait_for_a_share(
     assert len(begun) == 2
 
 
-def hangs_over_a_snapshot() -> None:
-    """Has a folder for what it works on, and never comes back."""
-    with tempfile.TemporaryDirectory(prefix="so-far-") as folder:
-        (Path(folder) / "so-far.h5").write_bytes(b"x")
-        never()
-
-
-def hangs_in_a_check(out: Path) -> None:
-    """Looks whether a folder can be written that is not there yet, and never comes back."""
-    with _folder(out) as folder:
-        (folder / str(os.getpid())).touch()
-        never()
-
-
 def test_work_that_is_ended_leaves_nothing_in_the_folder_for_what_passes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
+
+    def poll(pipe: Any, deadline_s: float) -> bool:  # where a pipe is another class the whole deadline passes
+        until(lambda: list(tmp_path.glob("*/*/so-far.h5")))
+        return False
+
+    monkeypatch.setattr(views_background.Connection, "poll", poll)
     with pytest.raises(ValueError, match="gave no answer"):
         Apart().do(hangs_over_a_snapshot, (), 4.0)
     until(lambda: not list(tmp_path.iterdir()))
@@ -490,7 +479,7 @@ def test_work_that_is_ended_leaves_nothing_in_the_folder_for_what_passes(
 
 def test_what_took_too_long_is_told_in_the_words_of_who_asked() -> None:
     with pytest.raises(ValueError, match="the record is long"):
-        Apart().do(never, (), 2.0, "the record is long")
+        Apart().do(never, (), 0.2, "the record is long")
 
 
 def test_checks_that_are_not_wanted_any_more_leave_one_folder_at_most_and_the_next_removes_it(tmp_path: Path) -> None:
@@ -505,9 +494,3 @@ def test_checks_that_are_not_wanted_any_more_leave_one_folder_at_most_and_the_ne
     assert len(list(tmp_path.iterdir())) == 1
     Apart().do(checks, (tmp_path / "runs",), 60.0)
     assert list(tmp_path.iterdir()) == []
-
-
-def checks(out: Path) -> None:
-    """Looks whether a folder can be written that is not there yet."""
-    with _folder(out):
-        pass

@@ -193,11 +193,14 @@ def test_the_folder_where_runs_are_written_is_followed_until_another_one_is_chos
     runs.context.folder.mkdir()
     background(runs).tick()
     assert runs.rows == []
-    runs.open_folder(str(RUNS))
+    chosen = tmp_path / "chosen"
+    chosen.mkdir()
+    shutil.copyfile(RUNS / NAMES[0], chosen / NAMES[0])
+    runs.open_folder(str(chosen))
     background(runs).run()
     runs.context.folder = tmp_path
     background(runs).tick()
-    assert {row.path.parent for row in runs.rows} == {RUNS}
+    assert {row.path.parent for row in runs.rows} == {chosen}
 
 
 def test_what_the_list_is_narrowed_to_can_be_seen_though_there_is_none_of_it_any_more(

@@ -59,9 +59,10 @@ def density(request: pytest.FixtureRequest, qtbot: Any) -> Iterator[DensityName]
 @pytest.fixture
 def window(watched: Any, context: Context, qtbot: Any, density: DensityName) -> Window:
     """The whole window, with a run that is watched."""
-    made = Window(Shell(context, watched.live), pages(context, watched.live))
+    shell = Shell(context, watched.live)
+    shell.scheme, shell.density = "dark", density  # dressed once
+    made = Window(shell, pages(context, watched.live))
     qtbot.addWidget(made)
-    look().apply("dark", density)
     made.resize(*PANEL)
     made.show()
     qtbot.waitExposed(made)

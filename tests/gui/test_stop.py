@@ -18,7 +18,7 @@ from PyQt6.QtWidgets import QApplication, QDialog, QLineEdit, QMenu, QPushButton
 from bench.request import Request
 from bench.run_queue import Entry, enqueue, submit
 from gui.app import build
-from gui.presenters import stopping
+from gui.presenters import shell, stopping
 from gui.presenters.stopping import Stopping, StopState
 from gui.views import hang_guard, stop_bar
 from gui.views.hang_guard import HangGuard
@@ -28,6 +28,15 @@ from instruments.clock import WallClock
 
 WALL = WallClock()
 LONG = Request("flow-record", "sim", {"recording": "30 day"}, pace=60.0)
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is looked at again and again is looked at often."""
+    monkeypatch.setattr(shell, "LOOK_S", 0.1)
+    monkeypatch.setattr(stopping, "POLL_S", 0.05)
+    monkeypatch.setattr(stop_bar, "LOOK_S", 0.05)
+    monkeypatch.setattr(hang_guard, "BEAT_S", 0.05)
 
 
 @pytest.fixture
@@ -123,6 +132,13 @@ def test_a_window_that_hangs_opens_the_stop_bar_once_and_the_bar_stops_the_run(
     entry: Entry, qtbot: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(hang_guard, "HANGS_S", 0.3)
+    plain_tell, told = hang_guard._tell, list[str]()
+
+    def tell(bar: Any, why: str) -> None:
+        plain_tell(bar, why)
+        told.append(why)
+
+    monkeypatch.setattr(hang_guard, "_tell", tell)
     opened: list[subprocess.Popen[bytes]] = []
 
     reads = "import sys; [print(line, end='', flush=True) or line == 'closed\\n' and sys.exit() for line in sys.stdin]"
@@ -135,9 +151,9 @@ def test_a_window_that_hangs_opens_the_stop_bar_once_and_the_bar_stops_the_run(
 
     guard = HangGuard(lambda: True, bar_opens)
     until(lambda: opened)  # meanwhile Qt's thread does nothing else
-    qtbot.wait(600)  # and is back
-    WALL.sleep(0.8)
-    qtbot.wait(600)
+    qtbot.waitUntil(lambda: told == ["back"])
+    until(lambda: told[-1] == "hangs")
+    qtbot.waitUntil(lambda: told[-1] == "back")
     assert len(opened) == 1, "one, however often it hangs"
     assert opened[0].poll() is None
     guard.close()
@@ -159,7 +175,7 @@ def test_a_window_that_hangs_opens_the_stop_bar_once_and_the_bar_stops_the_run(
     ending = entry.state().ending
     assert ending is not None
     assert ending.status == "aborted"
-    monkeypatch.setattr(stop_bar, "LINGER_S", 0.5)
+    monkeypatch.setattr(stop_bar, "LINGER_S", 0.06)
     qtbot.waitUntil(lambda: not bar.isVisible())  # nothing is left to be stopped
 
 

@@ -29,8 +29,10 @@ Opened = Callable[..., StopBar]
 
 
 @pytest.fixture
-def opened(context: Context, qtbot: Any) -> Opened:
-    """Opens the STOP window of the context's state folder."""
+def opened(context: Context, qtbot: Any, monkeypatch: pytest.MonkeyPatch) -> Opened:
+    """Opens the STOP window of the context's state folder; it looks often."""
+
+    monkeypatch.setattr(stop_bar, "LOOK_S", 0.05)
 
     def bar_of(why: Why = Why.HANGS, press: Sequence[int] = ()) -> StopBar:
         bar = StopBar(context.state_folder, "Ada", why, press)
@@ -121,23 +123,23 @@ def test_a_stop_window_says_what_the_main_one_does_and_goes_when_it_is_of_no_use
     assert bar.panel.title.text() == TITLES[Why.HANGS]
     bar.tell(Why.BACK)
     assert bar.panel.title.text() == "The main window answers again"
-    monkeypatch.setattr(stop_bar, "LINGER_S", 0.2)
+    monkeypatch.setattr(stop_bar, "LINGER_S", 0.06)
     qtbot.waitUntil(lambda: not bar.isVisible())
 
 
 def test_a_stop_window_that_has_done_what_it_was_handed_goes_and_one_whose_run_has_died_stays(
     begun: Begun, opened: Opened, runner: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stop_bar, "LINGER_S", 0.3)
+    monkeypatch.setattr(stop_bar, "LINGER_S", 0.06)
     begun("sim")
     other = begun("sim-full")
     bar = opened(Why.CLOSED, [other.number])
     qtbot.waitUntil(lambda: bool(runner.stopped))
-    qtbot.wait(800)
+    qtbot.wait(250)
     assert bar.isVisible(), "the run has not ended"
     other.tell(RunState("ended", ending=Ending("died")))
     qtbot.waitUntil(lambda: bar._rows[other.number].ending is not None)
-    qtbot.wait(800)
+    qtbot.wait(250)
     assert bar.isVisible(), "a person has to see that the bench is safe"
     assert "dead" in bar._rows[other.number].label.text()
     bar._rows[other.number].ending = Ending("ended", "aborted")
@@ -165,12 +167,12 @@ def test_a_stop_window_in_which_a_stop_has_no_answer_outlives_the_main_one(
 def test_a_stop_that_was_handed_over_is_told_of_though_its_runner_died_before_the_first_look(
     begun: Begun, opened: Opened, runner: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stop_bar, "LINGER_S", 0.3)
+    monkeypatch.setattr(stop_bar, "LINGER_S", 0.06)
     runner.answers = False
     begun().tell(RunState("running", ending=Ending("died")))
     bar = opened(Why.CLOSED, [1])
     qtbot.waitUntil(lambda: bool(bar._rows) and "dead" in bar._rows[1].label.text())
-    qtbot.wait(1500)
+    qtbot.wait(500)
     assert bar.isVisible(), "a person has to see that the bench is safe"
 
 
@@ -178,12 +180,12 @@ def test_a_stop_that_was_handed_over_is_asked_for_though_nothing_can_be_read_of_
     begun: Begun, opened: Opened, runner: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun()
-    monkeypatch.setattr(stop_bar, "LINGER_S", 0.3)
+    monkeypatch.setattr(stop_bar, "LINGER_S", 0.06)
     with monkeypatch.context() as broken:
         broken.setattr(Entry, "state", fails)
         bar = opened(Why.CLOSED, [1])
         qtbot.waitUntil(lambda: bool(bar._rows) and bar._rows[1].stopping.state is StopState.NO_ANSWER)
-        qtbot.wait(800)
+        qtbot.wait(250)
         assert bar.isVisible()
         assert bar.sentence.text().startswith("Which other runs go on cannot be read")
     qtbot.waitUntil(lambda: bool(runner.stopped))
@@ -203,14 +205,14 @@ def test_a_stop_window_comes_and_stays_and_says_what_it_cannot_do_while_the_stat
     begun: Begun, opened: Opened, runner: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch, scandir: Any
 ) -> None:
     begun()
-    monkeypatch.setattr(stop_bar, "LINGER_S", 0.3)
+    monkeypatch.setattr(stop_bar, "LINGER_S", 0.06)
     monkeypatch.setattr(known_runs, "LATE_S", 0.3)
     with monkeypatch.context() as broken:
         broken.setattr("os.scandir", scandir)
         bars = [opened(Why.CLOSED, [1]), opened()]
         assert [bar.isVisible() for bar in bars] == [True, True]
         qtbot.waitUntil(lambda: all("emergency stop" in bar.sentence.text() for bar in bars))
-        qtbot.wait(1500)
+        qtbot.wait(500)
         assert [bar.isVisible() for bar in bars] == [True, True]
     assert bars[0].sentence.text().startswith("STOP of run 0001 cannot be sent")
     assert bars[1].sentence.text().startswith("Which runs go on cannot be read")

@@ -1,4 +1,4 @@
-"""Every driver against thousands of random faults of its wire: a value is right, flagged, or not there.
+"""Every driver against a thousand and more random faults of its wire: a value is right, flagged, or not there.
 
 ``pytest -rP`` shows what was counted; ``python -m benchmarks misbehaviour`` does the same with several seeds.
 """
@@ -13,17 +13,19 @@ from benchmarks.ordeals.cases import CASES
 from benchmarks.ordeals.daq import DaqCase
 from instruments.simulation.misbehaviour import KINDS
 
-STRIKES = 3_000  # the benchmark does 10,000 with each of several seeds
-DAQ_STRIKES = 1_000  # nidaqmx takes its time over the tasks that are made anew
+STRIKES = 1_500  # the benchmark does 10,000 with each of several seeds
+RARER = {"harvard-phd": 2}  # some of what strikes it is rarer than elsewhere
+DAQ_STRIKES = 500  # nidaqmx takes its time over the tasks that are made anew
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_whatever_the_wire_does_a_value_is_right_or_flagged_or_not_there(case: Any) -> None:
-    tally = case.ordeal(1, STRIKES)
+    strikes = STRIKES * RARER.get(str(case), 1)
+    tally = case.ordeal(1, strikes)
     print(f"{case}: {tally}")
     assert tally.failures == []
-    assert min(tally.struck[kind] for kind in KINDS) > STRIKES / 100
-    assert tally.good > case.good_share * STRIKES
+    assert min(tally.struck[kind] for kind in KINDS) > strikes / 100
+    assert tally.good > case.good_share * strikes
     assert tally.small == 0 or case.max_step > 0.0
 
 

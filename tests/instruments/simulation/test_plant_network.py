@@ -21,13 +21,13 @@ CONDUCTANCE = st.sampled_from([0.0, 1e-4, 0.1, 10.0, 100.0])
     s1=st.floats(-0.1, 0.3),
     s2=st.floats(-0.1, 0.1),
 )
-@settings(max_examples=25, deadline=None)
-def test_exact_steps_agree_with_an_implicit_integrator(c1, c2, g1, g12, g2, s1, s2):
+@settings(max_examples=50, deadline=None)
+def test_exact_steps_agree_with_an_integrator_of_another_kind(c1, c2, g1, g12, g2, s1, s2):
     def derivative(_, p):
         return [(s1 - g1 * p[0] - g12 * (p[0] - p[1])) / c1, (s2 - g2 * p[1] + g12 * (p[0] - p[1])) / c2]
 
     n = 300
-    truth = solve_ivp(derivative, (0.0, n * DT_S), [20.0, 1.0], method="Radau", rtol=1e-9, atol=1e-10)
+    truth = solve_ivp(derivative, (0.0, n * DT_S), [20.0, 1.0], method="LSODA", rtol=1e-9, atol=1e-10)
     response = respond(Network(c1, c2, g1, g12, g2), 20.0, 1.0, np.full(n, s1), np.full(n, s2))
 
     assert response.p1[-1] == pytest.approx(truth.y[0, -1], rel=1e-6, abs=1e-7)

@@ -209,11 +209,11 @@ def test_a_program_that_the_pump_cannot_hold_is_refused(make_plant, program, cod
 
 def test_the_pump_counts_what_it_was_told_and_not_what_it_delivers(make_plant):
     plant = make_plant(STILL, faults=(("over-delivery", 1.5, 0.0),))
-    state = plant.pump.state(86400.0)
+    state = plant.pump.state(21_600.0)
 
-    assert state.delivered_ul == pytest.approx(1000.0, abs=0.01)
-    assert state.reservoir_ul == pytest.approx(17000.0, abs=0.01)
-    assert plant.truth["pump_volume_ul"].at(86400.0) == pytest.approx(1500.0, rel=5e-3)
+    assert state.delivered_ul == pytest.approx(250.0, abs=0.01)
+    assert state.reservoir_ul == pytest.approx(17750.0, abs=0.01)
+    assert plant.truth["pump_volume_ul"].at(21_600.0) == pytest.approx(375.0, rel=5e-3)
 
 
 def test_a_stopped_pump_delivers_nothing_and_starts_its_program_anew(make_plant):
@@ -342,7 +342,7 @@ TRUMPET = {15: (1.78, -1.28), 60: (1.60, 0.41), 150: (1.03, 0.86), 930: (1.04, 0
 def test_the_trumpet_of_a_healthy_pump_narrows_to_its_mean_error(make_plant, ideal_pump, wide_sensor):
     rollers = {"pump": {"mean_error": 0.01, "stroke_ripple": 0.105, "dip_volume": 0.058}}
     plant = make_plant(ideal_pump, rollers, wide_sensor)  # the prototype's line
-    v = plant.truth["tip_volume_ul"].samples(86400.0, 60.0, 0, 1501)
+    v = plant.truth["tip_volume_ul"].samples(7200.0, 60.0, 0, 1501)
 
     def extremes(minutes, grid):
         mean = (v[minutes::grid] - v[: len(v) - minutes : grid]) / minutes / (1000.0 / 1440.0)

@@ -74,9 +74,9 @@ def test_a_bubble_is_pressed_together_by_boyle_s_law(make_plant, bubble_ul):
     """C P + V0 (1 - P0/(P0 + P)) = Q t: 50 uL at 1 mL/day need 69.1 min to 60 kPa and not 85."""
     plant = closed(make_plant, faults=(("air-bubble", bubble_ul, 50.0),))
     push(plant, 300.0, 100.0, 3100.0)
-    t = np.arange(200.0, 3100.0, 50.0)
+    to_100_kpa = C_UL_PER_KPA * 100.0 + bubble_ul * 100.0 / (AMBIENT_KPA + 100.0)  # the relief valve opens at 250 kPa
+    t = np.arange(200.0, 100.0 + to_100_kpa / 0.1, 50.0)
     p = plant.truth["outlet_pressure_kpa"].samples(200.0, 50.0, 0, len(t))
-    t, p = t[p < 150.0], p[p < 150.0]  # the relief valve opens at 250 kPa
     p0 = plant.truth["outlet_pressure_kpa"].at(99.0)
     air = bubble_ul * AMBIENT_KPA * (1.0 / (AMBIENT_KPA + p0) - 1.0 / (AMBIENT_KPA + p))
 
@@ -232,7 +232,7 @@ def test_a_leaking_rig_loses_pressure_exponentially(make_plant):
 
 def test_an_open_line_loses_next_to_nothing_by_a_leak_of_the_rig(make_plant):
     leaky, sound = (make_plant(faults=faults) for faults in ((("rig-leak", 20.0, 0.0),), ()))
-    volumes = [plant.truth["vessel_volume_ul"].at(86400.0) for plant in (leaky, sound)]
+    volumes = [plant.truth["vessel_volume_ul"].at(21_600.0) for plant in (leaky, sound)]
 
     assert volumes[0] / volumes[1] == pytest.approx(1.0, abs=1e-3)
 
@@ -290,8 +290,8 @@ def test_a_line_without_creep_keeps_its_pressure(make_plant):
     share=st.floats(0.01, 1.0),
     tau=st.sampled_from([1.0, 30.0, 300.0]),
 )
-@settings(max_examples=10, deadline=None)
-def test_creep_agrees_with_an_implicit_integrator(g1, g12, g2, share, tau):
+@settings(max_examples=20, deadline=None)
+def test_creep_agrees_with_an_integrator_of_another_kind(g1, g12, g2, share, tau):
     c1, c2, s1, s2, n = 0.35, 0.14, 0.2, 0.01, 600
 
     def derivative(_, p):
@@ -300,7 +300,7 @@ def test_creep_agrees_with_an_implicit_integrator(g1, g12, g2, share, tau):
         return [(s1 - g1 * p[0] - flow - k1) / c1, (s2 - g2 * p[1] + flow - k2) / c2,
                 (p[0] - p[2]) / tau, (p[1] - p[3]) / tau]  # fmt: skip
 
-    truth = solve_ivp(derivative, (0.0, n * DT_S), [20.0, 1.0, 5.0, 2.0], method="Radau", rtol=1e-9, atol=1e-10)
+    truth = solve_ivp(derivative, (0.0, n * DT_S), [20.0, 1.0, 5.0, 2.0], method="LSODA", rtol=1e-9, atol=1e-10)
     network = Network(c1, c2, g1, g12, g2, share * c1, share * c2, tau)
     response = respond(network, 20.0, 1.0, np.full(n, s1), np.full(n, s2), (5.0, 2.0))
 
