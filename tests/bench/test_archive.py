@@ -14,7 +14,6 @@ from types import SimpleNamespace
 
 import h5py
 import pytest
-from distributed import LocalCluster
 
 from bench.archive import look as looking
 from bench.archive import pool
@@ -45,6 +44,8 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
     """Address of a cluster with two workers that are reached by TCP."""
+    from distributed import LocalCluster  # half a second, here, of one process of the suite and not of all
+
     with LocalCluster(
         n_workers=2, threads_per_worker=1, processes=False, protocol="tcp://", dashboard_address="127.0.0.1:0"
     ) as made:

@@ -13,10 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import h5py
-import nexusformat.nexus as nx
 import numpy as np
 import pytest
-import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -200,15 +198,21 @@ def test_a_clock_is_not_fitted_to_few_anchors_nor_over_uncounted_losses() -> Non
 
 
 # -- other people's readers
+#
+# They are imported where they are used: half a second that only one of the suite's processes spends.
 
 
 def opens_in_xarray(path: Path, engine: Literal["h5netcdf", "netcdf4"]) -> None:
+    import xarray as xr
+
     with xr.open_datatree(path, engine=engine) as tree:
         tree.load()
         assert tree["/entry"].attrs["NX_class"] == "NXentry"
 
 
 def opens_in_nexus(path: Path) -> None:
+    import nexusformat.nexus as nx
+
     plotted = nx.nxload(path).plottable_data
     assert plotted.nxsignal.ndim == 1
     assert plotted.nxsignal.attrs["units"] in ("uL/h", "mg")
@@ -238,6 +242,8 @@ def test_ten_snapshots_of_a_run_and_its_end_open_in_other_readers(tmp_path: Path
 
 
 def test_xarray_sees_dates_units_and_quality(tmp_path: Path, write_run: WriteRun) -> None:
+    import xarray as xr
+
     path = folded(write_run(tmp_path / "a"))
     with xr.open_dataset(path, group="entry/sensor", engine="h5netcdf") as sensor:
         assert str(sensor.time.values[1]) == "2026-01-01T00:00:00.510000000"
@@ -266,6 +272,8 @@ def test_a_stream_may_have_the_name_of_a_group_of_ours(tmp_path: Path, header: M
 
 
 def test_a_run_without_any_sample_opens(tmp_path: Path, write_run: WriteRun) -> None:
+    import xarray as xr
+
     path = folded(write_run(tmp_path / "a", seconds=0))
     for engine in ("h5netcdf", "netcdf4"):
         with xr.open_datatree(path, engine=engine) as tree:

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.schedule import (
@@ -123,6 +123,7 @@ def test_a_bridge_carries_the_old_drug_out_at_the_old_dose():
     assert written == schedule
 
 
+@settings(max_examples=40)
 @given(schedules(), TIMES, TIMES, TIMES)
 def test_volumes_add_up(schedule, a, b, c):
     whole = schedule.expected_volume_ul(a, c)
@@ -130,6 +131,7 @@ def test_volumes_add_up(schedule, a, b, c):
     assert whole == pytest.approx(parts, rel=1e-9, abs=1e-8)
 
 
+@settings(max_examples=40)
 @given(schedules(), TIMES, TIMES)
 def test_a_volume_is_the_sum_over_its_segments(schedule, a, b):
     t0, t1 = sorted((a, b))
@@ -141,6 +143,7 @@ def test_a_volume_is_the_sum_over_its_segments(schedule, a, b):
     assert ends[-1] == t1
 
 
+@settings(max_examples=40)
 @given(schedules(), TIMES, st.floats(60.0, DAY))
 def test_a_volume_is_the_integral_of_the_rate(schedule, t0, length):
     inside = [edge for edge in schedule.edges_s(t0, t0 + length) if t0 < edge < t0 + length]
@@ -150,6 +153,7 @@ def test_a_volume_is_the_integral_of_the_rate(schedule, t0, length):
     assert integral == pytest.approx(schedule.expected_volume_ul(t0, t0 + length), rel=1e-9, abs=1e-8)
 
 
+@settings(max_examples=40)
 @given(schedules(), st.lists(TIMES, min_size=2, max_size=50))
 def test_delivered_volume_never_falls(schedule, times):
     times = np.array(sorted(times))
@@ -157,6 +161,7 @@ def test_delivered_volume_never_falls(schedule, times):
     assert np.all(np.diff(volumes) >= 0.0)
 
 
+@settings(max_examples=40)
 @given(schedules(), TIMES)
 def test_an_array_of_times_gives_what_each_time_gives(schedule, t):
     times = np.array([[t, 2 * t], [0.0, DAY]])
@@ -166,6 +171,7 @@ def test_an_array_of_times_gives_what_each_time_gives(schedule, t):
     assert schedule.expected_volume_ul(0.0, times).tolist() == expected
 
 
+@settings(max_examples=40)
 @given(schedules())
 def test_what_was_asked_before_does_not_change_an_answer(schedule):
     near = schedule.expected_volume_ul(0.0, 3 * DAY)
@@ -173,6 +179,7 @@ def test_what_was_asked_before_does_not_change_an_answer(schedule):
     assert schedule.expected_volume_ul(0.0, 3 * DAY) == near
 
 
+@settings(max_examples=40)
 @given(st.lists(BOLUSES, max_size=5), periodics())
 def test_every_bolus_delivers_its_own_volume_whatever_overlaps(boluses, periodic):
     schedule = Schedule(Continuous(10.0), tuple(boluses), periodic, pump_clock_ppm=50.0)
@@ -224,6 +231,7 @@ def test_edges_are_where_the_rate_changes():
 # -- the pump's clock ----------------------------------------------------------------------------------------------
 
 
+@settings(max_examples=40)
 @given(schedules(), TIMES, TIMES)
 def test_a_pump_clock_shifted_by_a_day_changes_nothing(schedule, a, b):
     shifted = Schedule(
@@ -293,6 +301,7 @@ def test_a_pump_that_infuses_14_5_percent_too_much_is_at_its_alarm_volume_in_31_
     assert 36.0 - days == pytest.approx(4.56, abs=0.005)  # so late would the calculated alarm be
 
 
+@settings(max_examples=40)
 @given(schedules(), st.floats(10.0, 20_000.0))
 def test_the_moment_of_a_volume_is_when_that_volume_has_been_delivered(schedule, volume):
     moment = schedule.moment_of_volume_s(volume)
@@ -357,6 +366,7 @@ def test_a_granted_bolus_counts_in_the_expected_volume():
     assert granted.decide([7300.0])[0].outcome == "lockout"
 
 
+@settings(max_examples=40)
 @given(schedules(patients=PATIENTS), st.lists(TIMES, max_size=60))
 def test_grants_never_violate_lockout_or_maximum(schedule, requests):
     requests = sorted(requests)
@@ -372,6 +382,7 @@ def test_grants_never_violate_lockout_or_maximum(schedule, requests):
         assert same <= patient.max_per_day
 
 
+@settings(max_examples=40)
 @given(st.builds(PatientBolus, VOLUMES, st.just(60.0), st.just(600.0), st.integers(1, 4)), st.lists(TIMES, max_size=40))
 def test_every_refusal_has_its_reason(patient, requests):
     schedule = Schedule(Continuous(1.0), patient=patient)
@@ -394,6 +405,7 @@ def test_requests_out_of_order_are_refused_as_input():
 # -- its record -----------------------------------------------------------------------------------------------------
 
 
+@settings(max_examples=40)
 @given(schedules(patients=st.none() | PATIENTS))
 def test_a_schedule_survives_its_text_and_its_record(schedule):
     assert Schedule.parse(str(schedule)) == schedule

@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.checks import Check, Limits, Verdict
@@ -179,6 +179,7 @@ def test_a_verdict_and_its_probability_do_not_know_the_sign(value, u, dof):
     assert plus["conformity_probability"] == pytest.approx(minus["conformity_probability"], abs=1e-9)
 
 
+@settings(max_examples=40)
 @given(st.floats(-20.0, 20.0), st.floats(0.05, 3.0), st.floats(1.0, 60.0))
 def test_conformity_probability_is_the_integral_of_the_t_distribution(value, u, dof):
     from scipy.stats import t

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 
 from protocols.analysis.bolus import Summed, block_jumps, block_line
 from protocols.analysis.reading_noise import FILTER_S, SLIPS_UL, ReadingNoise
@@ -24,9 +25,9 @@ def simulated(generator, white, meniscus, walk):
     mass = np.zeros(t.size)
     if white:
         kept = math.exp(-SPACING / FILTER_S)
-        mass[0], fresh = generator.normal(0.0, white), generator.normal(0.0, white * math.sqrt(1.0 - kept**2), t.size)
-        for k in range(1, t.size):
-            mass[k] = kept * mass[k - 1] + fresh[k]
+        first, fresh = generator.normal(0.0, white), generator.normal(0.0, white * math.sqrt(1.0 - kept**2), t.size)
+        fresh[0] = first
+        mass = lfilter([1.0], [1.0, -kept], fresh)
     if meniscus:
         slips = np.cumsum(generator.exponential(generator.choice(SLIPS_UL), 400))
         mass = mass + generator.normal(0.0, meniscus, 401)[np.searchsorted(slips, volume - volume[0])]

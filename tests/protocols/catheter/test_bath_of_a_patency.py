@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from pathlib import Path
 
@@ -16,6 +17,7 @@ SEALED = Path(__file__).parents[2] / "runs" / "catheter-5.h5"
 BY_BATH = "viscosity, by the bath's temperature"
 
 
+@functools.cache
 def patency(*, warmer_k: float = 0.0, u_k: float | None = None, at_most_kpa: float | None = None) -> Check:
     """The sealed run's, with a thermometer that reads so much more, or is known so well, or against another limit."""
     with Run.open(SEALED) as run:

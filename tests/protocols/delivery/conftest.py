@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+import bench.closing
+import bench.trust.register
 from bench.request import Request
 from bench.session import Result, conduct
 from bench.station import station_path
 from data.checks import Check
+from data.seal import Verification
 from protocols.procedure import load_procedure
 
 LESS_OFTEN = (
@@ -37,12 +40,21 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def conducted(quick: str, tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    """Conduct the shortest form of a protocol; the pump declares every limit, unless it is another one."""
+    """Conduct the shortest form of a protocol; the pump declares every limit, unless it is another one.
 
-    def conduct_one(protocol: str, *faults: str, dut: str = "sim-declared", **settings: str) -> Result:
+    Sealing and verifying take a third of the time, and are for one run of each protocol only.
+    """
+
+    def conduct_one(
+        protocol: str, *faults: str, dut: str = "sim-declared", sealed: bool = False, **settings: str
+    ) -> Result:
         chosen = {**load_procedure(protocol).qualification, **settings}
         out: Path = tmp_path_factory.mktemp("run")
-        return conduct(Request(protocol, quick, settings=chosen, dut=dut, faults=faults, seed=3, out=out))
+        with pytest.MonkeyPatch.context() as patch:
+            if not sealed:
+                patch.setattr(bench.trust.register, "seal_run", lambda path, home: "not sealed")
+                patch.setattr(bench.closing, "verify", lambda path: Verification(True, "intact", (), ""))
+            return conduct(Request(protocol, quick, settings=chosen, dut=dut, faults=faults, seed=3, out=out))
 
     return conduct_one
 

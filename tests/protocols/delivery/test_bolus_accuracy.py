@@ -26,7 +26,7 @@ SEALED = Path(__file__).parents[2] / "runs" / "bolus-accuracy-1.h5"
 
 @pytest.fixture(scope="module")
 def healthy(conducted):
-    return conducted("bolus-accuracy")
+    return conducted("bolus-accuracy", sealed=True)
 
 
 @pytest.fixture

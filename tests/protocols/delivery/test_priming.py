@@ -23,7 +23,7 @@ PATH_UL = 200.0 + math.pi / 4.0 * 0.53**2 * 1000.0
 
 @pytest.fixture(scope="module")
 def healthy(conducted):
-    return conducted("priming")
+    return conducted("priming", sealed=True)
 
 
 def test_a_healthy_pump_fills_the_path_and_the_front_arrives_by_volume(healthy, named):

@@ -27,7 +27,7 @@ WITH_SENSOR = SEALED.with_name("rate-step-6.h5")
 
 @pytest.fixture(scope="module")
 def healthy(conducted):
-    return conducted("rate-step")
+    return conducted("rate-step", sealed=True)
 
 
 @pytest.fixture

@@ -112,6 +112,7 @@ def test_what_shows_all_of_a_cause_and_nothing_else_is_that_cause_or_tied_with_i
     assert name in ranked(found).tied
 
 
+@settings(max_examples=50)
 @given(st.lists(st.floats(-1.0, 1.0), min_size=len(KNOWN.quantity), max_size=len(KNOWN.quantity)))
 def test_noise_is_nothing(noise: list[float]) -> None:
     location = ranked([shown(name, z) for name, z in zip(KNOWN.quantity, noise, strict=True)])
@@ -130,6 +131,7 @@ def test_the_order_in_which_quantities_come_changes_nothing(drawn: tuple[str, li
     assert one.next_action == other.next_action
 
 
+@settings(max_examples=50)
 @given(signatures(), st.sets(st.sampled_from(sorted(KNOWN.quantity))))
 def test_a_cause_that_the_run_could_not_show_is_not_ranked(drawn: tuple[str, list[Shown]], gone: set[str]) -> None:
     location = ranked([one for one in drawn[1] if one.name not in gone])

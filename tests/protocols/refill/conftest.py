@@ -59,12 +59,25 @@ def refill(folder: Path, *faults: str, seed: int = 1, by_hand: bool = False, **s
     return conduct(Request("refill-port", str(station), settings=wanted, faults=faults, seed=seed, out=folder))
 
 
+def leave_unsealed(patch: pytest.MonkeyPatch) -> None:
+    """Sealing and verifying take longer than a short refill and are tested elsewhere."""
+    patch.setattr(bench.trust.register, "seal_run", lambda path, home: "not sealed")
+    patch.setattr(bench.closing, "verify", lambda path: Verification(True, "intact", (), ""))
+
+
 @pytest.fixture
 def run_refill(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result]:
-    """Do a short refill; sealing and verifying take longer than it and are tested elsewhere."""
-    monkeypatch.setattr(bench.trust.register, "seal_run", lambda path, home: "not sealed")
-    monkeypatch.setattr(bench.closing, "verify", lambda path: Verification(True, "intact", (), ""))
+    """Do a short refill that is not sealed."""
+    leave_unsealed(monkeypatch)
     return partial(refill, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def hurried(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """Behind a person with a programmer, and drawn eight times as fast."""
+    with pytest.MonkeyPatch.context() as patch:
+        leave_unsealed(patch)
+        return refill(tmp_path_factory.mktemp("hurried"), by_hand=True, draw="480 mL/h")
 
 
 @pytest.fixture(scope="session")

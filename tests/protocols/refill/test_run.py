@@ -32,20 +32,18 @@ def test_it_is_evaluated_the_same_again(healthy):
         assert evaluate(run).values == run.evaluation.values
 
 
-def test_a_refill_behind_a_person_with_a_programmer_goes_to_its_end_and_passes(run_refill):
-    result = run_refill(by_hand=True)
-
-    assert result.end.status is Status.COMPLETED, result.end.reason
-    assert result.evaluation.verdict is Verdict.PASS
-    assert by_name(result.evaluation)["alarm-date"].value == 0.0
-    with Run.open(result.run_file) as run:
+def test_a_refill_behind_a_person_with_a_programmer_goes_to_its_end_and_passes(hurried):
+    assert hurried.end.status is Status.COMPLETED, hurried.end.reason
+    assert hurried.evaluation.verdict is Verdict.PASS
+    assert by_name(hurried.evaluation)["alarm-date"].value == 0.0
+    with Run.open(hurried.run_file) as run:
         replies = [event.fields["reply"] for event in run.records("pump-command") if "FILL" in event.fields["command"]]
     assert replies == ["done by Simulated Operator; read back reservoir_ul=8000"]
 
 
-def test_what_a_filling_weighs_does_not_depend_on_how_late_the_emptying_was_halted(healthy, run_refill):
+def test_what_a_filling_weighs_does_not_depend_on_how_late_the_emptying_was_halted(healthy, hurried):
     """Drawn eight times as fast, between two readings of the pressure, it makes half a millilitre of vacuum."""
-    slow, fast = (by_name(one.evaluation)["weighed-counted"] for one in (healthy, run_refill(draw="480 mL/h", **QUICK)))
+    slow, fast = (by_name(one.evaluation)["weighed-counted"] for one in (healthy, hurried))
 
     assert fast.verdict is slow.verdict is Verdict.PASS
     assert fast.value == pytest.approx(slow.value, abs=slow.standard_uncertainty / 5.0)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import settings as tried
 from hypothesis import strategies as st
 
 from protocols.analysis.grid import RecordError
@@ -52,6 +53,7 @@ def test_every_figure_of_a_closed_form_log_is_found(loss, every, at_once):
     assert found.missed_volume_ul == pytest.approx(FLOW * (OPENED - CLOSED), rel=1e-9)
 
 
+@tried(max_examples=40)
 @given(st.floats(0.05, 5.0), st.floats(0.0, 3e-4), st.floats(0.5, 90.0), st.floats(0.0, 0.3))
 def test_noise_and_sampling_do_not_move_the_compliance(compliance, loss, every, noise):
     t, pressure, _, top = log(compliance, loss, every, noise * min(1.0, FLOW * 60.0 / compliance))

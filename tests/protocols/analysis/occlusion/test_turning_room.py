@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from types import SimpleNamespace
 
@@ -46,6 +47,7 @@ def room(rng, end_s, turn_k=0.0):
     return t_s[5400:], air[5400:], np.array(shown)[5400:]
 
 
+@functools.cache
 def held(
     seed,
     *,
