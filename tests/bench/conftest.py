@@ -344,9 +344,12 @@ def without_seals() -> Callable[[], AbstractContextManager[None]]:
     return unsealed
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def unsealed(without_seals: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
-    """No run of the module is sealed: its tests look at what was found, and sealing has tests of its own."""
+    """No run of the test is sealed: it looks at what was found, and sealing has tests of its own.
+
+    Of one test and no longer: a run that many modules share is made when the first of them asks, and is sealed.
+    """
     with without_seals():
         yield
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -67,13 +66,6 @@ def ask(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result
         return conduct(Request("weighed", "sim", out=tmp_path, **{"seed": 3, **different}))
 
     return run
-
-
-@pytest.fixture
-def unsealed(without_seals: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
-    """For tests of what is asked and answered."""
-    with without_seals():
-        yield
 
 
 def values(result: Result) -> dict[str, Any]:

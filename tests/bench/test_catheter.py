@@ -65,10 +65,11 @@ def blamed(result: Result) -> set[tuple[str, str, str]]:
 
 
 @pytest.fixture(scope="module")
-def healthy(tmp_path_factory):
+def healthy(tmp_path_factory, without_seals):
     """A sound catheter that leaks a little, its checks, and the plant behind it."""
     opened: list = []
-    result = examined(tmp_path_factory.mktemp("healthy"), "catheter-leak:0.4", afterwards=opened.append)
+    with without_seals():
+        result = examined(tmp_path_factory.mktemp("healthy"), "catheter-leak:0.4", afterwards=opened.append)
     return result, checks(result), opened[0].rig.plant
 
 

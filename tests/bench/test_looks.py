@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,6 @@ from instruments.clock import WallClock
 from protocols.analysis.looks import Look
 from protocols.steps import JudgedPhase, Phase
 
-pytestmark = pytest.mark.usefixtures("unsealed")
 JUDGED = JudgedPhase("analysis", for_s=10_000.0, looks_s=(2000.0, 4000.0, 6000.0), risk=0.01)
 SOUND, FAILED = Look("mean", 1.0, "%"), Look("mean", 50.0, "%", 35.0, 20.0, stop=True)
 
@@ -82,13 +82,17 @@ def test_a_pause_moves_the_looks_and_shortens_nothing(toys, looks):
 
 @pytest.fixture(scope="module")
 def stopped(
-    tmp_path_factory: pytest.TempPathFactory, short_request: Callable[..., Request], sim_station: Callable[..., Path]
+    tmp_path_factory: pytest.TempPathFactory,
+    short_request: Callable[..., Request],
+    sim_station: Callable[..., Path],
+    without_seals: Callable[[], AbstractContextManager[None]],
 ) -> Result:
     """A run of a pump that delivers twice what it should; its one look is after 67.5 min of 90."""
     folder = tmp_path_factory.mktemp("stopped")
     station = sim_station(folder, {'period = "1 s"': 'period = "5 s"', '"10 Hz"': '"1 Hz"'})
     settings = {"stabilisation": "0 h", "analysis": "1.5 h", "blank-length": "30 min", "stop-on-clear-fail": "yes"}
-    return conduct(short_request(station, out=folder, settings=settings, faults=["over-delivery:2"]))
+    with without_seals():
+        return conduct(short_request(station, out=folder, settings=settings, faults=["over-delivery:2"]))
 
 
 def test_a_pump_that_clearly_fails_is_judged_by_what_was_analysed(stopped):

@@ -60,10 +60,11 @@ def checks(result: Result) -> dict[str, Check]:
 
 
 @pytest.fixture(scope="module")
-def healthy(tmp_path_factory):
+def healthy(tmp_path_factory, without_seals):
     """A sound pump with an alarm, its checks, and the plant behind it."""
     opened: list = []
-    result = occluded(tmp_path_factory.mktemp("healthy"), afterwards=opened.append, partial="20 kPa")
+    with without_seals():
+        result = occluded(tmp_path_factory.mktemp("healthy"), afterwards=opened.append, partial="20 kPa")
     return result, checks(result), opened[0].rig.plant
 
 

@@ -58,13 +58,6 @@ def rig(tmp_path_factory):
     return str(path)
 
 
-@pytest.fixture
-def unsealed(without_seals):
-    """For tests of what a run found; others rely on the seal of theirs."""
-    with without_seals():
-        yield
-
-
 def checked(rig: str, out: Path, *faults: str, seed: int = 1):
     return conduct(Request("rig-check", rig, settings=SHORT, faults=faults, seed=seed, out=out))
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,13 +40,6 @@ RECORD = {"recording": "10 min"}
 
 def record_request(**options: Any) -> Request:
     return Request("flow-record", "sim", **{"settings": RECORD, "person": "Ada", **options})
-
-
-@pytest.fixture
-def unsealed(without_seals: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
-    """For tests of the record alone."""
-    with without_seals():
-        yield
 
 
 # ------------------------------------------------------------------------------------------------- a whole run
