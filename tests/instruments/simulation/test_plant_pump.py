@@ -209,10 +209,10 @@ def test_a_program_that_the_pump_cannot_hold_is_refused(make_plant, program, cod
 
 def test_the_pump_counts_what_it_was_told_and_not_what_it_delivers(make_plant):
     plant = make_plant(STILL, faults=(("over-delivery", 1.5, 0.0),))
-    state = plant.pump.state(21_600.0)
+    state = plant.pump.state(86400.0)
 
-    assert state.delivered_ul == pytest.approx(250.0, abs=0.0025)
-    assert state.reservoir_ul == pytest.approx(17750.0, abs=0.0025)
+    assert state.delivered_ul == pytest.approx(1000.0, abs=0.01)
+    assert state.reservoir_ul == pytest.approx(17000.0, abs=0.01)
     assert plant.truth["pump_volume_ul"].at(21_600.0) == pytest.approx(375.0, rel=5e-3)
 
 
