@@ -148,6 +148,16 @@ def test_a_leak_after_the_sensor_says_nothing_of_the_pump(conducted, named):
     assert result.evaluation.verdict is Verdict.INVALID
 
 
+def test_a_balance_that_drifts_is_a_fault_of_the_rig_and_no_flow_of_the_pump(conducted, healthy, named):
+    result = conducted("bolus-accuracy", "balance-drift:5@0h", boluses="2", requests="no")
+    checks = named(result)
+    assert (checks["evaporation"].verdict, checks["evaporation"].owner) == (Verdict.INVALID, "rig")
+    assert checks["evaporation"].value == pytest.approx(-5.0, abs=0.5)
+    assert result.evaluation.verdict is Verdict.INVALID
+    basal = checks["basal-error"]  # 12.6 % too much before it had blanks
+    assert abs(basal.value - named(healthy)["basal-error"].value) < basal.expanded_uncertainty < 4.0
+
+
 @pytest.fixture(scope="module")
 def unlimited(conducted):
     """Every bolus at twice its volume, from a pump that declares a limit of the mean flow alone."""
