@@ -360,6 +360,20 @@ def test_a_bolus_in_which_a_run_was_cut_off_is_left_out_and_its_basal_flow_befor
     assert finished(starts, 0.0, 50.0, 600.0) == ([], 50.0)
 
 
+@pytest.mark.parametrize(("at_s", "verdict"), [(21_720.9, Verdict.PASS), (19_320.8, Verdict.NOT_MEASURED)])
+def test_a_run_that_ends_after_its_last_request_was_not_cut_off_among_its_boluses(at_s, verdict):
+    with Run.open(SEALED.with_name("bolus-accuracy-7.h5")) as run:
+        ended = [event for event in run.events if event.t < at_s]
+        run.__dict__.update(events=tuple(ended), end_s=at_s)
+        mass = run.series("reference_mass")
+        kept = mass.t < at_s
+        run._series["reference_mass"] = replace(
+            mass, **{name: getattr(mass, name)[kept] for name in ("t", "values", "quality")}
+        )
+        checks = {check.name: check for check in evaluate(run).checks}
+    assert checks["bolus-mean-error"].verdict is checks["basal-error"].verdict is verdict
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
