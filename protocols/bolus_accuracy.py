@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from data.schedule import Bolus, Continuous, PatientBolus, Schedule
-from instruments.capabilities import PumpLink, Tareable
+from instruments.capabilities import PumpLink, Tareable, Valve
+from protocols.blanks import still_blank
 from protocols.procedure import Controls, Measures, ParamError, Procedure, param
 from protocols.steps import Phase, Program, ReadPump, RequestBolus, StartDelivery, Step, StopDelivery, Tare
 
@@ -30,15 +31,18 @@ class BolusAccuracy(Procedure):
     -----
     Method 3: a limited bolus that cannot be judged stays in the verdict, a delivery that nobody programmed fails the
     pump, and where the pump's clock is not known its midnight may be at any time.  Method 6: what a granted request
-    delivered has the limits of a bolus, a refused one may change nothing, and the basal flow is judged.
+    delivered has the limits of a bolus, a refused one may change nothing, and the basal flow is judged.  Method 7:
+    evaporation and the balance's drift are measured in blanks; in the basal flow a vessel that lost more than its
+    station states, or a balance that drifted, was the pump's.
     """
 
-    name, method = "bolus-accuracy", 6
+    name, method = "bolus-accuracy", 7
     leaves_out = True
     roles = (
         Measures("reference_mass", "mg"),
         Controls("balance", Tareable),
         Controls("pump", PumpLink),
+        Controls("diverter", Valve, optional=True),
         Measures("flow", "uL/h", optional=True),
         Measures("outlet_pressure", "kPa", optional=True),
         Measures("bath_temperature", "degC", optional=True),
@@ -52,6 +56,7 @@ class BolusAccuracy(Procedure):
         "stabilisation": "10 min",
         "lockout": "80 min",
         "daily_maximum": "2",
+        "blank_length": "30 min",
     }
     basal_ul_per_h: float = param("basal rate", default="1 mL/day", low="0.01 mL/day", high="24 mL/day")
     bolus_ul: float = param("volume of each bolus", default="25 uL", low="0.1 uL", high="1 mL")
@@ -63,6 +68,12 @@ class BolusAccuracy(Procedure):
     lockout_s: float = param("lockout of the patient bolus", default="2 h", low="1 min", high="1 day")
     daily_maximum: int = param("patient boluses that the pump may grant in a day", default=2, low="1", high="20")
     day: str = param("what a day is to the pump's rule", default="calendar", choices=("calendar", "rolling"))
+    blank: str = param(
+        "how evaporation is measured while the pump stands: the flow diverted, or only the pump stopped",
+        default="diverter",
+        choices=("diverter", "stopped"),
+    )
+    blank_length_s: float = param("length of each evaporation blank", default="1 h", low="30 min", high="2 day")
 
     def __init__(self, **values: object) -> None:
         super().__init__(**values)
@@ -100,9 +111,11 @@ class BolusAccuracy(Procedure):
         )
 
     def steps(self) -> Iterator[Step]:
-        """Basal flow, the boluses, then one request in each lockout, one after it, and one beyond the daily maximum."""
+        """Blank, basal flow, the boluses, a request in each lockout, after it, and beyond the daily maximum, blank."""
         yield Tare("balance")
         yield Program("pump", self.programmed())
+        yield StopDelivery("pump")
+        yield from still_blank("blank-before", self.blank, self.blank_length_s)
         yield StartDelivery("pump")
         yield ReadPump("pump", "before")
         yield Phase("stabilisation", for_s=self.stabilisation_s)
@@ -112,6 +125,8 @@ class BolusAccuracy(Procedure):
                 yield RequestBolus("pump", self.bolus_ul, self.duration_s, "patient")
                 yield Phase(f"request-{number}", for_s=wait_s)
         yield ReadPump("pump", "after")
+        yield StopDelivery("pump")
+        yield from still_blank("blank-after", self.blank, self.blank_length_s)
 
     def waits_s(self) -> tuple[float, ...]:
         """What follows each request: half of a lockout, in which the next one is refused, or the rest of it."""
@@ -146,7 +161,7 @@ class BolusAccuracy(Procedure):
         from protocols.analysis.delivery_forecast import bolus_forecast
         from protocols.analysis.gravimetric_forecast import plan_of, rig_of
 
-        rig, schedule = rig_of(declared, "none"), self.programmed()
+        rig, schedule = rig_of(declared, self.blank), self.programmed()
         return None if rig is None else bolus_forecast(plan_of(self.steps()), rig, schedule, declared)
 
     @staticmethod

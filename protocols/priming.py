@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from data.schedule import Bolus, Continuous, Schedule, bridge_bolus
-from instruments.capabilities import PumpLink, Tareable
+from instruments.capabilities import PumpLink, Tareable, Valve
+from protocols.blanks import still_blank
 from protocols.procedure import Controls, Measures, ParamError, Procedure, param
 from protocols.steps import Phase, Program, ReadPump, StartDelivery, Step, StopDelivery, Tare
 
@@ -26,15 +27,17 @@ class Priming(Procedure):
     -----
     Method 3: the rate after a bridge is judged; before, a pump that went on at the old rate passed.  A volume beside
     which something is excluded is not judged.  Method 6: the basal flow before and after a priming bolus is judged, and
-    no pump fails by a path that the programmed volume does not fill.
+    no pump fails by a path that the programmed volume does not fill.  Method 7: evaporation and the balance's drift are
+    measured in blanks; in the basal flow they were the pump's.
     """
 
-    name, method = "priming", 6
+    name, method = "priming", 7
     leaves_out = True
     roles = (
         Measures("reference_mass", "mg"),
         Controls("balance", Tareable),
         Controls("pump", PumpLink),
+        Controls("diverter", Valve, optional=True),
         Measures("flow", "uL/h", optional=True),
         Measures("outlet_pressure", "kPa", optional=True),
         Measures("bath_temperature", "degC", optional=True),
@@ -42,7 +45,7 @@ class Priming(Procedure):
         Measures("ambient_pressure", "kPa", optional=True),
         Measures("humidity", "%", optional=True),
     )
-    qualification: ClassVar[Mapping[str, str]] = {"before": "40 min", "after": "40 min"}
+    qualification: ClassVar[Mapping[str, str]] = {"before": "40 min", "after": "40 min", "blank_length": "30 min"}
     occasion: str = param(
         "what is filled: pump and catheter, a new catheter alone, or both with another concentration",
         default="implant",
@@ -59,6 +62,12 @@ class Priming(Procedure):
     new_ul_per_h: float = param("rate after a bridge", default="0.5 mL/day")
     before_s: float = param("basal flow before the bolus", default="1 h", low="10 min", high="10 day")
     after_s: float = param("basal flow after it", default="1 h", low="10 min", high="10 day")
+    blank: str = param(
+        "how evaporation is measured while the pump stands: the flow diverted, or only the pump stopped",
+        default="diverter",
+        choices=("diverter", "stopped"),
+    )
+    blank_length_s: float = param("length of each evaporation blank", default="1 h", low="30 min", high="2 day")
     tolerance_percent: float = param(
         "how far a volume may be from what the path needs", default="10 %", low="1 %", high="50 %"
     )
@@ -98,13 +107,17 @@ class Priming(Procedure):
         return Schedule(Continuous(rate), (self.bolus,))
 
     def steps(self) -> Iterator[Step]:
-        """Program, deliver, record until the basal flow after the bolus is known."""
+        """Program, blank, deliver and record until the basal flow after the bolus is known, blank."""
         yield Tare("balance")
         yield Program("pump", self.programmed())
+        yield StopDelivery("pump")
+        yield from still_blank("blank-before", self.blank, self.blank_length_s)
         yield StartDelivery("pump")
         yield ReadPump("pump", "before")
         yield Phase("analysis", for_s=self.analysis_s)
         yield ReadPump("pump", "after")
+        yield StopDelivery("pump")
+        yield from still_blank("blank-after", self.blank, self.blank_length_s)
 
     def teardown(self) -> Iterator[Step]:
         """Leave the pump stopped."""
@@ -135,7 +148,7 @@ class Priming(Procedure):
         from protocols.analysis.delivery_forecast import priming_forecast
         from protocols.analysis.gravimetric_forecast import plan_of, rig_of
 
-        rig, schedule = rig_of(declared, "none"), self.programmed()
+        rig, schedule = rig_of(declared, self.blank), self.programmed()
         return None if rig is None else priming_forecast(plan_of(self.steps()), rig, schedule, declared)
 
     @staticmethod

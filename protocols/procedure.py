@@ -43,7 +43,7 @@ _DIMENSIONS: dict[str, DimensionName] = {
     "_s": "time",
 }
 
-NOT_PROTOCOLS = {"procedure", "prompts", "steps", "interlock", "analysis"}
+NOT_PROTOCOLS = {"analysis", "blanks", "interlock", "procedure", "prompts", "steps"}
 
 
 class ParamError(ValueError):

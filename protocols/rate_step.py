@@ -9,8 +9,9 @@ from data.quantities import parse
 from data.schedule import Continuous, Schedule
 from instruments.capabilities import PumpLink, Tareable, Valve
 from protocols.analysis.rate_course import course
+from protocols.blanks import still_blank
 from protocols.procedure import Controls, Measures, ParamError, Procedure, param
-from protocols.steps import Phase, Program, ReadPump, SetValve, StartDelivery, Step, StopDelivery, Tare
+from protocols.steps import Phase, Program, ReadPump, StartDelivery, Step, StopDelivery, Tare
 
 if TYPE_CHECKING:
     from data.checks import Evaluation
@@ -104,7 +105,7 @@ class RateStep(Procedure):
         yield Tare("balance")
         yield Program("pump", Schedule(Continuous(rates[0])))
         yield StopDelivery("pump")
-        yield from self._blank("blank-before")
+        yield from still_blank("blank-before", self.blank, self.blank_length_s)
         yield StartDelivery("pump")
         yield ReadPump("pump", "before")
         yield Phase("start", for_s=self.hold_s)
@@ -113,15 +114,7 @@ class RateStep(Procedure):
             yield Phase(f"step-{number}", for_s=self.hold_s)
         yield ReadPump("pump", "after")
         yield StopDelivery("pump")
-        yield from self._blank("blank-after")
-
-    def _blank(self, phase: str) -> Iterator[Step]:
-        """The pump stands in both; a diverter also keeps out what a warming line pushes out of the tip."""
-        if self.blank == "diverter":
-            yield SetValve("diverter", True)
-        yield Phase(phase, for_s=self.blank_length_s)
-        if self.blank == "diverter":
-            yield SetValve("diverter", False)
+        yield from still_blank("blank-after", self.blank, self.blank_length_s)
 
     def teardown(self) -> Iterator[Step]:
         """Leave the pump stopped."""

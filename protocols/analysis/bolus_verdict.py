@@ -42,6 +42,8 @@ STANDS_ON = (
     "excluded",
     "recurring-falls",
     "air-density",
+    "evaporation",
+    "blanks-agree",
     "balance-alive",
     "balance-quiet",
     "no-air",
@@ -97,10 +99,14 @@ def evaluate(run: Run) -> Evaluation:
     windows = (Exclusion(*window, "bolus") for window in record.bolus_windows)
     sudden = unexpected(record, record.started_s, (*excluded, *windows), (*STUCK, "balance-quiet"))
     judged = [on_suitability(check, bad) for check in (*found, sudden)]
-    planned = sum(step["step"] == "Phase" for step in run.steps)
-    if len(record.phases) < planned or first[1] - first[0] < _planned_s(run) - 1.0:
+    planned = sum(step["step"] == "Phase" and _delivers(step["name"]) for step in run.steps)
+    if sum(map(_delivers, record.phases)) < planned or first[1] - first[0] < _planned_s(run) - 1.0:
         judged = [of_a_run_cut_off(check) for check in judged]
     return Evaluation((*judged, *fit), curves, excluded)
+
+
+def _delivers(phase: str) -> bool:
+    return not phase.startswith("blank-")
 
 
 def _nothing(note: str) -> Check:

@@ -45,6 +45,8 @@ STANDS_ON = (
     "excluded",
     "recurring-falls",
     "air-density",
+    "evaporation",
+    "blanks-agree",
     "balance-alive",
     "no-air",
     "outlet-pressure",

@@ -15,7 +15,7 @@ from protocols.refill_port import RefillPort
 RUNS = Path(__file__).parents[2] / "runs"
 
 SAID = {
-    "bolus-accuracy-1": ["bolus-mean-error", "bolus-max-error", "bolus-min-error"],
+    "bolus-accuracy-7": ["bolus-mean-error", "bolus-max-error", "bolus-min-error"],
     "priming-1": ["bolus-error"],
     "rate-step-1": ["step-1-error", "start-error", "step-1-change", "step-1-overshoot", "start-up-volume"],
     "occlusion-1": ["bolus", "compliance", "catheter-compliance", "flow-before", "flow-after", "time-to-threshold"],
@@ -47,7 +47,7 @@ def test_a_run_found_each_uncertainty_within_a_fifth_of_its_forecast(name: str):
 
 
 @pytest.mark.parametrize(
-    "name", ["bolus-accuracy-1", "priming-1", "rate-step-1", "occlusion-1", "environment-1", "reservoir-life-1"]
+    "name", ["bolus-accuracy-7", "priming-7", "rate-step-1", "occlusion-1", "environment-1", "reservoir-life-1"]
 )
 def test_a_run_took_as_long_as_its_forecast_said(name: str):
     with Run.open(RUNS / f"{name}.h5") as run:

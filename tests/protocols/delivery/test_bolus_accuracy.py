@@ -148,6 +148,16 @@ def test_a_leak_after_the_sensor_says_nothing_of_the_pump(conducted, named):
     assert result.evaluation.verdict is Verdict.INVALID
 
 
+def test_a_balance_that_drifts_is_a_fault_of_the_rig_and_no_flow_of_the_pump(conducted, healthy, named):
+    result = conducted("bolus-accuracy", "balance-drift:5@0h", boluses="2", requests="no")
+    checks = named(result)
+    assert (checks["evaporation"].verdict, checks["evaporation"].owner) == (Verdict.INVALID, "rig")
+    assert checks["evaporation"].value == pytest.approx(-5.0, abs=0.5)
+    assert result.evaluation.verdict is Verdict.INVALID
+    basal = checks["basal-error"]  # 12.6 % too much before it had blanks
+    assert abs(basal.value - named(healthy)["basal-error"].value) < basal.expanded_uncertainty < 4.0
+
+
 @pytest.fixture(scope="module")
 def unlimited(conducted):
     """Every bolus at twice its volume, from a pump that declares a limit of the mean flow alone."""
@@ -348,6 +358,20 @@ def test_a_bolus_in_which_a_run_was_cut_off_is_left_out_and_its_basal_flow_befor
     assert finished(starts, 0.0, 10_900.0, 600.0) == (starts, 10_900.0)
     assert finished(starts, 0.0, 7500.0, 600.0) == ([100.0, 3700.0], 7270.0)
     assert finished(starts, 0.0, 50.0, 600.0) == ([], 50.0)
+
+
+@pytest.mark.parametrize(("at_s", "verdict"), [(21_720.9, Verdict.PASS), (19_320.8, Verdict.NOT_MEASURED)])
+def test_a_run_that_ends_after_its_last_request_was_not_cut_off_among_its_boluses(at_s, verdict):
+    with Run.open(SEALED.with_name("bolus-accuracy-7.h5")) as run:
+        ended = [event for event in run.events if event.t < at_s]
+        run.__dict__.update(events=tuple(ended), end_s=at_s)
+        mass = run.series("reference_mass")
+        kept = mass.t < at_s
+        run._series["reference_mass"] = replace(
+            mass, **{name: getattr(mass, name)[kept] for name in ("t", "values", "quality")}
+        )
+        checks = {check.name: check for check in evaluate(run).checks}
+    assert checks["bolus-mean-error"].verdict is checks["basal-error"].verdict is verdict
 
 
 @pytest.mark.parametrize(

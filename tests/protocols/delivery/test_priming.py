@@ -57,6 +57,19 @@ def test_a_volume_for_another_catheter_is_a_fault_of_the_record(conducted, named
     assert [one.name for one in result.evaluation.checks if one.verdict is Verdict.FAIL] == ["programmed-volume"]
 
 
+@pytest.mark.parametrize(("fault", "lost_mg_per_h"), [("balance-drift:5@0h", -5.0), ("dry-evaporation-trap:3@0h", 3.0)])
+def test_what_a_vessel_loses_or_a_balance_drifts_is_a_fault_of_the_rig_and_no_flow_of_the_pump(
+    conducted, healthy, named, fault, lost_mg_per_h
+):
+    result = conducted("priming", fault)
+    checks = named(result)
+    assert (checks["evaporation"].verdict, checks["evaporation"].owner) == (Verdict.INVALID, "rig")
+    assert checks["evaporation"].value == pytest.approx(lost_mg_per_h, abs=0.5)
+    assert result.evaluation.verdict is Verdict.INVALID
+    for name in ("basal-before-error", "basal-after-error"):
+        assert abs(checks[name].value - named(healthy)[name].value) < checks[name].expanded_uncertainty < 6.0
+
+
 @pytest.fixture
 def implanted():
     """Verdict and checks of a sealed priming of an implant, with other limits or times the basal flow or the bolus."""
