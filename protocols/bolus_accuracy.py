@@ -159,10 +159,11 @@ class BolusAccuracy(Procedure):
     def forecast(self, declared: Declared) -> Forecast | None:
         """By the budget of the evaluation, on an ideal record; see docs/explanation/forecast.md."""
         from protocols.analysis.delivery_forecast import bolus_forecast
+        from protocols.analysis.flow_blanks import known_rig
         from protocols.analysis.gravimetric_forecast import plan_of, rig_of
 
         rig, schedule = rig_of(declared, self.blank), self.programmed()
-        return None if rig is None else bolus_forecast(plan_of(self.steps()), rig, schedule, declared)
+        return None if rig is None else bolus_forecast(plan_of(self.steps()), known_rig(rig), schedule, declared)
 
     @staticmethod
     def evaluate(run: Run) -> Evaluation:

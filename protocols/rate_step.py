@@ -33,10 +33,11 @@ class RateStep(Procedure):
     Method 5: the flow sensor has the zero of the blanks and the level of the balance, and what is not known of a flow
     is in the start and in the settling; gain and zero of the sensor could fail a healthy pump and pass a slow one.
     Method 7: all that came at a rate is judged, and no flow and what nobody programmed fail: between transition and
-    last half nothing was looked at.
+    last half nothing was looked at.  Method 8: a blank is estimated with the declared walk of the zero and the room's
+    thermometer, as in flow-accuracy; by its record alone its u was a draw.
     """
 
-    name, method = "rate-step", 7
+    name, method = "rate-step", 8
     leaves_out = True
     roles = (
         Measures("reference_mass", "mg"),
@@ -137,10 +138,15 @@ class RateStep(Procedure):
     def forecast(self, declared: Declared) -> Forecast | None:
         """By the budget of the evaluation, on an ideal record; see docs/explanation/forecast.md."""
         from protocols.analysis.delivery_forecast import rate_step_forecast
+        from protocols.analysis.flow_blanks import known_rig
         from protocols.analysis.gravimetric_forecast import plan_of, rig_of
 
         rig, schedule = rig_of(declared, self.blank), self.programmed()
-        return None if rig is None else rate_step_forecast(plan_of(self.steps()), rig, self.rates(), schedule, declared)
+        return (
+            None
+            if rig is None
+            else rate_step_forecast(plan_of(self.steps()), known_rig(rig), self.rates(), schedule, declared)
+        )
 
     @staticmethod
     def evaluate(run: Run) -> Evaluation:

@@ -18,8 +18,9 @@ from protocols.analysis.bolus_budget import jump_budget, noise_of
 from protocols.analysis.budget import Budget
 from protocols.analysis.decision import SIMPLE, judge, reported, result
 from protocols.analysis.delivery import LEAST_OVER_U
+from protocols.analysis.flow_blanks import known_record
 from protocols.analysis.flow_events import STUCK, unexpected
-from protocols.analysis.gravimetric_record import EDGE_S, GravimetricRecord, GravimetricRecordError, read_record
+from protocols.analysis.gravimetric_record import EDGE_S, GravimetricRecord, GravimetricRecordError
 from protocols.analysis.grid import RecordError, kept
 from protocols.analysis.pump_reports import clock_s
 from protocols.analysis.rig_fitness import fitness
@@ -84,14 +85,12 @@ def evaluate(run: Run) -> Evaluation:
         started = _started_s(run)
         requests = _requests(run, started)
         granted = [one.at_s - started for one in requests if one.granted]
-        record = read_record(run, _with_granted(run.schedule, granted))
+        record = known_record(run, _with_granted(run.schedule, granted), _judged(run))
     except GravimetricRecordError as error:
         return Evaluation((_nothing(str(error)),))
     first = record.phases.get("analysis")
     if first is None:
         return Evaluation((_nothing("the run ended before the first interval began"),))
-    end_s = max(to_s for name, (_, to_s) in record.phases.items() if name == "analysis" or name.startswith("request-"))
-    record = replace(record, analysis=(first[0], end_s))
     excluded = exclusions(record)
     fit = (*fitness(record, excluded), *_quiet(record))
     bad = {check.name for check in fit if check.verdict is Verdict.INVALID}
@@ -103,6 +102,12 @@ def evaluate(run: Run) -> Evaluation:
     if sum(map(_delivers, record.phases)) < planned or first[1] - first[0] < _planned_s(run) - 1.0:
         judged = [of_a_run_cut_off(check) for check in judged]
     return Evaluation((*judged, *fit), curves, excluded)
+
+
+def _judged(run: Run) -> tuple[float, float] | None:
+    """From the first bolus's interval until the end of the last request's; None where neither began."""
+    spans = [(one.t0, one.t1) for one in run.phases if one.name == "analysis" or one.name.startswith("request-")]
+    return (spans[0][0], max(to_s for _, to_s in spans)) if spans else None
 
 
 def _delivers(phase: str) -> bool:

@@ -1,6 +1,6 @@
-"""Blanks of a flow-accuracy run with what its station file declares: the zero's walk, the line, the air.
+"""Blanks of a run with what its station file declares: the zero's walk, the line, the air.
 
-Other protocols let the record of a blank speak alone (`evaporation.blank`).
+`refill-port` lets the record of a blank speak alone (`evaporation.blank`): its line is closed and lets nothing breathe.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 
 from data.run import Run
 from data.samples import FloatArray
+from data.schedule import Schedule
 from protocols.analysis.blank_weights import weighted
 from protocols.analysis.evaporation import (
     HOUR_S,
@@ -44,19 +45,30 @@ LEAST_SHARE = 0.8
 """A thermometer that was read in fewer of a blank's minutes does not tell what the room did."""
 
 
-def known_record(run: Run) -> GravimetricRecord:
+def known_record(
+    run: Run, schedule: Schedule | None = None, analysis: tuple[float, float] | None = None
+) -> GravimetricRecord:
     """Read a run, and estimate its blanks with what is known beforehand.
+
+    Parameters
+    ----------
+    schedule : as of `read_record`.
+    analysis : what is judged, and over which the loss has to be known best; the phase of this name by default.
 
     Raises
     ------
     GravimetricRecordError
         When delivery never started, or the balance gave nothing.
     """
-    record = read_record(run)
+    record = read_record(run, schedule)
+    if analysis is not None:
+        record = replace(record, analysis=analysis)
+    if not record.blanked:
+        return record
     station = run.station
     balance = station["instruments"][run.roles["reference_mass"].partition(".")[0]]
     known = known_of(balance["uncertainty"], station["collection"], str(run.params["blank"]), record.unmeasured)
-    if known is None or not record.blanked:
+    if known is None:
         return record
     digit = balance["uncertainty"]["readability_mg"]
     blanks = tuple(_again(record, one, known, digit) for one in record.collected.evaporation.blanks)

@@ -16,8 +16,9 @@ from protocols.analysis.bolus import Basal, Jump, Summed, block_line
 from protocols.analysis.bolus_budget import jump_budget, line_u_ul, slope_u_ul_per_s
 from protocols.analysis.budget import Budget, Component, bounded
 from protocols.analysis.decision import judge, reported, result
+from protocols.analysis.flow_blanks import known_record
 from protocols.analysis.front import tail_share
-from protocols.analysis.gravimetric_record import EDGE_S, GravimetricRecord, GravimetricRecordError, read_record
+from protocols.analysis.gravimetric_record import EDGE_S, GravimetricRecord, GravimetricRecordError
 from protocols.analysis.grid import WHOLE, RecordError, kept
 from protocols.analysis.rig_fitness import fitness
 from protocols.analysis.short_volume import short_volume
@@ -91,7 +92,7 @@ def needed(run: Run) -> Need | None:
 def evaluate(run: Run) -> Evaluation:
     """Judge a priming run."""
     try:
-        record = read_record(run, run.schedule)
+        record = known_record(run, run.schedule)
     except GravimetricRecordError as error:
         return Evaluation((_nothing(str(error)),))
     if "analysis" not in record.phases:

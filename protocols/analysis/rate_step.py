@@ -14,9 +14,10 @@ from data.samples import FloatArray
 from protocols.analysis import delivery
 from protocols.analysis.budget import Budget, bounded, coverage_factor
 from protocols.analysis.decision import judge, reported, result
+from protocols.analysis.flow_blanks import known_record
 from protocols.analysis.flow_events import interruptions, undriven
 from protocols.analysis.flow_parts import anew
-from protocols.analysis.gravimetric_record import GravimetricRecord, GravimetricRecordError, read_record
+from protocols.analysis.gravimetric_record import GravimetricRecord, GravimetricRecordError
 from protocols.analysis.grid import kept
 from protocols.analysis.rate_course import course
 from protocols.analysis.rig_fitness import doubt_percent, fitness
@@ -60,10 +61,9 @@ def evaluate(run: Run) -> Evaluation:
         plateaus = plateaus_of(run)
         changes = [(one.from_s - plateaus[0].from_s, one.rate_ul_per_h) for one in plateaus]
         length_s = plateaus[-1].to_s - plateaus[0].from_s
-        record = read_record(run, course(changes, length_s))
+        record = known_record(run, course(changes, length_s), (plateaus[0].from_s, plateaus[-1].to_s))
     except GravimetricRecordError as error:
         return Evaluation((_nothing(str(error)), *undriven(run)))
-    record = replace(record, analysis=(plateaus[0].from_s, plateaus[-1].to_s))
     record = replace(record, flow_zero_ul_per_h=standing_zero(record))
     excluded = exclusions(record)
     fit = tuple(fitness(record, excluded))
