@@ -16,6 +16,8 @@ from protocols.analysis.grid import RecordError
 from protocols.analysis.ideal_record import expected_of, ideal_records
 from protocols.analysis.time_course import time_course
 
+REFUSED = frozenset({"lockout"})
+
 
 def bolus_forecast(plan: Plan, rig: Rig, schedule: Schedule, declared: Declared) -> Forecast | None:
     """Mean, largest and smallest error of the boluses; None where no line fits between them.
@@ -25,8 +27,12 @@ def bolus_forecast(plan: Plan, rig: Rig, schedule: Schedule, declared: Declared)
     schedule : what is programmed.
     declared : with the procedure's parameters and ``schedule``.
     """
-    record = next(ideal_records(declared, plan, rig, schedule, plan.analysis, runs=1))
-    checks = [one for one in bolus_verdict.pump_checks(record, (), ())[0] if one.name.endswith("-error")]
+    spans = [span for name, span in plan.phases.items() if name.startswith("request-")]
+    # Basal flow is known after each request too, whatever the pump will answer; of none it is forecast how.
+    requests = [bolus_verdict.Request(from_s, granted=False, told="", allowed=REFUSED) for from_s, _ in spans]
+    analysis = (plan.analysis[0], max([plan.analysis[1], *(to_s for _, to_s in spans)]))
+    record = next(ideal_records(declared, plan, rig, schedule, analysis, runs=1))
+    checks = [one for one in bolus_verdict.pump_checks(record, requests, ())[0] if one.name.endswith("-error")]
     return _forecast(plan, expected_of([checks]))
 
 

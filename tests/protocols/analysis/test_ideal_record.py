@@ -17,7 +17,9 @@ RUNS = Path(__file__).parents[2] / "runs"
 SAID = {
     "bolus-accuracy-7": ["bolus-mean-error", "bolus-max-error", "bolus-min-error"],
     "priming-1": ["bolus-error"],
+    "priming-7": ["bolus-error", "new-rate-error", "bridge-end"],
     "rate-step-1": ["step-1-error", "start-error", "step-1-change", "step-1-overshoot", "start-up-volume"],
+    "rate-step-8": ["start-up-volume", "start-plateau", "step-1-plateau"],
     "occlusion-1": ["bolus", "compliance", "catheter-compliance", "flow-before", "flow-after", "time-to-threshold"],
     "refill-port-1": ["residual", "pocket-fill"],
     "environment-1": ["pressure-1", "pressure-coefficient"],
