@@ -147,6 +147,7 @@ def analyse_occlusion_log(
         if volume_ul is not None:
             at_closing, at_opening = _volumes(t_s, volume_ul, flow, settings, rise, at_release - baseline)
             missed -= at_opening - at_closing
+            notes += _counted_twice(at_opening - at_closing, compliance, at_release - baseline, flow, settings)
             bolus = float(volume_ul[-1]) - at_opening - flow * (float(t_s[-1]) - opened_s)
             bolus, missed = _without_falls(falls, bolus, missed, closed_s, opened_s, notes)
             bolus = _while_it_flows(t_s - opened_s, pressure_kpa - baseline, at_release - baseline, bolus, notes)
@@ -267,6 +268,27 @@ def _without_falls(
     return (
         None if any(fall >= opened_s for fall in falls) else bolus,
         None if any(closed_s <= fall < opened_s for fall in falls) else missed,
+    )
+
+
+def _counted_twice(
+    passed_ul: float,
+    compliance_ul_per_kpa: float | None,
+    rise_kpa: float,
+    flow_ul_per_s: float,
+    settings: OcclusionLogSettings,
+) -> tuple[str, ...]:
+    """That more left the tip and went into the closed line than flows: the volume is what the pump counts."""
+    if compliance_ul_per_kpa is None or settings.released_s is None:
+        return ()
+    kept_ul = compliance_ul_per_kpa * rise_kpa
+    pumped_ul = flow_ul_per_s * (settings.released_s - settings.occluded_s)
+    if passed_ul <= (FAR_OFF - 1.0) * pumped_ul or passed_ul + kept_ul <= FAR_OFF * pumped_ul:
+        return ()
+    return (
+        f"the volume grew by {passed_ul:.4g} uL and the line took {kept_ul:.4g} uL while it was closed, more than the "
+        f"{pumped_ul:.4g} uL that were pumped: the volume seems to be what the pump counts, and then bolus_ul and "
+        "missed_volume_ul are wrong; give what left the tip",
     )
 
 

@@ -336,3 +336,15 @@ def test_a_volume_that_falls_or_stands_is_told():
 
 def test_a_single_row_after_a_long_gap_has_no_harmonics():
     assert harmonics(np.array([1e5]), 60.0) == []
+
+
+def test_what_the_pump_counts_is_told_from_what_left_the_tip():
+    t, pressure, volume, _ = log()
+    counted = analyse_occlusion_log(t, pressure, FLOW * t, settings())
+    assert any("seems to be what the pump counts" in note for note in counted.notes)
+    t, pressure, volume, _ = log(0.3, 3e-4)
+    since = np.clip(t - CLOSED, 0.0, OPENED - CLOSED)
+    leaking = analyse_occlusion_log(
+        t, pressure, volume + FLOW * since - 0.3 * rise(CLOSED + since, 0.3, 3e-4), settings()
+    )
+    assert not any("counts" in note for note in leaking.notes)
