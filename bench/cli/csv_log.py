@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import itertools
 import math
 import re
 import warnings
@@ -33,6 +34,12 @@ WRITE_OFFSETS = "write each time with its offset to UTC, such as 2026-03-29T03:0
 FORMAT_ROWS, FEWEST_ROWS = 200, 5
 """So many rows at the end of a file tell how its cells are written, and at least so many it takes."""
 
+BEYOND = 1e30
+"""No logged number is so large; many instruments write 9.9E+37 or 9.91E+37 where they have no reading."""
+
+LOOKED_AT = 50
+"""The line with the names of the columns may come so many lines below the first one."""
+
 MOST_NAMES, LONGEST_NAME = 20, 40
 """So many columns are named in a message, each by so many signs."""
 
@@ -52,10 +59,11 @@ class _Layout:
     columns: tuple[int, ...]
     names: tuple[str, ...]
     width: int
+    below: float  # so large is no number
 
 
 def read_log(
-    path: Path, time_column: str, value_columns: Mapping[str, str], *, iso_time: bool = False
+    path: Path, time_column: str, value_columns: Mapping[str, str], *, iso_time: bool = False, overloads: bool = False
 ) -> tuple[FloatArray, ...]:
     """Read a column of time and some of values.
 
@@ -65,6 +73,7 @@ def read_log(
     time_column : name of the column of time.
     value_columns : names of the others, by the option that gave each, such as ``{"--mass": "m"}``.
     iso_time : the time column holds ISO 8601 dates and times; they become seconds since the first.
+    overloads : also give what instruments write where they have no reading.
 
     Returns
     -------
@@ -77,7 +86,7 @@ def read_log(
         For a file that is missing, empty or no table, a column that it has not, a cell that is no number, and times
         that do not rise.
     """
-    layout = _layout(path, {"--time": time_column, **value_columns})
+    layout = _layout(path, {"--time": time_column, **value_columns}, math.inf if overloads else BEYOND)
     times, *values = _dated(layout) if iso_time else _numbers(layout)
     if times.size < 2:
         raise LogError(f"{path}: it has {times.size} rows of data; an analysis needs at least two")
@@ -97,7 +106,7 @@ def first_moment(path: Path, time_column: str) -> datetime:
         raise _no_date(layout, number, time) from None
 
 
-def _layout(path: Path, wanted: Mapping[str, str]) -> _Layout:
+def _layout(path: Path, wanted: Mapping[str, str], below: float = math.inf) -> _Layout:
     """Find encoding, separator, header and columns."""
     try:
         with path.open("rb") as file:
@@ -112,6 +121,8 @@ def _layout(path: Path, wanted: Mapping[str, str]) -> _Layout:
     number, line = _header(path, encoding)
     stripped = tuple(name.strip() for name in wanted.values())
     separator, names = _split(line, *stripped)
+    if not all(name in names for name in stripped):
+        _insist_on_names_above_all(path, encoding, number, stripped)
     if all(_is_number(name) for name in names if name):
         raise LogError(f'{path}: line {number} "{line.strip()[:60]}" has no column names; write a line with them first')
     columns = tuple(_column(path, names, name, option) for option, name in wanted.items())
@@ -120,7 +131,7 @@ def _layout(path: Path, wanted: Mapping[str, str]) -> _Layout:
             if columns[later] == columns[earlier]:
                 both = f"{other.removeprefix('--')} and {option.removeprefix('--')}"
                 raise LogError(f'{path}: {both} are both column "{stripped[later]}"; name two columns')
-    return _Layout(path, encoding, separator, number, columns, stripped, len(names))
+    return _Layout(path, encoding, separator, number, columns, stripped, len(names), below)
 
 
 def _encoding(path: Path, head: bytes) -> str:
@@ -142,15 +153,28 @@ def _header(path: Path, encoding: str) -> tuple[int, str]:
     """Number and text of the first line that is neither blank nor a comment."""
     with path.open(encoding=encoding, errors="replace", newline=None) as file:
         for number, line in enumerate(file, 1):
-            if line.strip() and not line.lstrip().startswith("#"):
+            tells_separator = number == 1 and re.fullmatch(r'"?sep=.?"?', line.strip(), re.IGNORECASE)  # to Excel
+            if line.strip() and not line.lstrip().startswith("#") and not tells_separator:
                 return number, line.rstrip("\n")
     raise LogError(f"{path}: it is empty; export the log again")
+
+
+def _insist_on_names_above_all(path: Path, encoding: str, header_line: int, wanted: tuple[str, ...]) -> None:
+    """Refuse a file in which other lines stand above the one with the wanted names."""
+    with path.open(encoding=encoding, errors="replace", newline=None) as file:
+        for number, line in enumerate(itertools.islice(file, header_line + LOOKED_AT), 1):
+            if number > header_line and all(name in _split(line.rstrip("\n"), *wanted)[1] for name in wanted):
+                raise LogError(
+                    f"{path}: the names of the columns are in line {number}, below others; drop the lines above it, or "
+                    "begin them with #"
+                )
 
 
 def _split(line: str, *wanted: str) -> tuple[str, list[str]]:
     """The separator with which the header has the wanted names, else the most frequent; and the names."""
     splits = {
-        separator: [name.strip() for name in next(csv.reader([line], delimiter=separator))] for separator in SEPARATORS
+        separator: [name.strip() for name in next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])]
+        for separator in SEPARATORS
     }
     for separator, names in splits.items():
         if all(name in names for name in wanted):
@@ -172,6 +196,8 @@ def _column(path: Path, names: list[str], wanted: str, option: str) -> int:
     by_case = {name.casefold(): name for name in names if name}
     near = nearest(wanted.strip().casefold(), by_case, 0.5)
     hint = f'; did you mean {option} "{by_case[near]}"?' if near else ""
+    if len(names) == 1:
+        hint = "; separate the columns by comma, semicolon or tab"
     raise LogError(f'{path}: there is no column "{wanted}"{hint} (columns: {listed})')
 
 
@@ -185,7 +211,7 @@ def _numbers(layout: _Layout) -> tuple[FloatArray, ...]:
     """The columns as numbers."""
     _insist_on_a_whole_last_cell(layout)
     table = _fast(layout) if _is_even(layout) else None
-    if table is None or not np.isfinite(table).all():
+    if table is None or not (np.abs(table) < layout.below).all():
         table = _line_by_line(layout)
     return tuple(np.ascontiguousarray(column) for column in table.T)
 
@@ -221,6 +247,10 @@ def _are_rows(lines: bytes, separator: int, width: int) -> bool:
     comments = signs[begins] == ord("#")
     if lines.count(b"#") != np.count_nonzero(comments):
         return False
+    if b'"' in lines:
+        marks = np.diff(np.searchsorted(np.flatnonzero(signs == ord('"')), ends), prepend=0)
+        if (marks[~comments] % 2).any():
+            return False
     blank = (ends == begins) | ((ends == begins + 1) & (signs[begins] == ord("\r")))
     return bool((blank | comments | (cells == width)).all())
 
@@ -247,36 +277,53 @@ def _fast(layout: _Layout) -> FloatArray | None:
 
 def _rows(layout: _Layout) -> Iterator[tuple[int, list[str]]]:
     """Line number and the wanted cells of each row of data."""
+    for number, cells in _records(layout):
+        if number <= layout.header_line or not any(cell.strip() for cell in cells):
+            continue
+        if cells[0].lstrip().startswith("#"):
+            continue
+        if len(cells) <= max(layout.columns) or any(c.strip() for c in cells[layout.width :]):
+            more = len(cells) > layout.width
+            commas = "; a comma is not a decimal point" if more and layout.separator == "," else ""
+            raise LogError(
+                f"{layout.path}: line {number} has {len(cells)} cells, but the header names {layout.width} "
+                f"columns{commas}; mend the line"
+            )
+        yield number, [cells[column].strip() for column in layout.columns]
+
+
+def _records(layout: _Layout) -> Iterator[tuple[int, list[str]]]:
+    """Line number and all cells of each row; a quotation mark that nothing closes would take rows into one cell."""
+    open_mark = "opens a quotation mark that it does not close; mend the line"
     with layout.path.open(encoding=layout.encoding, errors="replace", newline="") as file:
-        reader = csv.reader(file, delimiter=layout.separator)
-        for cells in reader:
-            number = reader.line_num
-            if number <= layout.header_line or not any(cell.strip() for cell in cells):
-                continue
-            if cells[0].lstrip().startswith("#"):
-                continue
-            if len(cells) <= max(layout.columns) or (
-                len(cells) > layout.width and any(c.strip() for c in cells[layout.width :])
-            ):
-                commas = "; a comma is not a decimal point" if layout.separator == "," else ""
-                raise LogError(
-                    f"{layout.path}: line {number} has {len(cells)} cells, but the header names {layout.width} "
-                    f"columns{commas}; mend the line"
-                )
-            yield number, [cells[column].strip() for column in layout.columns]
+        reader = csv.reader(file, delimiter=layout.separator, skipinitialspace=True)
+        number = 1
+        while True:
+            try:
+                cells = next(reader, None)
+            except csv.Error:  # a cell of more signs than the reader takes
+                raise LogError(f"{layout.path}: line {number} has a cell that does not end, or {open_mark}") from None
+            if cells is None:
+                return
+            if reader.line_num > number and any("\n" in cell and layout.separator in cell for cell in cells):
+                raise LogError(f"{layout.path}: line {number} {open_mark}")
+            yield number, cells
+            number = reader.line_num + 1
 
 
 def _line_by_line(layout: _Layout) -> FloatArray:
     """The numbers again, slowly, naming the first cell that is none."""
     rows = []
     for number, cells in _rows(layout):
-        row = []
-        for name, cell in zip(layout.names, cells, strict=True):
-            if not _is_number(cell) or not math.isfinite(float(cell)):
-                raise LogError(f'{layout.path}: line {number}: column "{name}" {_why_no_number(cell)}')
-            row.append(float(cell))
-        rows.append(row)
+        rows.append([_value(layout, number, *named) for named in zip(layout.names, cells, strict=True)])
     return np.array(rows, dtype=np.float64).reshape(-1, len(layout.columns))
+
+
+def _value(layout: _Layout, number: int, name: str, cell: str) -> float:
+    """A cell as a number."""
+    if not _is_number(cell) or not abs(float(cell)) < layout.below:
+        raise LogError(f'{layout.path}: line {number}: column "{name}" {_why_no_number(cell)}')
+    return float(cell)
 
 
 def _why_no_number(cell: str) -> str:
@@ -289,6 +336,8 @@ def _why_no_number(cell: str) -> str:
         return f'holds "{cell}": a comma is not a decimal point; write {either}'
     if re.fullmatch(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?", cell):
         return f'holds "{cell}": thousands are not grouped; write {cell.replace(",", "")}'
+    if _is_number(cell) and math.isfinite(float(cell)):
+        return f'holds "{cell[:40]}", as instruments do where they have no reading; drop the line, so that it is a gap'
     if re.match(r"\d{4}-\d{2}-\d{2}", cell):
         return f'holds "{cell}", which is a date and time; give --time-unit iso'
     return f'holds "{cell[:40]}", which is not a number; mend or drop the line'
@@ -315,10 +364,7 @@ def _dated(layout: _Layout) -> tuple[FloatArray, ...]:
             raise LogError(
                 f"{layout.path}: line {number}: some times have an offset to UTC and some have none; write all alike"
             ) from None
-        for name, cell in zip(layout.names[1:], cells, strict=True):
-            if not _is_number(cell) or not math.isfinite(float(cell)):
-                raise LogError(f'{layout.path}: line {number}: column "{name}" {_why_no_number(cell)}')
-            row.append(float(cell))
+        row += [_value(layout, number, *named) for named in zip(layout.names[1:], cells, strict=True)]
         rows.append(row)
     table = np.array(rows, dtype=np.float64).reshape(-1, len(layout.columns))
     if begin is not None and begin.tzinfo is None:

@@ -124,7 +124,8 @@ def _read(
         insist_on_unit("--time-unit", time_column, time_unit, "time")
     if not scales:
         raise BadInput("nothing says what the log holds; give --mass, --flow or --volume with its unit")
-    times, *values = read_log(path, time_column, {f"--{what}": given[what] for what in scales}, iso_time=iso)
+    wanted = {f"--{what}": given[what] for what in scales}
+    times, *values = read_log(path, time_column, wanted, iso_time=iso, overloads=True)  # saturated, and told as that
     columns = {
         what: Column(given[what], given[f"{what}_unit"], one * scales[what])
         for what, one in zip(scales, values, strict=True)

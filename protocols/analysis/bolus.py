@@ -28,6 +28,9 @@ length, holds more than basal flow."""
 CHANGED_SHARE = 0.05
 """Basal flows before and after a bolus that differ by this share of it over its interval are no one basal flow."""
 
+FEW_SAMPLES = 6
+"""The scatter of fewer says little of their noise; then that of the neighbouring stretch counts, too."""
+
 TOO_SMALL = "a bolus that takes longer than half of its interval is measured too small"
 TOO_LARGE = "where the flow changed later than at its beginning, the bolus is measured too large"
 
@@ -273,6 +276,18 @@ def _before_first(t_s: FloatArray, values: FloatArray, start_s: float, after: Ba
     return Basal(at, at, 1, at, float(values[sample]), after.slope_per_s)
 
 
+def _u_slope_per_s(basal: Basal, neighbour: Basal) -> float:
+    """Standard error of a slope, with the noise of the neighbouring stretch where it has few samples itself."""
+    if basal.samples >= FEW_SAMPLES or min(basal.samples, neighbour.samples) < LEAST_SAMPLES:
+        return basal.u_slope_per_s
+
+    def per_noise(one: Basal) -> float:
+        """Standard error of the slope of evenly spaced samples with noise of 1."""
+        return math.sqrt(12.0 * one.samples / (one.samples**2 - 1)) / one.length_s
+
+    return max(basal.u_slope_per_s, neighbour.u_slope_per_s / per_noise(neighbour) * per_noise(basal))
+
+
 def _remarks(number: int, amount: float, before: Basal, after: Basal) -> tuple[str, ...]:
     """What a reader must know of one bolus; ``amount`` is what is measured against."""
     told = []
@@ -283,7 +298,7 @@ def _remarks(number: int, amount: float, before: Basal, after: Basal) -> tuple[s
         )
     interval_s = 2.0 * after.length_s
     change = after.slope_per_s - before.slope_per_s
-    scatter = STILL_FLOWING_SE * math.hypot(before.u_slope_per_s, after.u_slope_per_s)
+    scatter = STILL_FLOWING_SE * math.hypot(_u_slope_per_s(before, after), _u_slope_per_s(after, before))
     changed = abs(change) > scatter and abs(change) * interval_s > CHANGED_SHARE * amount
     bend = abs(after.bend_per_s)
     bent = bend > STILL_FLOWING_SE * after.u_bend_per_s and bend * after.length_s > STILL_FLOWING_SHARE * amount

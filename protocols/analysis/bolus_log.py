@@ -21,6 +21,9 @@ LISTED = 5
 SHORT_SHARE = 0.5
 """A last bolus that is followed for less than this share of the others' time may not have been over."""
 
+TAKEN_AWAY = 0.1
+"""A bolus below minus this share of the set volume is no noise: the mass is that of what was emptied."""
+
 LEAST_EFFECT_PERCENT = 0.1
 """What a fall changes of a bolus is told from here on."""
 
@@ -109,6 +112,11 @@ def _notes(t_s: FloatArray, mass_mg: FloatArray, found: Sequence[Jump], expected
     lengths = [one.after.length_s for one in found]
     told = f"{min(lengths):g} s" if min(lengths) == max(lengths) else f"{min(lengths):g} s to {max(lengths):g} s"
     yield f"basal flow is taken from the last half between boluses, {told} long"
+    if all(one.amount < -TAKEN_AWAY * expected_mg for one in found):
+        yield (
+            "every bolus takes mass away, and more mass is more delivered: give what was collected, or the reservoir's "
+            "with its sign turned"
+        )
     yield from _cut_short(found)
     falls = negative_steps(t_s, mass_mg)
     starts = [one.at_s for one in found]

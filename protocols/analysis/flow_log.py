@@ -27,6 +27,12 @@ from protocols.analysis.trumpet import TrumpetPoint, default_windows_s, trumpet_
 
 HOUR_S = 3600.0
 
+TAKEN_AWAY = 0.1
+"""A flow below minus this share of the set rate is no evaporation: the mass is that of what was emptied."""
+
+MOST_INTERVALS = 10_000_000
+"""A log is cut into no more sample intervals, of which one that is too short by its unit would make billions."""
+
 
 @dataclass(frozen=True, slots=True)
 class FlowLogSettings:
@@ -137,7 +143,17 @@ def analyse_flow_log(t_s: FloatArray, mass_mg: FloatArray, settings: FlowLogSett
         trumpet_of_grid(analysed, settings.set_rate_ul_per_h, windows),
         None if started is None else started - float(t_s[0]),
         excluded,
-        _notes(t_s, settings, start, end, windows, touched),
+        (*_notes(t_s, settings, start, end, windows, touched), *_taken_away(result, settings)),
+    )
+
+
+def _taken_away(result: Overall, settings: FlowLogSettings) -> tuple[str, ...]:
+    """That the mass falls where it should rise."""
+    if not result.mean_flow_ul_per_h < -TAKEN_AWAY * settings.set_rate_ul_per_h:
+        return ()
+    return (
+        "the mass falls, and more mass is more delivered: give what was collected, or the reservoir's with its sign "
+        "turned",
     )
 
 
@@ -148,6 +164,11 @@ def _analysis(t_s: FloatArray, settings: FlowLogSettings) -> tuple[float, float]
         raise RecordError(f"the set rate must be above 0 uL/h, not {settings.set_rate_ul_per_h:g} uL/h")
     if not interval > 0.0:
         raise RecordError(f"the sample interval must be above 0 s, not {interval:g} s")
+    if (t_s[-1] - t_s[0]) / interval > MOST_INTERVALS:
+        raise RecordError(
+            f"a sample interval of {interval:g} s cuts the log of {t_s[-1] - t_s[0]:g} s into more than "
+            f"{MOST_INTERVALS:g} intervals; give a longer one, or correct its unit"
+        )
     if not settings.density_mg_per_ul > 0.0:
         raise RecordError(f"the density must be above 0 g/mL, not {settings.density_mg_per_ul:g} g/mL")
     if settings.max_gap_s is not None and not settings.max_gap_s > 0.0:

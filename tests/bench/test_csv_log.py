@@ -60,6 +60,63 @@ def test_a_last_cell_that_was_cut_off_is_no_number(tmp_path, encoding):
         read_log(path, "t", MASS)
 
 
+ROWS = [f"{k},{k * 0.001:.3f},x" for k in range(100)]
+
+
+@pytest.mark.parametrize("reading", ["9.9E+37", "-9.91e37", "1e308"])
+@pytest.mark.parametrize("time", ["50", "2026-03-01T10:00:50"])
+def test_the_number_that_instruments_write_where_they_have_no_reading_is_refused(tmp_path, reading, time):
+    rows = [f"{time.replace('50', f'{k:02}')},{k * 0.001:.3f}" for k in range(10, 60)]
+    rows[40] = f"{time},{reading}"
+    path = written(tmp_path / "log.csv", "\n".join(["t,m", *rows, ""]))
+    with pytest.raises(LogError, match=r'line 42: column "m" holds ".*as instruments do where they have no reading'):
+        read_log(path, "t", MASS, iso_time=len(time) > 2)
+
+
+@pytest.mark.parametrize("rows", [100, 20_000])
+@pytest.mark.parametrize("cell", ['"0.04', '0.04,"x'])
+def test_a_quotation_mark_that_nothing_closes_takes_no_rows_away(tmp_path, rows, cell):
+    lines = ["t,m,note", *(f"{k},{k * 0.001:.3f},x" for k in range(rows)), ""]
+    lines[41] = f"40,{cell}"
+    with pytest.raises(LogError, match=r"line 42 .*opens a quotation mark that it does not close"):
+        read_log(written(tmp_path / "log.csv", "\n".join(lines)), "t", MASS)
+
+
+def test_a_remark_of_two_lines_in_quotation_marks_is_one_cell(tmp_path):
+    rows = ["t,m,note", *ROWS, '100,0.1,"line closed\nby hand"', "101,0.101,x", ""]
+    assert read_log(written(tmp_path / "log.csv", "\n".join(rows)), "t", MASS)[1][-1] == 0.101
+
+
+def test_a_cell_longer_than_any_number_is_named(tmp_path):
+    rows = ["t,m,note", *ROWS, f"100,{'9' * 200_000},x", ""]
+    with pytest.raises(LogError, match="line 102 has a cell that does not end"):
+        read_log(written(tmp_path / "log.csv", "\n".join(rows)), "t", MASS)
+
+
+@pytest.mark.parametrize("head", ['"t", "m", "note"', ' "t" ,"m" , "note"', "sep=,\nt,m,note", '"sep=,"\nt,m,note'])
+def test_blanks_about_quoted_names_and_a_line_that_tells_the_separator_are_read_over(tmp_path, head):
+    rows = [head, *(f'"{k}", "{k * 0.001:.3f}", "x"' for k in range(100)), ""]
+    assert read_log(written(tmp_path / "log.csv", "\n".join(rows)), "t", MASS)[1][-1] == 0.099
+
+
+@pytest.mark.parametrize(
+    ("head", "says"),
+    [
+        ("Logger X\nserial 123\nt,m,note", "names of the columns are in line 3, below others; drop the lines above it"),
+        ("1,2,3\nt,m,note", "names of the columns are in line 2, below others"),
+        ("t|m|note", r'there is no column "t"; separate the columns by comma, semicolon or tab'),
+    ],
+)
+def test_what_stands_above_or_between_the_names_is_told(tmp_path, head, says):
+    with pytest.raises(LogError, match=says):
+        read_log(written(tmp_path / "log.csv", "\n".join([head, *ROWS, ""])), "t", MASS)
+
+
+def test_a_row_with_too_few_cells_has_no_decimal_comma(tmp_path):
+    with pytest.raises(LogError, match="line 102 has 1 cells, but the header names 3 columns; mend the line"):
+        read_log(written(tmp_path / "log.csv", "\n".join(["t,m,note", *ROWS, "end of file", ""])), "t", MASS)
+
+
 def test_cells_of_many_lengths_do_not_tell_that_the_last_was_cut_off(tmp_path):
     rows = ["t,m", *(f"{k},{k * 0.125}" for k in range(20))]
     assert read_log(written(tmp_path / "log.csv", "\n".join([*rows, "20,2.5"])), "t", MASS)[1][-1] == 2.5

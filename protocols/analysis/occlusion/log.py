@@ -14,7 +14,7 @@ from data.samples import FloatArray
 from protocols.analysis.grid import RecordError
 from protocols.analysis.occlusion.logged_rise import harmonics, logged_rise, period_of
 from protocols.analysis.occlusion.regression import least_squares
-from protocols.analysis.occlusion.rise import crossing_s
+from protocols.analysis.occlusion.rise import crossing_s, integrated
 
 HOUR_S = 3600.0
 
@@ -32,6 +32,12 @@ LEFT = 0.05
 
 LAST_SHARE = 0.05
 """The pressure at release is read off a curve through so much of the end of the occlusion."""
+
+LEAST_LEAKING = 4
+"""So many samples of a leak tell its course up to the release."""
+
+LAST_BEFORE = 3
+"""The median of so many samples before the occlusion tells what the pressure was then."""
 
 MOST_LAST = 60
 LEAST_BENT = 12
@@ -128,7 +134,7 @@ def analyse_occlusion_log(
         notes.append(f"there is no volume, so the flow is the set rate of {settings.set_rate_ul_per_h:.5g} uL/h")
     else:
         period_s = None if found is None else found.period_s
-        steady = before & (t_s >= max((fall for fall in falls if fall <= closed_s), default=-math.inf))
+        steady = before & (t_s >= max((fall for fall in falls if fall < closed_s), default=-math.inf))
         flow = _flow_before(t_s[steady], volume_ul[steady], flow, period_s, notes)
     compliance = flow / found.law.slope_kpa_per_s if found is not None and found.law.slope_kpa_per_s > 0.0 else None
     if compliance is None:
@@ -139,15 +145,23 @@ def analyse_occlusion_log(
     if opened_s is not None and at_release is not None:
         missed = settings.set_rate_ul_per_h / HOUR_S * (opened_s - closed_s)
         if volume_ul is not None:
-            at_closing, at_opening = _volumes(t_s, volume_ul, flow, closed_s, opened_s)
+            at_closing, at_opening = _volumes(t_s, volume_ul, flow, settings, rise, at_release - baseline)
             missed -= at_opening - at_closing
+            notes += _counted_twice(at_opening - at_closing, compliance, at_release - baseline, flow, settings)
             bolus = float(volume_ul[-1]) - at_opening - flow * (float(t_s[-1]) - opened_s)
             bolus, missed = _without_falls(falls, bolus, missed, closed_s, opened_s, notes)
             bolus = _while_it_flows(t_s - opened_s, pressure_kpa - baseline, at_release - baseline, bolus, notes)
+            if bolus is not None and compliance is not None and bolus < -LEFT * compliance * (at_release - baseline):
+                notes.append(
+                    "bolus_ul is below zero, so less came out after the release than flows normally; check that the "
+                    "volume is what left the tip, and when the line was opened"
+                )
         elif compliance is not None:
             bolus = compliance * (at_release - baseline)
             notes.append("there is no volume, so bolus_ul is compliance times the rise at release")
     crossing = _crossing(since, rise, settings, baseline, at_release)
+    if float(np.median(pressure_kpa[before][-LAST_BEFORE:])) >= settings.threshold_kpa:
+        notes.append("the pressure is at the threshold already before the occlusion; check when the line was closed")
     slope = None if found is None else found.law.slope_kpa_per_s
     return OcclusionLog(baseline, crossing, at_release, slope, compliance, bolus, missed, tuple(notes))
 
@@ -160,14 +174,18 @@ def _check(t_s: FloatArray, settings: OcclusionLogSettings) -> None:
         raise RecordError(f"the set rate must be above 0 uL/h, not {settings.set_rate_ul_per_h:g} uL/h")
     if not first <= closed_s:
         raise RecordError(
-            f"the log begins at {first:g} s, after the occlusion at {closed_s:g} s; it has to show the pressure before"
+            f"the log begins at {first:g} s, after the occlusion at {closed_s:g} s; it has to show the pressure "
+            "before: correct the moment of the occlusion, or begin the log earlier"
         )
     if not closed_s < last:
-        raise RecordError(f"the log ends at {last:g} s, before the occlusion at {closed_s:g} s has any effect")
+        raise RecordError(
+            f"the log ends at {last:g} s, before the occlusion at {closed_s:g} s has any effect; "
+            "correct the moment of the occlusion, or its unit"
+        )
     if opened_s is not None and not closed_s < opened_s <= last:
         raise RecordError(
             f"the release at {opened_s:g} s is not between the occlusion at {closed_s:g} s and the log's end at "
-            f"{last:g} s"
+            f"{last:g} s; correct its moment or unit, or leave it out"
         )
     until = math.inf if opened_s is None else opened_s
     if int(((t_s > closed_s) & (t_s < until)).sum()) < 2:
@@ -195,6 +213,12 @@ def _flow_before(
     """
     told = _slope(t_s, volume_ul, period_s) if t_s.size > 2 else None
     by_set = f"the set rate of {set_ul_per_s * HOUR_S:.5g} uL/h"
+    if told is not None and told[0] < 0.0 and told[1] <= -FLOW_KNOWN * told[0]:
+        notes.append(
+            f"the volume falls before the occlusion, by {-told[0] * HOUR_S:.5g} uL/h; {by_set} is taken for it: "
+            "give what has left the tip, which rises"
+        )
+        return set_ul_per_s
     if told is None or not told[0] > 0.0 or told[1] > FLOW_KNOWN * told[0]:
         notes.append(
             f"the volume before the occlusion does not tell the flow to {100.0 * FLOW_KNOWN:g} %; "
@@ -243,7 +267,28 @@ def _without_falls(
         notes.append(f"the volume falls at {falls[0]:.6g} s, as where a counter is reset; join its parts to one volume")
     return (
         None if any(fall >= opened_s for fall in falls) else bolus,
-        None if any(closed_s < fall < opened_s for fall in falls) else missed,
+        None if any(closed_s <= fall < opened_s for fall in falls) else missed,
+    )
+
+
+def _counted_twice(
+    passed_ul: float,
+    compliance_ul_per_kpa: float | None,
+    rise_kpa: float,
+    flow_ul_per_s: float,
+    settings: OcclusionLogSettings,
+) -> tuple[str, ...]:
+    """That more left the tip and went into the closed line than flows: the volume is what the pump counts."""
+    if compliance_ul_per_kpa is None or settings.released_s is None:
+        return ()
+    kept_ul = compliance_ul_per_kpa * rise_kpa
+    pumped_ul = flow_ul_per_s * (settings.released_s - settings.occluded_s)
+    if passed_ul <= (FAR_OFF - 1.0) * pumped_ul or passed_ul + kept_ul <= FAR_OFF * pumped_ul:
+        return ()
+    return (
+        f"the volume grew by {passed_ul:.4g} uL and the line took {kept_ul:.4g} uL while it was closed, more than the "
+        f"{pumped_ul:.4g} uL that were pumped: the volume seems to be what the pump counts, and then bolus_ul and "
+        "missed_volume_ul are wrong; give what left the tip",
     )
 
 
@@ -265,14 +310,40 @@ def _while_it_flows(
 
 
 def _volumes(
-    t_s: FloatArray, volume_ul: FloatArray, flow_ul_per_s: float, closed_s: float, opened_s: float
+    t_s: FloatArray,
+    volume_ul: FloatArray,
+    flow_ul_per_s: float,
+    settings: OcclusionLogSettings,
+    rise_kpa: FloatArray,
+    at_release_kpa: float,
 ) -> tuple[float, float]:
-    """Volumes at closing and at opening; a sample at either moment may already show what follows."""
+    """Volumes at closing and at opening; a sample at either moment may already show what follows.
+
+    Parameters
+    ----------
+    rise_kpa, at_release_kpa : of the samples between, and at opening.
+
+    Notes
+    -----
+    What leaks between the last sample and the opening goes on as before: steadily, in proportion to the pressure, or
+    both.
+    """
+    closed_s, opened_s = settings.occluded_s, math.inf if settings.released_s is None else settings.released_s
     k = max(int(np.searchsorted(t_s, closed_s)) - 1, 0)
     at_closing = float(volume_ul[k]) + flow_ul_per_s * (closed_s - float(t_s[k]))
     last = int(np.searchsorted(t_s, opened_s)) - 1
-    leaked = max(0.0, float(volume_ul[last]) - at_closing) / (float(t_s[last]) - closed_s)
-    return at_closing, float(volume_ul[last]) + leaked * (opened_s - float(t_s[last]))
+    at_last, held_s = float(volume_ul[last]), opened_s - float(t_s[last])
+    if not at_last > at_closing:
+        return at_closing, at_last
+    leaking = (at_last - at_closing) / (float(t_s[last]) - closed_s) * held_s
+    since = np.append(t_s[last + 1 - rise_kpa.size : last + 1], opened_s) - closed_s
+    pushed = integrated(since, np.append(rise_kpa, at_release_kpa))
+    inside = volume_ul[last + 1 - rise_kpa.size : last + 1] - at_closing
+    fit = least_squares([since[:-1], pushed[:-1]], inside) if inside.size >= LEAST_LEAKING else None
+    if fit is not None:
+        steady, by_pressure = fit.coefficients
+        leaking = max(0.0, steady * held_s + by_pressure * float(pushed[-1] - pushed[-2]))
+    return at_closing, at_last + leaking
 
 
 def _crossing(
@@ -287,4 +358,5 @@ def _crossing(
     if settings.released_s is not None and at_release_kpa is not None:
         t_s = np.concatenate([t_s, [settings.released_s - settings.occluded_s]])
         rise = np.concatenate([rise, [at_release_kpa - baseline_kpa]])
-    return crossing_s(t_s, rise, settings.threshold_kpa - baseline_kpa)
+    found = crossing_s(t_s, rise, settings.threshold_kpa - baseline_kpa)
+    return None if found is None else max(found, 0.0)

@@ -57,6 +57,9 @@ DEAD_FROM, DEAD_TO = 0.02, 4.0
 DEAD_LEAST = 0.005
 """A dead time is at least this share of the closed time."""
 
+EVEN, COARSE = 1.5, 0.9
+"""Spacings up to so many medians are even; a bend over half of one up to here is corrected for them."""
+
 LATE = 0.15
 """In a pulsating rise the law after this share of its time, continued backwards, tells the onset."""
 
@@ -142,6 +145,7 @@ def logged_rise(t_s: FloatArray, rise_kpa: FloatArray, rest_kpa: float) -> Logge
     if plain is None:
         return None
     whole = plain.until_s == float(t_s[-1])
+    plain = _of_coarse(plain, t_s)
     if whole and plain.residual_kpa <= most_residual_kpa(rise_kpa):
         return LoggedRise(_since(plain, dead_s), dead_s, None, None, True)
     found, pulses = _longest(t_s, rise_kpa)
@@ -161,6 +165,8 @@ def _longest(t_s: FloatArray, rise_kpa: FloatArray) -> tuple[_Pulsed | None, boo
     longest: _Pulsed | None = None
     for share in SHARES:
         part = t_s <= share * t_s[-1]
+        if int(part.sum()) < 2:
+            break
         found = _pulsed(t_s[part], rise_kpa[part])
         straight = best_law(*thinned(t_s[part], rise_kpa[part], FITTED))
         follows = straight is not None and straight[0].residual_kpa <= most_residual_kpa(rise_kpa[part])
@@ -172,6 +178,29 @@ def _longest(t_s: FloatArray, rise_kpa: FloatArray) -> tuple[_Pulsed | None, boo
             return found, True
         longest = found
     return longest, True
+
+
+def _of_coarse(law: Rise, t_s: FloatArray) -> Rise:
+    """The law without what trapezia over coarse samples make of a bend.
+
+    Notes
+    -----
+    Over even spacings h they give the integral of exp(-k t) too large by (k h/2) coth(k h/2), so that bend and slope
+    are found too small by tanh(k h/2)/(k h/2); the level at which the rise ends is right.
+    """
+    steps = np.diff(t_s[t_s <= law.until_s])
+    if not steps.size or float(np.max(steps)) > EVEN * float(np.median(steps)):
+        return law
+    half = law.bend_per_s * float(np.mean(steps)) / 2.0
+    if not 0.0 < abs(half) < COARSE:
+        return law
+    factor = math.atanh(half) / half
+    return replace(
+        law,
+        slope_kpa_per_s=factor * law.slope_kpa_per_s,
+        u_slope=factor * law.u_slope,
+        bend_per_s=factor * law.bend_per_s,
+    )
 
 
 def _since(law: Rise, dead_s: float) -> Rise:
@@ -242,6 +271,8 @@ def _scatter_of_means(t_s: FloatArray, values: FloatArray, blocks: int) -> float
 
 def harmonics(t_s: FloatArray, period_s: float) -> list[FloatArray]:
     """Columns (n,) of cosines and sines of a period and its harmonics, as far as the samples tell them."""
+    if t_s.size < 2:  # what is left after a long gap
+        return []
     spacing = float(t_s[-1] - t_s[0]) / (t_s.size - 1)
     columns: list[FloatArray] = []
     for k in range(1, HARMONICS + 1):

@@ -114,3 +114,21 @@ def test_a_vessel_that_was_touched_is_told():
     t = np.arange(0.0, 271.0)
     mass = ideal(t, STARTS, [50.0] * 4, 10.0) - 20.0 * (t > 120.0)
     assert any("mass fell by" in note for note in analyse_bolus_log(t, mass, STARTS, 50.0, 1.0).notes)
+
+
+def test_two_noisy_samples_before_the_first_bolus_tell_no_change_of_the_flow():
+    t = np.arange(0.0, 180.0, 0.1)
+    starts = (0.15, 60.15, 120.15)
+    for seed in range(20):
+        noise = 0.1 * np.random.default_rng(seed).standard_normal(t.size)
+        found = analyse_bolus_log(t, ideal(t, starts, (50.0,) * 3, 1.0) + noise, starts, 50.0, 1.0)
+        assert not any("flowed from" in note for note in found.notes)
+    found = analyse_bolus_log(t, ideal(t, starts, (50.0,) * 3, 90.0), starts, 50.0, 1.0)
+    assert any("more flowed from" in note for note in found.notes), "without noise two samples tell it"
+
+
+def test_boluses_that_take_mass_away_are_told():
+    t = np.arange(0.0, 270.0)
+    mass = ideal(t, STARTS, (50.0,) * 4, 3.0)
+    assert any("every bolus takes mass away" in n for n in analyse_bolus_log(t, -mass, STARTS, 50.0, 1.0).notes)
+    assert not any("takes mass away" in n for n in analyse_bolus_log(t, mass, STARTS, 50.0, 1.0).notes)

@@ -184,3 +184,16 @@ def test_the_results_are_those_of_a_brute_force_computation(steps, interval_s, o
 def test_settings_that_do_not_go_with_the_log_are_refused(changes, message):
     with pytest.raises(RecordError, match=message):
         analyse_flow_log(T_S, masses(np.full(120, 10_000.0)), replace(SETTINGS, **changes))
+
+
+def test_a_sample_interval_that_is_too_short_by_its_unit_is_refused():
+    with pytest.raises(
+        RecordError, match=r"1e-06 s cuts the log of 3600 s into more than 1e\+07 intervals; give a longer"
+    ):
+        analyse_flow_log(T_S, masses(np.full(120, 10_000.0)), replace(SETTINGS, interval_s=1e-6))
+
+
+def test_a_mass_that_falls_is_told():
+    mass = masses(np.full(120, 10_000.0))
+    assert any("the mass falls" in note for note in analyse_flow_log(T_S, -mass, SETTINGS).notes)
+    assert not any("the mass falls" in note for note in analyse_flow_log(T_S, mass, SETTINGS).notes)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from protocols.analysis.grid import RecordError
 from protocols.analysis.occlusion.log import OcclusionLogSettings, analyse_occlusion_log
+from protocols.analysis.occlusion.logged_rise import harmonics
 from protocols.analysis.occlusion.rise import highest_rise_kpa, initial_slope, raw_crossing_s, time_to_rise_s
 
 RATE, CLOSED, OPENED, BASE, TAU = 1000.0 / 24.0, 1800.0, 5400.0, 1.3, 5.0
@@ -270,7 +271,7 @@ def test_a_log_that_ends_at_the_release_has_no_bolus():
 @pytest.mark.parametrize(
     ("closed", "released", "threshold", "says"),
     [
-        (-5.0, OPENED, 60.0, "it has to show the pressure before"),
+        (-5.0, OPENED, 60.0, "it has to show the pressure before: correct the moment"),
         (8000.0, None, 60.0, "before the occlusion at 8000 s has any effect"),
         (CLOSED, 1000.0, 60.0, "the release at 1000 s is not between"),
         (CLOSED, OPENED, 1.0, "is not above the 1.3 kPa before the occlusion"),
@@ -289,3 +290,61 @@ def test_the_closed_forms_agree_with_each_other():
     assert highest_rise_kpa(FLOW, 2e-4, 150.0) == pytest.approx(207.9, abs=0.1)  # 208 kPa at 1 mL/day
     assert highest_rise_kpa(FLOW, 0.0) == math.inf
     assert raw_crossing_s(np.array([0.0, 10.0]), np.array([0.0, 4.0]), 1.0) == pytest.approx(2.5)
+
+
+@pytest.mark.parametrize("every", [10.0, 60.0, 120.0])
+@pytest.mark.parametrize("tau", [100.0, 300.0, 1200.0])
+def test_coarse_samples_of_a_leak_give_the_compliance_and_the_bolus(every, tau):
+    compliance, loss = 0.3, 0.3 / tau
+    t, pressure, volume, top = log(compliance, loss, every)
+    since = np.clip(t - CLOSED, 0.0, OPENED - CLOSED)
+    volume += FLOW * since - compliance * rise(CLOSED + since, compliance, loss)  # what leaks leaves the tip
+    found = analyse_occlusion_log(t, pressure, volume, settings(threshold=BASE + 0.5 * top))
+    assert found.compliance_ul_per_kpa == pytest.approx(compliance, rel=1e-5)
+    assert found.slope_kpa_per_s == pytest.approx(FLOW / compliance, rel=1e-5)
+    assert found.bolus_ul == pytest.approx(compliance * top, rel=1e-3)
+    assert found.missed_volume_ul == pytest.approx(compliance * top, rel=1e-3)
+
+
+@pytest.mark.parametrize("rows", [2, 3, 4, 5, 9])
+def test_a_rise_of_few_rows_far_above_the_baseline_is_analysed(rows):
+    t = np.arange(0.0, 600.0)
+    pressure = np.where(t < 100.0, 2.0, 2.0 + 0.1 * (t - 100.0))
+    asked = OcclusionLogSettings(360.0, 599.0 - rows, None, 30.0)
+    found = analyse_occlusion_log(t, pressure, None, asked)
+    assert found.time_to_threshold_s is not None
+    assert 0.0 <= found.time_to_threshold_s <= 1.0
+    assert any("at the threshold already before the occlusion" in note for note in found.notes)
+
+
+def test_a_counter_that_is_reset_as_the_line_is_closed_tells_no_missed_volume():
+    t, pressure, volume, _ = log()
+    found = analyse_occlusion_log(t, pressure, np.where((t >= CLOSED) & (t < OPENED), 0.0, volume), settings())
+    assert found.missed_volume_ul is None
+    assert any("volume falls at 1800 s" in note for note in found.notes)
+    assert "the flow is that of the volume before the occlusion, 41.667 uL/h" in found.notes
+
+
+def test_a_volume_that_falls_or_stands_is_told():
+    t, pressure, volume, _ = log()
+    falling = analyse_occlusion_log(t, pressure, -volume, settings())
+    assert any("the volume falls before the occlusion, by 41.667 uL/h" in note for note in falling.notes)
+    standing = analyse_occlusion_log(t, pressure, 0.0 * volume, settings())
+    assert any("bolus_ul is below zero" in note for note in standing.notes)
+    assert not any("below zero" in note for note in analyse_occlusion_log(t, pressure, volume, settings()).notes)
+
+
+def test_a_single_row_after_a_long_gap_has_no_harmonics():
+    assert harmonics(np.array([1e5]), 60.0) == []
+
+
+def test_what_the_pump_counts_is_told_from_what_left_the_tip():
+    t, pressure, volume, _ = log()
+    counted = analyse_occlusion_log(t, pressure, FLOW * t, settings())
+    assert any("seems to be what the pump counts" in note for note in counted.notes)
+    t, pressure, volume, _ = log(0.3, 3e-4)
+    since = np.clip(t - CLOSED, 0.0, OPENED - CLOSED)
+    leaking = analyse_occlusion_log(
+        t, pressure, volume + FLOW * since - 0.3 * rise(CLOSED + since, 0.3, 3e-4), settings()
+    )
+    assert not any("counts" in note for note in leaking.notes)
