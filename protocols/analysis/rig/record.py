@@ -43,6 +43,11 @@ class RigRecord:
             raise RecordError(f'"{role}" gave no good sample in phase "{phase}"')
         return series
 
+    def insist_on_whole(self, phase: str) -> None:
+        """Raises RecordError where the run's end cut a phase off that has to be seen to its end."""
+        if any(one.name == phase and not one.complete for one in self.run.phases):
+            raise RecordError(f'the run ended in phase "{phase}"')
+
     def weighed(self, phase: str) -> Series:
         """Good readings of the balance over a standing line; raises RecordError where it shows a single one.
 

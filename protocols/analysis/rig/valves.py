@@ -81,6 +81,7 @@ def _pressures(record: RigRecord) -> Iterator[Check]:
             top = _last(_good(record, "outlet_pressure", f"rise-{name}"))
             held = _last(_good(record, "outlet_pressure", f"closed-{name}"))
             opened = _good(record, "outlet_pressure", f"open-{name}")
+            record.insist_on_whole(f"open-{name}")
         except RecordError as error:
             yield _unmeasured(f"{name}-opens", f"{name.capitalize()} valve", "%", str(error))
             continue
@@ -157,6 +158,7 @@ def _lost(record: RigRecord, name: str) -> tuple[float, Budget]:
     the first rise, into a line at rest.
     """
     before = _last(_good(record, "outlet_pressure", "open-vent"))
+    record.insist_on_whole("closed-outlet")
     rise, held = (_good(record, "outlet_pressure", f"{part}-outlet") for part in ("rise", "closed"))
     if _last(rise) < RISEN * float(record.run.params["pressure_kpa"]):
         raise RecordError("the pressure did not rise behind the closed valves")

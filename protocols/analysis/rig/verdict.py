@@ -294,6 +294,7 @@ def _compliance(record: RigRecord) -> line_check.Compliance:
 
 def _leak(record: RigRecord, found: line_check.Compliance) -> line_check.Leak:
     decay = record.good("outlet_pressure", "decay")
+    record.insist_on_whole("decay")  # tubing that still creeps would look like a leak
     line_check.living(decay.values)
     volume_ul = float(record.run.station["collection"]["dead_volume_ul"])
     warming, u_warming = 0.0, 0.1

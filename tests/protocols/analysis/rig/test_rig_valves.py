@@ -49,6 +49,19 @@ def test_a_test_that_was_stopped_in_its_last_phase_passes_nothing(sealed: Run) -
     assert {check.verdict for check in judged(sealed).values()} == {Verdict.NOT_MEASURED}
 
 
+def test_a_valve_that_had_no_time_to_release_the_pressure_is_not_blamed(sealed: Run) -> None:
+    begun, _ = sealed.phase("open-outlet")
+    series = sealed.series("outlet_pressure")
+    t = np.union1d(series.t[series.t < begun], begun + np.arange(0.05, 0.7, 0.1))
+    values = np.interp(t, series.t, series.values)
+    seen = replace(series, t=t, values=values, quality=np.zeros(t.size, dtype=np.uint16))
+    sealed._series["outlet_pressure"] = seen
+    before = (phase for phase in sealed.phases if phase.t0 < begun)
+    sealed.__dict__["phases"] = (*before, PhaseSpan("open-outlet", begun, begun + 0.7, False))
+    sealed.__dict__["status"] = Status.ABORTED
+    assert {check.verdict for check in judged(sealed).values()} == {Verdict.NOT_MEASURED}
+
+
 def test_a_frozen_transducer_shows_no_tight_line(sealed: Run) -> None:
     held(sealed, 40.25)
     assert judged(sealed)["rig-leak"].verdict is Verdict.NOT_MEASURED

@@ -13,6 +13,7 @@ from data.checks import Check, Status, Verdict
 from data.run import PhaseSpan, Run
 from data.samples import FloatArray
 from protocols.analysis.rig.balance import quiet
+from protocols.analysis.rig.operational import evaluate as qualified
 from protocols.analysis.rig.verdict import evaluate
 from protocols.procedure import ParamError
 from protocols.rig_check import RigCheck
@@ -153,3 +154,16 @@ def test_the_correction_of_the_syringe_pump_by_its_certificate_counts(whole: Run
     assert after["compliance"].value == pytest.approx(1.05 * before["compliance"].value)
     assert after["pushed"].value == pytest.approx(100.0 * ((1.0 + before["pushed"].value / 100.0) / 1.05 - 1.0))
     assert after["pushed"].verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize("seconds", [60.0, 120.0, 300.0])
+def test_a_rig_check_that_was_stopped_while_its_tubing_crept_found_no_leak(whole: Run, seconds: float) -> None:
+    begun, _ = whole.phase("decay")
+    before = (phase for phase in whole.phases if phase.t0 < begun)
+    whole.__dict__["phases"] = (*before, PhaseSpan("decay", begun, begun + seconds, False))
+    whole.__dict__["status"] = Status.ABORTED
+    series = whole.series("outlet_pressure")
+    whole._series["outlet_pressure"] = series.within(0.0, begun + seconds)
+    assert judged(whole)["rig-leak"].verdict is Verdict.NOT_MEASURED
+    whole.__dict__["params"] = whole.params | {"part": "closed-line", "tight_ul_per_h": 2.0, "capsule_ul_per_kpa": 0.0}
+    assert {check.verdict for check in qualified(whole).checks} == {Verdict.NOT_MEASURED}
