@@ -14,6 +14,7 @@ from bench.trust.standing import standing
 from data.checks import Origin, Verdict
 from data.run import Run, RunError
 from data.seal import Verifier, read_seal, verify
+from protocols.analysis.rig.reference import fluid_of, serials_of
 from protocols.procedure import ParamError
 from protocols.rig_check import RigCheck
 
@@ -23,6 +24,9 @@ ACCEPTED = (Verdict.PASS, Verdict.CONDITIONAL_PASS)
 
 JUDGED_BY = ("instruments", "collection", "roles", "rig_check")
 """Tables of a station file on which the verdict of a rig check stands."""
+
+CLOCKS_APART = timedelta(minutes=5)
+"""A clock that was set may be so far behind what it was; a rig check from later than that says nothing of its age."""
 
 OF_TODAY = {"demanded", "valid_s"}
 """Keys of the table [rig_check] that say nothing of the rig: they count as they stand now."""
@@ -40,6 +44,8 @@ class RigReference:
     why : the sentence that says why it does not hold; empty when it does.
     run_id, digest, file : of the rig check; empty without one.
     values : what it measured of the rig, such as ``flow_gain``, unit in the name.
+    fluid : with which it was made: a flow sensor has another gain for another one.
+    serials : of its instruments, as they told them; the pump under test may be another one.
     """
 
     demanded: bool
@@ -49,6 +55,8 @@ class RigReference:
     digest: str = ""
     file: str = ""
     values: dict[str, float] = field(default_factory=dict)
+    fluid: dict[str, Any] = field(default_factory=dict)
+    serials: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Fields of the run's record "rig-check"."""
@@ -59,6 +67,8 @@ class RigReference:
             "check_run_id": self.run_id,
             "check_digest": self.digest,
             "values": dict(self.values),
+            "fluid": dict(self.fluid),
+            "serials": dict(self.serials),
         }
 
 
@@ -86,7 +96,8 @@ def rig_reference(
         why = f'no rig check of station "{station.name}" was found in {folder}; run rig-check first'
         return RigReference(demanded, False, why)
     why = _why_not(latest, station, origin, now, verified_by or verify)
-    return RigReference(demanded, not why, why, latest.run_id, latest.digest, latest.path.name, latest.values)
+    told = latest.run_id, latest.digest, latest.path.name, latest.values, latest.fluid, latest.serials
+    return RigReference(demanded, not why, why, *told)
 
 
 @dataclass(frozen=True)
@@ -101,6 +112,8 @@ class _Found:
     params: dict[str, Any]
     station: dict[str, Any]
     values: dict[str, float]
+    fluid: dict[str, Any]
+    serials: dict[str, str]
 
 
 def _candidates(folder: Path, station: Station, origin: Origin, seed: int | None) -> Iterator[_Found]:
@@ -127,6 +140,8 @@ def _candidates(folder: Path, station: Station, origin: Origin, seed: int | None
                     run.params,
                     run.station,
                     dict(evaluation.values),
+                    fluid_of(run),
+                    serials_of(run),
                 )
         except (RunError, ValueError, OSError):
             continue  # a file that cannot be read proves nothing; the next one may
@@ -138,6 +153,8 @@ def _why_not(found: _Found, station: Station, origin: Origin, now: datetime, ver
     name = found.path.name
     if found.verdict not in ACCEPTED:
         return f"the latest rig check, {name}, ended {found.verdict}; mend the rig and run rig-check again"
+    if found.begun > now + CLOCKS_APART:
+        return f"the latest rig check, {name}, is of a time to come; look at the computer's clock, then run it again"
     until = found.ended + timedelta(seconds=station.rig_check.valid_s)
     if now > until:
         return f"the latest rig check, {name}, held until {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC; run it again"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from instruments.capabilities import PressureController, Valve
-from protocols.analysis.rig.points import read_points
+from protocols.analysis.rig.points import read_difference, read_points
 from protocols.procedure import Controls, Measures, ParamError, Procedure, param
 from protocols.prompts import Ask, Confirm
 from protocols.steps import MoveValve, Phase, SetPressure, Step, VentPressure
@@ -23,7 +24,7 @@ MOST_TIMES = 4.0
 class Calibration(Procedure):
     """Calibration of one channel against a reference with a certificate."""
 
-    name, method = "calibration", 3
+    name, method = "calibration", 4
     relies_on_rig_check = False
     roles = (
         Controls("controller", PressureController, optional=True),
@@ -51,12 +52,13 @@ class Calibration(Procedure):
         self.reference_points, self.unit = read_points(self.points)
         for name in ("uncertainty", "allowed"):
             text = getattr(self, name)
-            if text and read_points(text)[1] != self.unit:
-                raise ParamError(f'parameter "{name}": "{text}" is no quantity of the points\' kind, {self.unit}')
-        if not read_points(self.uncertainty)[0][0] > 0.0:
-            raise ParamError(
-                f'parameter "uncertainty": "{self.uncertainty}" is not above 0; take it from the certificate'
-            )
+            try:
+                difference = read_difference(text, self.unit) if text or name == "uncertainty" else math.inf
+            except ParamError as error:
+                raise ParamError(f'parameter "{name}": {error}') from None
+            if not difference > 0.0:
+                where = "; take it from the certificate" if name == "uncertainty" else ""
+                raise ParamError(f'parameter "{name}": "{text}" is not above 0{where}')
         if self.source == "controller" and self.unit != "kPa":
             raise ParamError(f'parameter "source": a pressure controller cannot give {self.unit}; take source=person')
 

@@ -30,7 +30,7 @@ STOPS_WITHIN_S = 300.0
 class OperationalQualification(Procedure):
     """Guided operational qualification of a bench, one part a run."""
 
-    name, method = "operational-qualification", 4
+    name, method = "operational-qualification", 5
     relies_on_rig_check = False
     roles = (
         Measures("reference_mass", "mg"),

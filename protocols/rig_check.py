@@ -61,7 +61,7 @@ DEMANDS: Mapping[str, Literal["at least", "at most", "exactly"]] = {
 class RigCheck(Procedure):
     """Daily proof that the rig is fit to judge a pump."""
 
-    name, method = "rig-check", 5
+    name, method = "rig-check", 6
     relies_on_rig_check = False
     roles = (
         Measures("reference_mass", "mg"),

@@ -19,7 +19,7 @@ LONGEST_RISE_S = 3600.0
 class ValveTest(Procedure):
     """Test of every valve by what it does to pressure and mass."""
 
-    name, method = "valve-test", 2
+    name, method = "valve-test", 3
     relies_on_rig_check = False
     roles = (
         Measures("outlet_pressure", "kPa"),

@@ -24,7 +24,7 @@ from bench.cli import main
 from data.checks import Verdict
 
 RUNS = Path(__file__).parents[1] / "runs"
-SMALL = ("flow-record-1", "read-out-1", "valve-test-2")
+SMALL = ("flow-record-1", "read-out-1", "valve-test-3")
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:distributed")
 
@@ -106,7 +106,7 @@ def test_what_was_done_is_not_done_again_unless_the_file_changed(folder, tmp_pat
 def test_a_link_that_leads_out_of_the_archive_is_judged_under_its_own_name_and_once(
     folder, tmp_path, capsys, monkeypatch
 ):
-    (folder / "link.h5").symlink_to(RUNS / "valve-test-2.h5")
+    (folder / "link.h5").symlink_to(RUNS / "valve-test-3.h5")
     (folder / "again.h5").symlink_to(folder / "flow-record-1.h5")
     asked: list[Path] = []
     monkeypatch.setattr(pool, "look_here", lambda files, jobs, patience_s: all_the_same(files, asked))

@@ -150,6 +150,8 @@ def test_a_rig_check_is_worth_nothing_when_it_is_old_or_the_station_was_changed(
     )
     assert abs(until - now - timedelta(hours=24)) < timedelta(hours=2)
     assert rig_reference(folder, station, Origin.SIMULATED, 1, now + timedelta(hours=31)).why == old.why
+    ahead = rig_reference(folder, station, Origin.SIMULATED, 1, now - timedelta(hours=2))
+    assert "is of a time to come; look at the computer's clock" in ahead.why
     moved = station.model_copy(update={"roles": {**station.roles, "flow": "flow_sensor.other"}})
     assert "[roles] was changed" in rig_reference(folder, moved, Origin.SIMULATED, 1, now).why
 
@@ -273,6 +275,9 @@ def test_a_run_keeps_the_rig_check_that_it_relies_on_and_no_override_that_it_doe
         (record,) = run.records("rig-check")
     assert record.fields["holds"]
     assert record.fields["check_digest"] == relied.verification.digest
+    assert record.fields["serials"]["flow_sensor"]
+    assert "pump" not in record.fields["serials"]
+    assert record.fields["fluid"]["name"].startswith("water")
     checks = {check.name: check for check in result.evaluation.checks}
     assert checks["rig-check"].verdict is Verdict.PASS
     assert checks["sensor-balance-ratio"].standard_uncertainty < 1.5  # 2.9 by the sensor's certificate

@@ -54,7 +54,7 @@ def catheter() -> OpenRun:
 
 
 def test_a_sealed_run_is_intact_and_its_verdict_follows_from_its_data() -> None:
-    run = opened(RUNS / "valve-test-2.h5")  # of the present method
+    run = opened(RUNS / "valve-test-3.h5")  # of the present method
     run.prove()
     assert [run.seal_says[0], run.judge_says[0]] == ["verifying…", "recomputing…"]
     assert run.is_proving

@@ -78,7 +78,7 @@ def test_a_run_is_chosen_and_opened_with_the_keyboard(page: ReviewPage, qtbot: A
 
 
 def test_a_run_that_is_opened_shows_its_verdict_its_checks_its_curves_and_that_it_is_proved(page: ReviewPage) -> None:
-    name = "rig-check-5.h5"
+    name = "rig-check-6.h5"
     shutil.copyfile(RUNS / name, page.pages.list.folder / name)
     run = opened(page, name).run
     assert page.pages.run is not None
@@ -89,7 +89,7 @@ def test_a_run_that_is_opened_shows_its_verdict_its_checks_its_curves_and_that_i
     assert run.origin.text() == "SIMULATED"
     assert (run.seal.word.text(), run.judge.word.text()) == ("intact", "identical")
     assert not any(label.isVisible() for label in run.why.values())
-    assert run.checks.table.rows.rowCount() == 21
+    assert run.checks.table.rows.rowCount() == 23
     assert [plot.title for plot in run.curves][2:] == ["Pressure of the closed line", "Flow sensor against the balance"]
 
 

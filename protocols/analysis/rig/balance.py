@@ -18,6 +18,12 @@ from protocols.analysis.rig import RecordError
 READINGS = 10
 """A weighing is the mean of the last so many readings before the load changes."""
 
+LATEST_S = 25.0
+"""Of a balance that is read seldom only those of so long before count: a draft may last a minute of the 90 s."""
+
+LEAST_READINGS = 3
+"""So many it takes; ten of them show a scatter, and fewer show whether the pan has come to rest."""
+
 ALLAN_TIMES_S = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 
 MEDIAN_S = 181.0
@@ -62,6 +68,11 @@ class Weighings:
         return 1.5 - 0.5 / (self.dof + 1)
 
 
+def latest(t_s: FloatArray, mass_mg: FloatArray) -> FloatArray:
+    """The last readings (n,) of a load: those of the last `LATEST_S`, at most `READINGS`."""
+    return mass_mg[t_s > t_s[-1] - LATEST_S][-READINGS:] if t_s.size else mass_mg
+
+
 def weighings(empty: Sequence[FloatArray], loaded: Sequence[FloatArray], mass_mg: float) -> Weighings:
     """Compare a balance with a weight that was put on and off in turn.
 
@@ -73,7 +84,7 @@ def weighings(empty: Sequence[FloatArray], loaded: Sequence[FloatArray], mass_mg
     Raises
     ------
     RecordError
-        If there are fewer than two weighings or one has fewer than `READINGS` readings.
+        If there are fewer than two weighings or one has fewer than `LEAST_READINGS` readings.
 
     Notes
     -----
@@ -83,11 +94,11 @@ def weighings(empty: Sequence[FloatArray], loaded: Sequence[FloatArray], mass_mg
     """
     if len(loaded) < 2 or len(empty) != len(loaded) + 1:
         raise RecordError(f"{len(loaded)} weighings do not show a scatter; at least 2 are needed")
-    short = next((readings for readings in (*empty, *loaded) if readings.size < READINGS), None)
+    short = next((readings for readings in (*empty, *loaded) if readings.size < LEAST_READINGS), None)
     if short is not None:
-        raise RecordError(f"a weighing has {short.size} good readings; it needs {READINGS}")
+        raise RecordError(f"a weighing has {short.size} good readings; it needs {LEAST_READINGS}")
     last = [readings[-READINGS:] for readings in (*empty, *loaded)]
-    means = [math.fsum(readings.tolist()) / READINGS for readings in last]
+    means = [math.fsum(readings.tolist()) / readings.size for readings in last]
     zeros, loads = means[: len(empty)], means[len(empty) :]
     found = [load - (zeros[k] + zeros[k + 1]) / 2.0 for k, load in enumerate(loads)]
     n = len(found)

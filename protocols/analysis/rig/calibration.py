@@ -15,13 +15,16 @@ from protocols.analysis.budget import Component, coverage_factor, welch_satterth
 from protocols.analysis.decision import judge
 from protocols.analysis.rig import RecordError
 from protocols.analysis.rig.line import LEAST_SAMPLES
-from protocols.analysis.rig.points import read_points
+from protocols.analysis.rig.points import read_difference, read_points
 from protocols.analysis.standing import of_a_run_cut_off
 
 COVERAGE_FACTOR = 2.0
 """Of the reference's expanded uncertainty, as certificates state it."""
 
 FIXED = "so few points fix the correction: nothing shows what remains between and beyond them"
+
+FAR_OFF = 0.2
+"""A reference that shows a value by more than this share of the largest point beside the one asked for was misread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,9 @@ class Correction:
     u_dof: float = math.inf
 
 
-def correction(reference: FloatArray, indicated: FloatArray, u_reference: float, u_mean: FloatArray) -> Correction:
+def correction(
+    reference: FloatArray, indicated: FloatArray, u_reference: float, u_mean: FloatArray, *, zero: bool = False
+) -> Correction:
     """Fit the correction of a channel.
 
     Parameters
@@ -52,6 +57,7 @@ def correction(reference: FloatArray, indicated: FloatArray, u_reference: float,
     reference, indicated : (n,) values of the reference and mean indications, in the channel's unit.
     u_reference : standard uncertainty of the reference at one point.
     u_mean : (n,) standard uncertainty of each mean indication.
+    zero : all points were to be at one value, which the reference shows now so, now so: they fix no gain.
 
     Raises
     ------
@@ -71,7 +77,8 @@ def correction(reference: FloatArray, indicated: FloatArray, u_reference: float,
     mean = math.fsum(reference.tolist()) / n
     x, y = indicated - middle, reference - mean
     sxx = math.fsum((x * x).tolist())
-    if n == 1 or len(set(reference.tolist())) == 1:
+    zero = zero or n == 1 or len(set(reference.tolist())) == 1
+    if zero:
         slope = 1.0
         dof = n - 1
     elif sxx == 0.0:
@@ -82,7 +89,9 @@ def correction(reference: FloatArray, indicated: FloatArray, u_reference: float,
     if slope <= 0.0:
         raise RecordError("the channel falls while the reference rises; it is wired the wrong way round")
     rest = y - slope * x
-    scatter = math.sqrt(math.fsum((rest * rest).tolist()) / dof) * next_reading(reference) if dof else 0.0
+    # To points at one value a zero is fitted; what the reference differs by among them says nothing of a line's ends.
+    points = np.full(n, mean) if zero else reference
+    scatter = math.sqrt(math.fsum((rest * rest).tolist()) / dof) * next_reading(points) if dof else 0.0
     noise = math.sqrt(math.fsum((u_mean * u_mean).tolist()) / n)
     u = math.sqrt(u_reference**2 + scatter**2 + noise**2)
     parts = [Component("reference", u_reference), Component("noise", noise)]
@@ -133,20 +142,22 @@ def hysteresis(reference: Sequence[float], indicated: Sequence[float]) -> float:
 def evaluate(run: Run) -> Evaluation:
     """Judge a calibration run."""
     channel, course = str(run.params["channel"]), str(run.params["course"])
-    unit = read_points(str(run.params["points"]))[1]
-    u_reference = read_points(str(run.params["uncertainty"]))[0][0] / COVERAGE_FACTOR
+    nominal, unit = read_points(str(run.params["points"]))
+    u_reference = read_difference(str(run.params["uncertainty"]), unit) / COVERAGE_FACTOR
     allowed = str(run.params["allowed"])
     limits = None
     if allowed:
-        half = abs(read_points(allowed)[0][0])
+        half = abs(read_difference(allowed, unit))
         limits = Limits(-half, half, "procedure, allowed")
     try:
+        _own(run, channel, unit)
         reference, indicated, u_mean = _points(run, channel)
-        found = correction(reference, indicated, u_reference, u_mean)
+        _as_asked(run, reference, nominal, unit)
+        found = correction(reference, indicated, u_reference, u_mean, zero=len(set(nominal)) == 1)
     except (RecordError, RunError) as error:
         note = str(error)
         return Evaluation((Check("as-left", "Error that remains", None, unit, Verdict.NOT_MEASURED, "rig", note=note),))
-    as_found = indicated - reference
+    as_found = _by_its_certificate(run, channel, indicated) - reference
     u, dof = found.u, found.u_dof
     checks = [
         _check("as-left", "Error that remains after correction", unit, _worst(found.residuals), u, limits, dof),
@@ -172,6 +183,34 @@ def evaluate(run: Run) -> Evaluation:
         ),
     )
     return Evaluation(tuple(checks), (curve,), (), values)
+
+
+def _own(run: Run, channel: str, unit: str) -> None:
+    """Raises RecordError where the channel is its own reference, or is of another kind than the points."""
+    if run.params["source"] == "controller" and run.roles.get("controller_pressure") == channel:
+        raise RecordError(f'"{channel}" is the reference itself; take source=person and another instrument')
+    shown = run.series(channel).channel.unit
+    if shown != unit:
+        raise RecordError(f'"{channel}" is in {shown} and the points are in {unit}; name the channel that is meant')
+
+
+def _as_asked(run: Run, reference: FloatArray, nominal: Sequence[float], unit: str) -> None:
+    """Raises RecordError where a value is far from the one that was asked for: two points fit any that is typed."""
+    up = sorted(nominal)
+    order = up if run.params["course"] == "up" or len(up) == 1 else up + up[-2::-1]
+    largest = max(abs(one) for one in up)
+    for k, (shown, asked) in enumerate(zip(reference.tolist(), order, strict=False), 1):
+        if largest > 0.0 and abs(shown - asked) > FAR_OFF * largest:
+            said = f"the reference is to have shown {shown:g} {unit} at point {k}"
+            wanted = f"where about {asked:g} {unit} was asked for"
+            raise RecordError(f"{said}, {wanted}: a typing error, another unit, or points that must be named anew")
+
+
+def _by_its_certificate(run: Run, channel: str, indicated: FloatArray) -> FloatArray:
+    """What the runs made of the indications until now: corrected as the station file says."""
+    certificate = run.calibration(channel)
+    gain, offset = float(certificate.get("gain", 1.0)), float(certificate.get("offset", 0.0))
+    return indicated if (gain, offset) == (1.0, 0.0) else gain * (indicated + offset)
 
 
 def _worst(errors: FloatArray) -> float:

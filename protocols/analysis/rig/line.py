@@ -49,6 +49,15 @@ def head_kpa(height_mm: float, density_mg_per_ul: float) -> float:
     return density_mg_per_ul * G_M_PER_S2 * height_mm * 1e-3
 
 
+def living(values: FloatArray) -> None:
+    """Raises RecordError where (n,) pressures are all the same: no closed line is that steady, and no transducer."""
+    if values.size > 1 and float(np.ptp(values)) == 0.0:
+        raise RecordError(
+            f"the pressure of the closed line was {float(values[0]):.4g} kPa in each of {values.size} samples; the "
+            "transducer is frozen, or its digits are too coarse"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """A transducer against a reference at several pressures.

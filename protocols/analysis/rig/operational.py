@@ -22,7 +22,7 @@ from protocols.analysis.rig import flow as flow_check
 from protocols.analysis.rig import line as line_check
 from protocols.analysis.rig.points import read_points
 from protocols.analysis.rig.record import RigRecord
-from protocols.analysis.rig.weighed_flow import gained_ul_per_h, syringe_u_percent
+from protocols.analysis.rig.weighed_flow import gained_ul_per_h, syringe_gain, syringe_u_percent
 from protocols.analysis.standing import of_a_run_cut_off
 from protocols.analysis.suitability import air_density
 
@@ -39,6 +39,7 @@ U_WARMING_K = 0.05
 """What the fluid of a closed line may warm in the half of a record that counts: standard uncertainty, assumed."""
 
 SOURCE = "parameter of the qualification"
+PROTECTION = "station file, protection"
 
 
 def evaluate(run: Run) -> Evaluation:
@@ -58,6 +59,10 @@ def evaluate(run: Run) -> Evaluation:
         # Of the rig's fitness, so that a stop that was asked for does not take the verdict from it.
         checks = tuple(replace(check, suitability=True) for check in checks)
     elif run.status is not Status.COMPLETED:
+        try:
+            record.insist_on_whole("decay")
+        except RecordError as error:  # tubing that still creeps would look like a leak
+            checks = tuple(_unmeasured(check.name, check.title, check.unit, str(error)) for check in checks)
         checks = tuple(map(of_a_run_cut_off, checks))
     return Evaluation(checks)
 
@@ -86,7 +91,11 @@ def _weights(record: RigRecord, params: Mapping[str, Any]) -> Iterator[Check]:
         try:
             empty = [record.good("reference_mass", f"empty-{number}-{k}") for k in (1, 2, 3)]
             loaded = [record.good("reference_mass", f"loaded-{number}-{k}") for k in (1, 2)]
-            found = balance_check.weighings([one.values for one in empty], [one.values for one in loaded], mass_mg)
+            found = balance_check.weighings(
+                [balance_check.latest(one.t, one.values) for one in empty],
+                [balance_check.latest(one.t, one.values) for one in loaded],
+                mass_mg,
+            )
         except RecordError as error:
             weighed.append(error)
             continue
@@ -154,8 +163,9 @@ def _pushed(record: RigRecord, params: Mapping[str, Any], at: str, syringe_perce
         slope, u_slope = gained_ul_per_h(record, f"gain-{at}")
     except RecordError as error:
         return _unmeasured(*titles, "%", str(error))
-    u = math.hypot(100.0 * u_slope / rate, syringe_percent)
-    return _judged(*titles, "%", 100.0 * (slope / rate - 1.0), u, _within(float(params["flow_error_percent"])))
+    pushed = rate * syringe_gain(record)
+    u = math.hypot(100.0 * u_slope / pushed, syringe_percent)
+    return _judged(*titles, "%", 100.0 * (slope / pushed - 1.0), u, _within(float(params["flow_error_percent"])))
 
 
 def _sensor(
@@ -168,8 +178,9 @@ def _sensor(
         shown = record.mean("flow", f"gain-{at}") - zero.ul_per_h
     except RecordError as error:
         return _unmeasured(*titles, "%", str(error))
-    u = math.hypot(100.0 * zero.u_ul_per_h / rate, syringe_percent, flow_check.SENSOR_EVEN_PERCENT)
-    return _judged(*titles, "%", 100.0 * (shown / rate - 1.0), u, _within(float(params["sensor_error_percent"])))
+    pushed = rate * syringe_gain(record)
+    u = math.hypot(100.0 * zero.u_ul_per_h / pushed, syringe_percent, flow_check.SENSOR_EVEN_PERCENT)
+    return _judged(*titles, "%", 100.0 * (shown / pushed - 1.0), u, _within(float(params["sensor_error_percent"])))
 
 
 def _zero(record: RigRecord) -> flow_check.Zero:
@@ -187,7 +198,7 @@ def _bolus(record: RigRecord, params: Mapping[str, Any], syringe_percent: float)
     collection, balance = record.run.station["collection"], record.balance
     lost = float(collection["evaporation_mg_per_h"]) * hours
     gained = record.mean("reference_mass", "after-bolus") - record.mean("reference_mass", "before-bolus") + lost
-    asked = float(params["bolus_ul"])
+    asked = syringe_gain(record) * float(params["bolus_ul"])
     wandering = balance["zero_walk_mg"] * math.sqrt(max(hours, 0.0))
     reading = math.sqrt(2.0) * balance["repeatability_mg"]
     u_mg = math.hypot(reading, wandering, float(collection.get("meniscus_mg") or 0.0))
@@ -211,12 +222,13 @@ def _line(record: RigRecord, params: Mapping[str, Any]) -> tuple[line_check.Comp
     begin, end = float(ramp.t[0]), float(ramp.t[-1])
     used = ramp.within(begin + RAMP_FROM * (end - begin), end)
     half = decay.within((float(decay.t[0]) + float(decay.t[-1])) / 2.0, float(decay.t[-1]) + 1.0)
+    line_check.living(decay.values)
     up = line_check.straight_line(used.t, used.values)
     down = line_check.straight_line(half.t, half.values)
     slope = up.slope - down.slope * up.value / down.value
     if slope <= 0.0:
         raise RecordError("the pressure did not rise while the syringe pump pushed; the line is open or the pump idle")
-    rate = float(params["injection_ul_per_h"]) / 3600.0
+    rate = syringe_gain(record) * float(params["injection_ul_per_h"]) / 3600.0
     found = rate / slope
     relative = math.hypot(math.hypot(up.u_slope, down.u_slope) / slope, syringe_u_percent(record) / 100.0)
     at_proof = float(params["proof_kpa"]) / down.value
@@ -234,7 +246,7 @@ def _closed_line(record: RigRecord, params: Mapping[str, Any]) -> Iterator[Check
     except RecordError as error:
         yield _unmeasured("closed-line", title, "uL/h", str(error))
         return
-    limits = Limits(None, float(params["tight_ul_per_h"]), SOURCE)
+    limits = _within(float(params["tight_ul_per_h"]))  # a line that gains fluid hides what it loses
     yield _judged("closed-line", title, "uL/h", loss.ul_per_h, loss.u_ul_per_h, limits)
     capsule = float(params["capsule_ul_per_kpa"])
     if capsule > 0.0:
@@ -247,7 +259,8 @@ def _capsule(record: RigRecord, params: Mapping[str, Any], line: line_check.Comp
         ramp = record.good("outlet_pressure", "capsule-ramp")
         begin, end = float(ramp.t[0]), float(ramp.t[-1])
         used = ramp.within(begin + RAMP_FROM * (end - begin), end)
-        rate, syringe = float(params["injection_ul_per_h"]), syringe_u_percent(record)
+        syringe = syringe_u_percent(record)
+        rate = syringe_gain(record) * float(params["injection_ul_per_h"])
         both = line_check.compliance(used.t, used.values, rate, syringe)
     except RecordError as error:
         return _unmeasured(name, title, unit, str(error))
@@ -357,9 +370,11 @@ def _relief(record: RigRecord, params: Mapping[str, Any]) -> Iterator[Check]:
     if answer is None:
         yield _unmeasured(name, title, unit, "nobody entered where it opens")
         return
-    stated = float(params["relief_kpa"])
+    # What bounds every driven line is what the station file says, so that is what has to be true.
+    protection = (record.run.station.get("protection") or {}).get("relief_kpa")
+    stated, source = (float(params["relief_kpa"]), SOURCE) if protection is None else (float(protection), PROTECTION)
     half = stated * float(params["relief_error_percent"]) / 100.0
-    limits = Limits(stated - half, stated + half, SOURCE)
+    limits = Limits(stated - half, stated + half, source)
     yield _judged(name, title, unit, float(answer), float(params["gauge_u_kpa"]), limits)
 
 

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from data.run import Run, RunError, Series
 from protocols.analysis import gravimetry
 from protocols.analysis.measured_air import AIR
@@ -39,6 +41,22 @@ class RigRecord:
             raise RecordError(str(error)) from None
         if len(series) == 0:
             raise RecordError(f'"{role}" gave no good sample in phase "{phase}"')
+        return series
+
+    def insist_on_whole(self, phase: str) -> None:
+        """Raises RecordError where the run's end cut a phase off that has to be seen to its end."""
+        if any(one.name == phase and not one.complete for one in self.run.phases):
+            raise RecordError(f'the run ended in phase "{phase}"')
+
+    def weighed(self, phase: str) -> Series:
+        """Good readings of the balance over a standing line; raises RecordError where it shows a single one.
+
+        A balance whose noise reaches half a digit changes its last digit within minutes; one that does not, is frozen.
+        """
+        series, balance = self.good("reference_mass", phase), self.balance
+        noisy = 2.0 * balance["repeatability_mg"] >= balance["readability_mg"]
+        if noisy and len(series) > 1 and float(np.ptp(series.values)) == 0.0:
+            raise RecordError(f'the balance showed one reading all through phase "{phase}"; look whether it is alive')
         return series
 
     def mean(self, role: str, phase: str | tuple[float, float]) -> float:

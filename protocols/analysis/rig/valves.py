@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from data.checks import Check, Evaluation, Limits, Verdict
+from data.checks import Check, Evaluation, Limits, Status, Verdict
 from data.run import Run, Series
 from data.samples import FloatArray
 from protocols.analysis.assumed import PLAY_KPA
@@ -20,10 +20,11 @@ from protocols.analysis.decision import DecisionRule, judge, result
 from protocols.analysis.flow_budget import LINE_EXPANSION_PER_K
 from protocols.analysis.rig import RecordError
 from protocols.analysis.rig.held import fall
-from protocols.analysis.rig.line import Compliance, compliance
+from protocols.analysis.rig.line import Compliance, compliance, living
 from protocols.analysis.rig.operational import RAMP_FROM, U_WARMING_K
 from protocols.analysis.rig.record import RigRecord
-from protocols.analysis.rig.weighed_flow import gained_ul_per_h, syringe_u_percent
+from protocols.analysis.rig.weighed_flow import gained_ul_per_h, syringe_gain, syringe_u_percent
+from protocols.analysis.standing import of_a_run_cut_off
 
 RISEN = 0.5
 """A pressure that reached a smaller share of what was asked met a valve that is open, or nothing pushed."""
@@ -57,6 +58,8 @@ def evaluate(run: Run) -> Evaluation:
     checks = [*_read_back(run), *_pressures(record), _leak(record)]
     if run.params["diverter"]:
         checks += _diverter(record)
+    if run.status is not Status.COMPLETED:
+        checks = [of_a_run_cut_off(check) for check in checks]
     return Evaluation(tuple(checks))
 
 
@@ -78,6 +81,7 @@ def _pressures(record: RigRecord) -> Iterator[Check]:
             top = _last(_good(record, "outlet_pressure", f"rise-{name}"))
             held = _last(_good(record, "outlet_pressure", f"closed-{name}"))
             opened = _good(record, "outlet_pressure", f"open-{name}")
+            record.insist_on_whole(f"open-{name}")
         except RecordError as error:
             yield _unmeasured(f"{name}-opens", f"{name.capitalize()} valve", "%", str(error))
             continue
@@ -131,17 +135,20 @@ def _leak(record: RigRecord) -> Check:
     if check.verdict is Verdict.PASS:
         return check
     note = "outlet or vent passes, or a fitting or the septum leaks"
+    if leak < 0.0:
+        note = "the closed line gains fluid, which hides a leak: the pump under test runs, or the syringe pump creeps"
     if check.verdict is not Verdict.FAIL:
         note = f"within U of the limit: hold it for longer, or {note}"
     return replace(check, note=note)
 
 
 def _largest_leak(record: RigRecord) -> Limits:
+    """On both sides: a line that gains fluid hides what it loses."""
     if asked := float(record.run.params.get("leak_ul_per_h") or 0.0):
-        return Limits(None, asked, "parameter leak")
+        return Limits(-asked, asked, "parameter leak")
     if stated := float(record.limits.get("leak_ul_per_h") or 0.0):
-        return Limits(None, stated, "station file, rig_check")
-    return Limits(None, LEAK_UL_PER_H, "procedure")
+        return Limits(-stated, stated, "station file, rig_check")
+    return Limits(-LEAK_UL_PER_H, LEAK_UL_PER_H, "procedure")
 
 
 def _lost(record: RigRecord, name: str) -> tuple[float, Budget]:
@@ -151,9 +158,11 @@ def _lost(record: RigRecord, name: str) -> tuple[float, Budget]:
     the first rise, into a line at rest.
     """
     before = _last(_good(record, "outlet_pressure", "open-vent"))
+    record.insist_on_whole("closed-outlet")
     rise, held = (_good(record, "outlet_pressure", f"{part}-outlet") for part in ("rise", "closed"))
     if _last(rise) < RISEN * float(record.run.params["pressure_kpa"]):
         raise RecordError("the pressure did not rise behind the closed valves")
+    living(held.values)
     soft = _soft(record)
     begun, closed = record.run.phase("rise-outlet")[0], record.run.phase("closed-outlet")[0]
     t_s = np.concatenate([rise.t, held.t]) - begun
@@ -165,7 +174,7 @@ def _lost(record: RigRecord, name: str) -> tuple[float, Budget]:
         Component("scatter of the pressure", per_slope * falls.u),
         Component("compliance", abs(leak) * soft.u_ul_per_kpa / soft.ul_per_kpa),
         Component("warming of the fluid", volume_ul * LINE_EXPANSION_PER_K * U_WARMING_K / (falls.half_s / HOUR_S)),
-        bounded("compliance that creeps", leak * CREEP_SHARE),
+        bounded("compliance that creeps", abs(leak) * CREEP_SHARE),
         bounded("creep, and play of the transducer", per_slope * (falls.most - falls.least) / 2.0),
     )
     return leak, Budget(name, "uL/h", components)
@@ -178,14 +187,15 @@ def _soft(record: RigRecord) -> Compliance:
     used = rise.within(begin + RAMP_FROM * (end - begin), math.inf)
     gain_percent = float(record.run.calibration("outlet_pressure").get("u_percent") or 0.0)
     u_percent = math.hypot(syringe_u_percent(record), gain_percent)
-    return compliance(used.t, used.values, float(record.run.params["rate_ul_per_h"]), u_percent)
+    rate = syringe_gain(record) * float(record.run.params["rate_ul_per_h"])
+    return compliance(used.t, used.values, rate, u_percent)
 
 
 # -------------------------------------------------------------------------------------------------------- diverter
 
 
 def _diverter(record: RigRecord) -> Iterator[Check]:
-    pushed = float(record.run.params["rate_ul_per_h"])
+    pushed = syringe_gain(record) * float(record.run.params["rate_ul_per_h"])
     try:
         rates = {name: _share_percent(record, name, pushed) for name in ("into-1", "past-2", "into-3")}
     except RecordError as error:

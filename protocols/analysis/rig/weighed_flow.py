@@ -50,6 +50,12 @@ def syringe_u_percent(record: RigRecord) -> float:
     return float(certificate.get("u_percent") or SYRINGE_U_PERCENT)
 
 
+def syringe_gain(record: RigRecord) -> float:
+    """What the syringe pump pushes over what it is asked for, by its certificate."""
+    certificate = record.run.calibration(f"{record.run.roles['pusher'].partition('.')[0]}.infused")
+    return float(certificate.get("gain", 1.0))
+
+
 def walk_mg_per_h(record: RigRecord, lasted_s: float) -> float:
     """Standard deviation of the slope that a random walk of the zero has over a time T: w sqrt(6/5 / T)."""
     return float(record.balance["zero_walk_mg"]) * math.sqrt(1.2 * HOUR_S / lasted_s)
@@ -117,7 +123,7 @@ def gained_ul_per_h(record: RigRecord, phase: str) -> tuple[float, float]:
 
 def _blank(record: RigRecord) -> Blank:
     """The rate of loss, with what the air's changing buoyancy did to the vessel taken off."""
-    series = record.good("reference_mass", "blank")
+    series = record.weighed("blank")
     begin, end = float(series.t[0]), float(series.t[-1])
     edges = np.arange(begin, end + MINUTE_S, MINUTE_S)
     air = np.array([record.air_mg_per_ul((at, at + MINUTE_S)) for at in edges])
@@ -180,15 +186,9 @@ def flow(record: RigRecord, values: dict[str, float], curves: list[Curve]) -> It
         return
     values["flow_zero_ul_per_h"], values["u_flow_zero_ul_per_h"] = zero.ul_per_h, zero.u_ul_per_h
     cause = "the sensor shows flow behind a closed valve: its zero has moved, or the valve passes"
-    yield judged(
-        "flow-zero",
-        "Flow sensor, zero",
-        "uL/h",
-        zero.ul_per_h,
-        zero.u_ul_per_h,
-        within(limits["flow_zero_ul_per_h"]),
-        cause,
-    )
+    half = within(limits["flow_zero_ul_per_h"])
+    check = judged("flow-zero", "Flow sensor, zero", "uL/h", zero.ul_per_h, zero.u_ul_per_h, half, cause)
+    yield told(check, zero.u_ul_per_h, "let the line come to rest for longer before")
     try:
         points = _points(record, zero)
     except (RecordError, BlankError) as error:
@@ -247,16 +247,11 @@ def _sensor(record: RigRecord, points: list[flow_check.Point], values: dict[str,
     """The sensor's gain, and whether it is one gain at every rate."""
     found = flow_check.gain(points)
     values["flow_gain"], values["u_flow_gain"] = found.ratio, found.u
-    yield judged(
-        "flow-gain",
-        "Flow sensor over balance",
-        "%",
-        100.0 * (found.ratio - 1.0),
-        100.0 * found.u,
-        within(record.limits["flow_gain_percent"]),
-        "the sensor's gain has drifted, or fluid is lost between sensor and balance",
-        len(points) - 1,
-    )
+    half = within(record.limits["flow_gain_percent"])
+    cause = "the sensor's gain has drifted, or fluid is lost between sensor and balance"
+    error, u = 100.0 * (found.ratio - 1.0), 100.0 * found.u
+    check = judged("flow-gain", "Flow sensor over balance", "%", error, u, half, cause, len(points) - 1)
+    yield told(check, u, "collect more at each rate")
     off = max(zip(points, RATES, strict=True), key=lambda one: abs(one[0].ratio - found.ratio) / one[0].u_ratio)
     by = 100.0 * (off[0].ratio / found.ratio - 1.0)
     cause = f"the {off[1]} rate is off by {by:+.2g} % from the others, more than its u explains: "
@@ -274,7 +269,8 @@ def _compared(record: RigRecord) -> tuple[float, float]:
 
 
 def _asked(record: RigRecord) -> list[float]:
-    return [float(record.run.params[f"{name}_ul_per_h"]) for name in RATES]
+    """What the syringe pump pushes at each rate, by its certificate."""
+    return [syringe_gain(record) * float(record.run.params[f"{name}_ul_per_h"]) for name in RATES]
 
 
 def _breathes_ul_per_k(record: RigRecord) -> float:
@@ -318,7 +314,8 @@ def _arrives(record: RigRecord, points: list[flow_check.Point]) -> Iterator[Chec
         cause = "less arrives on the balance than was pushed: a leak in the line, before or after the sensor"
         if at > 0.0:
             cause = "more arrives than was pushed: the syringe's diameter is wrong, or the pump under test runs"
-        check = judged(name, f"Balance over syringe pump at {rate:g} uL/h", "%", at, u, within(half), cause)
+        nominal = rate / syringe_gain(record)
+        check = judged(name, f"Balance over syringe pump at {nominal:g} uL/h", "%", at, u, within(half), cause)
         yield told(check, u, "take a syringe pump with a better certificate, or collect more at this rate")
 
 

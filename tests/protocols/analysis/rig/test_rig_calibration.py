@@ -1,6 +1,7 @@
 """The correction that a calibration gives, against closed forms."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.checks import Status, Verdict
-from data.run import Run
+from data.run import Event, Run
 from protocols.analysis.rig import RecordError
 from protocols.analysis.rig.calibration import correction, evaluate, hysteresis
-from protocols.analysis.rig.points import read_points
+from protocols.analysis.rig.points import read_difference, read_points
 from protocols.calibration import Calibration
 from protocols.procedure import ParamError
 from protocols.prompts import Ask
@@ -117,6 +118,9 @@ def test_points_may_be_written_in_any_unit_of_their_kind():
         ({"points": "0 kPa, 20 degC"}, "no list of one kind"),
         ({"uncertainty": "0.1 degC"}, "no quantity of the points' kind"),
         ({"uncertainty": "0 kPa"}, "is not above 0"),
+        ({"uncertainty": ""}, "no quantity of the points' kind"),
+        ({"allowed": "0 kPa"}, "is not above 0"),
+        ({"points": "36 degC", "uncertainty": "0.1 degC", "allowed": "0.5 degF"}, "not a difference of temperature"),
         ({"points": "36 degC", "uncertainty": "0.1 degC", "source": "controller"}, "cannot give degC"),
     ],
 )
@@ -165,3 +169,78 @@ def test_the_uncertainty_is_that_of_a_corrected_reading_at_the_ends_of_the_point
         errors.append(found.gain * (again + found.offset) - reference[-1])
         claimed.append(found.u)
     assert math.sqrt(np.mean(np.square(errors)) / np.mean(np.square(claimed))) == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.parametrize("text", ["0.3 K", "300 mK", "0.3 degC"])
+def test_a_limit_in_kelvin_is_a_difference_and_not_273_degrees_wide(text):
+    assert read_difference(text, "degC") == pytest.approx(0.3)
+    given = GIVEN | {"points": "36 degC, 38 degC", "uncertainty": "0.1 K", "allowed": text}
+    assert Calibration(**given).allowed == text
+
+
+def test_points_at_one_value_are_a_zero_however_the_reference_wanders():
+    wandered = np.array([0.001, 0.003, 0.002, 0.0045])
+    found = correction(wandered, wandered + np.array([0.1, 0.12, 0.11, 0.13]), 0.01, np.zeros(4), zero=True)
+    assert found.gain == 1.0
+    assert found.offset == pytest.approx(-0.115)
+    assert found.dof == 3
+
+
+def redone(run, indicated, entered=None, channel="daq.outlet_pressure", **params):
+    """A calibration in which the channel showed these values, and a person entered those."""
+    run.__dict__["params"] = {**run.params, "course": "up", "channel": channel, **params}
+    run.__dict__["phases"] = tuple(
+        one
+        for one in run.phases
+        if not one.name.startswith("point-") or int(one.name.removeprefix("point-")) <= len(indicated)
+    )
+    series = run.series(channel)
+    values = series.values.copy()
+    for k, value in enumerate(indicated, 1):
+        begin, end = run.phase(f"point-{k}")
+        inside = (series.t >= begin) & (series.t < end)
+        values[inside] = value + 0.01 * np.sin(np.arange(inside.sum()))
+    run._series[channel] = replace(series, values=values)
+    if entered is not None:
+        run.params["source"] = "person"
+        answers = (Event(0.0, "answer", {"key": f"reference-{k}", "value": v}) for k, v in enumerate(entered, 1))
+        run.__dict__["events"] = (*run.events, *answers)
+    return evaluate(run)
+
+
+def test_a_value_that_was_typed_wrong_gives_no_correction_that_two_points_fit():
+    with Run.open(NINE_POINTS) as run:
+        found = redone(run, [0.1, 40.1], [0.0, 4.0], points="0 kPa, 40 kPa")
+    assert (found.verdict, found.values) == (Verdict.NOT_MEASURED, {})
+    assert "shown 4 kPa at point 2, where about 40 kPa was asked for" in found.checks[0].note
+
+
+def test_a_reference_that_is_near_what_was_asked_for_counts_as_it_shows():
+    with Run.open(NINE_POINTS) as run:
+        found = redone(run, [0.1, 40.1], [0.0, 38.0], points="0 kPa, 40 kPa")
+    assert found.values["gain"] == pytest.approx(0.95, abs=0.001)
+
+
+def test_no_channel_is_its_own_reference():
+    with Run.open(NINE_POINTS) as run:
+        run.params["channel"] = "controller.pressure"
+        found = evaluate(run)
+    assert (found.verdict, found.values) == (Verdict.NOT_MEASURED, {})
+    assert "is the reference itself" in found.checks[0].note
+
+
+def test_points_of_another_kind_than_the_channel_give_no_correction():
+    with Run.open(NINE_POINTS) as run:
+        found = redone(run, [20.0, 37.0], [0.0, 40.0], "daq.bath_temperature", points="0 kPa, 40 kPa")
+    assert (found.verdict, found.values) == (Verdict.NOT_MEASURED, {})
+    assert "is in degC and the points are in kPa" in found.checks[0].note
+
+
+def test_the_error_as_found_is_that_of_the_readings_that_runs_have_used():
+    with Run.open(NINE_POINTS) as run:
+        before = evaluate(run)
+        run.station["instruments"]["daq"]["calibration"]["outlet_pressure"]["offset"] = 5.0
+        after = evaluate(run)
+    assert after.checks[1].value == pytest.approx(before.checks[1].value + 5.0)
+    assert after.checks[1].verdict is Verdict.FAIL
+    assert after.values == before.values

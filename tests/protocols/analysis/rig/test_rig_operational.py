@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -262,10 +263,43 @@ def test_a_reaction_of_which_a_time_is_missing_is_not_measured(record: Any, why:
     [(250.0, Verdict.PASS), (272.0, Verdict.CONDITIONAL_PASS), (300.0, Verdict.FAIL)],
 )
 def test_a_relief_valve_is_judged_with_the_gauge_that_was_read(opens_kpa: float, verdict: Verdict) -> None:
-    record: Any = SimpleNamespace(run=SimpleNamespace(answers={"opens-at": opens_kpa}))
+    assert relief(opens_kpa, {}).verdict is verdict
+
+
+def relief(opens_kpa: float, station: Mapping[str, Any]) -> Any:
+    record: Any = SimpleNamespace(run=SimpleNamespace(answers={"opens-at": opens_kpa}, station=station))
     params = {"relief_kpa": 250.0, "relief_error_percent": 10.0, "gauge_u_kpa": 2.0}
     (check,) = operational._relief(record, params)
-    assert check.verdict is verdict
+    return check
+
+
+def test_a_relief_valve_has_to_open_where_the_station_file_says_whatever_the_parameter_is() -> None:
+    station = {"protection": {"relief_kpa": 120.0}}
+    assert relief(250.0, station).verdict is Verdict.FAIL
+    assert relief(120.0, station).verdict is Verdict.PASS
+
+
+def judged_line(change: Any) -> Any:
+    """Loss of a tight line, whose pressures in the decay are changed."""
+    record = closed_line(0.5, 0.5)
+    whole = record.good
+    record.good = lambda role, phase: change(whole(role, phase)) if phase == "decay" else whole(role, phase)
+    (check,) = operational._closed_line(record, {**PARAMS, "tight_ul_per_h": 2.0, "capsule_ul_per_kpa": 0.0})
+    return check
+
+
+def test_a_closed_line_passes_that_holds_and_no_frozen_transducer_or_line_that_gains_fluid() -> None:
+    held = judged_line(lambda series: series)
+    frozen = judged_line(lambda series: replace(series, values=np.full_like(series.values, 99.0)))
+    rising = judged_line(lambda series: replace(series, values=series.values + 40.0 / 3600.0 * series.t))
+    assert (held.verdict, frozen.verdict, rising.verdict) == (Verdict.PASS, Verdict.NOT_MEASURED, Verdict.FAIL)
+
+
+def test_a_syringe_pump_that_its_certificate_corrects_pushes_what_that_says() -> None:
+    record = closed_line(0.5, 20.0)
+    record.run.calibration = lambda role: {"gain": 1.1}
+    line, loss = operational._line(record, PARAMS)
+    assert (line.ul_per_kpa, loss.ul_per_h) == (pytest.approx(0.55, rel=0.01), pytest.approx(22.0, rel=0.01))
 
 
 @pytest.mark.parametrize("part", PARTS)
