@@ -43,9 +43,14 @@ SPARE_S = 15.0
 
 
 class Catheter(Procedure):
-    """Catheter: patency, priming volume, leak, bends, connection and tip."""
+    """Catheter: patency, priming volume, leak, bends, connection and tip.
 
-    name, method = "catheter", 7
+    Notes
+    -----
+    Method 8: what the syringe pump pushes is what it was asked for, or counted, times the gain of its certificate.
+    """
+
+    name, method = "catheter", 8
     smallest_syringe_ul = 10_000.0
     roles = (
         Measures("outlet_pressure", "kPa"),

@@ -56,9 +56,15 @@ LONG_AFTER = 1.8
 
 
 class Occlusion(Procedure):
-    """Occlusion by the outlet valve, its release, and the pump against a back pressure."""
+    """Occlusion by the outlet valve, its release, and the pump against a back pressure.
 
-    name, method = "occlusion", 5
+    Notes
+    -----
+    Method 6: what the syringe pump pushes in the metered step is what it was asked for times the gain of its
+    certificate.
+    """
+
+    name, method = "occlusion", 6
     largest_swept_ul = 0.5
     roles = (
         Measures("outlet_pressure", "kPa"),

@@ -53,9 +53,14 @@ LARGEST_UL = 60_000.0
 
 
 class RefillPort(Procedure):
-    """Refill of the reservoir through its port, with the ledger of its volume and the hours after it."""
+    """Refill of the reservoir through its port, with the ledger of its volume and the hours after it.
 
-    name, method = "refill-port", 6
+    Notes
+    -----
+    Method 7: the syringe's loss is held against the count of its pump times the gain of the pump's certificate.
+    """
+
+    name, method = "refill-port", 7
     leaves_out = True
     roles = (
         Measures("reference_mass", "mg"),

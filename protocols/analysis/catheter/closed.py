@@ -115,6 +115,7 @@ class _Ramp:
     rate_ul_per_s, base_kpa : what it pushed, and the pressure before; ``u_rate`` is relative.
     top_kpa, reached : the highest rise, and whether that is the proof pressure.
     gained : share of what was pushed that the balance gained meanwhile.
+    back_ul : what was drawn back after it.
     """
 
     begun_s: float
@@ -126,6 +127,7 @@ class _Ramp:
     top_kpa: float
     reached: bool
     gained: float
+    back_ul: float
 
     @property
     def pushed_ul(self) -> float:
@@ -143,7 +145,8 @@ def decay(record: CatheterRecord, what: str, told: float, u_told: float) -> Deca
 
     Parameters
     ----------
-    told : volume for each microlitre that the syringe pump was told, and its relative standard uncertainty.
+    told : volume for each microlitre that the syringe pump pushes by its certificate, and its relative standard
+        uncertainty.
 
     Notes
     -----
@@ -212,7 +215,7 @@ def _unexplained_ul(seen: Seen, ramp: _Ramp, soft: Soft, leak_ul_per_h_kpa: floa
     leaked = leak_ul_per_h_kpa / HOUR_S * float(integrated(seen.t_s[rows] - ramp.held_s, seen.rise_kpa[rows])[-1])
     softest = max(soft.here[0], soft.bare[0])
     least = min(soft.here[0], soft.bare[0]) * (ramp.top_kpa - end_kpa)
-    return least - leaked - BACK_UL - MOST_CREEP * ramp.pushed_ul - PLAY_KPA * softest
+    return least - leaked - ramp.back_ul - MOST_CREEP * ramp.pushed_ul - PLAY_KPA * softest
 
 
 def _gone(seen: Seen, ramp: _Ramp, law: Taken | None, why: str, u_relative: float) -> Decay:
@@ -260,13 +263,15 @@ def _ramp(record: CatheterRecord, what: str, told: float, u_told: float) -> _Ram
     """Read how a line was pushed up; raises RecordError where it was not."""
     closed, ramp, hold = (record.span(f"{what}-{part}") for part in ("closed", "ramp", "creep"))
     base = record.mean_kpa("outlet_pressure", closed)[0]
-    rate = float(record.params["raise_ul_per_h"]) * (1.0 if what == "proof" else RIG_SHARE) / HOUR_S * told
+    gain, asked = record.syringe_gain, float(record.params["raise_ul_per_h"])
+    rate = asked * (1.0 if what == "proof" else RIG_SHARE) / HOUR_S * told * gain
     begun_s = record.counted_ul(f"{what}-begin")[1]
     gained = _gained(record, closed, ramp, hold, rate)
     _, rising = record.pressure(*ramp)
     most = float(rising.max()) if rising.size else base
     reached = most >= REACHED * float(record.params["proof_kpa"])
-    return _Ramp(begun_s, ramp[1], hold[0], rate, u_told, base, max(most - base, 1e-3), reached, gained)
+    top = max(most - base, 1e-3)
+    return _Ramp(begun_s, ramp[1], hold[0], rate, u_told, base, top, reached, gained, gain * BACK_UL)
 
 
 def _open(ramp: _Ramp) -> Decay:
@@ -297,7 +302,7 @@ def _lost(seen: Seen, ramp: _Ramp) -> Decay:
         return Decay(False, 0.0, 0.0, 0.0, ramp.top_kpa, (play,), ramp.gained, why=why)
     up, down = int(np.argmax(rise >= level)), int(fallen[0])
     at = [ramp.rate_ul_per_s * min(float(seen.since_s[k]), ramp.pushing_s[0]) for k in (up, down)]
-    drawn = BACK_UL if float(seen.t_s[down]) >= ramp.held_s else 0.0
+    drawn = ramp.back_ul if float(seen.t_s[down]) >= ramp.held_s else 0.0
     left = max(at[1] - drawn - (1.0 + MOST_CREEP) * at[0], 0.0)
     leak = left / max(float(seen.since_s[down] - seen.since_s[up]), 1.0) * HOUR_S
     mean_kpa = float(np.mean(rise[up : down + 1]))
@@ -314,7 +319,7 @@ def _too_soft(record: CatheterRecord, ramp: _Ramp, law: Taken | None, what: str,
         said.append(f"where {100.0 * lost / ramp.rate_ul_per_s:.3g} % of what was pushed leaked")
     proof_kpa = float(record.params["proof_kpa"]) - ramp.base_kpa
     rate = law.needed_ul(proof_kpa) / LONGEST_RAMP_S + law.leak_ul_per_s_kpa * proof_kpa
-    raised = MARGIN * rate * HOUR_S / told / (1.0 if what == "proof" else RIG_SHARE)
+    raised = MARGIN * rate * HOUR_S / told / record.syringe_gain / (1.0 if what == "proof" else RIG_SHARE)
     doing = []
     if law.air_ul > 0.0:
         said.append(f"about {law.air_ul:.0f} uL of air in the line")

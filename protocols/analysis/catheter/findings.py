@@ -42,9 +42,9 @@ COUNT_UL = 0.05
 class Case:
     """The run, the rig, and the forced flows through the straight catheter.
 
-    ``told`` is the volume at 20 degC for each microlitre that the syringe pump was told, with its relative standard
-    uncertainty; ``straight`` and ``line`` are resistances with the catheter and with the bridge, None where there is
-    none.  ``values`` are the evaluation's named numbers, to which the checks add.
+    ``told`` is the volume at 20 degC for each microlitre that the syringe pump pushes by its certificate, with its
+    relative standard uncertainty; ``straight`` and ``line`` are resistances with the catheter and with the bridge, None
+    where there is none.  ``values`` are the evaluation's named numbers, to which the checks add.
     """
 
     record: CatheterRecord
@@ -230,7 +230,7 @@ def bends(case: Case) -> tuple[Bend, ...]:
     value, straight, line = case.resistance, case.straight, case.line
     if value is None or straight is None or line is None or not value[0] > 0.0:
         return ()
-    rate = float(case.record.params["middle_ul_per_h"])
+    rate = case.record.rates_ul_per_h["middle"]
     told = case.told[0] * case.record.swelling
     done = []
     for number, radius_mm in enumerate(radii_of(str(case.record.params["radii"])), 1):

@@ -20,7 +20,7 @@ LEAK_UL_PER_H = 2.0
 """Where the station does not say what a rig may have: 0.25 % of 200 kPa with the vent's own head, and its leak."""
 
 SYRINGE_PERCENT = 2.0
-"""How far what arrives through the bridge may be from what the syringe pump was told."""
+"""How far what arrives through the bridge may be from what the syringe pump pushes by its certificate."""
 
 OPEN_KPA = 10.0
 """A rig without a catheter takes less than this at any forced flow."""

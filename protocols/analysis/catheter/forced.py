@@ -32,9 +32,9 @@ class Push:
 
     Attributes
     ----------
-    rate_ul_per_s : what the syringe pump was told.
+    rate_ul_per_s : what the syringe pump pushed, by what it was told and its certificate.
     kpa, u_kpa : mean outlet pressure and its scatter's standard uncertainty.
-    arrived, u_arrived : what the balance gained over what was told; None where it gave too little.
+    arrived, u_arrived : what the balance gained over that; None where it gave too little.
     blocked : whether it was given up.
     """
 
@@ -103,8 +103,8 @@ def resistance(taken: Sequence[Push], ul_per_told: float, u_told: float) -> Resi
 
     Parameters
     ----------
-    ul_per_told : volume at the catheter's temperature for each microlitre that the syringe pump was told, and its
-        relative standard uncertainty.
+    ul_per_told : volume at the catheter's temperature for each microlitre that the syringe pump pushes by its
+        certificate, and its relative standard uncertainty.
 
     Notes
     -----

@@ -13,8 +13,8 @@ import numpy as np
 from data.quantities import parse
 from data.run import Run
 from data.samples import FloatArray, Quality
-from protocols.analysis import gravimetry
-from protocols.analysis.assumed import SYRINGE_U_PERCENT, TRANSDUCER_GAIN_U_PERCENT
+from protocols.analysis import gravimetry, syringe
+from protocols.analysis.assumed import TRANSDUCER_GAIN_U_PERCENT
 from protocols.analysis.grid import RecordError
 from protocols.analysis.occlusion.rise import thinned
 from protocols.analysis.occlusion.warming import EXPANSION_PER_K
@@ -68,8 +68,8 @@ class CatheterRecord:
 
     @property
     def rates_ul_per_h(self) -> dict[str, float]:
-        """The forced flows."""
-        return {name: float(self.params[f"{name}_ul_per_h"]) for name in FLOWS}
+        """The forced flows, as the syringe pump pushes them by its certificate."""
+        return {name: self.syringe_gain * float(self.params[f"{name}_ul_per_h"]) for name in FLOWS}
 
     def span(self, name: str) -> tuple[float, float]:
         """Begin and end of a phase; raises RecordError where it never came."""
@@ -107,8 +107,12 @@ class CatheterRecord:
     @property
     def u_syringe(self) -> float:
         """Relative standard uncertainty of what the syringe pump moves, by its certificate."""
-        name = self.run.roles["syringe"].partition(".")[0]
-        return float(self.run.calibration(f"{name}.infused").get("u_percent") or SYRINGE_U_PERCENT) / 100.0
+        return syringe.syringe_u_percent(self.run, "syringe") / 100.0
+
+    @cached_property
+    def syringe_gain(self) -> float:
+        """What the syringe pump moves over what it is asked for, and over what it counts, by its certificate."""
+        return syringe.syringe_gain(self.run, "syringe")
 
     # -- volume
 
@@ -183,11 +187,11 @@ class CatheterRecord:
         return math.sqrt(2.0) * math.hypot(meniscus, balance["repeatability_mg"] / 2.0)
 
     def counted_ul(self, key: str) -> tuple[float, float]:
-        """What the syringe pump had counted at a read-out, and when it said so."""
+        """What the syringe pump had pushed at a read-out, by its count and its certificate, and when it said so."""
         found = [event.fields for event in self.run.records("syringe") if event.fields["key"] == key]
         if not found:
             raise RecordError(f'the run ended before the syringe was read for "{key}"')
-        return float(found[-1]["infused_ul"]), float(found[-1]["answered_s"])
+        return self.syringe_gain * float(found[-1]["infused_ul"]), float(found[-1]["answered_s"])
 
     @property
     def ul_per_k(self) -> float:
@@ -229,7 +233,7 @@ class CatheterRecord:
         return found
 
     def _pushed_ul_per_h(self, name: str) -> float:
-        """What a forced flow is told; bends are laid at the middle one, all that has no other name at the slowest."""
+        """What a forced flow pushes; bends are laid at the middle one, all that has no other name at the slowest."""
         middle = name.startswith("bent-") or name == "straight-again"
         key = next((key for key in FLOWS if name.endswith(f"-{key}")), "middle" if middle else "slow")
         return self.rates_ul_per_h[key]

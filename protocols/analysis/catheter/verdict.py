@@ -65,7 +65,7 @@ def _judged(record: CatheterRecord) -> Evaluation:
 
 
 def _told(record: CatheterRecord, bridge: tuple[Push, ...]) -> tuple[float, float]:
-    """Volume for each microlitre that the syringe pump was told, by the balance; else by its certificate."""
+    """Volume for each microlitre that the syringe pump pushes by its certificate, if the balance weighed it; else 1."""
     try:
         gain, u = gain_of(bridge)
     except RecordError:

@@ -74,9 +74,9 @@ def _forced(run: Run, checks: Mapping[str, Check]) -> Iterator[Shown]:
     with_it, without = (pressure.within(spans[name]).values for name in ("flush", "bridge-slow"))
     if min(with_it.size, without.size) < 5:
         return
-    rate = float(run.params["slow_ul_per_h"]) / HOUR_S
+    record = CatheterRecord(run)
     try:
-        expected = CatheterRecord(run).poiseuille_kpa_s_per_ul * rate
+        expected = record.poiseuille_kpa_s_per_ul * record.rates_ul_per_h["slow"] / HOUR_S
     except RecordError:
         return  # no temperature, no viscosity
     over = 100.0 * float(with_it.mean() - without.mean()) / expected

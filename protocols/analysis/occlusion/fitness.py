@@ -78,7 +78,8 @@ def metered_line(record: OcclusionRecord) -> ClosedLine:
     hold = record.phases.get("metered-hold")
     if begun is None or done is None or hold is None:
         raise RecordError("the run ended before the metered step was made")
-    flow = float(record.run.params["step_rate_ul_per_h"]) / HOUR_S
+    gain = record.syringe_gain
+    flow = gain * float(record.run.params["step_rate_ul_per_h"]) / HOUR_S
     from_s = float(begun["answered_s"])
     base = record.mean_kpa(from_s - EDGE_S, from_s)
     # A long hold must not thin out the rise before it.
@@ -92,16 +93,16 @@ def metered_line(record: OcclusionRecord) -> ClosedLine:
         record.u_syringe,
         record.u_gain,
         warming(record.run, t_s, record.ul_per_k),
-        _left_ul(begun, _syringe(record, "metered-back")),
+        _left_ul(begun, _syringe(record, "metered-back"), gain),
     )
 
 
-def _left_ul(begun: Mapping[str, Any], back: Mapping[str, Any] | None) -> float | None:
+def _left_ul(begun: Mapping[str, Any], back: Mapping[str, Any] | None, gain: float) -> float | None:
     """What the syringe pump has pushed less what it drew back, by its own count; None where it was not read then."""
     if back is None:
         return None
     pushed, drawn = (float(back[key]) - float(begun[key]) for key in ("infused_ul", "withdrawn_ul"))
-    return pushed - drawn
+    return gain * (pushed - drawn)
 
 
 def _syringe(record: OcclusionRecord, key: str) -> Mapping[str, Any] | None:

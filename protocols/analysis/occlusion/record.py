@@ -11,7 +11,8 @@ import numpy as np
 from data.run import Run, RunError, Series
 from data.samples import FloatArray
 from data.schedule import Continuous, Schedule
-from protocols.analysis.assumed import SYRINGE_U_PERCENT, TRANSDUCER_GAIN_U_PERCENT
+from protocols.analysis import syringe
+from protocols.analysis.assumed import TRANSDUCER_GAIN_U_PERCENT
 from protocols.analysis.collection import Collection
 from protocols.analysis.gravimetric_record import GravimetricRecord, GravimetricRecordError, read_record
 from protocols.analysis.grid import RecordError
@@ -147,8 +148,12 @@ class OcclusionRecord:
     @property
     def u_syringe(self) -> float:
         """Relative standard uncertainty of the volume that the syringe pump moves."""
-        name = self.run.roles["pusher"].partition(".")[0]
-        return float(self.run.calibration(f"{name}.infused").get("u_percent") or SYRINGE_U_PERCENT) / 100.0
+        return syringe.syringe_u_percent(self.run, "pusher") / 100.0
+
+    @property
+    def syringe_gain(self) -> float:
+        """What the syringe pump moves over what it is asked for, and over what it counts."""
+        return syringe.syringe_gain(self.run, "pusher")
 
     # -- mass
 

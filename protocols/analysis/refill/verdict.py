@@ -11,7 +11,7 @@ import numpy as np
 
 from data.checks import Axis, Check, Curve, Evaluation, Exclusion, Limits, Verdict
 from data.run import Run
-from protocols.analysis import suitability
+from protocols.analysis import suitability, syringe
 from protocols.analysis.budget import Component, bounded
 from protocols.analysis.decision import judge, reported, result
 from protocols.analysis.gravimetric_record import GravimetricRecord, GravimetricRecordError, read_record
@@ -24,7 +24,6 @@ from protocols.analysis.rig_fitness import fitness
 STOP_MM = 1.0
 """The stop lies within this of its stated depth."""
 
-PUSHER_U_PERCENT = 0.5
 SETTLE_S = 10.0
 NEEDLE = ("needle-at-stop", "needle-free")
 SYRINGES = (*NEEDLE, "weighed-counted")
@@ -224,14 +223,12 @@ def _weighed_counted(refill: _Refill) -> Iterator[Check]:
 
 
 def _counted(run: Run) -> tuple[float | None, float]:
-    """Volume that the pump counted while filling, and its standard uncertainty."""
+    """Volume that the pump counted while filling, by its certificate, and its standard uncertainty."""
     found = [event.fields for event in run.records("syringe") if event.fields.get("key") == "filled"]
     if not found:
         return None, 0.0
-    counted = float(found[-1]["infused_ul"])
-    tables = run.station["instruments"][run.roles["pusher"]].get("calibration") or {}
-    percent = float((tables.get("infused") or {}).get("u_percent") or PUSHER_U_PERCENT)
-    return counted, counted * percent / 100.0
+    counted = syringe.syringe_gain(run, "pusher") * float(found[-1]["infused_ul"])
+    return counted, counted * syringe.syringe_u_percent(run, "pusher") / 100.0
 
 
 def _held_ul(run: Run) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from data.checks import Axis, Check, Curve, Limits, Verdict
 from data.run import RunError
 from data.samples import FloatArray
-from protocols.analysis.assumed import SYRINGE_U_PERCENT
+from protocols.analysis import syringe
 from protocols.analysis.evaporation import HOUR_S, Blank, BlankError, blank
 from protocols.analysis.flow_budget import LINE_EXPANSION_PER_K
 from protocols.analysis.reading_noise import ReadingNoise
@@ -46,14 +46,12 @@ SLOPE_BLOCKS = 24
 
 def syringe_u_percent(record: RigRecord) -> float:
     """Standard uncertainty of the syringe pump's rate."""
-    certificate = record.run.calibration(f"{record.run.roles['pusher'].partition('.')[0]}.infused")
-    return float(certificate.get("u_percent") or SYRINGE_U_PERCENT)
+    return syringe.syringe_u_percent(record.run, "pusher")
 
 
 def syringe_gain(record: RigRecord) -> float:
     """What the syringe pump pushes over what it is asked for, by its certificate."""
-    certificate = record.run.calibration(f"{record.run.roles['pusher'].partition('.')[0]}.infused")
-    return float(certificate.get("gain", 1.0))
+    return syringe.syringe_gain(record.run, "pusher")
 
 
 def walk_mg_per_h(record: RigRecord, lasted_s: float) -> float:
