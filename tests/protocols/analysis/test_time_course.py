@@ -78,6 +78,8 @@ class Bench:
             params={"band_percent": 5.0, "transition_s": 1800.0, "blank": self.blank},
             dut={"limits": {"start_up": _limit(at_most_s=600.0), "segment": None}, "stroke_ul": STROKE_UL},
             station={"collection": COLLECTION},
+            instruments={},
+            roles={},
             has=lambda role: role == "room_temperature",
             calibration=lambda role: SENSOR if role == "flow" else {},
             records=lambda kind: [SimpleNamespace(fields={"holds": True, "values": self.rig})] if self.rig else [],
